@@ -1,0 +1,48 @@
+/// The contract of a payload encoding.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <weir/message.hpp>
+#include <weir/types.hpp>
+
+namespace weir {
+
+/// One sample on its way in or out of a payload.
+struct Sample {
+  std::string_view key = {};
+  std::string_view field = {};
+  std::optional<Timestamp> time = {};  ///< none: arrival stands in
+  double x = 0, y = 0, z = 0;          ///< z is NaN when unknown
+  std::string_view text = {};
+  enum class Kind : std::uint8_t { number, point, text } kind = Kind::number;
+};
+
+/// Takes the samples of one message. The engine interns names, checks bounds, and drops what a failing message already added.
+class SampleSink {
+ public:
+  virtual ~SampleSink() = default;
+  virtual void add(const Sample& sample) = 0;
+};
+
+/// Bytes to samples and back. One instance may be used by many lanes.
+///
+/// Threads   decode and encode may be called from several threads at once; no state.
+/// Errors    decode answers a reason ("not a FlatBuffer: …"); the message then goes whole to the dead letters.
+class Codec {
+ public:
+  virtual ~Codec() = default;
+  /// `message.key` and `message.field` stand in where the payload names none.
+  virtual std::expected<void, std::string> decode(const Message& message, SampleSink& out) const = 0;
+  /// One payload with these samples. `key_outside` and `field_outside`: the subject says it, so leave it out.
+  /// An Error if this encoding can't hold them (text: one number only).
+  virtual std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
+                                                         bool field_outside) const = 0;
+};
+
+}  // namespace weir

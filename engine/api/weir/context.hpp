@@ -1,0 +1,51 @@
+/// What the engine lends to an operator instance.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <weir/clock.hpp>
+#include <weir/dictionary.hpp>
+#include <weir/shapes.hpp>
+#include <weir/types.hpp>
+
+namespace weir {
+
+class Codec;
+class Store;
+
+/// One instance's view of its surroundings. Lives longer than the instance. Sinks and sources get one too.
+class Context {
+ public:
+  virtual ~Context() = default;
+
+  virtual std::string_view pipeline() const = 0;
+  virtual std::string_view node() const = 0;
+  virtual Partition partition() const = 0;  ///< of a lane's instances; 0 for sinks
+
+  /// Bound on keys that the pipeline declares ("limits": {"keys": …}).
+  virtual std::uint32_t key_limit() const = 0;
+  /// Arrival time without a sample after which a key leaves memory ("limits": {"forget": …}).
+  virtual Duration forget() const = 0;
+
+  /// The lane's tables of keys and fields. Ids in samples refer to these, unless a transform brought its own.
+  virtual const std::shared_ptr<Dictionary>& keys() const = 0;
+  virtual const std::shared_ptr<Dictionary>& fields() const = 0;
+
+  /// What the sinks downstream name in their `columns`, in first-named order.
+  virtual const std::vector<FieldDemand>& demand() const = 0;
+
+  virtual const Clock& clock() const = 0;
+  /// A codec by name ("flatbuffers"); null if there is none of that name.
+  virtual const Codec* codec(std::string_view name) const = 0;
+  /// The number of a counter that the Spec declares; for Output::count() and count() below.
+  virtual std::size_t counter(std::string_view name) const = 0;
+  /// Adds to a counter outside of process() (sources, sinks). Any thread.
+  virtual void count(std::size_t counter, std::uint64_t n) = 0;
+  /// A line for the log: something an operator of the fleet should know. Any thread; the engine limits its rate.
+  virtual void warn(std::string_view message) = 0;
+};
+
+}  // namespace weir

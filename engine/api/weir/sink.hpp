@@ -1,0 +1,111 @@
+/// The contract of a sink.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weir/batch.hpp>
+#include <weir/context.hpp>
+#include <weir/source.hpp>
+#include <weir/types.hpp>
+
+namespace weir {
+
+/// Rows as they will be written: encoded in the lane, in parallel, then handed to the one writer.
+struct Encoded {
+  Partition partition = 0;
+  Position last = 0;             ///< position of the batch they come from
+  std::uint32_t ordinal = 0;     ///< of the batch within `last`'s batch; partition/last/ordinal/row is a row's id
+  std::size_t rows = 0;
+  std::string bytes;             ///< the sink's own format; may be empty if `batch` is enough
+  BatchPtr batch;                ///< the rows themselves, for bisecting and for sinks that encode nothing
+};
+
+/// What is known of a partition's progress in a sink that keeps it.
+struct Progress {
+  Position position = 0;        ///< everything up to here is committed; 0: nothing yet
+  Timestamp arrival = no_time;  ///< arrival time at `position`
+  std::string snapshot = {};    ///< name of the newest snapshot that a commit named; empty: none
+  std::string fingerprint = {}; ///< of the pipeline that wrote it
+  StreamIdentity stream = {};
+};
+
+/// One partition's part of a commit: rows handed over by write() up to `next.position` become durable together with it.
+struct LaneCommit {
+  Partition partition = 0;
+  Progress next;
+};
+
+/// What became of a commit.
+struct Committed {
+  /// Partitions whose fence or position no longer fits: somebody else owns them. Their rows are not written; the
+  /// others' are.
+  std::vector<Partition> refused = {};
+  /// Rows that the system would not take for their data, each with its reason; the rest was committed.
+  struct Rejected {
+    BatchPtr batch;
+    std::size_t row = 0;
+    std::string reason;
+  };
+  std::vector<Rejected> rejected = {};
+};
+
+/// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
+///
+/// Threads   encode() from any lane, several at once; claim, write, commit, release from the writer only; renew() from a
+///           third thread at any time.
+/// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again and
+///           either finds the position moved, or gives the same rows again.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  /// Decides whether it can take this schema; for a sink with `columns` this is the completed rows' one. Pure; lint calls it.
+  virtual Result<void> settle(const SchemaPtr& input) = 0;
+
+  /// Connects, creates or checks what it writes to. Called once; again only after an unreachable error.
+  virtual Result<void> open() = 0;
+
+  /// The work that can be done in the lane. The default hands the batch on.
+  virtual Encoded encode(const BatchPtr& rows) const {
+    Encoded out;
+    out.rows = rows->rows;
+    out.batch = rows;
+    return out;
+  }
+
+  /// Takes rows over. They need not be durable before commit(), and must not become visible before it if transactional.
+  virtual Result<void> write(Encoded&& rows) = 0;
+
+  /// Makes everything written durable and, if transactional, the lanes' progress with it, atomically. A sink that is not
+  /// transactional ignores the progress. After an error everything since the last commit is forgotten.
+  virtual Result<Committed> commit(std::span<const LaneCommit> lanes) = 0;
+
+  // Only for transactional sinks.
+
+  /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `refused` if another's lease
+  /// still runs.
+  virtual Result<Progress> claim(Partition) { return Progress{}; }
+  /// Extends the leases of all claimed partitions; answers the partitions that were lost.
+  virtual Result<std::vector<Partition>> renew() { return std::vector<Partition>{}; }
+  /// Gives a partition back after its last commit, so that another need not wait for the lease.
+  virtual void release(Partition) {}
+  /// How long a lease lasts; renew() is called three times in it.
+  virtual Duration lease() const { return 0; }
+
+  /// Writes dead letters beside the rows, durable with the next commit; false if this sink has no such place (the
+  /// engine then writes a file).
+  struct DeadLetter {
+    Partition partition = 0;
+    Position position = 0;
+    std::uint32_t ordinal = 0;
+    Timestamp arrival = no_time;
+    std::string node, reason, subject, payload;
+  };
+  virtual bool bury(const DeadLetter&) { return false; }
+};
+
+}  // namespace weir

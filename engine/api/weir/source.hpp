@@ -1,0 +1,67 @@
+/// The contract of a source.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <weir/context.hpp>
+#include <weir/message.hpp>
+#include <weir/types.hpp>
+
+namespace weir {
+
+/// How much one pull may bring, and how long it may wait for the first message.
+struct Budget {
+  std::size_t messages = 4096;
+  std::size_t bytes = 4u << 20;
+  Duration wait = 100 * millisecond;
+};
+
+/// What a pull brought. Idle: nothing came in time. End: nothing will ever come again.
+struct Pulled {
+  enum class State : std::uint8_t { messages, idle, end };
+  State state = State::idle;
+  std::shared_ptr<const Messages> messages;  ///< not null and not empty with State::messages
+};
+
+/// What tells one stream from another of the same name; kept with the progress and compared when a lane starts again.
+struct StreamIdentity {
+  std::string stream;             ///< name
+  Timestamp created = no_time;    ///< when the server says the stream was made
+  bool operator==(const StreamIdentity&) const = default;
+};
+
+/// One partition of a stream of messages. One instance belongs to one lane.
+///
+/// Threads   open, pull, mark, arrival_at from one thread; committed() from another, possibly at the same time.
+/// Errors    unreachable: the engine calls again with backoff, the source reconnects by itself; changed: the lane stops.
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called once, before pull().
+  virtual Result<void> open(Position after) = 0;
+
+  /// Waits for messages. Sequences ascend, each once; arrival never descends. Never blocks beyond budget.wait, and
+  /// returns early when a stop is asked for.
+  virtual Result<Pulled> pull(const Budget& budget, std::stop_token stop) = 0;
+
+  /// Writes a marker into the stream, so that arrival time moves on to `due` or beyond when it comes back by pull().
+  /// May be called again when the marker did not come. Only if claims.writable.
+  virtual Result<void> mark(Timestamp due) {
+    (void)due;
+    return {};
+  }
+
+  /// Everything up to this position is durable in all outputs: acknowledge it, if the source acknowledges.
+  virtual void committed(Position) {}
+
+  /// Identity of what open() found.
+  virtual StreamIdentity identity() const { return {}; }
+  /// Messages in the stream beyond the last one given out, as far as known; for the lag.
+  virtual std::uint64_t waiting() const { return 0; }
+};
+
+}  // namespace weir

@@ -1,0 +1,34 @@
+/// The contract of a store: named values that outlive a worker.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/types.hpp>
+
+namespace weir {
+
+/// Values by name. The engine cuts snapshots into values of at most 512 kB and writes the manifest last, so a store
+/// needs neither transactions nor large values. Names are `[A-Za-z0-9_/=.-]+`.
+///
+/// Threads   one at a time.
+class Store {
+ public:
+  static constexpr std::size_t largest_value = 512u << 10;
+
+  virtual ~Store() = default;
+  /// Connects, creates what it keeps values in if it is absent.
+  virtual Result<void> open() = 0;
+  virtual Result<void> put(std::string_view name, std::string_view value) = 0;
+  /// Nothing if there is no such value.
+  virtual Result<std::optional<std::string>> get(std::string_view name) = 0;
+  virtual Result<void> remove(std::string_view name) = 0;
+  /// Names that begin with `prefix`, sorted.
+  virtual Result<std::vector<std::string>> names(std::string_view prefix) = 0;
+  /// False for a store whose values are gone with the process.
+  virtual bool durable() const = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,56 @@
+/// The words every other header uses: instants, lengths of time, places in a stream, errors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+/// An instant: nanoseconds since 1970-01-01T00:00:00 UTC. Event times and arrival times are both of this type.
+using Timestamp = std::int64_t;
+
+/// A length of time in nanoseconds.
+using Duration = std::int64_t;
+
+inline constexpr Timestamp no_time = INT64_MIN;  ///< "there is none"; compares below every instant
+inline constexpr Timestamp end_of_time = INT64_MAX;
+inline constexpr Duration microsecond = 1'000;
+inline constexpr Duration millisecond = 1'000'000;
+inline constexpr Duration second = 1'000'000'000;
+inline constexpr Duration minute = 60 * second;
+
+/// A partition of a stream, counted from 0. The lane that reads it has the same number.
+using Partition = std::uint32_t;
+
+/// A place in one partition: the stream sequence of the last message that is wholly done. 0 is before the first message.
+using Position = std::uint64_t;
+
+/// What the world did to us; returned, never thrown.
+struct Error {
+  enum class Kind {
+    unreachable,  ///< a service does not answer or refuses the login; trying again may help
+    refused,      ///< the service answered and said no (a data error, a missing right); trying again will not help
+    changed,      ///< what is there differs from what was agreed: a table, a stream, a fence
+    invalid,      ///< the user's setting or input can't work as it is
+    exhausted,    ///< a declared bound was reached
+    stopped,      ///< the caller asked to stop while we were waiting
+    internal,     ///< our bug, or a third party's exception
+  };
+  Kind kind = Kind::internal;
+  std::string message;       ///< says what is wrong, where, and what to do; no trailing full stop
+  std::string setting = {};  ///< the node's setting that is to blame, as a path ("columns.speed.fill"); may be empty
+  std::size_t offset = 0;    ///< where inside that setting's text (expressions), in bytes
+};
+
+template <typename T>
+using Result = std::expected<T, Error>;
+
+inline std::unexpected<Error> fail(Error::Kind kind, std::string message, std::string setting = {},
+                                   std::size_t offset = 0) {
+  return std::unexpected(Error{kind, std::move(message), std::move(setting), offset});
+}
+
+}  // namespace weir

@@ -1,0 +1,39 @@
+#include "core/registry.hpp"
+
+#include <cassert>
+
+namespace weir {
+namespace {
+
+Role role_of(std::string_view folder) {
+  if (folder == "sources") return Role::source;
+  if (folder == "sinks") return Role::sink;
+  if (folder == "stores") return Role::store;
+  if (folder == "codecs") return Role::codec;
+  return Role::transform;
+}
+
+}  // namespace
+
+void Registry::add(std::string_view folder, std::string_view name, Operator op) {
+  const Role role = role_of(folder);
+  assert(op.spec.role == role && "the folder says another role than the Spec");
+  const bool added = operators_.emplace(std::pair{role, std::string{name}}, std::move(op)).second;
+  assert(added && "an operator of this name exists");
+  (void)added;
+}
+
+const Operator* Registry::find(Role role, std::string_view name) const {
+  const auto it = operators_.find(std::pair{role, std::string{name}});
+  return it == operators_.end() ? nullptr : &it->second;
+}
+
+std::vector<std::string_view> Registry::names(Role role) const {
+  std::vector<std::string_view> out;
+  for (const auto& [id, op] : operators_) {
+    if (id.first == role) out.push_back(id.second);
+  }
+  return out;
+}
+
+}  // namespace weir
