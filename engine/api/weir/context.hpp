@@ -38,7 +38,7 @@ class Context {
   virtual const std::vector<FieldDemand>& demand() const = 0;
 
   virtual const Clock& clock() const = 0;
-  /// A codec by name ("flatbuffers"); null if there is none of that name.
+  /// A codec by name ("flatbuffers") with its default settings; "" is the node's own `encoding`. Null if there is none.
   virtual const Codec* codec(std::string_view name) const = 0;
   /// The number of a counter that the Spec declares; for Output::count() and count() below.
   virtual std::size_t counter(std::string_view name) const = 0;

@@ -127,6 +127,8 @@ class Spec {
   Spec& check(std::function<std::vector<Error>(const Settings&)> check);
   /// The transform must see each vehicle's whole, ordered stream: an error behind a shared queue with more than one worker.
   Spec& needs_whole_keys();
+  /// The sink turns samples into payloads: the node takes an `encoding`, given by Context::codec(""). Sources always have one.
+  Spec& encodes();
   /// The transform's state grows with the number of keys, so the pipeline must declare limits.keys.
   Spec& keyed_state();
 
@@ -141,6 +143,7 @@ class Spec {
   int state_version = 1;
   bool whole_keys = false;
   bool bounded_by_keys = false;
+  bool has_encoding = false;
   std::function<Claims(const Settings&)> claims_of;
   std::function<std::string(const Settings&)> state_of;
   std::function<std::vector<Error>(const Settings&)> problems_of;

@@ -1,0 +1,64 @@
+/// One lane's work without threads: messages in, decoded, run through the transforms, completed to rows, out to sinks.
+/// The executor runs it in flow-graph nodes; the case runner and the benchmarks call it straight.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/counters.hpp"
+#include "core/decoder.hpp"
+#include "core/pipeline.hpp"
+
+namespace weir {
+
+/// A batch on its way to a sink, in the order in which it was made.
+struct SinkBatch {
+  std::size_t node = 0;  ///< number of the sink in Pipeline::nodes
+  BatchPtr batch;        ///< completed, if the sink has `columns`
+};
+
+/// Everything that one step produced.
+struct ChainOutput {
+  std::vector<SinkBatch> batches;
+  std::vector<Sink::DeadLetter> dead_letters;
+};
+
+/// The state of one lane. Its state at a position depends on the messages up to there alone.
+///
+/// Threads   decode() may run in one thread while step() runs in another; each from one thread at a time.
+class Chain {
+ public:
+  /// Makes the operators of the pipeline's transforms. The pipeline, registry, counters and clock must outlive it.
+  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition);
+  ~Chain();
+
+  /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead letters of the decoded batch's step.
+  Decoded decode(std::shared_ptr<const Messages> messages);
+
+  /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still.
+  Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
+
+  /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).
+  Result<void> step(const BatchPtr& samples, bool muted, ChainOutput& out);
+
+  /// When the lane next has something to do without input.
+  std::optional<Timestamp> due() const;
+
+  /// State of all transforms and of the dictionaries, as of the last step().
+  std::string save() const;
+  Result<void> load(std::string_view state);
+
+  /// Keys and bytes of state of a node, for the metrics.
+  std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
+
+  /// Sees every batch that leaves a port, before it goes on (cases, tap). Null: nobody looks.
+  using Probe = std::function<void(PortRef, const BatchPtr&)>;
+  void watch(Probe probe);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir

@@ -1,0 +1,84 @@
+/// A pipeline that has been read and checked: nodes in the order in which they run, settings typed, schemas settled.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/operator.hpp>
+
+#include "core/findings.hpp"
+#include "core/registry.hpp"
+#include "core/text.hpp"
+
+namespace weir {
+
+/// One end of an edge: an output port of a node, by its number in Pipeline::nodes.
+struct PortRef {
+  std::size_t node = 0;
+  Port port = 0;
+  bool operator==(const PortRef&) const = default;
+};
+
+struct Node {
+  std::string id;
+  Role role = Role::transform;
+  std::string name;             ///< of the operator
+  const Operator* op = nullptr;  ///< owned by the registry
+  Settings settings;
+  std::vector<PortRef> inputs;
+  Schemas outputs;              ///< settled schema per port; a source has the samples schema, a sink none
+  SchemaPtr input;              ///< of a sink: what it gets (the completed rows if it has `columns`)
+  std::vector<RowColumn> columns;   ///< of a sink with a `columns` setting; empty otherwise
+  std::vector<FieldDemand> demand;  ///< what the sinks downstream name, in first-named order
+  std::string codec;            ///< of a node with an encoding
+  Settings codec_settings;
+  Span place;                   ///< of the node's object in the text
+};
+
+struct Pipeline {
+  std::string name;
+  std::string file;
+  std::vector<Node> nodes;      ///< a node stands behind all its inputs; otherwise in the order of the text
+
+  std::string store;            ///< "state": {"store": …}; empty: memory
+  Settings store_settings;
+  Duration snapshot_every = minute;
+
+  std::uint32_t key_limit = 0;  ///< "limits": {"keys": …}; 0: none declared
+  Duration forget = 24 * 60 * minute;
+  Duration commit_every = 100 * millisecond;  ///< "commit": {"every": …, "rows": …, "bytes": …}
+  std::size_t commit_rows = 200'000;
+  std::size_t memory = 256u << 20;            ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
+  Duration shutdown_timeout = 20 * second;
+  std::string dead_letters;     ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default "<name>.dead.jsonl"
+
+  /// Of everything that decides what state means: operators, their state versions and settings, from the sources to
+  /// the last stateful node. Equal fingerprints: one's snapshot is the other's.
+  std::string fingerprint;
+
+  std::size_t source() const;  ///< the number of its one source
+};
+
+/// Environment of a check.
+struct CheckOptions {
+  std::function<std::optional<std::string>(std::string_view)> variable;       ///< null: nothing is set
+  std::function<std::optional<std::string>(const std::string&)> read_file;    ///< for file: secrets; null: not readable
+  bool to_run = false;                                ///< unset ${X:?} and unreadable secrets are errors, not warnings
+  std::vector<std::pair<std::string, std::string>> overrides;  ///< -s path=value: "rows.every=2s", "limits.keys=10"
+};
+
+/// What came of reading a pipeline text. The pipeline is there if no finding is an error.
+struct Checked {
+  std::optional<Pipeline> pipeline;
+  std::vector<Finding> findings;  ///< by place
+};
+
+/// Reads and checks. Pure: connects to nothing, opens nothing but through the options.
+Checked check_pipeline(std::string_view text, std::string_view file, const Registry& registry, const CheckOptions& options);
+
+}  // namespace weir
