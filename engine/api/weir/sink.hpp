@@ -49,6 +49,7 @@ struct Committed {
     BatchPtr batch;
     std::size_t row = 0;
     std::string reason;
+    bool buried = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
 };
@@ -77,11 +78,13 @@ class Sink {
     return out;
   }
 
-  /// Takes rows over. They need not be durable before commit(), and must not become visible before it if transactional.
-  virtual Result<void> write(Encoded&& rows) = 0;
+  /// Hands rows over for the next commit(). They must not become visible before it if the sink is transactional. `rows`
+  /// stays where it is until that commit() has returned, so a pointer to it may be kept and nothing need be copied.
+  virtual Result<void> write(const Encoded& rows) = 0;
 
   /// Makes everything written durable and, if transactional, the lanes' progress with it, atomically. A sink that is not
-  /// transactional ignores the progress. After an error everything since the last commit is forgotten.
+  /// transactional ignores the progress. Whatever the outcome, what was written and buried before is forgotten then: after
+  /// an error the engine opens, claims, and gives the same rows again.
   virtual Result<Committed> commit(std::span<const LaneCommit> lanes) = 0;
 
   // Only for transactional sinks.

@@ -72,6 +72,7 @@ struct Claims {
   bool replayable = false;   ///< can be opened again after any position it ever gave out (as long as the stream keeps it)
   bool ordered = false;      ///< one reader, ascending positions; false: a shared queue
   bool writable = false;     ///< mark() works: arrival time can be moved on an idle stream
+  bool clocked = false;      ///< arrival is the worker's own clock (less a margin), so on an idle stream the clock stands in
   bool acknowledges = false; ///< redelivers what committed() was not told of (at-least-once without replay)
   bool partitioned = true;   ///< a key is always in the same partition, at one worker
   bool finite = false;       ///< ends by itself

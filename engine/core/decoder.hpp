@@ -1,0 +1,49 @@
+/// Raw messages to batches of samples.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <weir/codec.hpp>
+#include <weir/dictionary.hpp>
+#include <weir/sink.hpp>
+
+#include "core/counters.hpp"
+
+namespace weir {
+
+/// What decoding a pull's worth of messages gave.
+struct Decoded {
+  BatchPtr batch;                                ///< samples; of no rows if there were only markers or refused messages
+  std::vector<Sink::DeadLetter> dead_letters;    ///< whole messages that could not be decoded, with their bytes
+  std::uint32_t keys = 0;                        ///< how many keys and fields the tables held then: what save() keeps
+  std::uint32_t fields = 0;
+  std::uint64_t messages = 0;                    ///< without markers
+  std::uint64_t bytes = 0;                       ///< of payload
+};
+
+/// Decodes messages with a codec, interning keys and fields.
+///
+/// Threads   one.
+/// Refused   the whole message, with a reason: what the source or the codec would not accept; no key; a key longer than
+///           1,024 bytes or not UTF-8; a new key or field beyond the tables' limits.
+class Decoder {
+ public:
+  static constexpr std::size_t longest_key = 1024;
+
+  Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
+          std::shared_ptr<Dictionary> fields);
+
+  Decoded decode(std::shared_ptr<const Messages> messages);
+
+ private:
+  const Codec& codec_;
+  std::string node_;
+  Partition partition_;
+  std::shared_ptr<Dictionary> keys_;
+  std::shared_ptr<Dictionary> fields_;
+  Position last_ = 0;
+};
+
+}  // namespace weir
