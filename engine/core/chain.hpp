@@ -2,8 +2,12 @@
 /// The executor runs it in flow-graph nodes; the case runner and the benchmarks call it straight.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/counters.hpp"
@@ -14,12 +18,15 @@ namespace weir {
 
 /// A batch on its way to a sink, in the order in which it was made.
 struct SinkBatch {
-  std::size_t node = 0;  ///< number of the sink in Pipeline::nodes
-  BatchPtr batch;        ///< completed, if the sink has `columns`
+  std::size_t node = 0;          ///< number of the sink in Pipeline::nodes
+  BatchPtr batch;                ///< completed, if the sink has `columns`
+  std::uint64_t number = 0;      ///< of its first row, see Encoded::number
 };
 
 /// Everything that one step produced.
 struct ChainOutput {
+  Position position = 0;  ///< everything up to here is in it
+  Timestamp reached = no_time;
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
 };
@@ -33,6 +40,9 @@ class Chain {
   Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition);
   ~Chain();
 
+  /// The position before the first message to come; before the first decode().
+  void start(Position after);
+
   /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
@@ -42,12 +52,18 @@ class Chain {
   /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).
   Result<void> step(const BatchPtr& samples, bool muted, ChainOutput& out);
 
+  /// The lane's tables; to make batches for step(BatchPtr).
+  const std::shared_ptr<Dictionary>& keys() const;
+  const std::shared_ptr<Dictionary>& fields() const;
+
   /// When the lane next has something to do without input.
   std::optional<Timestamp> due() const;
 
   /// State of all transforms and of the dictionaries, as of the last step().
   std::string save() const;
-  Result<void> load(std::string_view state);
+  /// Before the first decode(). A node's part is taken if id, operator and state version are the same; else the node
+  /// starts empty and its id is in the answer.
+  Result<std::vector<std::string>> load(std::string_view state);
 
   /// Keys and bytes of state of a node, for the metrics.
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;

@@ -35,6 +35,9 @@ class Decoder {
   Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
           std::shared_ptr<Dictionary> fields);
 
+  /// The position before the first message to come.
+  void start(Position after) { last_ = after; }
+
   Decoded decode(std::shared_ptr<const Messages> messages);
 
  private:

@@ -34,6 +34,7 @@ struct Node {
   Schemas outputs;              ///< settled schema per port; a source has the samples schema, a sink none
   SchemaPtr input;              ///< of a sink: what it gets (the completed rows if it has `columns`)
   std::vector<RowColumn> columns;   ///< of a sink with a `columns` setting; empty otherwise
+  bool write_empty = false;         ///< of such a sink: rows of NULLs only are written too
   std::vector<FieldDemand> demand;  ///< what the sinks downstream name, in first-named order
   std::string codec;            ///< of a node with an encoding
   Settings codec_settings;
@@ -63,6 +64,9 @@ struct Pipeline {
 
   std::size_t source() const;  ///< the number of its one source
 };
+
+/// The values that an operator gets when the user writes none of its optional settings; required ones are missing.
+Settings default_settings(const Spec& spec, std::string_view id);
 
 /// Environment of a check.
 struct CheckOptions {

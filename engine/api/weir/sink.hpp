@@ -18,7 +18,8 @@ namespace weir {
 struct Encoded {
   Partition partition = 0;
   Position last = 0;             ///< position of the batch they come from
-  std::uint32_t ordinal = 0;     ///< of the batch within `last`'s batch; partition/last/ordinal/row is a row's id
+  std::uint64_t number = 0;      ///< of its first row, counting all rows that this lane ever gave this sink: a function of the
+                                 ///< stream alone, so pipeline/node/partition/number is a row's id, also after a crash
   std::size_t rows = 0;
   std::string bytes;             ///< the sink's own format; may be empty if `batch` is enough
   BatchPtr batch;                ///< the rows themselves, for bisecting and for sinks that encode nothing
@@ -104,7 +105,7 @@ class Sink {
   struct DeadLetter {
     Partition partition = 0;
     Position position = 0;
-    std::uint32_t ordinal = 0;
+    std::uint32_t ordinal = 0;  ///< among the dead letters of this position
     Timestamp arrival = no_time;
     std::string node, reason, subject, payload;
   };

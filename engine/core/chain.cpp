@@ -1,0 +1,334 @@
+#include "core/chain.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "core/completion.hpp"
+#include "core/node_context.hpp"
+
+namespace weir {
+namespace {
+
+/// Batches that wait at a node's input during a step.
+using Waiting = std::vector<BatchPtr>;
+
+/// A dead letter for a row: the raw message behind it, or the row's own values where there is none any more.
+Sink::DeadLetter bury_row(const Batch& in, std::size_t row, const std::string& node, std::string_view reason) {
+  Sink::DeadLetter letter;
+  letter.partition = in.origin.partition;
+  letter.position = in.origin.last;
+  letter.arrival = in.arrival.empty() ? in.reached : in.arrival[row];
+  letter.node = node;
+  letter.reason = reason;
+  if (in.messages && row < in.message_of_row.size()) {
+    const Message& message = in.messages->items[in.message_of_row[row]];
+    letter.position = message.sequence;
+    letter.subject = message.subject;
+    letter.payload = message.payload;
+  }
+  return letter;
+}
+
+/// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
+void number_letters(std::vector<Sink::DeadLetter>& letters) {
+  std::ranges::stable_sort(letters, {}, &Sink::DeadLetter::position);
+  for (std::size_t i = 1; i < letters.size(); ++i) {
+    if (letters[i].position == letters[i - 1].position) letters[i].ordinal = letters[i - 1].ordinal + 1;
+  }
+}
+
+}  // namespace
+
+struct Chain::Impl {
+  struct Stage {
+    const Node* node = nullptr;
+    std::size_t number = 0;
+    std::unique_ptr<NodeContext> context;
+    std::unique_ptr<Transform> transform;      // of transforms
+    std::unique_ptr<Completion> completion;    // of sinks with columns
+    Waiting waiting;
+    std::uint64_t rows = 0;  // that a sink has been given, ever
+  };
+
+  /// What a transform sees of the step.
+  class StageOutput final : public Output {
+   public:
+    StageOutput(Impl& chain, Stage& stage, bool muted, ChainOutput& out) : chain_{chain}, stage_{stage}, muted_{muted}, out_{out} {}
+
+    void emit(BatchPtr batch, Port port) override {
+      assert(port < stage_.node->outputs.size() && "a port that the Spec does not declare");
+      if (port == 0) reached_ = std::max(reached_, batch->reached);
+      chain_.deliver({stage_.number, port}, std::move(batch));
+    }
+    void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
+      if (muted_) return;
+      chain_.count_refusal(*stage_.node, reason, 1);
+      out_.dead_letters.push_back(bury_row(in, row, stage_.node->id, reason));
+    }
+    void count(std::size_t counter, std::uint64_t n) override {
+      if (!muted_ && n != 0) chain_.counters.add(counter, n);
+    }
+    Timestamp reached() const { return reached_; }
+
+   private:
+    Impl& chain_;
+    Stage& stage_;
+    bool muted_;
+    ChainOutput& out_;
+    Timestamp reached_ = no_time;
+  };
+
+  Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
+      : pipeline{p}, counters{c}, partition{part} {
+    const auto limit = p.key_limit != 0 ? p.key_limit : Dictionary::default_limit;
+    keys = std::make_shared<Dictionary>(limit);
+    fields = std::make_shared<Dictionary>(most_fields);
+    const NodeContext::Shared shared{p, registry, c, clock};
+    stages.resize(p.nodes.size());
+    for (std::size_t i = 0; i < p.nodes.size(); ++i) make_stage(shared, i);
+    const std::size_t source = p.source();
+    decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part, keys, fields);
+    decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
+    decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
+    decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");
+  }
+
+  void make_stage(const NodeContext::Shared& shared, std::size_t number) {
+    const Node& node = pipeline.nodes[number];
+    Stage& stage = stages[number];
+    stage.node = &node;
+    stage.number = number;
+    stage.context = std::make_unique<NodeContext>(shared, node, partition, keys, fields);
+    for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
+    if (node.role == Role::transform) {
+      stage.transform = node.op->make_transform(node.settings, *stage.context);
+      Schemas inputs;
+      for (const PortRef& input : node.inputs) inputs.push_back(pipeline.nodes[input.node].outputs[input.port]);
+      [[maybe_unused]] const auto settled = stage.transform->settle(inputs);
+      assert(settled && "checked before");
+    } else if (node.role == Role::sink && !node.columns.empty()) {
+      stage.completion = std::make_unique<Completion>(node.columns, node.write_empty);
+      const PortRef input = node.inputs.at(0);
+      [[maybe_unused]] const auto settled = stage.completion->settle(*pipeline.nodes[input.node].outputs[input.port]);
+      assert(settled && "checked before");
+      for (std::size_t i = 0; i < cell_counters.size(); ++i) {
+        cells.resize(std::max(cells.size(), number + 1));
+        cells[number][i] = counters.declare(node.id, "cells", "cells of completed rows by quality", cell_counters[i]);
+      }
+      cells[number][cell_counters.size()] = counters.declare(node.id, "empty_rows", "rows of NULLs only that were not written");
+    }
+  }
+
+  void deliver(PortRef from, BatchPtr batch) {
+    for (Stage& reader : stages) {
+      for (const PortRef& input : reader.node->inputs) {
+        if (input == from) reader.waiting.push_back(batch);
+      }
+    }
+    if (probe) probe(from, batch);
+  }
+
+  void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
+    counters.add(counters.declare(node.id, "refused", "messages and samples sent to the dead letters, by reason", reason), n);
+  }
+
+  Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
+    out.position = samples->origin.last;
+    out.reached = samples->reached;
+    deliver({pipeline.source(), 0}, samples);
+    for (Stage& stage : stages) {
+      if (stage.waiting.empty()) continue;
+      if (stage.transform) {
+        if (auto done = run_transform(stage, samples, muted, out); !done) return done;
+      } else {
+        run_sink(stage, muted, out);
+      }
+      stage.waiting.clear();
+    }
+    return {};
+  }
+
+  Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
+    StageOutput output{*this, stage, muted, out};
+    for (const BatchPtr& batch : stage.waiting) {
+      if (auto done = stage.transform->process(0, batch, output); !done) {
+        done.error().message = stage.node->id + ": " + done.error().message;
+        return done;
+      }
+    }
+    if (output.reached() < samples->reached) pass_marker(stage, *samples);
+    return {};
+  }
+
+  /// What comes behind must know how far arrival time has come, even if nothing was emitted.
+  void pass_marker(Stage& stage, const Batch& samples) {
+    auto marker = std::make_shared<Batch>();
+    marker->schema = stage.node->outputs[0];
+    marker->columns.resize(marker->schema->columns.size());
+    marker->origin = samples.origin;
+    marker->reached = samples.reached;
+    const BatchPtr shared = std::move(marker);
+    for (Stage& reader : stages) {
+      if (!reader.transform) continue;
+      for (const PortRef& input : reader.node->inputs) {
+        if (input.node == stage.number) reader.waiting.push_back(shared);
+      }
+    }
+  }
+
+  void run_sink(Stage& stage, bool muted, ChainOutput& out) {
+    for (const BatchPtr& batch : stage.waiting) {
+      if (batch->rows == 0) continue;
+      BatchPtr rows = batch;
+      if (stage.completion) {
+        const auto before = stage.completion->counts();
+        rows = stage.completion->complete(batch);
+        if (!muted) count_cells(stage, before);
+      }
+      const std::uint64_t number = stage.rows;
+      stage.rows += rows->rows;
+      if (rows->rows != 0 && !muted) out.batches.push_back({stage.number, std::move(rows), number});
+    }
+  }
+
+  void count_cells(const Stage& stage, const Completion::Counts& before) {
+    const Completion::Counts& now = stage.completion->counts();
+    const auto& numbers = cells[stage.number];
+    counters.add(numbers[0], now.measured - before.measured);
+    counters.add(numbers[1], now.interpolated - before.interpolated);
+    counters.add(numbers[2], now.carried - before.carried);
+    counters.add(numbers[3], now.null - before.null);
+    counters.add(numbers[4], now.empty_rows - before.empty_rows);
+  }
+
+  static constexpr std::uint32_t most_fields = 4096;
+  static constexpr std::array<std::string_view, 4> cell_counters{"measured", "interpolated", "carried", "null"};
+
+  const Pipeline& pipeline;
+  Counters& counters;
+  Partition partition;
+  std::shared_ptr<Dictionary> keys, fields;
+  std::vector<Stage> stages;
+  std::vector<std::array<std::size_t, 5>> cells;  // counter numbers, by node
+  std::unique_ptr<Decoder> decoder;
+  std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0;
+  std::uint32_t saved_keys = 0, saved_fields = 0;  // what the tables held at the last step
+  Probe probe;
+};
+
+Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition)} {}
+
+Chain::~Chain() = default;
+
+void Chain::start(Position after) { impl_->decoder->start(after); }
+
+Decoded Chain::decode(std::shared_ptr<const Messages> messages) { return impl_->decoder->decode(std::move(messages)); }
+
+Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
+  Impl& chain = *impl_;
+  if (!muted) {
+    chain.counters.add(chain.decoded_messages, decoded.messages);
+    chain.counters.add(chain.decoded_bytes, decoded.bytes);
+    chain.counters.add(chain.decoded_samples, decoded.batch->rows);
+    const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
+    for (const auto& letter : decoded.dead_letters) {
+      chain.count_refusal(source, letter.reason, 1);
+      out.dead_letters.push_back(letter);
+    }
+  }
+  auto done = chain.run(decoded.batch, muted, out);
+  number_letters(out.dead_letters);
+  chain.saved_keys = decoded.keys;
+  chain.saved_fields = decoded.fields;
+  return done;
+}
+
+Result<void> Chain::step(const BatchPtr& samples, bool muted, ChainOutput& out) {
+  impl_->saved_keys = impl_->keys->size();
+  impl_->saved_fields = impl_->fields->size();
+  return impl_->run(samples, muted, out);
+}
+
+const std::shared_ptr<Dictionary>& Chain::keys() const { return impl_->keys; }
+const std::shared_ptr<Dictionary>& Chain::fields() const { return impl_->fields; }
+
+std::optional<Timestamp> Chain::due() const {
+  std::optional<Timestamp> earliest;
+  for (const auto& stage : impl_->stages) {
+    if (!stage.transform) continue;
+    if (const auto due = stage.transform->due(); due && (!earliest || *due < *earliest)) earliest = due;
+  }
+  return earliest;
+}
+
+std::string Chain::save() const {
+  StateWriter out;
+  for (const auto& [table, size] : {std::pair{impl_->keys, impl_->saved_keys}, std::pair{impl_->fields, impl_->saved_fields}}) {
+    out.put(size);
+    for (std::uint32_t id = 0; id < size; ++id) out.put_text(table->at(id));
+  }
+  out.put(static_cast<std::uint32_t>(impl_->stages.size()));
+  for (const auto& stage : impl_->stages) {
+    out.put_text(stage.node->id);
+    out.put_text(stage.node->name);
+    out.put(stage.node->op->spec.state_version);
+    StateWriter own;
+    if (stage.transform) stage.transform->save(own);
+    out.put(stage.rows);
+    out.put_text(own.bytes());
+  }
+  return out.take();
+}
+
+Result<std::vector<std::string>> Chain::load(std::string_view state) {
+  StateReader in{state};
+  const auto broken = [] { return fail(Error::Kind::changed, "the snapshot is not readable by this build; its bytes end early or say too much"); };
+  for (Dictionary* table : {impl_->keys.get(), impl_->fields.get()}) {
+    const auto size = in.get<std::uint32_t>();
+    for (std::uint32_t id = 0; id < size && in.ok(); ++id) {
+      if (table->intern(in.get_text()) != id) {
+        return fail(Error::Kind::exhausted, "the snapshot holds more keys than limits.keys allows; raise it to at least " + std::to_string(size));
+      }
+    }
+  }
+  impl_->saved_keys = impl_->keys->size();
+  impl_->saved_fields = impl_->fields->size();
+  std::vector<std::string> empty;
+  for (const auto& stage : impl_->stages) {
+    if (stage.transform) empty.push_back(stage.node->id);
+  }
+  const auto count = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
+    const auto id = in.get_text();
+    const auto name = in.get_text();
+    const int version = in.get<int>();
+    const auto rows = in.get<std::uint64_t>();
+    StateReader own{in.get_text()};
+    if (!in.ok()) return broken();
+    const auto stage = std::ranges::find_if(impl_->stages, [&](const Impl::Stage& s) {
+      return s.node->id == id && s.node->name == name && s.node->op->spec.state_version == version;
+    });
+    if (stage == impl_->stages.end()) continue;
+    stage->rows = rows;
+    if (!stage->transform) continue;
+    if (auto loaded = stage->transform->load(own); !loaded) return std::unexpected(loaded.error());
+    if (!own.ok()) return broken();
+    std::erase(empty, stage->node->id);
+  }
+  if (!in.ok()) return broken();
+  return empty;
+}
+
+std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
+  std::vector<std::pair<std::size_t, Transform::Size>> out;
+  for (const auto& stage : impl_->stages) {
+    if (stage.transform) out.emplace_back(stage.number, stage.transform->size());
+  }
+  return out;
+}
+
+void Chain::watch(Probe probe) { impl_->probe = std::move(probe); }
+
+}  // namespace weir

@@ -1,0 +1,238 @@
+#include "core/decoder.hpp"
+
+#include <cmath>
+#include <utility>
+
+#include <weir/shapes.hpp>
+
+namespace weir {
+namespace {
+
+/// Whether a text is well-formed UTF-8 without NUL: what every output can hold.
+bool storable(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    if (length == 0 || lead == 0 || i + length > text.size()) return false;
+    for (std::size_t j = 1; j < length; ++j) {
+      if ((static_cast<unsigned char>(text[i + j]) & 0xC0) != 0x80) return false;
+    }
+    if (length > 2) {
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+          (lead == 0xF4 && second > 0x8F)) {
+        return false;
+      }
+    }
+    i += length;
+  }
+  return true;
+}
+
+/// Interns names, remembering the last one: a frame repeats its key, a stream its fields.
+class Interner {
+ public:
+  Interner(Dictionary& table, std::string_view what) : table_{table}, what_{what} {}
+
+  /// The id, or nothing and a reason.
+  std::optional<std::uint32_t> operator()(std::string_view name, std::string& reason) {
+    if (last_ && name == last_name_) return last_;
+    std::optional<std::uint32_t> id = table_.find(name);
+    if (!id) {
+      reason = problem(name);
+      if (reason.empty() && !(id = table_.intern(name))) {
+        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(table_.limit());
+      }
+    }
+    if (id) {
+      last_ = id;
+      last_name_ = table_.at(*id);
+    }
+    return id;
+  }
+
+ private:
+  std::string problem(std::string_view name) const {
+    const std::string what{what_};
+    if (name.empty()) return "no " + what;
+    if (name.size() > Decoder::longest_key) return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
+    if (!storable(name)) return what + " is not UTF-8 text";
+    return {};
+  }
+
+  Dictionary& table_;
+  std::string_view what_;
+  std::optional<std::uint32_t> last_;
+  std::string_view last_name_;
+};
+
+/// Columns under construction. A message that fails half-way leaves nothing behind.
+class SampleColumns final : public SampleSink {
+ public:
+  SampleColumns(Dictionary& keys, Dictionary& fields, std::size_t expected) : key_of_{keys, "key"}, field_of_{fields, "field"} {
+    for (auto* ids : {&keys_, &fields_, &message_}) ids->reserve(expected);
+    for (auto* times : {&times_, &arrival_}) times->reserve(expected);
+    x_.reserve(expected);
+  }
+
+  void begin(const Message& message, std::uint32_t index) {
+    message_now_ = &message;
+    index_ = index;
+    start_ = times_.size();
+    reason_.clear();
+  }
+
+  void add(const Sample& sample) override {
+    if (!reason_.empty()) return;
+    const auto key = key_of_(sample.key.empty() ? message_now_->key : sample.key, reason_);
+    const auto field = key ? field_of_(sample.field.empty() ? message_now_->field : sample.field, reason_) : std::nullopt;
+    if (!field) return;
+    const bool number = sample.kind != Sample::Kind::text;
+    if (sample.kind == Sample::Kind::point) has_points_ = true;
+    if (!number) {
+      if (!storable(sample.text)) {
+        reason_ = "text is not UTF-8";
+        return;
+      }
+      has_texts_ = true;
+    }
+    if (has_points_) add_point(sample);
+    if (has_texts_) add_text(sample);
+    x_valid_.push(number, x_.size());
+    x_.push_back(number ? sample.x : 0.0);
+    keys_.push_back(*key);
+    fields_.push_back(*field);
+    times_.push_back(sample.time.value_or(message_now_->arrival));
+    arrival_.push_back(message_now_->arrival);
+    message_.push_back(index_);
+  }
+
+  /// Why the message can't be taken; empty if it can.
+  std::string& reason() { return reason_; }
+
+  /// Drops what the message has added, when the batch is finished.
+  void roll_back() {
+    kept_.resize(start_, 1);
+    kept_.resize(times_.size(), 0);
+  }
+
+  std::shared_ptr<Batch> finish(std::shared_ptr<Dictionary> keys, std::shared_ptr<Dictionary> fields) {
+    auto batch = std::make_shared<Batch>();
+    batch->schema = samples::schema();
+    batch->rows = times_.size();
+    batch->columns.resize(7);
+    using namespace samples;
+    const std::size_t rows = batch->rows;
+    batch->columns[key] = Column::dictionary({std::move(keys_), std::move(keys)});
+    batch->columns[field] = Column::dictionary({std::move(fields_), std::move(fields)});
+    batch->columns[time] = Column::timestamp(std::move(times_));
+    batch->columns[x] = Column::float64(std::move(x_), std::move(x_valid_));
+    if (has_points_) {
+      pad_points(rows);
+      batch->columns[y] = Column::float64(std::move(y_), std::move(y_valid_));
+      batch->columns[z] = Column::float64(std::move(z_), std::move(z_valid_));
+    }
+    if (has_texts_) {
+      pad_texts(rows);
+      batch->columns[text] = Column::string(std::move(texts_), std::move(text_valid_));
+    }
+    batch->arrival = std::move(arrival_);
+    batch->message_of_row = std::move(message_);
+    return batch;
+  }
+
+  bool any_rolled_back() const { return !kept_.empty(); }
+  std::vector<std::uint8_t>& kept() { return kept_; }
+
+ private:
+  void pad_points(std::size_t rows) {
+    while (y_.size() < rows) {
+      y_valid_.push(false, y_.size());
+      z_valid_.push(false, z_.size());
+      y_.push_back(0);
+      z_.push_back(0);
+    }
+  }
+  void pad_texts(std::size_t rows) {
+    while (texts_.size() < rows) {
+      text_valid_.push(false, texts_.size());
+      texts_.push({});
+    }
+  }
+  void add_point(const Sample& sample) {
+    pad_points(x_.size());
+    const bool point = sample.kind == Sample::Kind::point;
+    const bool altitude = point && !std::isnan(sample.z);
+    y_valid_.push(point, y_.size());
+    z_valid_.push(altitude, z_.size());
+    y_.push_back(point ? sample.y : 0);
+    z_.push_back(altitude ? sample.z : 0);
+  }
+  void add_text(const Sample& sample) {
+    pad_texts(x_.size());
+    const bool text = sample.kind == Sample::Kind::text;
+    text_valid_.push(text, texts_.size());
+    texts_.push(text ? sample.text : std::string_view{});
+  }
+
+  Interner key_of_, field_of_;
+  std::vector<std::uint32_t> keys_, fields_, message_;
+  std::vector<Timestamp> times_, arrival_;
+  std::vector<double> x_, y_, z_;
+  Validity x_valid_, y_valid_, z_valid_, text_valid_;
+  Texts texts_;
+  bool has_points_ = false, has_texts_ = false;
+  const Message* message_now_ = nullptr;
+  std::uint32_t index_ = 0;
+  std::size_t start_ = 0;
+  std::string reason_;
+  std::vector<std::uint8_t> kept_;
+};
+
+}  // namespace
+
+Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
+                 std::shared_ptr<Dictionary> fields)
+    : codec_{codec}, node_{std::move(node)}, partition_{partition}, keys_{std::move(keys)}, fields_{std::move(fields)} {}
+
+Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
+  Decoded out;
+  const auto& items = messages->items;
+  SampleColumns columns{*keys_, *fields_, items.size() * 2};
+  auto refuse = [&](const Message& message, std::string reason) {
+    out.dead_letters.push_back({partition_, message.sequence, 0, message.arrival, node_, std::move(reason),
+                                std::string{message.subject}, std::string{message.payload}});
+  };
+  for (std::uint32_t i = 0; i < items.size(); ++i) {
+    const Message& message = items[i];
+    if (message.marker) continue;
+    ++out.messages;
+    out.bytes += message.payload.size();
+    if (!message.refused.empty()) {
+      refuse(message, std::string{message.refused});
+      continue;
+    }
+    columns.begin(message, i);
+    auto decoded = codec_.decode(message, columns);
+    if (decoded && columns.reason().empty()) continue;
+    refuse(message, decoded ? std::move(columns.reason()) : std::move(decoded.error()));
+    columns.roll_back();
+  }
+  const bool rolled_back = columns.any_rolled_back();
+  auto batch = columns.finish(keys_, fields_);
+  batch->origin = {partition_, last_, items.back().sequence};
+  last_ = items.back().sequence;
+  batch->reached = items.back().arrival;
+  batch->messages = std::move(messages);
+  if (rolled_back) {
+    columns.kept().resize(batch->rows, 1);
+    out.batch = BatchPtr{batch}->select(columns.kept());
+  } else {
+    out.batch = std::move(batch);
+  }
+  out.keys = keys_->size();
+  out.fields = fields_->size();
+  return out;
+}
+
+}  // namespace weir

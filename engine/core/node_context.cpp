@@ -1,0 +1,45 @@
+#include "core/node_context.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace weir {
+
+NodeContext::NodeContext(const Shared& shared, const Node& node, Partition partition, std::shared_ptr<Dictionary> keys,
+                         std::shared_ptr<Dictionary> fields)
+    : shared_{shared}, node_{node}, partition_{partition}, keys_{std::move(keys)}, fields_{std::move(fields)} {}
+
+std::uint32_t NodeContext::key_limit() const {
+  return shared_.pipeline.key_limit != 0 ? shared_.pipeline.key_limit : Dictionary::default_limit;
+}
+
+const Codec* NodeContext::codec(std::string_view name) const {
+  if (const auto it = codecs_.find(name); it != codecs_.end()) return it->second.get();
+  const Operator* op = shared_.registry.find(Role::codec, name.empty() ? std::string_view{node_.codec} : name);
+  if (op == nullptr) return nullptr;
+  const Settings settings = name.empty() ? node_.codec_settings : default_settings(op->spec, node_.id);
+  return codecs_.emplace(name, op->make_codec(settings, const_cast<NodeContext&>(*this))).first->second.get();
+}
+
+std::size_t NodeContext::counter(std::string_view name) const {
+  for (const CounterSpec& counter : node_.op->spec.counters) {
+    if (counter.name == name) return shared_.counters.declare(node_.id, name, counter.doc);
+  }
+  return shared_.counters.declare(node_.id, name, "");
+}
+
+void NodeContext::warn(std::string_view message) {
+  const Timestamp now = shared_.clock.steady();
+  Timestamp last = last_warning_.load();
+  if ((last != no_time && now - last < second) || !last_warning_.compare_exchange_strong(last, now)) {
+    unsaid_.fetch_add(1);
+    return;
+  }
+  const std::uint64_t unsaid = unsaid_.exchange(0);
+  if (unsaid == 0) {
+    spdlog::warn("{}/{}: {}", node_.id, partition_, message);
+  } else {
+    spdlog::warn("{}/{}: {} ({} more warnings since the last one)", node_.id, partition_, message, unsaid);
+  }
+}
+
+}  // namespace weir
