@@ -41,8 +41,10 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called once, before pull().
-  virtual Result<void> open(Position after) = 0;
+  /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called before pull(); again only
+  /// after an error. Answers the position before the first message to come: `after`, or where `start` begins.
+  /// changed: the stream no longer holds what follows `after`.
+  virtual Result<Position> open(Position after) = 0;
 
   /// Waits for messages. Sequences ascend, each once; arrival never descends. Never blocks beyond budget.wait, and
   /// returns early when a stop is asked for.

@@ -1,0 +1,105 @@
+#include "core/snapshot.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <weir/state.hpp>
+
+namespace weir {
+namespace {
+
+constexpr std::uint32_t format = 1;
+
+/// FNV-1a, 64 bit (Fowler, Noll, Vo): finds a chunk that is another's or cut short.
+std::uint64_t checksum(std::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+/// Store names hold only some characters.
+std::string storable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    out += plain ? c : '_';
+  }
+  return out;
+}
+
+std::string chunk_name(std::string_view name, std::size_t number) {
+  return std::string{name} + "/" + std::to_string(number);
+}
+
+}  // namespace
+
+Snapshots::Snapshots(Store& store, std::string_view pipeline) : store_{store}, pipeline_{storable(pipeline)} {}
+
+std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "/" + std::to_string(partition) + "/"; }
+
+Result<std::string> Snapshots::write(Partition partition, std::string_view fence, const Snapshot& snapshot) {
+  const std::string name = prefix(partition) + std::to_string(snapshot.position) + "-" + storable(fence);
+  StateWriter manifest;
+  manifest.put(format);
+  manifest.put(snapshot.position);
+  manifest.put_text(snapshot.fingerprint);
+  const std::string_view state = snapshot.state;
+  const auto chunks = static_cast<std::uint32_t>((state.size() + Store::largest_value - 1) / Store::largest_value);
+  manifest.put(chunks);
+  for (std::uint32_t i = 0; i < chunks; ++i) {
+    const auto chunk = state.substr(i * Store::largest_value, Store::largest_value);
+    manifest.put(static_cast<std::uint64_t>(chunk.size()));
+    manifest.put(checksum(chunk));
+    if (auto put = store_.put(chunk_name(name, i), chunk); !put) return std::unexpected(put.error());
+  }
+  if (auto put = store_.put(name + "/manifest", manifest.bytes()); !put) return std::unexpected(put.error());
+  return name;
+}
+
+Result<Snapshot> Snapshots::read(std::string_view name) {
+  auto text = store_.get(std::string{name} + "/manifest");
+  if (!text) return std::unexpected(text.error());
+  if (!*text) return fail(Error::Kind::changed, "snapshot " + std::string{name} + " is not in the store");
+  StateReader manifest{**text};
+  if (manifest.get<std::uint32_t>() != format) {
+    return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
+  }
+  Snapshot out;
+  out.position = manifest.get<Position>();
+  out.fingerprint = manifest.get_text();
+  const auto chunks = manifest.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < chunks && manifest.ok(); ++i) {
+    const auto size = manifest.get<std::uint64_t>();
+    const auto sum = manifest.get<std::uint64_t>();
+    auto chunk = store_.get(chunk_name(name, i));
+    if (!chunk) return std::unexpected(chunk.error());
+    if (!*chunk || (*chunk)->size() != size || checksum(**chunk) != sum) {
+      return fail(Error::Kind::changed, "chunk " + std::to_string(i) + " of snapshot " + std::string{name} +
+                                            (*chunk ? " is not what was written" : " is missing"));
+    }
+    out.state += **chunk;
+  }
+  if (!manifest.ok()) return fail(Error::Kind::changed, "the manifest of snapshot " + std::string{name} + " is cut short");
+  return out;
+}
+
+Result<void> Snapshots::prune(Partition partition, std::string_view newest, std::string_view before) {
+  auto names = store_.names(prefix(partition));
+  if (!names) return std::unexpected(names.error());
+  for (const std::string& name : *names) {
+    const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
+    if (snapshot == newest || snapshot == before || name.ends_with("/latest")) continue;
+    if (auto removed = store_.remove(name); !removed) return removed;
+  }
+  return {};
+}
+
+Result<void> Snapshots::remember(Partition partition, std::string_view name) {
+  return store_.put(prefix(partition) + "latest", name);
+}
+
+Result<std::optional<std::string>> Snapshots::remembered(Partition partition) {
+  return store_.get(prefix(partition) + "latest");
+}
+
+}  // namespace weir

@@ -1,0 +1,52 @@
+/// Lane state in a store: written whole before it is named, found again by name.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <weir/store.hpp>
+#include <weir/types.hpp>
+
+namespace weir {
+
+/// One lane's state at one position.
+struct Snapshot {
+  Position position = 0;
+  std::string fingerprint;
+  std::string state;
+};
+
+/// Snapshots of one pipeline in a store. A snapshot is chunks of at most Store::largest_value and then a manifest, so that
+/// one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the owner's
+/// fence, so that a former owner's late upload overwrites nothing.
+///
+/// Threads   one at a time.
+class Snapshots {
+ public:
+  /// The store must be open and outlive this.
+  Snapshots(Store& store, std::string_view pipeline);
+
+  /// Writes a snapshot whole and answers its name.
+  Result<std::string> write(Partition partition, std::string_view fence, const Snapshot& snapshot);
+
+  /// Error::changed if it is not there or not whole.
+  Result<Snapshot> read(std::string_view name);
+
+  /// Deletes all snapshots of the partition but the two named; only by the owner, after a commit named `newest`.
+  Result<void> prune(Partition partition, std::string_view newest, std::string_view before);
+
+  /// For pipelines whose sinks keep no progress: the name of the snapshot to start from.
+  Result<void> remember(Partition partition, std::string_view name);
+  Result<std::optional<std::string>> remembered(Partition partition);
+
+  bool durable() const { return store_.durable(); }
+
+ private:
+  std::string prefix(Partition partition) const;
+
+  Store& store_;
+  std::string pipeline_;
+};
+
+}  // namespace weir
