@@ -1,0 +1,334 @@
+#include "core/findings.hpp"
+
+#include <algorithm>
+#include <array>
+#include <format>
+#include <tuple>
+#include <utility>
+
+#include <rapidjson/prettywriter.h>
+#include <rapidjson/stringbuffer.h>
+
+namespace weir {
+namespace {
+
+using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
+
+void put(Writer& out, std::string_view key, std::string_view value) {
+  out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
+  out.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+}
+
+void put(Writer& out, std::string_view key, std::size_t value) {
+  out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
+  out.Uint64(value);
+}
+
+std::string sentence(const Finding& finding) {
+  return finding.suggestion.empty() ? finding.message : finding.message + "; " + finding.suggestion;
+}
+
+/// Control characters would break the promise of one line per finding, and could drive a terminal.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\\n";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      line += std::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
+std::string plain(const Finding& finding) {
+  std::string line = finding.file;
+  if (finding.span.begin.line > 0) line += std::format(":{}:{}", finding.span.begin.line, finding.span.begin.column);
+  if (!line.empty()) line += ": ";
+  return one_line(std::format("{}{}: {}", line, to_string(finding.severity), sentence(finding))) + "\n";
+}
+
+std::string in_text(std::span<const Finding> findings) {
+  std::string text;
+  for (const Finding& finding : findings) text += plain(finding);
+  return text + summary(findings) + "\n";
+}
+
+std::size_t count(std::span<const Finding> findings, Severity severity) {
+  return static_cast<std::size_t>(std::ranges::count(findings, severity, &Finding::severity));
+}
+
+std::string in_json(std::span<const Finding> findings) {
+  rapidjson::StringBuffer buffer;
+  Writer out{buffer};
+  out.SetIndent(' ', 2);
+  out.StartObject();
+  out.Key("findings");
+  out.StartArray();
+  for (const Finding& finding : findings) {
+    out.StartObject();
+    put(out, "severity", to_string(finding.severity));
+    put(out, "rule", finding.rule);
+    put(out, "file", finding.file);
+    put(out, "line", finding.span.begin.line);
+    put(out, "column", finding.span.begin.column);
+    put(out, "end_line", finding.span.end.line);
+    put(out, "end_column", finding.span.end.column);
+    put(out, "message", finding.message);
+    put(out, "suggestion", finding.suggestion);
+    out.EndObject();
+  }
+  out.EndArray();
+  put(out, "errors", count(findings, Severity::error));
+  put(out, "warnings", count(findings, Severity::warning));
+  out.EndObject();
+  return std::string{buffer.GetString(), buffer.GetSize()} + "\n";
+}
+
+std::string as_uri(std::string_view path) {
+  std::string uri;
+  for (const char c : path) {
+    const bool plain_here = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                            std::string_view{"-._~/"}.contains(c);
+    uri += plain_here ? std::string(1, c) : std::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return path.starts_with('/') ? "file://" + uri : uri;
+}
+
+void put_location(Writer& out, const Finding& finding) {
+  out.StartObject();
+  out.Key("physicalLocation");
+  out.StartObject();
+  out.Key("artifactLocation");
+  out.StartObject();
+  put(out, "uri", as_uri(finding.file));
+  out.EndObject();
+  if (const auto& [begin, end] = finding.span; begin.line > 0) {
+    out.Key("region");
+    out.StartObject();
+    put(out, "startLine", begin.line);
+    put(out, "startColumn", begin.column);
+    put(out, "endLine", end.line);
+    put(out, "endColumn", end.column);
+    put(out, "byteOffset", begin.offset);
+    put(out, "byteLength", end.offset - begin.offset);
+    out.EndObject();
+  }
+  out.EndObject();
+  out.EndObject();
+}
+
+void put_result(Writer& out, const Finding& finding, std::size_t rule) {
+  out.StartObject();
+  put(out, "ruleId", finding.rule);
+  put(out, "ruleIndex", rule);
+  put(out, "level", to_string(finding.severity));
+  out.Key("message");
+  out.StartObject();
+  put(out, "text", sentence(finding));
+  out.EndObject();
+  out.Key("locations");
+  out.StartArray();
+  if (!finding.file.empty()) put_location(out, finding);
+  out.EndArray();
+  out.EndObject();
+}
+
+std::string in_sarif(std::span<const Finding> findings) {
+  std::vector<std::string> rules;
+  for (const Finding& finding : findings) {
+    if (!std::ranges::contains(rules, finding.rule)) rules.push_back(finding.rule);
+  }
+  rapidjson::StringBuffer buffer;
+  Writer out{buffer};
+  out.SetIndent(' ', 2);
+  out.StartObject();
+  put(out, "$schema", "https://json.schemastore.org/sarif-2.1.0.json");
+  put(out, "version", "2.1.0");
+  out.Key("runs");
+  out.StartArray();
+  out.StartObject();
+  put(out, "columnKind", "unicodeCodePoints");
+  out.Key("tool");
+  out.StartObject();
+  out.Key("driver");
+  out.StartObject();
+  put(out, "name", "weir");
+  out.Key("rules");
+  out.StartArray();
+  for (const std::string& rule : rules) {
+    out.StartObject();
+    put(out, "id", rule);
+    out.EndObject();
+  }
+  out.EndArray();
+  out.EndObject();
+  out.EndObject();
+  out.Key("results");
+  out.StartArray();
+  for (const Finding& finding : findings) {
+    put_result(out, finding, static_cast<std::size_t>(std::ranges::find(rules, finding.rule) - rules.begin()));
+  }
+  out.EndArray();
+  out.EndObject();
+  out.EndArray();
+  out.EndObject();
+  return std::string{buffer.GetString(), buffer.GetSize()} + "\n";
+}
+
+std::string github_escaped(std::string_view text, bool property) {
+  std::string escaped;
+  for (const char c : text) {
+    const bool special = c == '%' || c == '\r' || c == '\n' || (property && (c == ':' || c == ','));
+    escaped += special ? std::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
+  }
+  return escaped;
+}
+
+std::string in_github(std::span<const Finding> findings) {
+  std::string text;
+  for (const Finding& finding : findings) {
+    const auto& [begin, end] = finding.span;
+    text += std::format("::{}", finding.severity == Severity::note ? "notice" : to_string(finding.severity));
+    std::string separator = " ";
+    const auto property = [&](std::string_view name, std::string_view value) {
+      text += std::format("{}{}={}", std::exchange(separator, ","), name, github_escaped(value, true));
+    };
+    if (!finding.file.empty()) property("file", finding.file);
+    if (begin.line > 0) {
+      property("line", std::to_string(begin.line));
+      property("endLine", std::to_string(end.line));
+      property("col", std::to_string(begin.column));
+      if (begin.line == end.line) property("endColumn", std::to_string(end.column));
+    }
+    property("title", finding.rule);
+    text += std::format("::{}\n", github_escaped(sentence(finding), false));
+  }
+  return text;
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// Optimal string alignment in quarters of an edit: a slip of case costs one, every other edit four.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::array<std::vector<std::size_t>, 3> rows;
+  for (auto& row : rows) row.resize(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) rows[0][j] = 4 * j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    auto& row = rows[i % 3];
+    const auto& last = rows[(i + 2) % 3];
+    row[0] = 4 * i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const char x = a[i - 1];
+      const char y = b[j - 1];
+      const std::size_t change = x == y ? 0 : lower(x) == lower(y) ? 1 : 4;
+      row[j] = std::min({last[j - 1] + change, last[j] + 4, row[j - 1] + 4});
+      if (i > 1 && j > 1 && x == b[j - 2] && a[i - 2] == y) row[j] = std::min(row[j], rows[(i + 1) % 3][j - 2] + 4);
+    }
+  }
+  return rows[a.size() % 3][b.size()];
+}
+
+}  // namespace
+
+std::string_view to_string(Severity severity) {
+  switch (severity) {
+    case Severity::error:
+      return "error";
+    case Severity::warning:
+      return "warning";
+    case Severity::note:
+      return "note";
+  }
+  std::unreachable();
+}
+
+std::optional<Format> format_named(std::string_view name) {
+  if (name == "text") return Format::text;
+  if (name == "json") return Format::json;
+  if (name == "sarif") return Format::sarif;
+  if (name == "github") return Format::github;
+  return {};
+}
+
+std::string render(std::span<const Finding> findings, Format format) {
+  switch (format) {
+    case Format::text:
+      return in_text(findings);
+    case Format::json:
+      return in_json(findings);
+    case Format::sarif:
+      return in_sarif(findings);
+    case Format::github:
+      return in_github(findings);
+  }
+  std::unreachable();
+}
+
+std::string summary(std::span<const Finding> findings) {
+  if (findings.empty()) return "no findings";
+  const auto counted = [](std::size_t n, std::string_view what) {
+    return std::format("{} {}{}", n, what, n == 1 ? "" : "s");
+  };
+  const std::size_t errors = count(findings, Severity::error);
+  const std::string all = counted(findings.size(), "finding");
+  return errors == 0 ? all : std::format("{} ({})", all, counted(errors, "error"));
+}
+
+bool has_errors(std::span<const Finding> findings) { return count(findings, Severity::error) > 0; }
+
+void sort_by_place(std::vector<Finding>& findings) {
+  std::ranges::stable_sort(findings, {}, [](const Finding& finding) {
+    const Place& begin = finding.span.begin;
+    return std::tuple{std::string_view{finding.file}, begin.line, begin.column};
+  });
+}
+
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t longest = 100;  // names are short; a pasted file isn't worth its square
+  if (word.empty() || word.size() > longest) return {};
+  // A third of the word, but one edit at least where something of the word is left; no single letter is near another.
+  const std::size_t enough = word.size() == 1 ? 1 : 4 * std::max<std::size_t>(1, word.size() / 3);
+  std::optional<std::string> best;
+  std::size_t least = enough + 1;
+  for (const std::string& candidate : candidates) {
+    if (candidate.size() > longest) continue;
+    if (const std::size_t d = distance(word, candidate); d < least) {
+      least = d;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  const auto candidate = nearest(word, candidates);
+  return candidate ? std::format("did you mean {}?", quoted(*candidate)) : "";
+}
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t most = 60;
+  std::string result = "\"";
+  std::size_t points = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if ((c & 0xc0) != 0x80 && ++points > most) return result + "…\"";
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += text[i];
+    } else if (c == '\n') {
+      result += "\\n";
+    } else if (c == '\t') {
+      result += "\\t";
+    } else if (c < 0x20 || c == 0x7f) {
+      result += std::format("\\u{:04x}", c);
+    } else {
+      result += text[i];
+    }
+  }
+  return result + "\"";
+}
+
+}  // namespace weir
