@@ -28,8 +28,11 @@ class Validity {
   void push(bool valid, std::size_t rows);
   /// Marks a row as NULL in a column of `rows` rows.
   void clear(std::size_t row, std::size_t rows);
-  std::size_t count(std::size_t rows) const;  ///< rows that hold a value
-  static Validity none(std::size_t rows);     ///< every row NULL
+  std::size_t count(std::size_t rows) const;                 ///< rows that hold a value
+  static Validity none(std::size_t rows);                    ///< every row NULL
+  Validity take(std::span<const std::uint32_t> rows) const;  ///< the flags of these rows, in this order
+  Validity slice(std::size_t begin, std::size_t end) const;  ///< the flags of the rows [begin, end)
+  std::size_t bytes() const { return words_.size() * sizeof(std::uint64_t); }
 
  private:
   std::vector<std::uint64_t> words_;
@@ -75,7 +78,9 @@ class Column {
   std::size_t bytes() const;
 
   /// The values; what stands in NULL rows is unspecified but readable. Asking for another type than type() is a bug.
-  std::span<const std::int64_t> int64s() const { return std::get<std::vector<std::int64_t>>(values_); }  ///< int64, timestamp
+  std::span<const std::int64_t> int64s() const {
+    return std::get<std::vector<std::int64_t>>(values_);
+  }  ///< int64, timestamp
   std::span<const double> float64s() const { return std::get<std::vector<double>>(values_); }
   std::span<const std::uint8_t> booleans() const { return std::get<std::vector<std::uint8_t>>(values_); }
   const Texts& texts() const { return std::get<Texts>(values_); }
@@ -85,13 +90,19 @@ class Column {
 
   /// The rows whose flag is not 0, in order.
   Column select(std::span<const std::uint8_t> keep) const;
+  /// The rows with these numbers, in this order; a number may come twice.
+  Column take(std::span<const std::uint32_t> rows) const;
   /// The rows [begin, end).
   Column slice(std::size_t begin, std::size_t end) const;
 
  private:
+  using Values = std::variant<std::monostate, std::vector<std::int64_t>, std::vector<double>, std::vector<std::uint8_t>,
+                              Texts, Ids>;
+  Column(Type type, Values values, Validity valid);
+
   Type type_ = Type::int64;
   Validity valid_;
-  std::variant<std::monostate, std::vector<std::int64_t>, std::vector<double>, std::vector<std::uint8_t>, Texts, Ids> values_;
+  Values values_;
 };
 
 /// What a batch of a port means. Sinks and joins ask for a shape; `other` is any named columns.
@@ -127,7 +138,8 @@ struct Batch {
   std::size_t rows = 0;
   std::vector<Column> columns;     ///< as many as the schema has
   std::vector<Timestamp> arrival;  ///< per row, never descending; the arrival time of the message that caused the row
-  Timestamp reached = no_time;     ///< arrival time has reached this much when the batch ends (markers move it without rows)
+  Timestamp reached =
+      no_time;  ///< arrival time has reached this much when the batch ends (markers move it without rows)
   Origin origin;
   /// Raw messages behind the rows of a decoded batch, for dead letters; empty further down.
   std::shared_ptr<const Messages> messages;
@@ -140,5 +152,8 @@ struct Batch {
   std::shared_ptr<const Batch> select(std::span<const std::uint8_t> keep) const;
 };
 using BatchPtr = std::shared_ptr<const Batch>;
+
+/// As Batch::select, but the same batch again if every row is kept.
+BatchPtr select(const BatchPtr& batch, std::span<const std::uint8_t> keep);
 
 }  // namespace weir

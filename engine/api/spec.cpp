@@ -1,0 +1,118 @@
+#include <weir/spec.hpp>
+
+#include <cassert>
+
+namespace weir {
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::source:
+      return "source";
+    case Role::transform:
+      return "transform";
+    case Role::sink:
+      return "sink";
+    case Role::store:
+      return "store";
+    case Role::codec:
+      return "codec";
+  }
+  return "?";
+}
+
+namespace kind {
+
+Kind choice(std::vector<std::string> choices) { return {.tag = Kind::Tag::choice, .choices = std::move(choices)}; }
+Kind object(std::vector<Field> fields) { return {.tag = Kind::Tag::object, .fields = std::move(fields)}; }
+Kind objects(std::vector<Field> fields) { return {.tag = Kind::Tag::objects, .fields = std::move(fields)}; }
+
+}  // namespace kind
+
+Spec& Spec::field(std::string name, Kind kind, std::string doc) {
+  fields.push_back({.name = std::move(name), .kind = std::move(kind), .doc = std::move(doc), .required = true});
+  return *this;
+}
+
+Spec& Spec::optional(std::string name, Kind kind, std::string doc) {
+  fields.push_back({.name = std::move(name), .kind = std::move(kind), .doc = std::move(doc), .required = false});
+  return *this;
+}
+
+Spec& Spec::field(std::string name, Kind kind, std::string doc, std::string fallback) {
+  fields.push_back({.name = std::move(name),
+                    .kind = std::move(kind),
+                    .doc = std::move(doc),
+                    .required = false,
+                    .fallback = std::move(fallback)});
+  return *this;
+}
+
+Spec& Spec::between(double least, double most) {
+  assert(!fields.empty() && "between() bounds the setting declared before it");
+  fields.back().least = least;
+  fields.back().most = most;
+  return *this;
+}
+
+Spec& Spec::port(std::string name, std::string doc) {
+  ports.push_back({std::move(name), std::move(doc)});
+  return *this;
+}
+
+Spec& Spec::counter(std::string name, std::string doc) {
+  counters.push_back({std::move(name), std::move(doc)});
+  return *this;
+}
+
+Spec& Spec::accepts(std::vector<Shape> shapes) {
+  inputs = std::move(shapes);
+  return *this;
+}
+
+Spec& Spec::example(std::string node_json) {
+  examples.push_back(std::move(node_json));
+  return *this;
+}
+
+Spec& Spec::details(std::string text) {
+  if (!paragraph.empty()) paragraph += "\n\n";
+  paragraph += text;
+  return *this;
+}
+
+Spec& Spec::version(int number) {
+  state_version = number;
+  return *this;
+}
+
+Spec& Spec::claims(std::function<Claims(const Settings&)> function) {
+  claims_of = std::move(function);
+  return *this;
+}
+
+Spec& Spec::state(std::function<std::string(const Settings&)> function) {
+  state_of = std::move(function);
+  return *this;
+}
+
+Spec& Spec::check(std::function<std::vector<Error>(const Settings&)> function) {
+  problems_of = std::move(function);
+  return *this;
+}
+
+Spec& Spec::needs_whole_keys() {
+  whole_keys = true;
+  return *this;
+}
+
+Spec& Spec::encodes() {
+  has_encoding = true;
+  return *this;
+}
+
+Spec& Spec::keyed_state() {
+  bounded_by_keys = true;
+  return *this;
+}
+
+}  // namespace weir
