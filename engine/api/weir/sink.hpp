@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,15 @@ struct Progress {
   std::string snapshot = {};    ///< name of the newest snapshot that a commit named; empty: none
   std::string fingerprint = {}; ///< of the pipeline that wrote it
   StreamIdentity stream = {};
+};
+
+/// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.
+struct ProgressLine {
+  Partition partition = 0;
+  Progress progress = {};
+  std::string owner = {};        ///< empty: nobody
+  Duration lease_left = 0;       ///< not above 0: the lease has run out
+  Timestamp updated = no_time;   ///< last commit, in the database's time
 };
 
 /// One partition's part of a commit: rows handed over by write() up to `next.position` become durable together with it.
@@ -99,6 +109,12 @@ class Sink {
   virtual void release(Partition) {}
   /// How long a lease lasts; renew() is called three times in it.
   virtual Duration lease() const { return 0; }
+
+  /// What is kept of all partitions, for `weir progress`: connects by itself, needs no open() and makes nothing.
+  virtual Result<std::vector<ProgressLine>> progress() { return std::vector<ProgressLine>{}; }
+  /// Forgets a partition's progress (nothing: all partitions'), so that it starts as if it had never run; answers how
+  /// many were forgotten. `refused` while a lease on one of them runs. As progress() otherwise.
+  virtual Result<std::size_t> reset(std::optional<Partition>) { return 0; }
 
   /// Writes dead letters beside the rows, durable with the next commit; false if this sink has no such place (the
   /// engine then writes a file).
