@@ -1,7 +1,6 @@
 #include "core/findings.hpp"
 
 #include <algorithm>
-#include <array>
 #include <format>
 #include <tuple>
 #include <utility>
@@ -209,28 +208,6 @@ std::string in_github(std::span<const Finding> findings) {
   return text;
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-/// Optimal string alignment in quarters of an edit: a slip of case costs one, every other edit four.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::array<std::vector<std::size_t>, 3> rows;
-  for (auto& row : rows) row.resize(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) rows[0][j] = 4 * j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    auto& row = rows[i % 3];
-    const auto& last = rows[(i + 2) % 3];
-    row[0] = 4 * i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const char x = a[i - 1];
-      const char y = b[j - 1];
-      const std::size_t change = x == y ? 0 : lower(x) == lower(y) ? 1 : 4;
-      row[j] = std::min({last[j - 1] + change, last[j] + 4, row[j - 1] + 4});
-      if (i > 1 && j > 1 && x == b[j - 2] && a[i - 2] == y) row[j] = std::min(row[j], rows[(i + 1) % 3][j - 2] + 4);
-    }
-  }
-  return rows[a.size() % 3][b.size()];
-}
-
 }  // namespace
 
 std::string_view to_string(Severity severity) {
@@ -284,51 +261,6 @@ void sort_by_place(std::vector<Finding>& findings) {
     const Place& begin = finding.span.begin;
     return std::tuple{std::string_view{finding.file}, begin.line, begin.column};
   });
-}
-
-std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
-  constexpr std::size_t longest = 100;  // names are short; a pasted file isn't worth its square
-  if (word.empty() || word.size() > longest) return {};
-  // A third of the word, but one edit at least where something of the word is left; no single letter is near another.
-  const std::size_t enough = word.size() == 1 ? 1 : 4 * std::max<std::size_t>(1, word.size() / 3);
-  std::optional<std::string> best;
-  std::size_t least = enough + 1;
-  for (const std::string& candidate : candidates) {
-    if (candidate.size() > longest) continue;
-    if (const std::size_t d = distance(word, candidate); d < least) {
-      least = d;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
-  const auto candidate = nearest(word, candidates);
-  return candidate ? std::format("did you mean {}?", quoted(*candidate)) : "";
-}
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t most = 60;
-  std::string result = "\"";
-  std::size_t points = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if ((c & 0xc0) != 0x80 && ++points > most) return result + "…\"";
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += text[i];
-    } else if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (c < 0x20 || c == 0x7f) {
-      result += std::format("\\u{:04x}", c);
-    } else {
-      result += text[i];
-    }
-  }
-  return result + "\"";
 }
 
 }  // namespace weir

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <weir/spelling.hpp>
+
 namespace weir {
 
 /// A place in a text. Lines and columns count from 1, columns in Unicode code points, the offset in bytes from 0.
@@ -60,15 +62,5 @@ bool has_errors(std::span<const Finding> findings);
 
 /// By file, then place; findings of the same place stay in order.
 void sort_by_place(std::vector<Finding>& findings);
-
-/// The candidate that the user most likely meant: least Damerau-Levenshtein distance (a slip of case counts least),
-/// no more than a third of the word's length; the first of equals. Nothing if none is near enough.
-std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
-
-/// `did you mean "timescale"?`, or nothing: for Finding::suggestion.
-std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
-
-/// The text in double quotes with JSON's escapes, cut after 60 code points: for messages.
-std::string quoted(std::string_view text);
 
 }  // namespace weir

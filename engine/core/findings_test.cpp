@@ -135,42 +135,5 @@ TEST(Format, IsNamed) {
   EXPECT_EQ(format_named("xml"), std::nullopt);
 }
 
-TEST(Nearest, IsWhatWasMeant) {
-  const std::vector<std::string> words{"timescale", "window-join", "filter",  "from",
-                                       "every",     "max_gap",     "max_age", "id"};
-  const std::vector<std::pair<std::string, std::optional<std::string>>> cases = {
-      {"timescal", "timescale"},
-      {"tiemscale", "timescale"},
-      {"TimeScale", "timescale"},
-      {"window_join", "window-join"},
-      {"windowjoin", "window-join"},
-      {"fliter", "filter"},
-      {"form", "from"},
-      {"evry", "every"},
-      {"maxage", "max_age"},
-      {"max_gpa", "max_gap"},
-      {"ID", "id"},
-      {"postgres", std::nullopt},
-      {"x", std::nullopt},
-      {"", std::nullopt},
-      {"zz", std::nullopt},
-      {"filtration", std::nullopt},
-  };
-  for (const auto& [word, meant] : cases) EXPECT_EQ(nearest(word, words), meant) << word;
-}
-
-TEST(Nearest, IsBoundedForPastedText) {
-  EXPECT_EQ(nearest(std::string(1'000'000, 'a'), sinks), std::nullopt);
-  EXPECT_EQ(did_you_mean("postgres", sinks), "");
-}
-
-TEST(Quoted, EscapesAndCuts) {
-  EXPECT_EQ(quoted("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\u0001")");
-  std::string umlauts;
-  for (int i = 0; i < 61; ++i) umlauts += "ä";
-  EXPECT_EQ(quoted(umlauts), "\"" + umlauts.substr(0, 120) + "…\"");
-  EXPECT_EQ(quoted(umlauts.substr(2)), "\"" + umlauts.substr(2) + "\"");
-}
-
 }  // namespace
 }  // namespace weir

@@ -1,0 +1,21 @@
+/// Names in messages: what was probably meant, and text quoted so that it can be read.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace weir {
+
+/// The candidate that the user most likely meant: least Damerau-Levenshtein distance (a slip of case counts least),
+/// no more than a third of the word's length; the first of equals. Nothing if none is near enough.
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
+
+/// `did you mean "timescale"?`, or nothing: for Finding::suggestion.
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+/// The text in double quotes with JSON's escapes, cut after 60 code points: for messages.
+std::string quoted(std::string_view text);
+
+}  // namespace weir
