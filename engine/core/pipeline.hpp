@@ -54,7 +54,6 @@ struct Pipeline {
   Duration forget = 24 * 60 * minute;
   Duration commit_every = 100 * millisecond;  ///< "commit": {"every": …, "rows": …}
   std::size_t commit_rows = 200'000;
-  bool restart_on_changed_stream = false;     ///< "on_stream_changed": "stop" | "restart"
   std::size_t memory = 256u << 20;            ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
   Duration shutdown_timeout = 20 * second;
   std::string dead_letters;     ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default "<name>.dead.jsonl"

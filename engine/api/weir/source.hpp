@@ -50,8 +50,9 @@ class Source {
   /// returns early when a stop is asked for.
   virtual Result<Pulled> pull(const Budget& budget, std::stop_token stop) = 0;
 
-  /// Writes a marker into the stream, so that arrival time moves on to `due` or beyond when it comes back by pull().
-  /// May be called again when the marker did not come. Only if claims.writable.
+  /// Arrival time should move on to `due` or beyond. Writable: writes a marker into the stream, which comes back by pull().
+  /// Clocked: the next pull() brings a marker with the clock's time. May be called again when the marker did not come, or
+  /// came too early. Never called otherwise.
   virtual Result<void> mark(Timestamp due) {
     (void)due;
     return {};

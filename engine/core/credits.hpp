@@ -1,0 +1,55 @@
+/// The bound on what is in flight.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+
+namespace weir {
+
+/// Bytes that are pulled and not yet committed, over all lanes of a worker. Taken at pull, given back at commit.
+/// Threads   any.
+class Credits {
+ public:
+  explicit Credits(std::size_t limit) : limit_{limit} {}
+
+  /// Waits until there is credit; false if a stop was asked for first. `exhausted` is called once if it has to wait.
+  bool wait(std::stop_token stop, const std::function<void()>& exhausted) {
+    std::unique_lock lock{mutex_};
+    if (used_ < limit_) return true;
+    lock.unlock();
+    exhausted();
+    lock.lock();
+    return freed_.wait(lock, stop, [this] { return used_ < limit_; });
+  }
+
+  void take(std::size_t bytes) {
+    const std::scoped_lock lock{mutex_};
+    used_ += bytes;
+  }
+
+  void give_back(std::size_t bytes) {
+    {
+      const std::scoped_lock lock{mutex_};
+      used_ -= std::min(used_, bytes);
+    }
+    freed_.notify_all();
+  }
+
+  std::size_t used() const {
+    const std::scoped_lock lock{mutex_};
+    return used_;
+  }
+  std::size_t limit() const { return limit_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable_any freed_;
+  std::size_t used_ = 0;
+  std::size_t limit_;
+};
+
+}  // namespace weir

@@ -1,0 +1,338 @@
+#include "core/executor.hpp"
+
+#include <oneapi/tbb/flow_graph.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "core/node_context.hpp"
+
+namespace weir {
+namespace {
+
+namespace flow = oneapi::tbb::flow;
+
+using MessagesPtr = std::shared_ptr<const Messages>;
+
+constexpr std::size_t most_chunks_in_flight = 8;
+constexpr Duration first_backoff = 100 * millisecond;
+constexpr Duration last_backoff = 5 * second;
+constexpr Duration mark_again_after = 100 * millisecond;
+constexpr Duration longest_wait = 100 * millisecond;
+constexpr std::size_t message_overhead = 128;
+
+/// The bytes that a pull holds while it is on its way.
+std::size_t weight(const Messages& messages) {
+  std::size_t bytes = 0;
+  for (const Message& message : messages.items) bytes += message.payload.size() + message_overhead;
+  return bytes;
+}
+
+/// Cuts messages so that a piece ends at every border inside them.
+std::vector<MessagesPtr> cut(MessagesPtr messages, const std::vector<Position>& borders) {
+  std::vector<MessagesPtr> pieces;
+  auto begin = messages->items.begin();
+  for (const Position border : borders) {
+    const auto end = std::ranges::upper_bound(begin, messages->items.end(), border, {}, &Message::sequence);
+    if (end == begin || end == messages->items.end()) continue;
+    pieces.push_back(std::make_shared<Messages>(Messages{{begin, end}, messages}));
+    begin = end;
+  }
+  if (pieces.empty()) return {std::move(messages)};
+  pieces.push_back(std::make_shared<Messages>(Messages{{begin, messages->items.end()}, messages}));
+  return pieces;
+}
+
+}  // namespace
+
+struct LaneRun::Impl {
+  struct Piece {
+    MessagesPtr messages;
+    Decoded decoded;
+    ChainOutput output;
+    std::size_t bytes = 0;
+    bool muted = false;
+  };
+  using PiecePtr = std::shared_ptr<Piece>;
+
+  Impl(const Surroundings& a, Partition p)
+      : around{a},
+        partition{p},
+        chain{a.pipeline, a.registry, a.counters, a.clock, p},
+        source_node{a.pipeline.nodes[a.pipeline.source()]},
+        source_context{{a.pipeline, a.registry, a.counters, a.clock}, source_node, p, chain.keys(), chain.fields()},
+        source{source_node.op->make_source(source_node.settings, source_context)},
+        decode{graph, flow::serial, [this](PiecePtr piece) { return guarded("decode", std::move(piece), &Impl::run_decode); }},
+        step{graph, flow::serial, [this](PiecePtr piece) { return guarded("transforms", std::move(piece), &Impl::run_step); }},
+        encode{graph, flow::serial, [this](PiecePtr piece) { return guarded("encode", std::move(piece), &Impl::run_encode); }} {
+    flow::make_edge(decode, step);
+    flow::make_edge(step, encode);
+    const Claims claims = source_node.op->spec.claims_of ? source_node.op->spec.claims_of(source_node.settings) : Claims{};
+    marks = claims.writable || claims.clocked;
+  }
+
+  // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
+
+  PiecePtr guarded(const char* node, PiecePtr piece, void (Impl::*body)(Piece&)) {
+    if (failed.load(std::memory_order_acquire)) return piece;
+    try {
+      (this->*body)(*piece);
+    } catch (const std::exception& problem) {
+      fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
+    }
+    return piece;
+  }
+
+  void run_decode(Piece& piece) { piece.decoded = chain.decode(std::move(piece.messages)); }
+
+  void run_step(Piece& piece) {
+    const Position last = piece.decoded.batch->origin.last;
+    piece.muted = last <= start.silent;
+    if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
+      fail_lane(done.error());
+      return;
+    }
+    due.store(chain.due().value_or(end_of_time), std::memory_order_release);
+    stepped.store(last, std::memory_order_release);
+    reached.store(piece.output.reached, std::memory_order_release);
+    note_sizes();
+    if (snapshot_wanted.exchange(false)) around.events.snapshot(partition, snapshot_now());
+    piece.decoded.batch = nullptr;  // the raw messages are not needed any more
+  }
+
+  void run_encode(Piece& piece) {
+    std::size_t bytes = 0;
+    if (!piece.muted) {
+      LaneStep done;
+      done.partition = partition;
+      done.position = piece.output.position;
+      done.reached = piece.output.reached;
+      done.dead_letters = std::move(piece.output.dead_letters);
+      for (const SinkBatch& part : piece.output.batches) {
+        const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
+        Encoded encoded = sink->second->encode(part.batch);
+        encoded.partition = partition;
+        encoded.last = done.position;
+        encoded.number = part.number;
+        bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
+        done.rows.push_back({part.node, std::move(encoded)});
+      }
+      for (const auto& letter : done.dead_letters) bytes += letter.payload.size() + message_overhead;
+      done.bytes = bytes + message_overhead;
+      around.credits.take(done.bytes);
+      around.events.step(std::move(done));
+    }
+    around.credits.give_back(piece.bytes);
+    piece.bytes = 0;
+    {
+      const std::scoped_lock lock{chunks_mutex};
+      --chunks;
+    }
+    chunk_done.notify_all();
+  }
+
+  // The pulling thread.
+
+  void pull_loop(std::stop_token stop) {
+    Duration backoff = first_backoff;
+    Budget budget;
+    while (!stop.stop_requested() && !failed.load()) {
+      if (!around.credits.wait(stop, around.events.credits_exhausted) || !wait_for_room(stop)) break;
+      budget.wait = patience();
+      auto pulled = pull(budget, stop);
+      if (!pulled) {
+        if (pulled.error().kind != Error::Kind::unreachable) {
+          if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
+          break;
+        }
+        trouble_is(pulled.error().message);
+        around.clock.wait(backoff, stop);
+        backoff = std::min(backoff * 2, last_backoff);
+        continue;
+      }
+      if (backoff != first_backoff) trouble_is({});
+      backoff = first_backoff;
+      waiting.store(source->waiting(), std::memory_order_relaxed);
+      if (pulled->state == Pulled::State::end) {
+        graph.wait_for_all();
+        say_ended({});
+        break;
+      }
+      if (pulled->state == Pulled::State::messages) {
+        put(std::move(pulled->messages));
+      } else {
+        mark_if_due();
+      }
+    }
+  }
+
+  /// How long a pull may wait: not beyond what is due next.
+  Duration patience() const {
+    const Timestamp when = marks ? due.load(std::memory_order_acquire) : end_of_time;
+    if (when == end_of_time) return longest_wait;
+    return std::clamp<Duration>(when - around.clock.now(), millisecond, longest_wait);
+  }
+
+  Result<Pulled> pull(const Budget& budget, std::stop_token stop) {
+    try {
+      return source->pull(budget, stop);
+    } catch (const std::exception& problem) {
+      return fail(Error::Kind::internal, source_node.id + ": " + problem.what());
+    }
+  }
+
+  bool wait_for_room(std::stop_token stop) {
+    std::unique_lock lock{chunks_mutex};
+    return chunk_done.wait(lock, stop, [this] { return chunks < most_chunks_in_flight; });
+  }
+
+  void put(MessagesPtr messages) {
+    for (MessagesPtr& part : cut(std::move(messages), start.borders)) {
+      auto piece = std::make_shared<Piece>();
+      pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
+      piece->bytes = weight(*part);
+      piece->messages = std::move(part);
+      around.credits.take(piece->bytes);
+      {
+        const std::scoped_lock lock{chunks_mutex};
+        ++chunks;
+      }
+      decode.try_put(std::move(piece));
+    }
+  }
+
+  /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
+  void mark_if_due() {
+    if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
+    const Timestamp when = due.load(std::memory_order_acquire);
+    if (when > around.clock.now()) return;
+    const Timestamp now = around.clock.steady();
+    if (when == marked_due && now - marked_at < mark_again_after) return;
+    marked_due = when;
+    marked_at = now;
+    if (auto marked = source->mark(when); !marked) trouble_is(marked.error().message);
+  }
+
+  // Bookkeeping.
+
+  Snapshot snapshot_now() const { return {stepped.load(), around.pipeline.fingerprint, chain.save()}; }
+
+  void note_sizes() {
+    const Timestamp now = around.clock.steady();
+    if (now - sizes_at < second && sizes_at != no_time) return;
+    sizes_at = now;
+    auto now_sizes = chain.sizes();
+    const std::scoped_lock lock{status_mutex};
+    sizes = std::move(now_sizes);
+  }
+
+  void trouble_is(std::string text) {
+    const std::scoped_lock lock{status_mutex};
+    if (!text.empty() && text != trouble) spdlog::warn("{}/{}: {}; trying again", source_node.id, partition, text);
+    if (text.empty() && !trouble.empty()) spdlog::info("{}/{}: reachable again", source_node.id, partition);
+    trouble = std::move(text);
+  }
+
+  void fail_lane(Error error) {
+    failed.store(true, std::memory_order_release);
+    say_ended(std::move(error));
+  }
+
+  void say_ended(std::optional<Error> error) {
+    if (!said_ended.exchange(true)) around.events.ended(partition, std::move(error));
+  }
+
+  Surroundings around;
+  Partition partition;
+  LaneStart start;
+  Chain chain;
+  const Node& source_node;
+  NodeContext source_context;
+  std::unique_ptr<Source> source;
+  flow::graph graph;
+  flow::function_node<PiecePtr, PiecePtr> decode;
+  flow::function_node<PiecePtr, PiecePtr> step;
+  flow::function_node<PiecePtr, PiecePtr> encode;
+  bool marks = false;
+
+  std::atomic<Timestamp> due{end_of_time};
+  std::atomic<Position> stepped{0}, pulled_up_to{0};
+  std::atomic<Timestamp> reached{no_time};
+  std::atomic<std::uint64_t> waiting{0};
+  std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
+  Timestamp marked_due = no_time, marked_at = no_time;
+  Timestamp sizes_at = no_time;
+
+  std::mutex chunks_mutex;
+  std::condition_variable_any chunk_done;
+  std::size_t chunks = 0;
+
+  mutable std::mutex status_mutex;
+  std::string trouble;
+  std::vector<std::pair<std::size_t, Transform::Size>> sizes;
+
+  std::jthread puller;  // last: stops before anything it uses is gone
+};
+
+LaneRun::LaneRun(const Surroundings& around, Partition partition) : impl_{std::make_unique<Impl>(around, partition)} {}
+
+LaneRun::~LaneRun() {
+  stop();
+  finish();
+}
+
+Result<Position> LaneRun::open(const LaneStart& start) {
+  impl_->start = start;
+  if (!start.state.empty()) {
+    auto empty = impl_->chain.load(start.state);
+    if (!empty) return std::unexpected(empty.error());
+    for (const std::string& node : *empty) spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
+  }
+  auto opened = impl_->source->open(start.after);
+  if (!opened) return opened;
+  impl_->chain.start(*opened);
+  impl_->stepped.store(*opened);
+  impl_->pulled_up_to.store(*opened);
+  impl_->due.store(impl_->chain.due().value_or(end_of_time));
+  return opened;
+}
+
+StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
+
+std::string LaneRun::save() const { return impl_->chain.save(); }
+
+void LaneRun::run() {
+  impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_loop(stop); }};
+}
+
+void LaneRun::stop() { impl_->puller.request_stop(); }
+
+void LaneRun::finish() {
+  if (impl_->puller.joinable()) impl_->puller.join();
+  impl_->graph.wait_for_all();
+}
+
+Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
+
+void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
+
+void LaneRun::committed(Position position) { impl_->source->committed(position); }
+
+LaneRun::Status LaneRun::status() const {
+  Status out;
+  out.partition = impl_->partition;
+  out.pulled = impl_->pulled_up_to.load();
+  out.stepped = impl_->stepped.load();
+  out.reached = impl_->reached.load();
+  out.waiting = impl_->waiting.load();
+  out.replaying = out.stepped < impl_->start.silent;
+  const std::scoped_lock lock{impl_->status_mutex};
+  out.trouble = impl_->trouble;
+  out.sizes = impl_->sizes;
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,81 @@
+/// Runs one lane on a oneTBB flow graph: pull → decode → transforms → encode, each serial, all at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/chain.hpp"
+#include "core/commit.hpp"
+#include "core/credits.hpp"
+#include "core/pipeline.hpp"
+
+namespace weir {
+
+/// What a lane tells its worker. Called from the lane's threads; must be quick and must not throw.
+struct LaneEvents {
+  std::function<void(LaneStep)> step;                                        ///< in order of position
+  std::function<void(Partition, Snapshot)> snapshot;                         ///< the answer to want_snapshot()
+  std::function<void(Partition, std::optional<Error>)> ended;                ///< the source has ended, or the lane can't go on; once
+  std::function<void()> credits_exhausted;                                   ///< commit now
+};
+
+/// A lane at work. Its source is pulled by a thread of its own; the graph's nodes run on oneTBB's workers.
+///
+/// Threads   all functions from the worker's thread; status() from any.
+/// Errors    after an unreachable error of the source the lane tries again with backoff, for ever; other errors, and
+///           exceptions of third parties, end the lane, and `ended` says which node.
+class LaneRun {
+ public:
+  struct Surroundings {
+    const Pipeline& pipeline;
+    const Registry& registry;
+    Counters& counters;
+    const Clock& clock;
+    Credits& credits;
+    std::vector<std::pair<std::size_t, const Sink*>> sinks;  ///< by number of the node
+    LaneEvents events;
+  };
+
+  LaneRun(const Surroundings& around, Partition partition);
+  ~LaneRun();  ///< stops
+
+  /// Loads the state and opens the source. Errors are the caller's to retry. Answers where the source begins.
+  Result<Position> open(const LaneStart& start);
+  StreamIdentity identity() const;
+  /// Lane state before the first step, as loaded.
+  std::string save() const;
+
+  /// Starts pulling.
+  void run();
+  /// Asks to stop pulling; what is in flight is finished.
+  void stop();
+  /// Waits until nothing is in flight any more, after stop() or the end.
+  void finish();
+  /// State at exactly the position of the last step; after finish().
+  Snapshot snapshot() const;
+
+  void want_snapshot();
+  /// Passed on to the source.
+  void committed(Position position);
+
+  struct Status {
+    Partition partition = 0;
+    Position pulled = 0, stepped = 0;
+    Timestamp reached = no_time;      ///< arrival time of the last step
+    std::uint64_t waiting = 0;        ///< messages in the stream beyond the last pulled, as far as known
+    std::string trouble;              ///< why the source is not reachable; empty if it is
+    bool replaying = false;
+    std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< state by node, as of the last second or so
+  };
+  Status status() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir

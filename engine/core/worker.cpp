@@ -1,0 +1,489 @@
+#include "core/worker.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <variant>
+
+#include "core/node_context.hpp"
+
+namespace weir {
+namespace {
+
+constexpr Duration idle_commit_every = second;  // for positions without rows
+constexpr Duration first_backoff = 100 * millisecond;
+constexpr Duration last_backoff = 10 * second;
+constexpr Duration claim_again_after = second;
+
+struct Ended {
+  Partition partition = 0;
+  std::optional<Error> error;
+};
+struct Taken {
+  Partition partition = 0;
+  Snapshot snapshot;
+};
+struct Stored {
+  Partition partition = 0;
+  std::string name;
+  Position position = 0;
+};
+struct Exhausted {};
+struct Lost {
+  Partition partition = 0;
+};
+using Event = std::variant<LaneStep, Ended, Stored, Exhausted, Lost>;
+
+/// Hands things from many threads to one.
+template <typename T>
+class Inbox {
+ public:
+  void put(T item) {
+    {
+      const std::scoped_lock lock{mutex_};
+      items_.push_back(std::move(item));
+    }
+    arrived_.notify_one();
+  }
+  /// Waits for something, a stop, or the time to pass.
+  std::vector<T> take(Duration wait, std::stop_token stop) {
+    std::unique_lock lock{mutex_};
+    arrived_.wait_for(lock, stop, std::chrono::nanoseconds{wait}, [this] { return !items_.empty(); });
+    return std::exchange(items_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any arrived_;
+  std::vector<T> items_;
+};
+
+/// A store that several threads may use, one at a time.
+class SharedStore final : public Store {
+ public:
+  explicit SharedStore(std::unique_ptr<Store> store) : store_{std::move(store)} {}
+  Result<void> open() override { return locked([&] { return store_->open(); }); }
+  Result<void> put(std::string_view name, std::string_view value) override { return locked([&] { return store_->put(name, value); }); }
+  Result<std::optional<std::string>> get(std::string_view name) override { return locked([&] { return store_->get(name); }); }
+  Result<void> remove(std::string_view name) override { return locked([&] { return store_->remove(name); }); }
+  Result<std::vector<std::string>> names(std::string_view prefix) override { return locked([&] { return store_->names(prefix); }); }
+  bool durable() const override { return store_->durable(); }
+
+ private:
+  auto locked(auto call) -> decltype(call()) {
+    const std::scoped_lock lock{mutex_};
+    return call();
+  }
+  std::unique_ptr<Store> store_;
+  std::mutex mutex_;
+};
+
+std::string new_fence() {
+  std::random_device random;
+  char text[17];
+  std::snprintf(text, sizeof text, "%08x%08x", random(), random());
+  return text;
+}
+
+}  // namespace
+
+struct Worker::Impl {
+  Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k)
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, fence{new_fence()}, credits{p.memory}, no_names{std::make_shared<Dictionary>(1)} {}
+
+  // Making.
+
+  void make_sinks() {
+    for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
+      const Node& node = pipeline.nodes[i];
+      if (node.role != Role::sink) continue;
+      contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, node, 0, no_names, no_names));
+      sinks.emplace_back(i, node.op->make_sink(node.settings, *contexts.back()));
+    }
+  }
+
+  Result<void> make_cycle() {
+    make_sinks();
+    const std::string store_name = pipeline.store.empty() ? "memory" : pipeline.store;
+    const Operator* op = registry.find(Role::store, store_name);
+    if (op == nullptr) return fail(Error::Kind::invalid, "no store \"" + store_name + "\"");
+    contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, pipeline.nodes[pipeline.source()], 0, no_names, no_names));
+    store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
+    snapshots = std::make_unique<Snapshots>(*store, pipeline.name);
+    box = dead_letter_file(pipeline.dead_letters, pipeline.name);
+    std::vector<CommitCycle::Outlet> outlets;
+    for (const auto& [number, sink] : sinks) {
+      const Node& node = pipeline.nodes[number];
+      if (node.input) {
+        if (auto settled = sink->settle(node.input); !settled) return settled;
+      }
+      outlets.push_back({number, sink.get(), node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}});
+    }
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, fence);
+    if (auto opened = store->open(); !opened) return opened;
+    return cycle->open();
+  }
+
+  LaneRun::Surroundings surroundings() {
+    LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}};
+    for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
+    around.events.step = [this](LaneStep step) { inbox.put(std::move(step)); };
+    around.events.snapshot = [this](Partition partition, Snapshot snapshot) { to_store.put({partition, std::move(snapshot)}); };
+    around.events.ended = [this](Partition partition, std::optional<Error> error) { inbox.put(Ended{partition, std::move(error)}); };
+    around.events.credits_exhausted = [this] { inbox.put(Exhausted{}); };
+    return around;
+  }
+
+  // Lanes.
+
+  /// Claims a partition and sets its lane to work.
+  Result<void> start_lane(Partition partition) {
+    auto start = cycle->claim(partition);
+    if (!start) return std::unexpected(start.error());
+    auto lane = std::make_unique<LaneRun>(surroundings(), partition);
+    auto ready = open_lane(*lane, partition, *start);
+    if (!ready) {
+      cycle->release(partition);
+      return ready;
+    }
+    spdlog::info("partition {}: {}", partition, describe(*start));
+    lane->run();
+    const std::scoped_lock lock{mutex};
+    snapshot_at[partition] = clock.steady();
+    lanes[partition] = std::move(lane);
+    return {};
+  }
+
+  Result<void> open_lane(LaneRun& lane, Partition partition, LaneStart& start) {
+    auto opened = lane.open(start);
+    if (!opened) return std::unexpected(opened.error());
+    const StreamIdentity found = lane.identity();
+    if (!start.stream.stream.empty() && start.stream != found) {
+      return fail(Error::Kind::changed, "partition " + std::to_string(partition) + ": stream " + found.stream +
+                                            " is not the one that was read up to position " + std::to_string(start.committed) +
+                                            ": it was made anew since; what it lost is lost. Check it, then `weir progress reset` starts it from its beginning");
+    }
+    if (start.committed > 0 && start.after == 0 && *opened != 0) {
+      return fail(Error::Kind::changed, "partition " + std::to_string(partition) + ": no snapshot was kept and the stream no longer reaches back to its "
+                                            "first message, so the state at position " + std::to_string(start.committed) +
+                                            " can't be made again; use a durable \"state\" store, or `weir progress reset`");
+    }
+    cycle->reading(partition, found, *opened);
+    // A start in the middle of a stream must be findable again before the first commit.
+    if (start.committed == 0 && *opened != 0 && snapshots->durable()) {
+      auto name = snapshots->write(partition, fence, {*opened, pipeline.fingerprint, lane.save()});
+      if (!name) return std::unexpected(name.error());
+      cycle->name_snapshot(partition, *name, *opened);
+    }
+    return {};
+  }
+
+  static std::string describe(const LaneStart& start) {
+    if (start.committed == 0) return "starts";
+    std::string text = "goes on after position " + std::to_string(start.committed);
+    if (start.after < start.committed) text += ", replaying silently from " + std::to_string(start.after);
+    return text;
+  }
+
+  std::size_t stop_lane(Partition partition) {
+    std::unique_ptr<LaneRun> lane;
+    {
+      const std::scoped_lock lock{mutex};
+      const auto it = lanes.find(partition);
+      if (it == lanes.end()) return 0;
+      lane = std::move(it->second);
+      lanes.erase(it);
+    }
+    lane->stop();
+    lane->finish();
+    return 1;
+  }
+
+  // The loop's events.
+
+  void handle(LaneStep& step) {
+    if (!cycle_has(step.partition)) {
+      credits.give_back(step.bytes);
+      return;
+    }
+    if (cycle->pending_rows() == 0 && (!step.rows.empty() || !step.dead_letters.empty())) rows_since = clock.steady();
+    cycle->take(std::move(step));
+  }
+  void handle(Ended& ended) {
+    if (ended.error) {
+      spdlog::error("partition {} stopped: {}", ended.partition, ended.error->message);
+      const std::scoped_lock lock{mutex};
+      broken[ended.partition] = *ended.error;
+    } else {
+      finished.push_back(ended.partition);
+    }
+  }
+  void handle(Stored& stored) { cycle->name_snapshot(stored.partition, std::move(stored.name), stored.position); }
+  void handle(Exhausted&) { commit_now = true; }
+  void handle(Lost& lost) {
+    spdlog::warn("partition {}: the lease was lost to another worker", lost.partition);
+    cycle->release(lost.partition);
+    give_up(lost.partition);
+  }
+
+  bool cycle_has(Partition partition) const {
+    const std::scoped_lock lock{mutex};
+    return lanes.contains(partition);
+  }
+
+  void give_up(Partition partition) {
+    stop_lane(partition);
+    claim_at[partition] = clock.steady() + claim_again_after;
+  }
+
+  // Committing.
+
+  bool commit_is_due(Timestamp now) const {
+    if (now < next_try || !cycle->pending()) return false;
+    if (commit_now || cycle->pending_rows() >= pipeline.commit_rows) return true;
+    if (cycle->pending_rows() > 0) return now - rows_since >= pipeline.commit_every;
+    return now - last_commit >= idle_commit_every;
+  }
+
+  Result<void> commit() {
+    const Timestamp before = clock.steady();
+    auto report = cycle->commit();
+    last_commit = clock.steady();
+    commit_now = false;
+    if (!report) {
+      note_trouble(report.error().message);
+      next_try = last_commit + backoff;
+      backoff = std::min(backoff * 2, last_backoff);
+      return std::unexpected(report.error());
+    }
+    note_trouble({});
+    backoff = first_backoff;
+    next_try = 0;
+    credits.give_back(report->bytes);
+    for (const Partition partition : report->refused) {
+      spdlog::warn("partition {}: another worker has committed it; this one lets go", partition);
+      give_up(partition);
+    }
+    const std::scoped_lock lock{mutex};
+    for (const auto& lane : report->committed) {
+      if (const auto it = lanes.find(lane.partition); it != lanes.end()) it->second->committed(lane.position);
+      auto& known = committed[lane.partition];
+      known = {lane.partition, lane.position, lane.reached != no_time ? lane.reached : known.reached};
+    }
+    totals.rows += report->rows;
+    totals.commits += 1;
+    totals.commit_time = last_commit - before;
+    totals.commit_time_total += totals.commit_time;
+    return {};
+  }
+
+  void note_trouble(std::string text) {
+    const std::scoped_lock lock{mutex};
+    if (!text.empty() && text != commit_trouble) spdlog::warn("commit: {}; trying again", text);
+    if (text.empty() && !commit_trouble.empty()) spdlog::info("commit: works again");
+    commit_trouble = std::move(text);
+  }
+
+  // Threads beside the loop.
+
+  void store_snapshots(std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      for (Taken& taken : to_store.take(second, stop)) {
+        auto name = snapshots->write(taken.partition, fence, taken.snapshot);
+        if (name) {
+          inbox.put(Stored{taken.partition, *name, taken.snapshot.position});
+        } else {
+          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition, name.error().message);
+        }
+      }
+    }
+  }
+
+  void renew_leases(std::stop_token stop) {
+    const Duration every = cycle->lease() / 3;
+    while (every != 0 && clock.wait(every, stop)) {
+      auto lost = cycle->renew();
+      if (!lost) {
+        spdlog::warn("leases not renewed: {}", lost.error().message);
+        continue;
+      }
+      for (const Partition partition : *lost) inbox.put(Lost{partition});
+    }
+  }
+
+  void want_snapshots(Timestamp now) {
+    if (!snapshots->durable()) return;
+    const std::scoped_lock lock{mutex};
+    for (auto& [partition, lane] : lanes) {
+      if (now - snapshot_at[partition] < pipeline.snapshot_every) continue;
+      snapshot_at[partition] = now;
+      lane->want_snapshot();
+    }
+  }
+
+  // Life.
+
+  Result<void> start_all(std::stop_token drain) {
+    const Node& node = pipeline.nodes[pipeline.source()];
+    const std::uint32_t partitions = node.op->spec.claims_of ? node.op->spec.claims_of(node.settings).partitions : 1;
+    for (Partition partition = 0; partition < partitions && !drain.stop_requested(); ++partition) {
+      auto started = start_lane(partition);
+      if (started) continue;
+      if (started.error().kind != Error::Kind::refused) return started;
+      spdlog::info("partition {}: {}; waiting for it", partition, started.error().message);
+      claim_at[partition] = clock.steady() + claim_again_after;
+    }
+    return {};
+  }
+
+  void claim_waiting(Timestamp now) {
+    for (auto it = claim_at.begin(); it != claim_at.end();) {
+      if (now < it->second) {
+        ++it;
+        continue;
+      }
+      const Partition partition = it->first;
+      auto started = start_lane(partition);
+      if (started) {
+        it = claim_at.erase(it);
+        continue;
+      }
+      if (started.error().kind == Error::Kind::refused || started.error().kind == Error::Kind::unreachable) {
+        it->second = now + claim_again_after;
+        ++it;
+        continue;
+      }
+      Ended ended{partition, started.error()};
+      handle(ended);
+      it = claim_at.erase(it);
+    }
+  }
+
+  bool nothing_left() const {
+    const std::scoped_lock lock{mutex};
+    return claim_at.empty() &&
+           std::ranges::all_of(lanes, [&](const auto& lane) {
+             return std::ranges::contains(finished, lane.first) || broken.contains(lane.first);
+           });
+  }
+
+  Result<void> loop(std::stop_token drain) {
+    while (!drain.stop_requested()) {
+      const Duration tick = std::min<Duration>(pipeline.commit_every, 50 * millisecond) / 4 + millisecond;
+      for (Event& event : inbox.take(tick, drain)) std::visit([this](auto& one) { handle(one); }, event);
+      const Timestamp now = clock.steady();
+      if (commit_is_due(now)) {
+        auto done = commit();
+        if (!done && done.error().kind != Error::Kind::unreachable) return done;
+      }
+      want_snapshots(now);
+      claim_waiting(now);
+      if (nothing_left()) break;
+    }
+    return {};
+  }
+
+  /// Finishes what is in flight, commits it with a snapshot at exactly that place, and gives the partitions back.
+  Result<void> drain_all(std::stop_token hard) {
+    const Timestamp deadline = clock.steady() + pipeline.shutdown_timeout;
+    {
+      const std::scoped_lock lock{mutex};
+      draining = true;
+      for (auto& [partition, lane] : lanes) lane->stop();
+    }
+    for (auto& [partition, lane] : lanes) lane->finish();
+    for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
+    for (auto& [partition, lane] : lanes) {
+      if (!snapshots->durable() || broken.contains(partition) || lane->status().replaying) continue;
+      const Snapshot last = lane->snapshot();
+      if (auto name = snapshots->write(partition, fence, last)) cycle->name_snapshot(partition, *name, last.position);
+    }
+    Result<void> done;
+    while (cycle->pending()) {
+      done = commit();
+      if (done) break;
+      if (done.error().kind != Error::Kind::unreachable || hard.stop_requested() || clock.steady() + backoff > deadline) break;
+      clock.wait(backoff, hard);
+    }
+    for (auto& [partition, lane] : lanes) cycle->release(partition);
+    return done;
+  }
+
+  Result<void> run(std::stop_token drain, std::stop_token hard) {
+    if (auto made = make_cycle(); !made) return made;
+    std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
+    if (auto started = start_all(drain); !started) return started;
+    std::jthread renewing{[this](std::stop_token stop) { renew_leases(stop); }};
+    {
+      const std::scoped_lock lock{mutex};
+      ready = true;
+    }
+    auto looped = loop(drain);
+    auto drained = looped ? drain_all(hard) : looped;
+    if (drained && !broken.empty()) return std::unexpected(broken.begin()->second);
+    return drained;
+  }
+
+  const Pipeline& pipeline;
+  const Registry& registry;
+  Counters& counters;
+  const Clock& clock;
+  const std::string fence;
+  Credits credits;
+  std::shared_ptr<Dictionary> no_names;
+  std::vector<std::unique_ptr<NodeContext>> contexts;
+  std::vector<std::pair<std::size_t, std::unique_ptr<Sink>>> sinks;
+  std::unique_ptr<SharedStore> store;
+  std::unique_ptr<Snapshots> snapshots;
+  std::unique_ptr<DeadLetterBox> box;
+  std::unique_ptr<CommitCycle> cycle;
+  Inbox<Event> inbox;
+  Inbox<Taken> to_store;
+
+  // The loop's own.
+  std::map<Partition, Timestamp> snapshot_at, claim_at;
+  std::vector<Partition> finished;
+  Timestamp rows_since = 0, last_commit = 0, next_try = 0;
+  Duration backoff = first_backoff;
+  bool commit_now = false;
+
+  mutable std::mutex mutex;  // what status() reads
+  std::map<Partition, std::unique_ptr<LaneRun>> lanes;
+  std::map<Partition, Error> broken;
+  std::map<Partition, Status::Committed> committed;
+  std::string commit_trouble;
+  bool ready = false, draining = false;
+  Status totals;
+};
+
+Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock)} {}
+
+Worker::~Worker() = default;
+
+Result<void> Worker::run(std::stop_token drain, std::stop_token hard) { return impl_->run(std::move(drain), std::move(hard)); }
+
+Worker::Status Worker::status() const {
+  Impl& worker = *impl_;
+  const std::scoped_lock lock{worker.mutex};
+  Status out = worker.totals;
+  out.draining = worker.draining;
+  out.in_flight = worker.credits.used();
+  out.memory = worker.credits.limit();
+  for (const auto& [partition, lane] : worker.lanes) out.lanes.push_back(lane->status());
+  for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
+  if (!worker.commit_trouble.empty()) out.troubles.push_back(worker.commit_trouble);
+  for (const auto& [partition, error] : worker.broken) out.troubles.push_back("partition " + std::to_string(partition) + ": " + error.message);
+  for (const auto& lane : out.lanes) {
+    if (!lane.trouble.empty()) out.troubles.push_back(lane.trouble);
+  }
+  out.ready = worker.ready && !worker.draining && out.troubles.empty() && !out.lanes.empty();
+  return out;
+}
+
+}  // namespace weir
