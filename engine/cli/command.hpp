@@ -1,0 +1,54 @@
+/// What the files of the commands share: how a pipeline is named on the command line, and exit codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/pipeline.hpp"
+#include "core/registry.hpp"
+
+namespace weir::cli {
+
+/// Exit codes (sysexits.h where it has a word for it).
+enum Exit : int { fine = 0, findings = 1, usage = 64, unreachable = 69, internal = 70, bad_pipeline = 78 };
+
+/// What a command works on. Lives as long as the program.
+struct Session {
+  const Registry& registry;
+  std::string version;
+  int exit = fine;  ///< a command sets it
+};
+
+/// -s path=value, -e file: how variables and overrides get into a pipeline.
+struct PipelineOptions {
+  std::vector<std::string> overrides;
+  std::vector<std::string> env_files;
+};
+void add_pipeline_options(CLI::App& command, PipelineOptions& options);
+
+/// A pipeline as it is on the disk. Holds the text, as findings point into it.
+struct LoadedPipeline {
+  std::string file;
+  std::string text;
+  Checked checked;
+};
+
+/// Reads and checks a file. If it can't be read, or an option is malformed, that is its one finding.
+LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry, bool to_run);
+
+/// The findings as text on standard error, with the summary line; nothing if there are none.
+void print_findings(const LoadedPipeline& loaded);
+
+// One per command, each in the file of its name.
+void add_run(CLI::App& app, Session& session);
+void add_lint(CLI::App& app, Session& session);
+void add_explain(CLI::App& app, Session& session);
+void add_list(CLI::App& app, Session& session);
+void add_describe(CLI::App& app, Session& session);
+void add_schema(CLI::App& app, Session& session);
+void add_graph(CLI::App& app, Session& session);
+void add_progress(CLI::App& app, Session& session);
+
+}  // namespace weir::cli

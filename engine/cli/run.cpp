@@ -1,0 +1,282 @@
+/// weir run: runs a pipeline until its source ends or it is told to stop.
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+#include "cli/command.hpp"
+#include "console/metrics.hpp"
+#include "console/server.hpp"
+#include "core/worker.hpp"
+
+namespace weir::cli {
+namespace {
+
+struct RunOptions {
+  std::string file;
+  PipelineOptions pipeline;
+  std::string http;
+  std::string log = "text";
+  std::string log_level = "info";
+  bool quiet = false;
+};
+
+int exit_code(const Error& error) {
+  switch (error.kind) {
+    case Error::Kind::unreachable: return unreachable;
+    case Error::Kind::invalid: return bad_pipeline;
+    default: return internal;
+  }
+}
+
+void set_up_log(const RunOptions& options) {
+  auto logger = spdlog::stderr_color_mt("weir");
+  spdlog::set_default_logger(logger);
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  if (options.log == "json") {
+    spdlog::set_formatter(std::make_unique<spdlog::pattern_formatter>(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})", spdlog::pattern_time_type::utc));
+  } else {
+    spdlog::set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc));
+  }
+}
+
+/// One pipeline at work: its text, counters and worker, replaced as a whole by a reload.
+class Running {
+ public:
+  Running(LoadedPipeline loaded, const Registry& registry)
+      : loaded_{std::move(loaded)}, worker_{*loaded_.checked.pipeline, registry, counters_, system_clock()} {}
+
+  void start() {
+    thread_ = std::thread{[this] {
+      auto result = worker_.run(drain_.get_token(), hard_.get_token());
+      const std::scoped_lock lock{mutex_};
+      result_ = std::move(result);
+      done_ = true;
+    }};
+  }
+  ~Running() {
+    drain();
+    hurry();
+    if (thread_.joinable()) thread_.join();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  void drain() { drain_.request_stop(); }
+  void hurry() { hard_.request_stop(); }
+  bool done() const { return done_; }
+  Result<void> result() const {
+    const std::scoped_lock lock{mutex_};
+    return result_;
+  }
+  const Pipeline& pipeline() const { return *loaded_.checked.pipeline; }
+  const Worker& worker() const { return worker_; }
+  const Counters& counters() const { return counters_; }
+  const std::string& text() const { return loaded_.text; }
+
+ private:
+  LoadedPipeline loaded_;
+  Counters counters_;
+  Worker worker_;
+  std::stop_source drain_, hard_;
+  mutable std::mutex mutex_;
+  Result<void> result_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+/// The progress line on a terminal, a log line every ten seconds elsewhere.
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool quiet) : terminal_{isatty(STDERR_FILENO) == 1}, quiet_{quiet} {}
+
+  void show(const Running& running, Timestamp now) {
+    const Duration every = terminal_ ? second / 2 : 10 * second;
+    if (quiet_ || (last_ != no_time && now - last_ < every)) return;
+    const auto status = running.worker().status();
+    const auto samples = running.counters().value(running.pipeline().nodes[running.pipeline().source()].id, "samples");
+    const double past = last_ == no_time ? 1.0 : static_cast<double>(now - last_) / static_cast<double>(second);
+    const auto rate = [past](std::uint64_t value, std::uint64_t before) { return static_cast<double>(value - std::min(value, before)) / past; };
+    const std::string text = fmt::format("{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples, rate(samples, samples_), status.rows,
+                                         rate(status.rows, rows_), behind(status), status.troubles.empty() ? "" : "  ! " + status.troubles.front());
+    if (terminal_) {
+      std::fprintf(stderr, "\r\033[K%s", text.c_str());
+      shown_ = true;
+    } else if (last_ != no_time) {
+      spdlog::info("{}", text);
+    }
+    last_ = now;
+    samples_ = samples;
+    rows_ = status.rows;
+  }
+  void end() {
+    if (shown_) std::fputs("\n", stderr);
+    shown_ = false;
+  }
+
+ private:
+  static std::string behind(const Worker::Status& status) {
+    std::uint64_t waiting = 0;
+    for (const auto& lane : status.lanes) waiting += lane.waiting;
+    return waiting == 0 ? "" : fmt::format("  {} messages waiting", waiting);
+  }
+
+  bool terminal_, quiet_, shown_ = false;
+  Timestamp last_ = no_time;
+  std::uint64_t samples_ = 0, rows_ = 0;
+};
+
+/// Runs, reloads on SIGHUP, drains on SIGTERM and SIGINT, gives up on the second of them.
+class Runner {
+ public:
+  Runner(const RunOptions& options, Session& session) : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
+
+  int run() {
+    LoadedPipeline loaded = load_pipeline(options_.file, options_.pipeline, session_.registry, true);
+    print_findings(loaded);
+    if (!loaded.checked.pipeline) return bad_pipeline;
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread starts
+    signal(SIGPIPE, SIG_IGN);
+    set_up_log(options_);
+    replace(std::make_shared<Running>(std::move(loaded), session_.registry));
+    std::unique_ptr<Console> console;
+    if (!options_.http.empty()) {
+      auto served = Console::serve(options_.http, views());
+      if (!served) {
+        std::cerr << "weir: --http: " << served.error().message << "\n";
+        return served.error().kind == Error::Kind::invalid ? usage : unreachable;
+      }
+      console = std::move(*served);
+      spdlog::info("http on port {}", console->port());
+    }
+    return wait(signals);
+  }
+
+ private:
+  int wait(const sigset_t& signals) {
+    int stops = 0;
+    while (!current()->done()) {
+      const timespec patience{0, 100'000'000};
+      const int signal = sigtimedwait(&signals, nullptr, &patience);
+      if (signal == SIGHUP && stops == 0) reload();
+      if (signal == SIGTERM || signal == SIGINT) {
+        ++stops;
+        progress_.end();
+        spdlog::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
+        current()->drain();
+        if (stops == 2) current()->hurry();
+        if (stops > 2) std::_Exit(internal);
+      }
+      if (stops == 0) progress_.show(*current(), system_clock().steady());
+    }
+    progress_.end();
+    const auto result = current()->result();
+    summary();
+    if (result) return fine;
+    std::cerr << "weir: " << result.error().message << "\n";
+    return exit_code(result.error());
+  }
+
+  /// Checks the new text first; a bad one leaves the old pipeline running.
+  void reload() {
+    progress_.end();
+    LoadedPipeline loaded = load_pipeline(options_.file, options_.pipeline, session_.registry, true);
+    print_findings(loaded);
+    if (!loaded.checked.pipeline) {
+      spdlog::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
+      return;
+    }
+    if (loaded.checked.pipeline->name != current()->pipeline().name) {
+      spdlog::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on", current()->pipeline().name, loaded.checked.pipeline->name);
+      return;
+    }
+    spdlog::info("reload: draining the old pipeline");
+    current()->drain();
+    while (!current()->done()) system_clock().wait(10 * millisecond, {});
+    if (const auto drained = current()->result(); !drained) {
+      spdlog::error("reload: the old pipeline did not drain: {}", drained.error().message);
+      return;
+    }
+    replace(std::make_shared<Running>(std::move(loaded), session_.registry));
+    spdlog::info("reload: the new pipeline runs");
+  }
+
+  void replace(std::shared_ptr<Running> next) {
+    next->start();
+    const std::scoped_lock lock{mutex_};
+    current_ = std::move(next);
+  }
+
+  std::shared_ptr<Running> current() const {
+    const std::scoped_lock lock{mutex_};
+    return current_;
+  }
+
+  ConsoleViews views() const {
+    ConsoleViews views;
+    views.version = "weir " + session_.version;
+    views.pipeline_name = current()->pipeline().name;
+    views.metrics = [this] {
+      const auto running = current();
+      return render_metrics(running->pipeline(), running->counters(), running->worker().status(), system_clock().now());
+    };
+    views.troubles = [this] {
+      const auto status = current()->worker().status();
+      auto troubles = status.troubles;
+      if (status.draining) troubles.push_back("draining");
+      if (!status.ready && troubles.empty()) troubles.push_back("starting");
+      return troubles;
+    };
+    views.pipeline = [this] { return describe_running(*current()); };
+    return views;
+  }
+
+  static std::string describe_running(const Running& running) {
+    const auto status = running.worker().status();
+    std::string lanes;
+    for (const auto& lane : status.lanes) {
+      lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",", lane.partition, lane.pulled, lane.stepped, lane.waiting);
+    }
+    return fmt::format("{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}]}}\n", running.pipeline().name,
+                       running.pipeline().fingerprint, status.ready, status.rows, lanes);
+  }
+
+  void summary() const {
+    const auto running = current();
+    for (const auto& line : running->counters().lines()) {
+      if (line.value == 0 || line.node.empty()) continue;
+      spdlog::info("{}.{}{} {}", line.node, line.name, line.reason.empty() ? "" : "{" + line.reason + "}", line.value);
+    }
+  }
+
+  const RunOptions& options_;
+  Session& session_;
+  ProgressLine progress_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Running> current_;
+};
+
+}  // namespace
+
+void add_run(CLI::App& app, Session& session) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
+  command->add_option("pipeline", options->file, "pipeline file")->required();
+  add_pipeline_options(*command, options->pipeline);
+  command->add_option("--http", options->http, "serve /ping /ready /version /metrics on host:port");
+  command->add_option("--log", options->log, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  command->add_option("--log-level", options->log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command->callback([options, &session] { session.exit = Runner{*options, session}.run(); });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,109 @@
+#include "console/metrics.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <cstdio>
+#include <map>
+#include <sstream>
+
+namespace weir {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+/// Families by name, in the order of first use.
+class Families {
+ public:
+  explicit Families(std::string pipeline) : pipeline_{std::move(pipeline)} {}
+
+  void add(const std::string& name, MetricType type, const std::string& help, double value,
+           std::vector<ClientMetric::Label> labels = {}) {
+    MetricFamily& family = find(name, type, help);
+    ClientMetric metric;
+    metric.label.push_back({"pipeline", pipeline_});
+    for (auto& label : labels) metric.label.push_back(std::move(label));
+    if (type == MetricType::Counter) metric.counter.value = value;
+    if (type == MetricType::Gauge) metric.gauge.value = value;
+    family.metric.push_back(std::move(metric));
+  }
+  void gauge(const std::string& name, const std::string& help, double value, std::vector<ClientMetric::Label> labels = {}) {
+    add(name, MetricType::Gauge, help, value, std::move(labels));
+  }
+  MetricFamily& find(const std::string& name, MetricType type, const std::string& help) {
+    const auto [it, added] = index_.emplace(name, families_.size());
+    if (added) families_.push_back({name, help, type, {}});
+    return families_[it->second];
+  }
+  const std::vector<MetricFamily>& all() const { return families_; }
+
+ private:
+  std::string pipeline_;
+  std::map<std::string, std::size_t> index_;
+  std::vector<MetricFamily> families_;
+};
+
+double seconds(Duration time) { return static_cast<double>(time) / static_cast<double>(second); }
+
+/// Bytes of memory that the process holds now; 0 where the system does not tell (procfs: statm, second field, in pages).
+double resident_bytes() {
+  unsigned long long total = 0;
+  unsigned long long resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return 0;
+  const int read = std::fscanf(file, "%llu %llu", &total, &resident);
+  std::fclose(file);
+  return read == 2 ? static_cast<double>(resident) * 4096.0 : 0;
+}
+
+void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& status, Timestamp now) {
+  std::map<std::size_t, Transform::Size> sizes;
+  for (const auto& lane : status.lanes) {
+    const ClientMetric::Label partition{"partition", std::to_string(lane.partition)};
+    out.gauge("weir_pulled_position", "stream sequence of the last message pulled", static_cast<double>(lane.pulled), {partition});
+    out.gauge("weir_waiting_messages", "messages in the stream that are not pulled yet", static_cast<double>(lane.waiting), {partition});
+    out.gauge("weir_replaying", "1 while a lane replays silently after a crash", lane.replaying ? 1 : 0, {partition});
+    for (const auto& [node, size] : lane.sizes) {
+      sizes[node].keys += size.keys;
+      sizes[node].bytes += size.bytes;
+    }
+  }
+  for (const auto& place : status.committed) {
+    const ClientMetric::Label partition{"partition", std::to_string(place.partition)};
+    out.gauge("weir_committed_position", "stream sequence up to which rows are committed", static_cast<double>(place.position), {partition});
+    if (place.reached == no_time) continue;
+    out.gauge("weir_behind_seconds", "wall time less the arrival time up to which rows are committed", seconds(now - place.reached), {partition});
+  }
+  for (const auto& [node, size] : sizes) {
+    const ClientMetric::Label label{"node", pipeline.nodes[node].id};
+    out.gauge("weir_state_keys", "keys that a node holds", static_cast<double>(size.keys), {label});
+    out.gauge("weir_state_bytes", "bytes of state that a node holds", static_cast<double>(size.bytes), {label});
+  }
+}
+
+}  // namespace
+
+std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status, Timestamp now) {
+  Families out{pipeline.name};
+  out.gauge("weir_ready", "1 if the worker is ready", status.ready ? 1 : 0);
+  out.gauge("weir_lanes", "partitions that this worker holds", static_cast<double>(status.lanes.size()));
+  out.gauge("weir_in_flight_bytes", "bytes pulled and not yet committed", static_cast<double>(status.in_flight));
+  out.gauge("weir_in_flight_limit_bytes", "bound on weir_in_flight_bytes", static_cast<double>(status.memory));
+  out.gauge("weir_last_commit_seconds", "duration of the last commit", seconds(status.commit_time));
+  out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
+  out.gauge("process_resident_memory_bytes", "resident memory", resident_bytes());
+  add_lanes(out, pipeline, status, now);
+  for (const auto& line : counters.lines()) {
+    std::vector<ClientMetric::Label> labels;
+    if (!line.node.empty()) labels.push_back({"node", line.node});
+    if (!line.reason.empty()) labels.push_back({"reason", line.reason});
+    out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc, static_cast<double>(line.value), std::move(labels));
+  }
+  std::ostringstream text;
+  prometheus::TextSerializer{}.Serialize(text, out.all());
+  return text.str();
+}
+
+}  // namespace weir

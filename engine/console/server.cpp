@@ -1,0 +1,71 @@
+#include "console/server.hpp"
+
+#include <httplib.h>
+
+#include <charconv>
+#include <thread>
+
+namespace weir {
+
+struct Console::Impl {
+  ConsoleViews views;
+  httplib::Server server;
+  std::thread thread;
+  int port = 0;
+
+  void route() {
+    server.new_task_queue = [] { return new httplib::ThreadPool(2); };
+    server.Get("/ping", [](const httplib::Request&, httplib::Response& response) { response.set_content("pong\n", "text/plain"); });
+    server.Get("/version", [this](const httplib::Request&, httplib::Response& response) { response.set_content(views.version + "\n", "text/plain"); });
+    server.Get("/ready", [this](const httplib::Request&, httplib::Response& response) {
+      std::string text;
+      for (const std::string& trouble : views.troubles()) text += trouble + "\n";
+      response.status = text.empty() ? 200 : 503;
+      response.set_content(text.empty() ? "ready\n" : text, "text/plain");
+    });
+    server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+      response.set_content(views.metrics(), "text/plain; version=0.0.4; charset=utf-8");
+    });
+    server.Get("/pipelines", [this](const httplib::Request&, httplib::Response& response) {
+      response.set_content("[\"" + views.pipeline_name + "\"]\n", "application/json");
+    });
+    server.Get(R"(/pipelines/([^/]+))", [this](const httplib::Request& request, httplib::Response& response) {
+      if (request.matches[1] != views.pipeline_name) {
+        response.status = 404;
+        response.set_content("no such pipeline; this worker runs " + views.pipeline_name + "\n", "text/plain");
+        return;
+      }
+      response.set_content(views.pipeline(), "application/json");
+    });
+  }
+};
+
+Console::Console(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+
+Console::~Console() {
+  impl_->server.stop();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+int Console::port() const { return impl_->port; }
+
+Result<std::unique_ptr<Console>> Console::serve(const std::string& address, ConsoleViews views) {
+  const auto colon = address.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos) {
+    const char* end = address.data() + address.size();
+    if (std::from_chars(address.data() + colon + 1, end, port).ptr != end) port = -1;
+  }
+  if (port < 0 || port > 65535) return fail(Error::Kind::invalid, "\"" + address + "\" is not host:port; write for example 127.0.0.1:8080");
+  std::string host = address.substr(0, colon);
+  if (host.empty()) host = "0.0.0.0";
+  auto impl = std::make_unique<Impl>();
+  impl->views = std::move(views);
+  impl->route();
+  impl->port = port == 0 ? impl->server.bind_to_any_port(host) : impl->server.bind_to_port(host, port) ? port : -1;
+  if (impl->port < 0) return fail(Error::Kind::unreachable, "can't listen on " + address + ": is another process using the port?");
+  impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
+  return std::unique_ptr<Console>{new Console{std::move(impl)}};
+}
+
+}  // namespace weir
