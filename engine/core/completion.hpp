@@ -9,19 +9,36 @@
 
 namespace weir {
 
-/// Completes the brackets of one lane for one sink.
+/// Completes the brackets of one lane for one sink. A cell of tick T, from `before` (at tb ≤ T) and `after` (at ta >
+/// T):
+///
+///   tb = T                               measured: the value of before, untouched
+///   both, and ta − tb ≤ max_gap          interpolated, by the column's `fill`:
+///     linear  b + w·(a − b), with w = (T − tb) / (ta − tb)
+///     angle   b + w·d on the shortest arc: d = IEEE remainder of a − b by the period; exactly opposite goes upwards;
+///             the result lies in [0, period)
+///     geo     on the great circle (spherical linear interpolation of unit vectors: Shoemake, "Animating rotation with
+///             quaternion curves", SIGGRAPH 1985; angle from atan2(|a × b|, a · b), which is exact for near and far
+///             points alike); exactly opposite points go over the north pole; altitude linear, NULL if either is
+///             unknown
+///     step    the value of before
+///   before, and T − tb ≤ max_age         carried: the value of before
+///   else                                 NULL
+///
+/// A row of NULLs only is left out unless `write_empty`.
 ///
 /// Threads   one.
 class Completion {
  public:
-  /// Cells by quality, and rows of NULLs only that were left out. They only grow.
+  /// Cells by quality, and rows of NULLs only that were left out (their cells count nowhere). They only grow.
   struct Counts {
     std::uint64_t measured = 0, interpolated = 0, carried = 0, null = 0, empty_rows = 0;
   };
 
   Completion(std::vector<RowColumn> columns, bool write_empty);
 
-  /// The schema of the rows. Invalid if the input is not brackets, or lacks a column's field or has it as another kind.
+  /// The schema of the rows. Invalid if the input is not brackets, or lacks a column's field, or has it as another
+  /// kind, or if a fill does not suit a kind (geo: points; linear, angle: numbers; step: any).
   Result<SchemaPtr> settle(const Schema& brackets);
 
   /// Rows for brackets, in the same order; arrival, reach and origin are kept. After settle().
@@ -36,5 +53,17 @@ class Completion {
   std::vector<brackets::Bracket> layout_;  ///< of columns_, in their order
   Counts counts_;
 };
+
+/// A place on the unit sphere, in degrees.
+struct Place {
+  double lat = 0, lon = 0;
+};
+
+/// The point that divides the way from `from` to `to` on the great circle in the ratio `share` : (1 − share).
+Place along_great_circle(Place from, Place to, double share);
+
+/// As Fill::linear and Fill::angle say.
+double along_line(double from, double to, double share);
+double along_arc(double from, double to, double share, double period);
 
 }  // namespace weir
