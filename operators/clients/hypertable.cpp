@@ -1,0 +1,232 @@
+#include "clients/hypertable.hpp"
+
+#include <algorithm>
+#include <format>
+
+namespace weir::postgres {
+namespace {
+
+std::string interval(Duration length) { return std::format("interval '{} microseconds'", length / microsecond); }
+
+/// One run of open_table().
+class Opening {
+ public:
+  Opening(Connection& connection, const TablePlan& plan, const std::function<void(std::string_view)>& warn)
+      : connection_{connection}, plan_{plan}, warn_{warn} {}
+
+  Result<TableState> run(Ledger& ledger) {
+    // Workers that start together make things one after the other.
+    return step("BEGIN; SELECT pg_advisory_xact_lock(hashtext('weir'))")
+        .and_then([&] { return schema_of(connection_, plan_.table); })
+        .and_then([&](const std::string& schema) { return enter(schema); })
+        .and_then([&] { return look_for_timescale(); })
+        .and_then([&] { return table(); })
+        .and_then([&] { return ensure("weir_progress", ledger.create(schema_)); })
+        .and_then([&] { return dead_letters(); })
+        .and_then([&] { return step("COMMIT"); })
+        .and_then([&] { return community(); })
+        .transform([&] { return state_; });
+  }
+
+ private:
+  Result<void> step(const std::string& sql) {
+    return connection_.run(sql).transform([](const Rows&) {});
+  }
+
+  Result<bool> holds(const std::string& sql, const Params& params) {
+    return connection_.query(sql, params).transform([](const Rows& rows) {
+      return !rows.empty() && rows[0][0] == "t";
+    });
+  }
+
+  Result<void> enter(const std::string& schema) {
+    schema_ = schema;
+    state_.table = std::format("{}.{}", sql::quoted(schema), sql::quoted(plan_.table.name));
+    return holds("SELECT to_regnamespace($1) IS NOT NULL", {sql::quoted(schema)}).and_then([&](bool there) {
+      return there ? Result<void>{} : step("CREATE SCHEMA " + sql::quoted(schema));
+    });
+  }
+
+  Result<void> look_for_timescale() {
+    if (plan_.hypertable == Hypertable::never || !plan_.time_column) return {};
+    const auto rows = connection_.run(
+        "SELECT quote_ident(n.nspname), current_setting('timescaledb.license', true) FROM pg_extension e "
+        "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'timescaledb'");
+    if (!rows) return std::unexpected(rows.error());
+    if (!rows->empty()) {
+      timescale_ = *rows->front()[0];
+      licensed_ = rows->front()[1] == "timescale";
+    } else if (plan_.hypertable == Hypertable::always) {
+      return fail(Error::Kind::invalid,
+                  "this database has no TimescaleDB; run CREATE EXTENSION timescaledb, or set hypertable to \"auto\"",
+                  "hypertable");
+    }
+    return {};
+  }
+
+  Result<void> table() {
+    const auto found = connection_.query(
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', "
+        "c.relkind "
+        "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        {schema_, plan_.table.name});
+    if (!found) return std::unexpected(found.error());
+    return found->empty() ? create() : check(*found);
+  }
+
+  Result<void> create() {
+    std::string sql = std::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
+    for (const sql::TableColumn& column : plan_.columns) {
+      if (column.unit.empty()) continue;
+      sql += std::format("COMMENT ON COLUMN {}.{} IS {};", state_.table, sql::quoted(column.name),
+                         quote_text(column.unit));
+    }
+    if (timescale_) {
+      hypertable_ = true;
+      // Chunks exclude by time already; an index that begins with the time would cost every COPY and serve few.
+      sql += std::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
+                         *timescale_, quote_text(state_.table), quote_text(*plan_.time_column), interval(plan_.chunk));
+    }
+    if (plan_.key_column && plan_.time_column) {
+      sql += std::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
+                         sql::quoted(*plan_.time_column));
+    }
+    if (plan_.time_column && !timescale_) {
+      sql += std::format("CREATE INDEX ON {} USING brin ({});", state_.table, sql::quoted(*plan_.time_column));
+    }
+    return step(sql);
+  }
+
+  Result<void> check(const Rows& rows) {
+    std::vector<sql::TableColumn> found;
+    for (const Row& row : rows) found.push_back({*row[0], *row[1], row[2] == "t", row[3] == "t"});
+    if (const auto kind = rows.front()[4]; kind != "r" && kind != "p") {
+      return fail(Error::Kind::changed, std::format("{} is not a table that can be copied into", state_.table),
+                  "table");
+    }
+    if (const auto difference = sql::compare(state_.table, plan_.columns, found); !difference.words.empty()) {
+      return fail(Error::Kind::changed,
+                  std::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
+                              state_.table, difference.words, difference.alter),
+                  "table");
+    }
+    if (!timescale_) return {};
+    const auto hyper = holds(
+        "SELECT EXISTS (SELECT FROM timescaledb_information.hypertables WHERE hypertable_schema = $1 AND "
+        "hypertable_name = $2)",
+        {schema_, plan_.table.name});
+    if (!hyper) return std::unexpected(hyper.error());
+    hypertable_ = *hyper;
+    if (hypertable_ || plan_.hypertable != Hypertable::always) return {};
+    return fail(
+        Error::Kind::changed,
+        std::format("table {0} is not a hypertable; set hypertable to \"auto\", or run: SELECT create_hypertable({1}, "
+                    "by_range({2}, {3}), "
+                    "migrate_data => true);",
+                    state_.table, quote_text(state_.table), quote_text(*plan_.time_column), interval(plan_.chunk)),
+        "hypertable");
+  }
+
+  /// Whoever may not create tables needs no right to if they are there.
+  Result<void> ensure(std::string_view name, const std::string& sql) {
+    return holds("SELECT to_regclass($1) IS NOT NULL", {std::format("{}.{}", sql::quoted(schema_), name)})
+        .and_then([&](bool there) { return there ? Result<void>{} : step(sql); });
+  }
+
+  Result<void> dead_letters() {
+    state_.dead_letters = sql::quoted(schema_) + ".weir_dead_letters";
+    return ensure("weir_dead_letters",
+                  std::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
+                              "NULL, position bigint NOT "
+                              "NULL, ordinal bigint NOT NULL, arrival timestamptz, arrival_ns bigint, reason text NOT "
+                              "NULL, subject text NOT NULL, "
+                              "payload bytea NOT NULL, buried timestamptz NOT NULL DEFAULT clock_timestamp());"
+                              "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly'",
+                              state_.dead_letters));
+  }
+
+  /// What only some servers and licences have; nothing here stops the rows.
+  Result<void> community() {
+    if (plan_.compress > 0) {
+      if (!licensed_ || !hypertable_) {
+        warn_(std::format("compress: {} {}; nothing is compressed", state_.table, missing()));
+      } else {
+        const std::string by =
+            plan_.key_column ? ", timescaledb.compress_segmentby = " + quote_text(sql::quoted(*plan_.key_column)) : "";
+        try_step("compress",
+                 std::format("ALTER TABLE {} SET (timescaledb.compress{}); SELECT {}.add_compression_policy({}, {}, "
+                             "if_not_exists => true)",
+                             state_.table, by, *timescale_, quote_text(state_.table), interval(plan_.compress)));
+      }
+    }
+    if (plan_.retention == 0) return {};
+    if (!hypertable_) {
+      warn_(std::format("retention: {} {}; nothing is deleted", state_.table, missing()));
+    } else if (licensed_) {
+      try_step("retention", std::format("SELECT {}.add_retention_policy({}, {}, if_not_exists => true)", *timescale_,
+                                        quote_text(state_.table), interval(plan_.retention)));
+    } else {
+      // Waits for nobody: who reads an old chunk may finish, the next time will do.
+      state_.drop_chunks =
+          std::format("BEGIN; SET LOCAL lock_timeout = '1s'; SELECT {}.drop_chunks({}, older_than => {}); COMMIT",
+                      *timescale_, quote_text(state_.table), interval(plan_.retention));
+    }
+    return {};
+  }
+
+  std::string_view missing() const {
+    return hypertable_ ? "needs TimescaleDB's community licence (timescaledb.license = timescale)"
+                       : "is not a hypertable";
+  }
+
+  void try_step(std::string_view setting, const std::string& sql) {
+    if (const auto done = step(sql); !done) warn_(std::format("{}: {}", setting, done.error().message));
+  }
+
+  Connection& connection_;
+  const TablePlan& plan_;
+  const std::function<void(std::string_view)>& warn_;
+  std::string schema_;
+  std::optional<std::string> timescale_;  // the extension's schema
+  bool licensed_ = false;
+  bool hypertable_ = false;
+  TableState state_;
+};
+
+}  // namespace
+
+std::string_view type_name(Type type) {
+  switch (type) {
+    case Type::int64:
+      return "bigint";
+    case Type::float64:
+      return "double precision";
+    case Type::boolean:
+      return "boolean";
+    case Type::timestamp:
+      return "timestamp with time zone";
+    case Type::string:
+    case Type::dictionary:
+      return "text";
+  }
+  return "text";
+}
+
+Result<TableState> open_table(Connection& connection, const TablePlan& plan, Ledger& ledger,
+                              const std::function<void(std::string_view)>& warn) {
+  auto opened = Opening{connection, plan, warn}.run(ledger);
+  if (!opened && connection.alive()) (void)connection.run("ROLLBACK");
+  return opened;
+}
+
+Result<std::string> schema_of(Connection& connection, const sql::TableName& table) {
+  if (!table.schema.empty()) return table.schema;
+  const auto rows = connection.run("SELECT current_schema()");
+  if (!rows) return std::unexpected(rows.error());
+  if (!rows->front()[0])
+    return fail(Error::Kind::invalid, "search_path names no schema that exists; write \"schema.table\"", "table");
+  return *rows->front()[0];
+}
+
+}  // namespace weir::postgres

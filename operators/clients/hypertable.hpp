@@ -1,0 +1,56 @@
+/// Makes, or checks, the table that rows go to, and the tables that weir keeps beside it.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "clients/ledger.hpp"
+#include "clients/postgres.hpp"
+#include "clients/table.hpp"
+
+namespace weir::postgres {
+
+enum class Hypertable : std::uint8_t {
+  automatic,  ///< if TimescaleDB is there
+  always,     ///< else an error
+  never,
+};
+
+struct TablePlan {
+  sql::TableName table;
+  std::vector<sql::TableColumn> columns;
+  std::optional<std::string> key_column;   ///< rows: indexed together with the time
+  std::optional<std::string> time_column;  ///< without one there is no hypertable
+  Hypertable hypertable = Hypertable::automatic;
+  Duration chunk = 0;      ///< time that one chunk of the hypertable covers
+  Duration retention = 0;  ///< chunks wholly older than this go; 0: none does
+  Duration compress = 0;   ///< chunks older than this are compressed; 0: none is
+};
+
+/// What open_table() found or made.
+struct TableState {
+  std::string table;         ///< in SQL, qualified and quoted
+  std::string dead_letters;  ///< likewise
+  std::string drop_chunks;   ///< SQL to run now and then, where the licence has no job for it; empty: none
+};
+
+/// "bigint", "double precision", …
+std::string_view type_name(Type type);
+
+/// Creates what is absent, in one transaction; checks what is there. changed: it differs; the message names every
+/// difference and the ALTER TABLE to run. `warn` hears of features that this server or its licence lacks.
+Result<TableState> open_table(Connection& connection, const TablePlan& plan, Ledger& ledger,
+                              const std::function<void(std::string_view)>& warn);
+
+/// The schema in which open_table() would put weir_progress.
+Result<std::string> schema_of(Connection& connection, const sql::TableName& table);
+
+/// Columns of weir_dead_letters, in the order in which they are copied.
+inline constexpr std::string_view dead_letter_columns =
+    "pipeline, node, partition, position, ordinal, arrival, arrival_ns, reason, subject, payload";
+inline constexpr std::uint16_t dead_letter_column_count = 10;
+
+}  // namespace weir::postgres

@@ -1,0 +1,253 @@
+#include "clients/ledger.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <format>
+#include <random>
+
+#include "clients/table.hpp"
+
+namespace weir::postgres {
+namespace {
+
+std::int64_t random_number() {
+  std::random_device device;
+  return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 31 ^ device()) & INT64_MAX);
+}
+
+std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0) {
+  std::int64_t value = otherwise;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+  return value;
+}
+
+std::optional<std::string> instant(Timestamp t) {
+  return t == no_time ? std::nullopt : std::optional{std::to_string(t)};
+}
+
+/// Reads position, arrival, snapshot, fingerprint, stream, stream_created from the first columns of a row.
+Progress progress_of(const Row& row) {
+  return {.position = static_cast<Position>(number(row[0])),
+          .arrival = number(row[1], no_time),
+          .snapshot = row[2].value_or(""),
+          .fingerprint = row[3].value_or(""),
+          .stream = {row[4].value_or(""), number(row[5], no_time)}};
+}
+
+constexpr std::string_view progress_columns = "position, arrival, snapshot, fingerprint, stream, stream_created";
+
+}  // namespace
+
+Ledger::Ledger(std::string pipeline, std::string node, Duration lease)
+    : pipeline_{std::move(pipeline)},
+      node_{std::move(node)},
+      owner_{std::format("weir-{:016x}", random_number())},
+      lease_{lease} {}
+
+std::string Ledger::create(const std::string& schema) {
+  const std::scoped_lock lock{mutex_};
+  table_ = std::format("{}.weir_progress", sql::quoted(schema));
+  // Room in the pages keeps the updates of every commit in place.
+  return std::format(
+      "CREATE TABLE IF NOT EXISTS {0} (pipeline text, node text, partition integer, position bigint NOT NULL DEFAULT "
+      "0, "
+      "arrival bigint, snapshot text NOT NULL DEFAULT '', fingerprint text NOT NULL DEFAULT '', stream text NOT NULL "
+      "DEFAULT '', "
+      "stream_created bigint, owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, "
+      "updated timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (pipeline, node, partition)) WITH "
+      "(fillfactor = 40);"
+      "COMMENT ON COLUMN {0}.arrival IS 'ns since 1970'; COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';",
+      table_);
+}
+
+std::string Ledger::prepare() const {
+  return std::format(
+      "PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[], "
+      "bigint[]) AS "
+      "UPDATE {} p SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot, fingerprint "
+      "= n.fingerprint, "
+      "stream = n.stream, stream_created = n.created, updated = clock_timestamp() "
+      "FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) "
+      "AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created) "
+      "WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = "
+      "n.last "
+      "RETURNING p.partition;",
+      table_);
+}
+
+Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
+  const std::string number_text = std::to_string(partition);
+  const std::int64_t fence = random_number();
+  const auto inserted = connection.query(
+      std::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
+      {pipeline_, node_, number_text});
+  if (!inserted) return std::unexpected(inserted.error());
+  const auto rows = connection.query(
+      std::format(
+          "UPDATE {} SET owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
+          "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
+          "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
+          table_, progress_columns),
+      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
+  if (!rows) return std::unexpected(rows.error());
+  if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
+  Progress progress = progress_of(rows->front());
+  const std::scoped_lock lock{mutex_};
+  claims_[partition] = {fence, progress.position, Standing::held};
+  return progress;
+}
+
+Error Ledger::held_by_another(Connection& connection, Partition partition) const {
+  const auto rows =
+      connection.query(std::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
+                                   "WHERE pipeline = $1 AND node = $2 AND partition = $3",
+                                   table_),
+                       {pipeline_, node_, std::to_string(partition)});
+  if (!rows) return rows.error();
+  const bool known = !rows->empty();
+  return {Error::Kind::refused, std::format("partition {} belongs to {}; its lease runs for another {} s", partition,
+                                            known ? rows->front()[0].value_or("another worker") : "another worker",
+                                            known ? rows->front()[1].value_or("0") : "0")};
+}
+
+Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
+  std::vector<std::optional<std::string>> partitions;
+  std::vector<std::optional<std::string>> fences;
+  std::vector<Partition> lost;
+  std::string sql;
+  {
+    const std::scoped_lock lock{mutex_};
+    for (const auto& [partition, claim] : claims_) {
+      if (claim.fence == 0) continue;
+      partitions.push_back(std::to_string(partition));
+      fences.push_back(std::to_string(claim.fence));
+      lost.push_back(partition);
+    }
+    if (lost.empty()) return lost;
+    sql = std::format(
+        "UPDATE {} p SET lease_until = clock_timestamp() + {} * interval '1 microsecond' "
+        "FROM unnest({}::integer[], {}::bigint[]) AS n (partition, fence) "
+        "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.fence = n.fence RETURNING "
+        "p.partition",
+        table_, lease_ / microsecond, quote_array(partitions), quote_array(fences), quote_text(pipeline_),
+        quote_text(node_));
+  }
+  const auto rows = connection.run(sql);
+  if (!rows) return std::unexpected(rows.error());
+  for (const Row& row : *rows) std::erase(lost, static_cast<Partition>(number(row[0])));
+  // A partition that was claimed again meanwhile, or given back, is not lost: its fence is not the one that was asked
+  // for.
+  const std::scoped_lock lock{mutex_};
+  std::erase_if(lost, [&](Partition partition) {
+    const auto asked = std::ranges::find(partitions, std::to_string(partition));
+    const auto claim = claims_.find(partition);
+    return claim == claims_.end() ||
+           std::to_string(claim->second.fence) != fences[static_cast<std::size_t>(asked - partitions.begin())];
+  });
+  for (const Partition partition : lost) claims_[partition] = {0, 0, Standing::lost};
+  return lost;
+}
+
+Result<void> Ledger::release(Connection& connection, Partition partition) {
+  std::int64_t fence = 0;
+  {
+    const std::scoped_lock lock{mutex_};
+    const auto claim = claims_.find(partition);
+    if (claim == claims_.end()) return {};
+    fence = claim->second.fence;
+    claim->second = {0, 0, Standing::lost};
+  }
+  return connection
+      .query(std::format(
+                 "UPDATE {} SET owner = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
+                 "AND fence = $4",
+                 table_),
+             {pipeline_, node_, std::to_string(partition), std::to_string(fence)})
+      .transform([](const Rows&) {});
+}
+
+Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
+  const auto there = connection.query("SELECT to_regclass($1) IS NOT NULL", {table_});
+  if (!there) return std::unexpected(there.error());
+  if (there->front()[0] != "t") return std::vector<ProgressLine>{};
+  const auto rows = connection.query(
+      std::format(
+          "SELECT {}, partition, coalesce(owner, ''), "
+          "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
+          "(extract(epoch FROM updated) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
+          progress_columns, table_),
+      {pipeline_, node_});
+  if (!rows) return std::unexpected(rows.error());
+  std::vector<ProgressLine> lines;
+  for (const Row& row : *rows) {
+    lines.push_back({static_cast<Partition>(number(row[6])), progress_of(row), row[7].value_or(""), number(row[8]),
+                     number(row[9])});
+  }
+  return lines;
+}
+
+Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partition> partition) const {
+  const auto there = lines(connection);
+  if (!there) return std::unexpected(there.error());
+  const auto wanted = [&](const ProgressLine& line) { return !partition || line.partition == *partition; };
+  for (const ProgressLine& line : *there) {
+    if (!wanted(line) || line.owner.empty() || line.lease_left <= 0) continue;
+    return std::unexpected(held_by_another(connection, line.partition));
+  }
+  if (std::ranges::none_of(*there, wanted)) return 0;
+  return connection
+      .query(
+          std::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND ($3::integer IS NULL OR partition = "
+                      "$3::integer) AND "
+                      "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
+                      table_),
+          {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
+      .transform([](const Rows& rows) { return rows.size(); });
+}
+
+Ledger::Standing Ledger::standing(Partition partition) const {
+  const std::scoped_lock lock{mutex_};
+  const auto claim = claims_.find(partition);
+  return claim == claims_.end() ? Standing::never : claim->second.standing;
+}
+
+std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
+  std::array<std::vector<std::optional<std::string>>, 9> columns;
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [partition, next] : lanes) {
+    const Claim& claim = claims_.at(partition);
+    const std::array values{std::optional{std::to_string(partition)},
+                            std::optional{std::to_string(claim.fence)},
+                            std::optional{std::to_string(claim.position)},
+                            std::optional{std::to_string(next.position)},
+                            instant(next.arrival),
+                            std::optional{next.snapshot},
+                            std::optional{next.fingerprint},
+                            std::optional{next.stream.stream},
+                            instant(next.stream.created)};
+    for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
+  }
+  std::string sql = std::format("EXECUTE weir_advance ({}, {}", quote_text(pipeline_), quote_text(node_));
+  for (const auto& column : columns) sql += ", " + quote_array(column);
+  return sql + ");";
+}
+
+void Ledger::advanced(std::span<const LaneCommit> lanes) {
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [partition, next] : lanes) {
+    if (const auto claim = claims_.find(partition); claim != claims_.end()) claim->second.position = next.position;
+  }
+}
+
+void Ledger::lose(Partition partition) {
+  const std::scoped_lock lock{mutex_};
+  claims_[partition] = {0, 0, Standing::lost};
+}
+
+void Ledger::doubt() {
+  const std::scoped_lock lock{mutex_};
+  for (auto& [partition, claim] : claims_) claim.standing = Standing::lost;
+}
+
+}  // namespace weir::postgres

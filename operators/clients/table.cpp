@@ -1,0 +1,141 @@
+#include "clients/table.hpp"
+
+#include <algorithm>
+#include <format>
+#include <map>
+#include <set>
+
+namespace weir::sql {
+namespace {
+
+constexpr std::size_t longest_name = 63;
+constexpr std::size_t most_columns = 1600;
+
+Result<void> check_name(std::string_view name, std::string_view what) {
+  if (name.empty()) return fail(Error::Kind::invalid, std::format("{} has an empty name", what));
+  if (name.size() > longest_name) {
+    return fail(Error::Kind::invalid,
+                std::format("{} \"{}\" has {} bytes; a name may have {}", what, name, name.size(), longest_name));
+  }
+  if (name.contains('\0')) return fail(Error::Kind::invalid, std::format("{} has a NUL byte in its name", what));
+  return {};
+}
+
+std::map<std::string, std::string> units(const std::vector<RowColumn>& described) {
+  std::map<std::string, std::string> out;
+  for (const RowColumn& column : described) {
+    if (column.kind != FieldKind::point) {
+      out[column.field] = column.unit;
+      continue;
+    }
+    out[column.field + "_lat"] = "deg";
+    out[column.field + "_lon"] = "deg";
+    out[column.field + "_alt"] = "m";
+  }
+  for (const RowColumn& column : described) {
+    if (column.quality) out[column.field + "_quality"] = "0 NULL, 1 measured, 2 interpolated, 3 carried";
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<TableName> parse_table(std::string_view text) {
+  TableName table;
+  if (const std::size_t dot = text.find('.'); dot != std::string_view::npos) {
+    table.schema = text.substr(0, dot);
+    text.remove_prefix(dot + 1);
+    if (auto good = check_name(table.schema, "the schema"); !good) return std::unexpected(good.error());
+  }
+  table.name = text;
+  if (text.contains('.')) return fail(Error::Kind::invalid, "a table is named \"table\" or \"schema.table\"");
+  return check_name(text, "the table").transform([&] { return table; });
+}
+
+std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
+                                       const std::vector<RowColumn>& described, std::string_view (*type_name)(Type)) {
+  const auto unit_of = units(described);
+  std::vector<TableColumn> columns;
+  for (const ColumnType& column : schema.columns) {
+    TableColumn made{column.name, std::string{type_name(column.type)}};
+    const std::size_t number = columns.size();
+    if (schema.shape == Shape::rows && number <= rows::tick) {
+      made.name = number == rows::key ? naming.key : naming.time;
+      made.required = true;
+    }
+    if (const auto unit = unit_of.find(column.name); unit != unit_of.end()) made.unit = unit->second;
+    columns.push_back(std::move(made));
+  }
+  return columns;
+}
+
+Result<void> check_columns(const std::vector<TableColumn>& columns) {
+  if (columns.empty() || columns.size() > most_columns) {
+    return fail(Error::Kind::invalid,
+                std::format("a table can't have {} columns (1 to {})", columns.size(), most_columns));
+  }
+  std::set<std::string_view> seen;
+  for (const TableColumn& column : columns) {
+    if (auto good = check_name(column.name, "a column"); !good) return good;
+    if (!seen.insert(column.name).second) {
+      return fail(
+          Error::Kind::invalid,
+          std::format("two columns are called \"{}\"; rename one (key_column, time_column or the field)", column.name));
+    }
+  }
+  return {};
+}
+
+std::string column_definitions(const std::vector<TableColumn>& columns) {
+  std::string out;
+  for (const TableColumn& column : columns) {
+    out += std::format("{}{} {}{}", out.empty() ? "" : ", ", quoted(column.name), column.type,
+                       column.required ? " NOT NULL" : "");
+  }
+  return out;
+}
+
+std::string column_names(const std::vector<TableColumn>& columns) {
+  std::string out;
+  for (const TableColumn& column : columns) out += (out.empty() ? "" : ", ") + quoted(column.name);
+  return out;
+}
+
+Difference compare(const std::string& table, const std::vector<TableColumn>& wanted,
+                   const std::vector<TableColumn>& found) {
+  Difference out;
+  const auto add = [&](std::string words, std::string action) {
+    out.words += (out.words.empty() ? "" : "; ") + words;
+    out.alter += (out.alter.empty() ? "ALTER TABLE " + table + " " : ", ") + action;
+  };
+  for (const TableColumn& want : wanted) {
+    const auto there = std::ranges::find(found, want.name, &TableColumn::name);
+    const std::string name = quoted(want.name);
+    if (there == found.end()) {
+      add(std::format("column {} is missing", name), std::format("ADD COLUMN {} {}", name, want.type));
+    } else if (there->type != want.type) {
+      add(std::format("column {} is {}, not {}", name, there->type, want.type),
+          std::format("ALTER COLUMN {0} TYPE {1} USING {0}::{1}", name, want.type));
+    } else if (there->required && !want.required) {
+      add(std::format("column {} is NOT NULL, but a row may have NULL there", name),
+          std::format("ALTER COLUMN {} DROP NOT NULL", name));
+    }
+  }
+  for (const TableColumn& there : found) {
+    const bool known = std::ranges::contains(wanted, there.name, &TableColumn::name);
+    if (known || !there.required || there.defaulted) continue;
+    const std::string name = quoted(there.name);
+    add(std::format("column {} is NOT NULL without a default, and this pipeline does not write it", name),
+        std::format("ALTER COLUMN {} DROP NOT NULL", name));
+  }
+  if (!out.alter.empty()) out.alter += ';';
+  return out;
+}
+
+std::string quoted(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) out.append(c == '"' ? 2u : 1u, c);
+  return out + '"';
+}
+
+}  // namespace weir::sql

@@ -1,0 +1,58 @@
+/// The table that a SQL sink writes to: what it must look like, and how what is there differs. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/batch.hpp>
+#include <weir/shapes.hpp>
+
+namespace weir::sql {
+
+/// A table's name as in the settings: "table" or "schema.table", letters as written (they are quoted in SQL).
+struct TableName {
+  std::string schema;  ///< empty: where the connection's search_path points
+  std::string name;
+};
+Result<TableName> parse_table(std::string_view text);
+
+struct TableColumn {
+  std::string name;
+  std::string type;        ///< as the database writes it
+  bool required = false;   ///< NOT NULL
+  bool defaulted = false;  ///< found only: filled in when left out
+  std::string unit = {};
+};
+
+/// What the key's and the tick's column of rows are called; other shapes keep their own names.
+struct Naming {
+  std::string key = "vehicle";
+  std::string time = "time";
+};
+
+/// The columns for a schema, in its order. `type_name` says what the database calls a type.
+std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
+                                       const std::vector<RowColumn>& described, std::string_view (*type_name)(Type));
+
+/// What no table could have: columns of the same name, names longer than 63 bytes, too many or no columns.
+Result<void> check_columns(const std::vector<TableColumn>& columns);
+
+/// "a double precision, b text NOT NULL", names quoted.
+std::string column_definitions(const std::vector<TableColumn>& columns);
+/// "a, b", names quoted.
+std::string column_names(const std::vector<TableColumn>& columns);
+
+/// How the table that was found differs, in words, and the ALTER TABLE that would make it fit; both empty if it fits.
+/// Further columns may be there if rows without them can be stored.
+struct Difference {
+  std::string words;
+  std::string alter;
+};
+Difference compare(const std::string& table, const std::vector<TableColumn>& wanted,
+                   const std::vector<TableColumn>& found);
+
+/// A name in double quotes.
+std::string quoted(std::string_view name);
+
+}  // namespace weir::sql

@@ -1,0 +1,381 @@
+/// Rows into TimescaleDB or plain PostgreSQL: binary COPY, committed in one transaction with the progress.
+#include <weir/operator.hpp>
+
+#include <algorithm>
+#include <format>
+#include <mutex>
+#include <utility>
+
+#include "clients/copy.hpp"
+#include "clients/hypertable.hpp"
+#include "clients/ledger.hpp"
+#include "clients/load.hpp"
+#include "clients/postgres.hpp"
+#include "clients/table.hpp"
+
+namespace {
+using namespace weir;
+using postgres::Connection;
+using postgres::Ledger;
+
+constexpr Duration housekeeping = 60 * minute;
+// Searching may take longer than a transaction otherwise may; it holds no lane's progress meanwhile.
+constexpr std::string_view begin_careful =
+    "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; SELECT set_config(name, '0', true) FROM pg_settings WHERE name = "
+    "'transaction_timeout'";
+
+class Timescale final : public Sink {
+ public:
+  Timescale(const Settings& settings, Context& context)
+      : context_{context},
+        url_{settings.text("url")},
+        application_{std::format("weir/{}/{}", context.pipeline(), context.node())},
+        lease_{settings.duration("lease")},
+        naming_{settings.text("key_column"), settings.text("time_column")},
+        ledger_{std::string{context.pipeline()}, std::string{context.node()}, lease_} {
+    if (settings.has("columns")) described_ = settings.columns("columns");
+    plan_.table = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
+    const std::string& hypertable = settings.text("hypertable");
+    plan_.hypertable = hypertable == "always"  ? postgres::Hypertable::always
+                       : hypertable == "never" ? postgres::Hypertable::never
+                                               : postgres::Hypertable::automatic;
+    plan_.chunk = settings.duration("chunk");
+    if (settings.has("retention")) plan_.retention = settings.duration("retention");
+    if (settings.has("compress")) plan_.compress = settings.duration("compress");
+  }
+
+  Result<void> settle(const SchemaPtr& input) override {
+    plan_.columns = sql::table_columns(*input, naming_, described_, postgres::type_name);
+    plan_.time_column.reset();
+    if (input->shape == Shape::rows) plan_.key_column = naming_.key;
+    for (sql::TableColumn& column : plan_.columns) {
+      if (column.name != naming_.time || column.type != postgres::type_name(Type::timestamp)) continue;
+      column.required = true;
+      plan_.time_column = column.name;
+    }
+    if (!plan_.time_column && plan_.hypertable == postgres::Hypertable::always) {
+      return fail(Error::Kind::invalid,
+                  std::format("a hypertable needs the timestamp column \"{}\"; there is none", naming_.time),
+                  "time_column");
+    }
+    return sql::check_columns(plan_.columns);
+  }
+
+  Result<void> open() override {
+    ledger_.doubt();
+    forget_pending();
+    auto connection = connect();
+    if (!connection) return std::unexpected(connection.error());
+    auto state =
+        postgres::open_table(*connection, plan_, ledger_, [this](std::string_view text) { context_.warn(text); });
+    if (!state) return std::unexpected(state.error());
+    if (auto prepared = connection->run(ledger_.prepare()); !prepared) return std::unexpected(prepared.error());
+    const std::scoped_lock lock{control_mutex_};
+    state_ = *std::move(state);
+    copy_rows_ = std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", state_.table, sql::column_names(plan_.columns));
+    copy_dead_ =
+        std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", state_.dead_letters, postgres::dead_letter_columns);
+    data_ = *std::move(connection);
+    return {};
+  }
+
+  Encoded encode(const BatchPtr& rows) const override {
+    Encoded out;
+    out.rows = rows->rows;
+    out.bytes = copy::encode(*rows);
+    out.batch = rows;
+    return out;
+  }
+
+  Result<void> write(const Encoded& rows) override {
+    if (rows.rows > 0) rows_.push_back(&rows);
+    return {};
+  }
+
+  bool bury(const DeadLetter& letter) override {
+    dead_.push_back(letter);
+    return true;
+  }
+
+  Result<Committed> commit(std::span<const LaneCommit> lanes) override;
+
+  Result<Progress> claim(Partition partition) override {
+    if (auto there = ready(); !there) return std::unexpected(there.error());
+    return ledger_.claim(*data_, partition);
+  }
+
+  Result<std::vector<Partition>> renew() override;
+
+  void release(Partition partition) override {
+    if (!ready()) return;
+    if (auto released = ledger_.release(*data_, partition); !released) context_.warn(released.error().message);
+  }
+
+  Duration lease() const override { return lease_; }
+
+  Result<std::vector<ProgressLine>> progress() override {
+    return with_ledger([](Connection& connection, Ledger& ledger) { return ledger.lines(connection); });
+  }
+
+  Result<std::size_t> reset(std::optional<Partition> partition) override {
+    return with_ledger([&](Connection& connection, Ledger& ledger) { return ledger.forget(connection, partition); });
+  }
+
+ private:
+  using LeftOut = std::vector<postgres::LeftOut>;
+
+  /// Shorter than the lease, so that a stopped worker's transaction ends before another may claim.
+  Result<Connection> connect() const { return Connection::open({url_, application_, lease_ / 3 * 2}); }
+
+  Result<void> ready() const {
+    if (data_ && data_->alive()) return {};
+    return fail(Error::Kind::unreachable, "not connected to PostgreSQL at " + postgres::place(url_));
+  }
+
+  void forget_pending() {
+    rows_.clear();
+    dead_.clear();
+  }
+
+  template <typename Use>
+  auto with_ledger(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<Ledger&>())) {
+    auto connection = connect();
+    if (!connection) return std::unexpected(connection.error());
+    const auto schema = postgres::schema_of(*connection, plan_.table);
+    if (!schema) return std::unexpected(schema.error());
+    Ledger ledger{std::string{context_.pipeline()}, std::string{context_.node()}, lease_};
+    ledger.create(*schema);
+    return use(*connection, ledger);
+  }
+
+  Result<LeftOut> transact(std::span<const Encoded* const> rows, const std::vector<DeadLetter>& dead,
+                           std::span<const LaneCommit> lanes, bool careful, std::vector<Partition>& refused);
+  std::string dead_tuples(const std::vector<DeadLetter>& dead, const LeftOut& left_out) const;
+  Result<Committed> finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes,
+                           const LeftOut& left_out, std::vector<Partition> refused);
+  void count(std::string_view counter, std::uint64_t n) {
+    if (n > 0) context_.count(context_.counter(counter), n);
+  }
+
+  Context& context_;
+  std::string url_;
+  std::string application_;
+  Duration lease_;
+  sql::Naming naming_;
+  std::vector<RowColumn> described_;
+  postgres::TablePlan plan_;
+  postgres::TableState state_;
+  std::string copy_rows_, copy_dead_;
+  Ledger ledger_;
+  std::optional<Connection> data_;
+  std::vector<const Encoded*> rows_;
+  std::vector<DeadLetter> dead_;
+
+  std::mutex control_mutex_;  // guards what renew() uses from its own thread
+  std::optional<Connection> control_;
+  Timestamp kept_house_ = no_time;
+};
+
+/// The fast way first; if data is refused, once more with care. Lanes that another owns are left out and the rest tried
+/// again.
+Result<Committed> Timescale::commit(std::span<const LaneCommit> all) {
+  if (auto there = ready(); !there) {
+    forget_pending();
+    return std::unexpected(there.error());
+  }
+  std::vector<Partition> refused;
+  std::vector<LaneCommit> lanes;
+  for (const LaneCommit& lane : all) {
+    const auto standing = ledger_.standing(lane.partition);
+    if (standing == Ledger::Standing::held) lanes.push_back(lane);
+    if (standing == Ledger::Standing::lost) refused.push_back(lane.partition);
+  }
+  auto rows = std::exchange(rows_, {});
+  auto dead = std::exchange(dead_, {});
+  if (rows.empty() && dead.empty() && lanes.empty()) return Committed{.refused = std::move(refused)};
+  bool careful = false;
+  for (;;) {
+    const auto gone = [&](Partition partition) { return std::ranges::contains(refused, partition); };
+    std::erase_if(lanes, [&](const LaneCommit& lane) { return gone(lane.partition); });
+    std::erase_if(rows, [&](const Encoded* part) { return gone(part->partition); });
+    std::erase_if(dead, [&](const DeadLetter& letter) { return gone(letter.partition); });
+    const std::size_t refused_before = refused.size();
+    auto done = transact(rows, dead, lanes, careful, refused);
+    if (done && refused.size() == refused_before) return finish(rows, lanes, *done, std::move(refused));
+    if (done) continue;
+    const bool data_refused = data_->data_refused();
+    if (data_->alive() && !data_->run("ROLLBACK")) data_.reset();
+    if (data_refused && !careful) {
+      careful = true;
+      continue;
+    }
+    if (done.error().kind == Error::Kind::unreachable) {
+      ledger_.doubt();
+      count("retries", 1);
+    }
+    return std::unexpected(done.error());
+  }
+}
+
+/// One transaction: rows, dead letters, then, last, the lanes' progress. Commits only if every lane stood where we left
+/// it; otherwise rolls back and adds the others to `refused`. Answers the rows that were left out.
+Result<Timescale::LeftOut> Timescale::transact(std::span<const Encoded* const> rows,
+                                               const std::vector<DeadLetter>& dead, std::span<const LaneCommit> lanes,
+                                               bool careful, std::vector<Partition>& refused) {
+  LeftOut left_out;
+  std::string sql = "BEGIN;";
+  std::vector<postgres::Pieces> copies;
+  if (careful) {
+    if (auto begun = data_->run(std::string{begin_careful}); !begun) {
+      return std::unexpected(begun.error());
+    }
+    sql.clear();
+    auto loaded = postgres::load_what_fits(*data_, copy_rows_, rows);
+    if (!loaded) return loaded;
+    left_out = *std::move(loaded);
+  } else if (!rows.empty()) {
+    sql += copy_rows_ + ";";
+    copies.push_back(postgres::pieces_of(rows));
+  }
+  const std::string tuples = dead_tuples(dead, left_out);
+  if (!tuples.empty()) {
+    sql += copy_dead_ + ";";
+    copies.push_back({copy::header(), tuples, copy::trailer()});
+  }
+  if (!lanes.empty()) sql += ledger_.advance(lanes);
+  const auto advanced = data_->run(sql, copies);
+  if (!advanced) return std::unexpected(advanced.error());
+  if (!lanes.empty() && advanced->size() != lanes.size()) {
+    for (const LaneCommit& lane : lanes) {
+      const std::string number = std::to_string(lane.partition);
+      if (!std::ranges::contains(*advanced, number, [](const postgres::Row& row) { return row[0]; }))
+        refused.push_back(lane.partition);
+    }
+    return data_->run("ROLLBACK").transform([](const postgres::Rows&) { return LeftOut{}; });
+  }
+  return data_->run("COMMIT").transform([&](const postgres::Rows&) { return std::move(left_out); });
+}
+
+Result<Committed> Timescale::finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes,
+                                    const LeftOut& left_out, std::vector<Partition> refused) {
+  ledger_.advanced(lanes);
+  for (const Partition partition : refused) ledger_.lose(partition);
+  Committed out{.refused = std::move(refused)};
+  for (const auto& bad : left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
+  std::size_t count_of_rows = 0;
+  std::size_t bytes = 0;
+  for (const Encoded* part : rows) {
+    count_of_rows += part->rows;
+    bytes += part->bytes.size();
+  }
+  count("rows_written", count_of_rows - left_out.size());
+  count("copied_bytes", bytes);
+  count("commits", 1);
+  count("refused_lanes", out.refused.size());
+  count("rejected_rows", left_out.size());
+  return out;
+}
+
+std::string Timescale::dead_tuples(const std::vector<DeadLetter>& dead, const LeftOut& left_out) const {
+  copy::Tuples tuples;
+  const auto add = [&](std::string_view node, Partition partition, Position position, std::uint64_t ordinal,
+                       Timestamp arrival, std::string_view reason, std::string_view subject, std::string_view payload) {
+    tuples.begin(postgres::dead_letter_column_count)
+        .text(context_.pipeline())
+        .text(node)
+        .int32(static_cast<std::int32_t>(partition));
+    tuples.int64(static_cast<std::int64_t>(position)).int64(static_cast<std::int64_t>(ordinal)).timestamp(arrival);
+    if (arrival == no_time)
+      tuples.null();
+    else
+      tuples.int64(arrival);
+    tuples.text(copy::clean(reason)).text(copy::clean(subject)).text(payload);
+  };
+  for (const DeadLetter& letter : dead) {
+    add(letter.node, letter.partition, letter.position, letter.ordinal, letter.arrival, letter.reason, letter.subject,
+        letter.payload);
+  }
+  for (const auto& bad : left_out) {
+    const Timestamp arrival = bad.row < bad.rows->batch->arrival.size() ? bad.rows->batch->arrival[bad.row] : no_time;
+    add(context_.node(), bad.rows->partition, bad.rows->last, bad.rows->number + bad.row, arrival, bad.message, "",
+        copy::to_json(*bad.rows->batch, bad.row));
+  }
+  return tuples.bytes();
+}
+
+Result<std::vector<Partition>> Timescale::renew() {
+  const std::scoped_lock lock{control_mutex_};
+  if (!control_ || !control_->alive()) {
+    control_.reset();
+    auto connection = Connection::open({url_, application_ + "/control", lease_ / 3});
+    if (!connection) return std::unexpected(connection.error());
+    control_ = *std::move(connection);
+  }
+  auto lost = ledger_.renew(*control_);
+  if (!lost) control_.reset();
+  const Timestamp now = context_.clock().steady();
+  if (control_ && !state_.drop_chunks.empty() && (kept_house_ == no_time || now - kept_house_ >= housekeeping)) {
+    kept_house_ = now;
+    if (auto dropped = control_->run(state_.drop_chunks); !dropped) {
+      context_.warn("retention: " + dropped.error().message);
+      control_.reset();
+    }
+  }
+  return lost;
+}
+
+std::vector<Error> problems(const Settings& settings) {
+  std::vector<Error> out;
+  const auto check = [&](std::string_view name, std::optional<std::string> problem) {
+    if (problem) out.push_back({Error::Kind::invalid, *std::move(problem), std::string{name}});
+  };
+  if (const std::string& url = settings.text("url"); !url.empty()) check("url", postgres::url_problem(url));
+  if (auto table = sql::parse_table(settings.text("table")); !table) check("table", table.error().message);
+  for (const std::string_view name : {"key_column", "time_column"}) {
+    if (settings.text(name).empty()) check(name, "a column needs a name");
+  }
+  return out;
+}
+
+const Spec spec =
+    Spec::sink("writes rows to TimescaleDB or plain PostgreSQL, exactly once")
+        .details(
+            "Rows and progress commit in one transaction, by binary COPY. The table is created if it is absent, and "
+            "checked if it is not: weir "
+            "never alters one. Times are stored as whole microseconds (cut off, towards the past). Rows that the "
+            "server refuses for their data "
+            "go to weir_dead_letters beside the table, alone. Needs a session of its own per worker (no pooler in "
+            "transaction mode).")
+        .field("url", kind::secret(), "address of the server, \"postgresql://user@host:5432/database\"")
+        .field("table", kind::text(), "\"table\" or \"schema.table\"")
+        .optional(
+            "columns", kind::columns(),
+            "columns of the rows, and how each is completed; without them the input's columns are written as they are")
+        .field("key_column", kind::text(), "name of the column that holds the rows' key", "vehicle")
+        .field("time_column", kind::text(), "name of the column that holds the rows' time; what a hypertable is cut by",
+               "time")
+        .field("hypertable", kind::choice({"auto", "always", "never"}),
+               "whether a new table becomes a hypertable; auto: if TimescaleDB is there", "auto")
+        .field("chunk", kind::duration(), "time that one chunk of a new hypertable covers", "24h")
+        .between(double(minute), 366.0 * 24 * 60 * double(minute))
+        .optional("retention", kind::duration(), "chunks of a hypertable that are wholly older go")
+        .optional("compress", kind::duration(),
+                  "chunks of a hypertable that are older are compressed, where TimescaleDB's licence has it")
+        .field("lease", kind::duration(), "how long a partition stays with a worker that does not answer", "30s")
+        .between(double(second), 60 * double(minute))
+        .counter("rows_written", "rows that were committed")
+        .counter("commits", "transactions that were committed")
+        .counter("copied_bytes", "bytes of COPY data that were committed")
+        .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
+        .counter("refused_lanes", "partitions that turned out to belong to another worker")
+        .counter("rejected_rows", "rows that the server refused for their data; they are in weir_dead_letters")
+        .check(problems)
+        .claims([](const Settings&) {
+          return Claims{.transactional = true, .because = "rows and progress commit in one transaction"};
+        })
+        .example(
+            R"({ "id": "db", "sink": "timescale", "from": "rows", "url": "${PG_URL:?set PG_URL}", "table": "vehicle_second",
+                     "columns": { "speed": { "fill": "linear", "max_gap": "5s", "unit": "km/h" } } })");
+}  // namespace
+
+WEIR_OPERATOR(sinks, timescale, Timescale, spec)

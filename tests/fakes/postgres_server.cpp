@@ -1,0 +1,72 @@
+#include "fakes/postgres_server.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <format>
+#include <fstream>
+#include <stdexcept>
+
+#include "clients/postgres.hpp"
+
+namespace weir::fakes {
+
+PostgresServer::PostgresServer(bool timescale, bool fsync, const std::vector<std::string>& settings)
+    : server_{timescale ? "timescale" : "postgres"}, options_{fsync ? "" : "--fast "} {
+  std::string directory = std::filesystem::temp_directory_path() / "weir-test-XXXXXX";
+  if (::mkdtemp(directory.data()) == nullptr) throw std::runtime_error{"can't make " + directory};
+  directory_ = directory;
+  std::filesystem::permissions(directory_, std::filesystem::perms{0755});
+  std::ofstream conf{directory_ + "/postgresql.conf"};
+  for (const std::string& line : settings) conf << line << '\n';
+  conf.close();
+  start();
+}
+
+PostgresServer::~PostgresServer() {
+  try {
+    run("stop " + directory_);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+void PostgresServer::start() {
+  const std::string said =
+      "\n" + run(std::format("start {} {}--while {} {}", directory_, options_, ::getpid(), server_));
+  const std::string key = server_ == "timescale" ? "\nPG_URL=" : "\nPLAIN_PG_URL=";
+  const std::size_t at = said.find(key);
+  if (at == std::string::npos) throw std::runtime_error{"deploy/servers did not say where the server is: " + said};
+  url_ = said.substr(at + key.size(), said.find('\n', at + 1) - at - key.size());
+}
+
+void PostgresServer::kill() { run(std::format("kill {} {}", directory_, server_)); }
+
+std::string PostgresServer::run(const std::string& arguments) const {
+  const std::string command = std::format("{}/deploy/servers {} 2>&1", WEIR_SOURCE_DIR, arguments);
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error{"can't run " + command};
+  std::string said;
+  char buffer[4096];
+  for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) said.append(buffer, n);
+  if (::pclose(pipe) != 0) throw std::runtime_error{command + ": " + said};
+  return said;
+}
+
+std::string PostgresServer::ask(const std::string& sql) const {
+  auto connection = postgres::Connection::open({url_, "test"});
+  if (!connection) throw std::runtime_error{connection.error().message};
+  const auto rows = connection->run(sql);
+  if (!rows) throw std::runtime_error{rows.error().message};
+  std::string out;
+  for (const auto& row : *rows) {
+    for (const auto& value : row) out += (out.empty() ? "" : " ") + value.value_or("NULL");
+  }
+  return out;
+}
+
+}  // namespace weir::fakes

@@ -1,0 +1,36 @@
+/// A private PostgreSQL server for tests; ends with the object, or with the test's process.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace weir::fakes {
+
+/// Threads   one.
+class PostgresServer {
+ public:
+  /// Starts one with TimescaleDB, or plain. `settings` are lines of postgresql.conf. Throws std::runtime_error, which
+  /// says why, if it can't.
+  explicit PostgresServer(bool timescale = true, bool fsync = false, const std::vector<std::string>& settings = {});
+  ~PostgresServer();
+  PostgresServer(const PostgresServer&) = delete;
+  PostgresServer& operator=(const PostgresServer&) = delete;
+
+  /// Of a database whose superuser we are.
+  const std::string& url() const { return url_; }
+  /// The query's values, separated by blanks; NULL is "NULL". Throws on errors.
+  std::string ask(const std::string& sql) const;
+
+  void kill();   ///< as a crash would
+  void start();  ///< again, with the same data and port
+
+ private:
+  std::string run(const std::string& arguments) const;
+
+  std::string directory_;
+  std::string server_;
+  std::string options_;
+  std::string url_;
+};
+
+}  // namespace weir::fakes
