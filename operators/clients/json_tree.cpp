@@ -1,0 +1,115 @@
+#include "clients/json_tree.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <rapidjson/reader.h>
+
+namespace weir::json {
+namespace {
+
+constexpr std::size_t largest_kept = 1u << 14;
+
+const Value* element(const Tree& tree, const Value& array, std::string_view step) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), number);
+  if (error != std::errc{} || end != step.data() + step.size()) return nullptr;
+  const Value* value = tree.child(array);
+  while (value != nullptr && number-- > 0) value = tree.next(*value);
+  return value;
+}
+
+}  // namespace
+
+/// Receives what RapidJSON reads.
+struct Tree::Builder {
+  struct Open {
+    std::uint32_t parent = 0, last = 0;
+  };
+
+  std::vector<Value>& values;
+  std::vector<Open> open = std::vector<Open>(1);
+  std::string_view name = {};
+
+  bool too_deep() const { return open.size() > deepest; }
+  bool add(Value::Kind kind, std::string_view text) {
+    const auto place = static_cast<std::uint32_t>(values.size());
+    Open& parent = open.back();
+    (parent.last == 0 ? values[parent.parent].child : values[parent.last].next) = place;
+    parent.last = place;
+    values.push_back({kind, std::exchange(name, {}), text});
+    return true;
+  }
+  bool start(Value::Kind kind) {
+    add(kind, {});
+    open.push_back({static_cast<std::uint32_t>(values.size() - 1), 0});
+    return !too_deep();
+  }
+  bool end() {
+    open.pop_back();
+    return true;
+  }
+
+  bool Null() { return add(Value::Kind::null, {}); }
+  bool Bool(bool value) { return add(Value::Kind::boolean, value ? "true" : "false"); }
+  bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return add(Value::Kind::number, {text, size}); }
+  bool String(const char* text, rapidjson::SizeType size, bool) { return add(Value::Kind::text, {text, size}); }
+  bool Key(const char* text, rapidjson::SizeType size, bool) {
+    name = {text, size};
+    return true;
+  }
+  bool StartObject() { return start(Value::Kind::object); }
+  bool EndObject(rapidjson::SizeType) { return end(); }
+  bool StartArray() { return start(Value::Kind::array); }
+  bool EndArray(rapidjson::SizeType) { return end(); }
+  // Never called: numbers come as RawNumber.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
+};
+
+std::expected<void, std::string> Tree::read(std::string& text) {
+  if (values_.capacity() > largest_kept) values_ = {};
+  values_.assign(1, {});
+  if (text.contains('\0')) return std::unexpected("not JSON: a NUL byte");
+  rapidjson::InsituStringStream stream{text.data()};
+  rapidjson::Reader reader;
+  Builder builder{values_};
+  constexpr unsigned flags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
+                             rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
+  const auto result = reader.Parse<flags>(stream, builder);
+  if (!result.IsError()) return {};
+  if (result.Code() == rapidjson::kParseErrorNumberTooBig) {
+    return std::unexpected("a number is out of range: at byte " + std::to_string(result.Offset()));
+  }
+  if (builder.too_deep()) return std::unexpected("not JSON: nested deeper than " + std::to_string(deepest) + " levels");
+  return std::unexpected("not JSON: mistake at byte " + std::to_string(result.Offset()));
+}
+
+const Value* Tree::member(const Value& object, std::string_view name) const {
+  const Value* value = object.kind == Value::Kind::object ? child(object) : nullptr;
+  while (value != nullptr && value->name != name) value = next(*value);
+  return value;
+}
+
+Path::Path(std::string_view text) {
+  while (!text.empty()) {
+    const auto end = std::min(text.find('.'), text.size());
+    steps_.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+const Value* Path::find(const Tree& tree, const Value& from) const {
+  const Value* value = steps_.empty() ? nullptr : &from;
+  for (const std::string& step : steps_) {
+    if (value == nullptr) break;
+    value = value->kind == Value::Kind::array ? element(tree, *value, step) : tree.member(*value, step);
+  }
+  return value;
+}
+
+}  // namespace weir::json

@@ -1,0 +1,249 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include <flatbuffers/flatbuffers.h>
+#include <weir/operator.hpp>
+
+#include "telemetry_generated.h"
+
+namespace {
+using namespace weir;
+
+/// The payload at an address aligned for its largest scalar, copied there if it is not.
+class Aligned {
+ public:
+  explicit Aligned(std::string_view payload) : data_{reinterpret_cast<const std::uint8_t*>(payload.data())} {
+    if (reinterpret_cast<std::uintptr_t>(data_) % alignof(std::uint64_t) == 0) return;
+    std::uint64_t* words = near_.data();
+    if (payload.size() > sizeof near_) {
+      far_.resize(payload.size() / sizeof *words + 1);
+      words = far_.data();
+    }
+    std::memcpy(words, payload.data(), payload.size());
+    data_ = reinterpret_cast<const std::uint8_t*>(words);
+  }
+  const std::uint8_t* data() const { return data_; }
+
+ private:
+  std::array<std::uint64_t, 128> near_;
+  std::vector<std::uint64_t> far_;
+  const std::uint8_t* data_;
+};
+
+std::string_view view(const flatbuffers::String* text) {
+  return text == nullptr ? std::string_view{} : text->string_view();
+}
+
+std::optional<Timestamp> time_of(std::int64_t time) {
+  return time == no_time ? std::nullopt : std::optional<Timestamp>{time};
+}
+
+/// Reads one verified frame. A FlatBuffer may point at the same bytes again and again; as every sample is paid for with
+/// bytes of the payload, a small payload can't become many samples.
+class Reader {
+ public:
+  Reader(const Message& message, SampleSink& out) : out_{out}, bytes_{message.payload.size()}, key_{message.key} {
+    sample_.field = message.field;
+  }
+
+  std::expected<void, std::string> read(const telemetry::Frame& frame) {
+    sample_.key = frame.key() == nullptr ? key_ : view(frame.key());
+    if (frame.series() == nullptr) return {};
+    const std::string_view field_outside = sample_.field;
+    for (const telemetry::Series* series : *frame.series()) {
+      sample_.field = series->field() == nullptr ? field_outside : view(series->field());
+      if (!pay(sizeof(flatbuffers::uoffset_t), 1) || !read(*series)) return std::unexpected(reason_);
+    }
+    return {};
+  }
+
+ private:
+  bool read(const telemetry::Series& series) {
+    if (series.numbers() != nullptr) {
+      sample_.kind = Sample::Kind::number;
+      if (!pay(sizeof(telemetry::Number), series.numbers()->size())) return false;
+      for (const telemetry::Number* number : *series.numbers()) {
+        if (!add(number->time(), number->value(), 0, 0)) return false;
+      }
+    }
+    if (series.points() != nullptr) {
+      sample_.kind = Sample::Kind::point;
+      if (!pay(sizeof(telemetry::Point), series.points()->size())) return false;
+      for (const telemetry::Point* point : *series.points()) {
+        if (!add(point->time(), point->latitude(), point->longitude(), point->altitude())) return false;
+      }
+    }
+    if (series.texts() != nullptr) {
+      sample_.kind = Sample::Kind::text;
+      for (const telemetry::Text* text : *series.texts()) {
+        sample_.text = view(text->text());
+        if (!pay(sizeof(flatbuffers::uoffset_t) + sample_.text.size(), 1) || !add(text->time(), 0, 0, 0)) return false;
+      }
+    }
+    return true;
+  }
+
+  bool add(std::int64_t time, double x, double y, double z) {
+    if (!std::isfinite(x) || !std::isfinite(y) || std::isinf(z)) {
+      reason_ = "a value is NaN or infinite";
+      return false;
+    }
+    sample_.time = time_of(time);
+    sample_.x = x;
+    sample_.y = y;
+    sample_.z = z;
+    out_.add(sample_);
+    return true;
+  }
+
+  bool pay(std::size_t size, std::size_t count) {
+    if (bytes_ / size < count) {
+      reason_ = "parts of the FlatBuffer overlap";
+      return false;
+    }
+    bytes_ -= size * count;
+    return true;
+  }
+
+  SampleSink& out_;
+  std::size_t bytes_;
+  std::string_view key_;
+  Sample sample_;
+  const char* reason_ = "";
+};
+
+/// Samples of one field and kind while a frame is built.
+struct Group {
+  std::string_view field;
+  Sample::Kind kind = Sample::Kind::number;
+  std::vector<telemetry::Number> numbers;
+  std::vector<telemetry::Point> points;
+  std::vector<flatbuffers::Offset<telemetry::Text>> texts;
+
+  void clear() {
+    numbers.clear();
+    points.clear();
+    texts.clear();
+  }
+};
+
+/// Builds frames in memory that it keeps from one frame to the next.
+class Builder {
+ public:
+  std::expected<std::string, std::string> build(std::span<const Sample> samples, bool key_outside, bool field_outside) {
+    buffer_.Clear();
+    used_ = 0;
+    for (const Sample& sample : samples) {
+      if (sample.key != samples.front().key) return std::unexpected("a frame holds samples of one key only");
+      if (sample.kind != Sample::Kind::text &&
+          (!std::isfinite(sample.x) || !std::isfinite(sample.y) || std::isinf(sample.z))) {
+        return std::unexpected("a value is NaN or infinite");
+      }
+      add(group(sample), sample);
+    }
+    series_.clear();
+    for (std::size_t i = 0; i < used_; ++i) series_.push_back(finish(groups_[i], field_outside));
+    flatbuffers::Offset<flatbuffers::String> key;
+    if (!key_outside && !samples.empty()) key = text(samples.front().key);
+    const auto series = buffer_.CreateVector(series_);
+    telemetry::FinishFrameBuffer(buffer_, telemetry::CreateFrame(buffer_, key, series));
+    return std::string{reinterpret_cast<const char*>(buffer_.GetBufferPointer()), buffer_.GetSize()};
+  }
+
+ private:
+  flatbuffers::Offset<flatbuffers::String> text(std::string_view text) {
+    return buffer_.CreateString(text.data(), text.size());
+  }
+
+  /// The group of a sample's field. Samples come field by field or in turns, so it is this group, the next, or to seek.
+  Group& group(const Sample& sample) {
+    for (std::size_t i = 0; i < used_; ++i) {
+      if (last_ >= used_) last_ = 0;
+      Group& group = groups_[last_];
+      if (group.kind == sample.kind && group.field == sample.field) return group;
+      ++last_;
+    }
+    last_ = used_;
+    if (used_ == groups_.size()) groups_.emplace_back();
+    Group& group = groups_[used_++];
+    group.clear();
+    group.field = sample.field;
+    group.kind = sample.kind;
+    return group;
+  }
+
+  void add(Group& group, const Sample& sample) {
+    const std::int64_t time = sample.time.value_or(no_time);
+    switch (sample.kind) {
+      case Sample::Kind::number:
+        group.numbers.emplace_back(time, sample.x);
+        break;
+      case Sample::Kind::point:
+        group.points.emplace_back(time, sample.x, sample.y, sample.z);
+        break;
+      case Sample::Kind::text:
+        group.texts.push_back(telemetry::CreateText(buffer_, time, text(sample.text)));
+        break;
+    }
+  }
+
+  flatbuffers::Offset<telemetry::Series> finish(const Group& group, bool field_outside) {
+    const auto name = field_outside ? flatbuffers::Offset<flatbuffers::String>{} : text(group.field);
+    flatbuffers::Offset<flatbuffers::Vector<const telemetry::Number*>> numbers;
+    flatbuffers::Offset<flatbuffers::Vector<const telemetry::Point*>> points;
+    flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<telemetry::Text>>> texts;
+    if (!group.numbers.empty()) numbers = buffer_.CreateVectorOfStructs(group.numbers);
+    if (!group.points.empty()) points = buffer_.CreateVectorOfStructs(group.points);
+    if (!group.texts.empty()) texts = buffer_.CreateVector(group.texts);
+    return telemetry::CreateSeries(buffer_, name, numbers, points, texts);
+  }
+
+  flatbuffers::FlatBufferBuilder buffer_{1024};
+  std::vector<Group> groups_;
+  std::size_t used_ = 0;
+  std::size_t last_ = 0;
+  std::vector<flatbuffers::Offset<telemetry::Series>> series_;
+};
+
+class FlatBuffers final : public Codec {
+ public:
+  explicit FlatBuffers(const Settings&) {}
+
+  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+    const std::string_view payload = message.payload;
+    if (payload.empty()) return std::unexpected("empty payload");
+    if (payload.size() < 8 || payload.size() >= FLATBUFFERS_MAX_BUFFER_SIZE) {
+      return std::unexpected("not a FlatBuffer: " + std::to_string(payload.size()) + " bytes");
+    }
+    const Aligned aligned{payload};
+    if (!telemetry::FrameBufferHasIdentifier(aligned.data())) {
+      return std::unexpected("not a weir frame: the FlatBuffer's identifier is not WEIR");
+    }
+    flatbuffers::Verifier::Options bounds;
+    bounds.max_depth = 4;
+    bounds.max_tables = static_cast<flatbuffers::uoffset_t>(payload.size() / sizeof(flatbuffers::uoffset_t));
+    flatbuffers::Verifier verifier{aligned.data(), payload.size(), bounds};
+    if (!telemetry::VerifyFrameBuffer(verifier)) return std::unexpected("not a FlatBuffer: its offsets do not fit");
+    return Reader{message, out}.read(*telemetry::GetFrame(aligned.data()));
+  }
+
+  std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
+                                                 bool field_outside) const override {
+    static thread_local Builder builder;
+    return builder.build(samples, key_outside, field_outside);
+  }
+};
+
+const Spec spec =
+    Spec::codec("compact binary frames of one vehicle's samples (schemas/telemetry.fbs)")
+        .details(
+            "One frame holds samples of one key, grouped by field; a single number takes 72 bytes. Key and field may "
+            "be "
+            "left out where the subject says them. Frames are verified before they are read: a corrupt one goes to the "
+            "dead letters, as does one with NaN or infinite values.");
+}  // namespace
+
+WEIR_OPERATOR(codecs, flatbuffers, FlatBuffers, spec)

@@ -1,0 +1,119 @@
+#include <cstring>
+
+#include <flatbuffers/flatbuffers.h>
+#include <gmock/gmock.h>
+
+#include "fakes/codecs.hpp"
+#include "telemetry_generated.h"
+
+namespace weir {
+Operator weir_operator_codecs_flatbuffers();
+
+namespace {
+using testing::ElementsAre;
+using testing::StartsWith;
+
+const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
+
+std::vector<std::string> decoded(std::string_view payload) { return fakes::decoded(*codec, payload); }
+
+std::string encoded(std::span<const Sample> samples, bool key_outside = true, bool field_outside = false) {
+  auto payload = codec->encode(samples, key_outside, field_outside);
+  EXPECT_TRUE(payload) << payload.error();
+  return payload.value_or("");
+}
+
+const double nan = std::nan("");
+
+TEST(FlatBuffersCodec, OneNumberTakesFewBytes) {
+  const Sample sample{.key = "145", .field = "speed", .time = 5, .x = 52.5};
+  const auto payload = encoded({&sample, 1}, true, true);
+  EXPECT_LE(payload.size(), 72u);
+  EXPECT_THAT(decoded(payload), ElementsAre("k f 5 52.5"));
+}
+
+TEST(FlatBuffersCodec, GroupsSamplesByFieldInOrder) {
+  const Sample samples[] = {
+      {.key = "v", .field = "speed", .time = 1, .x = 10},
+      {.key = "v", .field = "position", .time = 1, .x = 1, .y = 2, .z = 3, .kind = Sample::Kind::point},
+      {.key = "v", .field = "speed", .time = 3, .x = 11},
+      {.key = "v", .field = "gear", .time = 2, .text = "D", .kind = Sample::Kind::text},
+      {.key = "v", .field = "position", .x = 4, .y = 5, .z = nan, .kind = Sample::Kind::point},
+      {.key = "v", .field = "speed", .time = 2, .x = 12}};
+  EXPECT_THAT(decoded(encoded(samples, false)),
+              ElementsAre("v speed 1 10", "v speed 3 11", "v speed 2 12", "v position 1 1,2,3", "v position - 4,5",
+                          "v gear 2 \"D\""));
+}
+
+TEST(FlatBuffersCodec, ReadsAtAnyAddress) {
+  const Sample sample{.field = "speed", .time = 5, .x = 52.5};
+  for (const std::size_t text : {1u, 5000u}) {
+    const std::string filler(text, 'x');
+    const Sample samples[] = {sample, {.field = "note", .text = filler, .kind = Sample::Kind::text}};
+    const auto payload = encoded(samples);
+    for (std::size_t shift = 0; shift < 8; ++shift) {
+      const std::string moved = std::string(shift, ' ') + payload;
+      EXPECT_THAT(decoded(std::string_view{moved}.substr(shift)),
+                  ElementsAre("k speed 5 52.5", "k note - \"" + filler + '"'));
+    }
+  }
+}
+
+TEST(FlatBuffersCodec, RefusesOtherBytes) {
+  EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded("1234"), ElementsAre("refused: not a FlatBuffer: 4 bytes"));
+  EXPECT_THAT(decoded("{\"speed\": 1}"), ElementsAre(StartsWith("refused: not a weir frame")));
+  EXPECT_THAT(decoded(std::string("\xFF\xFF\xFF\x7FWEIR") + std::string(100, '\xFF')),
+              ElementsAre(StartsWith("refused: not a FlatBuffer: ")));
+}
+
+TEST(FlatBuffersCodec, SurvivesEveryChangedByteAndEveryCut) {
+  const Sample samples[] = {{.key = "v", .field = "speed", .time = 1, .x = 10},
+                            {.key = "v", .field = "gear", .time = 2, .text = "D", .kind = Sample::Kind::text},
+                            {.key = "v", .field = "position", .x = 4, .y = 5, .z = nan, .kind = Sample::Kind::point}};
+  const auto payload = encoded(samples, false);
+  for (std::size_t i = 0; i < payload.size(); ++i) {
+    const auto cut = decoded(payload.substr(0, i));
+    if (i + alignof(std::uint32_t) < payload.size()) {
+      EXPECT_THAT(cut, ElementsAre(StartsWith("refused: "))) << i;
+    }
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string changed = payload;
+      changed[i] = static_cast<char>(changed[i] ^ (1 << bit));
+      decoded(changed);
+    }
+  }
+}
+
+TEST(FlatBuffersCodec, RefusesNaNAndInfinity) {
+  for (const double bad : {nan, 1 / 0.0}) {
+    flatbuffers::FlatBufferBuilder buffer;
+    const telemetry::Number number{1, bad};
+    const auto numbers = buffer.CreateVectorOfStructs(&number, 1);
+    const std::vector series{telemetry::CreateSeries(buffer, 0, numbers)};
+    const auto list = buffer.CreateVector(series);
+    telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, 0, list));
+    EXPECT_THAT(decoded({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
+                ElementsAre("refused: a value is NaN or infinite"));
+    const Sample sample{.x = bad};
+    EXPECT_FALSE(codec->encode({&sample, 1}, true, true));
+  }
+}
+
+TEST(FlatBuffersCodec, ASmallFrameCannotBecomeManySamples) {
+  flatbuffers::FlatBufferBuilder buffer;
+  const auto numbers = buffer.CreateVectorOfStructs(std::vector<telemetry::Number>(1000, {1, 1.0}));
+  const std::vector series(1000, telemetry::CreateSeries(buffer, 0, numbers));
+  const auto list = buffer.CreateVector(series);
+  telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, 0, list));
+  EXPECT_THAT(decoded({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
+              ElementsAre("refused: parts of the FlatBuffer overlap"));
+}
+
+TEST(FlatBuffersCodec, AFrameHasOneKey) {
+  const Sample samples[] = {{.key = "1", .field = "speed"}, {.key = "2", .field = "speed"}};
+  EXPECT_FALSE(codec->encode(samples, false, false));
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,154 @@
+#include "fakes/codecs.hpp"
+
+#include <gmock/gmock.h>
+
+namespace weir {
+Operator weir_operator_codecs_json();
+
+namespace {
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+using Changes = std::vector<std::pair<std::string, Setting>>;
+
+std::unique_ptr<Codec> codec(const Changes& changes = {}) {
+  Settings settings{"json"};
+  for (const char* name : {"time", "value", "key", "field"}) settings.set(name, std::string{name});
+  settings.set("time_unit", std::string{"ns"});
+  for (const auto& [name, value] : changes) settings.set(name, value);
+  return fakes::make_codec(weir_operator_codecs_json(), settings);
+}
+
+Setting fields(const std::vector<std::pair<std::string, std::string>>& paths) {
+  auto map = std::make_shared<Settings>();
+  for (const auto& [name, path] : paths) map->set(name, path);
+  return std::shared_ptr<const Settings>{std::move(map)};
+}
+
+std::vector<std::string> decoded(std::string_view payload, std::string_view field = "f", const Changes& changes = {}) {
+  return fakes::decoded(*codec(changes), payload, field);
+}
+
+TEST(JsonCodec, ReadsScalars) {
+  EXPECT_THAT(decoded("21.5"), ElementsAre("k f - 21.5"));
+  EXPECT_THAT(decoded("\"park\\u0065d\""), ElementsAre("k f - \"parked\""));
+  EXPECT_THAT(decoded("true"), ElementsAre("k f - 1"));
+  EXPECT_THAT(decoded(R"({"lat": 52.5, "lon": 13.4})"), ElementsAre("k f - 52.5,13.4"));
+  EXPECT_THAT(decoded(R"({"lat": 52.5, "lon": 13.4, "alt": 34})"), ElementsAre("k f - 52.5,13.4,34"));
+  EXPECT_THAT(decoded("null"), IsEmpty());
+}
+
+TEST(JsonCodec, ReadsAnObjectWithAValue) {
+  EXPECT_THAT(decoded(R"({"time": 5, "value": 1})"), ElementsAre("k f 5 1"));
+  EXPECT_THAT(decoded(R"({"time": 5, "value": {"lat": 1, "lon": 2}})"), ElementsAre("k f 5 1,2"));
+  EXPECT_THAT(decoded(R"({"key": "v", "field": "speed", "value": "fast"})"), ElementsAre("v speed - \"fast\""));
+  EXPECT_THAT(decoded(R"({"key": 145, "value": 1})"), ElementsAre("145 f - 1"));
+  EXPECT_THAT(decoded(R"({"value": null})"), IsEmpty());
+}
+
+TEST(JsonCodec, ReadsMembersAsFieldsWhenNobodyNamesOne) {
+  EXPECT_THAT(decoded(R"({"time": 5, "key": "v", "speed": 50, "position": {"lat": 1, "lon": 2}, "gear": null})", ""),
+              ElementsAre("v speed 5 50", "v position 5 1,2"));
+  EXPECT_THAT(decoded(R"({"speed": [1]})", ""), ElementsAre("refused: a value is an array: speed"));
+  EXPECT_THAT(decoded(R"({"speed": {"v": 1}})", ""),
+              ElementsAre("refused: a value is an object without lat and lon: speed"));
+}
+
+TEST(JsonCodec, ReadsArraysOfAllThese) {
+  EXPECT_THAT(decoded(R"([1, {"time": 2, "value": 3}, {"value": 4}])"), ElementsAre("k f - 1", "k f 2 3", "k f - 4"));
+  EXPECT_THAT(decoded("[]"), IsEmpty());
+  EXPECT_THAT(decoded("[[1]]"), ElementsAre("refused: a value is an array: f"));
+}
+
+TEST(JsonCodec, FollowsPaths) {
+  const Changes changes{{"time", "meta.at"}, {"value", "readings.1"}, {"time_unit", "ms"}};
+  EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": [1, 2]})", "f", changes), ElementsAre("k f 1500000000 2"));
+  EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": []})", "f", changes),
+              ElementsAre(StartsWith("refused: no value")));
+}
+
+TEST(JsonCodec, ReadsNamedFields) {
+  const Changes changes{
+      {"fields", fields({{"position", "gps.lat, gps.lng, gps.height"}, {"speed", "can.v"}, {"fuel", "x"}})}};
+  EXPECT_THAT(
+      decoded(R"({"time": 9, "gps": {"lat": 1, "lng": 2, "height": 3}, "can": {"v": 50}, "rest": [[]]})", "", changes),
+      ElementsAre("k position 9 1,2,3", "k speed 9 50"));
+  EXPECT_THAT(decoded(R"({"gps": {"lat": 1}})", "", changes), ElementsAre("refused: a point's part is not a number"));
+}
+
+TEST(JsonCodec, ReadsTimesExactly) {
+  const auto time = [](const char* unit, const std::string& text) {
+    return decoded("{\"value\": 1, \"time\": " + text + "}", "f", {{"time_unit", std::string{unit}}});
+  };
+  EXPECT_THAT(time("s", "1767225600.123456789"), ElementsAre("k f 1767225600123456789 1"));
+  EXPECT_THAT(time("s", "-0.5"), ElementsAre("k f -500000000 1"));
+  EXPECT_THAT(time("ms", "1767225600123"), ElementsAre("k f 1767225600123000000 1"));
+  EXPECT_THAT(time("us", "1.0019"), ElementsAre("k f 1001 1"));
+  EXPECT_THAT(time("ns", "\"1767225600123456789\""), ElementsAre("k f 1767225600123456789 1"));
+  EXPECT_THAT(time("s", "1.5e3"), ElementsAre("k f 1500000000000 1"));
+  EXPECT_THAT(time("ns", "\"2026-01-01T00:00:00.5Z\""), ElementsAre("k f 1767225600500000000 1"));
+  EXPECT_THAT(time("rfc3339", "\"2026-01-01T00:00:00Z\""), ElementsAre("k f 1767225600000000000 1"));
+  EXPECT_THAT(time("rfc3339", "5"), ElementsAre("refused: not a time: 5"));
+  EXPECT_THAT(time("s", "9300000000"), ElementsAre("refused: not a time: 9300000000"));
+  EXPECT_THAT(time("s", "1e300"), ElementsAre("refused: not a time: 1e300"));
+  EXPECT_THAT(time("s", "\"soon\""), ElementsAre("refused: not a time: soon"));
+  EXPECT_THAT(time("s", "[]"), ElementsAre(StartsWith("refused: not a time")));
+}
+
+TEST(JsonCodec, KeepsFullPrecisionAndRefusesWhatDoesNotFit) {
+  EXPECT_THAT(decoded("0.30000000000000004"), ElementsAre("k f - 0.30000000000000004"));
+  EXPECT_THAT(decoded("1.7976931348623157e308"), ElementsAre("k f - 1.7976931348623157e+308"));
+  EXPECT_THAT(decoded("1e-400"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("1e400"), ElementsAre("refused: a number is out of range: at byte 0"));
+  for (const char* payload :
+       {"NaN", "Infinity", "-Infinity", "nul", "{", "[1,]", "{\"a\":1,}", "1 2", "01", "'a'", "\"\xFF\""}) {
+    EXPECT_THAT(decoded(payload), ElementsAre(StartsWith("refused: not JSON: "))) << payload;
+  }
+  EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded("  "), ElementsAre(StartsWith("refused: not JSON")));
+  EXPECT_THAT(decoded(std::string_view{"1\0 2", 4}), ElementsAre("refused: not JSON: a NUL byte"));
+}
+
+TEST(JsonCodec, DeepNestingIsRefusedNotFollowed) {
+  for (const char* open : {"[", "{\"a\":"}) {
+    std::string payload;
+    while (payload.size() < 2u << 20) payload += open;
+    EXPECT_THAT(decoded(payload), ElementsAre("refused: not JSON: nested deeper than 64 levels"));
+  }
+}
+
+TEST(JsonCodec, WritesWhatItReads) {
+  const Sample samples[] = {
+      {.key = "v", .field = "speed", .time = 5, .x = 0.1},
+      {.key = "v", .field = "position", .time = 6, .x = 1, .y = 2, .z = 3, .kind = Sample::Kind::point},
+      {.key = "v", .field = "gear", .text = "D\n\"", .kind = Sample::Kind::text}};
+  const auto payload = codec()->encode(samples, false, false);
+  ASSERT_TRUE(payload);
+  EXPECT_EQ(*payload, R"([{"key":"v","field":"speed","time":5,"value":0.1},)"
+                      R"({"key":"v","field":"position","time":6,"value":{"lat":1,"lon":2,"alt":3}},)"
+                      R"({"key":"v","field":"gear","value":"D\n\""}])");
+  EXPECT_THAT(decoded(*payload), ElementsAre("v speed 5 0.1", "v position 6 1,2,3", "v gear - \"D\n\"\""));
+
+  const Sample bare{.key = "v", .field = "speed", .x = 21.5};
+  EXPECT_EQ(codec()->encode({&bare, 1}, true, true), "21.5");
+}
+
+TEST(JsonCodec, WritesTimesInTheUnit) {
+  for (const auto& [unit, text] :
+       {std::pair{"s", "-1.5"}, {"ms", "-1500"}, {"us", "-1500000"}, {"rfc3339", "\"1969-12-31T23:59:58.5Z\""}}) {
+    const Sample sample{.time = -1'500'000'000, .x = 1};
+    const auto written = codec({{"time_unit", std::string{unit}}})->encode({&sample, 1}, true, true);
+    EXPECT_EQ(written, "{\"time\":" + std::string{text} + ",\"value\":1}");
+  }
+}
+
+TEST(JsonCodec, RefusesToWriteWhatJsonCannotHold) {
+  const Sample infinite{.x = 1 / 0.0};
+  EXPECT_FALSE(codec()->encode({&infinite, 1}, true, true));
+  const Sample number{.x = 1};
+  EXPECT_FALSE(codec({{"time", "meta.at"}})->encode({&number, 1}, true, true));
+}
+
+}  // namespace
+}  // namespace weir
