@@ -21,13 +21,13 @@ Vector mix(const Vector& a, double share_a, const Vector& b, double share_b) {
   return {a[0] * share_a + b[0] * share_b, a[1] * share_a + b[1] * share_b, a[2] * share_a + b[2] * share_b};
 }
 
-Vector unit(Place place) {
+Vector unit(Coordinates place) {
   const double lat = place.lat * radians;
   const double lon = place.lon * radians;
   return {std::cos(lat) * std::cos(lon), std::cos(lat) * std::sin(lon), std::sin(lat)};
 }
 
-Place place_of(const Vector& v) {
+Coordinates place_of(const Vector& v) {
   return {std::atan2(v[2], std::hypot(v[0], v[1])) / radians, std::atan2(v[1], v[0]) / radians};
 }
 
@@ -119,7 +119,7 @@ void add_points(const Input& in, const RowColumn& column, std::span<const Qualit
       lat.push(0, false), lon.push(0, false), alt.push(0, false);
       continue;
     }
-    Place place{in.before.value->float64s()[row], in.before.y->float64s()[row]};
+    Coordinates place{in.before.value->float64s()[row], in.before.y->float64s()[row]};
     double altitude = height(in.before, row);
     if (quality[row] == Quality::interpolated && column.fill != Fill::step) {
       const double share = in.share(row, kept.ticks[row]);
@@ -175,7 +175,7 @@ double along_arc(double from, double to, double share, double period) {
   return angle >= period ? 0 : angle + 0.0;  // not -0
 }
 
-Place along_great_circle(Place from, Place to, double share) {
+Coordinates along_great_circle(Coordinates from, Coordinates to, double share) {
   if (from.lat == to.lat && from.lon == to.lon) return from;
   const Vector a = unit(from);
   const Vector b = unit(to);

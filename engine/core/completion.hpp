@@ -55,12 +55,12 @@ class Completion {
 };
 
 /// A place on the unit sphere, in degrees.
-struct Place {
+struct Coordinates {
   double lat = 0, lon = 0;
 };
 
 /// The point that divides the way from `from` to `to` on the great circle in the ratio `share` : (1 − share).
-Place along_great_circle(Place from, Place to, double share);
+Coordinates along_great_circle(Coordinates from, Coordinates to, double share);
 
 /// As Fill::linear and Fill::angle say.
 double along_line(double from, double to, double share);

@@ -124,14 +124,14 @@ TEST(Completion, AnglesTakeTheShortestArc) {
 }
 
 /// Great-circle distance in degrees by the haversine formula, an independent one.
-double distance(Place a, Place b) {
+double distance(Coordinates a, Coordinates b) {
   const double r = M_PI / 180;
   const double h = std::pow(std::sin((b.lat - a.lat) * r / 2), 2) +
                    std::cos(a.lat * r) * std::cos(b.lat * r) * std::pow(std::sin((b.lon - a.lon) * r / 2), 2);
   return 2 * std::asin(std::min(1.0, std::sqrt(h))) / r;
 }
 
-void expect_near(Place a, Place b) {
+void expect_near(Coordinates a, Coordinates b) {
   EXPECT_LT(distance(a, b), 1e-6) << a.lat << "," << a.lon << " not " << b.lat << "," << b.lon;
 }
 
@@ -139,22 +139,22 @@ TEST(Completion, PlacesLieOnTheGreatCircle) {
   expect_near(along_great_circle({0, 0}, {0, 90}, 0.5), {0, 45});
   expect_near(along_great_circle({0, 170}, {0, -170}, 0.5), {0, 180});  // across the date line
   expect_near(along_great_circle({80, 0}, {80, 180}, 0.5), {90, 0});    // over the pole
-  const Place munich{48.137, 11.575}, tokyo{35.68, 139.77};
+  const Coordinates munich{48.137, 11.575}, tokyo{35.68, 139.77};
   for (const double share : {0.0, 0.1, 0.5, 0.9, 1.0}) {
-    const Place at = along_great_circle(munich, tokyo, share);
+    const Coordinates at = along_great_circle(munich, tokyo, share);
     EXPECT_NEAR(distance(munich, at), share * distance(munich, tokyo), 1e-9);
     EXPECT_NEAR(distance(at, tokyo), (1 - share) * distance(munich, tokyo), 1e-9);
   }
 }
 
 TEST(Completion, SamePlacesStayAndNearOnesDoNotJump) {
-  const Place parked = along_great_circle({48.137, 11.575}, {48.137, 11.575}, 0.3);
+  const Coordinates parked = along_great_circle({48.137, 11.575}, {48.137, 11.575}, 0.3);
   EXPECT_EQ(parked.lat, 48.137);
   EXPECT_EQ(parked.lon, 11.575);
-  const Place near = along_great_circle({48.137, 11.575}, {48.137, 11.575000000000001}, 0.5);
+  const Coordinates near = along_great_circle({48.137, 11.575}, {48.137, 11.575000000000001}, 0.5);
   EXPECT_NEAR(near.lat, 48.137, 1e-12);
   EXPECT_NEAR(near.lon, 11.575, 1e-12);
-  const Place metre = along_great_circle({48.137, 11.575}, {48.13701, 11.575}, 0.5);
+  const Coordinates metre = along_great_circle({48.137, 11.575}, {48.13701, 11.575}, 0.5);
   EXPECT_NEAR(metre.lat, 48.137005, 1e-12);
 }
 
