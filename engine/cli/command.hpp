@@ -14,6 +14,9 @@ namespace weir::cli {
 /// Exit codes (sysexits.h where it has a word for it).
 enum Exit : int { fine = 0, findings = 1, usage = 64, unreachable = 69, internal = 70, bad_pipeline = 78 };
 
+/// "0.1.0"
+std::string program_version();
+
 /// What a command works on. Lives as long as the program.
 struct Session {
   const Registry& registry;

@@ -5,7 +5,7 @@ int main(int argc, char** argv) {
   using namespace weir;
   Registry registry;
   register_all(registry);
-  cli::Session session{registry, WEIR_VERSION};
+  cli::Session session{registry, cli::program_version()};
 
   CLI::App app{"weir turns the raw signals of a fleet into evenly spaced, complete, trusted rows.", "weir"};
   app.set_version_flag("--version", "weir " + session.version);

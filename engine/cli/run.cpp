@@ -1,5 +1,6 @@
 /// weir run: runs a pipeline until its source ends or it is told to stop.
 #include <signal.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -35,15 +36,37 @@ int exit_code(const Error& error) {
   }
 }
 
-void set_up_log(const RunOptions& options) {
-  auto logger = spdlog::stderr_color_mt("weir");
-  spdlog::set_default_logger(logger);
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
-  if (options.log == "json") {
-    spdlog::set_formatter(std::make_unique<spdlog::pattern_formatter>(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})", spdlog::pattern_time_type::utc));
-  } else {
-    spdlog::set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc));
+/// %v for JSON: the message with quotes, backslashes and control characters escaped.
+class EscapedMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const std::string text = quoted_whole({message.payload.data(), message.payload.size()});
+    out.append(text.data(), text.data() + text.size());
   }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(); }
+
+ private:
+  static std::string quoted_whole(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') out += '\\';
+      if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
+      else out += c;
+    }
+    return out + '"';
+  }
+};
+
+void set_up_log(const RunOptions& options) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("weir"));
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  if (options.log == "json") {
+    formatter->add_flag<EscapedMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
+  } else {
+    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
+  }
+  spdlog::set_formatter(std::move(formatter));
 }
 
 /// One pipeline at work: its text, counters and worker, replaced as a whole by a reload.

@@ -146,10 +146,9 @@ struct Worker::Impl {
     auto start = cycle->claim(partition);
     if (!start) return std::unexpected(start.error());
     auto lane = std::make_unique<LaneRun>(surroundings(), partition);
-    auto ready = open_lane(*lane, partition, *start);
-    if (!ready) {
+    if (auto opened = open_lane(*lane, partition, *start); !opened) {
       cycle->release(partition);
-      return ready;
+      return opened;
     }
     spdlog::info("partition {}: {}", partition, describe(*start));
     lane->run();

@@ -1,0 +1,81 @@
+/// Pipelines from the command line.
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "cli/command.hpp"
+#include "core/variables.hpp"
+
+namespace weir::cli {
+namespace {
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  if (!file) return {};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return file.bad() ? std::nullopt : std::optional{text.str()};
+}
+
+Finding problem(const std::string& file, std::string rule, std::string message) {
+  return {Severity::error, file, {}, std::move(rule), std::move(message), ""};
+}
+
+}  // namespace
+
+std::string program_version() { return WEIR_VERSION; }
+
+void add_pipeline_options(CLI::App& command, PipelineOptions& options) {
+  command.add_option("-s,--set", options.overrides, "path=value: sets a setting, e.g. -s rows.every=2s -s limits.keys=1000");
+  command.add_option("-e,--env-file", options.env_files, "file of NAME=value lines for ${NAME}; the environment wins");
+}
+
+LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry, bool to_run) {
+  LoadedPipeline out{file, {}, {}};
+  auto text = read_file(file);
+  if (!text) {
+    out.checked.findings.push_back(problem(file, "unreadable", "can't read the file"));
+    return out;
+  }
+  out.text = std::move(*text);
+  auto variables = std::make_shared<std::map<std::string, std::string, std::less<>>>();
+  for (const std::string& path : options.env_files) {
+    const auto content = read_file(path);
+    if (!content) {
+      out.checked.findings.push_back(problem(path, "unreadable", "can't read the file"));
+      return out;
+    }
+    std::vector<Finding> findings;
+    for (auto& [name, value] : read_dotenv(*content, path, findings)) (*variables)[name] = value;
+    if (has_errors(findings)) {
+      out.checked.findings = std::move(findings);
+      return out;
+    }
+  }
+  CheckOptions check;
+  check.to_run = to_run;
+  check.read_file = read_file;
+  check.variable = [variables](std::string_view name) -> std::optional<std::string> {
+    if (const char* value = std::getenv(std::string{name}.c_str())) return value;
+    const auto it = variables->find(name);
+    return it == variables->end() ? std::nullopt : std::optional{it->second};
+  };
+  for (const std::string& entry : options.overrides) {
+    const auto equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      out.checked.findings.push_back(problem(file, "bad-override", "-s " + entry + ": write -s path=value"));
+      return out;
+    }
+    check.overrides.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  out.checked = check_pipeline(out.text, file, registry, check);
+  return out;
+}
+
+void print_findings(const LoadedPipeline& loaded) {
+  if (!loaded.checked.findings.empty()) std::cerr << render(loaded.checked.findings, Format::text);
+}
+
+}  // namespace weir::cli
