@@ -1,7 +1,6 @@
 #include "core/snapshot.hpp"
 
-#include <algorithm>
-#include <set>
+#include <charconv>
 
 #include <weir/state.hpp>
 
@@ -29,6 +28,14 @@ std::string storable(std::string_view text) {
 
 std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
+}
+
+/// The position in a snapshot's name, "<pipeline>/<partition>/<position>-<fence>".
+Position position_in(std::string_view name) {
+  name.remove_prefix(name.rfind('/') + 1);
+  Position position = 0;
+  std::from_chars(name.data(), name.data() + name.size(), position);
+  return position;
 }
 
 }  // namespace
@@ -88,7 +95,8 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
-    if (snapshot == newest || snapshot == before || name.ends_with("/latest")) continue;
+    // One further on may be under way.
+    if (snapshot == newest || snapshot == before || name.ends_with("/latest") || position_in(snapshot) >= position_in(newest)) continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }
   return {};
