@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include <rapidjson/writer.h>
+#include <weir/operator.hpp>
+#include <weir/rfc3339.hpp>
+
+namespace {
+using namespace weir;
+
+/// Lets RapidJSON write to the end of a string.
+struct Appender {
+  using Ch = char;
+  std::string& text;
+  void Put(char c) { text.push_back(c); }
+  void Flush() {}
+};
+
+/// A value that is no text, as JSON and people both read it; empty for NaN and infinity, which JSON has not.
+std::string plain(const Column& column, std::size_t row) {
+  char text[32];
+  char* end = text;
+  switch (column.type()) {
+    case Type::int64:
+      end = std::to_chars(text, text + sizeof text, column.int64s()[row]).ptr;
+      break;
+    case Type::float64:
+      if (const double value = column.float64s()[row]; std::isfinite(value)) {
+        end = std::to_chars(text, text + sizeof text, value).ptr;
+      }
+      break;
+    case Type::boolean:
+      return column.booleans()[row] != 0 ? "true" : "false";
+    case Type::timestamp:
+      return format_rfc3339(column.int64s()[row]);
+    case Type::string:
+    case Type::dictionary:
+      return std::string{column.text(row)};
+  }
+  return {text, end};
+}
+
+bool is_text(Type type) { return type == Type::timestamp || type == Type::string || type == Type::dictionary; }
+
+void write_json(const Batch& batch, std::string& out) {
+  Appender stream{out};
+  rapidjson::Writer<Appender> json{stream};
+  for (std::size_t row = 0; row < batch.rows; ++row) {
+    json.Reset(stream);
+    json.StartObject();
+    for (std::size_t i = 0; i < batch.columns.size(); ++i) {
+      const std::string& name = batch.schema->columns[i].name;
+      const Column& column = batch.columns[i];
+      json.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
+      const std::string text = column.valid(row) ? plain(column, row) : std::string{};
+      if (column.valid(row) && is_text(column.type())) {
+        json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+      } else if (text.empty()) {
+        json.Null();
+      } else {
+        json.RawValue(text.data(), text.size(), rapidjson::kNumberType);
+      }
+    }
+    json.EndObject();
+    out += '\n';
+  }
+}
+
+/// Wide enough for most values; a wider one pushes its line to the right.
+std::size_t width(const ColumnType& column) {
+  const std::size_t usual = column.type == Type::timestamp ? 24 : column.type == Type::boolean ? 5 : 10;
+  return std::max(usual, column.name.size());
+}
+
+void pad(std::string& line, std::string_view text, const ColumnType& column) {
+  const std::string blanks(width(column) - std::min(width(column), text.size()), ' ');
+  if (!line.empty()) line += "  ";
+  if (is_text(column.type)) {
+    line.append(text).append(blanks);
+  } else {
+    line.append(blanks).append(text);
+  }
+}
+
+void end_line(std::string& line, std::string& out) {
+  out.append(line, 0, line.find_last_not_of(' ') + 1).append("\n");
+  line.clear();
+}
+
+void write_table(const Batch& batch, std::string& out) {
+  std::string line;
+  for (std::size_t row = 0; row < batch.rows; ++row) {
+    for (std::size_t i = 0; i < batch.columns.size(); ++i) {
+      const Column& column = batch.columns[i];
+      std::string text = column.valid(row) ? plain(column, row) : "-";
+      if (text.empty() && !is_text(column.type())) text = "-";
+      pad(line, text, batch.schema->columns[i]);
+    }
+    end_line(line, out);
+  }
+}
+
+class Stdout final : public Sink {
+ public:
+  explicit Stdout(const Settings& settings) : table_{settings.text("format") == "table"} {}
+
+  Result<void> settle(const SchemaPtr& input) override {
+    std::string line;
+    heading_.clear();
+    for (const ColumnType& column : input->columns) pad(line, column.name, column);
+    end_line(line, heading_);
+    return {};
+  }
+  Result<void> open() override { return {}; }
+
+  Encoded encode(const BatchPtr& rows) const override {
+    Encoded out;
+    out.rows = rows->rows;
+    table_ ? write_table(*rows, out.bytes) : write_json(*rows, out.bytes);
+    return out;
+  }
+
+  Result<void> write(const Encoded& rows) override {
+    if (table_ && !std::exchange(begun_, true)) {
+      if (auto printed = print(heading_); !printed) return printed;
+    }
+    return print(rows.bytes);
+  }
+
+  Result<Committed> commit(std::span<const LaneCommit>) override {
+    if (std::fflush(stdout) != 0) return std::unexpected(lost());
+    return Committed{};
+  }
+
+ private:
+  static Result<void> print(std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return std::unexpected(lost());
+    return {};
+  }
+  static Error lost() {
+    return {Error::Kind::refused, "standard output takes no more: " + std::string{std::strerror(errno)}};
+  }
+
+  bool table_;
+  bool begun_ = false;
+  std::string heading_;
+};
+
+const Spec spec =
+    Spec::sink("prints rows to standard output, as JSON lines or a table")
+        .details(
+            "One JSON object per row: NULL, NaN and infinity are null, times are RFC 3339 in UTC with as many decimals "
+            "as "
+            "they need. Rows may be printed again after a crash.")
+        .field("format", kind::choice({"json", "table"}), "JSON lines for programs, a table for people", "json")
+        .optional(
+            "columns", kind::columns(),
+            "columns of the rows, and how each is completed; without them the input's columns are printed as they are")
+        .claims([](const Settings&) { return Claims{.because = "what was printed cannot be taken back"}; })
+        .example(R"({ "id": "show", "sink": "stdout", "from": "signals", "format": "table" })");
+}  // namespace
+
+WEIR_OPERATOR(sinks, stdout, Stdout, spec)

@@ -1,0 +1,69 @@
+#include <gtest/gtest.h>
+
+#include <weir/operator.hpp>
+
+#include "fakes/context.hpp"
+
+namespace weir {
+Operator weir_operator_sinks_stdout();
+
+namespace {
+
+BatchPtr batch() {
+  auto batch = std::make_shared<Batch>();
+  batch->schema = std::make_shared<const Schema>(Schema{Shape::other,
+                                                        {{"key", Type::string},
+                                                         {"tick", Type::timestamp},
+                                                         {"speed", Type::float64},
+                                                         {"gear", Type::int64},
+                                                         {"on", Type::boolean}}});
+  batch->rows = 2;
+  Texts keys;
+  keys.push("a\"\n");
+  keys.push("145");
+  Validity speed;
+  speed.push(false, 0);
+  speed.push(true, 1);
+  batch->columns = {Column::string(keys), Column::timestamp({0, 250 * millisecond}), Column::float64({1, 52.5}, speed),
+                    Column{}, Column::boolean({1, 0})};
+  batch->arrival = {0, 0};
+  return batch;
+}
+
+std::string printed(const std::string& format, const BatchPtr& rows) {
+  fakes::FakeContext context;
+  Settings settings{"show"};
+  settings.set("format", format);
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings, context);
+  EXPECT_TRUE(sink->settle(rows->schema));
+  EXPECT_TRUE(sink->open());
+  testing::internal::CaptureStdout();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(sink->write(sink->encode(rows)));
+  EXPECT_TRUE(sink->commit({}));
+  return testing::internal::GetCapturedStdout();
+}
+
+TEST(Stdout, PrintsJsonLines) {
+  const std::string lines =
+      "{\"key\":\"a\\\"\\n\",\"tick\":\"1970-01-01T00:00:00Z\",\"speed\":null,\"gear\":null,\"on\":true}\n"
+      "{\"key\":\"145\",\"tick\":\"1970-01-01T00:00:00.25Z\",\"speed\":52.5,\"gear\":null,\"on\":false}\n";
+  EXPECT_EQ(printed("json", batch()), lines + lines);
+}
+
+TEST(Stdout, PrintsATableWithOneHeading) {
+  auto rows = batch()->select(std::vector<std::uint8_t>{0, 1});
+  const std::string line = "145         1970-01-01T00:00:00.25Z         52.5           -  false\n";
+  EXPECT_EQ(printed("table", rows),
+            "key         tick                           speed        gear     on\n" + line + line);
+}
+
+TEST(Stdout, NaNIsNull) {
+  auto rows = std::make_shared<Batch>();
+  rows->schema = std::make_shared<const Schema>(Schema{Shape::other, {{"x", Type::float64}}});
+  rows->rows = 1;
+  rows->columns = {Column::float64({0.0 / 0.0})};
+  EXPECT_EQ(printed("json", rows), "{\"x\":null}\n{\"x\":null}\n");
+}
+
+}  // namespace
+}  // namespace weir

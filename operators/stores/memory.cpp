@@ -1,0 +1,44 @@
+#include <map>
+
+#include <weir/operator.hpp>
+
+namespace {
+using namespace weir;
+
+class Memory final : public Store {
+ public:
+  explicit Memory(const Settings&) {}
+
+  Result<void> open() override { return {}; }
+  Result<void> put(std::string_view name, std::string_view value) override {
+    values_.insert_or_assign(std::string{name}, std::string{value});
+    return {};
+  }
+  Result<std::optional<std::string>> get(std::string_view name) override {
+    const auto it = values_.find(name);
+    return it == values_.end() ? std::nullopt : std::optional{it->second};
+  }
+  Result<void> remove(std::string_view name) override {
+    if (const auto it = values_.find(name); it != values_.end()) values_.erase(it);
+    return {};
+  }
+  Result<std::vector<std::string>> names(std::string_view prefix) override {
+    std::vector<std::string> out;
+    for (auto it = values_.lower_bound(prefix); it != values_.end() && it->first.starts_with(prefix); ++it) {
+      out.push_back(it->first);
+    }
+    return out;
+  }
+  bool durable() const override { return false; }
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+const Spec spec = Spec::store("keeps values in the worker's memory")
+                      .details(
+                          "Nothing outlives the process: after a restart a lane has no snapshot and reads its stream "
+                          "from the beginning, if the stream still has it.");
+}  // namespace
+
+WEIR_OPERATOR(stores, memory, Memory, spec)
