@@ -1,7 +1,6 @@
 /// Rows into TimescaleDB or plain PostgreSQL: binary COPY, committed in one transaction with the progress.
 #include <weir/operator.hpp>
 
-#include <algorithm>
 #include <format>
 #include <mutex>
 #include <utility>
@@ -9,9 +8,9 @@
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
 #include "clients/ledger.hpp"
-#include "clients/load.hpp"
 #include "clients/postgres.hpp"
 #include "clients/table.hpp"
+#include "clients/transaction.hpp"
 
 namespace {
 using namespace weir;
@@ -19,10 +18,6 @@ using postgres::Connection;
 using postgres::Ledger;
 
 constexpr Duration housekeeping = 60 * minute;
-// Searching may take longer than a transaction otherwise may; it holds no lane's progress meanwhile.
-constexpr std::string_view begin_careful =
-    "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; SELECT set_config(name, '0', true) FROM pg_settings WHERE name = "
-    "'transaction_timeout'";
 
 class Timescale final : public Sink {
  public:
@@ -32,7 +27,8 @@ class Timescale final : public Sink {
         application_{std::format("weir/{}/{}", context.pipeline(), context.node())},
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
-        ledger_{std::string{context.pipeline()}, std::string{context.node()}, lease_} {
+        to_{"", "", std::string{context.pipeline()}, std::string{context.node()}},
+        ledger_{to_.pipeline, to_.node, lease_} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
     const std::string& hypertable = settings.text("hypertable");
@@ -63,7 +59,8 @@ class Timescale final : public Sink {
 
   Result<void> open() override {
     ledger_.doubt();
-    forget_pending();
+    rows_.clear();
+    dead_.clear();
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     auto state =
@@ -72,9 +69,11 @@ class Timescale final : public Sink {
     if (auto prepared = connection->run(ledger_.prepare()); !prepared) return std::unexpected(prepared.error());
     const std::scoped_lock lock{control_mutex_};
     state_ = *std::move(state);
-    copy_rows_ = std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", state_.table, sql::column_names(plan_.columns));
-    copy_dead_ =
-        std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", state_.dead_letters, postgres::dead_letter_columns);
+    const auto copy = [](const std::string& table, std::string_view columns) {
+      return std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", table, columns);
+    };
+    to_.copy_rows = copy(state_.table, sql::column_names(plan_.columns));
+    to_.copy_dead = copy(state_.dead_letters, postgres::dead_letter_columns);
     data_ = *std::move(connection);
     return {};
   }
@@ -122,8 +121,6 @@ class Timescale final : public Sink {
   }
 
  private:
-  using LeftOut = std::vector<postgres::LeftOut>;
-
   /// Shorter than the lease, so that a stopped worker's transaction ends before another may claim.
   Result<Connection> connect() const { return Connection::open({url_, application_, lease_ / 3 * 2}); }
 
@@ -132,27 +129,17 @@ class Timescale final : public Sink {
     return fail(Error::Kind::unreachable, "not connected to PostgreSQL at " + postgres::place(url_));
   }
 
-  void forget_pending() {
-    rows_.clear();
-    dead_.clear();
-  }
-
   template <typename Use>
   auto with_ledger(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<Ledger&>())) {
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     const auto schema = postgres::schema_of(*connection, plan_.table);
     if (!schema) return std::unexpected(schema.error());
-    Ledger ledger{std::string{context_.pipeline()}, std::string{context_.node()}, lease_};
+    Ledger ledger{to_.pipeline, to_.node, lease_};
     ledger.create(*schema);
     return use(*connection, ledger);
   }
 
-  Result<LeftOut> transact(std::span<const Encoded* const> rows, const std::vector<DeadLetter>& dead,
-                           std::span<const LaneCommit> lanes, bool careful, std::vector<Partition>& refused);
-  std::string dead_tuples(const std::vector<DeadLetter>& dead, const LeftOut& left_out) const;
-  Result<Committed> finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes,
-                           const LeftOut& left_out, std::vector<Partition> refused);
   void count(std::string_view counter, std::uint64_t n) {
     if (n > 0) context_.count(context_.counter(counter), n);
   }
@@ -165,7 +152,7 @@ class Timescale final : public Sink {
   std::vector<RowColumn> described_;
   postgres::TablePlan plan_;
   postgres::TableState state_;
-  std::string copy_rows_, copy_dead_;
+  postgres::Destination to_;
   Ledger ledger_;
   std::optional<Connection> data_;
   std::vector<const Encoded*> rows_;
@@ -176,131 +163,22 @@ class Timescale final : public Sink {
   Timestamp kept_house_ = no_time;
 };
 
-/// The fast way first; if data is refused, once more with care. Lanes that another owns are left out and the rest tried
-/// again.
-Result<Committed> Timescale::commit(std::span<const LaneCommit> all) {
-  if (auto there = ready(); !there) {
-    forget_pending();
-    return std::unexpected(there.error());
-  }
-  std::vector<Partition> refused;
-  std::vector<LaneCommit> lanes;
-  for (const LaneCommit& lane : all) {
-    const auto standing = ledger_.standing(lane.partition);
-    if (standing == Ledger::Standing::held) lanes.push_back(lane);
-    if (standing == Ledger::Standing::lost) refused.push_back(lane.partition);
-  }
-  auto rows = std::exchange(rows_, {});
-  auto dead = std::exchange(dead_, {});
-  if (rows.empty() && dead.empty() && lanes.empty()) return Committed{.refused = std::move(refused)};
-  bool careful = false;
-  for (;;) {
-    const auto gone = [&](Partition partition) { return std::ranges::contains(refused, partition); };
-    std::erase_if(lanes, [&](const LaneCommit& lane) { return gone(lane.partition); });
-    std::erase_if(rows, [&](const Encoded* part) { return gone(part->partition); });
-    std::erase_if(dead, [&](const DeadLetter& letter) { return gone(letter.partition); });
-    const std::size_t refused_before = refused.size();
-    auto done = transact(rows, dead, lanes, careful, refused);
-    if (done && refused.size() == refused_before) return finish(rows, lanes, *done, std::move(refused));
-    if (done) continue;
-    const bool data_refused = data_->data_refused();
-    if (data_->alive() && !data_->run("ROLLBACK")) data_.reset();
-    if (data_refused && !careful) {
-      careful = true;
-      continue;
-    }
-    if (done.error().kind == Error::Kind::unreachable) {
-      ledger_.doubt();
-      count("retries", 1);
-    }
+Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
+  postgres::Work work{std::exchange(rows_, {}), std::exchange(dead_, {}), {lanes.begin(), lanes.end()}};
+  if (auto there = ready(); !there) return std::unexpected(there.error());
+  auto done = postgres::commit(*data_, ledger_, to_, std::move(work));
+  if (!done) {
+    if (done.error().kind == Error::Kind::unreachable) count("retries", 1);
     return std::unexpected(done.error());
   }
-}
-
-/// One transaction: rows, dead letters, then, last, the lanes' progress. Commits only if every lane stood where we left
-/// it; otherwise rolls back and adds the others to `refused`. Answers the rows that were left out.
-Result<Timescale::LeftOut> Timescale::transact(std::span<const Encoded* const> rows,
-                                               const std::vector<DeadLetter>& dead, std::span<const LaneCommit> lanes,
-                                               bool careful, std::vector<Partition>& refused) {
-  LeftOut left_out;
-  std::string sql = "BEGIN;";
-  std::vector<postgres::Pieces> copies;
-  if (careful) {
-    if (auto begun = data_->run(std::string{begin_careful}); !begun) {
-      return std::unexpected(begun.error());
-    }
-    sql.clear();
-    auto loaded = postgres::load_what_fits(*data_, copy_rows_, rows);
-    if (!loaded) return loaded;
-    left_out = *std::move(loaded);
-  } else if (!rows.empty()) {
-    sql += copy_rows_ + ";";
-    copies.push_back(postgres::pieces_of(rows));
-  }
-  const std::string tuples = dead_tuples(dead, left_out);
-  if (!tuples.empty()) {
-    sql += copy_dead_ + ";";
-    copies.push_back({copy::header(), tuples, copy::trailer()});
-  }
-  if (!lanes.empty()) sql += ledger_.advance(lanes);
-  const auto advanced = data_->run(sql, copies);
-  if (!advanced) return std::unexpected(advanced.error());
-  if (!lanes.empty() && advanced->size() != lanes.size()) {
-    for (const LaneCommit& lane : lanes) {
-      const std::string number = std::to_string(lane.partition);
-      if (!std::ranges::contains(*advanced, number, [](const postgres::Row& row) { return row[0]; }))
-        refused.push_back(lane.partition);
-    }
-    return data_->run("ROLLBACK").transform([](const postgres::Rows&) { return LeftOut{}; });
-  }
-  return data_->run("COMMIT").transform([&](const postgres::Rows&) { return std::move(left_out); });
-}
-
-Result<Committed> Timescale::finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes,
-                                    const LeftOut& left_out, std::vector<Partition> refused) {
-  ledger_.advanced(lanes);
-  for (const Partition partition : refused) ledger_.lose(partition);
-  Committed out{.refused = std::move(refused)};
-  for (const auto& bad : left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
-  std::size_t count_of_rows = 0;
-  std::size_t bytes = 0;
-  for (const Encoded* part : rows) {
-    count_of_rows += part->rows;
-    bytes += part->bytes.size();
-  }
-  count("rows_written", count_of_rows - left_out.size());
-  count("copied_bytes", bytes);
   count("commits", 1);
-  count("refused_lanes", out.refused.size());
-  count("rejected_rows", left_out.size());
+  count("rows_written", done->rows);
+  count("copied_bytes", done->bytes);
+  count("refused_lanes", done->refused.size());
+  count("rejected_rows", done->left_out.size());
+  Committed out{.refused = std::move(done->refused)};
+  for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
   return out;
-}
-
-std::string Timescale::dead_tuples(const std::vector<DeadLetter>& dead, const LeftOut& left_out) const {
-  copy::Tuples tuples;
-  const auto add = [&](std::string_view node, Partition partition, Position position, std::uint64_t ordinal,
-                       Timestamp arrival, std::string_view reason, std::string_view subject, std::string_view payload) {
-    tuples.begin(postgres::dead_letter_column_count)
-        .text(context_.pipeline())
-        .text(node)
-        .int32(static_cast<std::int32_t>(partition));
-    tuples.int64(static_cast<std::int64_t>(position)).int64(static_cast<std::int64_t>(ordinal)).timestamp(arrival);
-    if (arrival == no_time)
-      tuples.null();
-    else
-      tuples.int64(arrival);
-    tuples.text(copy::clean(reason)).text(copy::clean(subject)).text(payload);
-  };
-  for (const DeadLetter& letter : dead) {
-    add(letter.node, letter.partition, letter.position, letter.ordinal, letter.arrival, letter.reason, letter.subject,
-        letter.payload);
-  }
-  for (const auto& bad : left_out) {
-    const Timestamp arrival = bad.row < bad.rows->batch->arrival.size() ? bad.rows->batch->arrival[bad.row] : no_time;
-    add(context_.node(), bad.rows->partition, bad.rows->last, bad.rows->number + bad.row, arrival, bad.message, "",
-        copy::to_json(*bad.rows->batch, bad.row));
-  }
-  return tuples.bytes();
 }
 
 Result<std::vector<Partition>> Timescale::renew() {

@@ -1,20 +1,26 @@
 /// sink/timescale against real servers: what it makes, writes and checks.
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "fakes/timescale_fixture.hpp"
 
 namespace {
 using namespace weir;
 using fakes::encode;
 using fakes::lane;
-using fakes::TimescaleSink;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-INSTANTIATE_TEST_SUITE_P(Rows, TimescaleSink, testing::Values(true, false),
+class TimescaleRows : public fakes::TimescaleSink {
+ protected:
+  Validity nulls(std::size_t rows) { return Validity::none(rows); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Servers, TimescaleRows, testing::Values(true, false),
                          [](const auto& server) { return server.param ? "timescale" : "plain"; });
 
-TEST_P(TimescaleSink, makes_the_table_and_commits_rows_with_their_progress) {
+TEST_P(TimescaleRows, makes_the_table_and_commits_rows_with_their_progress) {
   auto one = worker();
   const auto start = one->sink->claim(3);
   ASSERT_TRUE(start.has_value()) << start.error().message;
@@ -35,15 +41,174 @@ TEST_P(TimescaleSink, makes_the_table_and_commits_rows_with_their_progress) {
   EXPECT_EQ(again->arrival, 43);
   EXPECT_EQ(again->stream, (StreamIdentity{"S", 5}));
   EXPECT_EQ(one->context.counted("rows_written"), 100u);
-  EXPECT_EQ(ask("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%UNIQUE%' AND tablename = 'vehicle_second' AND "
-                "schemaname = '" +
-                schema_ + "'"),
-            "0");
+  EXPECT_EQ(ask("SELECT count(*) FROM pg_index WHERE indisunique AND indrelid = '" + table() + "'::regclass"), "0");
   if (GetParam()) {
     EXPECT_EQ(
         ask("SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = '" + schema_ + "'"),
         "1");
   }
+}
+
+TEST_P(TimescaleRows, commits_all_lanes_in_one_transaction) {
+  auto one = worker({0, 1, 2});
+  std::vector<Encoded> parts;
+  for (const Partition p : {0u, 1u, 2u}) parts.push_back(encode(*one->sink, rows(10, 10 * p), p, 100 + p));
+  for (const Encoded& part : parts) ASSERT_TRUE(one->sink->write(part).has_value());
+  const LaneCommit lanes[]{lane(0, 100), lane(1, 101), lane(2, 102)};
+  ASSERT_TRUE(one->sink->commit(lanes).has_value());
+  EXPECT_EQ(positions(), "0 100 1 101 2 102");
+  EXPECT_EQ(count(), "30");
+  EXPECT_EQ(ask("SELECT count(DISTINCT xmin::text) FROM (SELECT xmin FROM " + table() + " UNION ALL SELECT xmin FROM " +
+                schema_ + ".weir_progress) AS all_rows"),
+            "1");
+  EXPECT_EQ(one->context.counted("commits"), 1u);
+}
+
+TEST_P(TimescaleRows, moves_progress_without_rows_and_keeps_the_last_arrival) {
+  auto one = worker({0});
+  ASSERT_TRUE(commit(*one, rows(1), 0, 5).has_value());
+  const LaneCommit naming[]{{0, {.position = 5, .snapshot = "newer", .fingerprint = "f"}}};
+  ASSERT_TRUE(one->sink->commit(naming).has_value());
+  EXPECT_EQ(ask("SELECT position, arrival, snapshot FROM " + schema_ + ".weir_progress"), "5 6 newer");
+}
+
+TEST_P(TimescaleRows, stores_nulls_infinities_and_cut_times) {
+  auto batch = rows(3);
+  const double inf = std::numeric_limits<double>::infinity();
+  batch->columns[1] = Column::timestamp({1'999, -1, 4'102'444'800 * second});
+  batch->columns[2] = Column::float64({inf, -inf, std::numeric_limits<double>::quiet_NaN()});
+  batch->columns[3] = Column{};
+  auto one = worker({0});
+  ASSERT_TRUE(commit(*one, batch, 0, 1).has_value());
+  EXPECT_EQ(ask("SELECT time, speed, charge FROM " + table() + " ORDER BY time"),
+            "1969-12-31 23:59:59.999999+00 -Infinity NULL 1970-01-01 00:00:00.000001+00 Infinity NULL 2100-01-01 "
+            "00:00:00+00 NaN NULL");
+}
+
+TEST_P(TimescaleRows, writes_samples_as_plain_columns) {
+  auto batch = std::make_shared<Batch>();
+  batch->schema = samples::schema();
+  batch->rows = 2;
+  auto names = std::make_shared<Dictionary>();
+  Texts texts;
+  texts.push("");
+  texts.push("ok");
+  batch->columns = {Column::dictionary({{*names->intern("a"), *names->intern("b")}, names}),
+                    Column::dictionary({{*names->intern("speed"), *names->intern("note")}, names}),
+                    Column::timestamp({second, 2 * second}),
+                    Column::float64({1.5, 0}),
+                    Column{},
+                    Column{},
+                    Column::string(texts)};
+  auto one = make(settings(), batch->schema);
+  ASSERT_TRUE(one->sink->open().has_value());
+  ASSERT_TRUE(one->sink->claim(0).has_value());
+  ASSERT_TRUE(commit(*one, batch, 0, 1).has_value());
+  EXPECT_EQ(ask("SELECT key, field, extract(epoch FROM time)::int, x, y, text FROM " + table() + " ORDER BY time"),
+            "a speed 1 1.5 NULL  b note 2 0 NULL ok");
+}
+
+TEST_P(TimescaleRows, comments_columns_with_their_units) {
+  const std::vector<RowColumn> columns{{.field = "speed", .unit = "km/h"}, {.field = "charge", .unit = "it's %"}};
+  auto with = settings();
+  with.set("columns", columns);
+  auto one = make(with, rows::schema(columns));
+  ASSERT_TRUE(one->sink->open().has_value());
+  EXPECT_EQ(ask("SELECT col_description(attrelid, attnum) FROM pg_attribute WHERE attrelid = '" + table() +
+                "'::regclass AND attname IN ('charge', 'speed') ORDER BY attname"),
+            "it's % km/h");
+}
+
+TEST_P(TimescaleRows, refuses_a_table_that_differs_and_prints_the_statement_to_run) {
+  ask("CREATE SCHEMA " + schema_ + "; CREATE TABLE " + table() +
+      " (vehicle text, time timestamptz NOT NULL, speed real, depot text NOT NULL)");
+  auto one = make(settings(), rows(0)->schema);
+  const auto opened = one->sink->open();
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  EXPECT_THAT(
+      opened.error().message,
+      HasSubstr("column \"speed\" is real, not double precision; column \"charge\" is missing; column \"depot\""));
+  const std::string& message = opened.error().message;
+  EXPECT_EQ(ask("SELECT count(*) FROM pg_class WHERE relname = 'weir_progress' AND relnamespace = '" + schema_ +
+                "'::regnamespace"),
+            "0");
+  ask(message.substr(message.find("ALTER TABLE")));
+  EXPECT_TRUE(one->sink->open().has_value());
+}
+
+TEST_P(TimescaleRows, needs_no_right_to_make_what_is_there) {
+  worker();
+  ask("DROP ROLE IF EXISTS writer; CREATE ROLE writer LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA " + schema_ +
+      " TO writer; GRANT ALL ON ALL TABLES IN SCHEMA " + schema_ + " TO writer");
+  auto with = settings();
+  const std::string url = server().url();
+  with.set("url", "postgresql://writer:secret" + url.substr(url.find('@')));
+  auto one = make(with, rows(0)->schema);
+  const auto opened = one->sink->open();
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  ASSERT_TRUE(one->sink->claim(0).has_value());
+  EXPECT_TRUE(commit(*one, rows(5), 0, 1).has_value());
+  one.reset();
+  ask("DROP OWNED BY writer; DROP ROLE writer");
+}
+
+TEST_P(TimescaleRows, says_what_a_hypertable_lacks) {
+  auto with = settings();
+  with.set("hypertable", std::string{"always"});
+  ask("CREATE SCHEMA " + schema_ + "; CREATE TABLE " + table() +
+      " (vehicle text, time timestamptz, speed float8, charge float8)");
+  auto one = make(with, rows(0)->schema);
+  const auto opened = one->sink->open();
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_THAT(opened.error().message,
+              HasSubstr(GetParam() ? "SELECT create_hypertable(" : "CREATE EXTENSION timescaledb"));
+}
+
+TEST_P(TimescaleRows, drops_old_chunks_where_the_licence_has_no_job_for_it) {
+  auto with = settings();
+  with.set("retention", Duration{24 * 60 * minute});
+  with.set("compress", Duration{24 * 60 * minute});
+  auto one = make(with, rows(0)->schema);
+  ASSERT_TRUE(one->sink->open().has_value());
+  ASSERT_TRUE(one->sink->claim(0).has_value());
+  auto batch = rows(2);
+  batch->columns[1] = Column::timestamp({second, system_clock().now()});
+  ASSERT_TRUE(commit(*one, batch, 0, 1).has_value());
+  ASSERT_TRUE(one->sink->renew().has_value());
+  EXPECT_EQ(count(), GetParam() ? "1" : "2");
+  EXPECT_THAT(testing::PrintToString(one->context.warnings()),
+              HasSubstr(GetParam() ? "community licence" : "is not a hypertable; nothing is deleted"));
+}
+
+TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
+  auto one = worker({0, 1});
+  ASSERT_TRUE(one->sink->bury({0, 7, 2, 1'700'000'000'000'000'001, "signals", "no field\xFF", std::string("a\0b", 3),
+                               std::string("\0\xFF", 2)}));
+  ASSERT_TRUE(commit(*one, rows(1), 0, 7).has_value());
+  EXPECT_EQ(
+      ask("SELECT pipeline, node, partition, position, ordinal, arrival, arrival_ns, reason, subject, payload FROM " +
+          schema_ + ".weir_dead_letters"),
+      "fleet signals 0 7 2 2023-11-14 22:13:20+00 1700000000000000001 no field\xEF\xBF\xBD a\xEF\xBF\xBD"
+      "b \\x00ff");
+}
+
+TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
+  auto never_opened = make(settings(), rows(0)->schema);
+  EXPECT_THAT(*never_opened->sink->progress(), IsEmpty());
+  auto one = worker({0, 2});
+  ASSERT_TRUE(commit(*one, rows(1), 2, 9).has_value());
+  const auto lines = never_opened->sink->progress();
+  ASSERT_TRUE(lines.has_value() && lines->size() == 2);
+  EXPECT_EQ((*lines)[1].partition, 2u);
+  EXPECT_EQ((*lines)[1].progress.position, 9u);
+  EXPECT_GT((*lines)[1].lease_left, 20 * second);
+  EXPECT_GT((*lines)[1].updated, system_clock().now() - minute);
+  EXPECT_EQ(never_opened->sink->reset(std::nullopt).error().kind, Error::Kind::refused);
+  one->sink->release(2);
+  EXPECT_EQ(*never_opened->sink->reset(Partition{2}), 1u);
+  EXPECT_EQ(*never_opened->sink->reset(Partition{7}), 0u);
+  EXPECT_EQ(positions(), "0 0");
 }
 
 }  // namespace

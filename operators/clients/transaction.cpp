@@ -1,0 +1,143 @@
+#include "clients/transaction.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "clients/copy.hpp"
+#include "clients/hypertable.hpp"
+
+namespace weir::postgres {
+namespace {
+
+// Searching may take longer than a transaction otherwise may; it holds no lane's progress meanwhile.
+constexpr std::string_view begin_careful =
+    "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; SELECT set_config(name, '0', true) FROM pg_settings WHERE name = "
+    "'transaction_timeout'";
+
+class Transaction {
+ public:
+  Transaction(Connection& connection, Ledger& ledger, const Destination& to, Work work)
+      : connection_{connection}, ledger_{ledger}, to_{to}, work_{std::move(work)} {}
+
+  /// The fast way first; if data is refused, once more with care. If lanes are refused, the others once more.
+  Result<Outcome> run() {
+    for (const LaneCommit& lane : work_.lanes) {
+      if (ledger_.standing(lane.partition) == Ledger::Standing::lost) outcome_.refused.push_back(lane.partition);
+    }
+    for (bool careful = false;;) {
+      drop_refused();
+      if (work_.empty()) return finish();
+      const std::size_t refused = outcome_.refused.size();
+      outcome_.left_out.clear();
+      const auto done = careful ? attempt_carefully() : attempt(work_.rows);
+      if (done && outcome_.refused.size() == refused) return finish();
+      if (done) continue;
+      const bool data_refused = connection_.data_refused();
+      if (connection_.alive()) (void)connection_.run("ROLLBACK");
+      if (!data_refused || careful) return give_up(done.error());
+      careful = true;
+    }
+  }
+
+ private:
+  void drop_refused() {
+    const auto gone = [&](Partition partition) { return std::ranges::contains(outcome_.refused, partition); };
+    // Progress of lanes that were never claimed is kept elsewhere, or nowhere.
+    std::erase_if(work_.lanes, [&](const LaneCommit& lane) {
+      return gone(lane.partition) || ledger_.standing(lane.partition) == Ledger::Standing::never;
+    });
+    std::erase_if(work_.rows, [&](const Encoded* rows) { return gone(rows->partition); });
+    std::erase_if(work_.dead, [&](const Sink::DeadLetter& letter) { return gone(letter.partition); });
+  }
+
+  Result<void> attempt(std::span<const Encoded* const> rows) {
+    if (rows.empty()) return conclude("BEGIN;", {});
+    return conclude("BEGIN;" + to_.copy_rows + ";", {pieces_of(rows)});
+  }
+
+  Result<void> attempt_carefully() {
+    if (auto begun = connection_.run(std::string{begin_careful}); !begun) return std::unexpected(begun.error());
+    auto loaded = load_what_fits(connection_, to_.copy_rows, work_.rows);
+    if (!loaded) return std::unexpected(loaded.error());
+    outcome_.left_out = *std::move(loaded);
+    return conclude("", {});
+  }
+
+  /// Sends what was begun with dead letters and, last, progress behind it. Commits only if every lane stood where it
+  /// was left; otherwise rolls back and adds those that did not to the refused.
+  Result<void> conclude(std::string sql, std::vector<Pieces> copies) {
+    const std::string tuples = dead_tuples();
+    if (!tuples.empty()) {
+      sql += to_.copy_dead + ";";
+      copies.push_back({copy::header(), tuples, copy::trailer()});
+    }
+    if (!work_.lanes.empty()) sql += ledger_.advance(work_.lanes);
+    const auto advanced = connection_.run(sql, copies);
+    if (!advanced) return std::unexpected(advanced.error());
+    const bool all = work_.lanes.empty() || advanced->size() == work_.lanes.size();
+    if (!all) {
+      for (const LaneCommit& lane : work_.lanes) {
+        const std::string number = std::to_string(lane.partition);
+        const bool moved = std::ranges::any_of(*advanced, [&](const Row& row) { return row[0] == number; });
+        if (!moved) outcome_.refused.push_back(lane.partition);
+      }
+    }
+    return connection_.run(all ? "COMMIT" : "ROLLBACK").transform([](const Rows&) {});
+  }
+
+  std::string dead_tuples() const {
+    copy::Tuples tuples;
+    for (const Sink::DeadLetter& letter : work_.dead) add_letter(tuples, letter, letter.ordinal);
+    for (const LeftOut& bad : outcome_.left_out) {
+      const Batch& batch = *bad.rows->batch;
+      const Timestamp arrival = bad.row < batch.arrival.size() ? batch.arrival[bad.row] : no_time;
+      add_letter(
+          tuples,
+          {bad.rows->partition, bad.rows->last, 0, arrival, to_.node, bad.message, "", copy::to_json(batch, bad.row)},
+          bad.rows->number + bad.row);
+    }
+    return tuples.bytes();
+  }
+
+  void add_letter(copy::Tuples& tuples, const Sink::DeadLetter& letter, std::uint64_t ordinal) const {
+    tuples.begin(dead_letter_column_count).text(to_.pipeline).text(letter.node);
+    tuples.int32(static_cast<std::int32_t>(letter.partition)).int64(static_cast<std::int64_t>(letter.position));
+    tuples.int64(static_cast<std::int64_t>(ordinal)).timestamp(letter.arrival);
+    if (letter.arrival == no_time) {
+      tuples.null();
+    } else {
+      tuples.int64(letter.arrival);
+    }
+    tuples.text(copy::clean(letter.reason)).text(copy::clean(letter.subject)).text(letter.payload);
+  }
+
+  Result<Outcome> finish() {
+    ledger_.advanced(work_.lanes);
+    for (const Partition partition : outcome_.refused) ledger_.lose(partition);
+    for (const Encoded* rows : work_.rows) {
+      outcome_.rows += rows->rows;
+      outcome_.bytes += rows->bytes.size();
+    }
+    outcome_.rows -= outcome_.left_out.size();
+    return std::move(outcome_);
+  }
+
+  std::unexpected<Error> give_up(const Error& error) {
+    if (error.kind == Error::Kind::unreachable) ledger_.doubt();
+    return std::unexpected(error);
+  }
+
+  Connection& connection_;
+  Ledger& ledger_;
+  const Destination& to_;
+  Work work_;
+  Outcome outcome_;
+};
+
+}  // namespace
+
+Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, Work work) {
+  return Transaction{connection, ledger, to, std::move(work)}.run();
+}
+
+}  // namespace weir::postgres

@@ -1,0 +1,46 @@
+/// Rows, dead letters and progress, committed together in PostgreSQL.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+
+#include "clients/ledger.hpp"
+#include "clients/load.hpp"
+#include "clients/postgres.hpp"
+
+namespace weir::postgres {
+
+/// What to commit. The rows must stay where they are until commit() has returned.
+struct Work {
+  std::vector<const Encoded*> rows;
+  std::vector<Sink::DeadLetter> dead;
+  std::vector<LaneCommit> lanes;
+
+  bool empty() const { return rows.empty() && dead.empty() && lanes.empty(); }
+};
+
+/// What became of it.
+struct Outcome {
+  std::vector<Partition> refused;
+  std::vector<LeftOut> left_out;  ///< each is among the dead letters that were committed
+  std::size_t rows = 0;
+  std::size_t bytes = 0;
+};
+
+/// Where it goes: two COPY statements, and whose dead letters they are.
+struct Destination {
+  std::string copy_rows;
+  std::string copy_dead;
+  std::string pipeline;
+  std::string node;
+};
+
+/// Commits all of it at once. Lanes that are not held, or that no longer stand where the ledger left them, are refused
+/// with all that is theirs, and the others commit. Rows that are refused for their data become dead letters. Errors
+/// unreachable: the outcome is unknown or nothing was written; the ledger is in doubt then.
+Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, Work work);
+
+}  // namespace weir::postgres

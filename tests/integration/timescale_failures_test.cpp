@@ -1,0 +1,270 @@
+/// sink/timescale against real servers: other owners, data that is refused, connections that break.
+#include <gmock/gmock.h>
+
+#include <future>
+
+#include "clients/postgres.hpp"
+#include "fakes/timescale_fixture.hpp"
+
+namespace {
+using namespace weir;
+using fakes::encode;
+using fakes::lane;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class TimescaleFailures : public fakes::TimescaleSink {
+ protected:
+  static void pause(Duration length) { system_clock().wait(length, {}); }
+
+  /// Waits until a query answers something; fails the test after ten seconds.
+  void until(const std::string& sql, const std::string& answer) const {
+    for (int i = 0; i < 500; ++i) {
+      if (ask(sql) == answer) return;
+      pause(20 * millisecond);
+    }
+    ADD_FAILURE() << sql << " never answered " << answer;
+  }
+
+  void terminate_workers() const {
+    ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db'");
+  }
+  void expire_leases() const {
+    ask("UPDATE " + schema_ + ".weir_progress SET lease_until = clock_timestamp() - interval '1 second'");
+  }
+
+  /// Opens and claims again, as the engine does after an error.
+  Position recover(Worker& worker) const {
+    const auto opened = worker->open();
+    EXPECT_TRUE(opened.has_value()) << opened.error().message;
+    const auto claimed = worker->claim(0);
+    EXPECT_TRUE(claimed.has_value()) << claimed.error().message;
+    return claimed ? claimed->position : 0;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Servers, TimescaleFailures, testing::Values(true, false),
+                         [](const auto& server) { return server.param ? "timescale" : "plain"; });
+
+TEST_P(TimescaleFailures, a_partition_has_one_owner_until_the_lease_runs_out) {
+  lease_ = second;
+  auto one = worker({0});
+  auto two = worker();
+  const auto refused = two->sink->claim(0);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().kind, Error::Kind::refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("partition 0 belongs to weir-"));
+  for (int i = 0; i < 4; ++i) {
+    pause(400 * millisecond);
+    EXPECT_THAT(*one->sink->renew(), IsEmpty());
+  }
+  EXPECT_FALSE(two->sink->claim(0).has_value());
+  pause(1100 * millisecond);
+  EXPECT_TRUE(two->sink->claim(0).has_value());
+  EXPECT_THAT(*one->sink->renew(), ElementsAre(0u));
+}
+
+TEST_P(TimescaleFailures, a_released_partition_is_free_at_once) {
+  auto one = worker({0});
+  auto two = worker();
+  one->sink->release(0);
+  EXPECT_TRUE(two->sink->claim(0).has_value());
+  const auto late = commit(*one, rows(3), 0, 1);
+  ASSERT_TRUE(late.has_value());
+  EXPECT_THAT(late->refused, ElementsAre(0u));
+  EXPECT_EQ(count(), "0");
+}
+
+TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
+  auto zombie = worker({0, 1});
+  ASSERT_TRUE(commit(*zombie, rows(10), 0, 10).has_value());
+  expire_leases();
+  auto heir = worker({0});
+  std::vector<Encoded> parts{encode(*zombie->sink, rows(5, 10), 0, 20), encode(*zombie->sink, rows(5, 100), 1, 20)};
+  for (const Encoded& part : parts) ASSERT_TRUE(zombie->sink->write(part).has_value());
+  ASSERT_TRUE(zombie->sink->bury({0, 20, 0, no_time, "n", "lost with the lane", "", ""}));
+  ASSERT_TRUE(zombie->sink->bury({1, 20, 0, no_time, "n", "kept", "", ""}));
+  const LaneCommit lanes[]{lane(0, 20), lane(1, 20)};
+  const auto done = zombie->sink->commit(lanes);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_THAT(done->refused, ElementsAre(0u));
+  EXPECT_EQ(positions(), "0 10 1 20");
+  EXPECT_EQ(count(), "15");
+  EXPECT_EQ(letters(), "1 20 0 kept");
+  ASSERT_TRUE(commit(*heir, rows(5, 10), 0, 20).has_value());
+  EXPECT_EQ(count(), "20");
+  EXPECT_EQ(ask("SELECT count(DISTINCT (vehicle, time)) FROM " + table()), "20");
+  // What it lost stays lost until it claims again.
+  EXPECT_THAT(commit(*zombie, rows(1), 0, 30)->refused, ElementsAre(0u));
+}
+
+TEST_P(TimescaleFailures, the_position_alone_stops_a_second_copy_of_the_same_rows) {
+  auto one = worker({0});
+  // This worker's own COMMIT came through although it was given up: same fence, position moved.
+  ask("UPDATE " + schema_ + ".weir_progress SET position = 10");
+  const auto done = commit(*one, rows(10), 0, 10);
+  ASSERT_TRUE(done.has_value());
+  EXPECT_THAT(done->refused, ElementsAre(0u));
+  EXPECT_EQ(count(), "0");
+}
+
+TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
+  auto one = worker({0});
+  ask("ALTER TABLE " + table() + " ADD CHECK (speed <> 13 AND speed <> 700)");
+  auto batch = rows(1000);
+  keys_->intern("evil");
+  const auto id = *keys_->intern(std::string_view("a\0b", 3));
+  Ids ids = batch->columns[0].ids();
+  ids.ids[500] = id;
+  batch->columns[0] = Column::dictionary(ids);
+  Encoded first = encode(*one->sink, rows(10, 5000), 0, 20);
+  Encoded poisoned = encode(*one->sink, batch, 0, 21);
+  poisoned.number = 10;
+  ASSERT_TRUE(one->sink->write(first).has_value());
+  ASSERT_TRUE(one->sink->write(poisoned).has_value());
+  ASSERT_TRUE(one->sink->bury({0, 20, 0, no_time, "n", "earlier", "", ""}));
+  const LaneCommit lanes[]{lane(0, 21)};
+  const auto done = one->sink->commit(lanes);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  ASSERT_EQ(done->rejected.size(), 3u);
+  EXPECT_EQ(done->rejected[0].row, 500u);
+  EXPECT_EQ(done->rejected[0].reason, "key: text with a NUL byte");
+  EXPECT_EQ(done->rejected[1].row, 13u);
+  EXPECT_EQ(done->rejected[1].reason, "refused by PostgreSQL, SQLSTATE 23514");
+  EXPECT_EQ(done->rejected[2].row, 700u);
+  EXPECT_TRUE(done->rejected[2].buried);
+  EXPECT_EQ(done->rejected[2].batch, batch);
+  EXPECT_EQ(count(), "1007");
+  EXPECT_EQ(positions(), "0 21");
+  EXPECT_THAT(letters(), HasSubstr("0 20 0 earlier 0 21 23 new row for relation"));
+  EXPECT_THAT(letters(), HasSubstr("0 21 510 key: text with a NUL byte"));
+  EXPECT_EQ(ask("SELECT convert_from(payload, 'UTF8')::json->>'speed' FROM " + schema_ +
+                ".weir_dead_letters WHERE ordinal = 710"),
+            "700");
+  if (!GetParam()) {
+    EXPECT_EQ(ask("SELECT bool_and(earlier < ctid) FROM (SELECT ctid, lag(ctid) OVER (ORDER BY time) AS earlier FROM " +
+                  table() + " WHERE speed < 1000) AS pairs"),
+              "t");
+  }
+  EXPECT_EQ(one->context.counted("rows_written"), 1007u);
+  EXPECT_EQ(one->context.counted("rejected_rows"), 3u);
+  ASSERT_TRUE(commit(*one, rows(1), 0, 30).has_value());
+}
+
+TEST_P(TimescaleFailures, a_batch_of_bad_rows_only_still_moves_on) {
+  auto one = worker({0});
+  ask("ALTER TABLE " + table() + " ADD CHECK (speed < 0)");
+  const auto done = commit(*one, rows(20), 0, 5);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_EQ(done->rejected.size(), 20u);
+  EXPECT_EQ(positions() + " " + count(), "0 5 0");
+}
+
+TEST_P(TimescaleFailures, constraints_that_wait_for_the_commit_find_their_rows_too) {
+  if (GetParam()) GTEST_SKIP() << "hypertables have no deferred foreign keys of this kind";
+  auto one = worker({0});
+  ask("CREATE TABLE " + schema_ + ".known (vehicle text PRIMARY KEY); INSERT INTO " + schema_ +
+      ".known SELECT 'v' || g FROM generate_series(0, 5) g; ALTER TABLE " + table() +
+      " ADD FOREIGN KEY (vehicle) REFERENCES " + schema_ + ".known DEFERRABLE INITIALLY DEFERRED");
+  const auto done = commit(*one, rows(14), 0, 5);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_EQ(done->rejected.size(), 2u);
+  EXPECT_EQ(count(), "12");
+}
+
+TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_a_copy_writes_nothing) {
+  auto one = worker({0});
+  auto locker = postgres::Connection::open({server().url(), "locker"});
+  ASSERT_TRUE(locker->run("BEGIN; LOCK TABLE " + table() + " IN EXCLUSIVE MODE").has_value());
+  auto committing = std::async(std::launch::async, [&] { return commit(*one, rows(1000), 0, 10); });
+  until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db' AND wait_event_type = 'Lock'",
+        "1");
+  terminate_workers();
+  const auto done = committing.get();
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().kind, Error::Kind::unreachable);
+  ASSERT_TRUE(locker->run("ROLLBACK").has_value());
+  EXPECT_EQ(recover(*one), 0u);
+  ASSERT_TRUE(commit(*one, rows(1000), 0, 10).has_value());
+  EXPECT_EQ(positions() + " " + count(), "0 10 1000");
+  EXPECT_EQ(one->context.counted("retries"), 1u);
+}
+
+TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_its_commit_leaves_all_or_nothing) {
+  auto one = worker({0});
+  // COMMIT is durable here, but waits for a standby that does not exist: the answer is lost, the rows are not.
+  ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  ask("SELECT pg_reload_conf()");
+  until("SHOW synchronous_standby_names", "nobody");
+  auto committing = std::async(std::launch::async, [&] { return commit(*one, rows(1000), 0, 10); });
+  until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db' AND wait_event = 'SyncRep'",
+        "1");
+  terminate_workers();
+  const auto done = committing.get();
+  ask("ALTER SYSTEM RESET synchronous_standby_names");
+  ask("SELECT pg_reload_conf()");
+  until("SHOW synchronous_standby_names", "");
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(recover(*one), 10u);
+  EXPECT_EQ(count(), "1000");
+}
+
+TEST_P(TimescaleFailures, nothing_commits_between_a_broken_connection_and_the_next_claim) {
+  auto one = worker({0, 1});
+  terminate_workers();
+  const auto broken = commit(*one, rows(10), 0, 10);
+  ASSERT_FALSE(broken.has_value());
+  EXPECT_EQ(broken.error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(one->sink->claim(0).error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(recover(*one), 0u);
+  EXPECT_THAT(commit(*one, rows(10), 1, 10)->refused, ElementsAre(1u));
+  EXPECT_EQ(count(), "0");
+}
+
+TEST_P(TimescaleFailures, a_server_that_crashes_and_returns_has_what_was_committed) {
+  auto one = worker({0});
+  ASSERT_TRUE(commit(*one, rows(10), 0, 10).has_value());
+  server().kill();
+  const auto broken = commit(*one, rows(10, 10), 0, 20);
+  ASSERT_FALSE(broken.has_value());
+  EXPECT_EQ(broken.error().kind, Error::Kind::unreachable);
+  const auto down = one->sink->open();
+  ASSERT_FALSE(down.has_value());
+  EXPECT_EQ(down.error().kind, Error::Kind::unreachable);
+  EXPECT_THAT(down.error().message, HasSubstr("can't reach PostgreSQL at 127.0.0.1:"));
+  EXPECT_FALSE(one->sink->renew().has_value());
+  server().start();
+  EXPECT_EQ(recover(*one), 10u);
+  EXPECT_TRUE(one->sink->renew().has_value());
+  ASSERT_TRUE(commit(*one, rows(10, 10), 0, 20).has_value());
+  EXPECT_EQ(positions() + " " + count(), "0 20 20");
+}
+
+TEST_P(TimescaleFailures, a_lock_is_waited_for_no_longer_than_the_lease_allows) {
+  lease_ = 3 * second;
+  auto one = worker({0});
+  auto locker = postgres::Connection::open({server().url(), "locker", minute});
+  ASSERT_TRUE(locker->run("BEGIN; LOCK TABLE " + table() + " IN EXCLUSIVE MODE").has_value());
+  const Timestamp begun = system_clock().steady();
+  const auto done = commit(*one, rows(10), 0, 10);
+  EXPECT_LT(system_clock().steady() - begun, lease_);
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().kind, Error::Kind::unreachable);
+  ASSERT_TRUE(locker->run("ROLLBACK").has_value());
+  EXPECT_EQ(recover(*one), 0u);
+  EXPECT_TRUE(commit(*one, rows(10), 0, 10).has_value());
+}
+
+TEST_P(TimescaleFailures, a_table_altered_under_way_is_an_error_that_trying_again_does_not_mend) {
+  auto one = worker({0});
+  ask("ALTER TABLE " + table() + " DROP COLUMN charge");
+  const auto done = commit(*one, rows(10), 0, 10);
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().kind, Error::Kind::refused);
+  EXPECT_THAT(done.error().message, HasSubstr("\"charge\""));
+  EXPECT_EQ(positions() + " " + count(), "0 0 0");
+}
+
+}  // namespace
