@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <format>
+
+#include "clients/nats_intake.hpp"
+#include "clients/nats_pull.hpp"
+#include "clients/nats_sources.hpp"
+
+namespace weir::nats {
+namespace {
+
+constexpr Subscription::Limits limits{.messages = 1'000'000, .bytes = 256 << 20};
+
+/// Core NATS: what comes while we listen.
+class CoreSource final : public SourceBase {
+ public:
+  CoreSource(const Settings& settings, Context& context)
+      : SourceBase{settings, context}, dropped_{context, "dropped"} {}
+
+  Result<Position> open(Position after) override {
+    subscription_.reset();
+    counter_ = after;
+    if (auto done = connect(); !done) return std::unexpected(done.error());
+    const std::string group = settings_.has("queue") ? settings_.text("queue") : "";
+    return Subscription::open(*connection_, intake_.filter, group, limits).transform([&](auto made) {
+      subscription_ = std::move(made);
+      return after;
+    });
+  }
+
+  Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    auto haul = std::make_shared<Haul>();
+    subscription_->take(haul->bundle, budget.messages, budget.bytes, budget.wait, stop);
+    dropped_.reach(subscription_->dropped());
+    reconnects_.reach(connection_->reconnects());
+    if (haul->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
+    arrival_ = std::max(arrival_, context_.clock().now());
+    auto& items = haul->messages.items;
+    items.resize(haul->bundle.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      items[i].sequence = ++counter_;
+      items[i].arrival = arrival_;
+      translate(*haul, i);
+    }
+    count("received", items.size());
+    return Haul::give(std::move(haul));
+  }
+
+ private:
+  std::unique_ptr<Subscription> subscription_;
+  Position counter_ = 0;
+  Growth dropped_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> core_source(const Settings& settings, Context& context) {
+  return std::make_unique<CoreSource>(settings, context);
+}
+
+}  // namespace weir::nats

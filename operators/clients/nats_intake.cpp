@@ -1,0 +1,108 @@
+#include "clients/nats_intake.hpp"
+
+#include <algorithm>
+#include <format>
+
+#include <weir/partition.hpp>
+#include <weir/rfc3339.hpp>
+
+namespace weir::nats {
+
+Intake::Intake(const Settings& settings, const Context& context)
+    : access{Access::from(settings)},
+      pattern{SubjectPattern::parse(settings.text("subject")).value_or(SubjectPattern{})},
+      partitions{static_cast<std::uint32_t>(settings.integer("partitions"))},
+      partition{context.partition()} {
+  const std::string base = settings.has("stream") ? settings.text("stream") : "";
+  prefix = partitions > 1 ? std::format("p.{}.", partition) : "";
+  stream = partitions > 1 ? std::format("{}-{}", base, partition) : base;
+  filter = prefix + pattern.filter();
+  marker = std::format("p.{}.clock.{}", partition, base);
+  connection = std::format("weir {} {} {}", context.pipeline(), context.node(), partition);
+}
+
+void Intake::dissect(Message& out, std::string_view subject) const {
+  if (subject.starts_with(prefix)) subject.remove_prefix(prefix.size());
+  out.subject = subject;
+  if (!pattern.match(subject, out.key, out.field)) {
+    out.refused = "the subject does not fit the source's \"subject\"";
+  } else if (partitions > 1 && pattern.has_key() && partition_of(out.key, partitions) != partition) {
+    out.refused = "the key does not belong to this partition";
+  }
+}
+
+Pulled Haul::give(std::shared_ptr<Haul> haul) {
+  auto& items = haul->messages.items;
+  if (items.empty()) return {};
+  auto& headers = haul->headers;
+  std::vector<std::size_t> begins;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!haul->bundle.has_headers(i)) continue;
+    begins.resize(i + 1, headers.size());
+    haul->bundle.headers(i, headers);
+    begins.push_back(headers.size());
+  }
+  for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
+    items[i].headers = std::span{headers}.subspan(begins[i], begins[i + 1] - begins[i]);
+  }
+  const Messages* messages = &haul->messages;
+  return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(haul), messages}};
+}
+
+Acknowledger::Acknowledger(Connection& connection, const Clock& clock, Duration every)
+    : connection_{connection},
+      clock_{clock},
+      every_{every},
+      reporter_{[this](const std::stop_token& stop) { report(stop); }} {}
+
+void Acknowledger::hold(const Bundle& bundle, Position last) {
+  Held held{.last = last, .since = clock_.steady(), .replies = {}};
+  held.replies.reserve(bundle.size());
+  for (std::size_t i = 0; i < bundle.size(); ++i) held.replies.emplace_back(bundle[i].reply);
+  const std::lock_guard lock{mutex_};
+  held_.push_back(std::move(held));
+}
+
+void Acknowledger::answer_all(const Held& held, std::size_t count, std::string_view text) {
+  // An answer that can't be sent is not repeated: the server gives the message to somebody again.
+  for (std::size_t i = 0; i < count; ++i) (void)connection_.publish(held.replies[i], text);
+}
+
+void Acknowledger::acknowledge(Position up_to) {
+  const std::lock_guard lock{mutex_};
+  while (!held_.empty()) {
+    auto& held = held_.front();
+    const Position first = held.last - held.replies.size() + 1;
+    if (up_to < first) break;
+    const auto count = static_cast<std::size_t>(std::min(up_to, held.last) - first + 1);
+    answer_all(held, count, "+ACK");
+    if (count < held.replies.size()) {
+      held.replies.erase(held.replies.begin(), held.replies.begin() + static_cast<std::ptrdiff_t>(count));
+      break;
+    }
+    held_.pop_front();
+  }
+}
+
+void Acknowledger::give_back() {
+  const std::lock_guard lock{mutex_};
+  for (const auto& held : held_) answer_all(held, held.replies.size(), "-NAK");
+  held_.clear();
+}
+
+void Acknowledger::report(const std::stop_token& stop) {
+  while (clock_.wait(every_, stop)) {
+    const std::lock_guard lock{mutex_};
+    const Timestamp now = clock_.steady();
+    for (auto& held : held_) {
+      if (now - held.since < every_ / 2) break;
+      answer_all(held, held.replies.size(), "+WPI");
+    }
+  }
+}
+
+std::optional<Timestamp> start_time(const Settings& settings) {
+  return settings.text("start") == "time" ? parse_rfc3339(settings.text("since")) : std::nullopt;
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,152 @@
+/// How the nats source turns what the client library received into weir's messages.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <weir/context.hpp>
+#include <weir/message.hpp>
+#include <weir/settings.hpp>
+#include <weir/source.hpp>
+
+#include "clients/nats_jetstream.hpp"
+#include "clients/nats_subject.hpp"
+
+namespace weir::nats {
+
+/// Names and access that follow from a nats source's settings, and how its messages are taken apart.
+struct Intake {
+  Intake(const Settings& settings, const Context& context);
+
+  /// Fills subject, key and field of a message, or says why it is refused.
+  void dissect(Message& out, std::string_view subject) const;
+
+  Access access;
+  SubjectPattern pattern;
+  std::uint32_t partitions;
+  Partition partition;
+  std::string prefix;      ///< "p.<k>." if there are several partitions
+  std::string stream;      ///< NAME, or NAME-<k> if there are several
+  std::string filter;      ///< what the stream takes
+  std::string marker;      ///< where markers are published: unlike any other stream's
+  std::string connection;  ///< its name, as the server shows it
+};
+
+/// What one pull gives out and the memory behind it.
+struct Haul {
+  Messages messages;  ///< one per message of the bundle, in order
+  Bundle bundle;
+  std::vector<Bundle::Header> headers;
+
+  /// Fills the messages' headers and hands the whole out; idle if there is nothing.
+  static Pulled give(std::shared_ptr<Haul> haul);
+};
+
+/// A counter fed from a total that somebody else keeps.
+class Growth {
+ public:
+  Growth(Context& context, std::string_view counter) : context_{context}, counter_{context.counter(counter)} {}
+  void reach(std::uint64_t total) {
+    if (total > seen_) context_.count(counter_, total - seen_);
+    seen_ = total > seen_ ? total : seen_;
+  }
+
+ private:
+  Context& context_;
+  std::size_t counter_;
+  std::uint64_t seen_ = 0;
+};
+
+/// Holds messages of a shared durable until they are durable in all outputs, and tells the server meanwhile that they
+/// are in progress.
+///
+/// Threads   any.
+class Acknowledger {
+ public:
+  /// `connection` must outlive it. `every`: how often a held message is reported, less than the durable's ack_wait.
+  Acknowledger(Connection& connection, const Clock& clock, Duration every);
+
+  /// Takes over the messages of a bundle that got the positions (last - size, last].
+  void hold(const Bundle& bundle, Position last);
+  /// Acknowledges every held message up to this position.
+  void acknowledge(Position up_to);
+  /// Gives everything not acknowledged back to the server, for another worker.
+  void give_back();
+
+ private:
+  struct Held {
+    Position last = 0;
+    Timestamp since = 0;
+    std::vector<std::string> replies;  ///< the newest message's is at the end
+  };
+  void answer_all(const Held& held, std::size_t count, std::string_view text);
+  void report(const std::stop_token& stop);
+
+  Connection& connection_;
+  const Clock& clock_;
+  Duration every_;
+  std::mutex mutex_;
+  std::deque<Held> held_;
+  std::jthread reporter_;
+};
+
+/// What the three kinds of source have in common.
+///
+/// Threads   as Source says.
+class SourceBase : public Source {
+ public:
+  SourceBase(const Settings& settings, Context& context)
+      : settings_{settings}, context_{context}, intake_{settings, context}, reconnects_{context, "reconnects"} {}
+
+  std::uint64_t waiting() const override { return behind_; }
+
+ protected:
+  Result<void> connect() {
+    jetstream_.reset();
+    return Connection::open(intake_.access, intake_.connection, Connection::Use::consume).transform([&](auto made) {
+      connection_ = std::move(made);
+    });
+  }
+
+  Result<StreamState> connect_stream(std::vector<std::string> subjects) {
+    if (auto done = connect(); !done) return std::unexpected(done.error());
+    auto jetstream = JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    jetstream_ = std::move(*jetstream);
+    return jetstream_->ensure(StreamConfig::from(settings_, intake_.stream, std::move(subjects)));
+  }
+
+  void count(std::string_view counter, std::uint64_t n) {
+    if (n != 0) context_.count(context_.counter(counter), n);
+  }
+
+  /// One message per received one; sequence and arrival are the mode's.
+  void translate(Haul& haul, std::size_t i) {
+    auto& out = haul.messages.items[i];
+    out.payload = haul.bundle[i].payload;
+    intake_.dissect(out, haul.bundle[i].subject);
+    if (!out.refused.empty()) count("refused", 1);
+  }
+
+  Settings settings_;
+  Context& context_;
+  Intake intake_;
+  std::unique_ptr<Connection> connection_;
+  std::unique_ptr<JetStream> jetstream_;
+  Timestamp arrival_ = no_time;
+  std::atomic<std::uint64_t> behind_ = 0;
+  Growth reconnects_;
+};
+
+/// "start": "time" and its "since"; nothing for the other starts.
+std::optional<Timestamp> start_time(const Settings& settings);
+
+}  // namespace weir::nats

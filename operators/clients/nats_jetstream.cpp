@@ -1,0 +1,306 @@
+#include "clients/nats_jetstream.hpp"
+
+#include <nats/nats.h>
+#include <rapidjson/document.h>
+
+#include <array>
+#include <charconv>
+#include <format>
+
+#include "clients/nats_subject.hpp"
+
+namespace weir::nats {
+namespace {
+
+constexpr std::int64_t api_wait_ms = 5'000;
+constexpr Duration api_wait = 5 * second;
+constexpr std::int64_t reader_kept_for = 2 * minute;
+
+/// What a failed call of the JetStream API means to us.
+Error api_error(const Connection& connection, natsStatus status, jsErrCode code, const std::string& what) {
+  const char* detail = nats_GetLastError(nullptr);
+  std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
+  if (status == NATS_NO_RESPONDERS) {
+    return {Error::Kind::unreachable, what +
+                                          ": JetStream does not answer; is it enabled (jetstream {} in the server's "
+                                          "configuration), and may this user publish to $JS.API.>?"};
+  }
+  if (code == 0) {
+    return {Error::Kind::unreachable, what + ": " + (connection.connected() ? why : connection.down().message)};
+  }
+  // 503-like answers of a cluster without a leader pass; what the server says about the request itself stays.
+  const bool passes =
+      code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr || code == JSInsufficientResourcesErr;
+  return {passes ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
+}
+
+StreamState state_of(const jsStreamInfo& info) {
+  return {info.Created, info.State.Msgs, info.State.FirstSeq, info.State.LastSeq};
+}
+
+struct InfoDeleter {
+  void operator()(jsStreamInfo* info) const { jsStreamInfo_Destroy(info); }
+  void operator()(jsConsumerInfo* info) const { jsConsumerInfo_Destroy(info); }
+};
+using InfoPtr = std::unique_ptr<jsStreamInfo, InfoDeleter>;
+using ConsumerPtr = std::unique_ptr<jsConsumerInfo, InfoDeleter>;
+
+std::string subjects_of(const jsStreamConfig& config) {
+  std::string out;
+  for (int i = 0; i < config.SubjectsLen; ++i) out += (i == 0 ? "" : ", ") + std::string{config.Subjects[i]};
+  return out;
+}
+
+bool takes(const jsStreamConfig& config, const std::string& subject) {
+  for (int i = 0; i < config.SubjectsLen; ++i) {
+    if (covers(config.Subjects[i], subject)) return true;
+  }
+  return false;
+}
+
+/// Everything in which an existing stream differs from what was asked for.
+std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
+  std::string out;
+  const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
+  for (const auto& subject : want.subjects) {
+    if (!takes(is, subject)) add(std::format("it does not take subject {} (it takes: {})", subject, subjects_of(is)));
+  }
+  if (is.Retention != js_LimitsPolicy) {
+    add(std::string{"its retention is "} + (is.Retention == js_InterestPolicy ? "interest" : "workqueue") +
+        ", must be limits: replay after a crash needs messages that were already read");
+  }
+  if (want.memory && *want.memory != (is.Storage == js_MemoryStorage)) {
+    add(std::format("its storage is {}, the pipeline says {}", is.Storage == js_MemoryStorage ? "memory" : "file",
+                    *want.memory ? "memory" : "file"));
+  }
+  if (want.max_age && *want.max_age != is.MaxAge) {
+    add(std::format("its max_age is {}s, the pipeline says {}s", is.MaxAge / second, *want.max_age / second));
+  }
+  if (want.max_bytes && *want.max_bytes != is.MaxBytes) {
+    add(std::format("its max_bytes is {}, the pipeline says {}", is.MaxBytes, *want.max_bytes));
+  }
+  if (want.replicas && *want.replicas != is.Replicas) {
+    add(std::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
+  }
+  return out;
+}
+
+bool number(std::string_view text, std::uint64_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JetStream>> JetStream::open(Connection& connection) {
+  std::unique_ptr<JetStream> out{new JetStream{connection}};
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Wait = api_wait_ms;
+  if (natsConnection_JetStream(&out->handle_, connection.handle(), &options) != NATS_OK) {
+    return std::unexpected(connection.down());
+  }
+  return out;
+}
+
+JetStream::~JetStream() { jsCtx_Destroy(handle_); }
+
+Result<StreamState> JetStream::ensure(const StreamConfig& config) {
+  jsStreamInfo* raw = nullptr;
+  jsErrCode code{};
+  natsStatus status = js_GetStreamInfo(&raw, handle_, config.name.c_str(), nullptr, &code);
+  if (status == NATS_OK) {
+    const InfoPtr info{raw};
+    const auto differs = differences(*info->Config, config);
+    if (differs.empty()) return state_of(*info);
+    return fail(Error::Kind::changed,
+                "stream " + config.name + " is there but is not what the pipeline says: " + differs +
+                    "; change the pipeline's settings, or the stream (nats stream edit " + config.name + ")",
+                "stream");
+  }
+  if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
+    return std::unexpected(api_error(connection_, status, code, "stream " + config.name));
+  }
+  if (!config.create) {
+    return fail(Error::Kind::changed,
+                "there is no stream " + config.name + "; create it, or set \"create\": true to let the pipeline do it",
+                "stream");
+  }
+  std::vector<const char*> subjects;
+  for (const auto& subject : config.subjects) subjects.push_back(subject.c_str());
+  jsStreamConfig wanted;
+  jsStreamConfig_Init(&wanted);
+  wanted.Name = config.name.c_str();
+  wanted.Subjects = subjects.data();
+  wanted.SubjectsLen = static_cast<int>(subjects.size());
+  wanted.Retention = js_LimitsPolicy;
+  wanted.Storage = config.memory.value_or(false) ? js_MemoryStorage : js_FileStorage;
+  wanted.MaxAge = config.max_age.value_or(0);
+  wanted.MaxBytes = config.max_bytes.value_or(-1);
+  wanted.Replicas = config.replicas.value_or(1);
+  wanted.AllowDirect = true;
+  code = {};
+  status = js_AddStream(&raw, handle_, &wanted, nullptr, &code);
+  if (status != NATS_OK) {
+    // Another worker may have been faster; then theirs is checked like any other.
+    if (code == JSStreamNameExistErr) {
+      auto checked = config;
+      checked.create = false;
+      return ensure(checked);
+    }
+    auto error =
+        api_error(connection_, status, code, "can't create stream " + config.name + " for " + subjects_of(wanted));
+    error.setting = "stream";
+    return std::unexpected(std::move(error));
+  }
+  const InfoPtr info{raw};
+  return state_of(*info);
+}
+
+Result<StreamState> JetStream::state(const std::string& stream) {
+  jsStreamInfo* raw = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_GetStreamInfo(&raw, handle_, stream.c_str(), nullptr, &code);
+  if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) {
+    return fail(Error::Kind::changed, "stream " + stream + " is gone; somebody deleted it", "stream");
+  }
+  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "stream " + stream));
+  const InfoPtr info{raw};
+  return state_of(*info);
+}
+
+Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, std::uint64_t sequence) {
+  natsMsg* message = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_GetMsg(&message, handle_, stream.c_str(), sequence, nullptr, &code);
+  if (status == NATS_NOT_FOUND || code == JSNoMessageFoundErr) return std::optional<Timestamp>{};
+  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "stream " + stream));
+  const Timestamp time = natsMsg_GetTime(message);
+  natsMsg_Destroy(message);
+  return time;
+}
+
+Result<std::optional<std::uint64_t>> JetStream::next_sequence(const std::string& stream, std::uint64_t from) {
+  auto answer = connection_.request("$JS.API.STREAM.MSG.GET." + stream,
+                                    std::format(R"({{"seq":{},"next_by_subj":">"}})", from), api_wait);
+  if (!answer) return std::unexpected(answer.error());
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());
+  if (json.IsObject() && json.HasMember("message")) {
+    const auto& message = json["message"];
+    if (message.IsObject() && message.HasMember("seq") && message["seq"].IsUint64()) return message["seq"].GetUint64();
+  }
+  if (json.IsObject() && json.HasMember("error")) {
+    const auto& error = json["error"];
+    if (error.IsObject() && error.HasMember("err_code") && error["err_code"].IsInt() &&
+        error["err_code"].GetInt() == JSNoMessageFoundErr) {
+      return std::optional<std::uint64_t>{};
+    }
+  }
+  return fail(Error::Kind::unreachable,
+              "stream " + stream + ": can't ask what follows " + std::to_string(from) + ": " + answer->substr(0, 200));
+}
+
+Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const ReadFrom& from) {
+  std::string name = Connection::inbox();
+  name = "weir-" + name.substr(name.rfind('.') + 1);
+  jsConsumerConfig config;
+  jsConsumerConfig_Init(&config);
+  config.Name = name.c_str();
+  config.AckPolicy = js_AckNone;
+  config.MemoryStorage = true;
+  config.Replicas = 1;
+  config.InactiveThreshold = reader_kept_for;
+  if (from.time) {
+    config.DeliverPolicy = js_DeliverByStartTime;
+    config.OptStartTime = *from.time;
+  } else if (from.sequence > 1) {
+    config.DeliverPolicy = js_DeliverByStartSequence;
+    config.OptStartSeq = from.sequence;
+  }
+  jsConsumerInfo* raw = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);
+  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "a consumer of stream " + stream));
+  const ConsumerPtr info{raw};
+  return Reader{std::move(name), info->Delivered.Stream};
+}
+
+Result<void> JetStream::ensure_durable(const std::string& stream, const DurableConfig& want) {
+  const std::string what = "durable " + want.name + " of stream " + stream;
+  jsConsumerInfo* raw = nullptr;
+  jsErrCode code{};
+  natsStatus status = js_GetConsumerInfo(&raw, handle_, stream.c_str(), want.name.c_str(), nullptr, &code);
+  if (status == NATS_OK) {
+    const ConsumerPtr info{raw};
+    const auto& is = *info->Config;
+    std::string differs;
+    if (is.AckPolicy != js_AckExplicit) differs += "; it does not take explicit acknowledgements";
+    if (is.DeliverSubject != nullptr) differs += "; it pushes, a pull consumer is needed";
+    const std::string filter = is.FilterSubject == nullptr ? "" : is.FilterSubject;
+    if (filter != want.filter)
+      differs += "; its filter is \"" + filter + "\", the pipeline says \"" + want.filter + "\"";
+    if (differs.empty()) return {};
+    return fail(Error::Kind::changed,
+                what + " is not what the pipeline says" + differs + "; choose another name or delete it", "durable");
+  }
+  if (status != NATS_NOT_FOUND && code != JSConsumerNotFoundErr) {
+    return std::unexpected(api_error(connection_, status, code, what));
+  }
+  jsConsumerConfig config;
+  jsConsumerConfig_Init(&config);
+  config.Durable = want.name.c_str();
+  config.AckPolicy = js_AckExplicit;
+  config.AckWait = want.ack_wait;
+  config.MaxAckPending = want.max_ack_pending;
+  if (!want.filter.empty()) config.FilterSubject = want.filter.c_str();
+  if (want.only_new) config.DeliverPolicy = js_DeliverNew;
+  if (want.time) {
+    config.DeliverPolicy = js_DeliverByStartTime;
+    config.OptStartTime = *want.time;
+  }
+  code = {};
+  status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);
+  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "can't create " + what));
+  const ConsumerPtr info{raw};
+  return {};
+}
+
+void JetStream::forget_consumer(const std::string& stream, const std::string& consumer) {
+  if (!consumer.empty()) (void)connection_.publish("$JS.API.CONSUMER.DELETE." + stream + "." + consumer, {});
+}
+
+Result<bool> JetStream::has_consumer(const std::string& stream, const std::string& consumer) {
+  jsConsumerInfo* raw = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_GetConsumerInfo(&raw, handle_, stream.c_str(), consumer.c_str(), nullptr, &code);
+  if (status == NATS_NOT_FOUND || code == JSConsumerNotFoundErr || code == JSStreamNotFoundErr) return false;
+  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "consumer " + consumer));
+  const ConsumerPtr info{raw};
+  return true;
+}
+
+bool parse_delivery(std::string_view reply, Delivery& out) {
+  // $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>, or with domain and account
+  // before the stream and more behind.
+  if (!reply.starts_with("$JS.ACK.")) return false;
+  std::array<std::string_view, 12> tokens;
+  std::size_t count = 0;
+  for (std::size_t at = 8; at <= reply.size() && count < tokens.size(); ++count) {
+    const auto dot = std::min(reply.find('.', at), reply.size());
+    tokens[count] = reply.substr(at, dot - at);
+    at = dot + 1;
+  }
+  const std::size_t first = count == 7 ? 2 : 4;
+  if (count < first + 5) return false;
+  std::uint64_t time = 0;
+  if (!number(tokens[first], out.delivered) || !number(tokens[first + 1], out.sequence) ||
+      !number(tokens[first + 2], out.consumer_sequence) || !number(tokens[first + 3], time) ||
+      !number(tokens[first + 4], out.pending)) {
+    return false;
+  }
+  out.time = static_cast<Timestamp>(time);
+  return true;
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <format>
+
+#include "clients/nats_intake.hpp"
+#include "clients/nats_pull.hpp"
+#include "clients/nats_sources.hpp"
+
+namespace weir::nats {
+namespace {
+
+constexpr Duration marker_patience = 250 * millisecond;
+
+/// A partition's stream, in order and without acknowledgements.
+class PartitionSource final : public SourceBase {
+ public:
+  PartitionSource(const Settings& settings, Context& context)
+      : SourceBase{settings, context},
+        deleted_{context, "deleted"},
+        restarts_{context, "restarts"},
+        dropped_{context, "dropped"} {}
+
+  Result<Position> open(Position after) override {
+    reader_.reset();
+    auto state = connect_stream({intake_.filter, intake_.marker});
+    if (!state) return std::unexpected(state.error());
+    identity_ = {intake_.stream, state->created};
+    if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
+    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.stream, context_.clock());
+    ReadFrom from{.sequence = 0, .time = start_time(settings_)};
+    if (settings_.text("start") == "new") from.sequence = state->last + 1;
+    if (after > 0) from = {.sequence = after + 1};
+    return reader_->start(from).transform([&](Position before) {
+      behind_ = state->last > before ? state->last - before : 0;
+      return before;
+    });
+  }
+
+  Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    auto haul = std::make_shared<Haul>();
+    deliveries_.clear();
+    const auto read = reader_->read(haul->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
+    deleted_.reach(reader_->deleted());
+    restarts_.reach(reader_->restarts());
+    dropped_.reach(reader_->dropped());
+    reconnects_.reach(connection_->reconnects());
+    if (!read) return std::unexpected(read.error());
+    auto& items = haul->messages.items;
+    items.resize(deliveries_.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      arrival_ = std::max(arrival_, deliveries_[i].time);
+      items[i].sequence = deliveries_[i].sequence;
+      items[i].arrival = arrival_;
+      if (haul->bundle[i].subject == intake_.marker) {
+        items[i].subject = haul->bundle[i].subject;
+        items[i].marker = true;
+        marked_ = no_time;
+      } else {
+        translate(*haul, i);
+      }
+    }
+    if (!items.empty()) behind_ = deliveries_.back().pending;
+    count("received", items.size());
+    return Haul::give(std::move(haul));
+  }
+
+  Result<void> mark(Timestamp due) override {
+    // The server's clock decides; a marker that it stamps too early is followed by another.
+    if (context_.clock().now() < due || arrival_ >= due) return {};
+    const Timestamp now = context_.clock().steady();
+    if (marked_ != no_time && now - marked_ < marker_patience) return {};
+    marked_ = now;
+    return connection_->publish(intake_.marker, std::to_string(due));
+  }
+
+  StreamIdentity identity() const override { return identity_; }
+
+ private:
+  /// Whether the stream still has what follows `after`.
+  Result<void> check_reach(Position after, const StreamState& state) {
+    if (after == 0) return {};
+    if (state.last < after) {
+      return fail(
+          Error::Kind::changed,
+          std::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
+                      "weir progress",
+                      intake_.stream, state.last, after),
+          "stream");
+    }
+    if (state.first > after + 1) {
+      return fail(
+          Error::Kind::changed,
+          std::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before they "
+                      "were read; let the stream keep more (max_age, max_bytes), and see weir progress",
+                      intake_.stream, state.first, after, state.first - after - 1),
+          "stream");
+    }
+    return jetstream_->time_of(intake_.stream, after).transform([&](auto time) { arrival_ = time.value_or(no_time); });
+  }
+
+  std::unique_ptr<OrderedReader> reader_;
+  std::vector<Delivery> deliveries_;
+  StreamIdentity identity_;
+  Timestamp marked_ = no_time;  ///< steady time of the marker that is under way
+  Growth deleted_, restarts_, dropped_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> partition_source(const Settings& settings, Context& context) {
+  return std::make_unique<PartitionSource>(settings, context);
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,216 @@
+#include "clients/nats_pull.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <format>
+
+namespace weir::nats {
+namespace {
+
+constexpr Duration request_expires = 30 * second;
+constexpr Duration heartbeat = 2 * second;
+constexpr Duration silence = 3 * heartbeat;
+constexpr std::size_t request_bytes = 8u << 20;
+constexpr std::size_t request_messages = 4096;
+/// While the server has more to send, small catches are worth a short wait: the engine works better on large batches.
+constexpr std::size_t worthwhile = 512;
+constexpr Duration linger = 2 * millisecond;
+constexpr Duration least_backoff = 50 * millisecond;
+constexpr Duration most_backoff = 2 * second;
+
+std::int64_t number_or_zero(std::string_view text) {
+  std::int64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
+bool more_behind(const Bundle& bundle) {
+  Delivery last;
+  return parse_delivery(bundle[bundle.size() - 1].reply, last) && last.pending > 0;
+}
+
+}  // namespace
+
+Result<void> PullReader::bind(const std::string& stream, const std::string& consumer, std::size_t request_messages) {
+  subscription_.reset();
+  inbox_ = Connection::inbox();
+  request_subject_ = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer;
+  request_messages_ = request_messages;
+  outstanding_ = 0;
+  reconnects_ = connection_.reconnects();
+  heard_ = clock_.steady();
+  auto subscription = Subscription::open(connection_, inbox_, {}, {}, true);
+  if (!subscription) return std::unexpected(subscription.error());
+  subscription_ = std::move(*subscription);
+  return {};
+}
+
+bool PullReader::give_up(std::string why) {
+  trouble_ = std::move(why);
+  subscription_.reset();
+  return false;
+}
+
+bool PullReader::request_more() {
+  const auto batch = static_cast<std::int64_t>(request_messages_);
+  if (outstanding_ > batch) return true;
+  const std::size_t bytes = std::max(request_bytes, connection_.max_payload() + (64u << 10));
+  const auto request = std::format(R"({{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}})", batch, bytes,
+                                   request_expires, heartbeat);
+  if (!connection_.publish(request_subject_, request, inbox_)) return false;
+  outstanding_ += batch;
+  return true;
+}
+
+bool PullReader::handle_status(const Bundle& bundle) {
+  std::vector<Bundle::Header> headers;
+  bundle.headers(bundle.size() - 1, headers);
+  std::string_view code;
+  std::string_view description;
+  for (const auto& [name, value] : headers) {
+    if (name == "Status") code = value;
+    if (name == "Description") description = value;
+    if (name == "Nats-Pending-Messages") outstanding_ -= number_or_zero(value);
+  }
+  outstanding_ = std::max<std::int64_t>(outstanding_, 0);
+  if (code == "100" || code == "408" || code == "404") return true;
+  if (code == "409") {
+    // A request that ended for its bytes or by the server's limits is normal; a consumer that is gone or moves is not.
+    const bool normal = description.starts_with("Message Size Exceeds MaxBytes") ||
+                        description.starts_with("Batch Completed") || description.starts_with("Exceeded");
+    if (normal) return true;
+  }
+  trouble_ = std::format("{} {}", code, description);
+  return false;
+}
+
+bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_token& stop) {
+  if (!bound()) return give_up("not bound");
+  if (connection_.reconnects() != reconnects_) return give_up("the connection was made anew");
+  const std::size_t most = into.size() + budget.messages;
+  const std::size_t most_bytes = into.bytes() + budget.bytes;
+  Duration wait = budget.wait;
+  while (into.size() < most && into.bytes() < most_bytes) {
+    if (!request_more()) return give_up("can't send a request");
+    // No more than one request's worth at a time, so that the next request leaves before the last one is used up.
+    const std::size_t part = std::min(most - into.size(), request_messages_ / 2);
+    const std::size_t before = into.size();
+    const Timestamp began = clock_.steady();
+    const auto end = subscription_->take(into, part, most_bytes - into.bytes(), wait, stop);
+    const Timestamp now = clock_.steady();
+    std::size_t came = into.size() - before;
+    if (came > 0) heard_ = now;
+    bool fine = true;
+    if (end == Subscription::End::status) {
+      fine = handle_status(into);
+      into.drop_last();
+      --came;
+    }
+    outstanding_ = std::max<std::int64_t>(outstanding_ - static_cast<std::int64_t>(came), 0);
+    if (!fine) return give_up(trouble_);
+    if (end == Subscription::End::no_responders) return give_up("no JetStream or consumer answers");
+    if (end == Subscription::End::closed) return give_up("the subscription is closed");
+    if (into.empty()) {
+      wait -= std::max<Duration>(now - began, 1);
+      if (end == Subscription::End::empty || wait <= 0) break;
+    } else if (end == Subscription::End::empty) {
+      if (into.size() >= std::min(worthwhile, budget.messages) || came == 0 || !more_behind(into)) break;
+      wait = linger;
+    } else {
+      wait = 0;
+    }
+  }
+  if (into.empty() && !connection_.connected()) return give_up("not connected");
+  if (into.empty() && clock_.steady() - heard_ > silence) return give_up("no sign of life");
+  return true;
+}
+
+OrderedReader::OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock)
+    : jetstream_{jetstream}, stream_{std::move(stream)}, clock_{clock}, pull_{jetstream.connection(), clock} {}
+
+OrderedReader::~OrderedReader() {
+  pull_.unbind();
+  jetstream_.forget_consumer(stream_, consumer_);
+}
+
+Result<std::uint64_t> OrderedReader::start(const ReadFrom& from) {
+  auto state = jetstream_.state(stream_);
+  if (!state) return std::unexpected(state.error());
+  opened_ = *state;
+  from_ = from;
+  next_ = from.sequence;
+  return begin_consumer().transform([&] { return next_ - 1; });
+}
+
+Result<void> OrderedReader::begin_consumer() {
+  pull_.unbind();
+  jetstream_.forget_consumer(stream_, consumer_);
+  consumer_.clear();
+  auto consumer = jetstream_.add_reader(stream_, next_ > 0 ? ReadFrom{next_} : from_);
+  if (!consumer) return std::unexpected(consumer.error());
+  consumer_ = std::move(consumer->name);
+  if (next_ == 0) next_ = consumer->before + 1;
+  consumer_next_ = 1;
+  return pull_.bind(stream_, consumer_, request_messages);
+}
+
+Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) {
+  if (!jetstream_.connection().connected()) {
+    clock_.wait(wait, stop);
+    if (!jetstream_.connection().connected()) return std::unexpected(jetstream_.connection().down());
+  }
+  if (backoff_ > 0) clock_.wait(std::min(backoff_, std::max(wait, least_backoff)), stop);
+  backoff_ = std::clamp(backoff_ * 2, least_backoff, most_backoff);
+  ++restarts_;
+  auto state = jetstream_.state(stream_);
+  if (!state) return std::unexpected(state.error());
+  if (state->created != opened_.created) {
+    return fail(Error::Kind::changed, "stream " + stream_ + " was deleted and made anew while it was read", "stream");
+  }
+  if (state->last + 1 < next_) {
+    return fail(
+        Error::Kind::changed,
+        std::format("stream {} ends at {} but {} was already read: the server lost messages that it had acknowledged",
+                    stream_, state->last, next_ - 1),
+        "stream");
+  }
+  return begin_consumer();
+}
+
+Result<bool> OrderedReader::accept(const Delivery& delivery) {
+  if (delivery.consumer_sequence != consumer_next_) return false;  // something was lost on the way
+  ++consumer_next_;
+  if (delivery.sequence < next_) return false;
+  if (delivery.sequence > next_) {
+    auto first = jetstream_.next_sequence(stream_, next_);
+    if (!first) return std::unexpected(first.error());
+    if (first->has_value() && **first < delivery.sequence) return false;
+    deleted_ += delivery.sequence - next_;
+  }
+  next_ = delivery.sequence + 1;
+  return true;
+}
+
+Result<void> OrderedReader::read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
+                                 const std::stop_token& stop) {
+  const std::size_t begin = into.size();
+  const bool alive = pull_.read(into, budget, stop);
+  std::size_t good = begin;
+  Result<bool> fits = true;
+  for (; good < into.size(); ++good) {
+    Delivery delivery;
+    fits = parse_delivery(into[good].reply, delivery) && true;
+    if (fits) fits = accept(delivery);
+    if (!fits || !*fits) break;
+    deliveries.push_back(delivery);
+  }
+  while (into.size() > good) into.drop_last();
+  if (good > begin) backoff_ = 0;
+  if (alive && fits && *fits) return {};
+  pull_.unbind();
+  if (good > begin) return {};  // the next read() starts again
+  if (!fits) return std::unexpected(fits.error());
+  return restart(stop, budget.wait);
+}
+
+}  // namespace weir::nats

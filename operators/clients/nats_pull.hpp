@@ -1,0 +1,106 @@
+/// Reading a JetStream consumer by pull requests that are always one ahead, so that no round trip is waited for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <weir/clock.hpp>
+#include <weir/types.hpp>
+
+#include "clients/nats_jetstream.hpp"
+
+namespace weir::nats {
+
+/// How much one read may bring and how long it may wait for the first message.
+struct ReadBudget {
+  std::size_t messages = 4096;
+  std::size_t bytes = 4u << 20;
+  Duration wait = 100 * millisecond;
+};
+
+/// Pull requests to one consumer, and what they bring. Bounded: at most two requests are open, so at most twice
+/// `request_messages` messages or `request_bytes` bytes wait in the client when nobody reads.
+///
+/// Threads   one at a time.
+class PullReader {
+ public:
+  PullReader(Connection& connection, const Clock& clock) : connection_{connection}, clock_{clock} {}
+
+  /// Starts reading a consumer; what an earlier one still sends is not seen any more.
+  Result<void> bind(const std::string& stream, const std::string& consumer, std::size_t request_messages);
+  bool bound() const { return subscription_ != nullptr; }
+  /// Stops reading; waiting messages are forgotten.
+  void unbind() { subscription_.reset(); }
+
+  /// False: the consumer is gone, has moved, or is silent for too long, or the connection was made anew: bind again.
+  /// Messages that came before it was noticed are in `into`, whatever the answer.
+  bool read(Bundle& into, const ReadBudget& budget, const std::stop_token& stop);
+
+  /// What the last false of read() was about.
+  const std::string& trouble() const { return trouble_; }
+  /// Messages that came but were not read yet were dropped by the library; always 0 unless something is very wrong.
+  std::uint64_t dropped() const { return subscription_ ? subscription_->dropped() : 0; }
+
+ private:
+  bool request_more();
+  bool handle_status(const Bundle& bundle);
+  bool give_up(std::string why);
+
+  Connection& connection_;
+  const Clock& clock_;
+  std::unique_ptr<Subscription> subscription_;
+  std::string inbox_;
+  std::string request_subject_;
+  std::size_t request_messages_ = 0;
+  std::int64_t outstanding_ = 0;  ///< messages asked for and not come
+  Timestamp heard_ = 0;           ///< steady time of the last sign of life
+  std::uint64_t reconnects_ = 0;
+  std::string trouble_;
+};
+
+/// Reads a stream in order, each message once, from a sequence on, whatever happens to consumers and connections.
+/// A hole in the sequences is believed only when the server confirms that the messages are gone.
+///
+/// Threads   one at a time.
+class OrderedReader {
+ public:
+  OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock);
+  ~OrderedReader();
+
+  /// Starts so that the first message is the one that `from` says. Answers the sequence before it.
+  Result<std::uint64_t> start(const ReadFrom& from);
+
+  /// Appends messages in order, and what is known of each. Nothing came: both stay as they are.
+  /// Error::changed: the stream was deleted, made anew, or lost messages that were already read.
+  Result<void> read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
+                    const std::stop_token& stop);
+
+  const StreamState& opened() const { return opened_; }
+  std::uint64_t deleted() const { return deleted_; }    ///< messages that the server had deleted before they were read
+  std::uint64_t restarts() const { return restarts_; }  ///< how often the consumer had to be made again
+  std::uint64_t dropped() const { return pull_.dropped(); }
+
+ private:
+  Result<void> begin_consumer();
+  Result<void> restart(const std::stop_token& stop, Duration wait);
+  Result<bool> accept(const Delivery& delivery);
+
+  JetStream& jetstream_;
+  std::string stream_;
+  const Clock& clock_;
+  PullReader pull_;
+  ReadFrom from_;
+  StreamState opened_;
+  std::string consumer_;
+  std::uint64_t next_ = 0;  ///< sequence that must come; 0: not started
+  std::uint64_t consumer_next_ = 1;
+  std::uint64_t deleted_ = 0;
+  std::uint64_t restarts_ = 0;
+  Duration backoff_ = 0;
+};
+
+}  // namespace weir::nats

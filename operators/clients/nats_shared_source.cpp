@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <format>
+
+#include "clients/nats_intake.hpp"
+#include "clients/nats_pull.hpp"
+#include "clients/nats_sources.hpp"
+
+namespace weir::nats {
+namespace {
+
+constexpr std::size_t request_messages = 1024;
+
+/// A durable that several workers share: any message to any of them, until it is acknowledged.
+class SharedSource final : public SourceBase {
+ public:
+  using SourceBase::SourceBase;
+
+  ~SharedSource() override { close(); }
+
+  Result<Position> open(Position after) override {
+    close();
+    counter_ = after;
+    auto state = connect_stream({intake_.filter});
+    if (!state) return std::unexpected(state.error());
+    durable_ = {.name = settings_.text("durable"),
+                .filter = intake_.filter,
+                .only_new = settings_.text("start") == "new",
+                .time = start_time(settings_),
+                .ack_wait = settings_.duration("ack_wait"),
+                .max_ack_pending = settings_.integer("max_ack_pending")};
+    auto answers = Connection::open(intake_.access, intake_.connection + " acks", Connection::Use::publish);
+    if (!answers) return std::unexpected(answers.error());
+    answers_ = std::move(*answers);
+    acknowledger_ = std::make_unique<Acknowledger>(*answers_, context_.clock(), durable_.ack_wait / 3);
+    reader_ = std::make_unique<PullReader>(*connection_, context_.clock());
+    return bind().transform([&] { return after; });
+  }
+
+  Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    auto haul = std::make_shared<Haul>();
+    const bool alive = reader_->read(haul->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
+    reconnects_.reach(connection_->reconnects());
+    if (!alive && haul->bundle.empty()) {
+      if (!connection_->connected()) context_.clock().wait(budget.wait, stop);
+      if (!connection_->connected()) return std::unexpected(connection_->down());
+      return bind().transform([] { return Pulled{}; });
+    }
+    auto& items = haul->messages.items;
+    items.resize(haul->bundle.size());
+    std::uint64_t redelivered = 0;
+    Delivery delivery;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      (void)parse_delivery(haul->bundle[i].reply, delivery);
+      redelivered += delivery.delivered > 1 ? 1 : 0;
+      arrival_ = std::max(arrival_, delivery.time);
+      items[i].sequence = ++counter_;
+      items[i].arrival = arrival_;
+      translate(*haul, i);
+    }
+    if (!items.empty()) {
+      behind_ = delivery.pending;
+      acknowledger_->hold(haul->bundle, counter_);
+    }
+    count("received", items.size());
+    count("redelivered", redelivered);
+    return Haul::give(std::move(haul));
+  }
+
+  void committed(Position position) override { acknowledger_->acknowledge(position); }
+
+ private:
+  Result<void> bind() {
+    return jetstream_->ensure_durable(intake_.stream, durable_).and_then([&] {
+      return reader_->bind(intake_.stream, durable_.name, request_messages);
+    });
+  }
+
+  void close() {
+    reader_.reset();
+    if (acknowledger_) acknowledger_->give_back();
+    if (answers_) (void)answers_->flush(second);
+    acknowledger_.reset();
+  }
+
+  DurableConfig durable_;
+  std::unique_ptr<Connection> answers_;
+  std::unique_ptr<Acknowledger> acknowledger_;
+  std::unique_ptr<PullReader> reader_;
+  Position counter_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> shared_source(const Settings& settings, Context& context) {
+  return std::make_unique<SharedSource>(settings, context);
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,79 @@
+/// Real servers for a test, private to it: what deploy/servers starts, ended with the object.
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+namespace weir::fakes {
+
+/// Throws std::runtime_error with what the script said if a server does not start. Threads: one.
+class Servers {
+ public:
+  /// `names`: any of "nats timescale postgres". `nats_conf`: lines added to nats-server's configuration.
+  explicit Servers(const std::string& names, const std::string& nats_conf = {}) : names_{names} {
+    if (!nats_conf.empty()) std::ofstream{directory() + "/nats.conf"} << nats_conf;
+    start(names_);
+  }
+  ~Servers() {
+    try {
+      run("stop " + directory());
+    } catch (const std::exception&) {  // they end with this process anyway
+    }
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+  Servers(const Servers&) = delete;
+  Servers& operator=(const Servers&) = delete;
+
+  /// "NATS_URL", "PG_URL", "PLAIN_PG_URL".
+  const std::string& url(const std::string& variable) const { return urls_.at(variable); }
+  const std::string& nats() const { return url("NATS_URL"); }
+
+  /// Starts stopped or killed ones again, with their data and port.
+  void start(const std::string& names) {
+    const auto lines = run("start " + directory() + " --fast --while " + std::to_string(getpid()) + " " + names);
+    for (std::size_t at = 0; at < lines.size();) {
+      const auto end = lines.find('\n', at);
+      const auto line = lines.substr(at, end - at);
+      if (const auto equal = line.find('='); equal != std::string::npos)
+        urls_[line.substr(0, equal)] = line.substr(equal + 1);
+      at = end == std::string::npos ? lines.size() : end + 1;
+    }
+  }
+  void stop(const std::string& names) { run("stop " + directory() + " " + names); }
+  /// As a crash would.
+  void kill(const std::string& names) { run("kill " + directory() + " " + names); }
+
+ private:
+  static std::string make_directory() {
+    std::string path = (std::filesystem::temp_directory_path() / "weir-test-XXXXXX").string();
+    if (mkdtemp(path.data()) == nullptr) throw std::runtime_error{"can't make a temporary directory"};
+    return path;
+  }
+  const std::string& directory() const { return directory_; }
+
+  static std::string run(const std::string& arguments) {
+    const std::string command = std::string{WEIR_SOURCE_DIR} + "/deploy/servers " + arguments + " 2>&1";
+    FILE* out = popen(command.c_str(), "r");
+    if (out == nullptr) throw std::runtime_error{"can't run " + command};
+    std::string text;
+    std::array<char, 4096> part{};
+    while (const auto size = fread(part.data(), 1, part.size(), out)) text.append(part.data(), size);
+    if (pclose(out) != 0) throw std::runtime_error{command + ": " + text};
+    return text;
+  }
+
+  std::string names_;
+  std::string directory_ = make_directory();
+  std::map<std::string, std::string> urls_;
+};
+
+}  // namespace weir::fakes

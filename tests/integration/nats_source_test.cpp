@@ -1,0 +1,361 @@
+#include <gtest/gtest.h>
+#include <nats/nats.h>
+
+#include <set>
+
+#include <weir/operator.hpp>
+#include <weir/partition.hpp>
+
+#include "clients/nats_pull.hpp"
+#include "fakes/nats_fixture.hpp"
+#include "fakes/servers.hpp"
+
+namespace weir {
+Operator weir_operator_sources_nats();
+
+namespace {
+
+using fakes::NatsPeer;
+using fakes::NatsSource;
+
+class NatsSourceTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { servers_ = std::make_unique<fakes::Servers>("nats"); }
+  static void TearDownTestSuite() { servers_.reset(); }
+
+  /// A source of a stream that no other test uses.
+  NatsSource make(std::map<std::string, Setting> settings = {}, Partition partition = 0) {
+    settings.try_emplace("url", servers_->nats());
+    settings.try_emplace("stream", stream_);
+    settings.try_emplace("subject", stream_ + ".{key}.{field}");
+    return NatsSource{weir_operator_sources_nats(), settings, partition};
+  }
+  std::string prefix() const { return stream_ + "."; }
+  /// "<stream>.v<i % 10>.speed", payload i.
+  void publish(NatsPeer& peer, std::size_t count, std::size_t first = 0) {
+    for (std::size_t i = first; i < first + count; ++i) {
+      peer.publish(stream_ + ".v" + std::to_string(i % 10) + ".speed", std::to_string(i));
+    }
+    peer.connection->flush(10 * second).value();
+  }
+
+  static std::unique_ptr<fakes::Servers> servers_;
+  std::string stream_ = testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+std::unique_ptr<fakes::Servers> NatsSourceTest::servers_;
+
+void expect_run(const std::vector<Message>& got, Position first, std::size_t count) {
+  ASSERT_EQ(got.size(), count);
+  Timestamp arrival = no_time;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(got[i].sequence, first + i);
+    ASSERT_EQ(got[i].payload, std::to_string(first + i - 1));
+    ASSERT_GE(got[i].arrival, arrival);
+    arrival = got[i].arrival;
+  }
+}
+
+TEST_F(NatsSourceTest, readsAStreamFromItsStartAndFromAnyPosition) {
+  auto source = make();
+  EXPECT_EQ(source.source->open(0).value(), 0);
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 20'000);
+  const auto got = source.pull(20'000);
+  expect_run(got, 1, 20'000);
+  EXPECT_EQ(got[3].key, "v3");
+  EXPECT_EQ(got[3].field, "speed");
+  EXPECT_EQ(got[3].subject, prefix() + "v3.speed");
+  EXPECT_EQ(source.source->waiting(), 0);
+  EXPECT_EQ(source.context->counted("received"), 20'000);
+
+  auto again = make();
+  EXPECT_EQ(again.source->open(15'000).value(), 15'000);
+  EXPECT_EQ(again.source->identity(), source.source->identity());
+  EXPECT_EQ(again.source->identity().stream, stream_);
+  expect_run(again.pull(5'000), 15'001, 5'000);
+}
+
+TEST_F(NatsSourceTest, startsAtNewMessagesOrAtATime) {
+  NatsPeer peer{servers_->nats()};
+  auto first = make();
+  first.source->open(0).value();
+  publish(peer, 100);
+  ASSERT_EQ(first.pull(100).size(), 100);
+  auto fresh = make({{"start", std::string{"new"}}});
+  EXPECT_EQ(fresh.source->open(0).value(), 100);
+  publish(peer, 10, 100);
+  expect_run(fresh.pull(10), 101, 10);
+  auto timed = make({{"start", std::string{"time"}}, {"since", std::string{"2020-01-01T00:00:00Z"}}});
+  EXPECT_EQ(timed.source->open(0).value(), 0);
+  auto later = make({{"start", std::string{"time"}}, {"since", std::string{"2100-01-01T00:00:00Z"}}});
+  EXPECT_EQ(later.source->open(0).value(), 110);
+}
+
+TEST_F(NatsSourceTest, markersMoveArrivalOnAnIdleStream) {
+  auto source = make();
+  source.source->open(0).value();
+  const Timestamp due = system_clock().now() + 100 * millisecond;
+  Timestamp reached = no_time;
+  bool marker = false;
+  const Timestamp end = system_clock().steady() + 10 * second;
+  while (reached < due && system_clock().steady() < end) {
+    source.source->mark(due).value();
+    const auto pulled = source.source->pull({.wait = 10 * millisecond}, {}).value();
+    if (pulled.state != Pulled::State::messages) continue;
+    for (const auto& message : pulled.messages->items) {
+      EXPECT_TRUE(message.refused.empty());
+      marker |= message.marker;
+      reached = message.arrival;
+    }
+  }
+  EXPECT_TRUE(marker);
+  EXPECT_GE(reached, due);
+  // What follows the marker carries its arrival, also for a worker that starts behind it.
+  auto again = make();
+  again.source->open(1).value();
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 1);
+  const auto got = again.pull(1);
+  ASSERT_EQ(got.size(), 1);
+  EXPECT_GE(got[0].arrival, due);
+}
+
+TEST_F(NatsSourceTest, refusesSubjectsThatDoNotFit) {
+  auto source = make({{"subject", stream_ + ".{key}.>"}});
+  source.source->open(0).value();
+  auto strict = make({{"subject", stream_ + ".{key}.speed"}});
+  strict.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  peer.publish(stream_ + ".a.b.c", "1");
+  peer.publish(stream_ + ".a.speed", "2");
+  peer.connection->flush(second).value();
+  const auto loose = source.pull(2);
+  ASSERT_EQ(loose.size(), 2);
+  EXPECT_EQ(loose[0].key, "a");
+  EXPECT_EQ(loose[0].refused, "");
+  const auto got = strict.pull(2);
+  ASSERT_EQ(got.size(), 2);
+  EXPECT_NE(got[0].refused, "");
+  EXPECT_EQ(got[0].payload, "1");
+  EXPECT_EQ(got[1].refused, "");
+  EXPECT_EQ(strict.context->counted("refused"), 1);
+}
+
+TEST_F(NatsSourceTest, namesWhatDiffersInAStreamThatIsThere) {
+  const std::string subject = stream_ + ".x.*";
+  const char* subjects[] = {subject.c_str()};
+  NatsPeer peer{servers_->nats()};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = stream_.c_str();
+  config.Subjects = subjects;
+  config.SubjectsLen = 1;
+  config.Retention = js_WorkQueuePolicy;
+  config.Storage = js_MemoryStorage;
+  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  auto source = make({{"storage", std::string{"file"}}, {"max_age", std::int64_t{3600 * second}}});
+  const auto opened = source.source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  for (const char* part :
+       {"does not take subject namesWhatDiffersInAStreamThatIsThere.*.*", "p.0.clock.", "retention is workqueue",
+        "storage is memory, the pipeline says file", "max_age is 0s, the pipeline says 3600s"}) {
+    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
+  }
+  auto absent = make({{"stream", std::string{"ABSENT"}}, {"create", false}});
+  EXPECT_NE(absent.source->open(0).error().message.find("there is no stream ABSENT"), std::string::npos);
+}
+
+TEST_F(NatsSourceTest, believesAHoleWhenTheServerConfirmsIt) {
+  auto source = make();
+  source.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 100);
+  peer.wait_for(stream_, 100);
+  for (const std::uint64_t sequence : {50, 51, 70}) {
+    ASSERT_EQ(js_DeleteMsg(peer.jetstream->handle(), stream_.c_str(), sequence, nullptr, nullptr), NATS_OK);
+  }
+  const auto got = source.pull(97);
+  ASSERT_EQ(got.size(), 97);
+  EXPECT_EQ(got[48].sequence, 49);
+  EXPECT_EQ(got[49].sequence, 52);
+  EXPECT_EQ(source.context->counted("deleted"), 3);
+  EXPECT_EQ(source.context->counted("restarts"), 0);
+}
+
+TEST_F(NatsSourceTest, survivesTheLossOfItsConsumer) {
+  auto source = make();
+  source.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 1000);
+  expect_run(source.pull(1000), 1, 1000);
+  jsConsumerNamesList* names = nullptr;
+  ASSERT_EQ(js_ConsumerNames(&names, peer.jetstream->handle(), stream_.c_str(), nullptr, nullptr), NATS_OK);
+  ASSERT_EQ(names->Count, 1);
+  ASSERT_EQ(js_DeleteConsumer(peer.jetstream->handle(), stream_.c_str(), names->List[0], nullptr, nullptr), NATS_OK);
+  jsConsumerNamesList_Destroy(names);
+  publish(peer, 1000, 1000);
+  expect_run(source.pull(1000), 1001, 1000);
+  EXPECT_EQ(source.context->counted("restarts"), 1);
+}
+
+TEST_F(NatsSourceTest, stopsWhenTheStreamIsNotTheSameAnyMore) {
+  auto source = make();
+  source.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 10);
+  EXPECT_EQ(source.pull(10).size(), 10);
+  auto beyond = make();
+  const auto opened = beyond.source->open(11);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  EXPECT_NE(opened.error().message.find("ends at 10, but 11"), std::string::npos) << opened.error().message;
+
+  ASSERT_EQ(js_PurgeStream(peer.jetstream->handle(), stream_.c_str(), nullptr, nullptr), NATS_OK);
+  publish(peer, 1);
+  EXPECT_EQ(source.pull(1).size(), 1);
+  auto behind = make();
+  EXPECT_EQ(behind.source->open(4).error().kind, Error::Kind::changed);
+  auto at_the_end = make();
+  EXPECT_EQ(at_the_end.source->open(10).value(), 10);
+
+  ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), stream_.c_str(), nullptr, nullptr), NATS_OK);
+  make().source->open(0).value();
+  EXPECT_EQ(source.pull(1, 15 * second).size(), 0);
+  EXPECT_EQ(source.last_error.kind, Error::Kind::changed);
+  EXPECT_NE(source.last_error.message.find("made anew"), std::string::npos) << source.last_error.message;
+}
+
+TEST_F(NatsSourceTest, sharesADurableAndGivesUnacknowledgedMessagesToAnother) {
+  const std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"ingest"}}};
+  NatsPeer peer{servers_->nats()};
+  auto first = std::make_unique<NatsSource>(make(shared));
+  first->source->open(0).value();
+  publish(peer, 5'000);
+  const auto got = first->pull(5'000);
+  ASSERT_EQ(got.size(), 5'000);
+  EXPECT_EQ(got.back().sequence, 5'000);
+  EXPECT_EQ(first->context->counted("redelivered"), 0);
+  first->source->committed(3'000);
+  first.reset();  // gives the rest back
+  auto second_worker = make(shared);
+  second_worker.source->open(3'000).value();
+  const auto rest = second_worker.pull(2'000);
+  ASSERT_EQ(rest.size(), 2'000);
+  EXPECT_EQ(rest.front().sequence, 3'001);
+  std::set<std::string_view> payloads;
+  for (const auto& message : rest) payloads.insert(message.payload);
+  EXPECT_EQ(payloads.size(), 2'000);
+  EXPECT_TRUE(payloads.contains("3000"));
+  EXPECT_EQ(second_worker.context->counted("redelivered"), 2'000);
+  second_worker.source->committed(5'000);
+  EXPECT_EQ(second_worker.pull(1, second).size(), 0);
+}
+
+TEST_F(NatsSourceTest, keepsSharedMessagesInProgressLongerThanTheAckWait) {
+  auto source =
+      make({{"mode", std::string{"shared"}}, {"durable", std::string{"slow"}}, {"ack_wait", std::int64_t{second}}});
+  source.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  publish(peer, 10);
+  ASSERT_EQ(source.pull(10).size(), 10);
+  EXPECT_EQ(source.pull(1, 3 * second).size(), 0) << "redelivered although in progress";
+}
+
+TEST_F(NatsSourceTest, countsEveryCoreMessage) {
+  std::map<std::string, Setting> core = {
+      {"url", servers_->nats()}, {"subject", stream_ + ".{key}.{field}"}, {"queue", std::string{"q"}}};
+  NatsSource one{weir_operator_sources_nats(), core};
+  NatsSource two{weir_operator_sources_nats(), core};
+  one.source->open(0).value();
+  two.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  system_clock().wait(100 * millisecond, {});
+  publish(peer, 10'000);
+  const auto a = one.pull(10'000, 2 * second);
+  const auto b = two.pull(10'000, 2 * second);
+  EXPECT_EQ(a.size() + b.size(), 10'000);
+  EXPECT_GT(a.size(), 1'000);
+  EXPECT_GT(b.size(), 1'000);
+  EXPECT_EQ(one.context->counted("received") + two.context->counted("received"), 10'000);
+  EXPECT_EQ(a.back().sequence, a.size());
+}
+
+TEST_F(NatsSourceTest, keepsHeadersAndLargePayloads) {
+  auto source = make();
+  source.source->open(0).value();
+  NatsPeer peer{servers_->nats()};
+  natsMsg* message = nullptr;
+  const std::string subject = stream_ + ".a.b";
+  const std::string large(1'000'000, 'x');
+  ASSERT_EQ(natsMsg_Create(&message, subject.c_str(), nullptr, large.data(), static_cast<int>(large.size())), NATS_OK);
+  ASSERT_EQ(natsMsgHeader_Set(message, "trace", "7"), NATS_OK);
+  peer.publish(subject, "");
+  ASSERT_EQ(natsConnection_PublishMsg(peer.connection->handle(), message), NATS_OK);
+  natsMsg_Destroy(message);
+  peer.publish(subject, "plain");
+  const auto got = source.pull(3);
+  ASSERT_EQ(got.size(), 3);
+  EXPECT_EQ(got[0].payload, "");
+  EXPECT_TRUE(got[0].headers.empty());
+  EXPECT_EQ(got[1].payload.size(), large.size());
+  ASSERT_EQ(got[1].headers.size(), 1);
+  EXPECT_EQ(got[1].headers[0].first, "trace");
+  EXPECT_EQ(got[1].headers[0].second, "7");
+  EXPECT_TRUE(got[2].headers.empty());
+}
+
+TEST(NatsRestart, goesOnAfterTheServerWasKilled) {
+  fakes::Servers servers{"nats"};
+  NatsSource source{weir_operator_sources_nats(), {{"url", servers.nats()}, {"stream", std::string{"TELEMETRY"}}}};
+  source.source->open(0).value();
+  {
+    NatsPeer peer{servers.nats()};
+    peer.publish_many(5'000);
+    peer.jetstream->state("TELEMETRY").value();
+  }
+  const auto begun = source.pull(1'000);
+  const auto seen = begun.size();
+  expect_run(begun, 1, seen);
+  servers.kill("nats");
+  const auto meanwhile = source.pull(5'000, second);
+  EXPECT_EQ(source.last_error.kind, Error::Kind::unreachable);
+  servers.start("nats");
+  NatsPeer peer{servers.nats()};
+  peer.publish_many(5'000, 5'000);
+  const auto rest = source.pull(10'000 - seen - meanwhile.size());
+  expect_run(rest, seen + meanwhile.size() + 1, 10'000 - seen - meanwhile.size());
+  EXPECT_GE(source.context->counted("reconnects"), 1);
+}
+
+TEST(NatsPartitions, agreeWithTheServersMapping) {
+  fakes::Servers servers{"nats",
+                         "mappings = { \"vehicle.*.>\": \"p.{{partition(7,1)}}.vehicle.{{wildcard(1)}}.>\" }\n"};
+  const std::map<std::string, Setting> settings = {
+      {"url", servers.nats()}, {"stream", std::string{"T"}}, {"partitions", std::int64_t{7}}};
+  std::vector<NatsSource> sources;
+  for (Partition k = 0; k < 7; ++k) {
+    sources.emplace_back(weir_operator_sources_nats(), settings, k);
+    sources.back().source->open(0).value();
+  }
+  NatsPeer peer{servers.nats()};
+  peer.publish_many(2'000, 0, "", 2'000);
+  std::size_t total = 0;
+  for (Partition k = 0; k < 7; ++k) {
+    for (const auto& message : sources[k].pull(2'000, 500 * millisecond)) {
+      EXPECT_EQ(partition_of(message.key, 7), k);
+      EXPECT_EQ(message.refused, "");
+      EXPECT_EQ(message.subject, "vehicle." + std::string{message.key} + ".speed");
+      ++total;
+    }
+  }
+  EXPECT_EQ(total, 2'000);
+  const Partition wrong = (partition_of("stray", 7) + 1) % 7;
+  peer.publish("p." + std::to_string(wrong) + ".vehicle.stray.speed", "1");
+  const auto stray = sources[wrong].pull(1);
+  ASSERT_EQ(stray.size(), 1);
+  EXPECT_NE(stray[0].refused.find("partition"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir
