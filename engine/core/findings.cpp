@@ -8,6 +8,8 @@
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
+#include "core/utf8.hpp"
+
 namespace weir {
 namespace {
 
@@ -15,7 +17,8 @@ using Writer = rapidjson::PrettyWriter<rapidjson::StringBuffer>;
 
 void put(Writer& out, std::string_view key, std::string_view value) {
   out.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-  out.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+  const std::string valid = valid_utf8(value);  // file names need not be
+  out.String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
 }
 
 void put(Writer& out, std::string_view key, std::size_t value) {
