@@ -22,9 +22,21 @@ std::string_view to_string(Role role) {
 
 namespace kind {
 
-Kind choice(std::vector<std::string> choices) { return {.tag = Kind::Tag::choice, .choices = std::move(choices)}; }
-Kind object(std::vector<Field> fields) { return {.tag = Kind::Tag::object, .fields = std::move(fields)}; }
-Kind objects(std::vector<Field> fields) { return {.tag = Kind::Tag::objects, .fields = std::move(fields)}; }
+Kind choice(std::vector<std::string> choices) {
+  Kind kind{Kind::Tag::choice};
+  kind.choices = std::move(choices);
+  return kind;
+}
+Kind object(std::vector<Field> fields) {
+  Kind kind{Kind::Tag::object};
+  kind.fields = std::move(fields);
+  return kind;
+}
+Kind objects(std::vector<Field> fields) {
+  Kind kind{Kind::Tag::objects};
+  kind.fields = std::move(fields);
+  return kind;
+}
 
 }  // namespace kind
 

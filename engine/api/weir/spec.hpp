@@ -33,9 +33,11 @@ struct Kind {
     secret,      ///< a text, or file:/path; never shown
     node,        ///< the id of a store declared in the pipeline
   };
-  Tag tag = Tag::text;
-  std::vector<std::string> choices = {};
-  std::vector<struct Field> fields = {};
+  Kind(Tag tag = Tag::text);
+
+  Tag tag;
+  std::vector<std::string> choices;
+  std::vector<struct Field> fields;
 };
 
 /// One setting.
@@ -47,6 +49,9 @@ struct Field {
   std::string fallback = {};                 ///< the default as it would be written in the text; empty: none
   std::optional<double> least = {}, most = {};  ///< bounds of numbers; durations in ns, sizes in bytes, rates per second
 };
+
+// Not in the class, where Field is not complete yet.
+inline Kind::Kind(Tag what) : tag{what} {}
 
 namespace kind {
 inline Kind text() { return {Kind::Tag::text}; }
