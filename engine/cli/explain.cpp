@@ -1,0 +1,43 @@
+/// weir explain: what a pipeline promises, before it runs.
+#include "core/explain.hpp"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/command.hpp"
+
+namespace weir::cli {
+namespace {
+
+struct ExplainOptions {
+  std::string file;
+  PipelineOptions pipeline;
+};
+
+int explain(const ExplainOptions& options, const Registry& registry) {
+  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, false);
+  print_findings(loaded);
+  if (!loaded.checked.pipeline) return bad_pipeline;
+  const auto promises = weir::explain(*loaded.checked.pipeline, registry);
+  std::size_t about = 0;
+  std::size_t what = 0;
+  for (const Promise& promise : promises) {
+    about = std::max(about, promise.about.size());
+    what = std::max(what, promise.what.size());
+  }
+  for (const Promise& promise : promises) std::cout << fmt::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
+  return fine;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Session& session) {
+  auto options = std::make_shared<ExplainOptions>();
+  CLI::App* command = app.add_subcommand("explain", "says what a pipeline guarantees, and why");
+  command->add_option("pipeline", options->file, "pipeline file")->required();
+  add_pipeline_options(*command, options->pipeline);
+  command->callback([options, &session] { session.exit = explain(*options, session.registry); });
+}
+
+}  // namespace weir::cli

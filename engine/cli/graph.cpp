@@ -1,0 +1,126 @@
+/// weir graph: draws a pipeline as text, DOT or SVG.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/command.hpp"
+
+namespace weir::cli {
+namespace {
+
+std::string edge_label(const Pipeline& pipeline, const PortRef& from) {
+  const Node& node = pipeline.nodes[from.node];
+  const std::string shape{to_string(node.outputs[from.port]->shape)};
+  return from.port == 0 ? shape : node.op->spec.ports[from.port - 1].name + ": " + shape;
+}
+
+/// A tree: every node has one input, so indentation says it all.
+void draw_text(const Pipeline& pipeline, std::size_t number, const std::string& indent, std::ostream& out) {
+  const Node& node = pipeline.nodes[number];
+  out << node.id << "  (" << to_string(node.role) << " " << node.name << ")\n";
+  std::vector<std::pair<std::size_t, PortRef>> readers;
+  for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
+    for (const PortRef& input : pipeline.nodes[i].inputs) {
+      if (input.node == number) readers.emplace_back(i, input);
+    }
+  }
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    const bool last = i + 1 == readers.size();
+    out << indent << (last ? "└─ " : "├─ ") << edge_label(pipeline, readers[i].second) << " → ";
+    draw_text(pipeline, readers[i].first, indent + (last ? "   " : "│  "), out);
+  }
+}
+
+void draw_dot(const Pipeline& pipeline, std::ostream& out) {
+  out << "digraph \"" << pipeline.name << "\" {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n";
+  for (const Node& node : pipeline.nodes) {
+    out << "  \"" << node.id << "\" [label=\"" << node.id << "\\n" << node.name << "\"];\n";
+    for (const PortRef& input : node.inputs) {
+      out << "  \"" << pipeline.nodes[input.node].id << "\" -> \"" << node.id << "\" [label=\"" << edge_label(pipeline, input) << "\"];\n";
+    }
+  }
+  out << "}\n";
+}
+
+/// Columns by distance from the source, rows by order in the text.
+class Svg {
+ public:
+  explicit Svg(const Pipeline& pipeline) : pipeline_{pipeline}, places_(pipeline.nodes.size()) {
+    std::vector<int> used;
+    for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
+      const auto& inputs = pipeline.nodes[i].inputs;
+      const int column = inputs.empty() ? 0 : places_[inputs.front().node].first + 1;
+      used.resize(std::max(used.size(), static_cast<std::size_t>(column) + 1));
+      places_[i] = {column, used[static_cast<std::size_t>(column)]++};
+      columns_ = std::max(columns_, column + 1);
+      rows_ = std::max(rows_, places_[i].second + 1);
+    }
+  }
+
+  void draw(std::ostream& out) const {
+    out << fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}" font-family="sans-serif" font-size="13">)", columns_ * step_x, rows_ * step_y + margin) << "\n";
+    for (std::size_t i = 0; i < pipeline_.nodes.size(); ++i) {
+      for (const PortRef& input : pipeline_.nodes[i].inputs) draw_edge(input, i, out);
+    }
+    for (std::size_t i = 0; i < pipeline_.nodes.size(); ++i) draw_node(i, out);
+    out << "</svg>\n";
+  }
+
+ private:
+  static constexpr int step_x = 240, step_y = 80, box_x = 150, box_y = 50, margin = 15;
+
+  int left(std::size_t node) const { return places_[node].first * step_x + margin; }
+  int top(std::size_t node) const { return places_[node].second * step_y + margin; }
+
+  void draw_node(std::size_t number, std::ostream& out) const {
+    const Node& node = pipeline_.nodes[number];
+    const int x = left(number);
+    const int y = top(number);
+    out << fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" rx="6" fill="#f4f7fa" stroke="#345"/>)", x, y, box_x, box_y) << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-weight="bold">{}</text>)", x + box_x / 2, y + 20, node.id) << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" fill="#567">{}</text>)", x + box_x / 2, y + 38, node.name) << "\n";
+  }
+
+  void draw_edge(const PortRef& from, std::size_t to, std::ostream& out) const {
+    const int x1 = left(from.node) + box_x;
+    const int y1 = top(from.node) + box_y / 2;
+    const int x2 = left(to);
+    const int y2 = top(to) + box_y / 2;
+    out << fmt::format(R"(<path d="M{} {} C{} {} {} {} {} {}" fill="none" stroke="#345"/>)", x1, y1, x1 + 40, y1, x2 - 40, y2, x2, y2) << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-size="11" fill="#567">{}</text>)", (x1 + x2) / 2, (y1 + y2) / 2 - 5, edge_label(pipeline_, from)) << "\n";
+  }
+
+  const Pipeline& pipeline_;
+  std::vector<std::pair<int, int>> places_;  // column, row
+  int columns_ = 1, rows_ = 1;
+};
+
+struct GraphOptions {
+  std::string file;
+  std::string format = "text";
+  PipelineOptions pipeline;
+};
+
+int graph(const GraphOptions& options, const Registry& registry) {
+  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, false);
+  print_findings(loaded);
+  if (!loaded.checked.pipeline) return bad_pipeline;
+  const Pipeline& pipeline = *loaded.checked.pipeline;
+  if (options.format == "dot") draw_dot(pipeline, std::cout);
+  else if (options.format == "svg") Svg{pipeline}.draw(std::cout);
+  else draw_text(pipeline, pipeline.source(), "", std::cout);
+  return fine;
+}
+
+}  // namespace
+
+void add_graph(CLI::App& app, Session& session) {
+  auto options = std::make_shared<GraphOptions>();
+  CLI::App* command = app.add_subcommand("graph", "draws a pipeline");
+  command->add_option("pipeline", options->file, "pipeline file")->required();
+  command->add_option("--format", options->format, "text, dot or svg")->check(CLI::IsMember({"text", "dot", "svg"}))->capture_default_str();
+  add_pipeline_options(*command, options->pipeline);
+  command->callback([options, &session] { session.exit = graph(*options, session.registry); });
+}
+
+}  // namespace weir::cli
