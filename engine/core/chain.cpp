@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <exception>
 
 #include "core/completion.hpp"
 #include "core/node_context.hpp"
@@ -152,13 +153,22 @@ struct Chain::Impl {
   Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
     StageOutput output{*this, stage, muted, out};
     for (const BatchPtr& batch : stage.waiting) {
-      if (auto done = stage.transform->process(0, batch, output); !done) {
-        done.error().message = stage.node->id + ": " + done.error().message;
-        return done;
-      }
+      auto done = process(stage, batch, output);
+      if (done) continue;
+      done.error().message = stage.node->id + ": " + done.error().message;
+      return done;
     }
     if (output.reached() < samples->reached) pass_marker(stage, *samples);
     return {};
+  }
+
+  /// Operators throw nothing, but what they call may.
+  static Result<void> process(Stage& stage, const BatchPtr& batch, Output& output) {
+    try {
+      return stage.transform->process(0, batch, output);
+    } catch (const std::exception& problem) {
+      return fail(Error::Kind::internal, problem.what());
+    }
   }
 
   /// What comes behind must know how far arrival time has come, even if nothing was emitted.

@@ -1,0 +1,148 @@
+#include <gtest/gtest.h>
+
+#include "core/findings.hpp"
+#include "core/pipeline.hpp"
+
+namespace weir {
+namespace {
+
+const Registry& registry() {
+  static const Registry* all = [] {
+    auto* made = new Registry;
+    register_all(*made);
+    return made;
+  }();
+  return *all;
+}
+
+Checked check(std::string_view text, CheckOptions options = {}) { return check_pipeline(text, "p.json", registry(), options); }
+
+/// The findings as `weir lint` prints them, without the summary.
+std::string lint(std::string_view text, CheckOptions options = {}) {
+  std::string out;
+  for (const Finding& finding : check(text, std::move(options)).findings) {
+    const std::string all = render(std::vector{finding}, Format::text);
+    out += all.substr(0, all.find('\n') + 1);
+  }
+  return out;
+}
+
+constexpr std::string_view good = R"({
+  "name": "p", "limits": { "keys": 1000 },
+  "nodes": [
+    { "id": "signals", "source": "simulate", "vehicles": 3, "for": "10s" },
+    { "id": "last", "transform": "keyed-last-value", "from": "signals" },
+    { "id": "rows", "transform": "window-join", "from": "last", "every": "1s" },
+    { "id": "db", "sink": "stdout", "from": "rows", "columns": { "speed": { "fill": "linear" }, "position": { "fill": "geo" } } }
+  ]
+})";
+
+std::string with(std::string text, std::string_view from, std::string_view to) {
+  const auto at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(Check, AGoodPipelineIsSettled) {
+  ASSERT_EQ(lint(good), "");
+  const auto pipeline = check(good).pipeline;
+  ASSERT_TRUE(pipeline);
+  EXPECT_EQ(pipeline->nodes.size(), 4u);
+  EXPECT_EQ(pipeline->nodes[2].demand, (std::vector<FieldDemand>{{"speed", FieldKind::number}, {"position", FieldKind::point}}));
+  EXPECT_EQ(pipeline->nodes[3].input->columns[2].name, "speed");
+  EXPECT_EQ(pipeline->nodes[3].input->columns[3].name, "position_lat");
+}
+
+TEST(Check, NodesMayStandInAnyOrder) {
+  const auto pipeline = check(R"({ "name": "p", "nodes": [
+    { "id": "out", "sink": "drop", "from": "signals" },
+    { "id": "signals", "source": "simulate", "vehicles": 1, "for": "1s" } ] })").pipeline;
+  ASSERT_TRUE(pipeline);
+  EXPECT_EQ(pipeline->nodes[0].id, "signals");
+}
+
+TEST(Check, AMissingUnitIsShownWhereItIs) {
+  EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": 1)")),
+            "p.json:6:72: error: \"every\": 1 has no unit; write \"1s\" or \"1ms\"\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": "1 s")")),
+            "p.json:6:72: error: \"every\": \"1 s\": no space between number and unit; write \"1s\"\n");
+}
+
+TEST(Check, AnUnknownOperatorGetsASuggestion) {
+  EXPECT_EQ(lint(with(std::string{good}, R"("sink": "stdout")", R"("sink": "stdoutt")")), "p.json:7:27: error: unknown sink \"stdoutt\"; did you mean \"stdout\"?\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("sink": "stdout")", R"("sink": "simulate")")),
+            "p.json:7:27: error: \"simulate\" is a source, not a sink; write \"source\": \"simulate\"\n");
+}
+
+TEST(Check, EveryMistakeIsReportedAtOnce) {
+  const std::string text = with(with(with(std::string{good}, R"("every": "1s")", R"("evry": "1s")"), R"("vehicles": 3)", R"("vehicles": "many")"), R"("from": "rows")", R"("from": "row")");
+  const std::string found = lint(text);
+  EXPECT_NE(found.find("p.json:4:57: error: \"vehicles\" must be a whole number, not string"), std::string::npos) << found;
+  EXPECT_NE(found.find("window-join\" needs \"every\""), std::string::npos) << found;
+  EXPECT_NE(found.find("has no setting \"evry\"; did you mean \"every\"?"), std::string::npos) << found;
+  EXPECT_NE(found.find("there is no node \"row\"; did you mean \"rows\"?"), std::string::npos) << found;
+}
+
+TEST(Check, EdgesMustFit) {
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "last")", R"("from": "db")")).find("\"db\" is a sink; nothing comes out of it"), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "rows")", R"("from": "rows.lat")")).find("\"rows\" has no port \"lat\"; did you mean \"late\"?"), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "signals")", R"("from": "rows")")).find("reads itself, by way of"), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("id": "last")", R"("id": "rows")")).find("two nodes have the id \"rows\""), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("columns": { "speed": { "fill": "linear" }, "position": { "fill": "geo" } })", R"("format": "json")")).find("brackets become rows by \"columns\""), std::string::npos);
+}
+
+TEST(Check, StateNeedsABound) {
+  EXPECT_NE(lint(with(std::string{good}, R"("limits": { "keys": 1000 },)", "")).find("keeps state for every key, without a bound"), std::string::npos);
+}
+
+TEST(Check, AWindowBehindASharedQueueIsRefused) {
+  const std::string shared = with(std::string{good}, R"("source": "simulate", "vehicles": 3, "for": "10s")",
+                                  R"("source": "nats", "subject": "vehicle.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")");
+  EXPECT_NE(lint(shared).find("is a queue that workers share"), std::string::npos) << lint(shared);
+}
+
+TEST(Check, VariablesAreReplacedAndMissed) {
+  const std::string text = with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")");
+  CheckOptions options;
+  EXPECT_EQ(lint(text).substr(0, 46), "p.json:4:58: error: variable N is not set; set");
+  options.variable = [](std::string_view name) { return name == "N" ? std::optional<std::string>{"7"} : std::nullopt; };
+  const auto pipeline = check(text, options).pipeline;
+  ASSERT_TRUE(pipeline);
+  EXPECT_EQ(pipeline->nodes[0].settings.integer("vehicles"), 7);
+}
+
+TEST(Check, ARequiredVariableIsAWarningForLintAndAnErrorForRun) {
+  const std::string text = with(std::string{good}, R"("for": "10s")", R"("for": "${T:?how long}")");
+  CheckOptions options;
+  EXPECT_NE(lint(text, options).find("warning: variable T is not set: how long"), std::string::npos);
+  options.to_run = true;
+  EXPECT_NE(lint(text, options).find("error: variable T is not set: how long"), std::string::npos);
+}
+
+TEST(Check, OverridesReplaceSettings) {
+  CheckOptions options;
+  options.overrides = {{"rows.every", "2s"}, {"limits.keys", "5"}};
+  const auto pipeline = check(good, options).pipeline;
+  ASSERT_TRUE(pipeline);
+  EXPECT_EQ(pipeline->nodes[2].settings.duration("every"), 2 * second);
+  EXPECT_EQ(pipeline->key_limit, 5u);
+  options.overrides = {{"rows.evry", "2s"}};
+  EXPECT_NE(lint(good, options).find("has no setting \"evry\""), std::string::npos);
+}
+
+TEST(Check, TheFingerprintIsOfWhatStateMeans) {
+  const auto of = [](const std::string& text) { return check(text).pipeline->fingerprint; };
+  const std::string before = of(std::string{good});
+  EXPECT_EQ(before, of(with(std::string{good}, R"("sink": "stdout")", R"("description": "x", "sink": "stdout")")));
+  EXPECT_NE(before, of(with(std::string{good}, R"("every": "1s")", R"("every": "2s")")));
+}
+
+TEST(Check, WhatIsNoPipelineAtAllSaysSo) {
+  EXPECT_NE(lint("[]").find("a pipeline is an object"), std::string::npos);
+  EXPECT_NE(lint("").find("error"), std::string::npos);
+  EXPECT_NE(lint("{}").find("no \"nodes\""), std::string::npos);
+  EXPECT_NE(lint(R"({"name": "p", "nodes": []})").find("the pipeline has no nodes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir
