@@ -1,0 +1,75 @@
+#include <gtest/gtest.h>
+
+#include "fakes/context.hpp"
+
+namespace weir {
+Operator weir_operator_transforms_filter();
+
+namespace {
+
+using fakes::FakeContext;
+using fakes::FakeOutput;
+using fakes::SampleBatch;
+
+struct FilterTest : testing::Test {
+  std::unique_ptr<Transform> make(std::string_view where) {
+    Settings settings{"fast"};
+    settings.set("where", std::make_shared<const Expression>(Expression::compile(where).value()));
+    return op.make_transform(settings, context);
+  }
+
+  Error mistake(std::string_view where) { return make(where)->settle({samples::schema()}).error_or(Error{}); }
+
+  Operator op = weir_operator_transforms_filter();
+  FakeContext context;
+};
+
+TEST_F(FilterTest, KeepsWhatIsTrueAndCountsTheRest) {
+  const auto filter = make("field = 'speed' and x > 130");
+  ASSERT_EQ(filter->settle({samples::schema()}).value().at(0), samples::schema());
+  FakeOutput out{context};
+  const auto in = SampleBatch{context}
+                      .number("a", "speed", 1, 131, 5)
+                      .number("a", "charge", 1, 140, 6)
+                      .number("b", "speed", 2, 130, 7)
+                      .add({.key = "b", .field = "speed", .time = 3, .text = "?", .kind = Sample::Kind::text}, 8)
+                      .number("b", "speed", 4, 150, 9)
+                      .take(20);
+  ASSERT_TRUE(filter->process(0, in, out));
+  ASSERT_EQ(out.emitted.size(), 1U);
+  const Batch& kept = *out.emitted[0].second;
+  ASSERT_EQ(kept.rows, 2U);
+  EXPECT_EQ(kept.column("x").float64s()[1], 150);
+  EXPECT_EQ(kept.arrival, (std::vector<Timestamp>{5, 9}));
+  EXPECT_EQ(kept.reached, 20);
+  EXPECT_EQ(context.counted("dropped"), 3U);
+}
+
+TEST_F(FilterTest, PassesMarkersAndWholeBatchesAsTheyAre) {
+  const auto filter = make("x > 0");
+  ASSERT_TRUE(filter->settle({samples::schema()}));
+  FakeOutput out{context};
+  const auto all = SampleBatch{context}.number("a", "speed", 1, 1, 5).take();
+  const auto none = SampleBatch{context}.number("a", "speed", 1, -1, 6).take(9);
+  const auto marker = SampleBatch{context}.take(30);
+  for (const auto& in : {all, none, marker}) ASSERT_TRUE(filter->process(0, in, out));
+  ASSERT_EQ(out.emitted.size(), 3U);
+  EXPECT_EQ(out.emitted[0].second, all);
+  EXPECT_EQ(out.emitted[1].second->rows, 0U);
+  EXPECT_EQ(out.emitted[1].second->reached, 9);
+  EXPECT_EQ(out.emitted[2].second->reached, 30);
+  EXPECT_EQ(context.counted("dropped"), 1U);
+}
+
+TEST_F(FilterTest, MistakesNameTheSettingAndThePlace) {
+  const Error unknown = mistake("x > 1 and spede > 2");
+  EXPECT_EQ(unknown.kind, Error::Kind::invalid);
+  EXPECT_EQ(unknown.setting, "where");
+  EXPECT_EQ(unknown.offset, 10U);
+  EXPECT_TRUE(unknown.message.starts_with("unknown name \"spede\""));
+  EXPECT_EQ(mistake("x + 1").setting, "where");
+  EXPECT_TRUE(mistake("x + 1").message.contains("must be true or false"));
+}
+
+}  // namespace
+}  // namespace weir

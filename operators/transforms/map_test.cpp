@@ -1,0 +1,171 @@
+#include <gtest/gtest.h>
+
+#include "fakes/context.hpp"
+
+namespace weir {
+Operator weir_operator_transforms_map();
+
+namespace {
+
+using fakes::FakeContext;
+using fakes::FakeOutput;
+using fakes::SampleBatch;
+using Set = std::vector<std::pair<std::string, Setting>>;
+
+std::string operator""_s(const char* text, std::size_t size) { return {text, size}; }
+
+Settings settings_of(const Set& set, std::string_view where = {}) {
+  auto columns = std::make_shared<Settings>();
+  for (const auto& [column, value] : set) columns->set(column, value);
+  Settings settings{"map"};
+  settings.set("set", std::shared_ptr<const Settings>{columns});
+  if (!where.empty()) settings.set("where", std::make_shared<const Expression>(Expression::compile(where).value()));
+  return settings;
+}
+
+struct MapTest : testing::Test {
+  std::unique_ptr<Transform> make(const Set& set, std::string_view where = {}) {
+    return op.make_transform(settings_of(set, where), context);
+  }
+
+  BatchPtr mapped(Transform& map, const BatchPtr& in) {
+    EXPECT_TRUE(map.process(0, in, out));
+    return out.emitted.empty() ? nullptr : out.emitted.back().second;
+  }
+
+  std::string mistake(const Set& set, std::string_view where = {}, const SchemaPtr& schema = samples::schema()) {
+    const Error error = make(set, where)->settle({schema}).error_or(Error{});
+    return error.setting + ":" + std::to_string(error.offset) + ": " + error.message;
+  }
+
+  BatchPtr two_samples() {
+    return SampleBatch{context}.number("a", "speed", 10, 100, 50).number("a", "soc", 20, 80, 51).take(99);
+  }
+
+  Operator op = weir_operator_transforms_map();
+  FakeContext context;
+  FakeOutput out{context};
+};
+
+TEST_F(MapTest, SetsWhatTheExpressionsGiveForTheRowAsItCameIn) {
+  const auto map = make({{"x", "x * 2 + y"_s},
+                         {"y", "x"_s},
+                         {"z", std::int64_t{3}},
+                         {"text", "upper(field)"_s},
+                         {"time", "time + 5ns"_s}});
+  ASSERT_EQ(*map->settle({samples::schema()}).value().at(0), *samples::schema());
+  auto in = std::make_shared<Batch>(*two_samples());
+  in->columns[samples::y] = Column::float64({1, 2});
+  const BatchPtr got = mapped(*map, in);
+  ASSERT_EQ(got->rows, 2U);
+  EXPECT_EQ(got->columns[samples::x].float64s()[0], 201);
+  EXPECT_EQ(got->columns[samples::y].float64s()[1], 80);
+  EXPECT_EQ(got->columns[samples::z].float64s()[1], 3);
+  EXPECT_EQ(got->columns[samples::text].texts()[0], "SPEED");
+  EXPECT_EQ(got->columns[samples::time].int64s()[1], 25);
+  EXPECT_EQ(got->columns[samples::key].text(1), "a");
+  EXPECT_EQ(got->reached, 99);
+  EXPECT_EQ(got->arrival, in->arrival);
+}
+
+TEST_F(MapTest, WhereLeavesTheOtherRowsAsTheyAre) {
+  const auto map = make({{"x", "x / 0"_s}, {"field", "'charge'"_s}}, "field = 'soc' or y > 0");
+  ASSERT_TRUE(map->settle({samples::schema()}));
+  const BatchPtr got = mapped(*map, two_samples());
+  EXPECT_EQ(got->columns[samples::field].text(0), "speed");
+  EXPECT_EQ(got->columns[samples::field].text(1), "charge");
+  EXPECT_EQ(got->columns[samples::x].float64s()[0], 100);
+  EXPECT_FALSE(got->columns[samples::x].valid(1));
+}
+
+TEST_F(MapTest, ASampleWithoutFieldOrTimeIsRefusedOnce) {
+  const auto map = make({{"field", "if(x > 90, null, field)"_s}, {"time", "if(x > 90, null, time)"_s}});
+  ASSERT_TRUE(map->settle({samples::schema()}));
+  const BatchPtr got = mapped(*map, two_samples());
+  ASSERT_EQ(got->rows, 1U);
+  EXPECT_EQ(got->columns[samples::field].text(0), "soc");
+  ASSERT_EQ(out.refused.size(), 1U);
+  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{0, "set.field gave NULL"}));
+}
+
+TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
+  const auto map = make({{"field", "text"_s}});
+  ASSERT_TRUE(map->settle({samples::schema()}));
+  SampleBatch many{context};
+  for (int i = 0; i < 65'537; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    many.add({.key = "a", .field = "f", .time = 1, .text = name, .kind = Sample::Kind::text}, 1);
+  }
+  EXPECT_EQ(mapped(*map, many.take())->rows, 65'536U);
+  ASSERT_EQ(out.refused.size(), 1U);
+  EXPECT_EQ(out.refused[0].second, "more than 65536 different fields");
+
+  StateWriter state;
+  map->save(state);
+  const auto again = make({{"field", "text"_s}});
+  ASSERT_TRUE(again->settle({samples::schema()}));
+  StateReader reader{state.bytes()};
+  ASSERT_TRUE(again->load(reader));
+  EXPECT_TRUE(reader.at_end());
+  many.add({.key = "a", .field = "f", .time = 1, .text = "f9", .kind = Sample::Kind::text}, 1);
+  many.add({.key = "a", .field = "f", .time = 1, .text = "new", .kind = Sample::Kind::text}, 1);
+  EXPECT_EQ(mapped(*again, many.take())->rows, 1U);
+  StateReader broken{std::string_view{state.bytes()}.substr(0, 100)};
+  EXPECT_FALSE(make({{"field", "text"_s}})->load(broken));
+}
+
+TEST_F(MapTest, RowsTakeNewColumnsAndReplacedOnes) {
+  const SchemaPtr rows = rows::schema({{.field = "speed"}, {.field = "driver", .kind = FieldKind::text}});
+  const auto map = make({{"speed", "speed > 100"_s}, {"limit", std::int64_t{130}}, {"name", "lower(driver)"_s}});
+  const SchemaPtr settled = map->settle({rows}).value().at(0);
+  const std::vector<ColumnType> expected{{"key", Type::dictionary}, {"tick", Type::timestamp}, {"speed", Type::boolean},
+                                         {"driver", Type::string},  {"limit", Type::int64},    {"name", Type::string}};
+  EXPECT_EQ(settled->columns, expected);
+  auto in = std::make_shared<Batch>();
+  in->schema = rows;
+  in->rows = 1;
+  in->arrival = {1};
+  context.keys()->intern("a");
+  in->columns = {Column::dictionary({{0}, context.keys()}), Column::timestamp({5}), Column::float64({120}), Column{}};
+  const BatchPtr got = mapped(*map, in);
+  EXPECT_EQ(got->column("speed").booleans()[0], 1);
+  EXPECT_EQ(got->column("limit").int64s()[0], 130);
+  EXPECT_FALSE(got->column("name").valid(0));
+
+  const auto some = make({{"fast", true}}, "speed > 130");
+  ASSERT_TRUE(some->settle({rows}));
+  EXPECT_FALSE(mapped(*some, in)->column("fast").valid(0));
+}
+
+TEST_F(MapTest, MarkersPass) {
+  const auto map = make({{"field", "lower(field)"_s}});
+  ASSERT_TRUE(map->settle({samples::schema()}));
+  EXPECT_EQ(mapped(*map, SampleBatch{context}.take(30))->reached, 30);
+}
+
+TEST_F(MapTest, MistakesNameTheColumnAndThePlace) {
+  EXPECT_EQ(mistake({{"x", "x + spede"_s}}).substr(0, 30), "set.x:4: unknown name \"spede\";");
+  EXPECT_EQ(mistake({{"x", "'fast'"_s}}), "set.x:0: \"x\" holds numbers, but this gives texts");
+  EXPECT_EQ(mistake({{"field", "3"_s}}), "set.field:0: \"field\" holds texts, but this gives numbers");
+  EXPECT_EQ(mistake({{"time", "x"_s}}), "set.time:0: \"time\" holds times, but this gives numbers");
+  EXPECT_EQ(mistake({{"feild", "'a'"_s}}), "set.feild:0: samples have no column \"feild\"; did you mean \"field\"?");
+  EXPECT_EQ(mistake({{"x", "1"_s}}, "ok").substr(0, 8), "where:0:");
+  EXPECT_EQ(mistake({{"x", "1"_s}}, "x"), "where:0: \"where\" must be true or false");
+  EXPECT_EQ(mistake({{"speed", "'a'"_s}}, "true", rows::schema({{.field = "speed"}})),
+            "set.speed:0: \"speed\" holds numbers, but this gives texts");
+}
+
+TEST_F(MapTest, TheKeyStaysAndEveryMistakeIsSaidAtOnce) {
+  const auto problems =
+      op.spec.problems_of(settings_of({{"key", "'a'"_s}, {"x", "1 +"_s}, {"y", "2"_s}, {"tick", "3"_s}}));
+  ASSERT_EQ(problems.size(), 3U);
+  EXPECT_EQ(problems[0].setting, "set.key");
+  EXPECT_TRUE(problems[0].message.contains("decides the lane"));
+  EXPECT_EQ(problems[1].setting, "set.x");
+  EXPECT_EQ(problems[1].offset, 3U);
+  EXPECT_EQ(problems[2].setting, "set.tick");
+  EXPECT_EQ(op.spec.problems_of(settings_of({})).at(0).setting, "set");
+}
+
+}  // namespace
+}  // namespace weir
