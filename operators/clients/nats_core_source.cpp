@@ -21,7 +21,7 @@ class CoreSource final : public SourceBase {
     counter_ = after;
     if (auto done = connect(); !done) return std::unexpected(done.error());
     const std::string group = settings_.has("queue") ? settings_.text("queue") : "";
-    return Subscription::open(*connection_, intake_.filter, group, limits).transform([&](auto made) {
+    return Subscription::open(*connection_, intake_.names.filter, group, limits).transform([&](auto made) {
       subscription_ = std::move(made);
       return after;
     });

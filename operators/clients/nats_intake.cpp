@@ -12,17 +12,13 @@ Intake::Intake(const Settings& settings, const Context& context)
     : access{Access::from(settings)},
       pattern{SubjectPattern::parse(settings.text("subject")).value_or(SubjectPattern{})},
       partitions{static_cast<std::uint32_t>(settings.integer("partitions"))},
-      partition{context.partition()} {
-  const std::string base = settings.has("stream") ? settings.text("stream") : "";
-  prefix = partitions > 1 ? std::format("p.{}.", partition) : "";
-  stream = partitions > 1 ? std::format("{}-{}", base, partition) : base;
-  filter = prefix + pattern.filter();
-  marker = std::format("p.{}.clock.{}", partition, base);
+      partition{context.partition()},
+      names{settings.has("stream") ? settings.text("stream") : "", partitions, partition, pattern} {
   connection = std::format("weir {} {} {}", context.pipeline(), context.node(), partition);
 }
 
 void Intake::dissect(Message& out, std::string_view subject) const {
-  if (subject.starts_with(prefix)) subject.remove_prefix(prefix.size());
+  if (subject.starts_with(names.prefix)) subject.remove_prefix(names.prefix.size());
   out.subject = subject;
   if (!pattern.match(subject, out.key, out.field)) {
     out.refused = "the subject does not fit the source's \"subject\"";

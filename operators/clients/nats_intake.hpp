@@ -33,10 +33,7 @@ struct Intake {
   SubjectPattern pattern;
   std::uint32_t partitions;
   Partition partition;
-  std::string prefix;      ///< "p.<k>." if there are several partitions
-  std::string stream;      ///< NAME, or NAME-<k> if there are several
-  std::string filter;      ///< what the stream takes
-  std::string marker;      ///< where markers are published: unlike any other stream's
+  PartitionNames names;
   std::string connection;  ///< its name, as the server shows it
 };
 
@@ -121,7 +118,7 @@ class SourceBase : public Source {
     auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    return jetstream_->ensure(StreamConfig::from(settings_, intake_.stream, std::move(subjects)));
+    return jetstream_->ensure(StreamConfig::from(settings_, intake_.names.stream, std::move(subjects)));
   }
 
   void count(std::string_view counter, std::uint64_t n) {

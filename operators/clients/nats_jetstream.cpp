@@ -128,6 +128,7 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
   }
   std::vector<const char*> subjects;
   for (const auto& subject : config.subjects) subjects.push_back(subject.c_str());
+  for (const auto& subject : config.also) subjects.push_back(subject.c_str());
   jsStreamConfig wanted;
   jsStreamConfig_Init(&wanted);
   wanted.Name = config.name.c_str();

@@ -19,9 +19,10 @@ namespace weir::nats {
 /// What a stream must be. What is not given is the server's default when the stream is made, and is not checked.
 struct StreamConfig {
   std::string name;
-  std::vector<std::string> subjects;  ///< each must be taken by the stream; it may take others too
-  bool create = true;                 ///< make it if it is absent; else its absence is an error
-  std::optional<bool> memory;         ///< storage
+  std::vector<std::string> subjects;   ///< each must be taken by the stream; it may take others too
+  std::vector<std::string> also = {};  ///< subjects that it gets too if it is made, but need not have if it is there
+  bool create = true;                  ///< make it if it is absent; else its absence is an error
+  std::optional<bool> memory;          ///< storage
   std::optional<Duration> max_age;
   std::optional<std::int64_t> max_bytes;
   std::optional<std::int64_t> replicas;

@@ -21,11 +21,11 @@ class PartitionSource final : public SourceBase {
 
   Result<Position> open(Position after) override {
     reader_.reset();
-    auto state = connect_stream({intake_.filter, intake_.marker});
+    auto state = connect_stream({intake_.names.filter, intake_.names.marker});
     if (!state) return std::unexpected(state.error());
-    identity_ = {intake_.stream, state->created};
+    identity_ = {intake_.names.stream, state->created};
     if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
-    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.stream, context_.clock());
+    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
     ReadFrom from{.sequence = 0, .time = start_time(settings_)};
     if (settings_.text("start") == "new") from.sequence = state->last + 1;
     if (after > 0) from = {.sequence = after + 1};
@@ -50,7 +50,7 @@ class PartitionSource final : public SourceBase {
       arrival_ = std::max(arrival_, deliveries_[i].time);
       items[i].sequence = deliveries_[i].sequence;
       items[i].arrival = arrival_;
-      if (haul->bundle[i].subject == intake_.marker) {
+      if (haul->bundle[i].subject == intake_.names.marker) {
         items[i].subject = haul->bundle[i].subject;
         items[i].marker = true;
         marked_ = no_time;
@@ -69,7 +69,7 @@ class PartitionSource final : public SourceBase {
     const Timestamp now = context_.clock().steady();
     if (marked_ != no_time && now - marked_ < marker_patience) return {};
     marked_ = now;
-    return connection_->publish(intake_.marker, std::to_string(due));
+    return connection_->publish(intake_.names.marker, std::to_string(due));
   }
 
   StreamIdentity identity() const override { return identity_; }
@@ -83,7 +83,7 @@ class PartitionSource final : public SourceBase {
           Error::Kind::changed,
           std::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
                       "weir progress",
-                      intake_.stream, state.last, after),
+                      intake_.names.stream, state.last, after),
           "stream");
     }
     if (state.first > after + 1) {
@@ -91,10 +91,12 @@ class PartitionSource final : public SourceBase {
           Error::Kind::changed,
           std::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before they "
                       "were read; let the stream keep more (max_age, max_bytes), and see weir progress",
-                      intake_.stream, state.first, after, state.first - after - 1),
+                      intake_.names.stream, state.first, after, state.first - after - 1),
           "stream");
     }
-    return jetstream_->time_of(intake_.stream, after).transform([&](auto time) { arrival_ = time.value_or(no_time); });
+    return jetstream_->time_of(intake_.names.stream, after).transform([&](auto time) {
+      arrival_ = time.value_or(no_time);
+    });
   }
 
   std::unique_ptr<OrderedReader> reader_;

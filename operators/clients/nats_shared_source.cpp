@@ -20,10 +20,10 @@ class SharedSource final : public SourceBase {
   Result<Position> open(Position after) override {
     close();
     counter_ = after;
-    auto state = connect_stream({intake_.filter});
+    auto state = connect_stream({intake_.names.filter});
     if (!state) return std::unexpected(state.error());
     durable_ = {.name = settings_.text("durable"),
-                .filter = intake_.filter,
+                .filter = intake_.names.filter,
                 .only_new = settings_.text("start") == "new",
                 .time = start_time(settings_),
                 .ack_wait = settings_.duration("ack_wait"),
@@ -70,8 +70,8 @@ class SharedSource final : public SourceBase {
 
  private:
   Result<void> bind() {
-    return jetstream_->ensure_durable(intake_.stream, durable_).and_then([&] {
-      return reader_->bind(intake_.stream, durable_.name, request_messages);
+    return jetstream_->ensure_durable(intake_.names.stream, durable_).and_then([&] {
+      return reader_->bind(intake_.names.stream, durable_.name, request_messages);
     });
   }
 

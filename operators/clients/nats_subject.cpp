@@ -102,6 +102,13 @@ std::string SubjectPattern::expand(std::string_view key, std::string_view field)
   return out;
 }
 
+PartitionNames::PartitionNames(const std::string& base, std::uint32_t partitions, Partition k,
+                               const SubjectPattern& pattern)
+    : stream{partitions > 1 ? base + "-" + std::to_string(k) : base},
+      prefix{partitions > 1 ? "p." + std::to_string(k) + "." : ""},
+      filter{prefix + pattern.filter()},
+      marker{"p." + std::to_string(k) + ".clock." + base} {}
+
 bool covers(std::string_view wide, std::string_view narrow) {
   while (!wide.empty() && !narrow.empty()) {
     const auto w = next_token(wide);

@@ -41,6 +41,16 @@ class SubjectPattern {
   bool tail_ = false;  ///< ends in ">"
 };
 
+/// Names of one partition of a stream set. Several partitions: streams <base>-<k>, subjects p.<k>.…; a single one: the
+/// stream <base> itself with plain subjects.
+struct PartitionNames {
+  PartitionNames(const std::string& base, std::uint32_t partitions, Partition k, const SubjectPattern& pattern);
+  std::string stream;
+  std::string prefix;  ///< of its subjects; empty if there is one partition
+  std::string filter;  ///< what the stream takes
+  std::string marker;  ///< where markers go: a subject like no other stream's, since streams must not overlap
+};
+
 /// True if the text can be one token of a subject.
 bool is_token(std::string_view text);
 

@@ -1,71 +1,20 @@
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 
-#include <rapidjson/writer.h>
 #include <weir/operator.hpp>
-#include <weir/rfc3339.hpp>
+
+#include "clients/json_rows.hpp"
 
 namespace {
 using namespace weir;
-
-/// Lets RapidJSON write to the end of a string.
-struct Appender {
-  using Ch = char;
-  std::string& text;
-  void Put(char c) { text.push_back(c); }
-  void Flush() {}
-};
-
-/// A value that is no text, as JSON and people both read it; empty for NaN and infinity, which JSON has not.
-std::string plain(const Column& column, std::size_t row) {
-  char text[32];
-  char* end = text;
-  switch (column.type()) {
-    case Type::int64:
-      end = std::to_chars(text, text + sizeof text, column.int64s()[row]).ptr;
-      break;
-    case Type::float64:
-      if (const double value = column.float64s()[row]; std::isfinite(value)) {
-        end = std::to_chars(text, text + sizeof text, value).ptr;
-      }
-      break;
-    case Type::boolean:
-      return column.booleans()[row] != 0 ? "true" : "false";
-    case Type::timestamp:
-      return format_rfc3339(column.int64s()[row]);
-    case Type::string:
-    case Type::dictionary:
-      return std::string{column.text(row)};
-  }
-  return {text, end};
-}
-
-bool is_text(Type type) { return type == Type::timestamp || type == Type::string || type == Type::dictionary; }
+using json::is_text;
+using json::plain;
 
 void write_json(const Batch& batch, std::string& out) {
-  Appender stream{out};
-  rapidjson::Writer<Appender> json{stream};
   for (std::size_t row = 0; row < batch.rows; ++row) {
-    json.Reset(stream);
-    json.StartObject();
-    for (std::size_t i = 0; i < batch.columns.size(); ++i) {
-      const std::string& name = batch.schema->columns[i].name;
-      const Column& column = batch.columns[i];
-      json.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
-      const std::string text = column.valid(row) ? plain(column, row) : std::string{};
-      if (column.valid(row) && is_text(column.type())) {
-        json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-      } else if (text.empty()) {
-        json.Null();
-      } else {
-        json.RawValue(text.data(), text.size(), rapidjson::kNumberType);
-      }
-    }
-    json.EndObject();
+    json::append_row(batch, row, out);
     out += '\n';
   }
 }

@@ -1,0 +1,132 @@
+#include "clients/nats_publisher.hpp"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+namespace weir::nats {
+namespace {
+
+constexpr std::int64_t ack_wait_ms = 5'000;
+constexpr std::int64_t stall_wait_ms = 10'000;
+constexpr Duration first_pause = 50 * millisecond;
+constexpr Duration longest_pause = 2 * second;
+
+struct MessageDeleter {
+  void operator()(natsMsg* message) const { natsMsg_Destroy(message); }
+};
+using MessagePtr = std::unique_ptr<natsMsg, MessageDeleter>;
+
+}  // namespace
+
+struct Publisher::State {
+  State(Connection& to, const Clock& time) : connection{to}, clock{time} {}
+
+  Connection& connection;
+  const Clock& clock;
+  jsCtx* context = nullptr;
+
+  std::mutex mutex;  ///< the library calls back from a thread of its own
+  std::vector<MessagePtr> failed;
+  std::string reason;
+
+  static void failure(jsCtx*, jsPubAckErr* error, void* closure) {
+    auto& state = *static_cast<State*>(closure);
+    const std::lock_guard lock{state.mutex};
+    state.reason = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
+    state.failed.emplace_back(error->Msg);
+    error->Msg = nullptr;
+  }
+
+  std::vector<MessagePtr> take_failed() {
+    const std::lock_guard lock{mutex};
+    return std::exchange(failed, {});
+  }
+
+  Error lost() {
+    if (!connection.connected()) return connection.down();
+    const std::lock_guard lock{mutex};
+    return {Error::Kind::unreachable,
+            "NATS does not acknowledge what was published" + (reason.empty() ? "" : ": " + reason)};
+  }
+
+  void forget() {
+    natsMsgList pending{};
+    if (js_PublishAsyncGetPendingList(&pending, context) == NATS_OK) natsMsgList_Destroy(&pending);
+    (void)take_failed();
+  }
+};
+
+Publisher::Publisher(std::unique_ptr<State> state) : state_{std::move(state)} {}
+
+Result<std::unique_ptr<Publisher>> Publisher::open(Connection& connection, const Clock& clock, std::size_t in_flight) {
+  auto state = std::make_unique<State>(connection, clock);
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.PublishAsync.MaxPending = static_cast<std::int64_t>(in_flight);
+  options.PublishAsync.StallWait = stall_wait_ms;
+  options.PublishAsync.ErrHandler = State::failure;
+  options.PublishAsync.ErrHandlerClosure = state.get();
+  if (natsConnection_JetStream(&state->context, connection.handle(), &options) != NATS_OK) {
+    return std::unexpected(connection.down());
+  }
+  return std::unique_ptr<Publisher>{new Publisher{std::move(state)}};
+}
+
+Publisher::~Publisher() {
+  state_->forget();
+  jsCtx_Destroy(state_->context);
+}
+
+Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id) {
+  if (payload.size() > state_->connection.max_payload()) {
+    return fail(Error::Kind::refused, "a payload of " + std::to_string(payload.size()) +
+                                          " bytes is more than the server takes (" +
+                                          std::to_string(state_->connection.max_payload()) + ")");
+  }
+  natsMsg* raw = nullptr;
+  const natsStatus made =
+      natsMsg_Create(&raw, subject.c_str(), nullptr, payload.data(), static_cast<int>(payload.size()));
+  if (made != NATS_OK)
+    return fail(Error::Kind::refused, "can't publish to \"" + subject + "\": " + natsStatus_GetText(made));
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.MaxWait = ack_wait_ms;
+  if (!id.empty()) options.MsgId = id.c_str();
+  const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
+  natsMsg_Destroy(raw);
+  if (sent == NATS_OK) return {};
+  auto error = state_->lost();
+  state_->forget();
+  return std::unexpected(std::move(error));
+}
+
+Result<void> Publisher::complete(Duration patience) {
+  const Timestamp end = state_->clock.steady() + patience;
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  for (Duration pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
+    const Duration left = end - state_->clock.steady();
+    options.MaxWait = std::max<std::int64_t>(left / millisecond, 1);
+    const natsStatus status = js_PublishAsyncComplete(state_->context, &options);
+    auto failed = state_->take_failed();
+    if (status == NATS_OK && failed.empty()) return {};
+    if (status != NATS_OK || left <= pause) break;
+    state_->clock.wait(pause, {});
+    options.MaxWait = ack_wait_ms;
+    const bool sent = std::ranges::all_of(failed, [&](MessagePtr& message) {
+      natsMsg* raw = message.release();
+      const natsStatus again = js_PublishMsgAsync(state_->context, &raw, &options);
+      natsMsg_Destroy(raw);
+      return again == NATS_OK;
+    });
+    if (!sent) break;
+  }
+  auto error = state_->lost();
+  state_->forget();
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,43 @@
+/// Publishing into streams without waiting for each acknowledgement.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <weir/clock.hpp>
+#include <weir/types.hpp>
+
+#include "clients/nats.hpp"
+
+namespace weir::nats {
+
+/// Publishes to JetStream with a bounded number of messages in flight; what is not acknowledged is published again.
+///
+/// Threads   one at a time.
+/// Order     as published, but for messages that had to be published again.
+class Publisher {
+ public:
+  /// The connection must outlive it, and should be one for publishing.
+  static Result<std::unique_ptr<Publisher>> open(Connection& connection, const Clock& clock,
+                                                 std::size_t in_flight = 8192);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  /// Takes a message over; waits while too many are in flight. `id`: the stream drops another with the same id within
+  /// its dedupe window; empty: none.
+  Result<void> publish(const std::string& subject, std::string_view payload, const std::string& id);
+
+  /// Waits until everything is stored, publishing again what failed, for at most `patience`. After an error the state
+  /// of what was published is unknown and all of it is forgotten.
+  Result<void> complete(Duration patience);
+
+ private:
+  struct State;
+  explicit Publisher(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weir::nats

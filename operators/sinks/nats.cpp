@@ -1,0 +1,258 @@
+#include <cstring>
+#include <format>
+
+#include <weir/operator.hpp>
+#include <weir/partition.hpp>
+
+#include "clients/json_rows.hpp"
+#include "clients/nats_jetstream.hpp"
+#include "clients/nats_publisher.hpp"
+#include "clients/nats_subject.hpp"
+
+namespace {
+using namespace weir;
+
+constexpr Duration patience = 30 * second;
+
+/// What encode() makes of some rows: a subject and a payload, or why there is none.
+struct Frame {
+  std::uint32_t subject_size = 0;
+  std::uint32_t payload_size = 0;  ///< of the reason if there is no subject
+  std::uint32_t row = 0;           ///< the first one
+  std::uint32_t rows = 0;
+};
+
+void append(std::string& bytes, Frame frame, std::string_view subject, std::string_view payload) {
+  frame.subject_size = static_cast<std::uint32_t>(subject.size());
+  frame.payload_size = static_cast<std::uint32_t>(payload.size());
+  bytes.append(reinterpret_cast<const char*>(&frame), sizeof frame).append(subject).append(payload);
+}
+
+Sample sample_of(const Batch& batch, std::size_t row) {
+  Sample out;
+  out.key = batch.columns[samples::key].text(row);
+  out.field = batch.columns[samples::field].text(row);
+  if (batch.columns[samples::time].valid(row)) out.time = batch.columns[samples::time].int64s()[row];
+  if (batch.columns[samples::text].valid(row)) {
+    out.kind = Sample::Kind::text;
+    out.text = batch.columns[samples::text].text(row);
+    return out;
+  }
+  out.x = batch.columns[samples::x].float64s()[row];
+  if (batch.columns[samples::y].valid(row)) {
+    out.kind = Sample::Kind::point;
+    out.y = batch.columns[samples::y].float64s()[row];
+    out.z = batch.columns[samples::z].valid(row) ? batch.columns[samples::z].float64s()[row]
+                                                 : std::numeric_limits<double>::quiet_NaN();
+  }
+  return out;
+}
+
+class Nats final : public Sink {
+ public:
+  Nats(const Settings& settings, Context& context)
+      : settings_{settings},
+        context_{context},
+        pattern_{nats::SubjectPattern::parse(settings.text("subject")).value_or(nats::SubjectPattern{})},
+        codec_{context.codec("")},
+        partitions_{static_cast<std::uint32_t>(settings.integer("partitions"))},
+        frame_{static_cast<std::size_t>(settings.integer("frame"))},
+        deduplicate_{settings.boolean("deduplicate")},
+        base_{settings.has("stream") ? settings.text("stream") : ""},
+        id_{std::format("{}/{}/", context.pipeline(), context.node())} {}
+
+  Result<void> settle(const SchemaPtr& input) override {
+    samples_ = input->shape == Shape::samples;
+    key_column_ = input->find("key").value_or(input->columns.size());
+    if (!samples_ && pattern_.has_field()) {
+      return fail(Error::Kind::invalid, "\"subject\" has {field}, but what comes are no samples; leave {field} out",
+                  "subject");
+    }
+    if ((pattern_.has_key() || partitions_ > 1) && key_column_ == input->columns.size()) {
+      return fail(Error::Kind::invalid, "\"subject\" has {key}, but what comes has no column \"key\"", "subject");
+    }
+    return {};
+  }
+
+  Result<void> open() override {
+    publisher_.reset();
+    const auto access = nats::Access::from(settings_);
+    auto connection =
+        nats::Connection::open(access, std::format("weir {}{}", id_, "sink"), nats::Connection::Use::publish);
+    if (!connection) return std::unexpected(connection.error());
+    connection_ = std::move(*connection);
+    if (base_.empty()) return {};
+    auto jetstream = nats::JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    for (Partition k = 0; k < partitions_; ++k) {
+      const nats::PartitionNames names{base_, partitions_, k, pattern_};
+      auto config = nats::StreamConfig::from(settings_, names.stream, {names.filter});
+      config.also = {names.marker};
+      if (auto state = (*jetstream)->ensure(config); !state) return std::unexpected(state.error());
+    }
+    return nats::Publisher::open(*connection_, context_.clock()).transform([&](auto made) {
+      publisher_ = std::move(made);
+    });
+  }
+
+  Encoded encode(const BatchPtr& rows) const override {
+    Encoded out;
+    out.rows = rows->rows;
+    out.batch = rows;
+    std::vector<Sample> together;
+    for (std::size_t row = 0; row < rows->rows;) {
+      const std::size_t count = samples_ ? run_of_key(*rows, row) : 1;
+      encode_frame(*rows, row, count, together, out.bytes);
+      row += count;
+    }
+    return out;
+  }
+
+  Result<void> write(const Encoded& rows) override {
+    const std::string_view bytes = rows.bytes;
+    for (std::size_t at = 0; at < bytes.size();) {
+      Frame frame;
+      std::memcpy(&frame, bytes.data() + at, sizeof frame);
+      const std::string subject{bytes.substr(at + sizeof frame, frame.subject_size)};
+      const auto payload = bytes.substr(at + sizeof frame + frame.subject_size, frame.payload_size);
+      at += sizeof frame + frame.subject_size + frame.payload_size;
+      if (subject.empty()) {
+        reject(rows, frame, payload);
+        continue;
+      }
+      const auto sent = publisher_ ? publisher_->publish(subject, payload, id_of(rows, frame))
+                                   : connection_->publish(subject, payload);
+      if (!sent && sent.error().kind != Error::Kind::refused) return sent;
+      if (!sent) reject(rows, frame, sent.error().message);
+      published_ += sent ? 1 : 0;
+    }
+    return {};
+  }
+
+  Result<Committed> commit(std::span<const LaneCommit>) override {
+    Committed out;
+    out.rejected = std::exchange(rejected_, {});
+    const auto done = publisher_ ? publisher_->complete(patience) : connection_->flush(patience);
+    if (!done) return std::unexpected(done.error());
+    context_.count(context_.counter("published"), std::exchange(published_, 0));
+    return out;
+  }
+
+ private:
+  /// Rows from `row` on that go into one payload: consecutive ones of one key, up to `frame`.
+  std::size_t run_of_key(const Batch& batch, std::size_t row) const {
+    const auto& keys = batch.columns[samples::key].ids().ids;
+    std::size_t count = 1;
+    while (count < frame_ && row + count < batch.rows && keys[row + count] == keys[row]) ++count;
+    return count;
+  }
+
+  void encode_frame(const Batch& batch, std::size_t row, std::size_t count, std::vector<Sample>& together,
+                    std::string& bytes) const {
+    const Frame frame{.row = static_cast<std::uint32_t>(row), .rows = static_cast<std::uint32_t>(count)};
+    const auto key = key_column_ < batch.columns.size() ? batch.columns[key_column_].text(row) : std::string_view{};
+    std::string subject =
+        pattern_.expand(key, samples_ && pattern_.has_field() ? batch.columns[samples::field].text(row) : "");
+    if (subject.empty()) return append(bytes, frame, {}, "the key or field can't be a token of a subject");
+    if (partitions_ > 1) subject = std::format("p.{}.{}", partition_of(key, partitions_), subject);
+    if (!samples_) {
+      std::string payload;
+      json::append_row(batch, row, payload);
+      return append(bytes, frame, subject, payload);
+    }
+    together.clear();
+    for (std::size_t i = row; i < row + count; ++i) together.push_back(sample_of(batch, i));
+    const auto payload = codec_->encode(together, pattern_.has_key(), pattern_.has_field());
+    payload ? append(bytes, frame, subject, *payload) : append(bytes, frame, {}, payload.error());
+  }
+
+  void reject(const Encoded& rows, const Frame& frame, std::string_view reason) {
+    for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, std::string{reason}});
+  }
+
+  /// Unlike any other payload's, and the same after a crash; a frame that was cut elsewhere then is another one.
+  std::string id_of(const Encoded& rows, const Frame& frame) const {
+    if (!deduplicate_) return {};
+    const auto first = rows.number + frame.row;
+    return frame.rows == 1 ? std::format("{}{}/{}", id_, rows.partition, first)
+                           : std::format("{}{}/{}-{}", id_, rows.partition, first, first + frame.rows - 1);
+  }
+
+  Settings settings_;
+  Context& context_;
+  nats::SubjectPattern pattern_;
+  const Codec* codec_;
+  std::uint32_t partitions_;
+  std::size_t frame_;
+  bool deduplicate_;
+  std::string base_, id_;
+  bool samples_ = false;
+  std::size_t key_column_ = 0;
+  std::unique_ptr<nats::Connection> connection_;
+  std::unique_ptr<nats::Publisher> publisher_;
+  std::vector<Committed::Rejected> rejected_;
+  std::uint64_t published_ = 0;
+};
+
+Claims claims(const Settings& s) {
+  Claims out;
+  out.idempotent = s.has("stream") && s.integer("frame") == 1 && s.boolean("deduplicate");
+  out.window = 2 * minute;
+  out.because = !s.has("stream") ? "core NATS keeps nothing; rows are published again after a crash"
+                : out.idempotent
+                    ? "each message has an id, and the stream drops repetitions within its dedupe window (2 minutes)"
+                    : "rows are published again after a crash";
+  return out;
+}
+
+std::vector<Error> problems(const Settings& s) {
+  auto out = nats::access_problems(s);
+  const auto wrong = [&](std::string message, std::string setting) {
+    out.push_back({Error::Kind::invalid, std::move(message), std::move(setting)});
+  };
+  const auto pattern = nats::SubjectPattern::parse(s.text("subject"));
+  if (!pattern) {
+    out.push_back(pattern.error());
+    return out;
+  }
+  if (pattern->has_wildcard()) wrong("nothing can be published to a subject with \"*\" or \">\"", "subject");
+  if (pattern->has_field() && s.integer("frame") > 1)
+    wrong("a payload of several fields needs a subject without {field}", "frame");
+  if (s.integer("partitions") > 1 && !pattern->has_key())
+    wrong("partitions are chosen by the key: the subject needs {key}", "partitions");
+  if (s.has("stream") && !nats::is_token(s.text("stream")))
+    wrong("a stream's name has no '.', '*', '>' or blank", "stream");
+  return out;
+}
+
+Spec spec() {
+  auto out = nats::with_access(Spec::sink("publishes samples or rows to NATS subjects or a stream"));
+  out.field("subject", kind::text(), "where to publish; {key} and {field} are replaced", "vehicle.{key}.{field}")
+      .optional("stream", kind::text(),
+                "JetStream stream that takes the subject: a commit then waits until it has stored everything")
+      .field("partitions", kind::integer(),
+             "n > 1 publishes to p.<k>.<subject>, k = the key's hash modulo n, into the streams <stream>-0 to "
+             "<stream>-(n-1)",
+             "1")
+      .between(1, 4096)
+      .field("frame", kind::integer(),
+             "most samples of one vehicle that go into one payload, if they come one after the other", "1")
+      .between(1, 100'000)
+      .field("deduplicate", kind::boolean(),
+             "gives each message an id, so that the stream drops repetitions; costs a third of the rate", "true")
+      .optional("columns", kind::columns(), "columns of the rows, and how each is completed");
+  out = nats::with_stream(std::move(out));
+  out.encodes()
+      .counter("published", "payloads published")
+      .claims(claims)
+      .check(problems)
+      .details("Samples become payloads by `encoding`; rows and events become JSON objects, one per row.")
+      .example(
+          R"({ "id": "out", "sink": "nats", "from": "signals", "stream": "TELEMETRY", "encoding": "flatbuffers" })")
+      .example(R"({ "id": "out", "sink": "nats", "from": "signals", "subject": "sessions.{key}" })");
+  return out;
+}
+
+}  // namespace
+
+WEIR_OPERATOR(sinks, nats, Nats, spec())
