@@ -21,15 +21,6 @@ std::string encode(const Batch& batch);
 /// Where each tuple ends in what encode() made: element i is the end of row i.
 std::vector<std::size_t> ends(std::string_view tuples);
 
-/// Why PostgreSQL would refuse a row's texts: NUL bytes, text that is not UTF-8. Empty if it would not.
-std::string objection(const Batch& batch, std::size_t row);
-
-/// Text that any database takes: what is not UTF-8, and NUL, becomes U+FFFD.
-std::string clean(std::string_view text);
-
-/// A row as a JSON object, for dead letters and messages.
-std::string to_json(const Batch& batch, std::size_t row);
-
 /// Writes tuples value by value, where there is no batch.
 class Tuples {
  public:

@@ -80,13 +80,14 @@ class Opening {
     for (const sql::TableColumn& column : plan_.columns) {
       if (column.unit.empty()) continue;
       sql += std::format("COMMENT ON COLUMN {}.{} IS {};", state_.table, sql::quoted(column.name),
-                         quote_text(column.unit));
+                         sql::literal(column.unit));
     }
     if (timescale_) {
       hypertable_ = true;
       // Chunks exclude by time already; an index that begins with the time would cost every COPY and serve few.
-      sql += std::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
-                         *timescale_, quote_text(state_.table), quote_text(*plan_.time_column), interval(plan_.chunk));
+      sql +=
+          std::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
+                      *timescale_, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk));
     }
     if (plan_.key_column && plan_.time_column) {
       sql += std::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
@@ -124,7 +125,7 @@ class Opening {
         std::format("table {0} is not a hypertable; set hypertable to \"auto\", or run: SELECT create_hypertable({1}, "
                     "by_range({2}, {3}), "
                     "migrate_data => true);",
-                    state_.table, quote_text(state_.table), quote_text(*plan_.time_column), interval(plan_.chunk)),
+                    state_.table, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk)),
         "hypertable");
   }
 
@@ -153,11 +154,12 @@ class Opening {
         warn_(std::format("compress: {} {}; nothing is compressed", state_.table, missing()));
       } else {
         const std::string by =
-            plan_.key_column ? ", timescaledb.compress_segmentby = " + quote_text(sql::quoted(*plan_.key_column)) : "";
+            plan_.key_column ? ", timescaledb.compress_segmentby = " + sql::literal(sql::quoted(*plan_.key_column))
+                             : "";
         try_step("compress",
                  std::format("ALTER TABLE {} SET (timescaledb.compress{}); SELECT {}.add_compression_policy({}, {}, "
                              "if_not_exists => true)",
-                             state_.table, by, *timescale_, quote_text(state_.table), interval(plan_.compress)));
+                             state_.table, by, *timescale_, sql::literal(state_.table), interval(plan_.compress)));
       }
     }
     if (plan_.retention == 0) return {};
@@ -165,12 +167,12 @@ class Opening {
       warn_(std::format("retention: {} {}; nothing is deleted", state_.table, missing()));
     } else if (licensed_) {
       try_step("retention", std::format("SELECT {}.add_retention_policy({}, {}, if_not_exists => true)", *timescale_,
-                                        quote_text(state_.table), interval(plan_.retention)));
+                                        sql::literal(state_.table), interval(plan_.retention)));
     } else {
       // Waits for nobody: who reads an old chunk may finish, the next time will do.
       state_.drop_chunks =
           std::format("BEGIN; SET LOCAL lock_timeout = '1s'; SELECT {}.drop_chunks({}, older_than => {}); COMMIT",
-                      *timescale_, quote_text(state_.table), interval(plan_.retention));
+                      *timescale_, sql::literal(state_.table), interval(plan_.retention));
     }
     return {};
   }

@@ -94,7 +94,7 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {fence, progress.position, Standing::held};
+  claims_[partition] = {fence, progress.position, true};
   return progress;
 }
 
@@ -130,8 +130,8 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
         "FROM unnest({}::integer[], {}::bigint[]) AS n (partition, fence) "
         "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.fence = n.fence RETURNING "
         "p.partition",
-        table_, lease_ / microsecond, quote_array(partitions), quote_array(fences), quote_text(pipeline_),
-        quote_text(node_));
+        table_, lease_ / microsecond, quote_array(partitions), quote_array(fences), sql::literal(pipeline_),
+        sql::literal(node_));
   }
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
@@ -145,7 +145,7 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
     return claim == claims_.end() ||
            std::to_string(claim->second.fence) != fences[static_cast<std::size_t>(asked - partitions.begin())];
   });
-  for (const Partition partition : lost) claims_[partition] = {0, 0, Standing::lost};
+  for (const Partition partition : lost) claims_[partition] = {0, 0, false};
   return lost;
 }
 
@@ -156,7 +156,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
     const auto claim = claims_.find(partition);
     if (claim == claims_.end()) return {};
     fence = claim->second.fence;
-    claim->second = {0, 0, Standing::lost};
+    claim->second = {0, 0, false};
   }
   return connection
       .query(std::format(
@@ -206,10 +206,10 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
       .transform([](const Rows& rows) { return rows.size(); });
 }
 
-Ledger::Standing Ledger::standing(Partition partition) const {
+bool Ledger::holds(Partition partition) const {
   const std::scoped_lock lock{mutex_};
   const auto claim = claims_.find(partition);
-  return claim == claims_.end() ? Standing::never : claim->second.standing;
+  return claim != claims_.end() && claim->second.held;
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
@@ -228,7 +228,7 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             instant(next.stream.created)};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
-  std::string sql = std::format("EXECUTE weir_advance ({}, {}", quote_text(pipeline_), quote_text(node_));
+  std::string sql = std::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
   for (const auto& column : columns) sql += ", " + quote_array(column);
   return sql + ");";
 }
@@ -242,12 +242,12 @@ void Ledger::advanced(std::span<const LaneCommit> lanes) {
 
 void Ledger::lose(Partition partition) {
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {0, 0, Standing::lost};
+  claims_[partition] = {0, 0, false};
 }
 
 void Ledger::doubt() {
   const std::scoped_lock lock{mutex_};
-  for (auto& [partition, claim] : claims_) claim.standing = Standing::lost;
+  for (auto& [partition, claim] : claims_) claim.held = false;
 }
 
 }  // namespace weir::postgres

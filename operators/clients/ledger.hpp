@@ -35,10 +35,8 @@ class Ledger {
   /// Forgets a partition (nothing: all) if no lease on it runs; answers how many were forgotten.
   Result<std::size_t> forget(Connection& connection, std::optional<Partition> partition) const;
 
-  /// May this lane's rows be committed? `never`: it was never claimed, its progress is not kept here. `lost`: it was,
-  /// and has to be claimed again first.
-  enum class Standing : std::uint8_t { never, held, lost };
-  Standing standing(Partition partition) const;
+  /// May this partition's rows be committed? Not if it was never claimed, or has to be claimed again first.
+  bool holds(Partition partition) const;
 
   /// SQL that moves held lanes on from where they last stood, and answers the partitions for which that was still so.
   /// To be run last in their transaction, once prepare() was run.
@@ -54,7 +52,7 @@ class Ledger {
   struct Claim {
     std::int64_t fence = 0;
     Position position = 0;
-    Standing standing = Standing::held;
+    bool held = true;
   };
   Error held_by_another(Connection& connection, Partition partition) const;
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "clients/copy.hpp"
+#include "clients/refusal.hpp"
 
 namespace weir::postgres {
 namespace {
@@ -79,7 +80,7 @@ Result<std::vector<LeftOut>> load_what_fits(Connection& connection, const std::s
     std::size_t row = 0;
     for (const std::size_t end : copy::ends(bytes)) {
       // What can be seen without asking the server need not be searched for.
-      if (std::string why = copy::objection(*part->batch, row); !why.empty())
+      if (std::string why = refusal::objection(*part->batch, row); !why.empty())
         objected.push_back({part, row, why, why});
       else
         tuples.push_back({part, row, bytes.substr(begin, end - begin)});

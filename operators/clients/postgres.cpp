@@ -7,6 +7,8 @@
 #include <array>
 #include <format>
 
+#include "clients/table.hpp"
+
 namespace weir::postgres {
 namespace {
 
@@ -210,12 +212,6 @@ std::string place(const std::string& url) {
   return text;
 }
 
-std::string quote_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) out.append(c == '\'' ? 2u : 1u, c);
-  return out + '\'';
-}
-
 std::string quote_array(std::span<const std::optional<std::string>> values) {
   std::string out = "{";
   for (const auto& value : values) {
@@ -231,7 +227,7 @@ std::string quote_array(std::span<const std::optional<std::string>> values) {
     }
     out += '"';
   }
-  return quote_text(out + '}');
+  return sql::literal(out + '}');
 }
 
 }  // namespace weir::postgres

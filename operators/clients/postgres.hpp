@@ -75,8 +75,6 @@ std::optional<std::string> url_problem(const std::string& url);
 /// Where a URL points, for people: "host:port/database"; never a password.
 std::string place(const std::string& url);
 
-/// 'text' with quotes, as SQL wants it; the text must not hold NUL.
-std::string quote_text(std::string_view text);
 /// '{…}' with quotes: an array of texts or numbers, NULL where there is nothing.
 std::string quote_array(std::span<const std::optional<std::string>> values);
 

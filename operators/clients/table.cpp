@@ -106,7 +106,7 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
   Difference out;
   const auto add = [&](std::string words, std::string action) {
     out.words += (out.words.empty() ? "" : "; ") + words;
-    out.alter += (out.alter.empty() ? "ALTER TABLE " + table + " " : ", ") + action;
+    out.alter += std::format("{}ALTER TABLE {} {};", out.alter.empty() ? "" : " ", table, action);
   };
   for (const TableColumn& want : wanted) {
     const auto there = std::ranges::find(found, want.name, &TableColumn::name);
@@ -128,7 +128,6 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
     add(std::format("column {} is NOT NULL without a default, and this pipeline does not write it", name),
         std::format("ALTER COLUMN {} DROP NOT NULL", name));
   }
-  if (!out.alter.empty()) out.alter += ';';
   return out;
 }
 
@@ -136,6 +135,12 @@ std::string quoted(std::string_view name) {
   std::string out = "\"";
   for (const char c : name) out.append(c == '"' ? 2u : 1u, c);
   return out + '"';
+}
+
+std::string literal(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out.append(c == '\'' ? 2u : 1u, c);
+  return out + '\'';
 }
 
 }  // namespace weir::sql

@@ -43,7 +43,7 @@ std::string column_definitions(const std::vector<TableColumn>& columns);
 /// "a, b", names quoted.
 std::string column_names(const std::vector<TableColumn>& columns);
 
-/// How the table that was found differs, in words, and the ALTER TABLE that would make it fit; both empty if it fits.
+/// How the table that was found differs, in words, and the ALTER TABLEs that would make it fit; both empty if it fits.
 /// Further columns may be there if rows without them can be stored.
 struct Difference {
   std::string words;
@@ -54,5 +54,7 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
 
 /// A name in double quotes.
 std::string quoted(std::string_view name);
+/// A text in single quotes; it must not hold NUL.
+std::string literal(std::string_view text);
 
 }  // namespace weir::sql

@@ -63,15 +63,15 @@ TEST(Table, differences_are_all_named_with_one_statement_to_run) {
       R"(column "speed" is real, not double precision; column "charge" is NOT NULL, but a row may have NULL there; )"
       R"(column "depot" is NOT NULL without a default, and this pipeline does not write it)");
   EXPECT_EQ(different.alter,
-            R"(ALTER TABLE t ALTER COLUMN "speed" TYPE double precision USING "speed"::double precision, )"
-            R"(ALTER COLUMN "charge" DROP NOT NULL, ALTER COLUMN "depot" DROP NOT NULL;)");
+            R"(ALTER TABLE t ALTER COLUMN "speed" TYPE double precision USING "speed"::double precision; )"
+            R"(ALTER TABLE t ALTER COLUMN "charge" DROP NOT NULL; ALTER TABLE t ALTER COLUMN "depot" DROP NOT NULL;)");
   EXPECT_EQ(sql::compare("t", wanted, {}).alter.find(R"(ADD COLUMN "vehicle" text)"), 14u);
 }
 
 TEST(Table, quotes_names) { EXPECT_EQ(sql::quoted(R"(a"b)"), R"("a""b")"); }
 
 TEST(Postgres, quotes_texts_and_arrays) {
-  EXPECT_EQ(postgres::quote_text("it's"), "'it''s'");
+  EXPECT_EQ(sql::literal("it's"), "'it''s'");
   const std::vector<std::optional<std::string>> values{"1", std::nullopt, R"(a"\'b)"};
   EXPECT_EQ(postgres::quote_array(values), R"('{"1",NULL,"a\"\\''b"}')");
 }

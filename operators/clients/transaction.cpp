@@ -5,6 +5,7 @@
 
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
+#include "clients/refusal.hpp"
 
 namespace weir::postgres {
 namespace {
@@ -22,7 +23,7 @@ class Transaction {
   /// The fast way first; if data is refused, once more with care. If lanes are refused, the others once more.
   Result<Outcome> run() {
     for (const LaneCommit& lane : work_.lanes) {
-      if (ledger_.standing(lane.partition) == Ledger::Standing::lost) outcome_.refused.push_back(lane.partition);
+      if (!ledger_.holds(lane.partition)) outcome_.refused.push_back(lane.partition);
     }
     for (bool careful = false;;) {
       drop_refused();
@@ -42,10 +43,7 @@ class Transaction {
  private:
   void drop_refused() {
     const auto gone = [&](Partition partition) { return std::ranges::contains(outcome_.refused, partition); };
-    // Progress of lanes that were never claimed is kept elsewhere, or nowhere.
-    std::erase_if(work_.lanes, [&](const LaneCommit& lane) {
-      return gone(lane.partition) || ledger_.standing(lane.partition) == Ledger::Standing::never;
-    });
+    std::erase_if(work_.lanes, [&](const LaneCommit& lane) { return gone(lane.partition); });
     std::erase_if(work_.rows, [&](const Encoded* rows) { return gone(rows->partition); });
     std::erase_if(work_.dead, [&](const Sink::DeadLetter& letter) { return gone(letter.partition); });
   }
@@ -91,10 +89,10 @@ class Transaction {
     for (const LeftOut& bad : outcome_.left_out) {
       const Batch& batch = *bad.rows->batch;
       const Timestamp arrival = bad.row < batch.arrival.size() ? batch.arrival[bad.row] : no_time;
-      add_letter(
-          tuples,
-          {bad.rows->partition, bad.rows->last, 0, arrival, to_.node, bad.message, "", copy::to_json(batch, bad.row)},
-          bad.rows->number + bad.row);
+      add_letter(tuples,
+                 {bad.rows->partition, bad.rows->last, 0, arrival, to_.node, bad.message, "",
+                  refusal::to_json(batch, bad.row)},
+                 bad.rows->number + bad.row);
     }
     return tuples.bytes();
   }
@@ -108,7 +106,7 @@ class Transaction {
     } else {
       tuples.int64(letter.arrival);
     }
-    tuples.text(copy::clean(letter.reason)).text(copy::clean(letter.subject)).text(letter.payload);
+    tuples.text(refusal::clean(letter.reason)).text(refusal::clean(letter.subject)).text(letter.payload);
   }
 
   Result<Outcome> finish() {

@@ -1,0 +1,47 @@
+/// A DuckDB file: SQL, and batches appended to its tables.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/batch.hpp>
+#include <weir/types.hpp>
+
+namespace weir::duck {
+
+/// One row of text columns; nothing stands for NULL.
+using Row = std::vector<std::optional<std::string>>;
+using Rows = std::vector<Row>;
+
+/// An open file. The library itself is loaded when the first one is opened, and costs nothing before that.
+///
+/// Threads   one.
+/// Errors    unreachable: another process holds the file. refused: anything else.
+class File {
+ public:
+  /// Opens or makes it. `memory` is the most that DuckDB may use, in bytes.
+  static Result<File> open(const std::string& path, std::uint64_t memory);
+
+  /// Runs statements, separated by semicolons; answers the rows of the last one. All its columns must be text
+  /// (VARCHAR).
+  Result<Rows> run(const std::string& sql);
+
+  /// Appends rows of a batch, except those whose flag in `skip` is set (empty: none), to these columns of a table,
+  /// within the open transaction. Types as type_name() says; timestamps are cut to microseconds, towards the past.
+  /// Texts must be UTF-8.
+  Result<void> append(const std::string& schema, const std::string& table, const std::vector<std::string>& columns,
+                      const Batch& batch, const std::vector<bool>& skip);
+
+ private:
+  struct Handles;
+  explicit File(std::shared_ptr<Handles> handles) : handles_{std::move(handles)} {}
+  std::shared_ptr<Handles> handles_;
+};
+
+/// "BIGINT", "DOUBLE", …
+std::string_view type_name(Type type);
+
+}  // namespace weir::duck

@@ -1,0 +1,20 @@
+/// Rows that no database takes: why, and how they are kept instead. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <weir/batch.hpp>
+
+namespace weir::refusal {
+
+/// Why a database would refuse a row's texts: NUL bytes, text that is not UTF-8. Empty if it would not.
+std::string objection(const Batch& batch, std::size_t row);
+
+/// Text that any database takes: what is not UTF-8, and NUL, becomes U+FFFD.
+std::string clean(std::string_view text);
+
+/// A row as a JSON object, for dead letters and messages.
+std::string to_json(const Batch& batch, std::size_t row);
+
+}  // namespace weir::refusal

@@ -1,0 +1,221 @@
+/// sink/duckdb on files of its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <limits>
+
+#include "clients/duckdb.hpp"
+#include "fakes/sink_fixture.hpp"
+
+namespace weir {
+Operator weir_operator_sinks_duckdb();
+}
+
+namespace {
+using namespace weir;
+using fakes::lane;
+using fakes::make_rows;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class DuckDbSink : public testing::Test {
+ protected:
+  DuckDbSink() {
+    std::string pattern = std::filesystem::temp_directory_path() / "weir-duckdb-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~DuckDbSink() override { std::filesystem::remove_all(directory_); }
+
+  std::string path() const { return directory_ / "fleet.duckdb"; }
+
+  std::unique_ptr<Sink> make(const SchemaPtr& schema) {
+    Settings settings{"db"};
+    settings.set("path", path());
+    settings.set("table", std::string{"vehicle_second"});
+    settings.set("key_column", std::string{"vehicle"});
+    settings.set("time_column", std::string{"time"});
+    settings.set("memory", std::int64_t{256 << 20});
+    auto sink = weir_operator_sinks_duckdb().make_sink(settings, context_);
+    EXPECT_TRUE(sink->settle(schema).has_value());
+    return sink;
+  }
+
+  std::unique_ptr<Sink> opened() {
+    auto sink = make(rows(0)->schema);
+    const auto done = sink->open();
+    EXPECT_TRUE(done.has_value()) << done.error().message;
+    return sink;
+  }
+
+  std::shared_ptr<Batch> rows(std::size_t count, std::size_t first = 0) const {
+    return make_rows(keys_, {"speed", "charge"}, count, first);
+  }
+
+  static Result<Committed> commit(Sink& sink, const BatchPtr& batch, Partition partition, Position to) {
+    const Encoded encoded = fakes::encode(sink, batch, partition, to);
+    EXPECT_TRUE(sink.write(encoded).has_value());
+    const LaneCommit lanes[]{lane(partition, to)};
+    return sink.commit(lanes);
+  }
+
+  /// The one text column of a query; the sink must be closed.
+  std::string ask(const std::string& sql) const {
+    auto file = duck::File::open(path(), 256u << 20);
+    if (!file) return file.error().message;
+    const auto answer = file->run(sql);
+    if (!answer) return answer.error().message;
+    std::string out;
+    for (const auto& row : *answer) out += (out.empty() ? "" : " ") + row[0].value_or("NULL");
+    return out;
+  }
+
+  std::filesystem::path directory_;
+  fakes::SinkContext context_;
+  std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
+};
+
+TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
+  auto sink = opened();
+  EXPECT_EQ(sink->claim(3)->position, 0u);
+  const auto done = commit(*sink, rows(5000), 3, 42);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_THAT(done->refused, IsEmpty());
+  sink.reset();
+  EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "5000");
+  EXPECT_EQ(ask("SELECT concat_ws(' ', vehicle, time, speed, charge) FROM vehicle_second WHERE speed = 4999"),
+            "v1 2026-01-01 01:23:19 4999.0 4999.125");
+  sink = opened();
+  const auto again = sink->claim(3);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->position, 42u);
+  EXPECT_EQ(again->arrival, 43);
+  EXPECT_EQ(again->snapshot, "s");
+  EXPECT_EQ(again->stream, (StreamIdentity{"S", 5}));
+  ASSERT_TRUE(commit(*sink, rows(1, 5000), 3, 43).has_value());
+  EXPECT_EQ(context_.counted("rows_written"), 5001u);
+}
+
+TEST_F(DuckDbSink, what_was_not_committed_is_not_there) {
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  const Encoded encoded = fakes::encode(*sink, rows(10), 0, 1);
+  ASSERT_TRUE(sink->write(encoded).has_value());
+  sink.reset();
+  EXPECT_EQ(ask("SELECT (SELECT count(*) FROM vehicle_second) || ' ' || position FROM weir_progress"), "0 0");
+}
+
+TEST_F(DuckDbSink, a_lane_that_does_not_stand_where_it_was_left_is_refused_and_the_others_commit) {
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->claim(1).has_value());
+  ASSERT_TRUE(commit(*sink, rows(10), 0, 10).has_value());
+  EXPECT_EQ(*sink->reset(Partition{0}), 1u);
+  std::vector<Encoded> parts{fakes::encode(*sink, rows(5, 10), 0, 20), fakes::encode(*sink, rows(3, 100), 1, 20)};
+  for (const Encoded& part : parts) ASSERT_TRUE(sink->write(part).has_value());
+  ASSERT_TRUE(sink->bury({0, 20, 0, no_time, "n", "goes with its lane", "", ""}));
+  const LaneCommit lanes[]{lane(0, 20), lane(1, 20)};
+  const auto done = sink->commit(lanes);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  EXPECT_THAT(done->refused, ElementsAre(0u));
+  EXPECT_THAT(commit(*sink, rows(1), 0, 30)->refused, ElementsAre(0u));
+  sink.reset();
+  EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "13");
+  EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM weir_dead_letters"), "0");
+}
+
+TEST_F(DuckDbSink, stores_nulls_infinities_and_cut_times) {
+  auto batch = rows(3);
+  const double inf = std::numeric_limits<double>::infinity();
+  batch->columns[1] = Column::timestamp({1'999, -1, 4'102'444'800 * second});
+  batch->columns[2] = Column::float64({inf, -inf, std::numeric_limits<double>::quiet_NaN()});
+  batch->columns[3] = Column{};
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  const auto done = commit(*sink, batch, 0, 1);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  sink.reset();
+  EXPECT_EQ(
+      ask("SELECT time || ' ' || speed || ' ' || coalesce(charge::VARCHAR, 'NULL') FROM vehicle_second ORDER BY time"),
+      "1969-12-31 23:59:59.999999 -inf NULL 1970-01-01 00:00:00.000001 inf NULL 2100-01-01 00:00:00 nan NULL");
+}
+
+TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
+  auto batch = rows(100);
+  Ids ids = batch->columns[0].ids();
+  ids.ids[50] = *keys_->intern("\xFF");
+  batch->columns[0] = Column::dictionary(ids);
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->bury({0, 7, 2, 5, "signals", "it's\xFF", "s", std::string("\0\xFF", 2)}));
+  const auto done = commit(*sink, batch, 0, 7);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  ASSERT_EQ(done->rejected.size(), 1u);
+  EXPECT_EQ(done->rejected[0].row, 50u);
+  EXPECT_TRUE(done->rejected[0].buried);
+  sink.reset();
+  EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "99");
+  EXPECT_EQ(ask("SELECT concat_ws(' ', node, position, ordinal, arrival_ns, reason, hex(payload)) FROM "
+                "weir_dead_letters WHERE node = 'signals'"),
+            "signals 7 2 5 it's\xEF\xBF\xBD 00FF");
+  EXPECT_EQ(ask("SELECT reason FROM weir_dead_letters WHERE node = 'db' AND ordinal = 50"),
+            "key: text that is not UTF-8");
+}
+
+TEST_F(DuckDbSink, refuses_a_table_that_differs_and_prints_the_statements_to_run) {
+  ask("CREATE TABLE vehicle_second (vehicle VARCHAR, time TIMESTAMP, speed FLOAT)");
+  auto sink = make(rows(0)->schema);
+  const auto done = sink->open();
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().kind, Error::Kind::changed);
+  const std::string& message = done.error().message;
+  EXPECT_THAT(message, HasSubstr("column \"speed\" is FLOAT, not DOUBLE; column \"charge\" is missing"));
+  ask(message.substr(message.find("ALTER TABLE")));
+  EXPECT_TRUE(sink->open().has_value());
+}
+
+TEST_F(DuckDbSink, says_who_holds_the_file) {
+  auto sink = opened();
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  // DuckDB's lock is per process, so another one has to try.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto file = duck::File::open(path(), 64u << 20);
+    const std::string said = file ? "opened" : file.error().message;
+    (void)!::write(ready[1], said.data(), said.size());
+    ::_exit(0);
+  }
+  ::close(ready[1]);
+  std::string said;
+  char buffer[512];
+  for (ssize_t n = 0; (n = ::read(ready[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, static_cast<std::size_t>(n));
+  ::close(ready[0]);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_THAT(said,
+              HasSubstr("is open in another process (PID " + std::to_string(::getpid()) + "); one process at a time"));
+}
+
+TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
+  auto closed = make(rows(0)->schema);
+  EXPECT_THAT(*closed->progress(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  {
+    auto sink = opened();
+    ASSERT_TRUE(sink->claim(0).has_value());
+    ASSERT_TRUE(sink->claim(2).has_value());
+    ASSERT_TRUE(commit(*sink, rows(1), 2, 9).has_value());
+  }
+  const auto lines = closed->progress();
+  ASSERT_TRUE(lines.has_value() && lines->size() == 2);
+  EXPECT_EQ((*lines)[1].progress.position, 9u);
+  EXPECT_GT((*lines)[1].updated, 1'700'000'000 * second);
+  EXPECT_EQ(*closed->reset(std::nullopt), 2u);
+  EXPECT_THAT(*closed->progress(), IsEmpty());
+}
+
+}  // namespace
