@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <format>
 
 #include <weir/spelling.hpp>
@@ -44,30 +45,33 @@ struct Function {
   std::string_view name;
   Op op;
   std::size_t least, most;  ///< arguments
+  OfNumbers of_numbers = nullptr;
+  OfTexts of_texts = nullptr;
 };
 constexpr std::size_t many = 100;
-constexpr auto functions = std::to_array<Function>({
+const auto functions = std::to_array<Function>({
     {"abs", Op::absolute, 1, 1},
-    {"floor", Op::floor, 1, 1},
-    {"ceil", Op::ceil, 1, 1},
-    {"round", Op::round, 1, 1},
-    {"sqrt", Op::sqrt, 1, 1},
-    {"exp", Op::exp, 1, 1},
-    {"ln", Op::ln, 1, 1},
-    {"sin", Op::sin, 1, 1},
-    {"cos", Op::cos, 1, 1},
-    {"hypot", Op::hypot, 2, 2},
-    {"power", Op::power, 2, 2},
     {"min", Op::least, 1, many},
     {"max", Op::greatest, 1, many},
     {"coalesce", Op::coalesce, 1, many},
     {"if", Op::choose, 3, 3},
+    {"floor", Op::of_numbers, 1, 1, [](double x, double) { return std::floor(x); }},
+    {"ceil", Op::of_numbers, 1, 1, [](double x, double) { return std::ceil(x); }},
+    {"round", Op::of_numbers, 1, 1, [](double x, double) { return std::round(x); }},
+    {"sqrt", Op::of_numbers, 1, 1, [](double x, double) { return std::sqrt(x); }},
+    {"exp", Op::of_numbers, 1, 1, [](double x, double) { return std::exp(x); }},
+    {"ln", Op::of_numbers, 1, 1, [](double x, double) { return std::log(x); }},
+    {"sin", Op::of_numbers, 1, 1, [](double x, double) { return std::sin(x); }},
+    {"cos", Op::of_numbers, 1, 1, [](double x, double) { return std::cos(x); }},
+    {"hypot", Op::of_numbers, 2, 2, [](double x, double y) { return std::hypot(x, y); }},
+    {"power", Op::of_numbers, 2, 2, [](double x, double y) { return std::pow(x, y); }},
     {"length", Op::length, 1, 1},
     {"lower", Op::lower, 1, 1},
     {"upper", Op::upper, 1, 1},
-    {"starts_with", Op::starts_with, 2, 2},
-    {"ends_with", Op::ends_with, 2, 2},
-    {"contains", Op::contains, 2, 2},
+    {"starts_with", Op::of_texts, 2, 2, nullptr,
+     [](std::string_view a, std::string_view b) { return a.starts_with(b); }},
+    {"ends_with", Op::of_texts, 2, 2, nullptr, [](std::string_view a, std::string_view b) { return a.ends_with(b); }},
+    {"contains", Op::of_texts, 2, 2, nullptr, [](std::string_view a, std::string_view b) { return a.contains(b); }},
 });
 
 constexpr std::array reserved = {"and", "or", "not", "in", "between", "is", "null", "true", "false"};
@@ -253,7 +257,8 @@ class Parser {
       args.push_back(value(factor));
       Node& of = args.front();
       if (of.op != Op::literal || of.null || (of.type != Type::int64 && of.type != Type::float64)) {
-        return node(Op::negate, token.offset, "-", std::move(args));
+        args.insert(args.begin(), Node{.offset = token.offset, .text = "0", .type = Type::int64});
+        return node(Op::subtract, token.offset, "-", std::move(args));
       }
       of.number = -of.number;
       of.integer = -of.integer;
@@ -293,7 +298,10 @@ class Parser {
       blame(token.offset, std::format("{}() takes {} value{}, not {}", function->name, wanted,
                                       wanted.ends_with('1') ? "" : "s", args.size()));
     }
-    return node(function->op, token.offset, function->name, std::move(args));
+    Node out = node(function->op, token.offset, function->name, std::move(args));
+    out.of_numbers = function->of_numbers;
+    out.of_texts = function->of_texts;
+    return out;
   }
 
   Node number(const Token& token) {

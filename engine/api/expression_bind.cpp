@@ -75,7 +75,7 @@ Result<void> bind_arithmetic(Node& n) {
     n.type = Type::timestamp;
     return {};
   }
-  if (is_instant(a) && n.op != Op::negate) return need(b, false, "a length of time like 5s after an instant", n);
+  if (is_instant(a)) return need(b, false, "a length of time like 5s after an instant", n);
   if (auto fits = need(a, is_number(a), "numbers", n); !fits) return fits;
   if (auto fits = need(b, is_number(b), "numbers", n); !fits) return fits;
   const bool integers = !a.null && a.type == Type::int64 && integer_b;
@@ -111,45 +111,18 @@ Result<void> all(Node& n, bool (*fits)(const Node&), std::string_view wanted, Ty
 }
 
 Result<void> settle(Node& n) {
-  switch (n.op) {
-    case Op::literal:
-    case Op::column:
-      return {};
-    case Op::negate:
-    case Op::add:
-    case Op::subtract:
-    case Op::multiply:
-    case Op::divide:
-    case Op::modulo:
-      return bind_arithmetic(n);
-    case Op::all_of:
-    case Op::any_of:
-    case Op::negation:
-      return all(n, is_boolean, "true or false", Type::boolean);
-    case Op::absolute:
-      return all(n, is_number, "a number", n.args[0].type == Type::int64 ? Type::int64 : Type::float64);
-    case Op::least:
-    case Op::greatest:
-    case Op::coalesce:
-      return bind_alike(n, 0);
-    case Op::choose:
-      return need(n.args[0], is_boolean(n.args[0]), "a condition first", n).and_then([&] { return bind_alike(n, 1); });
-    case Op::length:
-      return all(n, is_text, "a text", Type::int64);
-    case Op::lower:
-    case Op::upper:
-      return all(n, is_text, "a text", Type::string);
-    case Op::starts_with:
-    case Op::ends_with:
-    case Op::contains:
-      return all(n, is_text, "texts", Type::boolean);
-    case Op::is_null:
-      n.type = Type::boolean;
-      return {};
-    default:
-      break;
-  }
-  if (n.op >= Op::floor && n.op <= Op::power) return all(n, is_number, "numbers", Type::float64);
+  const Node& first = n.args.front();
+  if (n.within(Op::add, Op::modulo)) return bind_arithmetic(n);
+  if (n.within(Op::all_of, Op::negation)) return all(n, is_boolean, "true or false", Type::boolean);
+  if (n.within(Op::least, Op::coalesce)) return bind_alike(n, 0);
+  if (n.op == Op::choose)
+    return need(first, is_boolean(first), "a condition first", n).and_then([&] { return bind_alike(n, 1); });
+  if (n.op == Op::absolute)
+    return all(n, is_number, "a number", first.type == Type::int64 ? Type::int64 : Type::float64);
+  if (n.op == Op::of_numbers) return all(n, is_number, "numbers", Type::float64);
+  if (n.op == Op::length) return all(n, is_text, "a text", Type::int64);
+  if (n.within(Op::lower, Op::upper)) return all(n, is_text, "a text", Type::string);
+  if (n.op == Op::of_texts) return all(n, is_text, "texts", Type::boolean);
   for (std::size_t i = 1; i < n.args.size(); ++i) {  // what compares: the first with each other one
     if (auto fits = match(n.args[0], n.args[i], n); !fits) return fits;
   }
@@ -158,6 +131,7 @@ Result<void> settle(Node& n) {
 }
 
 Result<void> bind_tree(Node& n, const Schema& schema) {
+  if (n.op == Op::literal) return {};
   if (n.op == Op::column) return look_up(n, schema);
   for (Node& arg : n.args) {
     if (auto bound = bind_tree(arg, schema); !bound) return bound;

@@ -13,49 +13,19 @@
 
 namespace weir::expression {
 
+// clang-format off
+/// Bind and evaluate count on the order.
 enum class Op : std::uint8_t {
-  literal,
-  column,
-  negate,
-  add,
-  subtract,
-  multiply,
-  divide,
-  modulo,
-  equal,
-  unequal,
-  less,
-  at_most,
-  greater,
-  at_least,  // in this order: evaluation counts on it
-  in,
-  between,
-  all_of,
-  any_of,
-  negation,
-  is_null,
-  absolute,
-  floor,
-  ceil,
-  round,
-  sqrt,
-  exp,
-  ln,
-  sin,
-  cos,
-  hypot,
-  power,
-  least,
-  greatest,
-  coalesce,
-  choose,
-  length,
-  lower,
-  upper,
-  starts_with,
-  ends_with,
-  contains
+  literal, column, in, between, all_of, any_of, negation, is_null,
+  add, subtract, multiply, divide, modulo,
+  equal, unequal, less, at_most, greater, at_least,
+  least, greatest, coalesce, choose,
+  absolute, of_numbers, length, lower, upper, of_texts
 };
+// clang-format on
+
+using OfNumbers = double (*)(double, double);
+using OfTexts = bool (*)(std::string_view, std::string_view);
 
 /// The id of a text in the dictionaries that it was looked for in. Dictionaries only grow, so what was found stays, and
 /// only what was added since needs looking at. (Dictionary::find may not be called here: another thread interns.)
@@ -84,7 +54,11 @@ struct Node {
   std::int64_t integer = 0;  ///< int64, timestamp and boolean literals
   std::size_t column = 0;
   std::shared_ptr<KnownIds> ids = {};  ///< of a text literal
+  OfNumbers of_numbers = nullptr;      ///< functions of one number ignore the second
+  OfTexts of_texts = nullptr;
   std::vector<Node> args = {};
+
+  bool within(Op first, Op last) const { return op >= first && op <= last; }
 };
 
 /// Column number of the name `arrival` where the schema has no such column.
