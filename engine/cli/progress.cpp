@@ -1,12 +1,13 @@
-/// weir progress: what the sinks of a pipeline remember, and how to make them forget it.
-#include <fmt/format.h>
-
+/// weir progress: how far a pipeline has come, and starting it over.
+#include <cstdio>
+#include <format>
 #include <iostream>
+#include <memory>
+#include <optional>
 
 #include <weir/rfc3339.hpp>
 
 #include "cli/command.hpp"
-#include "core/counters.hpp"
 #include "core/node_context.hpp"
 
 namespace weir::cli {
@@ -15,78 +16,124 @@ namespace {
 struct ProgressOptions {
   std::string file;
   PipelineOptions pipeline;
+  std::string node;
   std::optional<Partition> partition;
   bool yes = false;
 };
 
-/// Calls `work` with every sink of the pipeline that keeps progress; the exit code is the worst one.
-int for_each_sink(const ProgressOptions& options, const Registry& registry, const std::function<Result<void>(const Node&, Sink&)>& work) {
+/// The sinks of a pipeline that keep progress. Nothing is opened.
+class Keepers {
+ public:
+  Keepers(const Pipeline& pipeline, const Registry& registry) {
+    for (const Node& node : pipeline.nodes) {
+      if (node.role != Role::sink || !node.op->spec.claims_of || !node.op->spec.claims_of(node.settings).transactional)
+        continue;
+      const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
+      auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node, 0, no_names_, no_names_));
+      sinks_.emplace_back(node.id, node.op->make_sink(node.settings, context));
+    }
+  }
+
+  std::vector<std::pair<std::string, std::unique_ptr<Sink>>>& sinks() { return sinks_; }
+
+ private:
+  Counters counters_;
+  std::shared_ptr<Dictionary> no_names_ = std::make_shared<Dictionary>(1);
+  std::vector<std::unique_ptr<NodeContext>> contexts_;
+  std::vector<std::pair<std::string, std::unique_ptr<Sink>>> sinks_;
+};
+
+std::string instant(Timestamp t) { return t == no_time ? "-" : format_rfc3339(t - t % second); }
+
+std::string holder(const ProgressLine& line) {
+  if (line.owner.empty()) return "nobody";
+  if (line.lease_left <= 0) return line.owner + ", lease ran out";
+  return std::format("{}, for {} s", line.owner, (line.lease_left + second - 1) / second);
+}
+
+void print(const std::string& node, const ProgressLine& line) {
+  const Progress& p = line.progress;
+  std::cout << std::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", node, line.partition, p.position,
+                           instant(p.arrival), instant(line.updated), p.snapshot.empty() ? "-" : p.snapshot,
+                           holder(line));
+}
+
+int failed(const std::string& node, const Error& error) {
+  std::cerr << "weir progress: " << node << ": " << error.message << '\n';
+  return error.kind == Error::Kind::unreachable ? Exit::unreachable : Exit::internal;
+}
+
+/// Prints the lines of every sink chosen; answers how many there were, or an exit code.
+std::expected<std::size_t, int> show(Keepers& keepers, const ProgressOptions& options) {
+  std::size_t count = 0;
+  for (auto& [node, sink] : keepers.sinks()) {
+    if (!options.node.empty() && options.node != node) continue;
+    const auto lines = sink->progress();
+    if (!lines) return std::unexpected(failed(node, lines.error()));
+    for (const ProgressLine& line : *lines) {
+      if (options.partition && line.partition != *options.partition) continue;
+      if (count++ == 0) {
+        std::cout << std::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
+                                 "arrival", "updated", "snapshot", "owner");
+      }
+      print(node, line);
+    }
+  }
+  if (count == 0) std::cout << "no progress: nothing was committed yet\n";
+  return count;
+}
+
+int reset(Keepers& keepers, const ProgressOptions& options) {
+  const auto count = show(keepers, options);
+  if (!count) return count.error();
+  if (*count == 0) return fine;
+  if (!options.yes) {
+    std::cout
+        << "This would be forgotten: the next run begins as if the pipeline had never run, and may write rows again\n"
+           "that are there already. Say --yes to do it.\n";
+    return usage;
+  }
+  for (auto& [node, sink] : keepers.sinks()) {
+    if (!options.node.empty() && options.node != node) continue;
+    const auto forgotten = sink->reset(options.partition);
+    if (!forgotten) return failed(node, forgotten.error());
+    std::cout << std::format("{}: forgot {} {}\n", node, *forgotten, *forgotten == 1 ? "partition" : "partitions");
+  }
+  return fine;
+}
+
+int progress(const ProgressOptions& options, const Registry& registry, bool forget) {
   const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, true);
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
-  const Pipeline& pipeline = *loaded.checked.pipeline;
-  Counters counters;
-  const auto names = std::make_shared<Dictionary>(1);
-  int exit = fine;
-  bool any = false;
-  for (const Node& node : pipeline.nodes) {
-    if (node.role != Role::sink || !node.op->spec.claims_of || !node.op->spec.claims_of(node.settings).transactional) continue;
-    any = true;
-    NodeContext context{{pipeline, registry, counters, system_clock()}, node, 0, names, names};
-    const auto sink = node.op->make_sink(node.settings, context);
-    auto done = sink->settle(node.input);
-    if (done) done = work(node, *sink);
-    if (done) continue;
-    std::cerr << "weir progress: " << node.id << ": " << done.error().message << "\n";
-    exit = done.error().kind == Error::Kind::unreachable ? unreachable : internal;
-  }
-  if (!any) std::cerr << "weir progress: no sink of " << pipeline.name << " keeps progress\n";
-  return exit;
-}
-
-int show(const ProgressOptions& options, const Registry& registry) {
-  return for_each_sink(options, registry, [](const Node& node, Sink& sink) -> Result<void> {
-    auto lines = sink.progress();
-    if (!lines) return std::unexpected(lines.error());
-    if (lines->empty()) std::cout << node.id << ": nothing committed yet\n";
-    for (const ProgressLine& line : *lines) {
-      const Progress& progress = line.progress;
-      std::cout << fmt::format("{}  partition {}  position {}  arrival {}  snapshot {}  owner {}\n", node.id, line.partition, progress.position,
-                               progress.arrival == no_time ? "-" : format_rfc3339(progress.arrival), progress.snapshot.empty() ? "-" : progress.snapshot,
-                               line.owner.empty() ? "-" : line.owner);
-    }
-    return {};
-  });
-}
-
-int reset(const ProgressOptions& options, const Registry& registry) {
-  if (!options.yes) {
-    std::cerr << "weir progress reset: the pipeline will start as if it had never run, and rows that are there already are written again; add --yes\n";
+  Keepers keepers{*loaded.checked.pipeline, registry};
+  const auto is_asked = [&](const auto& one) { return options.node.empty() || one.first == options.node; };
+  if (std::ranges::none_of(keepers.sinks(), is_asked)) {
+    std::cerr << "weir progress: "
+              << (options.node.empty() ? "no sink of this pipeline" : "no sink \"" + options.node + "\" here")
+              << " keeps progress\n";
     return usage;
   }
-  return for_each_sink(options, registry, [&](const Node& node, Sink& sink) -> Result<void> {
-    auto forgotten = sink.reset(options.partition);
-    if (!forgotten) return std::unexpected(forgotten.error());
-    std::cout << node.id << ": forgot the progress of " << *forgotten << (*forgotten == 1 ? " partition\n" : " partitions\n");
-    return {};
-  });
+  if (forget) return reset(keepers, options);
+  const auto shown = show(keepers, options);
+  return shown ? fine : shown.error();
 }
 
 }  // namespace
 
 void add_progress(CLI::App& app, Session& session) {
-  auto options = std::make_shared<ProgressOptions>();
-  CLI::App* command = app.add_subcommand("progress", "shows or forgets how far a pipeline has come");
+  CLI::App* command = app.add_subcommand("progress", "shows how far a pipeline has come, or starts it over");
   command->require_subcommand(1);
   for (const bool forget : {false, true}) {
-    CLI::App* verb = command->add_subcommand(forget ? "reset" : "show", forget ? "forgets progress; refused while a worker holds it" : "shows progress by partition");
+    auto options = std::make_shared<ProgressOptions>();
+    CLI::App* verb = forget ? command->add_subcommand("reset", "forgets the progress of partitions that no worker owns")
+                            : command->add_subcommand("show", "prints every partition's position, and who owns it");
     verb->add_option("pipeline", options->file, "pipeline file")->required();
     add_pipeline_options(*verb, options->pipeline);
-    if (forget) {
-      verb->add_option("--partition", options->partition, "only this partition");
-      verb->add_flag("--yes", options->yes, "do it");
-    }
-    verb->callback([options, &session, forget] { session.exit = forget ? reset(*options, session.registry) : show(*options, session.registry); });
+    verb->add_option("--node", options->node, "only this sink");
+    verb->add_option("--partition", options->partition, "only this partition");
+    if (forget) verb->add_flag("--yes", options->yes, "do it; without, what would be forgotten is printed");
+    verb->callback([options, &session, forget] { session.exit = progress(*options, session.registry, forget); });
   }
 }
 
