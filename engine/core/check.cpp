@@ -101,7 +101,7 @@ class Checker {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
     Checked out;
-    if (report_.errors() == 0) out.pipeline = finish();
+    if (report_.errors() == 0 && report_.left_open() == 0) out.pipeline = finish();
     out.findings = std::move(report_.findings());
     sort_by_place(out.findings);
     return out;
@@ -286,12 +286,14 @@ class Checker {
   void read_node(const Value& text) {
     Draft draft;
     const std::size_t errors = report_.errors();
+    const std::size_t open = report_.left_open();
     draft.text = &text;
     draft.node.place = text.span;
     read_id(draft);
     read_operator(draft);
+    draft.from = draft.node.role == Role::source ? nullptr : text.find("from");
     if (draft.node.op != nullptr) read_settings(draft);
-    draft.good = report_.errors() == errors;
+    draft.good = draft.node.op != nullptr && report_.errors() == errors && report_.left_open() == open;
     drafts_.push_back(std::move(draft));
   }
 
@@ -364,7 +366,6 @@ class Checker {
       if (field.kind.tag == Kind::Tag::columns && node.settings.has(field.name)) node.columns = node.settings.columns(field.name);
     }
     node.write_empty = node.settings.has("write_empty") && has_columns(spec) && node.settings.boolean("write_empty");
-    draft.from = draft.text->find("from");
   }
 
   void read_encoding(Draft& draft) {
@@ -396,7 +397,7 @@ class Checker {
 
   void connect() {
     for (Draft& draft : drafts_) {
-      if (draft.node.op == nullptr || draft.node.role == Role::source) continue;
+      if (draft.node.role == Role::source || (draft.node.op == nullptr && draft.from == nullptr)) continue;
       if (draft.from == nullptr) {
         draft.good = false;
         report_.error(draft.text->span, "missing-input", quoted(draft.node.id) + " has no \"from\"", "name the node that it reads");
@@ -515,6 +516,7 @@ class Checker {
     for (Draft& draft : drafts_) {
       const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
       if (!draft.from_id.empty() && (input == numbers.end() || !drafts_[input->second].good)) draft.good = false;
+      if (draft.node.role == Role::transform && !demand_known(draft)) draft.good = false;
       if (draft.good) {
         if (input != numbers.end()) draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
         draft.good = settle(draft);
@@ -536,6 +538,13 @@ class Checker {
         }
       }
     }
+  }
+
+  /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
+  bool demand_known(const Draft& draft) const {
+    return std::ranges::all_of(drafts_, [&](const Draft& other) {
+      return other.from_id != draft.node.id || (other.node.role == Role::sink ? other.good : demand_known(other));
+    });
   }
 
   void want(Node& node, const FieldDemand& wanted, const Value& sink) {

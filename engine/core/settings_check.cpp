@@ -65,6 +65,11 @@ class ValueReader {
 
   std::optional<Setting> read(const Field& field, const Value& value) {
     if (value.is(Value::Kind::invalid)) return {};
+    const bool wordy = field.kind.tag == Tag::text || field.kind.tag == Tag::secret || field.kind.tag == Tag::texts;
+    if (!wordy && !context_.to_run && value.from_variable && value.text.empty() && value.written.contains(":?")) {
+      report_.leave_open();  // lint has warned that it is not set
+      return {};
+    }
     switch (field.kind.tag) {
       case Tag::text:
       case Tag::node: return text(field, value);

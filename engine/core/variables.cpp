@@ -29,6 +29,7 @@ class Replacer {
  private:
   void replace(Value& value) {
     value.written = std::exchange(value.text, {});
+    const std::size_t problems = errors_;
     const std::string_view written = value.written;
     for (std::size_t at = 0; at < written.size();) {
       if (written.substr(at).starts_with("$${")) {
@@ -52,6 +53,7 @@ class Replacer {
       value.from_variable = at == 0 && end + 1 == written.size();
       at = end + 1;
     }
+    if (errors_ != problems) value.kind = Value::Kind::invalid;
   }
 
   /// What stands for `NAME`, `NAME:default` or `NAME:?message`.
@@ -75,6 +77,7 @@ class Replacer {
   }
 
   void report(const Value& value, std::size_t at, Severity severity, std::string rule, std::string message, std::string suggestion) {
+    errors_ += severity == Severity::error ? 1 : 0;
     const Place place = place_as_written(document_.text, value, at);
     findings.push_back({severity, document_.file, {place, place}, std::move(rule), std::move(message), std::move(suggestion)});
   }
@@ -82,6 +85,7 @@ class Replacer {
   const Document& document_;
   const Environment& environment_;
   Severity unset_required_;
+  std::size_t errors_ = 0;
 };
 
 std::string_view trimmed(std::string_view text) {
