@@ -372,7 +372,7 @@ class Checker {
     const Value* encoding = draft.text->find("encoding");
     const Value* name = encoding;
     if (encoding != nullptr && encoding->is(Value::Kind::object)) name = encoding->find("codec");
-    draft.node.codec = encoding == nullptr ? "flatbuffers" : name != nullptr ? name->text : "";
+    draft.node.codec = encoding == nullptr ? draft.node.op->spec.usual_encoding : name != nullptr ? name->text : "";
     const Operator* op = registry_.find(Role::codec, draft.node.codec);
     if (op == nullptr) {
       std::vector<std::string> names;

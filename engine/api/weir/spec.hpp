@@ -150,6 +150,7 @@ class Spec {
   bool whole_keys = false;
   bool bounded_by_keys = false;
   bool has_encoding = false;
+  std::string usual_encoding = "flatbuffers";  ///< codec of a node whose text names none
   std::function<Claims(const Settings&)> claims_of;
   std::function<std::string(const Settings&)> state_of;
   std::function<std::vector<Error>(const Settings&)> problems_of;
