@@ -1,0 +1,286 @@
+#include "core/draft.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace weir {
+namespace {
+
+const std::vector<std::string> root_members{"$schema", "name",   "description",  "nodes",           "state",
+                                            "limits",  "commit", "dead_letters", "shutdown_timeout"};
+const std::vector<std::string> role_members{"source", "transform", "sink"};
+
+std::vector<Field> limits_fields() {
+  Spec spec = Spec::source("");
+  spec.optional("keys", kind::integer(), "most distinct keys (vehicles) of a lane")
+      .between(1, 16'000'000)
+      .field("forget", kind::duration(), "arrival time without a sample after which a key leaves memory", "1d")
+      .between(1e9, 1e18)
+      .field("memory", kind::size(), "most bytes pulled and not yet committed, over all lanes", "256MB")
+      .between(1e6, 1e12);
+  return spec.fields;
+}
+
+std::vector<Field> commit_fields() {
+  Spec spec = Spec::source("");
+  spec.field("every", kind::duration(), "longest time that rows wait for their commit", "100ms")
+      .between(1e6, 6e10)
+      .field("rows", kind::integer(), "rows that are committed at once without waiting", "200000")
+      .between(1, 1e8);
+  return spec.fields;
+}
+
+class DraftReader {
+ public:
+  DraftReader(const Document& document, const Registry& registry, const SettingsContext& context, Reporter& report)
+      : document_{document}, registry_{registry}, context_{context}, report_{report} {}
+
+  Drafts read() {
+    const Value& root = document_.root;
+    read_root(root);
+    if (const Value* nodes = root.find("nodes"); nodes != nullptr && nodes->is(Value::Kind::array)) read_nodes(*nodes);
+    return std::move(drafts_);
+  }
+
+ private:
+  void read_root(const Value& root) {
+    for (const Member& member : root.members) {
+      if (std::ranges::contains(root_members, member.key)) continue;
+      report_.error(member.key_span, "unknown-member", "a pipeline has no member " + quoted(member.key),
+                    did_you_mean(member.key, root_members));
+    }
+    if (const Value* name = root.find("name"); name == nullptr) {
+      report_.error(root.span, "missing-name",
+                    "the pipeline has no \"name\"; its progress and state are kept under it");
+    } else if (!name->is(Value::Kind::string) || !plain_name(name->text)) {
+      report_.error(name->span, "bad-name", "\"name\" must be made of letters, digits, '-' and '_'");
+    } else {
+      drafts_.pipeline.name = name->text;
+    }
+    drafts_.pipeline.file = document_.file;
+    const Value* nodes = root.find("nodes");
+    if (nodes == nullptr || (!nodes->is(Value::Kind::array) && !nodes->is(Value::Kind::invalid))) {
+      report_.error(nodes == nullptr ? root.span : nodes->span, "missing-nodes", "the pipeline has no \"nodes\"",
+                    "write \"nodes\": [ … ]");
+    }
+    read_limits(root);
+    read_state(root);
+    if (const Value* letters = root.find("dead_letters"); letters != nullptr) {
+      if (letters->is(Value::Kind::string))
+        drafts_.pipeline.dead_letters = letters->text;
+      else
+        report_.error(letters->span, "wrong-type", "\"dead_letters\" must be the path of a file");
+    }
+    if (drafts_.pipeline.dead_letters.empty()) drafts_.pipeline.dead_letters = drafts_.pipeline.name + ".dead.jsonl";
+  }
+
+  static bool plain_name(std::string_view name) {
+    return !name.empty() && std::ranges::all_of(name, [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_';
+    });
+  }
+
+  Settings read_object(const Value& root, const char* name, const std::vector<Field>& fields,
+                       const std::vector<std::string>& reserved = {}) {
+    static const Value nothing = [] {
+      Value value;
+      value.kind = Value::Kind::object;
+      return value;
+    }();
+    const Value* object = root.find(name);
+    if (object != nullptr && !object->is(Value::Kind::object)) {
+      report_.error(object->span, "wrong-type", quoted(name) + " must be an object");
+      object = nullptr;
+    }
+    return settings_of(object == nullptr ? nothing : *object, fields, reserved, quoted(name), name, context_, report_);
+  }
+
+  void read_limits(const Value& root) {
+    const Settings limits = read_object(root, "limits", limits_fields());
+    if (limits.has("keys")) drafts_.pipeline.key_limit = static_cast<std::uint32_t>(limits.integer("keys"));
+    if (limits.has("forget")) drafts_.pipeline.forget = limits.duration("forget");
+    if (limits.has("memory")) drafts_.pipeline.memory = limits.size("memory");
+    const Settings commit = read_object(root, "commit", commit_fields());
+    if (commit.has("every")) drafts_.pipeline.commit_every = commit.duration("every");
+    if (commit.has("rows")) drafts_.pipeline.commit_rows = static_cast<std::size_t>(commit.integer("rows"));
+    Spec spec = Spec::source("");
+    spec.field("shutdown_timeout", kind::duration(), "how long draining may take", "20s");
+    const Value* timeout = root.find("shutdown_timeout");
+    Value object;
+    object.kind = Value::Kind::object;
+    if (timeout != nullptr) object.members.push_back({"shutdown_timeout", timeout->span, *timeout});
+    const Settings rest = settings_of(object, spec.fields, {}, "pipeline", "", context_, report_);
+    if (rest.has("shutdown_timeout")) drafts_.pipeline.shutdown_timeout = rest.duration("shutdown_timeout");
+  }
+
+  void read_state(const Value& root) {
+    const Value* state = root.find("state");
+    if (state == nullptr) return;
+    std::vector<std::string> stores;
+    for (const auto name : registry_.names(Role::store)) stores.emplace_back(name);
+    const Value* store = state->find("store");
+    if (store == nullptr || !store->is(Value::Kind::string)) {
+      report_.error(state->span, "missing-store", "\"state\" names no store",
+                    R"(write "state": { "store": "jetstream-kv", "bucket": … })");
+      return;
+    }
+    const Operator* op = registry_.find(Role::store, store->text);
+    if (op == nullptr) {
+      report_.error(store->span, "unknown-store", "unknown store " + quoted(store->text),
+                    did_you_mean(store->text, stores));
+      return;
+    }
+    std::vector<Field> fields = op->spec.fields;
+    Spec own = Spec::store("");
+    own.field("every", kind::duration(), "how often lane state is saved", "1m").between(1e8, 1e14);
+    fields.push_back(own.fields.front());
+    drafts_.pipeline.store = store->text;
+    drafts_.pipeline.store_settings = read_object(root, "state", fields, {"store"});
+    if (drafts_.pipeline.store_settings.has("every"))
+      drafts_.pipeline.snapshot_every = drafts_.pipeline.store_settings.duration("every");
+  }
+
+  // Nodes.
+
+  void read_nodes(const Value& nodes) {
+    drafts_.nodes.reserve(nodes.items.size());
+    for (const Value& text : nodes.items) {
+      if (text.is(Value::Kind::invalid)) continue;
+      if (!text.is(Value::Kind::object)) {
+        report_.error(text.span, "wrong-type", "a node must be an object");
+        continue;
+      }
+      read_node(text);
+    }
+    if (nodes.items.empty()) report_.error(nodes.span, "no-nodes", "the pipeline has no nodes");
+  }
+
+  void read_node(const Value& text) {
+    Draft draft;
+    const std::size_t errors = report_.errors();
+    const std::size_t open = report_.left_open();
+    draft.text = &text;
+    draft.node.place = text.span;
+    read_id(draft);
+    read_operator(draft);
+    draft.from = draft.node.role == Role::source ? nullptr : text.find("from");
+    if (draft.node.op != nullptr) read_settings(draft);
+    draft.good = draft.node.op != nullptr && report_.errors() == errors && report_.left_open() == open;
+    drafts_.nodes.push_back(std::move(draft));
+  }
+
+  void read_id(Draft& draft) {
+    const Value* id = draft.text->find("id");
+    if (id == nullptr) {
+      report_.error(draft.text->span, "missing-id", "the node has no \"id\"");
+    } else if (!id->is(Value::Kind::string) || !plain_name(id->text)) {
+      report_.error(id->span, "bad-id", "\"id\" must be made of letters, digits, '-' and '_'");
+    } else if (std::ranges::contains(drafts_.nodes, id->text, [](const Draft& other) { return other.node.id; })) {
+      report_.error(id->span, "duplicate-id", "two nodes have the id " + quoted(id->text));
+    } else {
+      draft.node.id = id->text;
+    }
+  }
+
+  void read_operator(Draft& draft) {
+    const Member* named = nullptr;
+    for (const Member& member : draft.text->members) {
+      if (!std::ranges::contains(role_members, member.key)) continue;
+      if (named != nullptr)
+        report_.error(member.key_span, "two-roles", "a node is one of source, transform and sink, not two");
+      named = &member;
+    }
+    if (named == nullptr) {
+      report_.error(draft.text->span, "missing-operator", "the node names no operator",
+                    R"(write "source": …, "transform": … or "sink": …)");
+      return;
+    }
+    if (!named->value.is(Value::Kind::string)) {
+      if (!named->value.is(Value::Kind::invalid))
+        report_.error(named->value.span, "wrong-type", quoted(named->key) + " must be the name of an operator");
+      return;
+    }
+    draft.node.role = named->key == "source" ? Role::source : named->key == "sink" ? Role::sink : Role::transform;
+    draft.node.name = named->value.text;
+    draft.node.op = registry_.find(draft.node.role, draft.node.name);
+    if (draft.node.op == nullptr) unknown_operator(*named, draft.node.role);
+  }
+
+  void unknown_operator(const Member& named, Role role) {
+    for (const Role other : {Role::source, Role::transform, Role::sink}) {
+      if (registry_.find(other, named.value.text) == nullptr) continue;
+      report_.error(named.value.span, "unknown-operator",
+                    quoted(named.value.text) + " is a " + std::string{to_string(other)} + ", not a " + named.key,
+                    "write " + quoted(to_string(other)) + ": " + quoted(named.value.text));
+      return;
+    }
+    std::vector<std::string> names;
+    for (const auto name : registry_.names(role)) names.emplace_back(name);
+    report_.error(named.value.span, "unknown-operator", "unknown " + named.key + " " + quoted(named.value.text),
+                  did_you_mean(named.value.text, names));
+  }
+
+  void read_settings(Draft& draft) {
+    Node& node = draft.node;
+    const Spec& spec = node.op->spec;
+    std::vector<std::string> reserved{"id", std::string{to_string(node.role)}, "description"};
+    if (node.role != Role::source) reserved.push_back("from");
+    const bool encoded = node.role == Role::source || spec.has_encoding;
+    if (encoded) reserved.push_back("encoding");
+    std::vector<Field> fields = spec.fields;
+    if (has_columns(spec)) {
+      Spec own = Spec::sink("");
+      own.field("write_empty", kind::boolean(), "write rows of NULLs only too", "false");
+      fields.push_back(own.fields.front());
+    }
+    node.settings =
+        settings_of(*draft.text, fields, reserved, std::string{to_string(node.role)} + " " + quoted(node.name), node.id,
+                    context_, report_);
+    if (encoded) read_encoding(draft);
+    for (const Field& field : spec.fields) {
+      if (field.kind.tag == Kind::Tag::columns && node.settings.has(field.name))
+        node.columns = node.settings.columns(field.name);
+    }
+    node.write_empty = node.settings.has("write_empty") && has_columns(spec) && node.settings.boolean("write_empty");
+  }
+
+  void read_encoding(Draft& draft) {
+    const Value* encoding = draft.text->find("encoding");
+    const Value* name = encoding;
+    if (encoding != nullptr && encoding->is(Value::Kind::object)) name = encoding->find("codec");
+    draft.node.codec = encoding == nullptr ? draft.node.op->spec.usual_encoding : name != nullptr ? name->text : "";
+    const Operator* op = registry_.find(Role::codec, draft.node.codec);
+    if (op == nullptr) {
+      std::vector<std::string> names;
+      for (const auto known : registry_.names(Role::codec)) names.emplace_back(known);
+      report_.error(encoding == nullptr ? draft.text->span : encoding->span, "unknown-encoding",
+                    "unknown encoding " + quoted(draft.node.codec), did_you_mean(draft.node.codec, names));
+      return;
+    }
+    Value none;
+    none.kind = Value::Kind::object;
+    none.span = encoding == nullptr ? draft.text->span : encoding->span;
+    const bool object = encoding != nullptr && encoding->is(Value::Kind::object);
+    draft.node.codec_settings = settings_of(object ? *encoding : none, op->spec.fields, {"codec"},
+                                            "encoding " + quoted(draft.node.codec), draft.node.id, context_, report_);
+  }
+
+  const Document& document_;
+  const Registry& registry_;
+  const SettingsContext& context_;
+  Reporter& report_;
+  Drafts drafts_;
+};
+
+}  // namespace
+
+Drafts read_drafts(const Document& document, const Registry& registry, const SettingsContext& context,
+                   Reporter& report) {
+  return DraftReader{document, registry, context, report}.read();
+}
+
+bool has_columns(const Spec& spec) {
+  return std::ranges::any_of(spec.fields, [](const Field& field) { return field.kind.tag == Kind::Tag::columns; });
+}
+
+}  // namespace weir

@@ -1,0 +1,35 @@
+/// The first half of checking: a pipeline's text read against the operators' specs, node by node. What the nodes mean
+/// together is check.cpp's.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/pipeline.hpp"
+#include "core/settings_check.hpp"
+#include "core/text.hpp"
+
+namespace weir {
+
+/// One node while it is being checked.
+struct Draft {
+  Node node;                    ///< id, role, operator and settings so far
+  const Value* text = nullptr;  ///< the node's object; in the document
+  const Value* from = nullptr;  ///< its "from", if it has one
+  std::string from_id = {}, from_port = {};
+  bool good = true;  ///< nothing wrong with it so far: it may be made and settled
+};
+
+/// What the text alone says.
+struct Drafts {
+  Pipeline pipeline;         ///< all but the nodes
+  std::vector<Draft> nodes;  ///< in the order of the text
+};
+
+/// Reads the root of a document, which must be an object and outlive the drafts.
+Drafts read_drafts(const Document& document, const Registry& registry, const SettingsContext& context,
+                   Reporter& report);
+
+bool has_columns(const Spec& spec);
+
+}  // namespace weir

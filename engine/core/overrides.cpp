@@ -1,0 +1,87 @@
+#include "core/overrides.hpp"
+
+namespace weir {
+namespace {
+
+class Overrider {
+ public:
+  Overrider(Document& document, Reporter& report) : document_{document}, report_{report} {}
+
+  /// -s path=value: the first part names a node by its id, or a member of the root.
+  void apply(const std::vector<std::pair<std::string, std::string>>& overrides) {
+    for (const auto& [path, value] : overrides) {
+      Value* at = target_of(path);
+      if (at == nullptr) {
+        report_.error({}, "bad-override", "-s " + path + ": there is no node or setting of that name",
+                      "write -s node.setting=value");
+        continue;
+      }
+      Document parsed = read_text(value, "");
+      const Span span = at->span;
+      if (parsed.findings.empty()) {
+        *at = std::move(parsed.root);
+      } else {
+        *at = Value{};
+        at->kind = Value::Kind::string;
+        at->text = value;
+        at->from_variable = true;
+      }
+      set_spans(*at, span);
+    }
+  }
+
+ private:
+  static void set_spans(Value& value, const Span& span) {
+    value.span = span;
+    for (Value& item : value.items) set_spans(item, span);
+    for (Member& member : value.members) {
+      member.key_span = span;
+      set_spans(member.value, span);
+    }
+  }
+
+  Value* target_of(std::string_view path) {
+    const auto dot = path.find('.');
+    const auto first = path.substr(0, dot);
+    Value* at = &document_.root;
+    if (Value* nodes = at->find("nodes"); nodes != nullptr && dot != std::string_view::npos) {
+      for (Value& node : nodes->items) {
+        const Value* id = node.find("id");
+        if (id == nullptr || id->text != first) continue;
+        at = &node;
+        path = path.substr(dot + 1);
+        break;
+      }
+    }
+    while (true) {
+      const auto next = path.find('.');
+      const auto name = path.substr(0, next);
+      if (name.empty() || !at->is(Value::Kind::object)) return nullptr;
+      Value* found = at->find(name);
+      if (found == nullptr) {
+        Member member;
+        member.key = name;
+        member.key_span = at->span;
+        member.value.kind = next == std::string_view::npos ? Value::Kind::null : Value::Kind::object;
+        member.value.span = at->span;
+        at->members.push_back(std::move(member));
+        found = &at->members.back().value;
+      }
+      at = found;
+      if (next == std::string_view::npos) return at;
+      path = path.substr(next + 1);
+    }
+  }
+
+  Document& document_;
+  Reporter& report_;
+};
+
+}  // namespace
+
+void apply_overrides(Document& document, const std::vector<std::pair<std::string, std::string>>& overrides,
+                     Reporter& report) {
+  Overrider{document, report}.apply(overrides);
+}
+
+}  // namespace weir

@@ -1,0 +1,19 @@
+/// -s path=value: settings from the command line.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/settings_check.hpp"
+#include "core/text.hpp"
+
+namespace weir {
+
+/// Writes values into a document as if they stood there. The first part of a path names a node by its id
+/// ("rows.every"), or a member of the root ("limits.keys"); a value is JSON, or else a text. Paths that lead nowhere
+/// are reported.
+void apply_overrides(Document& document, const std::vector<std::pair<std::string, std::string>>& overrides,
+                     Reporter& report);
+
+}  // namespace weir
