@@ -41,6 +41,14 @@ std::optional<Timestamp> time_of(std::int64_t time) {
   return time == no_time ? std::nullopt : std::optional<Timestamp>{time};
 }
 
+/// A struct of a vector. The verifier sees to the alignment of the vector, but not of the structs in it.
+template <typename Struct>
+Struct element(const flatbuffers::Vector<const Struct*>& vector, std::uint32_t i) {
+  Struct out;
+  std::memcpy(&out, vector.Data() + i * sizeof out, sizeof out);
+  return out;
+}
+
 /// Reads one verified frame. A FlatBuffer may point at the same bytes again and again; as every sample is paid for with
 /// bytes of the payload, a small payload can't become many samples.
 class Reader {
@@ -65,15 +73,17 @@ class Reader {
     if (series.numbers() != nullptr) {
       sample_.kind = Sample::Kind::number;
       if (!pay(sizeof(telemetry::Number), series.numbers()->size())) return false;
-      for (const telemetry::Number* number : *series.numbers()) {
-        if (!add(number->time(), number->value(), 0, 0)) return false;
+      for (std::uint32_t i = 0; i < series.numbers()->size(); ++i) {
+        const auto number = element(*series.numbers(), i);
+        if (!add(number.time(), number.value(), 0, 0)) return false;
       }
     }
     if (series.points() != nullptr) {
       sample_.kind = Sample::Kind::point;
       if (!pay(sizeof(telemetry::Point), series.points()->size())) return false;
-      for (const telemetry::Point* point : *series.points()) {
-        if (!add(point->time(), point->latitude(), point->longitude(), point->altitude())) return false;
+      for (std::uint32_t i = 0; i < series.points()->size(); ++i) {
+        const auto point = element(*series.points(), i);
+        if (!add(point.time(), point.latitude(), point.longitude(), point.altitude())) return false;
       }
     }
     if (series.texts() != nullptr) {

@@ -14,8 +14,8 @@ namespace weir {
 
 /// One message. The views live as long as the Messages that holds it.
 struct Message {
-  std::string_view subject;  ///< as published; for a partition stream without its `p.<k>.` prefix
-  std::string_view payload;
+  std::string_view subject = {};  ///< as published; for a partition stream without its `p.<k>.` prefix
+  std::string_view payload = {};
   Position sequence = 0;         ///< place in its partition; ascending, each once
   Timestamp arrival = no_time;   ///< greatest stream timestamp so far in the partition (core NATS: receipt)
   std::string_view key = {};     ///< the token that `subject` says is the key; empty if there is none
