@@ -22,16 +22,16 @@ Blocks::~Blocks() {
 
 std::size_t Blocks::rounded(std::size_t bytes) {
   const std::size_t lines = std::max((bytes + line - 1) / line, std::size_t{1});
-  if (lines <= 16) return lines * line;
+  if (lines <= 32) return lines * line;
   const std::size_t step = std::bit_floor(lines) / 4;  // four sizes for each doubling
   return (lines + step - 1) / step * step * line;
 }
 
 std::size_t Blocks::class_of(std::size_t rounded_bytes) {
   const std::size_t lines = rounded_bytes / line;
-  if (lines <= 16) return lines - 1;
-  const auto doubling = static_cast<std::size_t>(std::bit_width(lines)) - 5;  // 17..31 lines: 0
-  return 16 + doubling * 4 + (lines >> (doubling + 2)) - 4;
+  if (lines <= 32) return lines - 1;
+  const auto doubling = static_cast<std::size_t>(std::bit_width(lines)) - 6;  // 33..63 lines: 0
+  return 32 + doubling * 4 + (lines >> (doubling + 3)) - 4;
 }
 
 void* Blocks::take(std::size_t bytes) {

@@ -26,6 +26,8 @@ constexpr std::size_t most_words = 1u << 14;  // of one key: what Tag::at can sa
 /// The newest sample of every (key, field), about 24 B each: per key one block of a head, a tag per field, and the
 /// times and values.
 class LastValues {
+  struct Key;
+
  public:
   enum class Seen : std::uint8_t { newer, older, repeat };
 
@@ -33,30 +35,56 @@ class LastValues {
   LastValues(const LastValues&) = delete;
   LastValues& operator=(const LastValues&) = delete;
 
+  /// Where the values of a key are, from its touch() until another key's.
+  struct Place {
+    Key** key;
+  };
+
   /// Compares a sample with the one that is kept and keeps the newer; at the same time, the later one.
-  Seen see(std::uint32_t key, std::uint16_t field, Timestamp time, const Value& value) {
-    std::size_t at = find(keys_[key], field);
-    if (at == none) at = add(keys_[key], field, value.kind);
-    Word* slot = slots(*keys_[key]) + tags(*keys_[key])[at].at;
+  Seen see(Place place, std::uint16_t field, Timestamp time, const Value& value) {
+    Key*& k = *place.key;
+    std::size_t at = find(*k, field);
+    if (at == none) at = add(k, field, value.kind);
+    Word* slot = slots(*k) + tags(*k)[at].at;
     const auto kept = std::bit_cast<Timestamp>(slot[0]);
     if (time < kept) return Seen::older;
-    if (time == kept && equals(keys_[key], at, value)) return Seen::repeat;
-    if (tags(*keys_[key])[at].kind != static_cast<std::uint16_t>(value.kind)) {
-      at = change_kind(keys_[key], at, value.kind);
-      slot = slots(*keys_[key]) + tags(*keys_[key])[at].at;
+    if (time == kept && equals(*k, at, value)) return Seen::repeat;
+    if (kind(*k, at) != value.kind) {
+      at = change_kind(k, at, value.kind);
+      slot = slots(*k) + tags(*k)[at].at;
     }
     slot[0] = std::bit_cast<Word>(time);
     store(slot + 1, value);
     return Seen::newer;
   }
 
-  /// Starts the life of a key, or a new one if its last sample is `forget` or more behind.
-  void touch(std::uint32_t key, Timestamp arrival, Duration forget) {
-    if (key >= keys_.size()) keys_.resize(std::max<std::size_t>(key + 1, keys_.size() * 2));
+  /// The same for a number.
+  Seen see(Place place, std::uint16_t field, Timestamp time, double x) {
+    Key& k = **place.key;
+    const std::size_t at = find(k, field);
+    if (at == none || kind(k, at) != Value::Kind::number)
+      return see(place, field, time, Value{Value::Kind::number, std::bit_cast<Word>(x)});
+    Word* slot = slots(k) + tags(k)[at].at;
+    const auto kept = std::bit_cast<Timestamp>(slot[0]);
+    if (time < kept) return Seen::older;
+    if (time == kept && slot[1] == std::bit_cast<Word>(x)) return Seen::repeat;
+    slot[0] = std::bit_cast<Word>(time);
+    slot[1] = std::bit_cast<Word>(x);
+    return Seen::newer;
+  }
+
+  /// Makes room for keys below this number. Places end.
+  void expect(std::uint32_t keys) {
+    if (keys > keys_.size()) keys_.resize(std::max<std::size_t>(keys, keys_.size() + keys_.size() / 2));
+  }
+
+  /// Starts the life of a key, or a new one if its last sample is `forget` or more behind. expect() comes first.
+  Place touch(std::uint32_t key, Timestamp arrival, Duration forget) {
     Key*& k = keys_[key];
     if (k != nullptr && arrival - k->last_arrival >= forget) drop(k);
     if (k == nullptr) k = make(first_fields, 2 * first_fields);
     k->last_arrival = arrival;
+    return {&k};
   }
 
   /// Frees a few of the keys that touch() would forget. Called often, it comes round to all.
@@ -68,10 +96,11 @@ class LastValues {
     }
   }
 
+  /// The two steps on the way to a key's values: memory is far away, and keys come in any order.
+  void prefetch_place(std::uint32_t key) const { __builtin_prefetch(&keys_[key]); }
   void prefetch(std::uint32_t key) const {
-    if (key >= keys_.size() || keys_[key] == nullptr) return;
-    const char* block = reinterpret_cast<const char*>(keys_[key]);
-    for (std::size_t i = 0; i < 4; ++i) __builtin_prefetch(block + i * Blocks::line, 1);
+    const auto* block = reinterpret_cast<const char*>(keys_[key]);
+    for (std::size_t i = 0; i < 3; ++i) __builtin_prefetch(block + i * Blocks::line, 1);
   }
 
   void save(StateWriter& state) const {
@@ -102,7 +131,8 @@ class LastValues {
       const auto key = state.get<std::uint32_t>();
       if (key == no_key) return state.ok();
       if (key >= keys) return false;
-      touch(key, state.get<Timestamp>(), end_of_time);
+      expect(key + 1);
+      const Place place = touch(key, state.get<Timestamp>(), end_of_time);
       const auto fields = state.get<std::uint16_t>();
       for (std::size_t i = 0; i < fields && state.ok(); ++i) {
         const auto field = state.get<std::uint16_t>();
@@ -114,7 +144,7 @@ class LastValues {
              value.kind != Value::Kind::text && w < value_words[static_cast<std::size_t>(value.kind)]; ++w)
           *words[w] = state.get<Word>();
         if (value.kind == Value::Kind::text) value.text = state.get_text();
-        see(key, field, time, value);
+        see(place, field, time, value);
       }
     }
     return false;
@@ -164,10 +194,12 @@ class LastValues {
       free_texts_.push_back(slots(k)[tags(k)[i].at + 1]);
   }
 
+  static Value::Kind kind(Key& k, std::size_t i) { return static_cast<Value::Kind>(tags(k)[i].kind); }
+
   /// Fields come in the same order again and again, so the one after the last one found is tried first.
-  std::size_t find(Key* k, std::uint16_t field) {
-    const Tag* all = tags(*k);
-    const std::size_t n = k->fields;
+  std::size_t find(Key& k, std::uint16_t field) {
+    const Tag* all = tags(k);
+    const std::size_t n = k.fields;
     if (guess_ < n && all[guess_].field == field) return guess_++;
     for (std::size_t i = 0; i < n; ++i) {
       if (all[i].field == field) {
@@ -229,10 +261,9 @@ class LastValues {
     return add(k, field, kind);
   }
 
-  bool equals(Key* k, std::size_t i, const Value& value) const {
-    const Tag tag = tags(*k)[i];
-    if (tag.kind != static_cast<std::uint16_t>(value.kind)) return false;
-    const Value kept = load(slots(*k) + tag.at + 1, value.kind);
+  bool equals(Key& k, std::size_t i, const Value& value) const {
+    if (kind(k, i) != value.kind) return false;
+    const Value kept = load(slots(k) + tags(k)[i].at + 1, value.kind);
     return kept.x == value.x && kept.y == value.y && kept.z == value.z && kept.text == value.text;
   }
 
@@ -279,30 +310,37 @@ class Rows {
         y_{in.columns[samples::y]},
         z_{in.columns[samples::z]},
         text_{in.columns[samples::text]},
-        numbers_{!x_.absent() && x_.validity().all() && y_.absent() && text_.absent() ? x_.float64s().data()
-                                                                                      : nullptr} {}
+        time_of_{times_.int64s().data()},
+        x_of_{x_.absent() ? nullptr : x_.float64s().data()},
+        all_timed_{times_.validity().all()},
+        all_numbers_{x_of_ != nullptr && x_.validity().all() && y_.absent() && text_.absent()} {}
 
-  bool timed(std::size_t row) const { return times_.valid(row); }
+  bool timed(std::size_t row) const { return all_timed_ || times_.valid(row); }
+  Timestamp time(std::size_t row) const { return time_of_[row]; }
 
+  bool is_number(std::size_t row) const {
+    return all_numbers_ || (x_.valid(row) && !y_.valid(row) && !text_.valid(row));
+  }
+  double x(std::size_t row) const { return x_of_[row]; }
+
+  /// Of a row that is no number.
   Value value(std::size_t row) const {
-    if (numbers_ != nullptr) return {Value::Kind::number, std::bit_cast<Word>(numbers_[row])};
     if (text_.valid(row)) return {Value::Kind::text, 0, 0, 0, text_.text(row)};
     if (!x_.valid(row)) return {};
-    if (!y_.valid(row)) return {Value::Kind::number, bits(x_, row)};
     return {Value::Kind::point, bits(x_, row), bits(y_, row), z_.valid(row) ? bits(z_, row) : unknown};
   }
 
   const Ids& keys;
   const Ids& fields;
 
-  Timestamp time(std::size_t row) const { return times_.int64s()[row]; }
-
  private:
   static constexpr Word unknown = 0x7ff8'0000'0000'0000;  // a NaN
   static Word bits(const Column& column, std::size_t row) { return std::bit_cast<Word>(column.float64s()[row]); }
 
   const Column &times_, &x_, &y_, &z_, &text_;
-  const double* numbers_;
+  const Timestamp* time_of_;
+  const double* x_of_;
+  bool all_timed_, all_numbers_;
 };
 
 class KeyedLastValue final : public Transform {
@@ -326,20 +364,23 @@ class KeyedLastValue final : public Transform {
     if (auto done = number_fields(rows.fields); !done) return done;
     last_.sweep(in->arrival[0], context_.forget());
 
+    last_.expect(context_.keys()->size());
     std::vector<std::uint8_t> keep;
     std::size_t repeats = 0;
-    std::uint32_t current = UINT32_MAX;
-    for (std::size_t row = 0; row < in->rows; ++row) {
-      const std::uint32_t key = rows.keys.ids[row];
-      if (row + ahead < in->rows && rows.keys.ids[row + ahead] != rows.keys.ids[row + ahead - 1])
-        last_.prefetch(rows.keys.ids[row + ahead]);
-      if (!rows.timed(row)) continue;
-      if (key != current || in->arrival[row] != in->arrival[row - 1])
-        last_.touch(current = key, in->arrival[row], context_.forget());
-      const auto seen = last_.see(key, numbers_[rows.fields.ids[row]], rows.time(row), rows.value(row));
-      if (seen != LastValues::Seen::repeat) continue;  // `newer`: here the current value has changed
-      if (repeats++ == 0) keep.assign(in->rows, 1);
-      keep[row] = 0;
+    find_runs(rows, *in);
+    for (std::size_t run = 0; run + 1 < runs_.size(); ++run) {
+      prefetch(rows.keys.ids, run);
+      const std::uint32_t first = runs_[run], end = runs_[run + 1];
+      const auto place = last_.touch(rows.keys.ids[first], in->arrival[first], context_.forget());
+      for (std::size_t row = first; row < end; ++row) {
+        if (!rows.timed(row)) continue;
+        const std::uint16_t field = numbers_[rows.fields.ids[row]];
+        const auto seen = rows.is_number(row) ? last_.see(place, field, rows.time(row), rows.x(row))
+                                              : last_.see(place, field, rows.time(row), rows.value(row));
+        if (seen != LastValues::Seen::repeat) continue;  // `newer`: here the current value has changed
+        if (repeats++ == 0) keep.assign(in->rows, 1);
+        keep[row] = 0;
+      }
     }
     out.count(repeats_, repeats);
     out.emit(repeats == 0 ? in : in->select(keep));
@@ -362,8 +403,29 @@ class KeyedLastValue final : public Transform {
   Size size() const override { return {last_.keys(), last_.bytes()}; }
 
  private:
-  static constexpr std::size_t ahead = 48;  // rows: about six vehicles
   static constexpr std::uint32_t most_fields = most_words / 4;
+
+  /// Cuts the batch where the key or the arrival changes: runs_ holds the beginnings, and the end.
+  void find_runs(const Rows& rows, const Batch& in) {
+    const std::uint32_t* keys = rows.keys.ids.data();
+    runs_.resize(in.rows + 1);
+    std::size_t n = 1;
+    runs_[0] = 0;
+    for (std::size_t row = 1; row < in.rows; ++row) {
+      runs_[n] =
+          static_cast<std::uint32_t>(row);  // written always, counted if it begins a run: no branch to mispredict
+      n += keys[row] != keys[row - 1] || in.arrival[row] != in.arrival[row - 1];
+    }
+    runs_[n] = static_cast<std::uint32_t>(in.rows);
+    runs_.resize(n + 1);
+    step_ = std::max<std::size_t>(3, 32 * n / in.rows);
+  }
+
+  void prefetch(const std::vector<std::uint32_t>& keys, std::size_t run) const {
+    if (run + 2 * step_ + 1 >= runs_.size()) return;
+    last_.prefetch_place(keys[runs_[run + 2 * step_]]);
+    last_.prefetch(keys[runs_[run + step_]]);
+  }
 
   /// Translates the batch's field ids: they need not come from the lane's table, and state must outlive any other.
   Result<void> number_fields(const Ids& fields) {
@@ -384,6 +446,8 @@ class KeyedLastValue final : public Transform {
   Dictionary names_{most_fields};
   std::shared_ptr<const Dictionary> numbered_;
   std::vector<std::uint16_t> numbers_;  ///< by id in `numbered_`
+  std::vector<std::uint32_t> runs_;
+  std::size_t step_ = 3;  ///< runs to look ahead, twice
 };
 
 Spec spec() {

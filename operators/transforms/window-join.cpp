@@ -59,17 +59,16 @@ struct Value {
   std::string_view text = {};
 };
 
-/// Samples of one field, by event time: entries [head, head + size) of the room that begins at word `at` of the block.
+/// Samples of one field, by event time: `size` entries from row `head` on, around the end of the vehicle's rows.
 struct Series {
   static constexpr std::size_t most = UINT16_MAX;
-  std::uint32_t at;
-  std::uint16_t head, size;
+  std::uint16_t head = 0, size = 0;
 };
 
-/// Head of a vehicle's block. A Series per slot follows (and one more, where the last one ends), then their entries.
+/// Head of a vehicle's block. A Series per slot follows, then `rows` rows of an entry per slot.
 struct Vehicle {
   std::uint32_t key;
-  std::uint32_t words = 0;         ///< of the block
+  std::uint32_t rows;              ///< a power of two
   std::uint32_t held = 0;          ///< samples newer than `closed`
   std::uint16_t sessions = 0;      ///< that are not over
   std::uint16_t known = 0;         ///< fields seen in the earliest session
@@ -84,22 +83,23 @@ struct Vehicle {
   std::vector<Session>* later = nullptr;  ///< the others; owned, often null
 };
 
-/// Vehicles in memory: each one block, in which every slot has its samples in a row by event time. Slot 0 is not of
-/// samples: its entries are ticks with the arrival of the vehicle's first sample at or beyond that tick.
+/// Vehicles in memory, each in one block. Every slot has a ring of entries, times ascending, and the rings lie side by
+/// side: fields that are sampled together stand in the same cache lines. Slot 0 is not of samples: its entries are
+/// ticks with the arrival of the vehicle's first sample at or beyond that tick.
 class Memory {
  public:
   static constexpr std::size_t reach = 0;
 
   /// `kinds`: of the slots from 1 on.
-  explicit Memory(const std::vector<FieldKind>& kinds) : strides_{2}, texts_in_{false} {
+  explicit Memory(const std::vector<FieldKind>& kinds) : strides_{2}, places_{0}, texts_in_{false} {
     for (const FieldKind kind : kinds) {
+      places_.push_back(row_words_);
       strides_.push_back(kind == FieldKind::point ? 4 : 2);
       texts_in_.push_back(kind == FieldKind::text);
+      row_words_ += strides_.back();
     }
-    head_words_ = (sizeof(Vehicle) + (slots() + 1) * sizeof(Series)) / sizeof(Word);
-    prefetched_ = head_words_ + 2 * strides_[reach];
-    for (std::size_t slot = 1; slot < slots(); ++slot) prefetched_ += first_room * strides_[slot];
-    prefetched_ = std::min(prefetched_ * sizeof(Word), most_prefetched);
+    const std::size_t head = sizeof(Vehicle) + slots() * sizeof(Series);
+    head_words_ = (head + Blocks::line - 1) / Blocks::line * (Blocks::line / sizeof(Word));
   }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -107,36 +107,33 @@ class Memory {
   std::size_t slots() const { return strides_.size(); }
 
   static Series& series(Vehicle& v, std::size_t slot) { return reinterpret_cast<Series*>(&v + 1)[slot]; }
-  Word* entry(Vehicle& v, std::size_t slot, std::size_t i) const {
-    const Series& s = series(v, slot);
-    return reinterpret_cast<Word*>(&v) + s.at + (s.head + i) * strides_[slot];
+  [[gnu::always_inline]] Word* entry(Vehicle& v, std::size_t slot, std::size_t i) const {
+    const std::size_t row = (series(v, slot).head + i) & (v.rows - 1);
+    Word* first = reinterpret_cast<Word*>(&v) + head_words_;
+    return slot == reach ? first + v.rows * row_words_ + row * 2 : first + row * row_words_ + places_[slot];
   }
-  Timestamp time(Vehicle& v, std::size_t slot, std::size_t i) const {
+  [[gnu::always_inline]] Timestamp time(Vehicle& v, std::size_t slot, std::size_t i) const {
     return std::bit_cast<Timestamp>(*entry(v, slot, i));
   }
   Timestamp newest(Vehicle& v, std::size_t slot) const { return time(v, slot, series(v, slot).size - 1u); }
   bool full(Vehicle& v, std::size_t slot) const { return series(v, slot).size == Series::most; }
 
-  Vehicle* make(std::uint32_t key) {
-    Vehicle* v = lay_out([](std::size_t slot) { return slot == reach ? std::size_t{2} : first_room; });
-    v->key = key;
-    return v;
-  }
+  Vehicle* make(std::uint32_t key) { return lay_out(key, first_rows); }
 
   void free(Vehicle* v) {
     for (std::size_t slot = 0; slot < slots(); ++slot) drop_front(*v, slot, series(*v, slot).size);
     delete v->later;
-    blocks_.give(v, v->words * sizeof(Word));
+    blocks_.give(v, bytes_of(v->rows));
   }
 
   /// Opens a place for a new entry before entry i and gives it a time; the rest is for put(). May move the vehicle.
   Word* insert(Vehicle*& v, std::size_t slot, std::size_t i, Timestamp at) {
-    make_room(v, slot);
+    if (series(*v, slot).size == v->rows) move(v, std::size_t{v->rows} * 2);
     Series& s = series(*v, slot);
-    const std::size_t stride = strides_[slot];
+    for (std::size_t j = s.size++; j > i; --j) {
+      std::copy_n(entry(*v, slot, j - 1), strides_[slot], entry(*v, slot, j));
+    }
     Word* to = entry(*v, slot, i);
-    std::memmove(to + stride, to, (s.size - i) * stride * sizeof(Word));
-    ++s.size;
     to[0] = std::bit_cast<Word>(at);
     if (texts_in_[slot]) to[1] = new_text();
     return to;
@@ -156,36 +153,43 @@ class Memory {
   std::string_view text(const Word* entry) const { return texts_[entry[1]]; }
 
   void drop_front(Vehicle& v, std::size_t slot, std::size_t n) {
-    Series& s = series(v, slot);
     if (texts_in_[slot]) {
       for (std::size_t i = 0; i < n; ++i) free_texts_.push_back(entry(v, slot, i)[1]);
     }
-    s.head = static_cast<std::uint16_t>(s.head + n);
+    Series& s = series(v, slot);
+    s.head = static_cast<std::uint16_t>((s.head + n) & (v.rows - 1));
     s.size = static_cast<std::uint16_t>(s.size - n);
   }
 
   void erase(Vehicle& v, std::size_t slot, std::size_t i) {
+    if (texts_in_[slot]) free_texts_.push_back(entry(v, slot, i)[1]);
     Series& s = series(v, slot);
-    Word* at = entry(v, slot, i);
-    if (texts_in_[slot]) free_texts_.push_back(at[1]);
     --s.size;
-    std::memmove(at, at + strides_[slot], (s.size - i) * strides_[slot] * sizeof(Word));
+    for (; i < s.size; ++i) std::copy_n(entry(v, slot, i + 1), strides_[slot], entry(v, slot, i));
   }
 
   /// Gives back what a burst has left empty.
   void shrink(Vehicle*& v) {
-    std::size_t wanted = head_words_;
-    const auto room_of = [&](std::size_t slot) {
-      return std::max(first_room, std::bit_ceil(series(*v, slot).size + std::size_t{1}));
-    };
-    for (std::size_t slot = 0; slot < slots(); ++slot) wanted += room_of(slot) * strides_[slot];
-    if (wanted * 2 < v->words) move(v, room_of);
+    if (v->rows == first_rows) return;
+    std::size_t most = 0;
+    for (std::size_t slot = 0; slot < slots(); ++slot) most = std::max<std::size_t>(most, series(*v, slot).size);
+    const std::size_t rows = std::max(first_rows, std::bit_ceil(2 * most));
+    if (rows < v->rows) move(v, rows);
   }
-  bool sparse(const Vehicle& v) const { return v.words > 4 * (head_words_ + 4 * first_room * slots()); }
 
-  void prefetch(const Vehicle* v) const {
-    const char* block = reinterpret_cast<const char*>(v);
-    for (std::size_t at = 0; at < prefetched_; at += Blocks::line) __builtin_prefetch(block + at, 1);
+  /// The steps on the way to a vehicle's newest entries.
+  void prefetch_head(const Vehicle* v) const {
+    const auto* block = reinterpret_cast<const char*>(v);
+    for (std::size_t at = 0; at < head_words_ * sizeof(Word); at += Blocks::line) __builtin_prefetch(block + at, 1);
+  }
+  void prefetch_rows(Vehicle* v) const {
+    const Series& s = series(*v, slots() - 1);
+    const Word* rows = reinterpret_cast<Word*>(v) + head_words_;
+    const std::size_t width = std::min<std::size_t>(row_words_ * sizeof(Word), 4 * Blocks::line);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto* row = reinterpret_cast<const char*>(rows + ((s.head + s.size + i - 2) & (v->rows - 1)) * row_words_);
+      for (std::size_t at = 0; at < width; at += Blocks::line) __builtin_prefetch(row + at, 1);
+    }
   }
 
   std::size_t bytes() const { return blocks_.bytes() + texts_.capacity() * sizeof(std::string); }
@@ -215,51 +219,29 @@ class Memory {
   }
 
  private:
-  static constexpr std::size_t first_room = 4;
-  static constexpr std::size_t most_prefetched = 24 * Blocks::line;
+  static constexpr std::size_t first_rows = 8;
 
-  template <typename RoomOf>
-  Vehicle* lay_out(RoomOf room_of) {
-    std::size_t words = head_words_;
-    for (std::size_t slot = 0; slot < slots(); ++slot) words += room_of(slot) * strides_[slot];
-    auto* v = new (blocks_.take(words * sizeof(Word))) Vehicle{.key = 0, .words = static_cast<std::uint32_t>(words)};
-    auto at = static_cast<std::uint32_t>(head_words_);
-    for (std::size_t slot = 0; slot <= slots(); ++slot) {
-      new (&series(*v, slot)) Series{at, 0, 0};
-      if (slot < slots()) at += static_cast<std::uint32_t>(room_of(slot) * strides_[slot]);
-    }
+  std::size_t bytes_of(std::size_t rows) const { return (head_words_ + rows * (row_words_ + 2)) * sizeof(Word); }
+
+  Vehicle* lay_out(std::uint32_t key, std::size_t rows) {
+    auto* v = new (blocks_.take(bytes_of(rows))) Vehicle{.key = key, .rows = static_cast<std::uint32_t>(rows)};
+    std::uninitialized_value_construct_n(&series(*v, 0), slots());
     return v;
   }
 
-  template <typename RoomOf>
-  void move(Vehicle*& v, RoomOf room_of) {
-    Vehicle* to = lay_out(room_of);
-    const std::uint32_t words = to->words;
+  /// To a block of so many rows.
+  void move(Vehicle*& v, std::size_t rows) {
+    Vehicle* to = lay_out(v->key, rows);
     for (std::size_t slot = 0; slot < slots(); ++slot) {
-      series(*to, slot).size = series(*v, slot).size;
-      std::memcpy(entry(*to, slot, 0), entry(*v, slot, 0), series(*v, slot).size * strides_[slot] * sizeof(Word));
+      series(*to, slot) = series(*v, slot);
+      series(*to, slot).head &= static_cast<std::uint16_t>(rows - 1);
+      for (std::size_t i = 0; i < series(*v, slot).size; ++i)
+        std::copy_n(entry(*v, slot, i), strides_[slot], entry(*to, slot, i));
     }
     *to = *v;
-    to->words = words;
-    blocks_.give(v, v->words * sizeof(Word));
+    to->rows = static_cast<std::uint32_t>(rows);
+    blocks_.give(v, bytes_of(v->rows));
     v = to;
-  }
-
-  void make_room(Vehicle*& v, std::size_t slot) {
-    Series& s = series(*v, slot);
-    const std::size_t room = (series(*v, slot + 1).at - s.at) / strides_[slot];
-    if (s.head + std::size_t{s.size} < room) return;
-    if (s.head != 0 && (room <= 2 * first_room || s.head >= room / 4)) {
-      Word* from = entry(*v, slot, 0);
-      s.head = 0;
-      std::memmove(entry(*v, slot, 0), from, s.size * strides_[slot] * sizeof(Word));
-      return;
-    }
-    assert(s.size < Series::most);
-    move(v, [&](std::size_t other) {
-      const std::size_t has = (series(*v, other + 1).at - series(*v, other).at) / strides_[other];
-      return other == slot ? std::min(has * 2, Series::most) : has;
-    });
   }
 
   Word new_text() {
@@ -272,10 +254,11 @@ class Memory {
     return place;
   }
 
-  std::vector<std::uint8_t> strides_;  ///< words of an entry, by slot: a time and a value
-  std::vector<bool> texts_in_;         ///< slots whose entries point into texts_
+  std::vector<std::uint8_t> strides_;   ///< words of an entry, by slot: a time and a value
+  std::vector<std::size_t> places_;     ///< words before a slot's entry in a row
+  std::vector<std::uint8_t> texts_in_;  ///< whether a slot's entries point into texts_
+  std::size_t row_words_ = 0;
   std::size_t head_words_ = 0;
-  std::size_t prefetched_ = 0;  ///< bytes of a vehicle that are worth fetching early
   Blocks blocks_;
   std::vector<std::string> texts_;
   std::vector<Word> free_texts_;
@@ -467,6 +450,8 @@ class SampleRows {
         times_of_all_{times_.validity().all() ? times_.int64s().data() : nullptr},
         numbers_{!x_.absent() && x_.validity().all() ? x_.float64s().data() : nullptr} {}
 
+  std::size_t size() const { return arrival.size(); }
+  bool all_timed() const { return times_of_all_ != nullptr; }
   bool timed(std::size_t row) const { return times_of_all_ != nullptr || times_.valid(row); }
   Timestamp time(std::size_t row) const { return times_of_all_ != nullptr ? times_of_all_[row] : times_.int64s()[row]; }
 
@@ -570,32 +555,96 @@ class Join {
 
   FieldKind kind(std::uint16_t slot) const { return kinds_[slot - 1u]; }
 
-  /// Does everything that is due at `until` or before, in order.
-  void reach(Timestamp until) {
-    if (until >= next_) act_until(until);
-    now_ = std::max(now_, until);
+  /// Makes room for keys below this number.
+  void expect(std::uint32_t keys) {
+    if (keys > vehicles_.size()) vehicles_.resize(std::max<std::size_t>(keys, vehicles_.size() + vehicles_.size() / 2));
   }
 
-  /// Takes a sample at the arrival that reach() was told last.
+  /// Does everything that is due at `until` or before, in order.
+  void reach(Timestamp until) {
+    if (until <= now_) return;
+    set_timer();
+    if (until >= next_) act_until(until);
+    now_ = until;
+  }
+
+  /// Takes the usual samples from `row` on, of one key and of the arrival that reach() was told last: those that go on
+  /// with their vehicle's only session, which is open, and are the newest of their field. Answers the first row that is
+  /// not one, or `end`. expect() was told of the key.
+  std::size_t take_usual(const SampleRows& in, const std::uint16_t* slot_of, std::size_t row, std::size_t end) {
+    const std::uint32_t key = in.keys.ids[row];
+    Vehicle*& v = vehicles_[key];
+    if (v == nullptr || v->sessions != 1 || v->now.ended != Session::Ended::no || !in.all_timed()) return row;
+    if (key != untimed_) set_timer();
+    Timestamp checked = no_time;
+    for (; row < end; ++row) {
+      const std::uint16_t slot = slot_of[in.fields.ids[row]];
+      if (slot == Slots::none) {
+        ++counts.other_fields;
+        continue;
+      }
+      const Timestamp time = in.time(row);
+      if (time != checked && !goes_on(*v, time)) return row;
+      checked = time;
+      Value value;
+      if (in.read(row, kinds_[slot - 1u], value) != nullptr) return row;
+      if (slot == slots_.session && (value.x == rules_.off || time == v->now.first)) return row;
+      const std::size_t size = Memory::series(*v, slot).size;
+      if (size == 0) return row;
+      Word* newest = memory_.entry(*v, slot, size - 1);
+      const auto before = std::bit_cast<Timestamp>(newest[0]);
+      if (time <= before) return row;
+      if (size > 1 && memory_.time(*v, slot, size - 2) > interval_) {
+        newest[0] = std::bit_cast<Word>(time);  // the first and the last of an interval are enough
+        memory_.put(slot, newest, value);
+      } else {
+        if (size == Series::most) return row;
+        ++v->held;
+        memory_.put(slot, memory_.insert(v, slot, size, time), value);
+      }
+      v->last_arrival = now_;
+      const bool crossed = time >= v->tick && v->now.last < v->tick;
+      v->now.last = std::max(v->now.last, time);
+      v->now.real = true;
+      if (time >= v->next_reach) note_reach(v, time);
+      const Timestamp needed = v->tick + rules_.disorder;
+      const bool passed = before < needed && time >= needed && is_counted(slot);
+      if (passed) --v->behind;
+      if (crossed || (passed && v->behind == 0) || v->held > rules_.max_pending) {
+        settle(v, true);
+        return row + 1;
+      }
+    }
+    return row;
+  }
+
+  /// Takes a sample at the arrival that reach() was told last, of a key that expect() was told of.
   Taken take(std::uint32_t key, std::uint16_t slot, Timestamp time, const Value& value) {
-    Vehicle*& v = vehicle(key, now_);
+    if (key != untimed_) set_timer();
+    if (vehicles_[key] == nullptr) add(key, now_);
+    Vehicle*& v = vehicles_[key];
     v->last_arrival = now_;
-    const bool usual = extend(v, slot, time, value);
-    const Taken taken = usual ? Taken::kept : place(v, slot, time, value);
-    if (v->sessions != 0 && (v->tick <= v->now.last || v->now.ended != Session::Ended::no)) settle(v, usual);
+    const Taken taken = place(v, slot, time, value);
+    settle(v, false);
     return taken;
   }
 
-  void prefetch(std::uint32_t key) const {
-    if (key < vehicles_.size() && vehicles_[key] != nullptr) memory_.prefetch(vehicles_[key]);
+  /// The steps on the way to a vehicle: memory is far away, and vehicles come in any order.
+  void prefetch_place(std::uint32_t key) const { __builtin_prefetch(&vehicles_[key]); }
+  void prefetch_head(std::uint32_t key) const {
+    if (vehicles_[key] != nullptr) memory_.prefetch_head(vehicles_[key]);
+  }
+  void prefetch_rows(std::uint32_t key) const {
+    if (vehicles_[key] != nullptr) memory_.prefetch_rows(vehicles_[key]);
   }
 
   std::optional<Timestamp> due() const { return next_ == end_of_time ? std::nullopt : std::optional{next_}; }
 
   /// Brings the front of the timers up to date, so that due() is not early for nothing.
   void refresh() {
+    set_timer();
     while (!timers_.empty() && !is_exact(timers_.top())) renew(timers_.top());
-    for (int tries = 0; tries < 8 && !forgets_.empty() && forget_at(forgets_.top().key) != forgets_.top().due.instant;
+    for (int tries = 0; tries < 2 && !forgets_.empty() && forget_at(forgets_.top().key) != forgets_.top().due.instant;
          ++tries) {
       const std::uint32_t key = forgets_.top().key;
       forgets_.pop();
@@ -613,53 +662,26 @@ class Join {
   }
 
  private:
-  Vehicle*& vehicle(std::uint32_t key, Timestamp arrival) {
-    if (key >= vehicles_.size()) vehicles_.resize(std::max<std::size_t>(key + 1, vehicles_.size() * 2));
-    Vehicle*& v = vehicles_[key];
-    if (v == nullptr) {
-      v = memory_.make(key);
-      v->last_arrival = arrival;
-      ++live_;
-      forgets_.push({arrival + rules_.forget, no_time}, key);
-      next_ = std::min(next_, arrival + rules_.forget);
-    }
-    return v;
+  void add(std::uint32_t key, Timestamp arrival) {
+    vehicles_[key] = memory_.make(key);
+    vehicles_[key]->last_arrival = arrival;
+    ++live_;
+    forgets_.push({arrival + rules_.forget, no_time}, key);
+    next_ = std::min(next_, arrival + rules_.forget);
   }
 
   // --- Taking a sample
   // ---------------------------------------------------------------------------------------------------
 
-  /// The usual sample: it goes on with the only session, which is open, and is its field's newest. False if it is not
-  /// that; then nothing has changed.
-  bool extend(Vehicle*& v, std::uint16_t slot, Timestamp time, const Value& value) {
-    Session& session = v->now;
-    if (v->sessions != 1 || session.ended != Session::Ended::no || time <= v->closed || time < session.first ||
-        time - session.last > rules_.timeout) {
-      return false;
-    }
-    if (slot == slots_.session && (value.x == rules_.off || time == session.first)) return false;
-    const Series& series = Memory::series(*v, slot);
-    if (series.size == 0 || memory_.full(*v, slot) || memory_.full(*v, Memory::reach)) return false;
-    const Timestamp newest = memory_.newest(*v, slot);
-    if (time <= newest) return false;
-
-    session.last = std::max(session.last, time);
-    session.real = true;
-    if (is_counted(slot) && newest < v->tick + rules_.disorder && time >= v->tick + rules_.disorder) --v->behind;
-    Word* entry = nullptr;
-    if (series.size >= 2 && memory_.time(*v, slot, series.size - 2u) > interval_before(time)) {
-      entry = memory_.entry(*v, slot, series.size - 1u);  // the first and the last of an interval are enough
-      entry[0] = std::bit_cast<Word>(time);
-    } else {
-      ++v->held;
-      entry = memory_.insert(v, slot, series.size, time);
-    }
-    memory_.put(slot, entry, value);
-    if (time >= v->next_reach) note_reach(v, time);
-    return true;
+  /// Whether a sample at this time may be a usual one; interval_ is then its interval.
+  bool goes_on(Vehicle& v, Timestamp time) {
+    if (time <= v.closed || time < v.now.first || time - v.now.last > rules_.timeout) return false;
+    if (time > now_ + rules_.max_ahead || time < now_ - rules_.max_behind) return false;
+    interval_before(time);
+    return !memory_.full(v, Memory::reach);
   }
 
-  /// Any other sample.
+  /// Any sample.
   Taken place(Vehicle*& v, std::uint16_t slot, Timestamp time, const Value& value) {
     if (memory_.full(*v, slot) || memory_.full(*v, Memory::reach)) return Taken::full;
     const bool off = slot == slots_.session && value.x == rules_.off;
@@ -859,16 +881,28 @@ class Join {
     if (memory_.newest(v, slot) < v.tick + rules_.disorder) ++v.behind;
   }
 
-  /// What comes next for a vehicle if no sample does.
-  Due next(Vehicle& v) const {
-    Due due{v.last_arrival + rules_.forget, no_time};
-    if (v.sessions == 0) return due;
-    due.instant = std::min(due.instant, v.now.over_at);
+  /// When the next tick of the earliest session closes, or it is over, if no sample comes. The end of time: never.
+  Due progress(Vehicle& v) const {
+    if (v.sessions == 0) return {};
+    Due due{v.now.over_at, no_time};
     if (!has_tick(v)) return due;
     due.tick = v.tick;
     due.instant = std::min(due.instant, deadline(v));
     if (complete(v)) due.instant = std::min(due.instant, v.now.first_arrival + rules_.wait);
     return due;
+  }
+
+  /// The same, or that the vehicle is forgotten.
+  Due next(Vehicle& v) const {
+    Due due = progress(v);
+    due.instant = std::max(now_, std::min(due.instant, v.last_arrival + rules_.forget));
+    return due;
+  }
+
+  /// What a vehicle's timer has to say: being forgotten moves with every sample and has timers of its own.
+  Due timer_of(Vehicle& v) const {
+    const Due due = next(v);
+    return due.instant <= now_ ? due : progress(v);
   }
 
   Timestamp deadline(Vehicle& v) const {
@@ -877,7 +911,7 @@ class Join {
     return std::max(v.tick, std::bit_cast<Timestamp>(memory_.entry(v, Memory::reach, i)[1])) + rules_.wait;
   }
 
-  /// Does what has become due for one vehicle through a sample; sets its timer for the rest.
+  /// Does what has become due for one vehicle through a sample; its timer is set when its run of samples is through.
   void settle(Vehicle*& v, bool usual) {
     const auto act_all = [&] {
       while (v != nullptr) {
@@ -892,15 +926,27 @@ class Join {
       close(*v);
       act_all();
     }
-    if (v != nullptr) schedule(*v, usual);
+    if (v == nullptr) return;
+    untimed_usual_ = usual && (untimed_usual_ || untimed_ == no_key);
+    untimed_ = v->key;
+  }
+
+  void set_timer() {
+    if (untimed_ == no_key) return;
+    if (Vehicle* v = vehicles_[untimed_]; v != nullptr) schedule(*v, untimed_usual_);
+    untimed_ = no_key;
   }
 
   /// Sets a vehicle's timer if it is due earlier than the timer says. After a sample that is not usual its tick may be
   /// an earlier one at the same instant.
   void schedule(Vehicle& v, bool usual) {
-    const Due due = next(v);
-    if (due.instant == v.last_arrival + rules_.forget) return;
+    const Due due = progress(v);
     if (due.instant > v.timer || (due.instant == v.timer && usual)) return;
+    set(v, due);
+  }
+
+  void set(Vehicle& v, Due due) {
+    if (due.instant == end_of_time) return;
     v.timer = due.instant;
     timers_.push(due, v.key);
     next_ = std::min(next_, due.instant);
@@ -916,7 +962,8 @@ class Join {
         forgets_.pop();
         const Timestamp at = forget_at(entry.key);
         if (at == entry.due.instant) {
-          schedule_forget(*vehicles_[entry.key], at);
+          now_ = std::max(now_, at);
+          set(*vehicles_[entry.key], timer_of(*vehicles_[entry.key]));
         } else {
           forgets_.push({at, no_time}, entry.key);
         }
@@ -926,7 +973,7 @@ class Join {
         Vehicle*& v = vehicles_[entry.key];
         v->timer = end_of_time;
         act(v, entry.due);
-        if (v != nullptr) rearm(*v);
+        if (v != nullptr) set(*v, timer_of(*v));
       } else {
         renew(entry);
       }
@@ -936,27 +983,10 @@ class Join {
 
   Timestamp forget_at(std::uint32_t key) const { return vehicles_[key]->last_arrival + rules_.forget; }
 
-  void schedule_forget(Vehicle& v, Timestamp at) {
-    now_ = std::max(now_, at);
-    rearm(v);
-  }
-
-  /// Sets the timer anew after it has been used up.
-  void rearm(Vehicle& v) {
-    Due due = next(v);
-    due.instant = std::max(due.instant, now_);
-    if (due.instant == v.last_arrival + rules_.forget && due.instant > now_) return;
-    v.timer = due.instant;
-    timers_.push(due, v.key);
-  }
-
   /// Whether a timer says what its vehicle says.
   bool is_exact(const Timers::Entry& entry) const {
     Vehicle* v = vehicles_[entry.key];
-    if (v == nullptr || v->timer != entry.due.instant) return false;
-    Due due = next(*v);
-    due.instant = std::max(due.instant, now_);
-    return due == entry.due;
+    return v != nullptr && v->timer == entry.due.instant && timer_of(*v) == entry.due;
   }
 
   /// Takes out the first timer, which is not exact, and sets the right one if it was the vehicle's live one.
@@ -965,7 +995,7 @@ class Join {
     Vehicle* v = vehicles_[entry.key];
     if (v == nullptr || v->timer != entry.due.instant) return;
     v->timer = end_of_time;
-    rearm(*v);
+    set(*v, timer_of(*v));
   }
 
   void act(Vehicle*& v, const Due& due) {
@@ -1034,7 +1064,7 @@ class Join {
     sessions.erase(sessions.begin());
     pack(*v, sessions);
     count_fields(*v);
-    if (memory_.sparse(*v)) memory_.shrink(v);
+    memory_.shrink(v);
   }
 
   bool load_vehicle(StateReader& state, std::uint32_t key, const std::vector<Memory::Stored>& stored);
@@ -1053,6 +1083,8 @@ class Join {
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
   Timestamp interval_ = 0;
+  std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set
+  bool untimed_usual_ = true;
   std::vector<Session> scratch_;
 };
 
@@ -1105,8 +1137,10 @@ bool Join::load(StateReader& state, std::uint32_t keys) {
 }
 
 bool Join::load_vehicle(StateReader& state, std::uint32_t key, const std::vector<Memory::Stored>& stored) {
-  if (key < vehicles_.size() && vehicles_[key] != nullptr) return false;
-  Vehicle*& v = vehicle(key, state.get<Timestamp>());
+  expect(key + 1);
+  if (vehicles_[key] != nullptr) return false;
+  add(key, state.get<Timestamp>());
+  Vehicle*& v = vehicles_[key];
   for (Timestamp* time : {&v->closed, &v->over, &v->next_reach}) *time = state.get<Timestamp>();
   const auto count = state.get<std::uint16_t>();
   std::vector<Session> sessions;
@@ -1126,7 +1160,7 @@ bool Join::load_vehicle(StateReader& state, std::uint32_t key, const std::vector
   }
   count_fields(*v);
   if (has_tick(*v) && Memory::series(*v, Memory::reach).size == 0) return false;
-  rearm(*v);
+  set(*v, timer_of(*v));
   return state.ok();
 }
 
@@ -1164,11 +1198,15 @@ class WindowJoin final : public Transform {
       if (rows.keys.dictionary != context_.keys())
         return fail(Error::Kind::internal, "keys of another lane reached window-join");
       find_slots(rows.fields);
-      for (std::size_t row = 0; row < in->rows; ++row) {
-        if (row + ahead < in->rows && rows.keys.ids[row + ahead] != rows.keys.ids[row + ahead - 1])
-          join_.prefetch(rows.keys.ids[row + ahead]);
-        join_.reach(rows.arrival[row]);
-        take(*in, rows, row, late, out);
+      join_.expect(context_.keys()->size());
+      find_runs(rows);
+      for (std::size_t run = 0; run + 1 < runs_.size(); ++run) {
+        prefetch(rows.keys.ids, run);
+        join_.reach(rows.arrival[runs_[run]]);
+        for (std::size_t row = runs_[run]; row < runs_[run + 1];) {
+          row = join_.take_usual(rows, slot_of_.data(), row, runs_[run + 1]);
+          if (row < runs_[run + 1]) take(*in, rows, row++, late, out);
+        }
       }
     }
     join_.reach(in->reached);
@@ -1186,7 +1224,28 @@ class WindowJoin final : public Transform {
   Size size() const override { return {join_.vehicles(), join_.bytes()}; }
 
  private:
-  static constexpr std::size_t ahead = 40;  // rows: about five vehicles
+  /// Cuts the batch where the key or the arrival changes: runs_ holds the beginnings, and the end.
+  void find_runs(const SampleRows& rows) {
+    const std::size_t size = rows.size();
+    runs_.resize(size + 1);
+    std::size_t n = 1;
+    runs_[0] = 0;
+    for (std::size_t row = 1; row < size; ++row) {
+      runs_[n] =
+          static_cast<std::uint32_t>(row);  // written always, counted if it begins a run: no branch to mispredict
+      n += rows.keys.ids[row] != rows.keys.ids[row - 1] || rows.arrival[row] != rows.arrival[row - 1];
+    }
+    runs_[n] = static_cast<std::uint32_t>(size);
+    runs_.resize(n + 1);
+    step_ = std::max<std::size_t>(2, 24 * n / size);
+  }
+
+  void prefetch(const std::vector<std::uint32_t>& keys, std::size_t run) const {
+    if (run + 3 * step_ + 1 >= runs_.size()) return;
+    join_.prefetch_place(keys[runs_[run + 3 * step_]]);
+    join_.prefetch_head(keys[runs_[run + 2 * step_]]);
+    join_.prefetch_rows(keys[runs_[run + step_]]);
+  }
 
   void take(const Batch& in, const SampleRows& rows, std::size_t row, std::vector<std::uint8_t>& late, Output& out) {
     const std::uint16_t slot = slot_of_[rows.fields.ids[row]];
@@ -1244,6 +1303,8 @@ class WindowJoin final : public Transform {
   SchemaPtr brackets_, events_;
   std::shared_ptr<const Dictionary> known_;
   std::vector<std::uint16_t> slot_of_;  ///< by id in known_
+  std::vector<std::uint32_t> runs_;
+  std::size_t step_ = 2;  ///< runs to look ahead, three times
 };
 
 std::vector<Error> problems(const Settings& settings) {
