@@ -4,6 +4,8 @@
 
 #include <weir/units.hpp>
 
+#include "core/node_context.hpp"
+
 namespace weir {
 namespace {
 
@@ -79,14 +81,22 @@ void add_time(const Claims& source, std::vector<Promise>& out) {
   }
 }
 
+/// Whether lane state outlives the worker. Making a store connects to nothing.
+bool keeps_state(const Pipeline& pipeline, const Registry& registry) {
+  const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
+  if (op == nullptr) return false;
+  Counters counters;
+  const auto names = std::make_shared<Dictionary>(1);
+  NodeContext context{{pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()], 0, names, names};
+  return op->make_store(pipeline.store_settings, context)->durable();
+}
+
 }  // namespace
 
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry) {
   Facts facts;
   facts.source = claims_of(pipeline.nodes[pipeline.source()]);
-  const Operator* store = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
-  const Claims store_claims = store != nullptr && store->spec.claims_of ? store->spec.claims_of(pipeline.store_settings) : Claims{};
-  facts.durable_state = store_claims.replayable;
+  facts.durable_state = keeps_state(pipeline, registry);
   for (const Node& node : pipeline.nodes) facts.any_transactional |= node.role == Role::sink && claims_of(node).transactional;
   std::vector<Promise> out;
   for (const Node& node : pipeline.nodes) {
