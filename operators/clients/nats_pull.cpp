@@ -125,8 +125,12 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
   return true;
 }
 
-OrderedReader::OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock)
-    : jetstream_{jetstream}, stream_{std::move(stream)}, clock_{clock}, pull_{jetstream.connection(), clock} {}
+OrderedReader::OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock, Holes holes)
+    : jetstream_{jetstream},
+      stream_{std::move(stream)},
+      clock_{clock},
+      holes_{holes},
+      pull_{jetstream.connection(), clock} {}
 
 OrderedReader::~OrderedReader() {
   pull_.unbind();
@@ -181,7 +185,7 @@ Result<bool> OrderedReader::accept(const Delivery& delivery) {
   if (delivery.consumer_sequence != consumer_next_) return false;  // something was lost on the way
   ++consumer_next_;
   if (delivery.sequence < next_) return false;
-  if (delivery.sequence > next_) {
+  if (delivery.sequence > next_ && holes_ == Holes::confirmed) {
     auto first = jetstream_.next_sequence(stream_, next_);
     if (!first) return std::unexpected(first.error());
     if (first->has_value() && **first < delivery.sequence) return false;

@@ -68,7 +68,9 @@ class PullReader {
 /// Threads   one at a time.
 class OrderedReader {
  public:
-  OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock);
+  /// trusted: holes are believed at once. For buckets, whose streams are full of them.
+  enum class Holes : std::uint8_t { confirmed, trusted };
+  OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock, Holes holes = Holes::confirmed);
   ~OrderedReader();
 
   /// Starts so that the first message is the one that `from` says. Answers the sequence before it.
@@ -92,6 +94,7 @@ class OrderedReader {
   JetStream& jetstream_;
   std::string stream_;
   const Clock& clock_;
+  Holes holes_;
   PullReader pull_;
   ReadFrom from_;
   StreamState opened_;

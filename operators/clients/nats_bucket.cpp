@@ -1,0 +1,178 @@
+#include "clients/nats_bucket.hpp"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <format>
+
+namespace weir::nats {
+namespace {
+
+constexpr std::size_t watched_at_once = 8192;
+constexpr std::size_t watched_bytes = 8u << 20;
+
+/// An answer that says nothing about the request: worth another try.
+Error failure(const Connection& connection, const std::string& what, natsStatus status, jsErrCode code) {
+  const char* detail = nats_GetLastError(nullptr);
+  const std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
+  if (!connection.connected()) return connection.down();
+  return {code == 0 ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
+}
+
+bool is_removal(natsMsg* message) {
+  const char* operation = nullptr;
+  return natsMsgHeader_Get(message, "KV-Operation", &operation) == NATS_OK && operation != nullptr &&
+         std::string_view{operation} != "PUT";
+}
+
+bool is_removal(const Bundle& bundle, std::size_t i) {
+  if (!bundle.has_headers(i)) return false;
+  std::vector<Bundle::Header> headers;
+  bundle.headers(i, headers);
+  return std::ranges::any_of(
+      headers, [](const auto& header) { return header.first == "KV-Operation" && header.second != "PUT"; });
+}
+
+}  // namespace
+
+bool is_bucket_name(std::string_view name) {
+  return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+                              std::string_view::npos;
+}
+
+std::string bucket_subject(std::string_view bucket, std::string_view key) {
+  return std::format("$KV.{}.{}", bucket, key);
+}
+std::string bucket_stream(std::string_view bucket) { return std::format("KV_{}", bucket); }
+
+Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
+  const std::string stream = bucket_stream(config.name);
+  const std::string what = "bucket " + config.name;
+  jsStreamInfo* info = nullptr;
+  jsErrCode code{};
+  natsStatus status = js_GetStreamInfo(&info, jetstream.handle(), stream.c_str(), nullptr, &code);
+  if (status == NATS_OK) {
+    const auto replicas = info->Config->Replicas;
+    jsStreamInfo_Destroy(info);
+    if (!config.replicas || *config.replicas == replicas) return {};
+    return fail(Error::Kind::changed,
+                std::format("{} has {} replicas, the pipeline says {}", what, replicas, *config.replicas), "replicas");
+  }
+  if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
+    return std::unexpected(failure(jetstream.connection(), what, status, code));
+  }
+  if (!config.create)
+    return fail(Error::Kind::changed, "there is no " + what + "; nothing has written it yet", "bucket");
+  const std::string subject = bucket_subject(config.name, ">");
+  const char* subjects[] = {subject.c_str()};
+  jsStreamConfig wanted;
+  jsStreamConfig_Init(&wanted);
+  wanted.Name = stream.c_str();
+  wanted.Subjects = subjects;
+  wanted.SubjectsLen = 1;
+  wanted.MaxMsgsPerSubject = 1;
+  wanted.Discard = js_DiscardNew;
+  wanted.Replicas = config.replicas.value_or(1);
+  wanted.AllowRollup = true;
+  wanted.DenyDelete = true;
+  wanted.AllowDirect = true;
+  code = {};
+  status = js_AddStream(nullptr, jetstream.handle(), &wanted, nullptr, &code);
+  if (status == NATS_OK || code == JSStreamNameExistErr) return {};
+  auto error = failure(jetstream.connection(), "can't create " + what, status, code);
+  error.setting = "bucket";
+  return std::unexpected(std::move(error));
+}
+
+Result<void> Bucket::put(std::string_view key, std::string_view value) {
+  jsErrCode code{};
+  const natsStatus status = js_Publish(nullptr, jetstream_.handle(), bucket_subject(name_, key).c_str(), value.data(),
+                                       static_cast<int>(value.size()), nullptr, &code);
+  if (status == NATS_OK) return {};
+  return std::unexpected(
+      failure(jetstream_.connection(), std::format("can't put {} into bucket {}", key, name_), status, code));
+}
+
+Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
+  natsMsg* message = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_GetLastMsg(&message, jetstream_.handle(), bucket_stream(name_).c_str(),
+                                          bucket_subject(name_, key).c_str(), nullptr, &code);
+  if (status == NATS_NOT_FOUND || code == JSNoMessageFoundErr) return std::optional<Value>{};
+  if (status != NATS_OK) {
+    return std::unexpected(
+        failure(jetstream_.connection(), std::format("can't get {} from bucket {}", key, name_), status, code));
+  }
+  std::optional<Value> out;
+  if (!is_removal(message)) {
+    const char* data = natsMsg_GetData(message);
+    const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
+    out = Value{size == 0 ? std::string{} : std::string{data, size}, natsMsg_GetSequence(message)};
+  }
+  natsMsg_Destroy(message);
+  return out;
+}
+
+Result<void> Bucket::remove(std::string_view key) {
+  const std::string subject = bucket_subject(name_, key);
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Stream.Purge.Subject = subject.c_str();
+  jsErrCode code{};
+  const natsStatus status = js_PurgeStream(jetstream_.handle(), bucket_stream(name_).c_str(), &options, &code);
+  if (status == NATS_OK) return {};
+  return std::unexpected(
+      failure(jetstream_.connection(), std::format("can't remove {} from bucket {}", key, name_), status, code));
+}
+
+Result<std::vector<std::string>> Bucket::names(std::string_view prefix) {
+  // Whole tokens of the prefix narrow the request; the rest is compared here.
+  const std::string filter = bucket_subject(name_, std::string{prefix.substr(0, prefix.rfind('.') + 1)} + ">");
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Stream.Info.SubjectsFilter = filter.c_str();
+  jsStreamInfo* info = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_GetStreamInfo(&info, jetstream_.handle(), bucket_stream(name_).c_str(), &options, &code);
+  if (status != NATS_OK) {
+    return std::unexpected(failure(jetstream_.connection(), "can't list bucket " + name_, status, code));
+  }
+  std::vector<std::string> out;
+  const std::size_t cut = bucket_subject(name_, "").size();
+  if (const auto* subjects = info->State.Subjects; subjects != nullptr) {
+    for (int i = 0; i < subjects->Count; ++i) {
+      const std::string_view name = std::string_view{subjects->List[i].Subject}.substr(cut);
+      if (name.starts_with(prefix)) out.emplace_back(name);
+    }
+  }
+  jsStreamInfo_Destroy(info);
+  std::ranges::sort(out);
+  return out;
+}
+
+BucketWatch::BucketWatch(JetStream& jetstream, const std::string& bucket, const Clock& clock)
+    : prefix_{bucket_subject(bucket, "").size()},
+      reader_{jetstream, bucket_stream(bucket), clock, OrderedReader::Holes::trusted} {}
+
+Result<void> BucketWatch::start() {
+  return reader_.start({}).transform(
+      [&](std::uint64_t before) { behind_ = reader_.opened().last - std::min(before, reader_.opened().last); });
+}
+
+Result<std::size_t> BucketWatch::follow(const std::function<void(const Update&)>& each, Duration wait,
+                                        const std::stop_token& stop) {
+  Bundle bundle;
+  deliveries_.clear();
+  if (auto read = reader_.read(bundle, deliveries_, {watched_at_once, watched_bytes, wait}, stop); !read) {
+    return std::unexpected(read.error());
+  }
+  for (std::size_t i = 0; i < deliveries_.size(); ++i) {
+    const auto& in = bundle[i];
+    if (in.subject.size() > prefix_)
+      each({in.subject.substr(prefix_), in.payload, deliveries_[i].sequence, is_removal(bundle, i)});
+  }
+  if (!deliveries_.empty()) behind_ = deliveries_.back().pending;
+  return deliveries_.size();
+}
+
+}  // namespace weir::nats

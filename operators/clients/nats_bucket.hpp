@@ -1,0 +1,91 @@
+/// Buckets of JetStream KV: named values, and watching them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/clock.hpp>
+#include <weir/types.hpp>
+
+#include "clients/nats_jetstream.hpp"
+#include "clients/nats_pull.hpp"
+
+namespace weir::nats {
+
+/// What a bucket is made with if it is absent. Of one that is there only replicas are checked, if they are given.
+struct BucketConfig {
+  std::string name;  ///< letters, digits, '_' and '-'
+  bool create = true;
+  std::optional<std::int64_t> replicas = {};
+};
+
+/// True if a bucket may be called so.
+bool is_bucket_name(std::string_view name);
+
+/// Makes the bucket if it is absent. Error::changed if it may not be made, or differs.
+Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config);
+
+/// Subject of a key, and the stream behind the bucket.
+std::string bucket_subject(std::string_view bucket, std::string_view key);
+std::string bucket_stream(std::string_view bucket);
+
+/// Reads and writes single values. Threads: one at a time.
+class Bucket {
+ public:
+  /// The JetStream must outlive it. The bucket must be there.
+  Bucket(JetStream& jetstream, std::string name) : jetstream_{jetstream}, name_{std::move(name)} {}
+
+  /// Stores a value, returns when the server has it.
+  Result<void> put(std::string_view key, std::string_view value);
+
+  struct Value {
+    std::string bytes;
+    std::uint64_t revision = 0;
+  };
+  /// The newest value, from the leader: never a stale one. Nothing if there is none.
+  Result<std::optional<Value>> get(std::string_view key);
+  /// Removes a value and all traces of it.
+  Result<void> remove(std::string_view key);
+  /// Names that begin with `prefix`, sorted.
+  Result<std::vector<std::string>> names(std::string_view prefix);
+
+ private:
+  JetStream& jetstream_;
+  std::string name_;
+};
+
+/// Follows every change of a bucket in order, beginning with what is in it. Threads: one at a time.
+class BucketWatch {
+ public:
+  BucketWatch(JetStream& jetstream, const std::string& bucket, const Clock& clock);
+
+  Result<void> start();
+
+  struct Update {
+    std::string_view key;
+    std::string_view value;  ///< valid during the call
+    std::uint64_t revision = 0;
+    bool removed = false;
+  };
+  /// Passes on what is waiting, up to a few thousand updates; if nothing is, waits for at most `wait`. Answers how many
+  /// there were.
+  Result<std::size_t> follow(const std::function<void(const Update&)>& each, Duration wait,
+                             const std::stop_token& stop);
+
+  /// Updates that the server has beyond the last one followed.
+  std::uint64_t behind() const { return behind_; }
+  std::uint64_t restarts() const { return reader_.restarts(); }
+
+ private:
+  std::size_t prefix_;  ///< length of "$KV.<bucket>."
+  OrderedReader reader_;
+  std::vector<Delivery> deliveries_;
+  std::uint64_t behind_ = 0;
+};
+
+}  // namespace weir::nats
