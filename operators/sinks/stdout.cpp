@@ -21,7 +21,10 @@ void write_json(const Batch& batch, std::string& out) {
 
 /// Wide enough for most values; a wider one pushes its line to the right.
 std::size_t width(const ColumnType& column) {
-  const std::size_t usual = column.type == Type::timestamp ? 24 : column.type == Type::boolean ? 5 : 10;
+  const std::size_t usual = column.type == Type::timestamp ? 24
+                            : column.type == Type::boolean ? 5
+                            : is_text(column.type)         ? 12
+                                                           : 10;
   return std::max(usual, column.name.size());
 }
 

@@ -52,9 +52,9 @@ TEST(Stdout, PrintsJsonLines) {
 
 TEST(Stdout, PrintsATableWithOneHeading) {
   auto rows = batch()->select(std::vector<std::uint8_t>{0, 1});
-  const std::string line = "145         1970-01-01T00:00:00.25Z         52.5           -  false\n";
+  const std::string line = "145           1970-01-01T00:00:00.25Z         52.5           -  false\n";
   EXPECT_EQ(printed("table", rows),
-            "key         tick                           speed        gear     on\n" + line + line);
+            "key           tick                           speed        gear     on\n" + line + line);
 }
 
 TEST(Stdout, NaNIsNull) {
