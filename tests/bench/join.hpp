@@ -1,0 +1,21 @@
+/// Figures (c) and (d) of the benchmark: samples in memory -> keyed-last-value -> window-join -> nowhere.
+#pragma once
+
+#include <cstddef>
+
+namespace weir::bench {
+
+struct JoinFigures {
+  double per_core = 0;      ///< samples per second of one lane
+  double bare = 0;          ///< of a loop over arrays that does the same for in-order samples, without an engine
+  double lanes_factor = 0;  ///< samples per second of two lanes at once, as a multiple of one; 0: not measured
+  double state_bytes = 0;   ///< held by both operators, per (vehicle, field), with what waits and room for it
+  std::size_t samples = 0, rows = 0;
+};
+
+/// `vehicles` × 8 fields × 5 samples per second, a frame of 8 at a time, vehicles in random order, ticks every second,
+/// for `seconds` of stream. Only the calls into the operators are timed; the bare loop sees the same batches in the
+/// same run.
+JoinFigures measure_join(std::size_t vehicles, int seconds, bool two_lanes);
+
+}  // namespace weir::bench
