@@ -39,7 +39,8 @@ struct LoadedPipeline {
 };
 
 /// Reads and checks a file. If it can't be read, or an option is malformed, that is its one finding.
-LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry, bool to_run);
+LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry,
+                             bool to_run);
 
 /// The findings as text on standard error, with the summary line; nothing if there are none.
 void print_findings(const LoadedPipeline& loaded);

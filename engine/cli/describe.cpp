@@ -24,11 +24,13 @@ void describe(Role role, std::string_view name, const Spec& spec) {
   if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
   if (!spec.fields.empty()) std::cout << "\nSettings\n";
   describe_fields(spec.fields, "    ");
-  if (role == Role::source || spec.has_encoding) std::cout << "    encoding  (name of a codec, or an object with \"codec\" and its settings, default flatbuffers)\n";
+  if (role == Role::source || spec.has_encoding)
+    std::cout << "    encoding  (name of a codec, or an object with \"codec\" and its settings, default flatbuffers)\n";
   if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
   for (const PortSpec& port : spec.ports) std::cout << "    " << port.name << "\n        " << port.doc << "\n";
   if (!spec.counters.empty()) std::cout << "\nCounters\n";
-  for (const CounterSpec& counter : spec.counters) std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
+  for (const CounterSpec& counter : spec.counters)
+    std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
   if (!spec.examples.empty()) std::cout << "\nExamples\n";
   for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
 }
@@ -46,7 +48,8 @@ int describe(const std::string& name, Session& session) {
   }
   if (found) return fine;
   const std::string near = did_you_mean(name, known);
-  std::cerr << "weir describe: there is no operator \"" << name << "\"" << (near.empty() ? "; `weir list` shows them all" : "; " + near) << "\n";
+  std::cerr << "weir describe: there is no operator \"" << name << "\""
+            << (near.empty() ? "; `weir list` shows them all" : "; " + near) << "\n";
   return usage;
 }
 

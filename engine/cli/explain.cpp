@@ -26,7 +26,8 @@ int explain(const ExplainOptions& options, const Registry& registry) {
     about = std::max(about, promise.about.size());
     what = std::max(what, promise.what.size());
   }
-  for (const Promise& promise : promises) std::cout << fmt::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
+  for (const Promise& promise : promises)
+    std::cout << fmt::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
   return fine;
 }
 

@@ -32,11 +32,14 @@ void draw_text(const Pipeline& pipeline, std::size_t number, const std::string& 
 }
 
 void draw_dot(const Pipeline& pipeline, std::ostream& out) {
-  out << "digraph \"" << pipeline.name << "\" {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n";
+  out << "digraph \"" << pipeline.name
+      << "\" {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", "
+         "fontsize=10];\n";
   for (const Node& node : pipeline.nodes) {
     out << "  \"" << node.id << "\" [label=\"" << node.id << "\\n" << node.name << "\"];\n";
     for (const PortRef& input : node.inputs) {
-      out << "  \"" << pipeline.nodes[input.node].id << "\" -> \"" << node.id << "\" [label=\"" << edge_label(pipeline, input) << "\"];\n";
+      out << "  \"" << pipeline.nodes[input.node].id << "\" -> \"" << node.id << "\" [label=\""
+          << edge_label(pipeline, input) << "\"];\n";
     }
   }
   out << "}\n";
@@ -58,7 +61,10 @@ class Svg {
   }
 
   void draw(std::ostream& out) const {
-    out << fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}" font-family="sans-serif" font-size="13">)", columns_ * step_x, rows_ * step_y + margin) << "\n";
+    out << fmt::format(
+               R"(<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}" font-family="sans-serif" font-size="13">)",
+               columns_ * step_x, rows_ * step_y + margin)
+        << "\n";
     for (std::size_t i = 0; i < pipeline_.nodes.size(); ++i) {
       for (const PortRef& input : pipeline_.nodes[i].inputs) draw_edge(input, i, out);
     }
@@ -76,9 +82,15 @@ class Svg {
     const Node& node = pipeline_.nodes[number];
     const int x = left(number);
     const int y = top(number);
-    out << fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" rx="6" fill="#f4f7fa" stroke="#345"/>)", x, y, box_x, box_y) << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-weight="bold">{}</text>)", x + box_x / 2, y + 20, node.id) << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" fill="#567">{}</text>)", x + box_x / 2, y + 38, node.name) << "\n";
+    out << fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" rx="6" fill="#f4f7fa" stroke="#345"/>)", x, y,
+                       box_x, box_y)
+        << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-weight="bold">{}</text>)", x + box_x / 2,
+                       y + 20, node.id)
+        << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" fill="#567">{}</text>)", x + box_x / 2, y + 38,
+                       node.name)
+        << "\n";
   }
 
   void draw_edge(const PortRef& from, std::size_t to, std::ostream& out) const {
@@ -86,8 +98,12 @@ class Svg {
     const int y1 = top(from.node) + box_y / 2;
     const int x2 = left(to);
     const int y2 = top(to) + box_y / 2;
-    out << fmt::format(R"(<path d="M{} {} C{} {} {} {} {} {}" fill="none" stroke="#345"/>)", x1, y1, x1 + 40, y1, x2 - 40, y2, x2, y2) << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-size="11" fill="#567">{}</text>)", (x1 + x2) / 2, (y1 + y2) / 2 - 5, edge_label(pipeline_, from)) << "\n";
+    out << fmt::format(R"(<path d="M{} {} C{} {} {} {} {} {}" fill="none" stroke="#345"/>)", x1, y1, x1 + 40, y1,
+                       x2 - 40, y2, x2, y2)
+        << "\n"
+        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-size="11" fill="#567">{}</text>)",
+                       (x1 + x2) / 2, (y1 + y2) / 2 - 5, edge_label(pipeline_, from))
+        << "\n";
   }
 
   const Pipeline& pipeline_;
@@ -106,9 +122,12 @@ int graph(const GraphOptions& options, const Registry& registry) {
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
   const Pipeline& pipeline = *loaded.checked.pipeline;
-  if (options.format == "dot") draw_dot(pipeline, std::cout);
-  else if (options.format == "svg") Svg{pipeline}.draw(std::cout);
-  else draw_text(pipeline, pipeline.source(), "", std::cout);
+  if (options.format == "dot")
+    draw_dot(pipeline, std::cout);
+  else if (options.format == "svg")
+    Svg{pipeline}.draw(std::cout);
+  else
+    draw_text(pipeline, pipeline.source(), "", std::cout);
   return fine;
 }
 
@@ -118,7 +137,9 @@ void add_graph(CLI::App& app, Session& session) {
   auto options = std::make_shared<GraphOptions>();
   CLI::App* command = app.add_subcommand("graph", "draws a pipeline");
   command->add_option("pipeline", options->file, "pipeline file")->required();
-  command->add_option("--format", options->format, "text, dot or svg")->check(CLI::IsMember({"text", "dot", "svg"}))->capture_default_str();
+  command->add_option("--format", options->format, "text, dot or svg")
+      ->check(CLI::IsMember({"text", "dot", "svg"}))
+      ->capture_default_str();
   add_pipeline_options(*command, options->pipeline);
   command->callback([options, &session] { session.exit = graph(*options, session.registry); });
 }

@@ -61,7 +61,9 @@ void add_lint(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("lint", "reports every mistake in pipelines, with its place");
   command->add_option("paths", options->paths, "pipeline files, folders, or folder/...")->required();
   add_pipeline_options(*command, options->pipeline);
-  command->add_option("--format", options->format, "text, json, sarif or github")->check(CLI::IsMember({"text", "json", "sarif", "github"}))->capture_default_str();
+  command->add_option("--format", options->format, "text, json, sarif or github")
+      ->check(CLI::IsMember({"text", "json", "sarif", "github"}))
+      ->capture_default_str();
   command->callback([options, &session] { session.exit = lint(*options, session.registry); });
 }
 

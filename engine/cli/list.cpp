@@ -13,7 +13,8 @@ void list(const Registry& registry, const std::string& role) {
   for (const Role one : roles) {
     if (!role.empty() && role != to_string(one)) continue;
     for (const auto name : registry.names(one)) {
-      std::printf("%-10s %-18s %s\n", std::string{to_string(one)}.c_str(), std::string{name}.c_str(), registry.find(one, name)->spec.summary.c_str());
+      std::printf("%-10s %-18s %s\n", std::string{to_string(one)}.c_str(), std::string{name}.c_str(),
+                  registry.find(one, name)->spec.summary.c_str());
     }
   }
 }

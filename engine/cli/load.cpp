@@ -28,11 +28,13 @@ Finding problem(const std::string& file, std::string rule, std::string message) 
 std::string program_version() { return WEIR_VERSION; }
 
 void add_pipeline_options(CLI::App& command, PipelineOptions& options) {
-  command.add_option("-s,--set", options.overrides, "path=value: sets a setting, e.g. -s rows.every=2s -s limits.keys=1000");
+  command.add_option("-s,--set", options.overrides,
+                     "path=value: sets a setting, e.g. -s rows.every=2s -s limits.keys=1000");
   command.add_option("-e,--env-file", options.env_files, "file of NAME=value lines for ${NAME}; the environment wins");
 }
 
-LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry, bool to_run) {
+LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry,
+                             bool to_run) {
   LoadedPipeline out{file, {}, {}};
   auto text = read_file(file);
   if (!text) {

@@ -30,9 +30,12 @@ struct RunOptions {
 
 int exit_code(const Error& error) {
   switch (error.kind) {
-    case Error::Kind::unreachable: return unreachable;
-    case Error::Kind::invalid: return bad_pipeline;
-    default: return internal;
+    case Error::Kind::unreachable:
+      return unreachable;
+    case Error::Kind::invalid:
+      return bad_pipeline;
+    default:
+      return internal;
   }
 }
 
@@ -50,8 +53,10 @@ class EscapedMessage final : public spdlog::custom_flag_formatter {
     std::string out = "\"";
     for (const char c : text) {
       if (c == '"' || c == '\\') out += '\\';
-      if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
-      else out += c;
+      if (static_cast<unsigned char>(c) < 0x20)
+        out += fmt::format("\\u{:04x}", static_cast<int>(c));
+      else
+        out += c;
     }
     return out + '"';
   }
@@ -62,7 +67,8 @@ void set_up_log(const RunOptions& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
   if (options.log == "json") {
-    formatter->add_flag<EscapedMessage>('*').set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
+    formatter->add_flag<EscapedMessage>('*').set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
   } else {
     formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
   }
@@ -125,9 +131,12 @@ class ProgressLine {
     const auto status = running.worker().status();
     const auto samples = running.counters().value(running.pipeline().nodes[running.pipeline().source()].id, "samples");
     const double past = last_ == no_time ? 1.0 : static_cast<double>(now - last_) / static_cast<double>(second);
-    const auto rate = [past](std::uint64_t value, std::uint64_t before) { return static_cast<double>(value - std::min(value, before)) / past; };
-    const std::string text = fmt::format("{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples, rate(samples, samples_), status.rows,
-                                         rate(status.rows, rows_), behind(status), status.troubles.empty() ? "" : "  ! " + status.troubles.front());
+    const auto rate = [past](std::uint64_t value, std::uint64_t before) {
+      return static_cast<double>(value - std::min(value, before)) / past;
+    };
+    const std::string text = fmt::format("{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples,
+                                         rate(samples, samples_), status.rows, rate(status.rows, rows_), behind(status),
+                                         status.troubles.empty() ? "" : "  ! " + status.troubles.front());
     if (terminal_) {
       std::fprintf(stderr, "\r\033[K%s", text.c_str());
       shown_ = true;
@@ -158,7 +167,8 @@ class ProgressLine {
 /// Runs, reloads on SIGHUP, drains on SIGTERM and SIGINT, gives up on the second of them.
 class Runner {
  public:
-  Runner(const RunOptions& options, Session& session) : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
+  Runner(const RunOptions& options, Session& session)
+      : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
 
   int run() {
     LoadedPipeline loaded = load_pipeline(options_.file, options_.pipeline, session_.registry, true);
@@ -219,7 +229,8 @@ class Runner {
       return;
     }
     if (loaded.checked.pipeline->name != current()->pipeline().name) {
-      spdlog::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on", current()->pipeline().name, loaded.checked.pipeline->name);
+      spdlog::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on",
+                    current()->pipeline().name, loaded.checked.pipeline->name);
       return;
     }
     spdlog::info("reload: draining the old pipeline");
@@ -267,10 +278,11 @@ class Runner {
     const auto status = running.worker().status();
     std::string lanes;
     for (const auto& lane : status.lanes) {
-      lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",", lane.partition, lane.pulled, lane.stepped, lane.waiting);
+      lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
+                           lane.partition, lane.pulled, lane.stepped, lane.waiting);
     }
-    return fmt::format("{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}]}}\n", running.pipeline().name,
-                       running.pipeline().fingerprint, status.ready, status.rows, lanes);
+    return fmt::format("{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}]}}\n",
+                       running.pipeline().name, running.pipeline().fingerprint, status.ready, status.rows, lanes);
   }
 
   void summary() const {
@@ -292,12 +304,17 @@ class Runner {
 
 void add_run(CLI::App& app, Session& session) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* command = app.add_subcommand("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
+  CLI::App* command =
+      app.add_subcommand("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
   command->add_option("pipeline", options->file, "pipeline file")->required();
   add_pipeline_options(*command, options->pipeline);
   command->add_option("--http", options->http, "serve /ping /ready /version /metrics on host:port");
-  command->add_option("--log", options->log, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-  command->add_option("--log-level", options->log_level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}))->capture_default_str();
+  command->add_option("--log", options->log, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command->add_option("--log-level", options->log_level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command->callback([options, &session] { session.exit = Runner{*options, session}.run(); });
 }

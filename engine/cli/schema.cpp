@@ -44,8 +44,12 @@ class SchemaWriter {
     member("limits", [&] {
       text("type", "object");
       member("properties", [&] {
-        member("keys", [&] { text("type", "integer"); text("description", "most distinct keys of a lane"); });
-        member("forget", [&] { unit(duration_pattern, "arrival time without a sample after which a key leaves memory"); });
+        member("keys", [&] {
+          text("type", "integer");
+          text("description", "most distinct keys of a lane");
+        });
+        member("forget",
+               [&] { unit(duration_pattern, "arrival time without a sample after which a key leaves memory"); });
         member("memory", [&] { unit(size_pattern, "most bytes pulled and not yet committed"); });
       });
     });
@@ -53,7 +57,10 @@ class SchemaWriter {
       text("type", "object");
       member("properties", [&] {
         member("every", [&] { unit(duration_pattern, "longest time that rows wait for their commit"); });
-        member("rows", [&] { text("type", "integer"); text("description", "rows that are committed at once without waiting"); });
+        member("rows", [&] {
+          text("type", "integer");
+          text("description", "rows that are committed at once without waiting");
+        });
       });
     });
     member("state", [&] { one_of(Role::store, "store"); });
@@ -99,11 +106,19 @@ class SchemaWriter {
       member("id", [&] { text("type", "string"); });
       member("description", [&] { text("type", "string"); });
       member(key.c_str(), [&] { text("const", name); });
-      if (role != Role::source) member("from", [&] { text("type", "string"); text("description", "node, or node.port"); });
+      if (role != Role::source)
+        member("from", [&] {
+          text("type", "string");
+          text("description", "node, or node.port");
+        });
       if (encoded) {
         member("encoding", [&] {
           array("oneOf", [&] {
-            object([&] { array("enum", [&] { for (const auto codec : registry_.names(Role::codec)) word(codec); }); });
+            object([&] {
+              array("enum", [&] {
+                for (const auto codec : registry_.names(Role::codec)) word(codec);
+              });
+            });
             object([&] { one_of(Role::codec, "codec"); });
           });
         });
@@ -125,7 +140,11 @@ class SchemaWriter {
 
   void fields(const std::vector<Field>& fields) {
     for (const Field& field : fields) {
-      if (field.kind.tag == Kind::Tag::columns) member("write_empty", [&] { text("type", "boolean"); text("description", "write rows of NULLs only too"); });
+      if (field.kind.tag == Kind::Tag::columns)
+        member("write_empty", [&] {
+          text("type", "boolean");
+          text("description", "write rows of NULLs only too");
+        });
       member(field.name.c_str(), [&] {
         kind(field.kind, field.doc);
         if (!field.fallback.empty()) fallback(field);
@@ -137,21 +156,39 @@ class SchemaWriter {
     json_.Key("default");
     const auto tag = field.kind.tag;
     const bool bare = tag == Kind::Tag::integer || tag == Kind::Tag::number || tag == Kind::Tag::boolean;
-    if (bare) json_.RawValue(field.fallback.c_str(), field.fallback.size(), rapidjson::kNumberType);
-    else word(field.fallback);
+    if (bare)
+      json_.RawValue(field.fallback.c_str(), field.fallback.size(), rapidjson::kNumberType);
+    else
+      word(field.fallback);
   }
 
   void kind(const Kind& kind, const std::string& doc) {
     using Tag = Kind::Tag;
     switch (kind.tag) {
-      case Tag::duration: unit(duration_pattern, doc + " (a duration: \"1s\", \"250ms\")"); return;
-      case Tag::size: unit(size_pattern, doc + " (a size: \"64MB\")"); return;
-      case Tag::rate: unit("^[0-9.]+[kM]?/(s|m|h|d)$|^\\$\\{", doc + " (a rate: \"5/s\")"); return;
-      case Tag::integer: text("type", "integer"); break;
-      case Tag::number: text("type", "number"); break;
-      case Tag::boolean: text("type", "boolean"); break;
-      case Tag::choice: words("enum", kind.choices); break;
-      case Tag::texts: words("type", {"string", "array"}); break;
+      case Tag::duration:
+        unit(duration_pattern, doc + " (a duration: \"1s\", \"250ms\")");
+        return;
+      case Tag::size:
+        unit(size_pattern, doc + " (a size: \"64MB\")");
+        return;
+      case Tag::rate:
+        unit("^[0-9.]+[kM]?/(s|m|h|d)$|^\\$\\{", doc + " (a rate: \"5/s\")");
+        return;
+      case Tag::integer:
+        text("type", "integer");
+        break;
+      case Tag::number:
+        text("type", "number");
+        break;
+      case Tag::boolean:
+        text("type", "boolean");
+        break;
+      case Tag::choice:
+        words("enum", kind.choices);
+        break;
+      case Tag::texts:
+        words("type", {"string", "array"});
+        break;
       case Tag::object:
         text("type", "object");
         member("properties", [&] { fields(kind.fields); });
@@ -159,11 +196,19 @@ class SchemaWriter {
         break;
       case Tag::objects:
         text("type", "array");
-        member("items", [&] { text("type", "object"); member("properties", [&] { fields(kind.fields); }); });
+        member("items", [&] {
+          text("type", "object");
+          member("properties", [&] { fields(kind.fields); });
+        });
         break;
-      case Tag::map: text("type", "object"); break;
-      case Tag::columns: columns(); break;
-      default: text("type", "string");
+      case Tag::map:
+        text("type", "object");
+        break;
+      case Tag::columns:
+        columns();
+        break;
+      default:
+        text("type", "string");
     }
     text("description", doc);
   }
@@ -174,12 +219,21 @@ class SchemaWriter {
       text("type", "object");
       flag("additionalProperties", false);
       member("properties", [&] {
-        member("fill", [&] { words("enum", {"linear", "angle", "geo", "step"}); text("description", "how a value between two samples is made"); });
+        member("fill", [&] {
+          words("enum", {"linear", "angle", "geo", "step"});
+          text("description", "how a value between two samples is made");
+        });
         member("type", [&] { words("enum", {"number", "text"}); });
         member("max_gap", [&] { unit(duration_pattern, "widest distance of two samples that is interpolated over"); });
         member("max_age", [&] { unit(duration_pattern, "oldest sample that is carried on; default: max_gap"); });
-        member("period", [&] { text("type", "number"); text("description", "of an angle, in its unit"); });
-        member("quality", [&] { text("type", "boolean"); text("description", "adds <name>_quality"); });
+        member("period", [&] {
+          text("type", "number");
+          text("description", "of an angle, in its unit");
+        });
+        member("quality", [&] {
+          text("type", "boolean");
+          text("description", "adds <name>_quality");
+        });
         member("unit", [&] { text("type", "string"); });
       });
     });
@@ -218,7 +272,9 @@ class SchemaWriter {
     json_.Bool(value);
   }
   void words(const char* name, const std::vector<std::string>& values) {
-    array(name, [&] { for (const std::string& value : values) word(value); });
+    array(name, [&] {
+      for (const std::string& value : values) word(value);
+    });
   }
 
   static constexpr const char* duration_pattern = R"(^([0-9.]+(ns|us|ms|s|m|h|d))+$|^\$\{)";

@@ -29,7 +29,8 @@ class Families {
     if (type == MetricType::Gauge) metric.gauge.value = value;
     family.metric.push_back(std::move(metric));
   }
-  void gauge(const std::string& name, const std::string& help, double value, std::vector<ClientMetric::Label> labels = {}) {
+  void gauge(const std::string& name, const std::string& help, double value,
+             std::vector<ClientMetric::Label> labels = {}) {
     add(name, MetricType::Gauge, help, value, std::move(labels));
   }
   MetricFamily& find(const std::string& name, MetricType type, const std::string& help) {
@@ -47,7 +48,8 @@ class Families {
 
 double seconds(Duration time) { return static_cast<double>(time) / static_cast<double>(second); }
 
-/// Bytes of memory that the process holds now; 0 where the system does not tell (procfs: statm, second field, in pages).
+/// Bytes of memory that the process holds now; 0 where the system does not tell (procfs: statm, second field, in
+/// pages).
 double resident_bytes() {
   unsigned long long total = 0;
   unsigned long long resident = 0;
@@ -62,8 +64,10 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
   std::map<std::size_t, Transform::Size> sizes;
   for (const auto& lane : status.lanes) {
     const ClientMetric::Label partition{"partition", std::to_string(lane.partition)};
-    out.gauge("weir_pulled_position", "stream sequence of the last message pulled", static_cast<double>(lane.pulled), {partition});
-    out.gauge("weir_waiting_messages", "messages in the stream that are not pulled yet", static_cast<double>(lane.waiting), {partition});
+    out.gauge("weir_pulled_position", "stream sequence of the last message pulled", static_cast<double>(lane.pulled),
+              {partition});
+    out.gauge("weir_waiting_messages", "messages in the stream that are not pulled yet",
+              static_cast<double>(lane.waiting), {partition});
     out.gauge("weir_replaying", "1 while a lane replays silently after a crash", lane.replaying ? 1 : 0, {partition});
     for (const auto& [node, size] : lane.sizes) {
       sizes[node].keys += size.keys;
@@ -72,9 +76,11 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
   }
   for (const auto& place : status.committed) {
     const ClientMetric::Label partition{"partition", std::to_string(place.partition)};
-    out.gauge("weir_committed_position", "stream sequence up to which rows are committed", static_cast<double>(place.position), {partition});
+    out.gauge("weir_committed_position", "stream sequence up to which rows are committed",
+              static_cast<double>(place.position), {partition});
     if (place.reached == no_time) continue;
-    out.gauge("weir_behind_seconds", "wall time less the arrival time up to which rows are committed", seconds(now - place.reached), {partition});
+    out.gauge("weir_behind_seconds", "wall time less the arrival time up to which rows are committed",
+              seconds(now - place.reached), {partition});
   }
   for (const auto& [node, size] : sizes) {
     const ClientMetric::Label label{"node", pipeline.nodes[node].id};
@@ -85,7 +91,8 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
 
 }  // namespace
 
-std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status, Timestamp now) {
+std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
+                           Timestamp now) {
   Families out{pipeline.name};
   out.gauge("weir_ready", "1 if the worker is ready", status.ready ? 1 : 0);
   out.gauge("weir_lanes", "partitions that this worker holds", static_cast<double>(status.lanes.size()));
@@ -99,7 +106,8 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
     std::vector<ClientMetric::Label> labels;
     if (!line.node.empty()) labels.push_back({"node", line.node});
     if (!line.reason.empty()) labels.push_back({"reason", line.reason});
-    out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc, static_cast<double>(line.value), std::move(labels));
+    out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc, static_cast<double>(line.value),
+            std::move(labels));
   }
   std::ostringstream text;
   prometheus::TextSerializer{}.Serialize(text, out.all());

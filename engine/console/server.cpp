@@ -15,8 +15,12 @@ struct Console::Impl {
 
   void route() {
     server.new_task_queue = [] { return new httplib::ThreadPool(2); };
-    server.Get("/ping", [](const httplib::Request&, httplib::Response& response) { response.set_content("pong\n", "text/plain"); });
-    server.Get("/version", [this](const httplib::Request&, httplib::Response& response) { response.set_content(views.version + "\n", "text/plain"); });
+    server.Get("/ping", [](const httplib::Request&, httplib::Response& response) {
+      response.set_content("pong\n", "text/plain");
+    });
+    server.Get("/version", [this](const httplib::Request&, httplib::Response& response) {
+      response.set_content(views.version + "\n", "text/plain");
+    });
     server.Get("/ready", [this](const httplib::Request&, httplib::Response& response) {
       std::string text;
       for (const std::string& trouble : views.troubles()) text += trouble + "\n";
@@ -56,14 +60,16 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
     const char* end = address.data() + address.size();
     if (std::from_chars(address.data() + colon + 1, end, port).ptr != end) port = -1;
   }
-  if (port < 0 || port > 65535) return fail(Error::Kind::invalid, "\"" + address + "\" is not host:port; write for example 127.0.0.1:8080");
+  if (port < 0 || port > 65535)
+    return fail(Error::Kind::invalid, "\"" + address + "\" is not host:port; write for example 127.0.0.1:8080");
   std::string host = address.substr(0, colon);
   if (host.empty()) host = "0.0.0.0";
   auto impl = std::make_unique<Impl>();
   impl->views = std::move(views);
   impl->route();
   impl->port = port == 0 ? impl->server.bind_to_any_port(host) : impl->server.bind_to_port(host, port) ? port : -1;
-  if (impl->port < 0) return fail(Error::Kind::unreachable, "can't listen on " + address + ": is another process using the port?");
+  if (impl->port < 0)
+    return fail(Error::Kind::unreachable, "can't listen on " + address + ": is another process using the port?");
   impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
   return std::unique_ptr<Console>{new Console{std::move(impl)}};
 }

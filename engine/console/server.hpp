@@ -12,9 +12,9 @@ namespace weir {
 
 /// What the pages show. Called from the server's threads.
 struct ConsoleViews {
-  std::function<std::vector<std::string>()> troubles;       ///< what is down; empty: ready
+  std::function<std::vector<std::string>()> troubles;  ///< what is down; empty: ready
   std::function<std::string()> metrics;
-  std::function<std::string()> pipeline;                    ///< JSON, secrets redacted
+  std::function<std::string()> pipeline;  ///< JSON, secrets redacted
   std::string pipeline_name;
   std::string version;
 };

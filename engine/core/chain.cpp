@@ -46,8 +46,8 @@ struct Chain::Impl {
     const Node* node = nullptr;
     std::size_t number = 0;
     std::unique_ptr<NodeContext> context;
-    std::unique_ptr<Transform> transform;      // of transforms
-    std::unique_ptr<Completion> completion;    // of sinks with columns
+    std::unique_ptr<Transform> transform;    // of transforms
+    std::unique_ptr<Completion> completion;  // of sinks with columns
     Waiting waiting;
     std::uint64_t rows = 0;  // that a sink has been given, ever
   };
@@ -55,7 +55,8 @@ struct Chain::Impl {
   /// What a transform sees of the step.
   class StageOutput final : public Output {
    public:
-    StageOutput(Impl& chain, Stage& stage, bool muted, ChainOutput& out) : chain_{chain}, stage_{stage}, muted_{muted}, out_{out} {}
+    StageOutput(Impl& chain, Stage& stage, bool muted, ChainOutput& out)
+        : chain_{chain}, stage_{stage}, muted_{muted}, out_{out} {}
 
     void emit(BatchPtr batch, Port port) override {
       assert(port < stage_.node->outputs.size() && "a port that the Spec does not declare");
@@ -117,7 +118,8 @@ struct Chain::Impl {
         cells.resize(std::max(cells.size(), number + 1));
         cells[number][i] = counters.declare(node.id, "cells", "cells of completed rows by quality", cell_counters[i]);
       }
-      cells[number][cell_counters.size()] = counters.declare(node.id, "empty_rows", "rows of NULLs only that were not written");
+      cells[number][cell_counters.size()] =
+          counters.declare(node.id, "empty_rows", "rows of NULLs only that were not written");
     }
   }
 
@@ -131,7 +133,8 @@ struct Chain::Impl {
   }
 
   void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
-    counters.add(counters.declare(node.id, "refused", "messages and samples sent to the dead letters, by reason", reason), n);
+    counters.add(
+        counters.declare(node.id, "refused", "messages and samples sent to the dead letters, by reason", reason), n);
   }
 
   Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
@@ -227,7 +230,8 @@ struct Chain::Impl {
   Probe probe;
 };
 
-Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition)
+Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
+             Partition partition)
     : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition)} {}
 
 Chain::~Chain() = default;
@@ -275,7 +279,8 @@ std::optional<Timestamp> Chain::due() const {
 
 std::string Chain::save() const {
   StateWriter out;
-  for (const auto& [table, size] : {std::pair{impl_->keys, impl_->saved_keys}, std::pair{impl_->fields, impl_->saved_fields}}) {
+  for (const auto& [table, size] :
+       {std::pair{impl_->keys, impl_->saved_keys}, std::pair{impl_->fields, impl_->saved_fields}}) {
     out.put(size);
     for (std::uint32_t id = 0; id < size; ++id) out.put_text(table->at(id));
   }
@@ -294,12 +299,17 @@ std::string Chain::save() const {
 
 Result<std::vector<std::string>> Chain::load(std::string_view state) {
   StateReader in{state};
-  const auto broken = [] { return fail(Error::Kind::changed, "the snapshot is not readable by this build; its bytes end early or say too much"); };
+  const auto broken = [] {
+    return fail(Error::Kind::changed,
+                "the snapshot is not readable by this build; its bytes end early or say too much");
+  };
   for (Dictionary* table : {impl_->keys.get(), impl_->fields.get()}) {
     const auto size = in.get<std::uint32_t>();
     for (std::uint32_t id = 0; id < size && in.ok(); ++id) {
       if (table->intern(in.get_text()) != id) {
-        return fail(Error::Kind::exhausted, "the snapshot holds more keys than limits.keys allows; raise it to at least " + std::to_string(size));
+        return fail(
+            Error::Kind::exhausted,
+            "the snapshot holds more keys than limits.keys allows; raise it to at least " + std::to_string(size));
       }
     }
   }

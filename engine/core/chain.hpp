@@ -18,9 +18,9 @@ namespace weir {
 
 /// A batch on its way to a sink, in the order in which it was made.
 struct SinkBatch {
-  std::size_t node = 0;          ///< number of the sink in Pipeline::nodes
-  BatchPtr batch;                ///< completed, if the sink has `columns`
-  std::uint64_t number = 0;      ///< of its first row, see Encoded::number
+  std::size_t node = 0;      ///< number of the sink in Pipeline::nodes
+  BatchPtr batch;            ///< completed, if the sink has `columns`
+  std::uint64_t number = 0;  ///< of its first row, see Encoded::number
 };
 
 /// Everything that one step produced.
@@ -37,13 +37,15 @@ struct ChainOutput {
 class Chain {
  public:
   /// Makes the operators of the pipeline's transforms. The pipeline, registry, counters and clock must outlive it.
-  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition);
+  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
+        Partition partition);
   ~Chain();
 
   /// The position before the first message to come; before the first decode().
   void start(Position after);
 
-  /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead letters of the decoded batch's step.
+  /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead
+  /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
   /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still.

@@ -11,8 +11,8 @@ std::string label(Partition partition) { return "partition " + std::to_string(pa
 
 }  // namespace
 
-CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots, DeadLetterBox& box,
-                         Counters& counters, std::string fence)
+CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
+                         DeadLetterBox& box, Counters& counters, std::string fence)
     : pipeline_{pipeline},
       outlets_{std::move(outlets)},
       snapshots_{snapshots},
@@ -78,9 +78,11 @@ Result<Position> CommitCycle::recover(Partition partition, const Progress& least
   const bool same = least.fingerprint.empty() || least.fingerprint == pipeline_.fingerprint;
   if (least.snapshot.empty()) {
     if (least.position != 0 && !same) {
-      return fail(Error::Kind::changed, label(partition) + ": the pipeline's state means something else since its last commit at position " +
-                                            std::to_string(least.position) + " and no snapshot was kept; drain the old pipeline with a durable "
-                                            "\"state\" store first, or give the progress up with `weir progress reset`");
+      return fail(Error::Kind::changed,
+                  label(partition) + ": the pipeline's state means something else since its last commit at position " +
+                      std::to_string(least.position) +
+                      " and no snapshot was kept; drain the old pipeline with a durable "
+                      "\"state\" store first, or give the progress up with `weir progress reset`");
     }
     return least.position;
   }
@@ -88,12 +90,15 @@ Result<Position> CommitCycle::recover(Partition partition, const Progress& least
   if (!snapshot) return std::unexpected(snapshot.error());
   const Position position = keeps_progress ? least.position : snapshot->position;
   if (snapshot->position > position) {
-    return fail(Error::Kind::internal, label(partition) + ": snapshot " + least.snapshot + " is ahead of the commit at position " + std::to_string(position));
+    return fail(Error::Kind::internal, label(partition) + ": snapshot " + least.snapshot +
+                                           " is ahead of the commit at position " + std::to_string(position));
   }
   if (snapshot->fingerprint != pipeline_.fingerprint && snapshot->position != position) {
-    return fail(Error::Kind::changed, label(partition) + ": the pipeline's state means something else since the snapshot at position " +
-                                          std::to_string(snapshot->position) + ", and messages up to " + std::to_string(position) +
-                                          " would be replayed into it; drain the old pipeline first, or give the progress up with `weir progress reset`");
+    return fail(Error::Kind::changed,
+                label(partition) + ": the pipeline's state means something else since the snapshot at position " +
+                    std::to_string(snapshot->position) + ", and messages up to " + std::to_string(position) +
+                    " would be replayed into it; drain the old pipeline first, or give the progress up with `weir "
+                    "progress reset`");
   }
   start.after = snapshot->position;
   start.state = std::move(snapshot->state);
@@ -167,8 +172,12 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   const std::string& node = pipeline_.nodes[outlets_[outlet].node].id;
   std::vector<Sink::DeadLetter> letters;
   for (const auto& rejected : committed->rejected) {
-    counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", rejected.reason), 1);
-    if (!rejected.buried) letters.push_back({rejected.batch->origin.partition, rejected.batch->origin.last, static_cast<std::uint32_t>(rejected.row), rejected.batch->arrival[rejected.row], node, rejected.reason, "", ""});
+    counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", rejected.reason),
+                  1);
+    if (!rejected.buried)
+      letters.push_back({rejected.batch->origin.partition, rejected.batch->origin.last,
+                         static_cast<std::uint32_t>(rejected.row), rejected.batch->arrival[rejected.row], node,
+                         rejected.reason, "", ""});
   }
   if (auto kept = box_.keep(letters); !kept) return kept;
   for (const LaneCommit& commit : commits) {

@@ -20,25 +20,25 @@ namespace weir {
 /// What one step of a lane made, encoded, ready to be written.
 struct LaneStep {
   Partition partition = 0;
-  Position position = 0;           ///< everything up to here is in this step or an earlier one
-  Timestamp reached = no_time;     ///< arrival time at `position`
+  Position position = 0;        ///< everything up to here is in this step or an earlier one
+  Timestamp reached = no_time;  ///< arrival time at `position`
   struct Rows {
-    std::size_t sink = 0;          ///< number of the node
+    std::size_t sink = 0;  ///< number of the node
     Encoded encoded;
   };
   std::vector<Rows> rows;
   std::vector<Sink::DeadLetter> dead_letters;
-  std::size_t bytes = 0;           ///< credit that it holds until it is committed
+  std::size_t bytes = 0;  ///< credit that it holds until it is committed
 };
 
 /// How a lane starts, or starts again.
 struct LaneStart {
-  Position after = 0;              ///< the source is opened after this; 0: from its `start`, or from message 1 if `committed` > 0
-  Position silent = 0;             ///< steps up to here are known to every sink: replay them without output
-  Position committed = 0;          ///< the furthest position that a sink has
-  std::vector<Position> borders;   ///< steps must end at each of these, ascending
-  std::string state = {};          ///< for Chain::load(); empty: start empty
-  StreamIdentity stream = {};      ///< of the stream that was read so far; nothing if this is the first time
+  Position after = 0;   ///< the source is opened after this; 0: from its `start`, or from message 1 if `committed` > 0
+  Position silent = 0;  ///< steps up to here are known to every sink: replay them without output
+  Position committed = 0;         ///< the furthest position that a sink has
+  std::vector<Position> borders;  ///< steps must end at each of these, ascending
+  std::string state = {};         ///< for Chain::load(); empty: start empty
+  StreamIdentity stream = {};     ///< of the stream that was read so far; nothing if this is the first time
 };
 
 /// What a commit did.
@@ -48,14 +48,14 @@ struct CommitReport {
     Position position = 0;
     Timestamp reached = no_time;
   };
-  std::vector<Lane> committed;       ///< tell the sources
-  std::vector<Partition> refused;    ///< somebody else owns these: stop them, claim again later
-  std::size_t bytes = 0;             ///< credit set free, of the refused too
+  std::vector<Lane> committed;     ///< tell the sources
+  std::vector<Partition> refused;  ///< somebody else owns these: stop them, claim again later
+  std::size_t bytes = 0;           ///< credit set free, of the refused too
   std::size_t rows = 0;
 };
 
-/// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows and
-/// position in one transaction; a sink that already has a step is not given it again.
+/// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
+/// and position in one transaction; a sink that already has a step is not given it again.
 ///
 /// Threads   one; only renew() may be called from another at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. Anything
@@ -75,7 +75,8 @@ class CommitCycle {
   /// Opens every sink.
   Result<void> open();
 
-  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns it.
+  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns
+  /// it.
   Result<LaneStart> claim(Partition partition);
 
   /// What stream the lane turned out to read, and where it begins; before its first step.
@@ -105,7 +106,7 @@ class CommitCycle {
  private:
   struct Lane {
     std::deque<LaneStep> steps;
-    std::vector<Position> done;      // by outlet: what it has
+    std::vector<Position> done;  // by outlet: what it has
     Position committed = 0;
     StreamIdentity stream;
     std::string snapshot, snapshot_before, snapshot_named;
@@ -123,14 +124,14 @@ class CommitCycle {
   Progress progress_of(const Lane& lane) const;
 
   const Pipeline& pipeline_;
-  std::vector<Outlet> outlets_;   // transactional ones last
+  std::vector<Outlet> outlets_;  // transactional ones last
   Snapshots& snapshots_;
   DeadLetterBox& box_;
   Counters& counters_;
   std::string fence_;
   std::map<Partition, Lane> lanes_;
-  std::vector<bool> unsure_;      // by outlet: open and claim before the next commit
-  CommitReport unreported_;       // of commits that failed half-way
+  std::vector<bool> unsure_;  // by outlet: open and claim before the next commit
+  CommitReport unreported_;   // of commits that failed half-way
   std::size_t pending_rows_ = 0;
   std::vector<std::size_t> rows_counters_;
   std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;

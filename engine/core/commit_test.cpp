@@ -167,7 +167,8 @@ class CommitTest : public testing::Test {
     transactional.transactional = true;
     std::vector<CommitCycle::Outlet> outlets{{0, sink_.get(), transactional}};
     if (with_list) outlets.push_back({1, list_.get(), {}});
-    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_, "fence" + std::to_string(++workers_));
+    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_,
+                                           "fence" + std::to_string(++workers_));
     ASSERT_TRUE(cycle_->open());
   }
 
@@ -371,13 +372,15 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         }
         if (last > silent) {
           LaneStep made = step(0, last, "");
-          for (Position row = next; row <= last; ++row) made.rows.push_back(step(0, last, std::to_string(row)).rows.front());
+          for (Position row = next; row <= last; ++row)
+            made.rows.push_back(step(0, last, std::to_string(row)).rows.front());
           cycle_->take(std::move(made));
         }
         next = last + 1;
       }
       if (next > 1 && chance(10)) {
-        const auto name = snapshots_.write(0, "f" + std::to_string(workers_), {next - 1, "one", std::to_string(next - 1)});
+        const auto name =
+            snapshots_.write(0, "f" + std::to_string(workers_), {next - 1, "one", std::to_string(next - 1)});
         cycle_->name_snapshot(0, *name, next - 1);
       }
       if (chance(40)) {
@@ -395,7 +398,8 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
       }
     }
     ASSERT_EQ(database_.rows.size(), end) << "seed " << seed;
-    for (Position row = 1; row <= end; ++row) ASSERT_EQ(database_.rows[row - 1], std::to_string(row)) << "seed " << seed;
+    for (Position row = 1; row <= end; ++row)
+      ASSERT_EQ(database_.rows[row - 1], std::to_string(row)) << "seed " << seed;
   }
 }
 

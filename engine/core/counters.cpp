@@ -8,7 +8,8 @@ Counters::~Counters() {
   for (auto& slot : slots_) delete slot.load();
 }
 
-std::size_t Counters::declare(std::string_view node, std::string_view name, std::string_view doc, std::string_view reason) {
+std::size_t Counters::declare(std::string_view node, std::string_view name, std::string_view doc,
+                              std::string_view reason) {
   constexpr std::size_t most_reasons = 64;
   reason = reason.substr(0, reason.find(':'));
   const std::scoped_lock lock{mutex_};

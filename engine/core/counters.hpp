@@ -28,7 +28,9 @@ class Counters {
   /// The number of a counter, made at the first call. `reason` becomes a label; only its text before ':' counts.
   std::size_t declare(std::string_view node, std::string_view name, std::string_view doc, std::string_view reason = {});
 
-  void add(std::size_t counter, std::uint64_t n) { slots_[counter].load(std::memory_order_acquire)->value.fetch_add(n, std::memory_order_relaxed); }
+  void add(std::size_t counter, std::uint64_t n) {
+    slots_[counter].load(std::memory_order_acquire)->value.fetch_add(n, std::memory_order_relaxed);
+  }
 
   struct Line {
     std::string node, name, reason, doc;

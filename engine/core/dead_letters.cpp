@@ -18,7 +18,8 @@ std::string base64(std::string_view bytes) {
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::uint32_t group = 0;
-    for (std::size_t j = 0; j < 3; ++j) group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    for (std::size_t j = 0; j < 3; ++j)
+      group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
     for (std::size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : digits[group >> (18 - 6 * j) & 63];
   }
   return out;
@@ -51,7 +52,8 @@ class File final : public DeadLetterBox {
 
  private:
   Result<void> problem(const char* what) const {
-    return fail(Error::Kind::unreachable, std::string{"can't "} + what + " the dead-letter file " + path_ + ": " + std::strerror(errno) +
+    return fail(Error::Kind::unreachable, std::string{"can't "} + what + " the dead-letter file " + path_ + ": " +
+                                              std::strerror(errno) +
                                               "; free space or set another path in \"dead_letters\"");
   }
 

@@ -18,8 +18,8 @@ class DeadLetterBox {
   virtual Result<void> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
 };
 
-/// One JSON object per line: pipeline, node, reason, partition, position, ordinal, arrival, subject, and payload as base64.
-/// The file is opened at the first letter, appended to, and synchronised at every keep().
+/// One JSON object per line: pipeline, node, reason, partition, position, ordinal, arrival, subject, and payload as
+/// base64. The file is opened at the first letter, appended to, and synchronised at every keep().
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline);
 
 }  // namespace weir

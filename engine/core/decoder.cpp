@@ -12,7 +12,11 @@ namespace {
 bool storable(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xC2 && lead < 0xE0 ? 2
+                               : lead >= 0xE0 && lead < 0xF0 ? 3
+                               : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                             : 0;
     if (length == 0 || lead == 0 || i + length > text.size()) return false;
     for (std::size_t j = 1; j < length; ++j) {
       if ((static_cast<unsigned char>(text[i + j]) & 0xC0) != 0x80) return false;
@@ -55,7 +59,8 @@ class Interner {
   std::string problem(std::string_view name) const {
     const std::string what{what_};
     if (name.empty()) return "no " + what;
-    if (name.size() > Decoder::longest_key) return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
+    if (name.size() > Decoder::longest_key)
+      return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
     if (!storable(name)) return what + " is not UTF-8 text";
     return {};
   }
@@ -69,7 +74,8 @@ class Interner {
 /// Columns under construction. A message that fails half-way leaves nothing behind.
 class SampleColumns final : public SampleSink {
  public:
-  SampleColumns(Dictionary& keys, Dictionary& fields, std::size_t expected) : key_of_{keys, "key"}, field_of_{fields, "field"} {
+  SampleColumns(Dictionary& keys, Dictionary& fields, std::size_t expected)
+      : key_of_{keys, "key"}, field_of_{fields, "field"} {
     for (auto* ids : {&keys_, &fields_, &message_}) ids->reserve(expected);
     for (auto* times : {&times_, &arrival_}) times->reserve(expected);
     x_.reserve(expected);
@@ -85,7 +91,8 @@ class SampleColumns final : public SampleSink {
   void add(const Sample& sample) override {
     if (!reason_.empty()) return;
     const auto key = key_of_(sample.key.empty() ? message_now_->key : sample.key, reason_);
-    const auto field = key ? field_of_(sample.field.empty() ? message_now_->field : sample.field, reason_) : std::nullopt;
+    const auto field =
+        key ? field_of_(sample.field.empty() ? message_now_->field : sample.field, reason_) : std::nullopt;
     if (!field) return;
     const bool number = sample.kind != Sample::Kind::text;
     if (sample.kind == Sample::Kind::point) has_points_ = true;
@@ -193,7 +200,11 @@ class SampleColumns final : public SampleSink {
 
 Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
                  std::shared_ptr<Dictionary> fields)
-    : codec_{codec}, node_{std::move(node)}, partition_{partition}, keys_{std::move(keys)}, fields_{std::move(fields)} {}
+    : codec_{codec},
+      node_{std::move(node)},
+      partition_{partition},
+      keys_{std::move(keys)},
+      fields_{std::move(fields)} {}
 
 Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   Decoded out;

@@ -15,12 +15,12 @@ namespace weir {
 
 /// What decoding a pull's worth of messages gave.
 struct Decoded {
-  BatchPtr batch;                                ///< samples; of no rows if there were only markers or refused messages
-  std::vector<Sink::DeadLetter> dead_letters;    ///< whole messages that could not be decoded, with their bytes
-  std::uint32_t keys = 0;                        ///< how many keys and fields the tables held then: what save() keeps
+  BatchPtr batch;                              ///< samples; of no rows if there were only markers or refused messages
+  std::vector<Sink::DeadLetter> dead_letters;  ///< whole messages that could not be decoded, with their bytes
+  std::uint32_t keys = 0;                      ///< how many keys and fields the tables held then: what save() keeps
   std::uint32_t fields = 0;
-  std::uint64_t messages = 0;                    ///< without markers
-  std::uint64_t bytes = 0;                       ///< of payload
+  std::uint64_t messages = 0;  ///< without markers
+  std::uint64_t bytes = 0;     ///< of payload
 };
 
 /// Decodes messages with a codec, interning keys and fields.

@@ -65,12 +65,16 @@ struct LaneRun::Impl {
         source_node{a.pipeline.nodes[a.pipeline.source()]},
         source_context{{a.pipeline, a.registry, a.counters, a.clock}, source_node, p, chain.keys(), chain.fields()},
         source{source_node.op->make_source(source_node.settings, source_context)},
-        decode{graph, flow::serial, [this](PiecePtr piece) { return guarded("decode", std::move(piece), &Impl::run_decode); }},
-        step{graph, flow::serial, [this](PiecePtr piece) { return guarded("transforms", std::move(piece), &Impl::run_step); }},
-        encode{graph, flow::serial, [this](PiecePtr piece) { return guarded("encode", std::move(piece), &Impl::run_encode); }} {
+        decode{graph, flow::serial,
+               [this](PiecePtr piece) { return guarded("decode", std::move(piece), &Impl::run_decode); }},
+        step{graph, flow::serial,
+             [this](PiecePtr piece) { return guarded("transforms", std::move(piece), &Impl::run_step); }},
+        encode{graph, flow::serial,
+               [this](PiecePtr piece) { return guarded("encode", std::move(piece), &Impl::run_encode); }} {
     flow::make_edge(decode, step);
     flow::make_edge(step, encode);
-    const Claims claims = source_node.op->spec.claims_of ? source_node.op->spec.claims_of(source_node.settings) : Claims{};
+    const Claims claims =
+        source_node.op->spec.claims_of ? source_node.op->spec.claims_of(source_node.settings) : Claims{};
     marks = claims.writable || claims.clocked;
   }
 
@@ -289,7 +293,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   if (!start.state.empty()) {
     auto empty = impl_->chain.load(start.state);
     if (!empty) return std::unexpected(empty.error());
-    for (const std::string& node : *empty) spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
+    for (const std::string& node : *empty)
+      spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
   }
   auto opened = impl_->source->open(start.after);
   if (!opened) return opened;

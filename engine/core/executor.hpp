@@ -17,10 +17,10 @@ namespace weir {
 
 /// What a lane tells its worker. Called from the lane's threads; must be quick and must not throw.
 struct LaneEvents {
-  std::function<void(LaneStep)> step;                                        ///< in order of position
-  std::function<void(Partition, Snapshot)> snapshot;                         ///< the answer to want_snapshot()
-  std::function<void(Partition, std::optional<Error>)> ended;                ///< the source has ended, or the lane can't go on; once
-  std::function<void()> credits_exhausted;                                   ///< commit now
+  std::function<void(LaneStep)> step;                          ///< in order of position
+  std::function<void(Partition, Snapshot)> snapshot;           ///< the answer to want_snapshot()
+  std::function<void(Partition, std::optional<Error>)> ended;  ///< the source has ended, or the lane can't go on; once
+  std::function<void()> credits_exhausted;                     ///< commit now
 };
 
 /// A lane at work. Its source is pulled by a thread of its own; the graph's nodes run on oneTBB's workers.
@@ -65,9 +65,9 @@ class LaneRun {
   struct Status {
     Partition partition = 0;
     Position pulled = 0, stepped = 0;
-    Timestamp reached = no_time;      ///< arrival time of the last step
-    std::uint64_t waiting = 0;        ///< messages in the stream beyond the last pulled, as far as known
-    std::string trouble;              ///< why the source is not reachable; empty if it is
+    Timestamp reached = no_time;  ///< arrival time of the last step
+    std::uint64_t waiting = 0;    ///< messages in the stream beyond the last pulled, as far as known
+    std::string trouble;          ///< why the source is not reachable; empty if it is
     bool replaying = false;
     std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< state by node, as of the last second or so
   };

@@ -18,8 +18,8 @@ namespace {
 /// What outlives a worker in these tests: the stream, the table with its progress, and the store.
 struct World {
   std::mutex mutex;
-  Position messages = 0;          // in the stream
-  bool endless = false;           // the source idles at the end instead of ending
+  Position messages = 0;  // in the stream
+  bool endless = false;   // the source idles at the end instead of ending
   bool unreachable = false;
   std::vector<std::string> rows;  // the table
   Progress progress;
@@ -91,7 +91,9 @@ class NumberCodec final : public Codec {
     out.add(sample);
     return {};
   }
-  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override { return std::unexpected("no"); }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    return std::unexpected("no");
+  }
 };
 
 /// Adds up what it sees: state that must survive.
@@ -132,7 +134,8 @@ class TableSink final : public Sink {
   Encoded encode(const BatchPtr& rows) const override {
     Encoded out;
     out.rows = rows->rows;
-    for (const double x : rows->columns[samples::x].float64s()) out.bytes += std::to_string(static_cast<std::int64_t>(x)) + "\n";
+    for (const double x : rows->columns[samples::x].float64s())
+      out.bytes += std::to_string(static_cast<std::int64_t>(x)) + "\n";
     return out;
   }
   Result<void> write(const Encoded& rows) override {
@@ -215,9 +218,11 @@ class ExecutorTest : public testing::Test {
   }
 
   Pipeline pipeline(std::string_view sum_settings = "") const {
-    const std::string text = R"({ "name": "p", "state": { "store": "world", "every": "100ms" }, "commit": { "every": "1ms" }, "nodes": [
+    const std::string text =
+        R"({ "name": "p", "state": { "store": "world", "every": "100ms" }, "commit": { "every": "1ms" }, "nodes": [
       { "id": "in", "source": "stream", "encoding": "number" },
-      { "id": "sum", "transform": "sum", "from": "in")" + std::string{sum_settings} + R"( },
+      { "id": "sum", "transform": "sum", "from": "in")" +
+        std::string{sum_settings} + R"( },
       { "id": "out", "sink": "table", "from": "sum" } ] })";
     auto checked = check_pipeline(text, "p.json", registry_, {});
     EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
@@ -337,7 +342,8 @@ TEST_F(ExecutorTest, WithoutASnapshotTheStreamIsReplayedSilentlyFromItsFirstMess
   Worker worker{p, registry_, counters_, system_clock()};
   ASSERT_TRUE(worker.run({}, {}));
   const auto whole = expected(40);
-  EXPECT_EQ(rows_without_letters(), (std::vector<std::string>{whole.begin() + 19, whole.end()})) << "rows after message 20, with the sum over all";
+  EXPECT_EQ(rows_without_letters(), (std::vector<std::string>{whole.begin() + 19, whole.end()}))
+      << "rows after message 20, with the sum over all";
 }
 
 }  // namespace

@@ -9,7 +9,9 @@
 namespace weir {
 namespace {
 
-Claims claims_of(const Node& node) { return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}; }
+Claims claims_of(const Node& node) {
+  return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{};
+}
 
 /// Everything the guarantees are derived from.
 struct Facts {
@@ -18,32 +20,44 @@ struct Facts {
   bool durable_state = false;
 };
 
-std::string with_reason(std::string text, const Claims& sink) { return sink.because.empty() ? text : sink.because + "; " + text; }
+std::string with_reason(std::string text, const Claims& sink) {
+  return sink.because.empty() ? text : sink.because + "; " + text;
+}
 
 Promise promise_of(const Node& node, const Claims& sink, const Facts& facts) {
   if (sink.discards) return {node.id, "kept nowhere", "the sink counts rows and forgets them"};
   if (!facts.source.replayable && !facts.source.acknowledges) {
-    return {node.id, "at most once", with_reason("the source can't give again what was in flight when the worker stopped", sink)};
+    return {node.id, "at most once",
+            with_reason("the source can't give again what was in flight when the worker stopped", sink)};
   }
   if (!facts.source.replayable) {
-    return {node.id, "at least once", with_reason("the source gives again what was not acknowledged, in any order and to any worker", sink)};
+    return {node.id, "at least once",
+            with_reason("the source gives again what was not acknowledged, in any order and to any worker", sink)};
   }
-  if (sink.transactional) return {node.id, "exactly once", with_reason("the source replays from the committed position", sink)};
+  if (sink.transactional)
+    return {node.id, "exactly once", with_reason("the source replays from the committed position", sink)};
   if (!facts.any_transactional && !facts.durable_state) {
-    return {node.id, "at least once", with_reason("nothing keeps the position, so every start reads the stream from its `start`", sink)};
+    return {node.id, "at least once",
+            with_reason("nothing keeps the position, so every start reads the stream from its `start`", sink)};
   }
-  if (sink.idempotent && sink.window == 0) return {node.id, "effectively once", with_reason("rows written again have the same ids", sink)};
+  if (sink.idempotent && sink.window == 0)
+    return {node.id, "effectively once", with_reason("rows written again have the same ids", sink)};
   if (sink.idempotent) {
-    return {node.id, "at least once", with_reason("rows written again have the same ids, which are known for " + format_duration(sink.window), sink)};
+    return {
+        node.id, "at least once",
+        with_reason("rows written again have the same ids, which are known for " + format_duration(sink.window), sink)};
   }
-  return {node.id, "at least once", with_reason("rows since the last committed position are written again after a crash", sink)};
+  return {node.id, "at least once",
+          with_reason("rows since the last committed position are written again after a crash", sink)};
 }
 
 void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
   for (std::size_t number = 0; number < pipeline.nodes.size(); ++number) {
     const Node& node = pipeline.nodes[number];
     for (Port port = 1; port <= node.op->spec.ports.size(); ++port) {
-      const bool read = std::ranges::any_of(pipeline.nodes, [&](const Node& other) { return std::ranges::contains(other.inputs, PortRef{number, port}); });
+      const bool read = std::ranges::any_of(pipeline.nodes, [&](const Node& other) {
+        return std::ranges::contains(other.inputs, PortRef{number, port});
+      });
       const std::string& name = node.op->spec.ports[port - 1].name;
       if (!read) out.push_back({node.id + "." + name, "counted", "not stored: no node reads " + node.id + "." + name});
     }
@@ -58,17 +72,21 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
     out.push_back({node.id, "state", node.op->spec.state_of(node.settings)});
   }
   if (!any) return;
-  const std::string bound = pipeline.key_limit == 0 ? "keys without bound" : "at most " + std::to_string(pipeline.key_limit) + " keys a lane";
+  const std::string bound =
+      pipeline.key_limit == 0 ? "keys without bound" : "at most " + std::to_string(pipeline.key_limit) + " keys a lane";
   if (facts.durable_state) {
-    out.push_back({"state", "kept in " + pipeline.store, "a snapshot every " + format_duration(pipeline.snapshot_every) + "; " + bound});
+    out.push_back({"state", "kept in " + pipeline.store,
+                   "a snapshot every " + format_duration(pipeline.snapshot_every) + "; " + bound});
   } else {
-    out.push_back({"state", "in memory", "after a restart it is made again by reading the stream from its first message; " + bound});
+    out.push_back({"state", "in memory",
+                   "after a restart it is made again by reading the stream from its first message; " + bound});
   }
 }
 
 void add_time(const Claims& source, std::vector<Promise>& out) {
   if (source.writable) {
-    out.push_back({"time", "event time, from the payload", "arrival time from the stream, marked by weir when it is idle and something is due"});
+    out.push_back({"time", "event time, from the payload",
+                   "arrival time from the stream, marked by weir when it is idle and something is due"});
   } else if (source.clocked) {
     out.push_back({"time", "event time, from the payload", "arrival time from this worker's clock"});
   } else {
@@ -77,7 +95,9 @@ void add_time(const Claims& source, std::vector<Promise>& out) {
   if (source.replayable && source.ordered && !source.clocked) {
     out.push_back({"replay", "byte-identical", "rows are a function of the recorded stream"});
   } else {
-    out.push_back({"replay", "not promised", source.ordered ? "arrival times are the worker's own" : "workers share the stream in no fixed order"});
+    out.push_back(
+        {"replay", "not promised",
+         source.ordered ? "arrival times are the worker's own" : "workers share the stream in no fixed order"});
   }
 }
 
@@ -87,7 +107,8 @@ bool keeps_state(const Pipeline& pipeline, const Registry& registry) {
   if (op == nullptr) return false;
   Counters counters;
   const auto names = std::make_shared<Dictionary>(1);
-  NodeContext context{{pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()], 0, names, names};
+  NodeContext context{
+      {pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()], 0, names, names};
   return op->make_store(pipeline.store_settings, context)->durable();
 }
 
@@ -97,7 +118,8 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   Facts facts;
   facts.source = claims_of(pipeline.nodes[pipeline.source()]);
   facts.durable_state = keeps_state(pipeline, registry);
-  for (const Node& node : pipeline.nodes) facts.any_transactional |= node.role == Role::sink && claims_of(node).transactional;
+  for (const Node& node : pipeline.nodes)
+    facts.any_transactional |= node.role == Role::sink && claims_of(node).transactional;
   std::vector<Promise> out;
   for (const Node& node : pipeline.nodes) {
     if (node.role == Role::sink) out.push_back(promise_of(node, claims_of(node), facts));
@@ -105,7 +127,8 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;
-  out.push_back({"order", whole ? "per vehicle" : "none", whole ? "rows of different vehicles interleave" : "messages of one vehicle may overtake each other"});
+  out.push_back({"order", whole ? "per vehicle" : "none",
+                 whole ? "rows of different vehicles interleave" : "messages of one vehicle may overtake each other"});
   add_time(facts.source, out);
   return out;
 }

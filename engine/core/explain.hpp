@@ -15,8 +15,8 @@ struct Promise {
   std::string why;
 };
 
-/// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then ports that nobody
-/// reads, state, order, time, replay.
+/// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then ports that
+/// nobody reads, state, order, time, replay.
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry);
 
 }  // namespace weir

@@ -11,11 +11,13 @@ namespace {
 std::vector<std::string> promises(const std::string& source, const std::string& sink) {
   Registry registry;
   register_all(registry);
-  const std::string text = R"({ "name": "p", "nodes": [ { "id": "in", )" + source + R"( }, { "id": "out", "from": "in", )" + sink + " } ] }";
+  const std::string text =
+      R"({ "name": "p", "nodes": [ { "id": "in", )" + source + R"( }, { "id": "out", "from": "in", )" + sink + " } ] }";
   const auto checked = check_pipeline(text, "p.json", registry, {});
   EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
   std::vector<std::string> out;
-  for (const Promise& promise : explain(*checked.pipeline, registry)) out.push_back(promise.about + ": " + promise.what);
+  for (const Promise& promise : explain(*checked.pipeline, registry))
+    out.push_back(promise.about + ": " + promise.what);
   return out;
 }
 
@@ -32,14 +34,16 @@ TEST(Explain, RowsAndPositionInOneTransactionAreExactlyOnce) {
 }
 
 TEST(Explain, ASharedQueueHasNoOrderAndRedelivers) {
-  const auto all = promises(R"("source": "nats", "subject": "v.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")", file);
+  const auto all = promises(
+      R"("source": "nats", "subject": "v.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")", file);
   EXPECT_TRUE(promised(all, "out: at least once"));
   EXPECT_TRUE(promised(all, "order: none"));
   EXPECT_TRUE(promised(all, "replay: not promised"));
 }
 
 TEST(Explain, ACoreSubscriptionIsAtMostOnceEvenIntoATransaction) {
-  EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file), "out: at most once"));
+  EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file),
+                       "out: at most once"));
 }
 
 TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {

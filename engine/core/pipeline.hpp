@@ -27,26 +27,26 @@ struct PortRef {
 struct Node {
   std::string id;
   Role role = Role::transform;
-  std::string name;             ///< of the operator
+  std::string name;              ///< of the operator
   const Operator* op = nullptr;  ///< owned by the registry
   Settings settings;
   std::vector<PortRef> inputs;
-  Schemas outputs;              ///< settled schema per port; a source has the samples schema, a sink none
-  SchemaPtr input;              ///< of a sink: what it gets (the completed rows if it has `columns`)
+  Schemas outputs;                  ///< settled schema per port; a source has the samples schema, a sink none
+  SchemaPtr input;                  ///< of a sink: what it gets (the completed rows if it has `columns`)
   std::vector<RowColumn> columns;   ///< of a sink with a `columns` setting; empty otherwise
   bool write_empty = false;         ///< of such a sink: rows of NULLs only are written too
   std::vector<FieldDemand> demand;  ///< what the sinks downstream name, in first-named order
-  std::string codec;            ///< of a node with an encoding
+  std::string codec;                ///< of a node with an encoding
   Settings codec_settings;
-  Span place;                   ///< of the node's object in the text
+  Span place;  ///< of the node's object in the text
 };
 
 struct Pipeline {
   std::string name;
   std::string file;
-  std::vector<Node> nodes;      ///< a node stands behind all its inputs; otherwise in the order of the text
+  std::vector<Node> nodes;  ///< a node stands behind all its inputs; otherwise in the order of the text
 
-  std::string store;            ///< "state": {"store": …}; empty: memory
+  std::string store;  ///< "state": {"store": …}; empty: memory
   Settings store_settings;
   Duration snapshot_every = minute;
 
@@ -54,9 +54,10 @@ struct Pipeline {
   Duration forget = 24 * 60 * minute;
   Duration commit_every = 100 * millisecond;  ///< "commit": {"every": …, "rows": …}
   std::size_t commit_rows = 200'000;
-  std::size_t memory = 256u << 20;            ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
+  std::size_t memory = 256u << 20;  ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
   Duration shutdown_timeout = 20 * second;
-  std::string dead_letters;     ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default "<name>.dead.jsonl"
+  std::string dead_letters;  ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default
+                             ///< "<name>.dead.jsonl"
 
   /// Of everything that decides what state means: operators, their state versions and settings, from the sources to
   /// the last stateful node. Equal fingerprints: one's snapshot is the other's.
@@ -70,9 +71,9 @@ Settings default_settings(const Spec& spec, std::string_view id);
 
 /// Environment of a check.
 struct CheckOptions {
-  std::function<std::optional<std::string>(std::string_view)> variable;       ///< null: nothing is set
-  std::function<std::optional<std::string>(const std::string&)> read_file;    ///< for file: secrets; null: not readable
-  bool to_run = false;                                ///< unset ${X:?} and unreadable secrets are errors, not warnings
+  std::function<std::optional<std::string>(std::string_view)> variable;     ///< null: nothing is set
+  std::function<std::optional<std::string>(const std::string&)> read_file;  ///< for file: secrets; null: not readable
+  bool to_run = false;  ///< unset ${X:?} and unreadable secrets are errors, not warnings
   std::vector<std::pair<std::string, std::string>> overrides;  ///< -s path=value: "rows.every=2s", "limits.keys=10"
 };
 
@@ -83,6 +84,7 @@ struct Checked {
 };
 
 /// Reads and checks. Pure: connects to nothing, opens nothing but through the options.
-Checked check_pipeline(std::string_view text, std::string_view file, const Registry& registry, const CheckOptions& options);
+Checked check_pipeline(std::string_view text, std::string_view file, const Registry& registry,
+                       const CheckOptions& options);
 
 }  // namespace weir

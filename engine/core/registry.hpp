@@ -13,8 +13,9 @@ namespace weir {
 /// Threads   const functions from any; add() before anything else.
 class Registry {
  public:
-  /// `folder` is the operators' folder (sources, transforms, sinks, stores, codecs), `name` the file's name and the name in JSON.
-  /// Adding a name twice in a folder, or an operator whose Spec has another role than the folder, is a bug and asserts.
+  /// `folder` is the operators' folder (sources, transforms, sinks, stores, codecs), `name` the file's name and the
+  /// name in JSON. Adding a name twice in a folder, or an operator whose Spec has another role than the folder, is a
+  /// bug and asserts.
   void add(std::string_view folder, std::string_view name, Operator op);
 
   /// Null if there is none.

@@ -44,13 +44,13 @@ class Reporter {
 struct SettingsContext {
   std::string_view source;  ///< the whole text, to place mistakes inside strings
   std::function<std::optional<std::string>(const std::string&)> read_file;  ///< for secrets; may be null
-  bool to_run = false;      ///< an unreadable secret is an error, not a warning
+  bool to_run = false;  ///< an unreadable secret is an error, not a warning
 };
 
-/// The settings of an object, with defaults filled in. `reserved` are members that belong to somebody else (id, from, …).
-/// `what` names the owner in messages: `sink "timescale"`.
-Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved, std::string_view what,
-                     std::string id, const SettingsContext& context, Reporter& report);
+/// The settings of an object, with defaults filled in. `reserved` are members that belong to somebody else (id, from,
+/// …). `what` names the owner in messages: `sink "timescale"`.
+Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved,
+                     std::string_view what, std::string id, const SettingsContext& context, Reporter& report);
 
 /// The place of a setting given as a path ("columns.speed.fill") in a node's object, as deep as the text goes; with an
 /// offset into the text of an expression, the place inside it.

@@ -20,7 +20,8 @@ std::uint64_t checksum(std::string_view bytes) {
 std::string storable(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
     out += plain ? c : '_';
   }
   return out;
@@ -86,7 +87,8 @@ Result<Snapshot> Snapshots::read(std::string_view name) {
     }
     out.state += **chunk;
   }
-  if (!manifest.ok()) return fail(Error::Kind::changed, "the manifest of snapshot " + std::string{name} + " is cut short");
+  if (!manifest.ok())
+    return fail(Error::Kind::changed, "the manifest of snapshot " + std::string{name} + " is cut short");
   return out;
 }
 
@@ -96,7 +98,9 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
     // One further on may be under way.
-    if (snapshot == newest || snapshot == before || name.ends_with("/latest") || position_in(snapshot) >= position_in(newest)) continue;
+    if (snapshot == newest || snapshot == before || name.ends_with("/latest") ||
+        position_in(snapshot) >= position_in(newest))
+      continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }
   return {};

@@ -17,9 +17,9 @@ struct Snapshot {
   std::string state;
 };
 
-/// Snapshots of one pipeline in a store. A snapshot is chunks of at most Store::largest_value and then a manifest, so that
-/// one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the owner's
-/// fence, so that a former owner's late upload overwrites nothing.
+/// Snapshots of one pipeline in a store. A snapshot is chunks of at most Store::largest_value and then a manifest, so
+/// that one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the
+/// owner's fence, so that a former owner's late upload overwrites nothing.
 ///
 /// Threads   one at a time.
 class Snapshots {

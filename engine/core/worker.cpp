@@ -67,11 +67,21 @@ class Inbox {
 class SharedStore final : public Store {
  public:
   explicit SharedStore(std::unique_ptr<Store> store) : store_{std::move(store)} {}
-  Result<void> open() override { return locked([&] { return store_->open(); }); }
-  Result<void> put(std::string_view name, std::string_view value) override { return locked([&] { return store_->put(name, value); }); }
-  Result<std::optional<std::string>> get(std::string_view name) override { return locked([&] { return store_->get(name); }); }
-  Result<void> remove(std::string_view name) override { return locked([&] { return store_->remove(name); }); }
-  Result<std::vector<std::string>> names(std::string_view prefix) override { return locked([&] { return store_->names(prefix); }); }
+  Result<void> open() override {
+    return locked([&] { return store_->open(); });
+  }
+  Result<void> put(std::string_view name, std::string_view value) override {
+    return locked([&] { return store_->put(name, value); });
+  }
+  Result<std::optional<std::string>> get(std::string_view name) override {
+    return locked([&] { return store_->get(name); });
+  }
+  Result<void> remove(std::string_view name) override {
+    return locked([&] { return store_->remove(name); });
+  }
+  Result<std::vector<std::string>> names(std::string_view prefix) override {
+    return locked([&] { return store_->names(prefix); });
+  }
   bool durable() const override { return store_->durable(); }
 
  private:
@@ -94,7 +104,13 @@ std::string new_fence() {
 
 struct Worker::Impl {
   Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k)
-      : pipeline{p}, registry{r}, counters{c}, clock{k}, fence{new_fence()}, credits{p.memory}, no_names{std::make_shared<Dictionary>(1)} {}
+      : pipeline{p},
+        registry{r},
+        counters{c},
+        clock{k},
+        fence{new_fence()},
+        credits{p.memory},
+        no_names{std::make_shared<Dictionary>(1)} {}
 
   // Making.
 
@@ -102,7 +118,8 @@ struct Worker::Impl {
     for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
       const Node& node = pipeline.nodes[i];
       if (node.role != Role::sink) continue;
-      contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, node, 0, no_names, no_names));
+      contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, node,
+                                                       0, no_names, no_names));
       sinks.emplace_back(i, node.op->make_sink(node.settings, *contexts.back()));
     }
   }
@@ -112,7 +129,8 @@ struct Worker::Impl {
     const std::string store_name = pipeline.store.empty() ? "memory" : pipeline.store;
     const Operator* op = registry.find(Role::store, store_name);
     if (op == nullptr) return fail(Error::Kind::invalid, "no store \"" + store_name + "\"");
-    contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, pipeline.nodes[pipeline.source()], 0, no_names, no_names));
+    contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock},
+                                                     pipeline.nodes[pipeline.source()], 0, no_names, no_names));
     store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
     snapshots = std::make_unique<Snapshots>(*store, pipeline.name);
     box = dead_letter_file(pipeline.dead_letters, pipeline.name);
@@ -122,7 +140,8 @@ struct Worker::Impl {
       if (node.input) {
         if (auto settled = sink->settle(node.input); !settled) return settled;
       }
-      outlets.push_back({number, sink.get(), node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}});
+      outlets.push_back(
+          {number, sink.get(), node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}});
     }
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, fence);
     if (auto opened = store->open(); !opened) return opened;
@@ -133,8 +152,12 @@ struct Worker::Impl {
     LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}};
     for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
     around.events.step = [this](LaneStep step) { inbox.put(std::move(step)); };
-    around.events.snapshot = [this](Partition partition, Snapshot snapshot) { to_store.put({partition, std::move(snapshot)}); };
-    around.events.ended = [this](Partition partition, std::optional<Error> error) { inbox.put(Ended{partition, std::move(error)}); };
+    around.events.snapshot = [this](Partition partition, Snapshot snapshot) {
+      to_store.put({partition, std::move(snapshot)});
+    };
+    around.events.ended = [this](Partition partition, std::optional<Error> error) {
+      inbox.put(Ended{partition, std::move(error)});
+    };
     around.events.credits_exhausted = [this] { inbox.put(Exhausted{}); };
     return around;
   }
@@ -164,13 +187,18 @@ struct Worker::Impl {
     const StreamIdentity found = lane.identity();
     if (!start.stream.stream.empty() && start.stream != found) {
       return fail(Error::Kind::changed, "partition " + std::to_string(partition) + ": stream " + found.stream +
-                                            " is not the one that was read up to position " + std::to_string(start.committed) +
-                                            ": it was made anew since; what it lost is lost. Check it, then `weir progress reset` starts it from its beginning");
+                                            " is not the one that was read up to position " +
+                                            std::to_string(start.committed) +
+                                            ": it was made anew since; what it lost is lost. Check it, then `weir "
+                                            "progress reset` starts it from its beginning");
     }
     if (start.committed > 0 && start.after == 0 && *opened != 0) {
-      return fail(Error::Kind::changed, "partition " + std::to_string(partition) + ": no snapshot was kept and the stream no longer reaches back to its "
-                                            "first message, so the state at position " + std::to_string(start.committed) +
-                                            " can't be made again; use a durable \"state\" store, or `weir progress reset`");
+      return fail(Error::Kind::changed,
+                  "partition " + std::to_string(partition) +
+                      ": no snapshot was kept and the stream no longer reaches back to its "
+                      "first message, so the state at position " +
+                      std::to_string(start.committed) +
+                      " can't be made again; use a durable \"state\" store, or `weir progress reset`");
     }
     cycle->reading(partition, found, *opened);
     // A start in the middle of a stream must be findable again before the first commit.
@@ -297,7 +325,8 @@ struct Worker::Impl {
         if (name) {
           inbox.put(Stored{taken.partition, *name, taken.snapshot.position});
         } else {
-          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition, name.error().message);
+          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition,
+                       name.error().message);
         }
       }
     }
@@ -365,8 +394,7 @@ struct Worker::Impl {
 
   bool nothing_left() const {
     const std::scoped_lock lock{mutex};
-    return claim_at.empty() &&
-           std::ranges::all_of(lanes, [&](const auto& lane) {
+    return claim_at.empty() && std::ranges::all_of(lanes, [&](const auto& lane) {
              return std::ranges::contains(finished, lane.first) || broken.contains(lane.first);
            });
   }
@@ -406,7 +434,8 @@ struct Worker::Impl {
     while (cycle->pending()) {
       done = commit();
       if (done) break;
-      if (done.error().kind != Error::Kind::unreachable || hard.stop_requested() || clock.steady() + backoff > deadline) break;
+      if (done.error().kind != Error::Kind::unreachable || hard.stop_requested() || clock.steady() + backoff > deadline)
+        break;
       clock.wait(backoff, hard);
     }
     for (auto& [partition, lane] : lanes) cycle->release(partition);
@@ -465,7 +494,9 @@ Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& cou
 
 Worker::~Worker() = default;
 
-Result<void> Worker::run(std::stop_token drain, std::stop_token hard) { return impl_->run(std::move(drain), std::move(hard)); }
+Result<void> Worker::run(std::stop_token drain, std::stop_token hard) {
+  return impl_->run(std::move(drain), std::move(hard));
+}
 
 Worker::Status Worker::status() const {
   Impl& worker = *impl_;
@@ -477,7 +508,8 @@ Worker::Status Worker::status() const {
   for (const auto& [partition, lane] : worker.lanes) out.lanes.push_back(lane->status());
   for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
   if (!worker.commit_trouble.empty()) out.troubles.push_back(worker.commit_trouble);
-  for (const auto& [partition, error] : worker.broken) out.troubles.push_back("partition " + std::to_string(partition) + ": " + error.message);
+  for (const auto& [partition, error] : worker.broken)
+    out.troubles.push_back("partition " + std::to_string(partition) + ": " + error.message);
   for (const auto& lane : out.lanes) {
     if (!lane.trouble.empty()) out.troubles.push_back(lane.trouble);
   }

@@ -14,8 +14,8 @@
 
 namespace weir {
 
-/// Runs a pipeline until its source ends or a stop is asked for, and drains it: in-flight messages are finished, committed
-/// and snapshotted at exactly that position, and the partitions given back. Draining closes no tick.
+/// Runs a pipeline until its source ends or a stop is asked for, and drains it: in-flight messages are finished,
+/// committed and snapshotted at exactly that position, and the partitions given back. Draining closes no tick.
 ///
 /// Threads   run() from one thread; the rest from any.
 /// Errors    run() answers unreachable if a service does not answer at the start (afterwards it tries again for ever),
@@ -30,21 +30,21 @@ class Worker {
   Result<void> run(std::stop_token drain, std::stop_token hard);
 
   struct Status {
-    bool ready = false;                ///< sinks open, every lane claimed and its source reachable
+    bool ready = false;  ///< sinks open, every lane claimed and its source reachable
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences
     std::vector<LaneRun::Status> lanes;
     struct Committed {
       Partition partition = 0;
       Position position = 0;
-      Timestamp reached = no_time;      ///< arrival time that the rows have reached
+      Timestamp reached = no_time;  ///< arrival time that the rows have reached
     };
     std::vector<Committed> committed;
-    std::size_t in_flight = 0;          ///< bytes, of …
-    std::size_t memory = 0;             ///< … this bound
-    std::uint64_t rows = 0;             ///< committed by this process
-    Duration commit_time = 0;           ///< the last commit's, …
-    Duration commit_time_total = 0;     ///< … and the sum over all `commits`
+    std::size_t in_flight = 0;       ///< bytes, of …
+    std::size_t memory = 0;          ///< … this bound
+    std::uint64_t rows = 0;          ///< committed by this process
+    Duration commit_time = 0;        ///< the last commit's, …
+    Duration commit_time_total = 0;  ///< … and the sum over all `commits`
     std::uint64_t commits = 0;
   };
   Status status() const;

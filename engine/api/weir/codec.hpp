@@ -23,7 +23,8 @@ struct Sample {
   enum class Kind : std::uint8_t { number, point, text } kind = Kind::number;
 };
 
-/// Takes the samples of one message. The engine interns names, checks bounds, and drops what a failing message already added.
+/// Takes the samples of one message. The engine interns names, checks bounds, and drops what a failing message already
+/// added.
 class SampleSink {
  public:
   virtual ~SampleSink() = default;

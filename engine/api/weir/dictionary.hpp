@@ -11,7 +11,8 @@
 
 namespace weir {
 
-/// An append-only table of distinct strings. Ids are dense, from 0, in order of first appearance, and never change meaning.
+/// An append-only table of distinct strings. Ids are dense, from 0, in order of first appearance, and never change
+/// meaning.
 ///
 /// Threads   one thread may intern while others read ids that reached them through a batch (the hand-over of the batch
 ///           orders the two). Strings never move.
@@ -32,7 +33,9 @@ class Dictionary {
   std::optional<std::uint32_t> find(std::string_view text) const;
 
   /// The string of an id below size(); valid for the life of the dictionary.
-  std::string_view at(std::uint32_t id) const { return chunks_[id >> chunk_bits].load(std::memory_order_acquire)[id & chunk_mask]; }
+  std::string_view at(std::uint32_t id) const {
+    return chunks_[id >> chunk_bits].load(std::memory_order_acquire)[id & chunk_mask];
+  }
 
   std::uint32_t size() const { return size_.load(std::memory_order_acquire); }
   std::uint32_t limit() const { return limit_; }

@@ -48,10 +48,10 @@ Operator make_operator(Spec spec) {
 
 }  // namespace weir
 
-/// The one exported name of an operator's file. `folder` and `ident` are the file's folder and name (`-` as `_`), so that
-/// a misnamed operator fails at link.
-#define WEIR_OPERATOR(folder, ident, Class, spec) \
-  namespace weir {                                \
-  Operator weir_operator_##folder##_##ident();    \
+/// The one exported name of an operator's file. `folder` and `ident` are the file's folder and name (`-` as `_`), so
+/// that a misnamed operator fails at link.
+#define WEIR_OPERATOR(folder, ident, Class, spec)                                    \
+  namespace weir {                                                                   \
+  Operator weir_operator_##folder##_##ident();                                       \
   Operator weir_operator_##folder##_##ident() { return make_operator<Class>(spec); } \
   }

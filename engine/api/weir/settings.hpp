@@ -23,8 +23,9 @@ using Setting = std::variant<std::monostate, bool, std::int64_t, double, std::st
                              std::shared_ptr<const Settings>, std::vector<std::shared_ptr<const Settings>>,
                              std::vector<RowColumn>, std::shared_ptr<const Expression>>;
 
-/// The values of a node (or of an object setting inside one). A constructor may ask for any field that its Spec declares
-/// without checking again: required fields are there, types and choices fit. Asking for an undeclared one is a bug.
+/// The values of a node (or of an object setting inside one). A constructor may ask for any field that its Spec
+/// declares without checking again: required fields are there, types and choices fit. Asking for an undeclared one is a
+/// bug.
 class Settings {
  public:
   Settings() = default;
@@ -37,7 +38,7 @@ class Settings {
 
   const std::string& text(std::string_view name) const;
   std::int64_t integer(std::string_view name) const;
-  double number(std::string_view name) const;   ///< number or rate (per second)
+  double number(std::string_view name) const;  ///< number or rate (per second)
   bool boolean(std::string_view name) const;
   Duration duration(std::string_view name) const;
   std::uint64_t size(std::string_view name) const;

@@ -55,11 +55,11 @@ struct RowColumn {
   std::string field;  ///< name of the field; the column (or `<name>_lat`, `_lon`, `_alt`) is named after it
   Fill fill = Fill::linear;
   FieldKind kind = FieldKind::number;
-  Duration max_gap = 5 * second;   ///< widest distance between before and after that is interpolated over
-  Duration max_age = 5 * second;   ///< oldest before that is carried
-  double period = 360.0;           ///< of an angle, in its unit
-  bool quality = false;            ///< adds `<name>_quality`, a Quality as int64
-  std::string unit = {};           ///< documentation: comment on the column
+  Duration max_gap = 5 * second;  ///< widest distance between before and after that is interpolated over
+  Duration max_age = 5 * second;  ///< oldest before that is carried
+  double period = 360.0;          ///< of an angle, in its unit
+  bool quality = false;           ///< adds `<name>_quality`, a Quality as int64
+  std::string unit = {};          ///< documentation: comment on the column
 };
 
 namespace rows {

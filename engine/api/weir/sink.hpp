@@ -18,20 +18,20 @@ namespace weir {
 /// Rows as they will be written: encoded in the lane, in parallel, then handed to the one writer.
 struct Encoded {
   Partition partition = 0;
-  Position last = 0;             ///< position of the batch they come from
-  std::uint64_t number = 0;      ///< of its first row, counting all rows that this lane ever gave this sink: a function of the
-                                 ///< stream alone, so pipeline/node/partition/number is a row's id, also after a crash
+  Position last = 0;         ///< position of the batch they come from
+  std::uint64_t number = 0;  ///< of its first row, counting all rows that this lane ever gave this sink: a function of
+                             ///< the stream alone, so pipeline/node/partition/number is a row's id, also after a crash
   std::size_t rows = 0;
-  std::string bytes;             ///< the sink's own format; may be empty if `batch` is enough
-  BatchPtr batch;                ///< the rows themselves, for bisecting and for sinks that encode nothing
+  std::string bytes;  ///< the sink's own format; may be empty if `batch` is enough
+  BatchPtr batch;     ///< the rows themselves, for bisecting and for sinks that encode nothing
 };
 
 /// What is known of a partition's progress in a sink that keeps it.
 struct Progress {
-  Position position = 0;        ///< everything up to here is committed; 0: nothing yet
-  Timestamp arrival = no_time;  ///< arrival time at `position`
-  std::string snapshot = {};    ///< name of the newest snapshot that a commit named; empty: none
-  std::string fingerprint = {}; ///< of the pipeline that wrote it
+  Position position = 0;         ///< everything up to here is committed; 0: nothing yet
+  Timestamp arrival = no_time;   ///< arrival time at `position`
+  std::string snapshot = {};     ///< name of the newest snapshot that a commit named; empty: none
+  std::string fingerprint = {};  ///< of the pipeline that wrote it
   StreamIdentity stream = {};
 };
 
@@ -39,9 +39,9 @@ struct Progress {
 struct ProgressLine {
   Partition partition = 0;
   Progress progress = {};
-  std::string owner = {};        ///< empty: nobody
-  Duration lease_left = 0;       ///< not above 0: the lease has run out
-  Timestamp updated = no_time;   ///< last commit, in the database's time
+  std::string owner = {};       ///< empty: nobody
+  Duration lease_left = 0;      ///< not above 0: the lease has run out
+  Timestamp updated = no_time;  ///< last commit, in the database's time
 };
 
 /// One partition's part of a commit: rows handed over by write() up to `next.position` become durable together with it.
@@ -67,15 +67,18 @@ struct Committed {
 
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
-/// Threads   encode() from any lane, several at once; claim, write, commit, release from the writer only; renew() from a
+/// Threads   encode() from any lane, several at once; claim, write, commit, release from the writer only; renew() from
+/// a
 ///           third thread at any time.
-/// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again and
+/// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
+/// and
 ///           either finds the position moved, or gives the same rows again.
 class Sink {
  public:
   virtual ~Sink() = default;
 
-  /// Decides whether it can take this schema; for a sink with `columns` this is the completed rows' one. Pure; lint calls it.
+  /// Decides whether it can take this schema; for a sink with `columns` this is the completed rows' one. Pure; lint
+  /// calls it.
   virtual Result<void> settle(const SchemaPtr& input) = 0;
 
   /// Connects, creates or checks what it writes to. Called once; again only after an unreachable error.
@@ -93,15 +96,15 @@ class Sink {
   /// stays where it is until that commit() has returned, so a pointer to it may be kept and nothing need be copied.
   virtual Result<void> write(const Encoded& rows) = 0;
 
-  /// Makes everything written durable and, if transactional, the lanes' progress with it, atomically. A sink that is not
-  /// transactional ignores the progress. Whatever the outcome, what was written and buried before is forgotten then: after
-  /// an error the engine opens, claims, and gives the same rows again.
+  /// Makes everything written durable and, if transactional, the lanes' progress with it, atomically. A sink that is
+  /// not transactional ignores the progress. Whatever the outcome, what was written and buried before is forgotten
+  /// then: after an error the engine opens, claims, and gives the same rows again.
   virtual Result<Committed> commit(std::span<const LaneCommit> lanes) = 0;
 
   // Only for transactional sinks.
 
-  /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `refused` if another's lease
-  /// still runs.
+  /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `refused` if another's
+  /// lease still runs.
   virtual Result<Progress> claim(Partition) { return Progress{}; }
   /// Extends the leases of all claimed partitions; answers the partitions that were lost.
   virtual Result<std::vector<Partition>> renew() { return std::vector<Partition>{}; }

@@ -28,21 +28,22 @@ struct Pulled {
 
 /// What tells one stream from another of the same name; kept with the progress and compared when a lane starts again.
 struct StreamIdentity {
-  std::string stream;             ///< name
-  Timestamp created = no_time;    ///< when the server says the stream was made
+  std::string stream;           ///< name
+  Timestamp created = no_time;  ///< when the server says the stream was made
   bool operator==(const StreamIdentity&) const = default;
 };
 
 /// One partition of a stream of messages. One instance belongs to one lane.
 ///
 /// Threads   open, pull, mark, arrival_at from one thread; committed() from another, possibly at the same time.
-/// Errors    unreachable: the engine calls again with backoff, the source reconnects by itself; changed: the lane stops.
+/// Errors    unreachable: the engine calls again with backoff, the source reconnects by itself; changed: the lane
+/// stops.
 class Source {
  public:
   virtual ~Source() = default;
 
-  /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called before pull(); again only
-  /// after an error. Answers the position before the first message to come: `after`, or where `start` begins.
+  /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called before pull(); again
+  /// only after an error. Answers the position before the first message to come: `after`, or where `start` begins.
   /// changed: the stream no longer holds what follows `after`.
   virtual Result<Position> open(Position after) = 0;
 
@@ -50,9 +51,9 @@ class Source {
   /// returns early when a stop is asked for.
   virtual Result<Pulled> pull(const Budget& budget, std::stop_token stop) = 0;
 
-  /// Arrival time should move on to `due` or beyond. Writable: writes a marker into the stream, which comes back by pull().
-  /// Clocked: the next pull() brings a marker with the clock's time. May be called again when the marker did not come, or
-  /// came too early. Never called otherwise.
+  /// Arrival time should move on to `due` or beyond. Writable: writes a marker into the stream, which comes back by
+  /// pull(). Clocked: the next pull() brings a marker with the clock's time. May be called again when the marker did
+  /// not come, or came too early. Never called otherwise.
   virtual Result<void> mark(Timestamp due) {
     (void)due;
     return {};

@@ -1,4 +1,5 @@
-/// What an operator says of itself: settings, ports, claims, documentation. Help, lint, schema and explain read only this.
+/// What an operator says of itself: settings, ports, claims, documentation. Help, lint, schema and explain read only
+/// this.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,10 @@ std::string_view to_string(Role);
 /// The kinds of value a setting can have.
 struct Kind {
   enum class Tag : std::uint8_t {
-    text, integer, number, boolean,
+    text,
+    integer,
+    number,
+    boolean,
     duration,    ///< "10ms", "1m30s"
     size,        ///< "512kB", "1GiB"
     rate,        ///< "5/s", "60/m"
@@ -44,10 +48,11 @@ struct Kind {
 struct Field {
   std::string name;
   Kind kind;
-  std::string doc;                           ///< one sentence, no full stop
+  std::string doc;  ///< one sentence, no full stop
   bool required = true;
-  std::string fallback = {};                 ///< the default as it would be written in the text; empty: none
-  std::optional<double> least = {}, most = {};  ///< bounds of numbers; durations in ns, sizes in bytes, rates per second
+  std::string fallback = {};  ///< the default as it would be written in the text; empty: none
+  std::optional<double> least = {},
+                        most = {};  ///< bounds of numbers; durations in ns, sizes in bytes, rates per second
 };
 
 // Not in the class, where Field is not complete yet.
@@ -74,20 +79,22 @@ Kind objects(std::vector<Field> fields);
 /// What a source or sink can promise with its settings as they are; `weir explain` derives the guarantee from these.
 struct Claims {
   // sources
-  bool replayable = false;   ///< can be opened again after any position it ever gave out (as long as the stream keeps it)
-  bool ordered = false;      ///< one reader, ascending positions; false: a shared queue
-  bool writable = false;     ///< mark() works: arrival time can be moved on an idle stream
-  bool clocked = false;      ///< arrival is the worker's own clock (less a margin), so on an idle stream the clock stands in
-  bool acknowledges = false; ///< redelivers what committed() was not told of (at-least-once without replay)
-  bool partitioned = true;   ///< a key is always in the same partition, at one worker
-  bool finite = false;       ///< ends by itself
+  bool replayable =
+      false;              ///< can be opened again after any position it ever gave out (as long as the stream keeps it)
+  bool ordered = false;   ///< one reader, ascending positions; false: a shared queue
+  bool writable = false;  ///< mark() works: arrival time can be moved on an idle stream
+  bool clocked =
+      false;  ///< arrival is the worker's own clock (less a margin), so on an idle stream the clock stands in
+  bool acknowledges = false;  ///< redelivers what committed() was not told of (at-least-once without replay)
+  bool partitioned = true;    ///< a key is always in the same partition, at one worker
+  bool finite = false;        ///< ends by itself
   std::uint32_t partitions = 1;
   // sinks
   bool transactional = false;  ///< keeps progress in the same transaction as the rows
   bool idempotent = false;     ///< writing the same ids again changes nothing (`window` says for how long; 0: for ever)
   Duration window = 0;
-  bool discards = false;       ///< keeps nothing (drop)
-  std::string because = {};    ///< a clause for explain: "rows and progress commit in one transaction"
+  bool discards = false;     ///< keeps nothing (drop)
+  std::string because = {};  ///< a clause for explain: "rows and progress commit in one transaction"
 };
 
 /// An output port besides the main one (port 0, unnamed).
@@ -131,9 +138,11 @@ class Spec {
   Spec& state(std::function<std::string(const Settings&)> state);
   /// Things that the settings alone show to be wrong together; each Error names its setting.
   Spec& check(std::function<std::vector<Error>(const Settings&)> check);
-  /// The transform must see each vehicle's whole, ordered stream: an error behind a shared queue with more than one worker.
+  /// The transform must see each vehicle's whole, ordered stream: an error behind a shared queue with more than one
+  /// worker.
   Spec& needs_whole_keys();
-  /// The sink turns samples into payloads: the node takes an `encoding`, given by Context::codec(""). Sources always have one.
+  /// The sink turns samples into payloads: the node takes an `encoding`, given by Context::codec(""). Sources always
+  /// have one.
   Spec& encodes();
   /// The transform's state grows with the number of keys, so the pipeline must declare limits.keys.
   Spec& keyed_state();

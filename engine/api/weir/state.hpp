@@ -11,7 +11,8 @@
 
 namespace weir {
 
-/// Appends values in the machine's byte order (snapshots are read by the same build and platform; the fingerprint says so).
+/// Appends values in the machine's byte order (snapshots are read by the same build and platform; the fingerprint says
+/// so).
 class StateWriter {
  public:
   template <typename T>

@@ -25,7 +25,8 @@ inline constexpr Duration minute = 60 * second;
 /// A partition of a stream, counted from 0. The lane that reads it has the same number.
 using Partition = std::uint32_t;
 
-/// A place in one partition: the stream sequence of the last message that is wholly done. 0 is before the first message.
+/// A place in one partition: the stream sequence of the last message that is wholly done. 0 is before the first
+/// message.
 using Position = std::uint64_t;
 
 /// What the world did to us; returned, never thrown.
