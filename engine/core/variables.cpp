@@ -1,15 +1,29 @@
 #include "core/variables.hpp"
 
 #include <algorithm>
-#include <cctype>
+#include <format>
 #include <utility>
+
+#include "core/utf8.hpp"
 
 namespace weir {
 namespace {
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 bool is_name(std::string_view text) {
-  return !text.empty() && (std::isdigit(static_cast<unsigned char>(text.front())) == 0) &&
-         std::ranges::all_of(text, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; });
+  const auto fits = [](char c) { return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return !text.empty() && !is_digit(text.front()) && std::ranges::all_of(text, fits);
+}
+
+/// The `}` that closes the `${` at the front, across balanced braces.
+std::size_t closing_brace(std::string_view text) {
+  std::size_t depth = 0;
+  for (std::size_t i = 2; i < text.size(); ++i) {
+    if (text[i] == '{') ++depth;
+    if (text[i] == '}' && depth-- == 0) return i;
+  }
+  return std::string_view::npos;
 }
 
 /// Replaces the variables of all strings of one document.
@@ -20,7 +34,13 @@ class Replacer {
 
   void visit(Value& value) {
     for (Value& item : value.items) visit(item);
-    for (Member& member : value.members) visit(member.value);
+    for (Member& member : value.members) {
+      if (member.key.contains("${")) {
+        findings.push_back({Severity::warning, document_.file, member.key_span, "variable-in-key",
+                            "variables are replaced in values, not in keys", ""});
+      }
+      visit(member.value);
+    }
     if (value.is(Value::Kind::string) && value.text.contains("${")) replace(value);
   }
 
@@ -28,58 +48,71 @@ class Replacer {
 
  private:
   void replace(Value& value) {
+    const std::size_t errors = errors_;
     value.written = std::exchange(value.text, {});
-    const std::size_t problems = errors_;
     const std::string_view written = value.written;
     for (std::size_t at = 0; at < written.size();) {
-      if (written.substr(at).starts_with("$${")) {
-        value.text += "${";
+      const std::string_view rest = written.substr(at);
+      if (rest.starts_with("$${")) {
+        put(value, "${", at, 3);
         at += 3;
-        continue;
-      }
-      if (!written.substr(at).starts_with("${")) {
+      } else if (rest.starts_with("${")) {
+        const std::size_t length = std::min(closing_brace(rest), rest.size() - 1) + 1;
+        put(value, resolve(value, at, rest.substr(0, length)), at, length);
+        value.from_variable = length == written.size();
+        at += length;
+      } else {
         value.text += written[at++];
-        continue;
       }
-      const auto end = written.find('}', at);
-      if (end == std::string_view::npos) {
-        report(value, at, Severity::error, "open-variable", "\"${\" has no \"}\"", "write $${ for a literal ${");
-        value.text += written.substr(at);
-        break;
-      }
-      const std::string content = resolve(value, at, written.substr(at + 2, end - at - 2));
-      value.replaced.push_back({value.text.size(), content.size(), at, end + 1 - at});
-      value.text += content;
-      value.from_variable = at == 0 && end + 1 == written.size();
-      at = end + 1;
     }
-    if (errors_ != problems) value.kind = Value::Kind::invalid;
+    if (errors_ != errors) value.kind = Value::Kind::invalid;
   }
 
-  /// What stands for `NAME`, `NAME:default` or `NAME:?message`.
-  std::string resolve(const Value& value, std::size_t at, std::string_view variable) {
+  static void put(Value& value, std::string_view content, std::size_t at, std::size_t length) {
+    value.replaced.push_back({value.text.size(), content.size(), at, length});
+    value.text += content;
+  }
+
+  /// What stands for `${NAME}`, `${NAME:default}` or `${NAME:?message}`.
+  std::string resolve(const Value& value, std::size_t at, std::string_view written) {
+    const auto refuse = [&](Severity severity, std::string rule, std::string message, std::string suggestion) {
+      report(value, at, written.size(), severity, std::move(rule), std::move(message), std::move(suggestion));
+      return std::string{};
+    };
+    if (closing_brace(written) == std::string_view::npos) {
+      return refuse(Severity::error, "open-variable", R"("${" has no "}")", "write $${ for a literal ${");
+    }
+    const std::string_view variable = written.substr(2, written.size() - 3);
     const auto colon = variable.find(':');
-    const auto name = variable.substr(0, colon);
+    const std::string name{variable.substr(0, colon)};
     if (!is_name(name)) {
-      report(value, at, Severity::error, "bad-variable", quoted(name) + " is not a variable's name", "write ${NAME}, ${NAME:default} or ${NAME:?message}");
-      return {};
+      return refuse(Severity::error, "bad-variable", quoted(name) + " is no name of a variable",
+                    "names are letters, digits and _; write $${ for a literal ${");
     }
-    if (auto set = environment_ ? environment_(name) : std::nullopt) return *set;
+    if (variable.contains("${")) {
+      return refuse(Severity::error, "nested-variable", "a variable's default can't hold a variable",
+                    "give it a value of its own");
+    }
+    const auto set = environment_ ? environment_(name) : std::nullopt;
+    if (set && (!set->empty() || colon == std::string_view::npos)) {
+      if (valid_utf8(*set) == *set) return *set;
+      return refuse(Severity::error, "invalid-utf8", "variable " + name + " is no UTF-8", "set it to text");
+    }
     if (colon == std::string_view::npos) {
-      report(value, at, Severity::error, "unset-variable", "variable " + std::string{name} + " is not set", "set it, or write ${" + std::string{name} + ":default}");
-      return {};
+      return refuse(Severity::error, "unset-variable", "variable " + name + " is not set",
+                    std::format("set it, or write ${{{}:default}}", name));
     }
-    const auto rest = variable.substr(colon + 1);
-    if (!rest.starts_with('?')) return std::string{rest};
-    const std::string message = rest.size() > 1 ? std::string{rest.substr(1)} : "it is required";
-    report(value, at, unset_required_, "unset-variable", "variable " + std::string{name} + " is not set: " + message, "");
-    return {};
+    const std::string_view otherwise = variable.substr(colon + 1);
+    if (!otherwise.starts_with('?')) return std::string{otherwise};
+    const std::string why = otherwise.size() > 1 ? std::string{otherwise.substr(1)} : "it is required";
+    return refuse(unset_required_, "unset-variable", "variable " + name + " is not set: " + why, "");
   }
 
-  void report(const Value& value, std::size_t at, Severity severity, std::string rule, std::string message, std::string suggestion) {
-    errors_ += severity == Severity::error ? 1 : 0;
-    const Place place = place_as_written(document_.text, value, at);
-    findings.push_back({severity, document_.file, {place, place}, std::move(rule), std::move(message), std::move(suggestion)});
+  void report(const Value& value, std::size_t at, std::size_t length, Severity severity, std::string rule,
+              std::string message, std::string suggestion) {
+    const Span span{place_as_written(document_.text, value, at), place_as_written(document_.text, value, at + length)};
+    if (severity == Severity::error) ++errors_;
+    findings.push_back({severity, document_.file, span, std::move(rule), std::move(message), std::move(suggestion)});
   }
 
   const Document& document_;
@@ -88,50 +121,110 @@ class Replacer {
   std::size_t errors_ = 0;
 };
 
+constexpr std::string_view blanks = " \t\r";
+
 std::string_view trimmed(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+  return text.substr(0, text.find_last_not_of(blanks) + 1);
+}
+
+/// A dotenv value; nothing if its quotes don't close, or something follows them.
+std::optional<std::string> unquoted(std::string_view text) {
+  if (text.empty() || (text[0] != '"' && text[0] != '\'')) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '#' && (i == 0 || blanks.contains(text[i - 1]))) return std::string{trimmed(text.substr(0, i))};
+    }
+    return std::string{text};
+  }
+  std::string value;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == text[0]) {
+      const std::string_view behind = trimmed(text.substr(i + 1));
+      return behind.empty() || behind.starts_with('#') ? std::optional{value} : std::nullopt;
+    }
+    if (text[0] == '"' && text[i] == '\\' && i + 1 < text.size()) {
+      constexpr std::string_view names = "nrt\"\\$", codes = "\n\r\t\"\\$";
+      const auto escape = names.find(text[++i]);
+      if (escape == std::string_view::npos) value += '\\';
+      value += escape == std::string_view::npos ? text[i] : codes[escape];
+    } else {
+      value += text[i];
+    }
+  }
+  return {};
+}
+
+/// Where the `@` behind a URL's password stands, seen from behind `://`; nothing if there is no password. One with
+/// characters that should have been escaped is found too: rather hide too much.
+std::optional<std::size_t> password_end(std::string_view url) {
+  url = url.substr(0, url.find_first_of(" \t,"));
+  const std::string_view authority = url.substr(0, url.find_first_of("/?#"));
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos) return at;
+  const auto colon = authority.find(':');
+  const auto at = url.rfind('@');
+  if (colon == std::string_view::npos || at == std::string_view::npos) return {};
+  return std::ranges::all_of(authority.substr(colon + 1), is_digit) ? std::nullopt : std::optional{at};
+}
+
+/// `user:password@` of every URL and `password=…` of connection strings, with the password hidden.
+std::string without_passwords(std::string text) {
+  for (std::size_t from = text.find("://"); from != std::string::npos; from = text.find("://", from)) {
+    from += 3;
+    const auto end = password_end(std::string_view{text}.substr(from));
+    const std::size_t colon = text.find(':', from);
+    if (end && colon < from + *end) text.replace(colon + 1, from + *end - colon - 1, "***");
+  }
+  for (std::size_t from = text.find("password="); from != std::string::npos; from = text.find("password=", from)) {
+    from += 9;
+    const bool in_quotes = text.substr(from).starts_with('\'');
+    const std::size_t end =
+        std::min(in_quotes ? text.find('\'', from + 1) : text.find_first_of(" \t&", from), text.size());
+    text.replace(from, std::min(end + (in_quotes ? 1 : 0), text.size()) - from, "***");
+  }
   return text;
 }
 
-/// user:password@ in a URL, with the password hidden.
-std::string without_password(std::string text) {
-  const auto scheme = text.find("://");
-  const auto at = scheme == std::string::npos ? scheme : text.find('@', scheme);
-  if (at == std::string::npos) return text;
-  const auto colon = text.find(':', scheme + 3);
-  if (colon != std::string::npos && colon < at) text.replace(colon + 1, at - colon - 1, "***");
-  return text;
+/// A JSON string; quoted() would cut it.
+std::string json_string(std::string_view text) {
+  std::string json = "\"";
+  for (const char c : valid_utf8(text)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      json += std::format("\\u{:04x}", static_cast<unsigned char>(c));
+      continue;
+    }
+    if (c == '"' || c == '\\') json += '\\';
+    json += c;
+  }
+  return json + "\"";
 }
 
 void show(const Value& value, std::string& out) {
+  std::string separator;
+  const auto separate = [&] { return std::exchange(separator, ", "); };
   if (value.secret) {
     out += "\"<redacted>\"";
-    return;
-  }
-  switch (value.kind) {
-    case Value::Kind::object:
-      out += "{";
-      for (const Member& member : value.members) {
-        out += (out.back() == '{' ? "" : ", ") + quoted(member.key) + ": ";
-        show(member.value, out);
-      }
-      out += "}";
-      return;
-    case Value::Kind::array:
-      out += "[";
-      for (const Value& item : value.items) {
-        out += out.back() == '[' ? "" : ", ";
-        show(item, out);
-      }
-      out += "]";
-      return;
-    case Value::Kind::string: out += quoted(without_password(value.text)); return;
-    case Value::Kind::integer: out += std::to_string(value.integer); return;
-    case Value::Kind::number: out += std::to_string(value.number); return;
-    case Value::Kind::boolean: out += value.boolean ? "true" : "false"; return;
-    default: out += "null";
+  } else if (value.is(Value::Kind::object)) {
+    out += "{";
+    for (const Member& member : value.members) {
+      out += separate() + json_string(member.key) + ": ";
+      show(member.value, out);
+    }
+    out += "}";
+  } else if (value.is(Value::Kind::array)) {
+    out += "[";
+    for (const Value& item : value.items) {
+      out += separate();
+      show(item, out);
+    }
+    out += "]";
+  } else if (value.is(Value::Kind::string) || value.is(Value::Kind::invalid)) {
+    out += json_string(without_passwords(value.written.empty() ? value.text : value.written));
+  } else if (value.is(Value::Kind::integer)) {
+    out += std::to_string(value.integer);
+  } else if (value.is(Value::Kind::number)) {
+    out += std::format("{}", value.number);
+  } else {
+    out += value.is(Value::Kind::null) ? "null" : value.boolean ? "true" : "false";
   }
 }
 
@@ -140,37 +233,45 @@ void show(const Value& value, std::string& out) {
 std::vector<Finding> replace_variables(Document& document, const Environment& environment, Severity unset_required) {
   Replacer replacer{document, environment, unset_required};
   replacer.visit(document.root);
+  sort_by_place(replacer.findings);
   return std::move(replacer.findings);
 }
 
-std::vector<std::pair<std::string, std::string>> read_dotenv(std::string_view text, std::string_view file, std::vector<Finding>& findings) {
-  std::vector<std::pair<std::string, std::string>> out;
+std::vector<std::pair<std::string, std::string>> read_dotenv(std::string_view text, std::string_view file,
+                                                             std::vector<Finding>& findings) {
+  std::vector<std::pair<std::string, std::string>> variables;
   std::uint32_t number = 0;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const auto end = std::min(text.find('\n', begin), text.size());
-    std::string_view line = trimmed(text.substr(begin, end - begin));
-    ++number;
-    const Place place{number, 1, static_cast<std::uint32_t>(begin)};
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view whole = text.substr(begin, end - begin);
+    std::string_view line = trimmed(whole);
+    const auto indent = static_cast<std::uint32_t>(line.empty() ? 0 : line.data() - whole.data());
+    const auto offset = static_cast<std::uint32_t>(begin) + indent;
+    const Span span{{++number, indent + 1, offset},
+                    {number, indent + 1 + static_cast<std::uint32_t>(line.size()),
+                     offset + static_cast<std::uint32_t>(line.size())}};
     begin = end + 1;
     if (line.empty() || line.starts_with('#')) continue;
     if (line.starts_with("export ")) line = trimmed(line.substr(7));
-    const auto equals = line.find('=');
-    const auto name = trimmed(line.substr(0, equals));
-    if (equals == std::string_view::npos || !is_name(name)) {
-      findings.push_back({Severity::error, std::string{file}, {place, place}, "bad-line", "not a NAME=value line", ""});
-      continue;
+    const std::size_t equals = std::min(line.find('='), line.size());
+    const std::string_view name = trimmed(line.substr(0, equals));
+    if (equals == line.size() || !is_name(name)) {
+      findings.push_back({Severity::error, std::string{file}, span, "bad-line", "not a line of the form NAME=value",
+                          "write NAME=value; names are letters, digits and _"});
+    } else if (auto value = unquoted(trimmed(line.substr(equals + 1)))) {
+      variables.emplace_back(name, std::move(*value));
+    } else {
+      findings.push_back({Severity::error, std::string{file}, span, "bad-line",
+                          std::format("the quotes around the value of {} don't close at its end", name), "close them"});
     }
-    std::string_view value = trimmed(line.substr(equals + 1));
-    if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front()) value = value.substr(1, value.size() - 2);
-    out.emplace_back(name, value);
   }
-  return out;
+  return variables;
 }
 
 std::string shown(const Value& value) {
-  std::string out;
-  show(value, out);
-  return out;
+  std::string text;
+  show(value, text);
+  return text;
 }
 
 }  // namespace weir
