@@ -71,9 +71,9 @@ class Checker {
 
   Checked run() {
     report_.take(std::move(document_.findings));
+    apply_overrides(document_, options_.overrides, report_);
     report_.take(
         replace_variables(document_, options_.variable, options_.to_run ? Severity::error : Severity::warning));
-    apply_overrides(document_, options_.overrides, report_);
     const Value& root = document_.root;
     if (root.is(Value::Kind::object)) {
       const SettingsContext context{document_.text, options_.read_file, options_.to_run};
@@ -194,6 +194,10 @@ class Checker {
   void check_graph() {
     std::size_t sources = 0;
     bool sinks = false;
+    // A misspelt "from" may mean any node, so none can be said to be unread.
+    const bool known = std::ranges::all_of(drafts_, [&](const Draft& draft) {
+      return draft.node.role == Role::source || find(draft.from_id) != nullptr;
+    });
     for (const Draft& draft : drafts_) {
       if (draft.node.op == nullptr) return;
       if (draft.node.role == Role::source && ++sources == 2) {
@@ -201,7 +205,7 @@ class Checker {
                       "write a pipeline for each, with a name of its own");
       }
       sinks = sinks || draft.node.role == Role::sink;
-      if (draft.node.role != Role::sink &&
+      if (known && draft.node.role != Role::sink &&
           std::ranges::none_of(drafts_, [&](const Draft& other) { return other.from_id == draft.node.id; })) {
         report_.error(draft.text->span, "unread", "nothing reads " + quoted(draft.node.id),
                       "add a sink, or take the node out");

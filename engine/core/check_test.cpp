@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "core/findings.hpp"
@@ -81,6 +83,20 @@ TEST(Check, EveryMistakeIsReportedAtOnce) {
   EXPECT_NE(found.find("window-join\" needs \"every\""), std::string::npos) << found;
   EXPECT_NE(found.find("has no setting \"evry\"; did you mean \"every\"?"), std::string::npos) << found;
   EXPECT_NE(found.find("there is no node \"row\"; did you mean \"rows\"?"), std::string::npos) << found;
+  EXPECT_EQ(std::ranges::count(found, '\n'), 4) << found;
+}
+
+TEST(Check, AMistakeOfTheTextIsNotReportedTwice) {
+  EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": 1s)")), "p.json:6:74: error: text without quotes; write \"1s\"\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("fill": "linear")", R"("fill": linear)")), "p.json:7:85: error: text without quotes; write \"linear\"\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")")),
+            "p.json:4:59: error: variable N is not set; set it, or write ${N:default}\n");
+}
+
+TEST(Check, AnOverrideHelpsWhereAVariableIsUnset) {
+  CheckOptions options;
+  options.overrides = {{"signals.vehicles", "5"}};
+  EXPECT_EQ(lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")"), options), "");
 }
 
 TEST(Check, EdgesMustFit) {

@@ -64,11 +64,10 @@ class ValueReader {
   ValueReader(const SettingsContext& context, Reporter& report) : context_{context}, report_{report} {}
 
   std::optional<Setting> read(const Field& field, const Value& value) {
-    if (value.is(Value::Kind::invalid)) return {};
+    if (value.is(Value::Kind::invalid)) return open();
     const bool wordy = field.kind.tag == Tag::text || field.kind.tag == Tag::secret || field.kind.tag == Tag::texts;
     if (!wordy && !context_.to_run && value.from_variable && value.text.empty() && value.written.contains(":?")) {
-      report_.leave_open();  // lint has warned that it is not set
-      return {};
+      return open();  // lint has warned that it is not set
     }
     switch (field.kind.tag) {
       case Tag::text:
@@ -104,7 +103,14 @@ class ValueReader {
   }
 
  private:
+  /// The mistake has been reported; what was meant is not known.
+  std::nullopt_t open() {
+    report_.leave_open();
+    return std::nullopt;
+  }
+
   std::nullopt_t wrong(const Field& field, const Value& value) {
+    if (value.is(Value::Kind::invalid)) return open();
     report_.error(value.span, "wrong-type", quoted(field.name) + " must be " + looks_like(field.kind) + ", not " + std::string{to_string(value.kind)});
     return std::nullopt;
   }
