@@ -121,7 +121,7 @@ class DraftReader {
     const Value* store = state->find("store");
     if (store == nullptr || !store->is(Value::Kind::string)) {
       report_.error(state->span, "missing-store", "\"state\" names no store",
-                    R"(write "state": { "store": "jetstream-kv", "bucket": … })");
+                    R"(write "state": { "store": )" + (stores.empty() ? "…" : quoted(stores.front())) + ", … }");
       return;
     }
     const Operator* op = registry_.find(Role::store, store->text);
