@@ -17,7 +17,9 @@ const Registry& registry() {
   return *all;
 }
 
-Checked check(std::string_view text, CheckOptions options = {}) { return check_pipeline(text, "p.json", registry(), options); }
+Checked check(std::string_view text, CheckOptions options = {}) {
+  return check_pipeline(text, "p.json", registry(), options);
+}
 
 /// The findings as `weir lint` prints them, without the summary.
 std::string lint(std::string_view text, CheckOptions options = {}) {
@@ -50,7 +52,8 @@ TEST(Check, AGoodPipelineIsSettled) {
   const auto pipeline = check(good).pipeline;
   ASSERT_TRUE(pipeline);
   EXPECT_EQ(pipeline->nodes.size(), 4u);
-  EXPECT_EQ(pipeline->nodes[2].demand, (std::vector<FieldDemand>{{"speed", FieldKind::number}, {"position", FieldKind::point}}));
+  EXPECT_EQ(pipeline->nodes[2].demand,
+            (std::vector<FieldDemand>{{"speed", FieldKind::number}, {"position", FieldKind::point}}));
   EXPECT_EQ(pipeline->nodes[3].input->columns[2].name, "speed");
   EXPECT_EQ(pipeline->nodes[3].input->columns[3].name, "position_lat");
 }
@@ -58,7 +61,8 @@ TEST(Check, AGoodPipelineIsSettled) {
 TEST(Check, NodesMayStandInAnyOrder) {
   const auto pipeline = check(R"({ "name": "p", "nodes": [
     { "id": "out", "sink": "drop", "from": "signals" },
-    { "id": "signals", "source": "simulate", "vehicles": 1, "for": "1s" } ] })").pipeline;
+    { "id": "signals", "source": "simulate", "vehicles": 1, "for": "1s" } ] })")
+                            .pipeline;
   ASSERT_TRUE(pipeline);
   EXPECT_EQ(pipeline->nodes[0].id, "signals");
 }
@@ -71,15 +75,19 @@ TEST(Check, AMissingUnitIsShownWhereItIs) {
 }
 
 TEST(Check, AnUnknownOperatorGetsASuggestion) {
-  EXPECT_EQ(lint(with(std::string{good}, R"("sink": "stdout")", R"("sink": "stdoutt")")), "p.json:7:27: error: unknown sink \"stdoutt\"; did you mean \"stdout\"?\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("sink": "stdout")", R"("sink": "stdoutt")")),
+            "p.json:7:27: error: unknown sink \"stdoutt\"; did you mean \"stdout\"?\n");
   EXPECT_EQ(lint(with(std::string{good}, R"("sink": "stdout")", R"("sink": "simulate")")),
             "p.json:7:27: error: \"simulate\" is a source, not a sink; write \"source\": \"simulate\"\n");
 }
 
 TEST(Check, EveryMistakeIsReportedAtOnce) {
-  const std::string text = with(with(with(std::string{good}, R"("every": "1s")", R"("evry": "1s")"), R"("vehicles": 3)", R"("vehicles": "many")"), R"("from": "rows")", R"("from": "row")");
+  const std::string text = with(
+      with(with(std::string{good}, R"("every": "1s")", R"("evry": "1s")"), R"("vehicles": 3)", R"("vehicles": "many")"),
+      R"("from": "rows")", R"("from": "row")");
   const std::string found = lint(text);
-  EXPECT_NE(found.find("p.json:4:58: error: \"vehicles\" must be a whole number, not string"), std::string::npos) << found;
+  EXPECT_NE(found.find("p.json:4:58: error: \"vehicles\" must be a whole number, not string"), std::string::npos)
+      << found;
   EXPECT_NE(found.find("window-join\" needs \"every\""), std::string::npos) << found;
   EXPECT_NE(found.find("has no setting \"evry\"; did you mean \"every\"?"), std::string::npos) << found;
   EXPECT_NE(found.find("there is no node \"row\"; did you mean \"rows\"?"), std::string::npos) << found;
@@ -87,8 +95,10 @@ TEST(Check, EveryMistakeIsReportedAtOnce) {
 }
 
 TEST(Check, AMistakeOfTheTextIsNotReportedTwice) {
-  EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": 1s)")), "p.json:6:74: error: text without quotes; write \"1s\"\n");
-  EXPECT_EQ(lint(with(std::string{good}, R"("fill": "linear")", R"("fill": linear)")), "p.json:7:85: error: text without quotes; write \"linear\"\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": 1s)")),
+            "p.json:6:74: error: text without quotes; write \"1s\"\n");
+  EXPECT_EQ(lint(with(std::string{good}, R"("fill": "linear")", R"("fill": linear)")),
+            "p.json:7:85: error: text without quotes; write \"linear\"\n");
   EXPECT_EQ(lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")")),
             "p.json:4:59: error: variable N is not set; set it, or write ${N:default}\n");
 }
@@ -100,20 +110,33 @@ TEST(Check, AnOverrideHelpsWhereAVariableIsUnset) {
 }
 
 TEST(Check, EdgesMustFit) {
-  EXPECT_NE(lint(with(std::string{good}, R"("from": "last")", R"("from": "db")")).find("\"db\" is a sink; nothing comes out of it"), std::string::npos);
-  EXPECT_NE(lint(with(std::string{good}, R"("from": "rows")", R"("from": "rows.lat")")).find("\"rows\" has no port \"lat\"; did you mean \"late\"?"), std::string::npos);
-  EXPECT_NE(lint(with(std::string{good}, R"("from": "signals")", R"("from": "rows")")).find("reads itself, by way of"), std::string::npos);
-  EXPECT_NE(lint(with(std::string{good}, R"("id": "last")", R"("id": "rows")")).find("two nodes have the id \"rows\""), std::string::npos);
-  EXPECT_NE(lint(with(std::string{good}, R"("columns": { "speed": { "fill": "linear" }, "position": { "fill": "geo" } })", R"("format": "json")")).find("no sink behind this window-join names columns"), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "last")", R"("from": "db")"))
+                .find("\"db\" is a sink; nothing comes out of it"),
+            std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "rows")", R"("from": "rows.lat")"))
+                .find("\"rows\" has no port \"lat\"; did you mean \"late\"?"),
+            std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("from": "signals")", R"("from": "rows")")).find("reads itself, by way of"),
+            std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("id": "last")", R"("id": "rows")")).find("two nodes have the id \"rows\""),
+            std::string::npos);
+  EXPECT_NE(
+      lint(with(std::string{good}, R"("columns": { "speed": { "fill": "linear" }, "position": { "fill": "geo" } })",
+                R"("format": "json")"))
+          .find("no sink behind this window-join names columns"),
+      std::string::npos);
 }
 
 TEST(Check, StateNeedsABound) {
-  EXPECT_NE(lint(with(std::string{good}, R"("limits": { "keys": 1000 },)", "")).find("keeps state for every key, without a bound"), std::string::npos);
+  EXPECT_NE(lint(with(std::string{good}, R"("limits": { "keys": 1000 },)", ""))
+                .find("keeps state for every key, without a bound"),
+            std::string::npos);
 }
 
 TEST(Check, AWindowBehindASharedQueueIsRefused) {
-  const std::string shared = with(std::string{good}, R"("source": "simulate", "vehicles": 3, "for": "10s")",
-                                  R"("source": "nats", "subject": "vehicle.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")");
+  const std::string shared =
+      with(std::string{good}, R"("source": "simulate", "vehicles": 3, "for": "10s")",
+           R"("source": "nats", "subject": "vehicle.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")");
   EXPECT_NE(lint(shared).find("is a queue that workers share"), std::string::npos) << lint(shared);
 }
 

@@ -18,21 +18,36 @@ using Tag = Kind::Tag;
 std::string looks_like(const Kind& kind) {
   switch (kind.tag) {
     case Tag::text:
-    case Tag::node: return "a text";
-    case Tag::integer: return "a whole number";
-    case Tag::number: return "a number";
-    case Tag::boolean: return "true or false";
-    case Tag::duration: return "a duration such as \"1s\"";
-    case Tag::size: return "a size such as \"64MB\"";
-    case Tag::rate: return "a rate such as \"5/s\"";
-    case Tag::choice: return "one of its choices";
-    case Tag::texts: return "a list of texts";
-    case Tag::object: return "an object";
-    case Tag::objects: return "a list of objects";
-    case Tag::map: return "an object";
-    case Tag::columns: return "an object of columns";
-    case Tag::expression: return "an expression in quotes";
-    case Tag::secret: return "a text, or \"file:/path\"";
+    case Tag::node:
+      return "a text";
+    case Tag::integer:
+      return "a whole number";
+    case Tag::number:
+      return "a number";
+    case Tag::boolean:
+      return "true or false";
+    case Tag::duration:
+      return "a duration such as \"1s\"";
+    case Tag::size:
+      return "a size such as \"64MB\"";
+    case Tag::rate:
+      return "a rate such as \"5/s\"";
+    case Tag::choice:
+      return "one of its choices";
+    case Tag::texts:
+      return "a list of texts";
+    case Tag::object:
+      return "an object";
+    case Tag::objects:
+      return "a list of objects";
+    case Tag::map:
+      return "an object";
+    case Tag::columns:
+      return "an object of columns";
+    case Tag::expression:
+      return "an expression in quotes";
+    case Tag::secret:
+      return "a text, or \"file:/path\"";
   }
   return "something else";
 }
@@ -46,12 +61,15 @@ std::string listed(const std::vector<std::string>& words) {
 const std::vector<Field>& column_fields() {
   static const std::vector<Field> fields = [] {
     Spec spec = Spec::sink("");
-    spec.field("fill", kind::choice({"linear", "angle", "geo", "step"}), "how a value between two samples is made", "linear")
+    spec.field("fill", kind::choice({"linear", "angle", "geo", "step"}), "how a value between two samples is made",
+               "linear")
         .field("type", kind::choice({"number", "text"}), "what the field holds; geo makes it a point", "number")
         .field("max_gap", kind::duration(), "widest distance of two samples that is interpolated over", "5s")
         .optional("max_age", kind::duration(), "oldest sample that is carried on; default: max_gap")
-        .field("period", kind::number(), "of an angle, in its unit", "360").between(1e-9, 1e9)
-        .field("quality", kind::boolean(), "adds <name>_quality: 0 NULL, 1 measured, 2 interpolated, 3 carried", "false")
+        .field("period", kind::number(), "of an angle, in its unit", "360")
+        .between(1e-9, 1e9)
+        .field("quality", kind::boolean(), "adds <name>_quality: 0 NULL, 1 measured, 2 interpolated, 3 carried",
+               "false")
         .field("unit", kind::text(), "documentation: becomes the column's comment", "");
     return spec.fields;
   }();
@@ -71,21 +89,36 @@ class ValueReader {
     }
     switch (field.kind.tag) {
       case Tag::text:
-      case Tag::node: return text(field, value);
-      case Tag::integer: return integer(field, value);
-      case Tag::number: return number(field, value);
-      case Tag::boolean: return boolean(field, value);
-      case Tag::duration: return unit(field, value, "s", "ms", [](std::string_view t) { return parse_duration(t); });
-      case Tag::size: return unit(field, value, "MB", "kB", [](std::string_view t) { return parse_size(t); });
-      case Tag::rate: return unit(field, value, "/s", "/m", [](std::string_view t) { return parse_rate(t); });
-      case Tag::choice: return choice(field, value);
-      case Tag::texts: return texts(field, value);
-      case Tag::object: return object(field, value);
-      case Tag::objects: return objects(field, value);
-      case Tag::map: return map(field, value);
-      case Tag::columns: return columns(field, value);
-      case Tag::expression: return expression(field, value);
-      case Tag::secret: return secret(field, value);
+      case Tag::node:
+        return text(field, value);
+      case Tag::integer:
+        return integer(field, value);
+      case Tag::number:
+        return number(field, value);
+      case Tag::boolean:
+        return boolean(field, value);
+      case Tag::duration:
+        return unit(field, value, "s", "ms", [](std::string_view t) { return parse_duration(t); });
+      case Tag::size:
+        return unit(field, value, "MB", "kB", [](std::string_view t) { return parse_size(t); });
+      case Tag::rate:
+        return unit(field, value, "/s", "/m", [](std::string_view t) { return parse_rate(t); });
+      case Tag::choice:
+        return choice(field, value);
+      case Tag::texts:
+        return texts(field, value);
+      case Tag::object:
+        return object(field, value);
+      case Tag::objects:
+        return objects(field, value);
+      case Tag::map:
+        return map(field, value);
+      case Tag::columns:
+        return columns(field, value);
+      case Tag::expression:
+        return expression(field, value);
+      case Tag::secret:
+        return secret(field, value);
     }
     return {};
   }
@@ -111,7 +144,9 @@ class ValueReader {
 
   std::nullopt_t wrong(const Field& field, const Value& value) {
     if (value.is(Value::Kind::invalid)) return open();
-    report_.error(value.span, "wrong-type", quoted(field.name) + " must be " + looks_like(field.kind) + ", not " + std::string{to_string(value.kind)});
+    report_.error(
+        value.span, "wrong-type",
+        quoted(field.name) + " must be " + looks_like(field.kind) + ", not " + std::string{to_string(value.kind)});
     return std::nullopt;
   }
 
@@ -120,9 +155,11 @@ class ValueReader {
     const bool high = field.most && number > *field.most;
     if (!low && !high) return true;
     const double bound = low ? *field.least : *field.most;
-    std::string shown = field.kind.tag == Tag::duration ? format_duration(static_cast<Duration>(bound)) : std::to_string(static_cast<std::int64_t>(bound));
+    std::string shown = field.kind.tag == Tag::duration ? format_duration(static_cast<Duration>(bound))
+                                                        : std::to_string(static_cast<std::int64_t>(bound));
     if (bound != std::floor(bound) && field.kind.tag != Tag::duration) shown = std::to_string(bound);
-    report_.error(value.span, "out-of-bounds", quoted(field.name) + " must be at " + (low ? "least " : "most ") + shown);
+    report_.error(value.span, "out-of-bounds",
+                  quoted(field.name) + " must be at " + (low ? "least " : "most ") + shown);
     return false;
   }
 
@@ -165,8 +202,10 @@ class ValueReader {
 
   std::optional<Setting> unit(const Field& field, const Value& value, const char* one, const char* other, auto parse) {
     if (value.is(Value::Kind::integer) || value.is(Value::Kind::number)) {
-      const std::string written{context_.source.substr(value.span.begin.offset, value.span.end.offset - value.span.begin.offset)};
-      report_.error(value.span, "missing-unit", quoted(field.name) + ": " + written + " has no unit", "write " + quoted(written + one) + " or " + quoted(written + other));
+      const std::string written{
+          context_.source.substr(value.span.begin.offset, value.span.end.offset - value.span.begin.offset)};
+      report_.error(value.span, "missing-unit", quoted(field.name) + ": " + written + " has no unit",
+                    "write " + quoted(written + one) + " or " + quoted(written + other));
       return {};
     }
     if (!value.is(Value::Kind::string)) return wrong(field, value);
@@ -176,15 +215,18 @@ class ValueReader {
       return {};
     }
     if (!in_bounds(field, value, static_cast<double>(*parsed))) return {};
-    if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(*parsed)>>) return static_cast<double>(*parsed);
-    else return static_cast<std::int64_t>(*parsed);
+    if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(*parsed)>>)
+      return static_cast<double>(*parsed);
+    else
+      return static_cast<std::int64_t>(*parsed);
   }
 
   std::optional<Setting> choice(const Field& field, const Value& value) {
     if (!value.is(Value::Kind::string)) return wrong(field, value);
     if (!std::ranges::contains(field.kind.choices, value.text)) {
       const std::string near = did_you_mean(value.text, field.kind.choices);
-      report_.error(value.span, "unknown-choice", quoted(field.name) + " can't be " + quoted(value.text), near.empty() ? "choose one of " + listed(field.kind.choices) : near);
+      report_.error(value.span, "unknown-choice", quoted(field.name) + " can't be " + quoted(value.text),
+                    near.empty() ? "choose one of " + listed(field.kind.choices) : near);
       return {};
     }
     return value.text;
@@ -203,7 +245,8 @@ class ValueReader {
 
   std::optional<Setting> object(const Field& field, const Value& value) {
     if (!value.is(Value::Kind::object)) return wrong(field, value);
-    return std::make_shared<const Settings>(settings_of(value, field.kind.fields, {}, quoted(field.name), {}, context_, report_));
+    return std::make_shared<const Settings>(
+        settings_of(value, field.kind.fields, {}, quoted(field.name), {}, context_, report_));
   }
 
   std::optional<Setting> objects(const Field& field, const Value& value) {
@@ -211,7 +254,8 @@ class ValueReader {
     std::vector<std::shared_ptr<const Settings>> out;
     for (const Value& item : value.items) {
       if (!item.is(Value::Kind::object)) return wrong(field, item);
-      out.push_back(std::make_shared<const Settings>(settings_of(item, field.kind.fields, {}, quoted(field.name), {}, context_, report_)));
+      out.push_back(std::make_shared<const Settings>(
+          settings_of(item, field.kind.fields, {}, quoted(field.name), {}, context_, report_)));
     }
     return out;
   }
@@ -222,12 +266,22 @@ class ValueReader {
     for (const Member& member : value.members) {
       const Value& one = member.value;
       switch (one.kind) {
-        case Value::Kind::string: out->set(member.key, one.text); break;
-        case Value::Kind::integer: out->set(member.key, one.integer); break;
-        case Value::Kind::number: out->set(member.key, one.number); break;
-        case Value::Kind::boolean: out->set(member.key, one.boolean); break;
-        case Value::Kind::invalid: break;
-        default: report_.error(one.span, "wrong-type", quoted(member.key) + " must be a text, a number, true or false");
+        case Value::Kind::string:
+          out->set(member.key, one.text);
+          break;
+        case Value::Kind::integer:
+          out->set(member.key, one.integer);
+          break;
+        case Value::Kind::number:
+          out->set(member.key, one.number);
+          break;
+        case Value::Kind::boolean:
+          out->set(member.key, one.boolean);
+          break;
+        case Value::Kind::invalid:
+          break;
+        default:
+          report_.error(one.span, "wrong-type", quoted(member.key) + " must be a text, a number, true or false");
       }
     }
     return std::shared_ptr<const Settings>{std::move(out)};
@@ -239,18 +293,23 @@ class ValueReader {
     for (const Member& member : value.members) {
       if (member.value.is(Value::Kind::invalid)) continue;
       if (!member.value.is(Value::Kind::object)) {
-        report_.error(member.value.span, "wrong-type", "column " + quoted(member.key) + " must be an object", R"(write { "fill": "linear" })");
+        report_.error(member.value.span, "wrong-type", "column " + quoted(member.key) + " must be an object",
+                      R"(write { "fill": "linear" })");
         continue;
       }
-      const Settings one = settings_of(member.value, column_fields(), {}, "column " + quoted(member.key), {}, context_, report_);
+      const Settings one =
+          settings_of(member.value, column_fields(), {}, "column " + quoted(member.key), {}, context_, report_);
       if (!one.has("fill") || !one.has("type") || !one.has("max_gap")) continue;  // reported
       RowColumn column{member.key};
       const std::string& fill = one.text("fill");
-      column.fill = fill == "geo" ? Fill::geo : fill == "angle" ? Fill::angle : fill == "step" ? Fill::step : Fill::linear;
+      column.fill = fill == "geo"     ? Fill::geo
+                    : fill == "angle" ? Fill::angle
+                    : fill == "step"  ? Fill::step
+                                      : Fill::linear;
       column.kind = fill == "geo" ? FieldKind::point : one.text("type") == "text" ? FieldKind::text : FieldKind::number;
       if (one.text("type") == "text" && fill != "step") {
-        report_.error(member.value.find("fill") != nullptr ? member.value.find("fill")->span : member.value.span, "bad-fill",
-                      "texts can't be interpolated", R"(write "fill": "step")");
+        report_.error(member.value.find("fill") != nullptr ? member.value.find("fill")->span : member.value.span,
+                      "bad-fill", "texts can't be interpolated", R"(write "fill": "step")");
       }
       column.max_gap = one.duration("max_gap");
       column.max_age = one.has("max_age") ? one.duration("max_age") : column.max_gap;
@@ -282,7 +341,8 @@ class ValueReader {
       while (!content->empty() && (content->back() == '\n' || content->back() == '\r')) content->pop_back();
       return *content;
     }
-    report_.add(context_.to_run ? Severity::error : Severity::warning, value.span, "unreadable-secret", quoted(field.name) + ": can't read the file " + quoted(path), "");
+    report_.add(context_.to_run ? Severity::error : Severity::warning, value.span, "unreadable-secret",
+                quoted(field.name) + ": can't read the file " + quoted(path), "");
     return std::string{};
   }
 
@@ -304,8 +364,8 @@ void Reporter::take(std::vector<Finding> findings) {
   }
 }
 
-Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved, std::string_view what,
-                     std::string id, const SettingsContext& context, Reporter& report) {
+Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved,
+                     std::string_view what, std::string id, const SettingsContext& context, Reporter& report) {
   Settings out{std::move(id)};
   ValueReader reader{context, report};
   for (const Field& field : fields) {
@@ -313,7 +373,8 @@ Settings settings_of(const Value& object, const std::vector<Field>& fields, cons
     if (value != nullptr) {
       if (auto setting = reader.read(field, *value)) out.set(field.name, std::move(*setting));
     } else if (field.required) {
-      report.error(object.span, "missing-setting", std::string{what} + " needs " + quoted(field.name) + ": " + field.doc);
+      report.error(object.span, "missing-setting",
+                   std::string{what} + " needs " + quoted(field.name) + ": " + field.doc);
     } else if (auto setting = reader.fallback(field)) {
       out.set(field.name, std::move(*setting));
     }
@@ -324,7 +385,8 @@ Settings settings_of(const Value& object, const std::vector<Field>& fields, cons
   for (const Member& member : object.members) {
     if (std::ranges::contains(known, member.key)) continue;
     const std::string near = did_you_mean(member.key, known);
-    report.error(member.key_span, "unknown-setting", std::string{what} + " has no setting " + quoted(member.key), near.empty() ? "it has " + listed(known) : near);
+    report.error(member.key_span, "unknown-setting", std::string{what} + " has no setting " + quoted(member.key),
+                 near.empty() ? "it has " + listed(known) : near);
   }
   return out;
 }

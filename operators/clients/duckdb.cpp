@@ -12,19 +12,47 @@ namespace weir::duck {
 namespace {
 
 // What is used of the library.
-#define WEIR_DUCKDB_CALLS(CALL)                                                                                \
-  CALL(append_data_chunk)                                                                                      \
-  CALL(appender_add_column)                                                                                    \
-  CALL(appender_create) CALL(appender_destroy) CALL(appender_error_data) CALL(appender_flush) CALL(close)      \
-      CALL(connect) CALL(create_config) CALL(create_data_chunk) CALL(create_logical_type)                      \
-          CALL(data_chunk_get_column_count) CALL(data_chunk_get_size) CALL(data_chunk_get_vector)              \
-              CALL(data_chunk_reset) CALL(data_chunk_set_size) CALL(destroy_config) CALL(destroy_data_chunk)   \
-                  CALL(destroy_error_data) CALL(destroy_logical_type) CALL(destroy_result) CALL(disconnect)    \
-                      CALL(error_data_message) CALL(fetch_chunk) CALL(free) CALL(open_ext) CALL(query)         \
-                          CALL(result_error) CALL(set_config) CALL(string_t_data) CALL(string_t_length)        \
-                              CALL(validity_row_is_valid) CALL(validity_set_row_invalid)                       \
-                                  CALL(vector_assign_string_element_len) CALL(vector_ensure_validity_writable) \
-                                      CALL(vector_get_data) CALL(vector_get_validity) CALL(vector_size)
+// clang-format off
+#define WEIR_DUCKDB_CALLS(CALL) \
+  CALL(append_data_chunk) \
+  CALL(appender_add_column) \
+  CALL(appender_create) \
+  CALL(appender_destroy) \
+  CALL(appender_error_data) \
+  CALL(appender_flush) \
+  CALL(close) \
+  CALL(connect) \
+  CALL(create_config) \
+  CALL(create_data_chunk) \
+  CALL(create_logical_type) \
+  CALL(data_chunk_get_column_count) \
+  CALL(data_chunk_get_size) \
+  CALL(data_chunk_get_vector) \
+  CALL(data_chunk_reset) \
+  CALL(data_chunk_set_size) \
+  CALL(destroy_config) \
+  CALL(destroy_data_chunk) \
+  CALL(destroy_error_data) \
+  CALL(destroy_logical_type) \
+  CALL(destroy_result) \
+  CALL(disconnect) \
+  CALL(error_data_message) \
+  CALL(fetch_chunk) \
+  CALL(free) \
+  CALL(open_ext) \
+  CALL(query) \
+  CALL(result_error) \
+  CALL(set_config) \
+  CALL(string_t_data) \
+  CALL(string_t_length) \
+  CALL(validity_row_is_valid) \
+  CALL(validity_set_row_invalid) \
+  CALL(vector_assign_string_element_len) \
+  CALL(vector_ensure_validity_writable) \
+  CALL(vector_get_data) \
+  CALL(vector_get_validity) \
+  CALL(vector_size)
+// clang-format on
 
 struct Library {
 #define WEIR_DECLARE(name) decltype(&::duckdb_##name) name = nullptr;
