@@ -1,0 +1,376 @@
+#include <algorithm>
+#include <format>
+#include <map>
+
+#include "core/cases.hpp"
+#include "core/chain.hpp"
+
+namespace weir {
+namespace {
+
+using Cells = std::vector<TableCell>;
+
+/// Time in a case is what the script says; nothing there may ask for more.
+class ScriptClock final : public Clock {
+ public:
+  Timestamp now() const override { return 0; }
+  Timestamp steady() const override { return 0; }
+  bool wait(Duration, std::stop_token) const override { return true; }
+};
+
+/// What came out of one place: every column of every row, as text that tells all doubles apart.
+struct Recording {
+  std::vector<std::string> columns;
+  std::vector<Type> types;
+  std::vector<Cells> rows;
+};
+
+/// Everything that one run gave.
+struct Outcome {
+  std::map<std::pair<std::size_t, Port>, Recording> recordings;  ///< by node and port; a sink's port is 0
+  Recording dead_letters;
+  std::vector<Counters::Line> counters;
+  std::string error;  ///< what stopped the lane
+};
+
+Recording recording_of(const Schema& schema) {
+  Recording out;
+  for (const ColumnType& column : schema.columns) {
+    out.columns.push_back(column.name);
+    out.types.push_back(column.type);
+  }
+  out.columns.emplace_back("arrival");
+  out.types.push_back(Type::timestamp);
+  if (schema.shape == Shape::samples) {
+    out.columns.emplace_back("value");
+    out.types.push_back(Type::float64);
+  }
+  return out;
+}
+
+/// A sample's value as a script would write it.
+TableCell value_of(const Cells& row) {
+  if (!row[samples::text].null) return row[samples::text];
+  TableCell out = row[samples::x];
+  for (const std::size_t more : {samples::y, samples::z}) {
+    if (!row[more].null) out.text += "/" + row[more].text;
+  }
+  return out;
+}
+
+void record(const Batch& batch, Recording& out) {
+  for (std::size_t row = 0; row < batch.rows; ++row) {
+    Cells cells;
+    for (const Column& column : batch.columns) cells.push_back(cell_of(column, row));
+    cells.push_back({format_instant(batch.arrival[row])});
+    if (batch.schema->shape == Shape::samples) cells.push_back(value_of(cells));
+    out.rows.push_back(std::move(cells));
+  }
+}
+
+/// A sample of a script with the arrival time of its step; or, without a sample, the end of a step that has none.
+struct Arrival {
+  Timestamp at = 0;
+  const CaseSample* sample = nullptr;
+};
+
+std::vector<Arrival> arrivals_of(const Case& one) {
+  std::vector<Arrival> out;
+  for (const CaseStep& step : one.script) {
+    for (const CaseSample& sample : step.samples) out.push_back({step.at, &sample});
+    if (step.samples.empty()) out.push_back({step.at, nullptr});
+  }
+  return out;
+}
+
+/// The message that would have brought a sample, so that dead letters have something to show.
+struct Mail {
+  std::vector<std::string> texts;
+  Messages messages;
+};
+
+std::string payload_of(const CaseSample& s) {
+  if (s.kind == Sample::Kind::text) return s.text;
+  if (s.kind == Sample::Kind::number) return std::format("{}", s.x);
+  return s.z == s.z ? std::format("{}/{}/{}", s.x, s.y, s.z) : std::format("{}/{}", s.x, s.y);
+}
+
+/// Columns of samples in the making.
+class BatchMaker {
+ public:
+  explicit BatchMaker(const Chain& chain) : keys_{chain.keys()}, fields_{chain.fields()} {}
+
+  /// False if the pipeline's bound on keys or fields is reached.
+  bool add(const CaseSample& sample, Timestamp arrival) {
+    const auto key = keys_->intern(sample.key), field = fields_->intern(sample.field);
+    if (!key || !field) return false;
+    const bool point = sample.kind == Sample::Kind::point, text = sample.kind == Sample::Kind::text;
+    const std::size_t row = arrival_.size();
+    key_.push_back(*key);
+    field_.push_back(*field);
+    time_.push_back(sample.time.value_or(arrival));
+    arrival_.push_back(arrival);
+    x_valid_.push(!text, row), y_valid_.push(point, row), z_valid_.push(point && sample.z == sample.z, row),
+        text_valid_.push(text, row);
+    x_.push_back(sample.x), y_.push_back(sample.y), z_.push_back(sample.z == sample.z ? sample.z : 0),
+        text_.push(sample.text);
+    points_ |= point, texts_ |= text;
+    mail_->texts.push_back(payload_of(sample));
+    return true;
+  }
+
+  BatchPtr take(Timestamp reached, Position first, bool marker) {
+    auto batch = std::make_shared<Batch>();
+    batch->schema = samples::schema();
+    batch->rows = arrival_.size();
+    batch->reached = reached;
+    batch->origin = {0, first, first + arrival_.size() + (marker ? 1 : 0)};
+    for (std::size_t row = 0; row < batch->rows; ++row) {
+      batch->message_of_row.push_back(static_cast<std::uint32_t>(row));
+      mail_->messages.items.push_back({.subject = field_text(row),
+                                       .payload = mail_->texts[row],
+                                       .sequence = first + row + 1,
+                                       .arrival = arrival_[row],
+                                       .key = keys_->at(key_[row])});
+    }
+    batch->messages = std::shared_ptr<const Messages>{mail_, &mail_->messages};
+    batch->columns.resize(batch->schema->columns.size());
+    batch->columns[samples::key] = Column::dictionary({std::move(key_), keys_});
+    batch->columns[samples::field] = Column::dictionary({std::move(field_), fields_});
+    batch->columns[samples::time] = Column::timestamp(std::move(time_));
+    batch->columns[samples::x] = Column::float64(std::move(x_), std::move(x_valid_));
+    if (points_) batch->columns[samples::y] = Column::float64(std::move(y_), std::move(y_valid_));
+    if (points_) batch->columns[samples::z] = Column::float64(std::move(z_), std::move(z_valid_));
+    if (texts_) batch->columns[samples::text] = Column::string(std::move(text_), std::move(text_valid_));
+    batch->arrival = std::move(arrival_);
+    return batch;
+  }
+
+ private:
+  std::string_view field_text(std::size_t row) const { return fields_->at(field_[row]); }
+
+  std::shared_ptr<Dictionary> keys_, fields_;
+  std::shared_ptr<Mail> mail_ = std::make_shared<Mail>();
+  std::vector<std::uint32_t> key_, field_;
+  std::vector<Timestamp> time_, arrival_;
+  std::vector<double> x_, y_, z_;
+  Texts text_;
+  Validity x_valid_, y_valid_, z_valid_, text_valid_;
+  bool points_ = false, texts_ = false;
+};
+
+/// How the script is fed in.
+struct Variation {
+  std::string name;
+  std::size_t batch = SIZE_MAX;  ///< most samples in a batch
+  bool restart = false;          ///< after each batch, from its saved state
+};
+
+class CaseRun {
+ public:
+  CaseRun(const CaseFile& file, const Registry& registry, const Variation& variation)
+      : pipeline_{file.pipeline}, registry_{registry}, variation_{variation} {
+    for (std::size_t i = 0; i < pipeline_.nodes.size(); ++i) {
+      const Node& node = pipeline_.nodes[i];
+      if (node.role == Role::sink) outcome_.recordings[{i, 0}] = recording_of(*node.input);
+      for (Port port = 0; port < node.outputs.size(); ++port)
+        outcome_.recordings[{i, port}] = recording_of(*node.outputs[port]);
+    }
+    outcome_.dead_letters.columns = {"node", "reason", "subject", "payload", "arrival", "position"};
+    outcome_.dead_letters.types = {Type::string, Type::string,    Type::string,
+                                   Type::string, Type::timestamp, Type::int64};
+    start();
+  }
+
+  Outcome run(const std::vector<Arrival>& arrivals) {
+    for (std::size_t i = 0; i < arrivals.size() && outcome_.error.empty();) {
+      BatchMaker batch{*chain_};
+      const Position first = i;
+      Timestamp reached = no_time;
+      bool marker = false;
+      for (std::size_t taken = 0; i < arrivals.size() && taken < variation_.batch && !marker; ++i, ++taken) {
+        reached = arrivals[i].at;
+        marker = arrivals[i].sample == nullptr;
+        if (!marker && !batch.add(*arrivals[i].sample, reached))
+          outcome_.error = "the bound on keys (\"limits\": {\"keys\": …}) is reached";
+      }
+      step(batch.take(reached, first, marker));
+      if (variation_.restart) restart();
+    }
+    outcome_.counters = counters_.lines();
+    return std::move(outcome_);
+  }
+
+ private:
+  void start() {
+    chain_ = std::make_unique<Chain>(pipeline_, registry_, counters_, clock_, 0);
+    chain_->watch(
+        [this](PortRef from, const BatchPtr& batch) { record(*batch, outcome_.recordings[{from.node, from.port}]); });
+  }
+
+  void restart() {
+    const std::string state = chain_->save();
+    start();
+    const auto loaded = chain_->load(state);
+    if (!loaded) outcome_.error = "saved state can't be loaded: " + loaded.error().message;
+    if (loaded && !loaded->empty()) outcome_.error = "saved state is not loaded by " + loaded->front();
+  }
+
+  void step(const BatchPtr& batch) {
+    ChainOutput out;
+    if (const auto done = chain_->step(batch, false, out); !done) outcome_.error = done.error().message;
+    for (const SinkBatch& rows : out.batches) record(*rows.batch, outcome_.recordings[{rows.node, 0}]);
+    for (const Sink::DeadLetter& letter : out.dead_letters) {
+      outcome_.dead_letters.rows.push_back({{letter.node},
+                                            {letter.reason},
+                                            {letter.subject},
+                                            {letter.payload},
+                                            {format_instant(letter.arrival)},
+                                            {std::format("{}", letter.position)}});
+    }
+    if (const auto due = chain_->due(); due && *due <= batch->reached && outcome_.error.empty()) {
+      outcome_.error =
+          std::format("something due at {} was not done at {}", format_instant(*due), format_instant(batch->reached));
+    }
+  }
+
+  const Pipeline& pipeline_;
+  const Registry& registry_;
+  const Variation& variation_;
+  ScriptClock clock_;
+  Counters counters_;
+  Outcome outcome_;
+  std::unique_ptr<Chain> chain_;
+};
+
+// --- Comparing
+// -----------------------------------------------------------------------------------------------------------
+
+/// Some columns of a recording, in the order that a table names them.
+std::pair<Table, std::vector<Type>> select(const Recording& from, const std::vector<std::string>& columns) {
+  Table out{columns, std::vector<TableRow>(from.rows.size())};
+  std::vector<Type> types;
+  for (const std::string& name : columns) {
+    const auto at = static_cast<std::size_t>(std::ranges::find(from.columns, name) - from.columns.begin());
+    types.push_back(from.types[at]);
+    for (std::size_t row = 0; row < from.rows.size(); ++row) out.rows[row].cells.push_back(from.rows[row][at]);
+  }
+  return {std::move(out), std::move(types)};
+}
+
+std::string until_colon(const std::string& reason) { return reason.substr(0, reason.find(':')); }
+
+std::string check_rows(const CaseExpectation& expectation, const Outcome& outcome) {
+  const bool letters = expectation.what == CaseExpectation::What::dead_letters;
+  const Recording& recording =
+      letters ? outcome.dead_letters : outcome.recordings.at({expectation.node, expectation.port});
+  const std::string name = letters ? "dead letters" : expectation.name;
+  Table want = expectation.rows.table;
+  if (want.columns.empty()) want.columns = letters ? std::vector<std::string>{"node", "reason"} : recording.columns;
+  auto [got, types] = select(recording, want.columns);
+  for (std::size_t c = 0; letters && c < want.columns.size(); ++c) {
+    if (want.columns[c] != "reason") continue;
+    for (Table* table : {&want, &got}) {
+      for (TableRow& row : table->rows) row.cells[c].text = until_colon(row.cells[c].text);
+    }
+  }
+  const std::string diff = diff_tables(want, got, types);
+  return diff.empty() ? "" : std::format("{} differ (- expected, + got)\n{}", letters ? name : "rows of " + name, diff);
+}
+
+std::string check_counter(const CaseExpectation& expectation, const Pipeline& pipeline, const Outcome& outcome) {
+  std::uint64_t sum = 0;
+  for (const Counters::Line& line : outcome.counters) {
+    if (line.node != pipeline.nodes[expectation.node].id || line.name != expectation.counter) continue;
+    if (expectation.reason.empty() || until_colon(expectation.reason) == line.reason) sum += line.value;
+  }
+  if (sum == expectation.count) return {};
+  const std::string of_reason = expectation.reason.empty() ? "" : " (" + expectation.reason + ")";
+  return std::format("{}{} is {}, expected {}\n", expectation.name, of_reason, sum, expectation.count);
+}
+
+/// Where two runs of the same script differ; they may not at all.
+std::string compare(const Outcome& one, const Outcome& other, const Pipeline& pipeline) {
+  if (one.error != other.error) return other.error.empty() ? "no error\n" : other.error + "\n";
+  const auto differ = [](const Recording& a, const Recording& b, const std::string& name) {
+    const auto same = [](const TableCell& x, const TableCell& y) { return x.null == y.null && x.text == y.text; };
+    const auto same_rows = [&](const Cells& x, const Cells& y) { return std::ranges::equal(x, y, same); };
+    if (std::ranges::equal(a.rows, b.rows, same_rows)) return std::string{};
+    const auto [left, types] = select(a, a.columns);
+    const auto [right, types_too] = select(b, a.columns);
+    const std::string diff = diff_tables(left, right, types);
+    return std::format("{}\n{}", name, diff.empty() ? "the last digits of numbers differ\n" : diff);
+  };
+  for (const auto& [port, recording] : one.recordings) {
+    const Node& node = pipeline.nodes[port.first];
+    const std::string name = port.second == 0 ? node.id : node.id + "." + node.op->spec.ports[port.second - 1].name;
+    if (auto diff = differ(recording, other.recordings.at(port), name); !diff.empty()) return diff;
+  }
+  if (auto diff = differ(one.dead_letters, other.dead_letters, "dead letters"); !diff.empty()) return diff;
+  for (const Counters::Line& line : one.counters) {
+    const auto same = std::ranges::find_if(other.counters, [&](const auto& l) {
+      return l.node == line.node && l.name == line.name && l.reason == line.reason;
+    });
+    const std::uint64_t value = same == other.counters.end() ? 0 : same->value;
+    if (value != line.value) return std::format("{}.{} is {}, not {}\n", line.node, line.name, value, line.value);
+  }
+  return {};
+}
+
+}  // namespace
+
+CaseResult run_case(const CaseFile& file, const Case& one, const Registry& registry, const CaseOptions& options) {
+  CaseResult result{one.name, one.place, {}};
+  const std::vector<Arrival> arrivals = arrivals_of(one);
+  const Outcome outcome = CaseRun{file, registry, {}}.run(arrivals);
+  if (!outcome.error.empty()) result.failures.push_back({one.place, outcome.error + "\n"});
+
+  bool letters_expected = false;
+  for (const CaseExpectation& expectation : one.expect) {
+    letters_expected |= expectation.what == CaseExpectation::What::dead_letters;
+    const std::string wrong = expectation.what == CaseExpectation::What::counter
+                                  ? check_counter(expectation, file.pipeline, outcome)
+                                  : check_rows(expectation, outcome);
+    if (!wrong.empty()) result.failures.push_back({expectation.place, wrong});
+  }
+  if (!letters_expected) {
+    CaseExpectation none;
+    none.what = CaseExpectation::What::dead_letters;
+    if (auto wrong = check_rows(none, outcome); !wrong.empty()) result.failures.push_back({one.place, wrong});
+  }
+
+  static const std::vector<Variation> variations{{"in batches of 1", 1, false},
+                                                 {"in batches of 2", 2, false},
+                                                 {"in batches of 7", 7, false},
+                                                 {"from saved state after each sample", 1, true},
+                                                 {"from saved state after every 3 samples", 3, true}};
+  for (const Variation& variation : variations) {
+    if (!options.vary || !result.failures.empty()) break;
+    const Outcome other = CaseRun{file, registry, variation}.run(arrivals);
+    if (const auto diff = compare(outcome, other, file.pipeline); !diff.empty()) {
+      result.failures.push_back(
+          {one.place, std::format("the same script {} gives something else (- in one batch, + {}): {}", variation.name,
+                                  variation.name, diff)});
+    }
+  }
+  return result;
+}
+
+std::string render(const CaseResult& result, std::string_view file) {
+  if (result.failures.empty()) return {};
+  const auto place = [&](const Span& span) {
+    return std::format("{}:{}:{}", file, span.begin.line, span.begin.column);
+  };
+  std::string out = std::format("{}: failed: {}\n", place(result.place), result.name);
+  for (const CaseResult::Failure& failure : result.failures) {
+    out += std::format("  {}: ", place(failure.place));
+    for (const char c : failure.message) {
+      out += c;
+      if (c == '\n') out += "    ";
+    }
+    out.erase(out.find_last_not_of(' ') + 1);
+  }
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,181 @@
+#include "core/cases.hpp"
+
+#include <format>
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+/// Passes samples on; how it may go wrong is a setting.
+class Pass final : public Transform {
+ public:
+  Pass(const Settings& settings, Context& context)
+      : fault_{settings.text("fault")}, passed_{context.counter("passed")} {}
+
+  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    ++batches_;
+    samples_ += in->rows;
+    out.count(passed_, in->rows);
+    if (fault_ == "refuses" && in->rows != 0) out.refuse(*in, 0, "too hot: 99");
+    if (fault_ == "stops") return fail(Error::Kind::internal, "nothing works");
+    if (fault_ == "counts batches" && batches_ == 2) return {};
+    if (fault_ == "forgets" && samples_ == 4) return {};
+    out.emit(in);
+    return {};
+  }
+  std::optional<Timestamp> due() const override {
+    return fault_ == "is late" ? std::optional<Timestamp>{0} : std::nullopt;
+  }
+
+ private:
+  std::string fault_;
+  std::size_t passed_;
+  std::size_t batches_ = 0, samples_ = 0;
+};
+
+class Nothing final : public Source {
+ public:
+  explicit Nothing(const Settings&) {}
+  Result<Position> open(Position after) override { return after; }
+  Result<Pulled> pull(const Budget&, std::stop_token) override { return Pulled{}; }
+};
+
+class Away final : public Sink {
+ public:
+  explicit Away(const Settings&) {}
+  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> open() override { return {}; }
+  Result<void> write(const Encoded&) override { return {}; }
+  Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
+};
+
+Registry registry() {
+  Registry out;
+  register_all(out);
+  out.add("sources", "nothing", make_operator<Nothing>(Spec::source("gives nothing")));
+  out.add("sinks", "away", make_operator<Away>(Spec::sink("keeps nothing")));
+  out.add("transforms", "pass",
+          make_operator<Pass>(Spec::transform("passes on")
+                                  .field("fault", kind::text(), "what goes wrong", "")
+                                  .counter("passed", "samples")));
+  return out;
+}
+
+std::string case_file(const std::string& fault, const std::string& expect) {
+  return std::format(R"({{
+  "pipeline": {{ "limits": {{ "keys": 10 }}, "nodes": [
+    {{ "id": "in", "source": "nothing", "encoding": "text" }},
+    {{ "id": "pass", "transform": "pass", "from": "in", "fault": "{}" }},
+    {{ "id": "out", "sink": "away", "from": "pass" }} ] }},
+  "tests": [
+    {{ "name": "all pass", "script": [ {{ "at": "1s", "samples": ["key field time value", "a speed 1s..4s/1s 1..4", "a place 5s 52.5/13.4", "a mode - on"] }},
+                                      {{ "advance": "10s" }} ],
+      "expect": [
+        {} ] }} ] }})",
+                     fault, expect);
+}
+
+constexpr auto all =
+    R"({ "node": "out", "rows": ["key field time value arrival", "a speed 1s..4s/1s 1..4 1s", "a place 5s 52.5/13.4 1s", "a mode 1s on 1s"] })";
+
+/// The findings, or the failures of the only case; "passed" if there is nothing to say.
+std::string run(const std::string& text) {
+  const Registry operators = registry();
+  const ReadCases read = read_cases(text, "some.test.json", operators, nullptr);
+  if (!read.file) return render(read.findings, Format::text);
+  const std::string out = render(run_case(*read.file, read.file->cases.at(0), operators), "some.test.json");
+  return out.empty() ? "passed" : out;
+}
+
+TEST(Cases, ScriptGoesInAndRowsComeOut) {
+  EXPECT_EQ(run(case_file("", all)), "passed");
+  EXPECT_EQ(run(case_file("", R"({ "node": "pass", "rows": ["value", "1,2,3,4", "52.5/13.4", "on"] })")).substr(0, 7),
+            "some.te")
+      << "a list needs a range";
+  EXPECT_EQ(run(case_file("", R"({ "counter": "pass.passed", "is": 6 })")), "passed");
+}
+
+TEST(Cases, ARowThatDiffersIsShown) {
+  const std::string got =
+      run(case_file("", R"({ "node": "out", "rows": ["time value", "1s..4s/1s 1,2,5,4", "5s 52.5/13.4", "1s on"] })"));
+  EXPECT_EQ(got,
+            "some.test.json:7:5: failed: all pass\n"
+            "  some.test.json:10:9: rows of out differ (- expected, + got)\n"
+            "      time  value\n"
+            "      1s    1\n"
+            "      2s    2\n"
+            "    - 3s    5\n"
+            "    + 3s    3\n"
+            "      4s    4\n"
+            "      5s    52.5/13.4\n"
+            "      … 1 equal row\n");
+}
+
+TEST(Cases, ACounterThatDiffersIsShown) {
+  EXPECT_NE(run(case_file("", R"({ "counter": "pass.passed", "is": 7 })")).find("pass.passed is 6, expected 7"),
+            std::string::npos);
+}
+
+TEST(Cases, DeadLettersMustBeExpected) {
+  EXPECT_NE(run(case_file("refuses", all)).find("dead letters differ"), std::string::npos);
+  const auto expected =
+      std::string{all} + R"(, { "dead_letters": ["node reason payload", "pass 'too hot' 1", "pass 'too hot' 2"] })";
+  EXPECT_NE(run(case_file("refuses", expected)).find("- pass  'too hot'  2"), std::string::npos);
+}
+
+TEST(Cases, AnErrorThatStopsTheLaneIsAFailure) {
+  EXPECT_NE(run(case_file("stops", all)).find("pass: nothing works"), std::string::npos);
+  EXPECT_NE(run(case_file("is late", all)).find("something due at 0s was not done"), std::string::npos);
+}
+
+TEST(Cases, TheCutOfBatchesMustNotShow) {
+  const std::string got = run(case_file("counts batches", R"({ "counter": "pass.passed", "is": 6 })"));
+  EXPECT_NE(got.find("in batches of 1 gives something else"), std::string::npos) << got;
+}
+
+TEST(Cases, StateThatIsNotSavedShows) {
+  const std::string lost = run(case_file("forgets", R"({ "counter": "pass.passed", "is": 6 })"));
+  EXPECT_NE(lost.find("gives something else"), std::string::npos) << lost;
+}
+
+TEST(Cases, MistakesInTheFileAreShownWhereTheyAre) {
+  const auto has = [](const std::string& expect, const std::string& finding) {
+    const std::string got = run(case_file("", expect));
+    EXPECT_NE(got.find(finding), std::string::npos) << got;
+  };
+  has(R"({ "node": "outt", "rows": ["key"] })",
+      R"(:10:19: error: the pipeline has no node "outt"; did you mean "out"?)");
+  has(R"({ "node": "out", "rows": ["kee"] })", R"(unknown column "kee"; did you mean "key"?)");
+  has(R"({ "node": "pass.late", "rows": ["key"] })", R"("pass" has no port "late")");
+  has(R"({ "counter": "pass.pased", "is": 1 })", R"(did you mean "passed"?)");
+  has(R"({ "counter": "pass.passed", "is": -1 })", "never negative");
+  has(R"({ "node": "out", "rows": ["key time", "a 1s..2s/3s"] })",
+      ":10:50: error: 1s..2s is not a whole number of steps of 3s");
+  has("", "a test that expects nothing can't fail");
+  has(R"({ "nodes": "out" })", R"(unknown field "nodes"; did you mean "node"?)");
+}
+
+TEST(Cases, ThePipelinesMistakesAreShownInTheFileOfTheCases) {
+  std::string text = case_file("", all);
+  text.replace(text.find("\"pass\", \"from\""), 6, "\"pas\"");
+  EXPECT_NE(run(text).find("some.test.json:4:34: error: unknown transform \"pas\""), std::string::npos) << run(text);
+}
+
+TEST(Cases, APipelineMayBeAFileBesideTheCases) {
+  const Registry operators = registry();
+  const std::string pipeline =
+      R"({ "name": "p", "limits": { "keys": 1 }, "nodes": [ { "id": "in", "source": "nothing", "encoding": "text" }, { "id": "out", "sink": "away", "from": "in" } ] })";
+  const std::string text =
+      R"({ "pipeline": "p.json", "tests": [ { "name": "one", "script": [ { "at": "1s", "samples": ["key field value", "a b 1"] } ], "expect": [ { "node": "out", "rows": ["key time", "a 1s"] } ] } ] })";
+  const ReadCases read = read_cases(text, "folder/p.test.json", operators, [&](const std::string& path) {
+    return path == "folder/p.json" ? std::optional{pipeline} : std::nullopt;
+  });
+  ASSERT_TRUE(read.file) << render(read.findings, Format::text);
+  EXPECT_TRUE(run_case(*read.file, read.file->cases[0], operators).failures.empty());
+  EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
+}
+
+}  // namespace
+}  // namespace weir
