@@ -1,0 +1,305 @@
+#include "clients/nats_current.hpp"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "clients/nats_bucket.hpp"
+#include "clients/nats_subject.hpp"
+
+namespace weir::nats {
+namespace {
+
+constexpr std::int64_t in_flight = 4096;
+constexpr std::int64_t ack_wait_ms = 5'000;
+constexpr std::int64_t last_wait_ms = 2'000;
+
+/// Catches the time of a stored value.
+class TimeOf final : public SampleSink {
+ public:
+  void add(const Sample& sample) override { time = sample.time.value_or(no_time); }
+  Timestamp time = no_time;
+};
+
+/// What the writer knows of one (key, field).
+struct Slot {
+  std::string key, field, subject;
+  Current waiting;
+  bool dirty = false;
+  bool ours = false;           ///< the bucket's value is the one we wrote
+  std::uint64_t revision = 0;  ///< of the bucket's value, as far as known; 0: there is none
+  Timestamp time = no_time;    ///< of the bucket's value, as far as known
+};
+
+/// What became of one publish.
+struct Outcome {
+  std::string subject;
+  std::uint64_t revision = 0;  ///< 0: it failed
+  bool conflict = false;
+};
+
+}  // namespace
+
+struct CurrentValues::Writer {
+  Writer(Config with, const Clock& time) : config{std::move(with)}, clock{time} {
+    thread = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
+  }
+
+  Config config;
+  const Clock& clock;
+
+  std::mutex mutex;  ///< for offered and outcomes
+  std::unordered_map<std::uint64_t, Current> offered;
+  std::vector<Outcome> outcomes;
+
+  // Only the thread's.
+  std::unique_ptr<Connection> connection;
+  std::unique_ptr<JetStream> jetstream;
+  jsCtx* publishing = nullptr;
+  std::unique_ptr<BucketWatch> watch;
+  std::deque<Slot> slots;
+  std::unordered_map<std::uint64_t, std::size_t> by_id;
+  std::unordered_map<std::string_view, std::size_t> by_subject;
+  std::vector<std::size_t> dirty;
+  Config::Counts counts;
+
+  std::jthread thread;
+
+  void run(const std::stop_token& stop);
+  Result<void> connect();
+  void disconnect();
+  void gather();
+  void follow(const std::stop_token& stop);
+  Result<void> write(std::int64_t wait_ms);
+  bool publish(Slot& slot);
+  void settle(const Outcome& outcome);
+  void know(Slot& slot, std::uint64_t revision, std::string_view value);
+
+  static void answered(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
+    auto& writer = *static_cast<Writer*>(closure);
+    Outcome outcome{natsMsg_GetSubject(message)};
+    if (error == nullptr && ack != nullptr) outcome.revision = ack->Sequence;
+    outcome.conflict = error != nullptr && (error->ErrCode == JSStreamWrongLastSequenceErr ||
+                                            error->ErrCode == JSStreamWrongLastSequenceConstantErr);
+    natsMsg_Destroy(message);
+    const std::lock_guard lock{writer.mutex};
+    writer.outcomes.push_back(std::move(outcome));
+  }
+};
+
+void CurrentValues::Writer::run(const std::stop_token& stop) {
+  Duration pause = config.every;
+  bool reachable = true;
+  while (clock.wait(pause, stop)) {
+    gather();
+    if (dirty.empty() && watch == nullptr) continue;
+    auto done = connect();
+    if (done) {
+      follow(stop);
+      done = write(ack_wait_ms);
+    }
+    pause = done ? config.every : std::clamp<Duration>(pause * 2, 100 * millisecond, 2 * second);
+    reachable = done.has_value();
+    if (!done) {
+      config.warn("current values wait: " + done.error().message);
+      disconnect();
+    }
+  }
+  gather();
+  if (!dirty.empty() && reachable && connect()) {
+    follow({});
+    (void)write(last_wait_ms);
+  }
+  disconnect();
+}
+
+Result<void> CurrentValues::Writer::connect() {
+  if (watch != nullptr) return {};
+  auto made = Connection::open(config.access, config.connection, Connection::Use::publish);
+  if (!made) return std::unexpected(made.error());
+  connection = std::move(*made);
+  auto opened = JetStream::open(*connection);
+  if (!opened) return std::unexpected(opened.error());
+  jetstream = std::move(*opened);
+  if (auto bucket = ensure_bucket(*jetstream, {.name = config.bucket}); !bucket) return bucket;
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.PublishAsync.MaxPending = in_flight;
+  options.PublishAsync.StallWait = ack_wait_ms;
+  options.PublishAsync.AckHandler = Writer::answered;
+  options.PublishAsync.AckHandlerClosure = this;
+  if (natsConnection_JetStream(&publishing, connection->handle(), &options) != NATS_OK)
+    return std::unexpected(connection->down());
+  auto following = std::make_unique<BucketWatch>(*jetstream, config.bucket, clock);
+  if (auto begun = following->start(); !begun) return std::unexpected(begun.error());
+  watch = std::move(following);
+  return {};
+}
+
+void CurrentValues::Writer::disconnect() {
+  watch.reset();
+  if (publishing != nullptr) {
+    natsMsgList pending{};
+    if (js_PublishAsyncGetPendingList(&pending, publishing) == NATS_OK) natsMsgList_Destroy(&pending);
+  }
+  jetstream.reset();
+  // The library must not call back into this context any more before it goes.
+  if (connection != nullptr) (void)connection->flush(second);
+  jsCtx_Destroy(std::exchange(publishing, nullptr));
+  connection.reset();
+}
+
+void CurrentValues::Writer::gather() {
+  std::unordered_map<std::uint64_t, Current> fresh;
+  {
+    const std::lock_guard lock{mutex};
+    fresh.swap(offered);
+  }
+  for (auto& [id, value] : fresh) {
+    const auto [place, added] = by_id.try_emplace(id, slots.size());
+    if (added) {
+      const auto [key, field] = config.names(id);
+      const bool fits = is_token(key) && is_token(field);
+      slots.push_back(
+          {.key = std::string{key},
+           .field = std::string{field},
+           .subject = fits ? bucket_subject(config.bucket, std::string{key} + "." + std::string{field}) : "",
+           .waiting = {}});
+      if (fits) by_subject.emplace(slots.back().subject, place->second);
+    }
+    Slot& slot = slots[place->second];
+    if (slot.subject.empty()) {
+      ++counts.refused;
+      continue;
+    }
+    if (slot.dirty && slot.waiting.time > value.time) continue;
+    if (!slot.dirty) dirty.push_back(place->second);
+    slot.dirty = true;
+    slot.waiting = std::move(value);
+  }
+}
+
+void CurrentValues::Writer::know(Slot& slot, std::uint64_t revision, std::string_view value) {
+  if (revision <= slot.revision) return;
+  TimeOf found;
+  const Message message{.subject = slot.subject, .payload = value, .key = slot.key, .field = slot.field};
+  slot.time = config.codec->decode(message, found) ? found.time : no_time;
+  slot.revision = revision;
+  slot.ours = false;
+}
+
+void CurrentValues::Writer::follow(const std::stop_token& stop) {
+  // Only a hint that saves conflicts: who is behind learns the revision from the conflict.
+  for (int round = 0; round < 16; ++round) {
+    const auto came = watch->follow(
+        [&](const BucketWatch::Update& update) {
+          const auto found = by_subject.find(bucket_subject(config.bucket, update.key));
+          if (found != by_subject.end())
+            know(slots[found->second], update.revision, update.removed ? std::string_view{} : update.value);
+        },
+        0, stop);
+    if (!came || *came == 0) return;
+  }
+}
+
+bool CurrentValues::Writer::publish(Slot& slot) {
+  const Current& value = slot.waiting;
+  const Sample sample{.key = slot.key,
+                      .field = slot.field,
+                      .time = value.time,
+                      .x = value.x,
+                      .y = value.y,
+                      .z = value.z,
+                      .text = value.text,
+                      .kind = value.kind};
+  const auto payload = config.codec->encode({&sample, 1}, true, true);
+  if (!payload) {
+    ++counts.refused;
+    slot.dirty = false;
+    return true;
+  }
+  natsMsg* message = nullptr;
+  if (natsMsg_Create(&message, slot.subject.c_str(), nullptr, payload->data(), static_cast<int>(payload->size())) !=
+      NATS_OK)
+    return false;
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.MaxWait = ack_wait_ms;
+  options.ExpectLastSubjectSeq = slot.revision;
+  options.ExpectNoMessage = slot.revision == 0;
+  const natsStatus sent = js_PublishMsgAsync(publishing, &message, &options);
+  natsMsg_Destroy(message);
+  return sent == NATS_OK;
+}
+
+Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
+  if (dirty.empty()) return {};
+  bool sent = true;
+  for (const std::size_t i : dirty) {
+    Slot& slot = slots[i];
+    if (slot.waiting.time < slot.time || (slot.waiting.time == slot.time && !slot.ours)) {
+      ++counts.superseded;
+      slot.dirty = false;
+    } else if (!publish(slot)) {
+      sent = false;
+      break;
+    }
+  }
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.MaxWait = wait_ms;
+  const bool complete = js_PublishAsyncComplete(publishing, &options) == NATS_OK;
+  std::vector<Outcome> done;
+  {
+    const std::lock_guard lock{mutex};
+    done.swap(outcomes);
+  }
+  for (const auto& outcome : done) settle(outcome);
+  std::erase_if(dirty, [&](std::size_t i) { return !slots[i].dirty; });
+  config.counted(std::exchange(counts, {}));
+  if (sent && complete) return {};
+  return std::unexpected(connection->down());
+}
+
+void CurrentValues::Writer::settle(const Outcome& outcome) {
+  const auto found = by_subject.find(outcome.subject);
+  if (found == by_subject.end()) return;
+  Slot& slot = slots[found->second];
+  if (outcome.revision != 0) {
+    slot.dirty = false;
+    slot.revision = outcome.revision;
+    slot.time = slot.waiting.time;
+    slot.ours = true;
+    ++counts.written;
+  } else if (outcome.conflict) {
+    // Somebody wrote meanwhile: what is there now decides the next time round.
+    Bucket bucket{*jetstream, config.bucket};
+    const auto value = bucket.get(slot.key + "." + slot.field);
+    if (!value) return;
+    slot.revision = 0;
+    slot.time = no_time;
+    if (*value) know(slot, (*value)->revision, (*value)->bytes);
+  }
+}
+
+CurrentValues::CurrentValues(Config config, const Clock& clock)
+    : writer_{std::make_unique<Writer>(std::move(config), clock)} {}
+
+CurrentValues::~CurrentValues() {
+  writer_->thread.request_stop();
+  writer_->thread.join();
+}
+
+void CurrentValues::offer(std::vector<Current>&& values) {
+  const std::lock_guard lock{writer_->mutex};
+  for (auto& value : values) {
+    auto& kept = writer_->offered[value.id];
+    if (kept.time <= value.time) kept = std::move(value);
+  }
+}
+
+}  // namespace weir::nats

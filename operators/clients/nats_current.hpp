@@ -1,0 +1,77 @@
+/// A bucket of current values, written by any number of workers: the newest value by event time stays, whoever is
+/// slower.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/clock.hpp>
+#include <weir/codec.hpp>
+#include <weir/context.hpp>
+#include <weir/settings.hpp>
+#include <weir/spec.hpp>
+#include <weir/types.hpp>
+
+#include "clients/nats.hpp"
+
+namespace weir::nats {
+
+/// One value on its way into the bucket.
+struct Current {
+  std::uint64_t id = 0;  ///< the caller's number for this (key, field); always the same for the same two
+  Timestamp time = no_time;
+  Sample::Kind kind = Sample::Kind::number;
+  double x = 0, y = 0, z = 0;
+  std::string text = {};
+};
+
+/// Writes behind: what is offered is gathered per (key, field), and the newest is written every `every` by a thread of
+/// its own, under the subject's revision (compare-and-set), so that a value from another worker that is newer stays.
+///
+/// Threads   offer() from one thread; the callbacks are called from the writing thread.
+/// Bound     one value per id; what waits is overwritten by newer ones, never queued.
+/// Errors    an unreachable server is tried again for ever; meanwhile values wait.
+class CurrentValues {
+ public:
+  struct Config {
+    Access access;
+    std::string connection;  ///< its name, as the server shows it
+    std::string bucket;
+    Duration every = 100 * millisecond;
+    /// The two names of an id; views must stay valid.
+    std::function<std::pair<std::string_view, std::string_view>(std::uint64_t id)> names;
+    const Codec* codec = nullptr;  ///< encodes a value (key and field stand outside) and reads its time back
+    struct Counts {
+      std::uint64_t written = 0;
+      std::uint64_t superseded = 0;  ///< not written: the bucket has a newer one
+      std::uint64_t refused = 0;     ///< not written: a name that can't be part of a subject, or no encoding for it
+    };
+    std::function<void(const Counts&)> counted;
+    std::function<void(std::string_view)> warn;
+  };
+
+  CurrentValues(Config config, const Clock& clock);
+  /// Writes what waits, if the server answers within two seconds.
+  ~CurrentValues();
+  CurrentValues(const CurrentValues&) = delete;
+  CurrentValues& operator=(const CurrentValues&) = delete;
+
+  /// Takes values over; the order is that of their positions. Never waits for the server.
+  void offer(std::vector<Current>&& values);
+
+ private:
+  struct Writer;
+  std::unique_ptr<Writer> writer_;
+};
+
+/// Adds the settings, counters and checks of an operator that publishes current values: publish, publish_every, access.
+Spec with_publish(Spec spec);
+
+/// What these settings say; `names` is the caller's to fill.
+CurrentValues::Config publish_config(const Settings& settings, Context& context);
+
+}  // namespace weir::nats

@@ -1,0 +1,42 @@
+#include "clients/nats_bucket.hpp"
+#include "clients/nats_current.hpp"
+
+namespace weir::nats {
+
+Spec with_publish(Spec spec) {
+  auto out = with_access(std::move(spec));
+  out.optional("publish", kind::text(),
+               "bucket of JetStream KV that gets the current values, under <key>.<field>, as JSON")
+      .field("publish_every", kind::duration(), "how often changed values are published", "100ms")
+      .between(static_cast<double>(10 * millisecond), static_cast<double>(minute))
+      .counter("published", "current values written to the bucket")
+      .counter("superseded", "current values not written because the bucket had a newer one")
+      .counter("unpublishable", "current values whose key or field can't be part of a subject, or that JSON can't hold")
+      .check([](const Settings& s) {
+        auto problems = access_problems(s);
+        if (s.has("publish") && !is_bucket_name(s.text("publish"))) {
+          problems.push_back(
+              {Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", "publish"});
+        }
+        return problems;
+      });
+  return out;
+}
+
+CurrentValues::Config publish_config(const Settings& settings, Context& context) {
+  CurrentValues::Config out;
+  out.access = Access::from(settings);
+  out.connection = std::string{"weir "}.append(context.pipeline()).append(" ").append(context.node());
+  out.bucket = settings.text("publish");
+  out.every = settings.duration("publish_every");
+  out.codec = context.codec("json");
+  out.counted = [&context](const CurrentValues::Config::Counts& counts) {
+    context.count(context.counter("published"), counts.written);
+    context.count(context.counter("superseded"), counts.superseded);
+    context.count(context.counter("unpublishable"), counts.refused);
+  };
+  out.warn = [&context](std::string_view message) { context.warn(message); };
+  return out;
+}
+
+}  // namespace weir::nats

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <unordered_map>
+
+#include <weir/operator.hpp>
+
+#include "clients/nats_bucket.hpp"
+
+namespace {
+using namespace weir;
+
+/// One value of the bucket, as the last tick's reading knows it.
+struct Entry {
+  std::string key;  ///< "vehicle.sensor"
+  std::string value;
+  bool changed = true;
+};
+
+/// What a tick gives out, in parts; parts keep it alive.
+struct Reading {
+  std::string bytes;
+  std::vector<Message> messages;
+};
+
+class Kv final : public Source {
+ public:
+  Kv(const Settings& settings, Context& context)
+      : settings_{settings},
+        context_{context},
+        every_{settings.duration("every")},
+        only_changed_{settings.boolean("only_changed")},
+        received_{context.counter("received")},
+        ticks_{context.counter("ticks")},
+        missed_{context.counter("missed")} {}
+
+  Result<Position> open(Position after) override {
+    watch_.reset();
+    jetstream_.reset();
+    entries_.clear();
+    by_key_.clear();
+    sequence_ = after;
+    caught_up_ = false;
+    auto connection = nats::Connection::open(nats::Access::from(settings_),
+                                             std::string{"weir "}.append(context_.pipeline()).append(" kv"),
+                                             nats::Connection::Use::consume);
+    if (!connection) return std::unexpected(connection.error());
+    connection_ = std::move(*connection);
+    auto jetstream = nats::JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    jetstream_ = std::move(*jetstream);
+    const auto& bucket = settings_.text("bucket");
+    if (auto there = nats::ensure_bucket(*jetstream_, {.name = bucket, .create = settings_.boolean("create")});
+        !there) {
+      return std::unexpected(there.error());
+    }
+    watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
+    next_tick_ = (context_.clock().now() / every_ + 1) * every_;
+    return watch_->start().transform([&] { return after; });
+  }
+
+  Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    if (reading_ != nullptr) return hand_out(budget);
+    const Duration left = next_tick_ - context_.clock().now();
+    const auto came =
+        watch_->follow([&](const auto& update) { keep(update); }, std::clamp<Duration>(left, 0, budget.wait), stop);
+    if (!came) return std::unexpected(came.error());
+    // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
+    const Duration late = context_.clock().now() - next_tick_;
+    const bool behind = *came > 0 && watch_->behind() > 0;
+    if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
+    caught_up_ = true;
+    read();
+    return reading_->messages.empty() ? finish() : hand_out(budget);
+  }
+
+  std::uint64_t waiting() const override { return 0; }
+
+ private:
+  void keep(const nats::BucketWatch::Update& update) {
+    const auto found = by_key_.find(update.key);
+    if (update.removed) {
+      if (found != by_key_.end()) found->second->value.clear();
+      return;
+    }
+    Entry* entry = found == by_key_.end() ? nullptr : found->second;
+    if (entry == nullptr) {
+      entry = entries_.emplace_back(std::make_unique<Entry>()).get();
+      entry->key = update.key;
+      by_key_.emplace(entry->key, entry);
+    }
+    entry->value = update.value;
+    entry->changed = true;
+  }
+
+  /// Copies the bucket as it is now, as messages of this tick.
+  void read() {
+    reading_ = std::make_shared<Reading>();
+    std::size_t size = 0;
+    for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
+    reading_->bytes.reserve(size);
+    for (const auto& entry : entries_) {
+      if (entry->value.empty() || (only_changed_ && !entry->changed)) continue;
+      entry->changed = false;
+      add(*entry);
+    }
+    given_ = 0;
+    const Timestamp now = context_.clock().now();
+    const Timestamp following = (now / every_ + 1) * every_;
+    context_.count(ticks_, 1);
+    context_.count(missed_, static_cast<std::uint64_t>((following - next_tick_) / every_ - 1));
+    tick_ = following - every_;
+    next_tick_ = following;
+    for (auto& message : reading_->messages) message.arrival = tick_;
+  }
+
+  void add(const Entry& entry) {
+    const auto place = [&](std::string_view text) {
+      const auto begin = reading_->bytes.size();
+      reading_->bytes.append(text);
+      return std::string_view{reading_->bytes}.substr(begin);
+    };
+    Message message{.subject = place(entry.key), .payload = place(entry.value)};
+    const auto dot = message.subject.rfind('.');
+    message.key = message.subject.substr(0, dot);
+    if (dot != std::string_view::npos) message.field = message.subject.substr(dot + 1);
+    message.sequence = ++sequence_;
+    reading_->messages.push_back(message);
+  }
+
+  Pulled hand_out(const Budget& budget) {
+    struct Part {
+      std::shared_ptr<const Reading> reading;
+      Messages messages;
+    };
+    auto part = std::make_shared<Part>();
+    part->reading = reading_;
+    std::size_t bytes = 0;
+    while (given_ < reading_->messages.size() && part->messages.items.size() < budget.messages &&
+           bytes < budget.bytes) {
+      const auto& message = reading_->messages[given_++];
+      bytes += message.subject.size() + message.payload.size();
+      part->messages.items.push_back(message);
+    }
+    if (given_ == reading_->messages.size()) reading_.reset();
+    context_.count(received_, part->messages.items.size());
+    const Messages* messages = &part->messages;
+    return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(part), messages}};
+  }
+
+  Pulled finish() {
+    reading_.reset();
+    return {};
+  }
+
+  Settings settings_;
+  Context& context_;
+  Duration every_;
+  bool only_changed_;
+  std::size_t received_, ticks_, missed_;
+  std::unique_ptr<nats::Connection> connection_;
+  std::unique_ptr<nats::JetStream> jetstream_;
+  std::unique_ptr<nats::BucketWatch> watch_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::unordered_map<std::string_view, Entry*> by_key_;
+  std::shared_ptr<Reading> reading_;  ///< what of the last tick is still to give out; null: nothing
+  std::size_t given_ = 0;
+  Timestamp tick_ = 0;
+  Timestamp next_tick_ = 0;
+  Position sequence_ = 0;
+  bool caught_up_ = false;  ///< what was in the bucket at the start has been read
+};
+
+Spec spec() {
+  auto out = nats::with_access(Spec::source("the current values in a bucket, read at every tick"));
+  out.field("bucket", kind::text(), "bucket of current values, as keyed-last-value publishes them")
+      .field("every", kind::duration(), "distance of ticks, which are multiples of it since 1970", "1s")
+      .between(static_cast<double>(10 * millisecond), static_cast<double>(60 * minute))
+      .field("only_changed", kind::boolean(), "gives out only what was written since the tick before", "true")
+      .field("create", kind::boolean(), "creates the bucket if it is absent", "true")
+      .counter("received", "values given out")
+      .counter("ticks", "ticks at which the bucket was read")
+      .counter("missed", "ticks that passed unread")
+      .claims([](const Settings&) {
+        Claims claims;
+        claims.ordered = true;
+        claims.clocked = true;
+        claims.because = "a bucket holds current values only: what changed twice between two ticks is seen once";
+        return claims;
+      })
+      .check([](const Settings& s) {
+        auto problems = nats::access_problems(s);
+        if (!nats::is_bucket_name(s.text("bucket"))) {
+          problems.push_back(
+              {Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", "bucket"});
+        }
+        return problems;
+      })
+      .details(
+          "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
+          "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip.")
+      .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now", "encoding": "json" })");
+  return out;
+}
+
+}  // namespace
+
+WEIR_OPERATOR(sources, kv, Kv, spec())

@@ -1,0 +1,222 @@
+#include <gtest/gtest.h>
+
+#include <weir/operator.hpp>
+
+#include "clients/nats_bucket.hpp"
+#include "clients/nats_current.hpp"
+#include "fakes/codecs.hpp"
+#include "fakes/nats_fixture.hpp"
+#include "fakes/servers.hpp"
+
+namespace weir {
+Operator weir_operator_sources_kv();
+Operator weir_operator_stores_jetstream_kv();
+Operator weir_operator_codecs_json();
+
+namespace {
+
+using fakes::NatsPeer;
+using fakes::NatsSource;
+
+class NatsBucketTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { servers_ = std::make_unique<fakes::Servers>("nats"); }
+  static void TearDownTestSuite() { servers_.reset(); }
+
+  std::unique_ptr<Store> store(std::map<std::string, Setting> more = {}) {
+    more.try_emplace("url", servers_->nats());
+    more.try_emplace("bucket", bucket_);
+    const auto op = weir_operator_stores_jetstream_kv();
+    return op.make_store(fakes::settings_of(op, more), context_);
+  }
+  /// One worker that publishes current values; id is 10 × vehicle + field.
+  std::unique_ptr<nats::CurrentValues> worker(nats::CurrentValues::Config::Counts& counts, std::mutex& mutex,
+                                              Duration every = 20 * millisecond) {
+    nats::CurrentValues::Config config;
+    config.access.url = servers_->nats();
+    config.connection = "worker";
+    config.bucket = bucket_;
+    config.every = every;
+    config.codec = codec_.get();
+    config.names = [](std::uint64_t id) -> std::pair<std::string_view, std::string_view> {
+      static const auto names = [] {
+        std::vector<std::string> all;
+        for (int i = 0; i < 5000; ++i) all.push_back("v" + std::to_string(i));
+        return all;
+      }();
+      static const std::array<std::string, 10> fields = {"f0", "f1", "f2", "f3", "f4",
+                                                         "f5", "f6", "f7", "f8", "no field"};
+      return {names.at(id / 10), fields.at(id % 10)};
+    };
+    config.counted = [&](const auto& more) {
+      const std::lock_guard lock{mutex};
+      counts.written += more.written;
+      counts.superseded += more.superseded;
+      counts.refused += more.refused;
+    };
+    config.warn = [](std::string_view) {};
+    return std::make_unique<nats::CurrentValues>(std::move(config), system_clock());
+  }
+  static nats::Current value(std::uint64_t id, Timestamp time, double x) { return {.id = id, .time = time, .x = x}; }
+  static std::vector<nats::Current> values(std::initializer_list<nats::Current> all) { return all; }
+
+  /// The bucket's value as text, once it is `expected` or after ten seconds.
+  std::string settled(NatsPeer& peer, const std::string& key, const std::string& expected) {
+    nats::Bucket bucket{*peer.jetstream, bucket_};
+    std::string got;
+    for (int i = 0; i < 500 && got != expected; ++i) {
+      const auto found = bucket.get(key);
+      got = found && *found ? (*found)->bytes : "nothing";
+      if (got != expected) system_clock().wait(20 * millisecond, {});
+    }
+    return got;
+  }
+
+  static std::unique_ptr<fakes::Servers> servers_;
+  std::string bucket_ = testing::UnitTest::GetInstance()->current_test_info()->name();
+  fakes::NatsContext context_;
+  std::unique_ptr<Codec> codec_ =
+      fakes::make_codec(weir_operator_codecs_json(), fakes::settings_of(weir_operator_codecs_json(), {}));
+};
+std::unique_ptr<fakes::Servers> NatsBucketTest::servers_;
+
+TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
+  auto one = store();
+  one->open().value();
+  EXPECT_TRUE(one->durable());
+  EXPECT_FALSE(one->get("fleet/0/a").value());
+  const std::string large(Store::largest_value, 'x');
+  one->put("fleet/0/a", large).value();
+  one->put("fleet/0/a.1", "first").value();
+  one->put("fleet/0/a.1", std::string{"zero\0inside", 11}).value();
+  one->put("fleet/1/b", "").value();
+  auto two = store();
+  two->open().value();
+  EXPECT_EQ(two->get("fleet/0/a").value(), large);
+  EXPECT_EQ(two->get("fleet/0/a.1").value(), (std::string{"zero\0inside", 11}));
+  EXPECT_EQ(two->get("fleet/1/b").value(), "");
+  EXPECT_EQ(two->names("").value(), (std::vector<std::string>{"fleet/0/a", "fleet/0/a.1", "fleet/1/b"}));
+  EXPECT_EQ(two->names("fleet/0").value(), (std::vector<std::string>{"fleet/0/a", "fleet/0/a.1"}));
+  EXPECT_EQ(two->names("fleet/0/a.").value(), std::vector<std::string>{"fleet/0/a.1"});
+  one->remove("fleet/0/a").value();
+  EXPECT_FALSE(two->get("fleet/0/a").value());
+  EXPECT_EQ(two->names("fleet/0").value(), std::vector<std::string>{"fleet/0/a.1"});
+  EXPECT_EQ(store({{"replicas", std::int64_t{3}}})->open().error().kind, Error::Kind::changed);
+  EXPECT_EQ(store({{"url", std::string{"nats://127.0.0.1:1"}}})->open().error().kind, Error::Kind::unreachable);
+}
+
+TEST_F(NatsBucketTest, neverPutsAnOlderValueOverANewer) {
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  NatsPeer peer{servers_->nats()};
+  {
+    auto one = worker(counts, mutex);
+    auto two = worker(counts, mutex);
+    one->offer(values({value(10, 5 * second, 5), value(10, 3 * second, 3), value(19, second, 1)}));
+    EXPECT_EQ(settled(peer, "v1.f0", R"({"time":5000000000,"value":5})"), R"({"time":5000000000,"value":5})");
+    two->offer(values({value(10, 4 * second, 4)}));
+    two->offer(values({value(20, second, 1)}));
+    EXPECT_EQ(settled(peer, "v2.f0", R"({"time":1000000000,"value":1})"), R"({"time":1000000000,"value":1})");
+    EXPECT_EQ(settled(peer, "v1.f0", R"({"time":5000000000,"value":5})"), R"({"time":5000000000,"value":5})");
+    const auto superseded = [&] {
+      const std::lock_guard lock{mutex};
+      return counts.superseded;
+    };
+    for (int i = 0; i < 500 && superseded() == 0; ++i) system_clock().wait(20 * millisecond, {});
+    two->offer(values({value(10, 6 * second, 6)}));
+    EXPECT_EQ(settled(peer, "v1.f0", R"({"time":6000000000,"value":6})"), R"({"time":6000000000,"value":6})");
+  }
+  EXPECT_EQ(counts.written, 3);
+  EXPECT_EQ(counts.superseded, 1);
+  EXPECT_EQ(counts.refused, 1);
+}
+
+TEST_F(NatsBucketTest, agreesOnTheNewestWhenWorkersRace) {
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  constexpr int rounds = 60;
+  {
+    auto one = worker(counts, mutex, 10 * millisecond);
+    auto two = worker(counts, mutex, 10 * millisecond);
+    for (int i = 1; i <= rounds; ++i) {
+      // The same vehicles at both, the newest of each now here, now there.
+      for (std::uint64_t v = 0; v < 20; ++v) {
+        one->offer(
+            values({value(v * 10, (i * 2 + static_cast<int>(v % 2)) * second, i * 2 + static_cast<int>(v % 2))}));
+        two->offer(values(
+            {value(v * 10, (i * 2 + static_cast<int>((v + 1) % 2)) * second, i * 2 + static_cast<int>((v + 1) % 2))}));
+      }
+      system_clock().wait(5 * millisecond, {});
+    }
+  }
+  NatsPeer peer{servers_->nats()};
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  for (int v = 0; v < 20; ++v) {
+    const auto got = bucket.get("v" + std::to_string(v) + ".f0").value();
+    ASSERT_TRUE(got);
+    EXPECT_NE(got->bytes.find("\"value\":" + std::to_string(rounds * 2 + 1) + "}"), std::string::npos) << got->bytes;
+  }
+  EXPECT_LT(counts.written, 20 * 2 * rounds);  // coalesced
+}
+
+TEST_F(NatsBucketTest, isReadAtEveryTick) {
+  NatsSource source{weir_operator_sources_kv(),
+                    {{"url", servers_->nats()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
+  EXPECT_EQ(source.source->open(7).value(), 7);
+  NatsPeer peer{servers_->nats()};
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  bucket.put("v1.speed", "1").value();
+  bucket.put("v1.speed", "2").value();
+  bucket.put("fleet.v2.charge", "3").value();
+  const auto got = source.pull(2);
+  ASSERT_EQ(got.size(), 2);
+  EXPECT_EQ(got[0].sequence, 8);
+  EXPECT_EQ(got[0].arrival % (100 * millisecond), 0);
+  EXPECT_EQ(got[0].key, "v1");
+  EXPECT_EQ(got[0].field, "speed");
+  EXPECT_EQ(got[0].payload, "2");
+  EXPECT_EQ(got[1].key, "fleet.v2");
+  EXPECT_EQ(got[1].field, "charge");
+  EXPECT_EQ(source.pull(1, 300 * millisecond).size(), 0) << "what stands still is not repeated";
+  bucket.put("v1.speed", "4").value();
+  EXPECT_EQ(source.pull(1).size(), 1);
+
+  NatsSource all{weir_operator_sources_kv(),
+                 {{"url", servers_->nats()},
+                  {"bucket", bucket_},
+                  {"every", std::int64_t{100 * millisecond}},
+                  {"only_changed", false}}};
+  all.source->open(0).value();
+  const auto repeated = all.pull(4);
+  ASSERT_EQ(repeated.size(), 4);
+  EXPECT_LT(repeated[1].arrival, repeated[2].arrival);
+}
+
+TEST_F(NatsBucketTest, readsAFleetInOneTick) {
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  auto one = worker(counts, mutex);
+  std::vector<nats::Current> all;
+  for (std::uint64_t v = 0; v < 5000; ++v) {
+    for (std::uint64_t f = 0; f < 5; ++f) all.push_back(value(v * 10 + f, second, 1));
+  }
+  const Timestamp begun = system_clock().steady();
+  one->offer(std::move(all));
+  one.reset();
+  const Timestamp written = system_clock().steady();
+  NatsSource source{weir_operator_sources_kv(), {{"url", servers_->nats()}, {"bucket", bucket_}}};
+  source.source->open(0).value();
+  EXPECT_EQ(source.pull(25'000).size(), 25'000);
+  std::set<Timestamp> ticks;
+  for (const auto& part : source.kept) {
+    for (const auto& message : part->items) ticks.insert(message.arrival);
+  }
+  EXPECT_EQ(ticks.size(), 1);
+  const Timestamp read = system_clock().steady();
+  RecordProperty("written_ms", std::to_string((written - begun) / millisecond));
+  std::cout << "25,000 values written in " << (written - begun) / millisecond << " ms, read by a new reader within "
+            << (read - written) / millisecond << " ms (its first tick included)\n";
+}
+
+}  // namespace
+}  // namespace weir
