@@ -6,6 +6,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "clients/nats_current.hpp"
+
 namespace {
 using namespace weir;
 
@@ -345,7 +347,9 @@ class Rows {
 
 class KeyedLastValue final : public Transform {
  public:
-  KeyedLastValue(const Settings&, Context& context) : context_{context}, repeats_{context.counter("repeats")} {}
+  KeyedLastValue(const Settings& settings, Context& context) : context_{context}, repeats_{context.counter("repeats")} {
+    if (settings.has("publish")) publish_to(settings);
+  }
 
   Result<Schemas> settle(const Schemas& inputs) override {
     if (inputs.at(0)->shape != Shape::samples)
@@ -377,11 +381,13 @@ class KeyedLastValue final : public Transform {
         const std::uint16_t field = numbers_[rows.fields.ids[row]];
         const auto seen = rows.is_number(row) ? last_.see(place, field, rows.time(row), rows.x(row))
                                               : last_.see(place, field, rows.time(row), rows.value(row));
-        if (seen != LastValues::Seen::repeat) continue;  // `newer`: here the current value has changed
+        if (current_ != nullptr && seen == LastValues::Seen::newer) publish(rows, row);
+        if (seen != LastValues::Seen::repeat) continue;
         if (repeats++ == 0) keep.assign(in->rows, 1);
         keep[row] = 0;
       }
     }
+    if (!changed_.empty()) current_->offer(std::exchange(changed_, {}));
     out.count(repeats_, repeats);
     out.emit(repeats == 0 ? in : in->select(keep));
     return {};
@@ -440,6 +446,30 @@ class KeyedLastValue final : public Transform {
     return {};
   }
 
+  void publish_to(const Settings& settings) {
+    auto config = nats::publish_config(settings, context_);
+    config.names = [this](std::uint64_t id) {
+      return std::pair{context_.keys()->at(static_cast<std::uint32_t>(id >> 16)),
+                       names_.at(static_cast<std::uint32_t>(id & 0xffff))};
+    };
+    current_ = std::make_unique<nats::CurrentValues>(std::move(config), context_.clock());
+  }
+
+  void publish(const Rows& rows, std::size_t row) {
+    const Value value = rows.value(row);
+    if (value.kind == Value::Kind::nothing) return;
+    auto& out = changed_.emplace_back();
+    out.id = std::uint64_t{rows.keys.ids[row]} << 16 | numbers_[rows.fields.ids[row]];
+    out.time = rows.time(row);
+    out.kind = value.kind == Value::Kind::point  ? Sample::Kind::point
+               : value.kind == Value::Kind::text ? Sample::Kind::text
+                                                 : Sample::Kind::number;
+    out.x = std::bit_cast<double>(value.x);
+    out.y = std::bit_cast<double>(value.y);
+    out.z = std::bit_cast<double>(value.z);
+    out.text = value.text;
+  }
+
   Context& context_;
   std::size_t repeats_;
   LastValues last_;
@@ -448,12 +478,14 @@ class KeyedLastValue final : public Transform {
   std::vector<std::uint16_t> numbers_;  ///< by id in `numbered_`
   std::vector<std::uint32_t> runs_;
   std::size_t step_ = 3;  ///< runs to look ahead, twice
+  std::vector<nats::Current> changed_;
+  std::unique_ptr<nats::CurrentValues> current_;  ///< ends first: its thread reads names_
 };
 
 Spec spec() {
-  return Spec::transform(
-             "passes every sample on, in order, except exact repeats; remembers the newest of each key and field")
-      .counter("repeats", "samples that said again, word for word, what the newest one of their key and field said")
+  auto out = nats::with_publish(Spec::transform(
+      "passes every sample on, in order, except exact repeats; remembers the newest of each key and field"));
+  out.counter("repeats", "samples that said again, word for word, what the newest one of their key and field said")
       .accepts({Shape::samples})
       .keyed_state()
       .state([](const Settings&) { return std::string{"≤ 32 B per (vehicle, field) that holds a number"}; })
@@ -461,8 +493,11 @@ Spec spec() {
           "A repeat has the same key, field, time and value as the newest sample; devices and networks send it when "
           "they "
           "are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "
-          "forgotten.")
-      .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals" })");
+          "forgotten. What is published is written behind, the newest value only, and never over a newer one, from any "
+          "number of workers; a crash may leave out the last values.")
+      .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals" })")
+      .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals", "publish": "fleet-now" })");
+  return out;
 }
 
 }  // namespace
