@@ -38,7 +38,8 @@ class Memory final : public Store {
 const Spec spec = Spec::store("keeps values in the worker's memory")
                       .details(
                           "Nothing outlives the process: after a restart a lane has no snapshot and reads its stream "
-                          "from the beginning, if the stream still has it.");
+                          "from the beginning, if the stream still has it.")
+                      .example(R"({ "store": "memory" })");
 }  // namespace
 
 WEIR_OPERATOR(stores, memory, Memory, spec)

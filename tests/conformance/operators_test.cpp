@@ -1,0 +1,209 @@
+/// What every operator must do, checked for all that are registered.
+#include <algorithm>
+#include <filesystem>
+#include <format>
+
+#include <gtest/gtest.h>
+
+#include "core/counters.hpp"
+#include "core/node_context.hpp"
+#include "core/pipeline.hpp"
+#include "core/registry.hpp"
+#include "core/settings_check.hpp"
+#include "core/text.hpp"
+
+namespace weir {
+namespace {
+
+struct Named {
+  Role role;
+  std::string name;
+};
+
+void PrintTo(const Named& named, std::ostream* os) { *os << to_string(named.role) << "/" << named.name; }
+
+const Registry& registry() {
+  static const Registry all = [] {
+    Registry out;
+    register_all(out);
+    return out;
+  }();
+  return all;
+}
+
+std::vector<Named> every_operator() {
+  std::vector<Named> out;
+  for (const Role role : {Role::source, Role::transform, Role::sink, Role::store, Role::codec}) {
+    for (const auto name : registry().names(role)) out.push_back({role, std::string{name}});
+  }
+  return out;
+}
+
+class Operators : public testing::TestWithParam<Named> {
+ protected:
+  const Operator& op() const { return *registry().find(GetParam().role, GetParam().name); }
+  const Spec& spec() const { return op().spec; }
+};
+
+// --- Documentation
+// ----------------------------------------------------------------------------------------------------
+
+void expect_sentence(const std::string& text, const std::string& of) {
+  EXPECT_FALSE(text.empty()) << of << " is not documented";
+  EXPECT_FALSE(text.ends_with('.')) << of << ": no full stop: " << text;
+}
+
+void expect_documented(const std::vector<Field>& fields, const std::string& path) {
+  for (const Field& field : fields) {
+    expect_sentence(field.doc, path + field.name);
+    expect_documented(field.kind.fields, path + field.name + ".");
+  }
+}
+
+TEST_P(Operators, AreDocumented) {
+  expect_sentence(spec().summary, "the operator");
+  expect_documented(spec().fields, "");
+  for (const PortSpec& port : spec().ports) expect_sentence(port.doc, "port " + port.name);
+  for (const CounterSpec& counter : spec().counters) expect_sentence(counter.doc, "counter " + counter.name);
+}
+
+TEST_P(Operators, HaveExactlyOneMaker) {
+  const int makers = (op().make_source != nullptr) + (op().make_transform != nullptr) + (op().make_sink != nullptr) +
+                     (op().make_store != nullptr) + (op().make_codec != nullptr);
+  EXPECT_EQ(makers, 1);
+}
+
+// --- Defaults
+// ---------------------------------------------------------------------------------------------------------
+
+void expect_defaults_parse(const std::vector<Field>& fields) {
+  for (const Field& field : fields) {
+    expect_defaults_parse(field.kind.fields);
+    if (field.fallback.empty()) continue;
+    const Document empty = read_text("{}", "defaults");
+    Reporter report{"defaults"};
+    const Settings settings = settings_of(empty.root, {field}, {}, "this", "", {empty.text, nullptr, true}, report);
+    EXPECT_EQ(report.errors(), 0u) << field.name << ": " << render(report.findings(), Format::text);
+    EXPECT_TRUE(settings.has(field.name)) << field.name << " has a default that is not read: " << field.fallback;
+  }
+}
+
+TEST_P(Operators, HaveDefaultsThatParse) { expect_defaults_parse(spec().fields); }
+
+// --- Examples
+// ---------------------------------------------------------------------------------------------------------
+
+bool accepts(const Spec& spec, Shape shape) { return spec.inputs.empty() || std::ranges::contains(spec.inputs, shape); }
+
+/// A pipeline around an example: what it reads from stands before it, a sink behind it.
+class Example {
+ public:
+  Example(const Spec& spec, const std::string& text)
+      : spec_{spec}, text_{text}, document_{read_text(text, "example")} {}
+
+  /// `columns`: of the sink behind a transform, if it needs them.
+  std::string pipeline(const std::string& columns = {}) const {
+    const Value& node = document_.root;
+    if (spec_.role == Role::store)
+      return wrap(source("signals") + "," + drop("signals"), std::format(R"("state": {}, )", text_));
+    const std::string id = node.find("id") == nullptr ? "" : node.find("id")->text;
+    if (spec_.role == Role::source) return wrap(text_ + "," + drop(id));
+    std::string nodes = input(node) + "," + text_;
+    if (spec_.role == Role::transform) nodes += "," + drop(id, columns);
+    return wrap(nodes);
+  }
+
+ private:
+  static std::string wrap(const std::string& nodes, const std::string& more = {}) {
+    return std::format(R"({{ "name": "example", {}"limits": {{ "keys": 1000 }}, "nodes": [ {} ] }})", more, nodes);
+  }
+  static std::string drop(const std::string& from, const std::string& columns = {}) {
+    return std::format(R"({{ "id": "nowhere_", "sink": "drop", "from": "{}"{} }})", from, columns);
+  }
+  static std::string source(const std::string& id) {
+    return std::format(R"({{ "id": "{}", "source": "simulate", "vehicles": 1 }})", id);
+  }
+
+  /// The node that the example reads from: samples, or brackets where it needs them.
+  std::string input(const Value& node) const {
+    const Value* from = node.find("from");
+    const std::string whole = from == nullptr ? "" : from->is(Value::Kind::array) ? from->items.at(0).text : from->text;
+    const std::string id = whole.substr(0, whole.find('.'));
+    if (accepts(spec_, Shape::samples) && node.find("columns") == nullptr) return source(id);
+    return source("signals_") + "," +
+           std::format(R"({{ "id": "{}", "transform": "window-join", "from": "signals_", "every": "1s" }})", id);
+  }
+
+  const Spec& spec_;
+  const std::string& text_;
+  Document document_;
+};
+
+std::size_t open_files() {
+  std::size_t n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) ++n;
+  return n;
+}
+
+/// Makes every operator of the pipeline and throws it away again.
+void make_all(const Pipeline& pipeline) {
+  Counters counters;
+  const NodeContext::Shared shared{pipeline, registry(), counters, system_clock()};
+  const auto keys = std::make_shared<Dictionary>(1000), fields = std::make_shared<Dictionary>(1000);
+  for (const Node& node : pipeline.nodes) {
+    NodeContext context{shared, node, 0, keys, fields};
+    for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
+    if (node.op->make_source) {
+      EXPECT_NE(node.op->make_source(node.settings, context), nullptr);
+    }
+    if (node.op->make_transform) {
+      EXPECT_NE(node.op->make_transform(node.settings, context), nullptr);
+    }
+    if (node.op->make_sink) {
+      EXPECT_NE(node.op->make_sink(node.settings, context), nullptr);
+    }
+  }
+  if (pipeline.store.empty()) return;
+  NodeContext context{shared, pipeline.nodes.front(), 0, keys, fields};
+  EXPECT_NE(registry().find(Role::store, pipeline.store)->make_store(pipeline.store_settings, context), nullptr);
+}
+
+TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
+  if (GetParam().role == Role::codec) return;  // named by its sources
+  EXPECT_FALSE(spec().examples.empty()) << "no example";
+  for (const std::string& text : spec().examples) {
+    CheckOptions options;
+    options.variable = [](std::string_view) { return "postgresql://localhost/fleet"; };
+    std::string whole = Example{spec(), text}.pipeline();
+    Checked checked = check_pipeline(whole, "example", registry(), options);
+    if (!checked.pipeline && GetParam().role == Role::transform) {  // brackets need a sink that makes rows of them
+      whole = Example{spec(), text}.pipeline(R"(, "columns": { "speed": {} })");
+      checked = check_pipeline(whole, "example", registry(), options);
+    }
+    EXPECT_TRUE(checked.findings.empty()) << whole << "\n" << render(checked.findings, Format::text);
+    if (!checked.pipeline) continue;
+    const std::size_t before = open_files();
+    EXPECT_NO_THROW(make_all(*checked.pipeline));
+    EXPECT_EQ(open_files(), before) << "making the operators left something open";
+  }
+}
+
+// --- Cases
+// ------------------------------------------------------------------------------------------------------------
+
+TEST(Transforms, HaveACaseFileBesideThem) {
+  for (const auto name : registry().names(Role::transform)) {
+    const auto path =
+        std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / "transforms" / std::format("{}.test.json", name);
+    EXPECT_TRUE(std::filesystem::exists(path)) << path << " is missing";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Operators, testing::ValuesIn(every_operator()), [](const auto& param) {
+  std::string name = std::string{to_string(param.param.role)} + "_" + param.param.name;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace weir
