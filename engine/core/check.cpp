@@ -195,9 +195,8 @@ class Checker {
     std::size_t sources = 0;
     bool sinks = false;
     // A misspelt "from" may mean any node, so none can be said to be unread.
-    const bool known = std::ranges::all_of(drafts_, [&](const Draft& draft) {
-      return draft.node.role == Role::source || find(draft.from_id) != nullptr;
-    });
+    const bool known = std::ranges::all_of(
+        drafts_, [&](const Draft& draft) { return draft.node.role == Role::source || find(draft.from_id) != nullptr; });
     for (const Draft& draft : drafts_) {
       if (draft.node.op == nullptr) return;
       if (draft.node.role == Role::source && ++sources == 2) {
