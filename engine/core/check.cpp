@@ -339,9 +339,8 @@ class Checker {
       auto rows = Completion{node.columns, node.write_empty}.settle(*input);
       if (!rows) return std::unexpected(rows.error());
       node.input = *rows;
-    } else if (input->shape == Shape::brackets) {
-      return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none" +
-                                            std::string{has_columns(node.op->spec) ? "" : "; this sink takes none"});
+    } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
+      return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
     }
     NodeContext context = context_for(node);
     return node.op->make_sink(node.settings, context)->settle(node.input);
