@@ -84,16 +84,14 @@ class Opening {
     }
     if (timescale_) {
       hypertable_ = true;
-      // Chunks exclude by time already; an index that begins with the time would cost every COPY and serve few.
       sql +=
           std::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
                       *timescale_, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk));
     }
-    if (plan_.key_column && plan_.time_column) {
+    if (plan_.index == Index::key && plan_.key_column && plan_.time_column) {
       sql += std::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
                          sql::quoted(*plan_.time_column));
-    }
-    if (plan_.time_column && !timescale_) {
+    } else if (plan_.index != Index::none && plan_.time_column) {
       sql += std::format("CREATE INDEX ON {} USING brin ({});", state_.table, sql::quoted(*plan_.time_column));
     }
     return step(sql);

@@ -19,12 +19,21 @@ enum class Hypertable : std::uint8_t {
   never,
 };
 
+/// What a new table is indexed by. COPY of 400,000 rows of 8 columns: none 0.5 s, time 0.55 s, key 2.4 s (a B-tree on
+/// the time alone: 1.0 s).
+enum class Index : std::uint8_t {
+  none,
+  time,  ///< BRIN on the time
+  key,   ///< B-tree on the key and, newest first, the time
+};
+
 struct TablePlan {
   sql::TableName table;
   std::vector<sql::TableColumn> columns;
-  std::optional<std::string> key_column;   ///< rows: indexed together with the time
+  std::optional<std::string> key_column;   ///< of rows
   std::optional<std::string> time_column;  ///< without one there is no hypertable
   Hypertable hypertable = Hypertable::automatic;
+  Index index = Index::time;
   Duration chunk = 0;      ///< time that one chunk of the hypertable covers
   Duration retention = 0;  ///< chunks wholly older than this go; 0: none does
   Duration compress = 0;   ///< chunks older than this are compressed; 0: none is

@@ -331,8 +331,8 @@ const Spec spec =
         .claims([](const Settings&) {
           return Claims{.transactional = true, .because = "rows and progress commit in one transaction"};
         })
-        .example(R"({ "id": "db", "sink": "duckdb", "from": "rows", "path": "fleet.duckdb", "table": "vehicle_second",
-                     "columns": { "speed": { "fill": "linear", "max_gap": "5s", "unit": "km/h" } } })");
+        .example(
+            R"({ "id": "db", "sink": "duckdb", "from": "rows", "path": "fleet.duckdb", "columns": { "speed": {} } })");
 }  // namespace
 
 WEIR_OPERATOR(sinks, duckdb, DuckDb, spec)

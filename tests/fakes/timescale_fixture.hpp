@@ -53,6 +53,7 @@ class TimescaleSink : public testing::TestWithParam<bool> {
     out.set("key_column", std::string{"vehicle"});
     out.set("time_column", std::string{"time"});
     out.set("hypertable", std::string{"auto"});
+    out.set("index", std::string{"time"});
     out.set("chunk", Duration{24 * 60 * minute});
     out.set("lease", lease_);
     return out;

@@ -119,6 +119,23 @@ TEST_P(TimescaleRows, comments_columns_with_their_units) {
             "it's % km/h");
 }
 
+TEST_P(TimescaleRows, indexes_what_it_is_told_to) {
+  const auto index = [&](const std::string& by) {
+    ask("DROP TABLE IF EXISTS " + table());
+    auto with = settings();
+    with.set("index", by);
+    EXPECT_TRUE(make(with, rows(0)->schema)->sink->open().has_value());
+    return ask(
+        "SELECT coalesce(string_agg(substring(indexdef FROM 'USING .*'), ' '), 'no index') FROM pg_indexes WHERE "
+        "tablename = "
+        "'vehicle_second' AND schemaname = '" +
+        schema_ + "'");
+  };
+  EXPECT_EQ(index("time"), "USING brin (\"time\")");
+  EXPECT_EQ(index("key"), "USING btree (vehicle, \"time\" DESC)");
+  EXPECT_EQ(index("none"), "no index");
+}
+
 TEST_P(TimescaleRows, refuses_a_table_that_differs_and_prints_the_statement_to_run) {
   ask("CREATE SCHEMA " + schema_ + "; CREATE TABLE " + table() +
       " (vehicle text, time timestamptz NOT NULL, speed real, depot text NOT NULL)");
