@@ -51,7 +51,8 @@ std::expected<std::size_t, std::string> steps_of(const Range& range) {
       return std::unexpected(
           std::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
     }
-    steps = static_cast<double>((*to - *from) / *step);
+    const std::int64_t count = (*to - *from) / *step;
+    steps = static_cast<double>(count);
   } else {
     const auto first = number_in<double>(range.from), last = number_in<double>(range.to),
                by = number_in<double>(range.step);

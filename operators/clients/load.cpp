@@ -40,7 +40,7 @@ class Loader {
     return load(tuples.first(half)).and_then([&] { return load(tuples.subspan(half)); });
   }
 
-  std::vector<LeftOut> left_out_;
+  const std::vector<LeftOut>& left_out() const { return left_out_; }
 
  private:
   static Pieces join(std::span<const Tuple> tuples) {
@@ -58,6 +58,7 @@ class Loader {
 
   Connection& connection_;
   const std::string& copy_;
+  std::vector<LeftOut> left_out_;
 };
 
 }  // namespace
@@ -89,7 +90,7 @@ Result<std::vector<LeftOut>> load_what_fits(Connection& connection, const std::s
     }
   }
   return loader.load(tuples).transform([&] {
-    objected.insert(objected.end(), loader.left_out_.begin(), loader.left_out_.end());
+    objected.insert(objected.end(), loader.left_out().begin(), loader.left_out().end());
     return std::move(objected);
   });
 }

@@ -23,12 +23,14 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 class DuckDbSink : public testing::Test {
+ public:
+  ~DuckDbSink() override { std::filesystem::remove_all(directory_); }
+
  protected:
   DuckDbSink() {
     std::string pattern = std::filesystem::temp_directory_path() / "weir-duckdb-XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
   }
-  ~DuckDbSink() override { std::filesystem::remove_all(directory_); }
 
   std::string path() const { return directory_ / "fleet.duckdb"; }
 

@@ -97,7 +97,8 @@ class Race {
     const double seconds = seconds_of([&] {
       for (const BatchPtr& batch : batches_) bytes += copy::encode(*batch).size();
     });
-    return bytes == 0 ? 0 : static_cast<double>(rows_ / transactions_) / seconds;
+    const auto rows = rows_ / transactions_;
+    return bytes == 0 ? 0 : static_cast<double>(rows) / seconds;
   }
 
   double commit_one() {

@@ -19,6 +19,9 @@ using testing::HasSubstr;
 using testing::Not;
 
 class ProgressCommand : public testing::Test {
+ public:
+  ~ProgressCommand() override { std::filesystem::remove_all(directory_); }
+
  protected:
   ProgressCommand() {
     register_all(registry_);
@@ -29,7 +32,6 @@ class ProgressCommand : public testing::Test {
       { "id": "db", "sink": "duckdb", "from": "signals", "path": ")"
                                              << file().string() << R"(" } ] })";
   }
-  ~ProgressCommand() override { std::filesystem::remove_all(directory_); }
 
   std::filesystem::path file() const { return directory_ / "fleet.duckdb"; }
 
