@@ -226,7 +226,7 @@ struct LaneRun::Impl {
 
   void note_sizes() {
     const Timestamp now = around.clock.steady();
-    if (now - sizes_at < second && sizes_at != no_time) return;
+    if (sizes_at != no_time && now - sizes_at < second) return;
     sizes_at = now;
     auto now_sizes = chain.sizes();
     const std::scoped_lock lock{status_mutex};

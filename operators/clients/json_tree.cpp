@@ -75,6 +75,8 @@ std::expected<void, std::string> Tree::read(std::string& text) {
   if (values_.capacity() > largest_kept) values_ = {};
   values_.assign(1, {});
   if (text.contains('\0')) return std::unexpected("not JSON: a NUL byte");
+  // The check of UTF-8 takes all the bytes that a lead byte announces, even past the end.
+  text.append(3, '\0');
   rapidjson::InsituStringStream stream{text.data()};
   rapidjson::Reader reader;
   Builder builder{values_};
