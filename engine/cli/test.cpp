@@ -1,0 +1,146 @@
+/// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
+#include <algorithm>
+#include <filesystem>
+#include <format>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.hpp"
+#include "core/cases.hpp"
+
+namespace weir::cli {
+namespace {
+
+struct TestOptions {
+  std::vector<std::string> paths;
+  std::string filter, junit;
+  bool list = false;
+};
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  if (!in) return {};
+  return std::string{std::istreambuf_iterator<char>{in}, {}};
+}
+
+/// A file is itself; of a folder, or a path that ends in "/...", every *.test.json below it.
+std::vector<std::string> case_files(std::string path) {
+  if (path.ends_with("...")) path.resize(path.size() - 3);
+  if (path.empty()) path = ".";
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
+    if (entry.is_regular_file() && entry.path().string().ends_with(".test.json"))
+      files.push_back(entry.path().string());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+/// What became of the cases of all files; as JUnit's XML, which every CI shows.
+class Report {
+ public:
+  std::size_t passed = 0, failed = 0;
+
+  void file_failed(const std::string& file, const std::string& why) {
+    std::cout << why;
+    note(file, "can be read", why);
+  }
+
+  void ran(const std::string& file, const CaseResult& result) {
+    const std::string why = render(result, file);
+    std::cout << why;
+    note(file, result.name, why);
+  }
+
+  std::string junit() const {
+    return std::format(
+        "<testsuites>\n<testsuite name=\"weir\" tests=\"{}\" failures=\"{}\">\n{}</testsuite>\n</testsuites>\n",
+        passed + failed, failed, cases_);
+  }
+
+ private:
+  void note(const std::string& file, const std::string& name, const std::string& why) {
+    ++(why.empty() ? passed : failed);
+    cases_ += std::format("<testcase classname=\"{}\" name=\"{}\"", escaped(file), escaped(name));
+    cases_ += why.empty() ? "/>\n" : std::format("><failure>{}</failure></testcase>\n", escaped(why));
+  }
+
+  std::string cases_;
+};
+
+void test_file(const std::string& file, const TestOptions& options, const Registry& registry, Report& report) {
+  const auto text = read_file(file);
+  if (!text) return report.file_failed(file, file + ": error: can't read the file\n");
+  const ReadCases read = read_cases(*text, file, registry, read_file);
+  if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
+  if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
+  for (const Case& one : read.file->cases) {
+    if (!one.name.contains(options.filter)) continue;
+    if (options.list) {
+      std::cout << std::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
+    } else {
+      report.ran(file, run_case(*read.file, one, registry));
+    }
+  }
+}
+
+int test(const TestOptions& options, const Registry& registry) {
+  Report report;
+  std::size_t files = 0;
+  for (const std::string& path : options.paths) {
+    for (const std::string& file : case_files(path)) {
+      ++files;
+      test_file(file, options, registry, report);
+    }
+  }
+  if (!options.junit.empty() && !(std::ofstream{options.junit} << report.junit()).flush()) {
+    std::cerr << "weir test: can't write " << options.junit << "\n";
+    return usage;
+  }
+  if (options.list && report.failed == 0) return fine;
+  std::cout << std::format("{} passed, {} failed\n", report.passed, report.failed);
+  if (report.passed + report.failed == 0) {
+    std::cerr << (files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
+    return usage;
+  }
+  return report.failed == 0 ? fine : findings;
+}
+
+}  // namespace
+
+void add_test(CLI::App& app, Session& session) {
+  auto options = std::make_shared<TestOptions>();
+  CLI::App* command = app.add_subcommand("test", "runs the cases beside pipelines and operators, under virtual time");
+  command->add_option("paths", options->paths, "*.test.json files, folders, or folder/...")->required();
+  command->add_option("--filter", options->filter, "only tests whose names contain this");
+  command->add_option("--junit", options->junit, "writes the results to this file as JUnit XML");
+  command->add_flag("--list", options->list, "names the tests and runs none");
+  command->callback([options, &session] { session.exit = test(*options, session.registry); });
+}
+
+}  // namespace weir::cli
