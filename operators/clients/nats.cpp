@@ -32,6 +32,15 @@ std::vector<std::string> split(std::string_view urls) {
   return out;
 }
 
+/// What the library says about its last failure, without the places in its source.
+std::string library_says(natsStatus status) {
+  const char* detail = nats_GetLastError(nullptr);
+  std::string_view text = detail == nullptr || *detail == '\0' ? natsStatus_GetText(status) : detail;
+  if (const auto end = text.find("): "); text.starts_with('(') && end != std::string_view::npos)
+    text.remove_prefix(end + 3);
+  return std::string{text};
+}
+
 struct OptionsDeleter {
   void operator()(natsOptions* options) const { natsOptions_Destroy(options); }
 };
@@ -43,8 +52,7 @@ class Setup {
   void operator()(natsStatus status, std::string_view what) {
     if (status_ == NATS_OK && status != NATS_OK) {
       status_ = status;
-      const char* detail = nats_GetLastError(nullptr);
-      what_ = std::string{what} + ": " + (detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status));
+      what_ = std::string{what} + ": " + library_says(status);
     }
   }
   bool failed() const { return status_ != NATS_OK; }
@@ -82,6 +90,34 @@ void set_behaviour(natsOptions* o, Connection::Use use, Setup& set) {
   if (use == Connection::Use::consume) set(natsOptions_SetSendAsap(o, true), "send at once");
 }
 
+/// Why no connection was made, and what to do.
+Error refusal(natsStatus status, bool tls, const std::string& servers) {
+  const std::string at = "NATS at " + servers;
+  const std::string why = library_says(status);
+  switch (status) {
+    case NATS_CONNECTION_AUTH_FAILED:
+    case NATS_NOT_PERMITTED:
+      return {Error::Kind::unreachable,
+              at + " refuses the login: " + why + "; check user, password, token, nkey or credentials", "url"};
+    case NATS_SECURE_CONNECTION_WANTED:
+      return {Error::Kind::unreachable, at + " does not offer TLS; leave \"tls\" out, or turn it on at the server",
+              "tls"};
+    case NATS_SECURE_CONNECTION_REQUIRED:
+      return {Error::Kind::unreachable, at + " demands TLS; add \"tls\": { \"ca\": … }", "tls"};
+    case NATS_SSL_ERROR:
+      return {Error::Kind::unreachable, at + ": TLS: " + why + "; check the settings in tls", "tls"};
+    case NATS_CONNECTION_CLOSED:
+    case NATS_IO_ERROR:
+      if (!tls) break;
+      return {Error::Kind::unreachable,
+              at + ": TLS: " + why + "; the server may want another client certificate: check the settings in tls",
+              "tls"};
+    default:
+      break;
+  }
+  return {Error::Kind::unreachable, at + " does not answer: " + why, "url"};
+}
+
 }  // namespace
 
 /// What the library's threads tell us. Lives until the library has called back for the last time.
@@ -117,8 +153,8 @@ std::string redacted(std::string_view urls) {
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(const Access& access, const std::string& name, Use use) {
+  if (auto usable = access.check(); !usable) return std::unexpected(usable.error());
   const auto urls = split(access.url);
-  if (urls.empty()) return fail(Error::Kind::invalid, "no server: write \"url\": \"nats://host:4222\"", "url");
   std::vector<const char*> servers;
   for (const auto& url : urls) servers.push_back(url.c_str());
 
@@ -142,20 +178,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Access& access, const
   const natsStatus status = natsConnection_Connect(&out->handle_, raw);
   if (status != NATS_OK) {
     out->handle_ = nullptr;
-    const char* detail = nats_GetLastError(nullptr);
-    const std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
-    if (status == NATS_CONNECTION_AUTH_FAILED || status == NATS_NOT_PERMITTED) {
-      return fail(Error::Kind::unreachable,
-                  "NATS at " + out->servers_ + " refuses the login: " + why +
-                      "; check user, password, token, nkey or credentials",
-                  "url");
-    }
-    if (status == NATS_SSL_ERROR || status == NATS_SECURE_CONNECTION_REQUIRED ||
-        status == NATS_SECURE_CONNECTION_WANTED) {
-      return fail(Error::Kind::unreachable,
-                  "NATS at " + out->servers_ + ": TLS: " + why + "; check the settings in tls", "tls");
-    }
-    return fail(Error::Kind::unreachable, "NATS at " + out->servers_ + " does not answer: " + why, "url");
+    return std::unexpected(refusal(status, access.tls, out->servers_));
   }
   closure.release();  // NOLINT: Events::closed deletes it
   out->events_ = std::move(events);

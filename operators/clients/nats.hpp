@@ -32,7 +32,12 @@ struct Access {
 
   /// From the settings that with_access() declares.
   static Access from(const Settings& settings);
+  /// What can be told to be wrong without a server: a file that can't be read or is not what it should be.
+  Result<void> check() const;
 };
+
+/// What is wrong with a list of server URLs; empty if nothing is. Shows no password.
+std::string url_problem(std::string_view urls);
 
 /// Adds the settings url, tls, credentials, nkey, nkey_seed, user, password, token.
 Spec with_access(Spec spec);

@@ -1,7 +1,64 @@
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <format>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <ranges>
+
 #include "clients/nats.hpp"
 
 namespace weir::nats {
 namespace {
+
+/// The text of a file, or why it can't be had.
+Result<std::string> read(const std::string& path, const std::string& setting) {
+  std::ifstream in{path, std::ios::binary};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  if (in && !text.empty()) return text;
+  const char* why = !in && errno != 0 ? std::strerror(errno) : "the file is empty";
+  return fail(Error::Kind::invalid, std::format("NATS: can't read {} {}: {}", setting, path, why), setting);
+}
+
+/// The first word that begins like a user's seed.
+std::string seed_in(const std::string& text) {
+  const auto begin = text.find("SU");
+  const auto end = text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", begin);
+  return begin == std::string::npos ? std::string{} : text.substr(begin, end - begin);
+}
+
+bool signs(const std::string& seed) {
+  unsigned char* signature = nullptr;
+  int length = 0;
+  const natsStatus status = nats_Sign(seed.c_str(), "nonce", &signature, &length);
+  std::free(signature);
+  return status == NATS_OK;
+}
+
+std::string problem_of_url(std::string_view url) {
+  constexpr std::array<std::string_view, 4> schemes{"nats", "tls", "ws", "wss"};
+  const std::string shown = redacted(url);
+  const auto scheme = url.find("://");
+  if (scheme != std::string_view::npos && !std::ranges::contains(schemes, url.substr(0, scheme)))
+    return std::format("{} does not begin with nats:// or tls://", shown);
+  std::string_view host = url.substr(scheme == std::string_view::npos ? 0 : scheme + 3);
+  host.remove_prefix(host.rfind('@') + 1);  // npos + 1 is 0
+  host = host.substr(0, host.find('/'));
+  const auto bracket = host.rfind(']');
+  const auto colon = host.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  if (host.substr(0, colon).empty()) return std::format("{} names no host; write nats://host:4222", shown);
+  if (colon == std::string_view::npos) return {};
+  const std::string_view text = host.substr(colon + 1);
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc{} && end == text.data() + text.size() && port > 0 && port < 65536) return {};
+  return std::format("{}: the port must be a number from 1 to 65535", shown);
+}
 
 Field optional_text(std::string name, std::string doc) {
   return {.name = std::move(name), .kind = kind::text(), .doc = std::move(doc), .required = false};
@@ -48,11 +105,48 @@ Access Access::from(const Settings& settings) {
   return out;
 }
 
+std::string url_problem(std::string_view urls) {
+  bool any = false;
+  for (const auto part : urls | std::views::split(',')) {
+    std::string_view url{part};
+    while (url.starts_with(' ')) url.remove_prefix(1);
+    while (url.ends_with(' ')) url.remove_suffix(1);
+    if (url.empty()) continue;
+    any = true;
+    if (auto problem = problem_of_url(url); !problem.empty()) return problem;
+  }
+  return any ? "" : "no server: write \"url\": \"nats://host:4222\"";
+}
+
+Result<void> Access::check() const {
+  if (const auto problem = url_problem(url); !problem.empty())
+    return fail(Error::Kind::invalid, "NATS: " + problem, "url");
+  if (!nkey.empty()) {
+    const auto text = read(nkey_seed, "nkey_seed");
+    if (!text) return std::unexpected(text.error());
+    if (!signs(seed_in(*text)))
+      return fail(Error::Kind::invalid, std::format("NATS: nkey_seed {} holds no user's seed (SU…)", nkey_seed),
+                  "nkey_seed");
+  }
+  if (!credentials.empty()) {
+    const auto text = read(credentials, "credentials");
+    if (!text) return std::unexpected(text.error());
+    if (!text->contains("-----BEGIN NATS USER JWT-----") ||
+        !signs(seed_in(text->substr(std::min(text->rfind("BEGIN USER NKEY SEED"), text->size())))))
+      return fail(Error::Kind::invalid,
+                  std::format("NATS: credentials {} is no credentials file: it must hold a user's JWT and its seed",
+                              credentials),
+                  "credentials");
+  }
+  return {};
+}
+
 std::vector<Error> access_problems(const Settings& settings) {
   std::vector<Error> out;
   const auto wrong = [&](std::string message, std::string setting) {
     out.push_back({Error::Kind::invalid, std::move(message), std::move(setting)});
   };
+  if (auto problem = url_problem(settings.text("url")); !problem.empty()) wrong(std::move(problem), "url");
   const int logins = settings.has("credentials") + settings.has("nkey") + settings.has("user") + settings.has("token");
   if (logins > 1) {
     wrong("there are several ways to log in; keep one of credentials, nkey, user, token",
