@@ -42,12 +42,22 @@ class CoreSource final : public SourceBase {
       translate(*haul, i);
     }
     count("received", items.size());
+    if (items.empty() && arrival_ >= due_)
+      items.push_back({.sequence = ++counter_, .arrival = arrival_, .marker = true});
+    if (!items.empty()) due_ = end_of_time;
     return Haul::give(std::move(haul));
+  }
+
+  /// The worker's clock is what tells the arrival here, so that it may also tell that time has passed.
+  Result<void> mark(Timestamp due) override {
+    due_ = due;
+    return {};
   }
 
  private:
   std::unique_ptr<Subscription> subscription_;
   Position counter_ = 0;
+  Timestamp due_ = end_of_time;  ///< instant at which a marker is wanted
   Growth dropped_;
 };
 

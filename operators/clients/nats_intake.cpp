@@ -32,7 +32,7 @@ Pulled Haul::give(std::shared_ptr<Haul> haul) {
   if (items.empty()) return {};
   auto& headers = haul->headers;
   std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < items.size(); ++i) {
+  for (std::size_t i = 0; i < haul->bundle.size(); ++i) {
     if (!haul->bundle.has_headers(i)) continue;
     begins.resize(i + 1, headers.size());
     haul->bundle.headers(i, headers);

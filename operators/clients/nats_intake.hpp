@@ -39,7 +39,7 @@ struct Intake {
 
 /// What one pull gives out and the memory behind it.
 struct Haul {
-  Messages messages;  ///< one per message of the bundle, in order
+  Messages messages;  ///< one per message of the bundle, in order; what the source itself has to say follows
   Bundle bundle;
   std::vector<Bundle::Header> headers;
 
@@ -130,7 +130,6 @@ class SourceBase : public Source {
     auto& out = haul.messages.items[i];
     out.payload = haul.bundle[i].payload;
     intake_.dissect(out, haul.bundle[i].subject);
-    if (!out.refused.empty()) count("refused", 1);
   }
 
   Settings settings_;

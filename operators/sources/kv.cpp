@@ -12,6 +12,7 @@ using namespace weir;
 struct Entry {
   std::string key;  ///< "vehicle.sensor"
   std::string value;
+  bool there = true;  ///< not removed from the bucket
   bool changed = true;
 };
 
@@ -69,7 +70,7 @@ class Kv final : public Source {
     if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
     caught_up_ = true;
     read();
-    return reading_->messages.empty() ? finish() : hand_out(budget);
+    return hand_out(budget);
   }
 
   std::uint64_t waiting() const override { return 0; }
@@ -78,7 +79,7 @@ class Kv final : public Source {
   void keep(const nats::BucketWatch::Update& update) {
     const auto found = by_key_.find(update.key);
     if (update.removed) {
-      if (found != by_key_.end()) found->second->value.clear();
+      if (found != by_key_.end()) found->second->there = false;
       return;
     }
     Entry* entry = found == by_key_.end() ? nullptr : found->second;
@@ -88,17 +89,17 @@ class Kv final : public Source {
       by_key_.emplace(entry->key, entry);
     }
     entry->value = update.value;
-    entry->changed = true;
+    entry->there = entry->changed = true;
   }
 
-  /// Copies the bucket as it is now, as messages of this tick.
+  /// Copies the bucket as it is now, as messages of this tick; a marker if there is nothing to tell, as time passes.
   void read() {
     reading_ = std::make_shared<Reading>();
     std::size_t size = 0;
     for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
     reading_->bytes.reserve(size);
     for (const auto& entry : entries_) {
-      if (entry->value.empty() || (only_changed_ && !entry->changed)) continue;
+      if (!entry->there || (only_changed_ && !entry->changed)) continue;
       entry->changed = false;
       add(*entry);
     }
@@ -109,6 +110,7 @@ class Kv final : public Source {
     context_.count(missed_, static_cast<std::uint64_t>((following - next_tick_) / every_ - 1));
     tick_ = following - every_;
     next_tick_ = following;
+    if (reading_->messages.empty()) reading_->messages.push_back({.sequence = ++sequence_, .marker = true});
     for (auto& message : reading_->messages) message.arrival = tick_;
   }
 
@@ -141,14 +143,9 @@ class Kv final : public Source {
       part->messages.items.push_back(message);
     }
     if (given_ == reading_->messages.size()) reading_.reset();
-    context_.count(received_, part->messages.items.size());
+    if (!part->messages.items.front().marker) context_.count(received_, part->messages.items.size());
     const Messages* messages = &part->messages;
     return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(part), messages}};
-  }
-
-  Pulled finish() {
-    reading_.reset();
-    return {};
   }
 
   Settings settings_;

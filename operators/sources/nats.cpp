@@ -117,7 +117,6 @@ Spec spec() {
       .optional("since", kind::text(), "instant for \"start\": \"time\", like 2026-01-31T00:00:00Z");
   out = nats::with_stream(std::move(out));
   out.counter("received", "messages received")
-      .counter("refused", "messages whose subject does not fit or whose key belongs to another partition")
       .counter("redelivered", "messages that the server gave out before")
       .counter("dropped", "messages that the client dropped because its queue was full")
       .counter("deleted", "messages that the stream deleted before they were read")
