@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <format>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -40,6 +41,7 @@ struct Outcome {
   std::string subject;
   std::uint64_t revision = 0;  ///< 0: it failed
   bool conflict = false;
+  std::string why = {};  ///< it failed
 };
 
 }  // namespace
@@ -54,6 +56,7 @@ struct CurrentValues::Writer {
 
   std::mutex mutex;  ///< for offered and outcomes
   std::unordered_map<std::uint64_t, Current> offered;
+  std::uint64_t overtaken = 0;  ///< values offered that a newer one replaced in `offered`
   std::vector<Outcome> outcomes;
 
   // Only the thread's.
@@ -85,6 +88,7 @@ struct CurrentValues::Writer {
     if (error == nullptr && ack != nullptr) outcome.revision = ack->Sequence;
     outcome.conflict = error != nullptr && (error->ErrCode == JSStreamWrongLastSequenceErr ||
                                             error->ErrCode == JSStreamWrongLastSequenceConstantErr);
+    if (error != nullptr) outcome.why = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     natsMsg_Destroy(message);
     const std::lock_guard lock{writer.mutex};
     writer.outcomes.push_back(std::move(outcome));
@@ -96,6 +100,7 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
   bool reachable = true;
   while (clock.wait(pause, stop)) {
     gather();
+    config.counted(std::exchange(counts, {}));
     if (dirty.empty() && watch == nullptr) continue;
     auto done = connect();
     if (done) {
@@ -115,6 +120,9 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
     (void)write(last_wait_ms);
   }
   disconnect();
+  counts.given_up += dirty.size();
+  if (!dirty.empty()) config.warn(std::format("{} current values were not written before the end", dirty.size()));
+  config.counted(std::exchange(counts, {}));
 }
 
 Result<void> CurrentValues::Writer::connect() {
@@ -151,6 +159,8 @@ void CurrentValues::Writer::disconnect() {
   if (connection != nullptr) (void)connection->flush(second);
   jsCtx_Destroy(std::exchange(publishing, nullptr));
   connection.reset();
+  const std::lock_guard lock{mutex};
+  outcomes.clear();  // what they answer may not be what waits now
 }
 
 void CurrentValues::Writer::gather() {
@@ -158,6 +168,7 @@ void CurrentValues::Writer::gather() {
   {
     const std::lock_guard lock{mutex};
     fresh.swap(offered);
+    counts.coalesced += std::exchange(overtaken, 0);
   }
   for (auto& [id, value] : fresh) {
     const auto [place, added] = by_id.try_emplace(id, slots.size());
@@ -176,6 +187,7 @@ void CurrentValues::Writer::gather() {
       ++counts.refused;
       continue;
     }
+    counts.coalesced += slot.dirty ? 1 : 0;
     if (slot.dirty && slot.waiting.time > value.time) continue;
     if (!slot.dirty) dirty.push_back(place->second);
     slot.dirty = true;
@@ -260,7 +272,6 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
   }
   for (const auto& outcome : done) settle(outcome);
   std::erase_if(dirty, [&](std::size_t i) { return !slots[i].dirty; });
-  config.counted(std::exchange(counts, {}));
   if (sent && complete) return {};
   return std::unexpected(connection->down());
 }
@@ -283,6 +294,8 @@ void CurrentValues::Writer::settle(const Outcome& outcome) {
     slot.revision = 0;
     slot.time = no_time;
     if (*value) know(slot, (*value)->revision, (*value)->bytes);
+  } else {
+    config.warn("current values wait: " + slot.key + "." + slot.field + ": " + outcome.why);
   }
 }
 
@@ -297,8 +310,9 @@ CurrentValues::~CurrentValues() {
 void CurrentValues::offer(std::vector<Current>&& values) {
   const std::lock_guard lock{writer_->mutex};
   for (auto& value : values) {
-    auto& kept = writer_->offered[value.id];
-    if (kept.time <= value.time) kept = std::move(value);
+    const auto [kept, added] = writer_->offered.try_emplace(value.id);
+    writer_->overtaken += added ? 0 : 1;
+    if (added || kept->second.time <= value.time) kept->second = std::move(value);
   }
 }
 

@@ -34,6 +34,7 @@ struct Current {
 ///
 /// Threads   offer() from one thread; the callbacks are called from the writing thread.
 /// Bound     one value per id; what waits is overwritten by newer ones, never queued.
+/// Counts    every value that is offered ends in exactly one of Counts; the last ones are told by the destructor.
 /// Errors    an unreachable server is tried again for ever; meanwhile values wait.
 class CurrentValues {
  public:
@@ -48,7 +49,9 @@ class CurrentValues {
     struct Counts {
       std::uint64_t written = 0;
       std::uint64_t superseded = 0;  ///< not written: the bucket has a newer one
+      std::uint64_t coalesced = 0;   ///< not written: a newer one came before it was its turn
       std::uint64_t refused = 0;     ///< not written: a name that can't be part of a subject, or no encoding for it
+      std::uint64_t given_up = 0;    ///< not written: the server did not take it before the end
     };
     std::function<void(const Counts&)> counted;
     std::function<void(std::string_view)> warn;

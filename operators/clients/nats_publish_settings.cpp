@@ -9,8 +9,16 @@ Spec with_publish(Spec spec) {
                "bucket of JetStream KV that gets the current values, under <key>.<field>, as JSON")
       .field("publish_every", kind::duration(), "how often changed values are published", "100ms")
       .between(static_cast<double>(10 * millisecond), static_cast<double>(minute))
+      .field("publish_ahead", kind::duration(),
+             "samples with an event time further ahead of their arrival are not published: nothing could replace them",
+             "5s")
+      .between(0, 24.0 * 60 * static_cast<double>(minute))
       .counter("published", "current values written to the bucket")
       .counter("superseded", "current values not written because the bucket had a newer one")
+      .counter("coalesced", "current values not written because a newer one came before it was their turn")
+      .counter("older", "samples not published because a newer one of their key and field was there before")
+      .counter("ahead", "samples not published because their event time is ahead of arrival by more than publish_ahead")
+      .counter("given_up", "current values that the server had not taken when the worker ended")
       .counter("unpublishable", "current values whose key or field can't be part of a subject, or that JSON can't hold")
       .check([](const Settings& s) {
         auto problems = access_problems(s);
@@ -33,6 +41,8 @@ CurrentValues::Config publish_config(const Settings& settings, Context& context)
   out.counted = [&context](const CurrentValues::Config::Counts& counts) {
     context.count(context.counter("published"), counts.written);
     context.count(context.counter("superseded"), counts.superseded);
+    context.count(context.counter("coalesced"), counts.coalesced);
+    context.count(context.counter("given_up"), counts.given_up);
     context.count(context.counter("unpublishable"), counts.refused);
   };
   out.warn = [&context](std::string_view message) { context.warn(message); };

@@ -325,8 +325,8 @@ class Rows {
   }
   double x(std::size_t row) const { return x_of_[row]; }
 
-  /// Of a row that is no number.
   Value value(std::size_t row) const {
+    if (is_number(row)) return {Value::Kind::number, bits(x_, row)};
     if (text_.valid(row)) return {Value::Kind::text, 0, 0, 0, text_.text(row)};
     if (!x_.valid(row)) return {};
     return {Value::Kind::point, bits(x_, row), bits(y_, row), z_.valid(row) ? bits(z_, row) : unknown};
@@ -381,7 +381,7 @@ class KeyedLastValue final : public Transform {
         const std::uint16_t field = numbers_[rows.fields.ids[row]];
         const auto seen = rows.is_number(row) ? last_.see(place, field, rows.time(row), rows.x(row))
                                               : last_.see(place, field, rows.time(row), rows.value(row));
-        if (current_ != nullptr && seen == LastValues::Seen::newer) publish(rows, row);
+        if (current_ != nullptr) publish(rows, row, in->arrival[row], seen, out);
         if (seen != LastValues::Seen::repeat) continue;
         if (repeats++ == 0) keep.assign(in->rows, 1);
         keep[row] = 0;
@@ -447,6 +447,8 @@ class KeyedLastValue final : public Transform {
   }
 
   void publish_to(const Settings& settings) {
+    ahead_ = settings.duration("publish_ahead");
+    not_offered_ = {context_.counter("older"), context_.counter("ahead"), context_.counter("unpublishable")};
     auto config = nats::publish_config(settings, context_);
     config.names = [this](std::uint64_t id) {
       return std::pair{context_.keys()->at(static_cast<std::uint32_t>(id >> 16)),
@@ -455,9 +457,13 @@ class KeyedLastValue final : public Transform {
     current_ = std::make_unique<nats::CurrentValues>(std::move(config), context_.clock());
   }
 
-  void publish(const Rows& rows, std::size_t row) {
+  /// Offers what is newer to the bucket; what is not offered is counted.
+  void publish(const Rows& rows, std::size_t row, Timestamp arrival, LastValues::Seen seen, Output& counted) {
+    if (seen == LastValues::Seen::repeat) return;
+    if (seen == LastValues::Seen::older) return counted.count(not_offered_.older, 1);
+    if (rows.time(row) > arrival + ahead_) return counted.count(not_offered_.ahead, 1);
     const Value value = rows.value(row);
-    if (value.kind == Value::Kind::nothing) return;
+    if (value.kind == Value::Kind::nothing) return counted.count(not_offered_.without_value, 1);
     auto& out = changed_.emplace_back();
     out.id = std::uint64_t{rows.keys.ids[row]} << 16 | numbers_[rows.fields.ids[row]];
     out.time = rows.time(row);
@@ -478,6 +484,10 @@ class KeyedLastValue final : public Transform {
   std::vector<std::uint16_t> numbers_;  ///< by id in `numbered_`
   std::vector<std::uint32_t> runs_;
   std::size_t step_ = 3;  ///< runs to look ahead, twice
+  Duration ahead_ = 0;
+  struct {
+    std::size_t older, ahead, without_value;
+  } not_offered_ = {};  ///< counters
   std::vector<nats::Current> changed_;
   std::unique_ptr<nats::CurrentValues> current_;  ///< ends first: its thread reads names_
 };
