@@ -16,6 +16,7 @@ Error failure(const Connection& connection, const std::string& what, natsStatus 
   const char* detail = nats_GetLastError(nullptr);
   const std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
   if (!connection.connected()) return connection.down();
+  if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
   return {code == 0 ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
 }
 
@@ -61,8 +62,11 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
     return std::unexpected(failure(jetstream.connection(), what, status, code));
   }
-  if (!config.create)
-    return fail(Error::Kind::changed, "there is no " + what + "; nothing has written it yet", "bucket");
+  if (!config.create) {
+    return fail(Error::Kind::changed,
+                "there is no " + what + "; nothing has written it yet: start what does, or set \"create\": true",
+                "bucket");
+  }
   const std::string subject = bucket_subject(config.name, ">");
   const char* subjects[] = {subject.c_str()};
   jsStreamConfig wanted;

@@ -20,10 +20,8 @@ constexpr std::int64_t reader_kept_for = 2 * minute;
 Error api_error(const Connection& connection, natsStatus status, jsErrCode code, const std::string& what) {
   const char* detail = nats_GetLastError(nullptr);
   std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
-  if (status == NATS_NO_RESPONDERS) {
-    return {Error::Kind::unreachable, what +
-                                          ": JetStream does not answer; is it enabled (jetstream {} in the server's "
-                                          "configuration), and may this user publish to $JS.API.>?"};
+  if (status == NATS_NO_RESPONDERS || (status == NATS_TIMEOUT && connection.connected())) {
+    return {Error::Kind::unreachable, what + no_answer};
   }
   if (code == 0) {
     return {Error::Kind::unreachable, what + ": " + (connection.connected() ? why : connection.down().message)};

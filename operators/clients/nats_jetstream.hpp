@@ -16,6 +16,12 @@ struct __jsCtx;  // NOLINT: nats.h's own name
 
 namespace weir::nats {
 
+/// How the message of an Error ends when a request to JetStream had no answer.
+inline constexpr const char* no_answer =
+    ": JetStream does not answer; is it enabled (jetstream {} in the server's configuration), and may this user "
+    "publish "
+    "to $JS.API.>?";
+
 /// What a stream must be. What is not given is the server's default when the stream is made, and is not checked.
 struct StreamConfig {
   std::string name;

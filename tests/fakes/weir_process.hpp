@@ -1,0 +1,114 @@
+/// A `weir` command as a process of its own, as users run it.
+#pragma once
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <weir/clock.hpp>
+
+namespace weir::fakes {
+
+/// Ends with the object, or with the test's process. What it prints, on both channels, is appended to a file.
+///
+/// Threads   one.
+class WeirProcess {
+ public:
+  static constexpr int killed = -1;  ///< in place of an exit code
+  static constexpr int endless = -2;
+
+  /// `arguments` follow the program's name. `log`: the file.
+  WeirProcess(std::vector<std::string> arguments, std::string log)
+      : arguments_{std::move(arguments)}, log_{std::move(log)} {
+    start();
+  }
+  ~WeirProcess() { end(SIGKILL); }
+  WeirProcess(const WeirProcess&) = delete;
+  WeirProcess& operator=(const WeirProcess&) = delete;
+
+  /// Runs the same command again, after its end.
+  void start() {
+    std::vector<std::string> words{std::string{WEIR_BUILD_DIR} + "/weir"};
+    words.insert(words.end(), arguments_.begin(), arguments_.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    const pid_t parent = ::getpid();
+    child_ = ::fork();
+    if (child_ < 0) throw std::runtime_error{"can't start " + words.front()};
+    if (child_ != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);
+    const int log = ::open(log_.c_str(), O_CREAT | O_APPEND | O_WRONLY, 0644);
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+
+  void send(int signal) const {
+    if (child_ > 0) ::kill(child_, signal);
+  }
+  /// Sends a signal and waits for the end.
+  int end(int signal, Duration patience = 30 * second) {
+    send(signal);
+    return wait(patience);
+  }
+  /// Waits for the end: the exit code, `killed` after a signal, `endless` if it had to be killed because it took too
+  /// long.
+  int wait(Duration patience = 30 * second) {
+    const Timestamp until = system_clock().steady() + patience;
+    bool late = false;
+    while (child_ > 0) {
+      int status = 0;
+      if (::waitpid(child_, &status, late ? 0 : WNOHANG) == child_) {
+        child_ = 0;
+        exit_ = late ? endless : WIFEXITED(status) ? WEXITSTATUS(status) : killed;
+      } else if (system_clock().steady() > until) {
+        late = true;
+        send(SIGKILL);
+      } else {
+        system_clock().wait(5 * millisecond, {});
+      }
+    }
+    return exit_;
+  }
+  bool runs() {
+    int status = 0;
+    if (child_ <= 0 || ::waitpid(child_, &status, WNOHANG) != child_) return child_ > 0;
+    child_ = 0;
+    exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : killed;
+    return false;
+  }
+
+  /// What it printed so far.
+  std::string log() const {
+    std::ifstream in{log_};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+  /// Waits until it has printed this; false if it does not, or ends before.
+  bool says(const std::string& text, Duration patience = 20 * second) {
+    const Timestamp until = system_clock().steady() + patience;
+    while (!log().contains(text)) {
+      if (!runs() || system_clock().steady() > until) return log().contains(text);
+      system_clock().wait(10 * millisecond, {});
+    }
+    return true;
+  }
+
+ private:
+  std::vector<std::string> arguments_;
+  std::string log_;
+  pid_t child_ = 0;
+  int exit_ = 0;
+};
+
+}  // namespace weir::fakes
