@@ -46,7 +46,9 @@ class SchemaWriter {
       member("properties", [&] {
         member("keys", [&] {
           text("type", "integer");
-          text("description", "most distinct keys of a lane");
+          text("description",
+               "most distinct keys that a lane may meet, forgotten ones included; messages of further keys go to the "
+               "dead letters");
         });
         member("forget",
                [&] { unit(duration_pattern, "arrival time without a sample after which a key leaves memory"); });

@@ -276,7 +276,7 @@ class CaseReader {
     const std::size_t dot = name.text.rfind('.');
     const auto node = find_node(name, name.text.substr(0, dot));
     if (!node) return;
-    std::vector<std::string> known{"refused", "cells", "empty_rows"};
+    std::vector<std::string> known{"refused", "cells", "empty_rows", "unread"};
     for (const CounterSpec& counter : pipeline_->nodes[*node].op->spec.counters) known.push_back(counter.name);
     out.node = *node;
     out.name = name.text;

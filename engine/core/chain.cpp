@@ -49,8 +49,10 @@ struct Chain::Impl {
     std::unique_ptr<Transform> transform;    // of transforms
     std::unique_ptr<Completion> completion;  // of sinks with columns
     Waiting waiting;
-    std::uint64_t rows = 0;  // that a sink has been given, ever
+    std::uint64_t rows = 0;           // that a sink has been given, ever
+    std::vector<std::size_t> unread;  // counter by port; none: not looked up yet, anywhere: it is read
   };
+  static constexpr std::size_t none = SIZE_MAX, anywhere = SIZE_MAX - 1;
 
   /// What a transform sees of the step.
   class StageOutput final : public Output {
@@ -61,6 +63,7 @@ struct Chain::Impl {
     void emit(BatchPtr batch, Port port) override {
       assert(port < stage_.node->outputs.size() && "a port that the Spec does not declare");
       if (port == 0) reached_ = std::max(reached_, batch->reached);
+      if (!muted_ && batch->rows != 0) chain_.count_unread(stage_, port, batch->rows);
       chain_.deliver({stage_.number, port}, std::move(batch));
     }
     void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
@@ -94,6 +97,7 @@ struct Chain::Impl {
     decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
     decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
     decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");
+    decoded_empty = c.declare(p.nodes[source].id, "without_samples", "messages decoded that held no sample");
   }
 
   void make_stage(const NodeContext::Shared& shared, std::size_t number) {
@@ -130,6 +134,20 @@ struct Chain::Impl {
       }
     }
     if (probe) probe(from, batch);
+  }
+
+  /// What leaves by a port that no node reads goes nowhere.
+  void count_unread(Stage& stage, Port port, std::uint64_t rows) {
+    if (stage.unread.empty()) stage.unread.resize(stage.node->outputs.size(), none);
+    if (stage.unread[port] == none) {
+      const PortRef from{stage.number, port};
+      const bool read = std::ranges::any_of(
+          stages, [&](const Stage& reader) { return std::ranges::contains(reader.node->inputs, from); });
+      stage.unread[port] = read ? anywhere
+                                : counters.declare(stage.node->id, "unread", "rows of ports that no node reads",
+                                                   port == 0 ? "main" : stage.node->op->spec.ports[port - 1].name);
+    }
+    if (stage.unread[port] != anywhere) counters.add(stage.unread[port], rows);
   }
 
   void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
@@ -225,7 +243,7 @@ struct Chain::Impl {
   std::vector<Stage> stages;
   std::vector<std::array<std::size_t, 5>> cells;  // counter numbers, by node
   std::unique_ptr<Decoder> decoder;
-  std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0;
+  std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0;
   std::uint32_t saved_keys = 0, saved_fields = 0;  // what the tables held at the last step
   Probe probe;
 };
@@ -246,6 +264,7 @@ Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
     chain.counters.add(chain.decoded_messages, decoded.messages);
     chain.counters.add(chain.decoded_bytes, decoded.bytes);
     chain.counters.add(chain.decoded_samples, decoded.batch->rows);
+    chain.counters.add(chain.decoded_empty, decoded.empty);
     const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
     for (const auto& letter : decoded.dead_letters) {
       chain.count_refusal(source, letter.reason, 1);

@@ -114,6 +114,9 @@ class SampleColumns final : public SampleSink {
     message_.push_back(index_);
   }
 
+  /// Samples of the message so far.
+  std::size_t added() const { return times_.size() - start_; }
+
   /// Why the message can't be taken; empty if it can.
   std::string& reason() { return reason_; }
 
@@ -225,7 +228,10 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     }
     columns.begin(message, i);
     auto decoded = codec_.decode(message, columns);
-    if (decoded && columns.reason().empty()) continue;
+    if (decoded && columns.reason().empty()) {
+      out.empty += columns.added() == 0 ? 1 : 0;
+      continue;
+    }
     refuse(message, decoded ? std::move(columns.reason()) : std::move(decoded.error()));
     columns.roll_back();
   }

@@ -20,6 +20,7 @@ struct Decoded {
   std::uint32_t keys = 0;                      ///< how many keys and fields the tables held then: what save() keeps
   std::uint32_t fields = 0;
   std::uint64_t messages = 0;  ///< without markers
+  std::uint64_t empty = 0;     ///< messages that were fine and held no sample
   std::uint64_t bytes = 0;     ///< of payload
 };
 

@@ -12,7 +12,10 @@ const std::vector<std::string> role_members{"source", "transform", "sink"};
 
 std::vector<Field> limits_fields() {
   Spec spec = Spec::source("");
-  spec.optional("keys", kind::integer(), "most distinct keys (vehicles) of a lane")
+  spec.optional("keys", kind::integer(),
+                "most distinct keys (vehicles) that a lane may meet, forgotten ones included; messages of further keys "
+                "go to the "
+                "dead letters")
       .between(1, 16'000'000)
       .field("forget", kind::duration(), "arrival time without a sample after which a key leaves memory", "1d")
       .between(1e9, 1e18)

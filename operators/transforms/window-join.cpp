@@ -448,7 +448,8 @@ class SampleRows {
         z_{in.columns[samples::z]},
         text_{in.columns[samples::text]},
         times_of_all_{times_.validity().all() ? times_.int64s().data() : nullptr},
-        numbers_{!x_.absent() && x_.validity().all() ? x_.float64s().data() : nullptr} {}
+        numbers_{!x_.absent() && x_.validity().all() ? x_.float64s().data() : nullptr},
+        any_points_{!y_.absent()} {}
 
   std::size_t size() const { return arrival.size(); }
   bool all_timed() const { return times_of_all_ != nullptr; }
@@ -465,7 +466,8 @@ class SampleRows {
     if (numbers_ == nullptr && !x_.valid(row)) return "not a number or point, but the columns want one";
     value.x = numbers_ != nullptr ? numbers_[row] : x_.float64s()[row];
     if (!std::isfinite(value.x)) return "not a finite number";
-    return kind == FieldKind::number ? nullptr : read_point(row, value);
+    if (kind != FieldKind::number) return read_point(row, value);
+    return any_points_ && y_.valid(row) ? "a point, but the columns want a number" : nullptr;
   }
 
   const Ids& keys;
@@ -483,6 +485,7 @@ class SampleRows {
   const Column &times_, &x_, &y_, &z_, &text_;
   const Timestamp* times_of_all_;
   const double* numbers_;
+  bool any_points_;
 };
 
 /// What became of the rows of a batch that do not simply take part.

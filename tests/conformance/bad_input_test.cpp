@@ -1,0 +1,398 @@
+/// Bad input, from the raw message to the sink: each has a clear reason, nothing is lost, nothing is dropped uncounted.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <format>
+
+#include "core/chain.hpp"
+#include "core/node_context.hpp"
+#include "core/text.hpp"
+
+namespace weir {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr Timestamp now = 1'800'000'000 * second;  // 2027
+
+const Registry& registry() {
+  static const Registry all = [] {
+    Registry out;
+    register_all(out);
+    return out;
+  }();
+  return all;
+}
+
+std::shared_ptr<const Pipeline> checked(const std::string& text) {
+  auto checked = check_pipeline(text, "test.json", registry(), {});
+  EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+  return std::make_shared<const Pipeline>(std::move(checked.pipeline).value());
+}
+
+/// A lane without threads and servers: messages in, rows and dead letters out.
+class Lane {
+ public:
+  /// `nodes` stand behind the source "signals"; `limits` are members of the pipeline's limits.
+  Lane(const std::string& encoding, const std::string& nodes, const std::string& limits)
+      : pipeline_{checked(std::format(
+            R"({{ "name": "bad", "limits": {{ {} }}, "nodes": [ {{ "id": "signals", "source": "nats", "encoding": "{}" }}, {} ] }})",
+            limits, encoding, nodes))},
+        chain_{*pipeline_, registry(), counters, system_clock(), 0} {
+    chain_.start(0);
+  }
+  explicit Lane(const std::string& encoding)
+      : Lane{encoding, R"({ "id": "out", "sink": "drop", "from": "signals" })", R"("keys": 1000)"} {}
+
+  /// One pull's worth of messages of key "v" and field "f", all of one arrival; later ones do what is due before.
+  ChainOutput feed(const std::vector<std::string>& payloads, Timestamp arrival = now) {
+    auto messages = std::make_shared<Messages>();
+    for (const std::string& payload : payloads) {
+      messages->items.push_back({.subject = "vehicle.v.f",
+                                 .payload = payload,
+                                 .sequence = ++sequence_,
+                                 .arrival = arrival,
+                                 .key = "v",
+                                 .field = "f"});
+    }
+    return feed(std::move(messages));
+  }
+  ChainOutput feed(std::shared_ptr<const Messages> messages) {
+    ChainOutput out;
+    const auto done = chain_.step(chain_.decode(std::move(messages)), false, out);
+    EXPECT_TRUE(done) << done.error().message;
+    return out;
+  }
+  Chain& chain() { return chain_; }
+
+  /// "reason count" of what a node refused, in order of first appearance.
+  std::vector<std::string> refused(std::string_view node) const {
+    std::vector<std::string> out;
+    for (const auto& line : counters.lines()) {
+      if (line.node == node && line.name == "refused") out.push_back(std::format("{} {}", line.reason, line.value));
+    }
+    return out;
+  }
+
+  Counters counters;
+
+ private:
+  std::shared_ptr<const Pipeline> pipeline_;
+  Chain chain_;
+  Position sequence_ = 0;
+};
+
+const Codec& codec(const std::string& name) {
+  static const auto pipeline = checked(
+      R"({ "name": "c", "nodes": [ { "id": "s", "source": "nats" }, { "id": "d", "sink": "drop", "from": "s" } ] })");
+  static Counters counters;
+  static NodeContext context{
+      {*pipeline, registry(), counters, system_clock()}, pipeline->nodes[0], 0, nullptr, nullptr};
+  return *context.codec(name);
+}
+
+std::string encoded(const std::string& with, const std::vector<Sample>& samples) {
+  const auto payload = codec(with).encode(samples, false, false);
+  EXPECT_TRUE(payload) << payload.error();
+  return payload.value_or("");
+}
+
+std::size_t rows_of(const ChainOutput& out) {
+  std::size_t rows = 0;
+  for (const auto& part : out.batches) rows += part.batch->rows;
+  return rows;
+}
+
+/// Each payload between two good ones: the good ones pass, the bad one is a dead letter with its bytes.
+void expect_refused(Lane& lane, const std::string& good, const std::string& bad, const std::string& reason) {
+  SCOPED_TRACE(bad.substr(0, 80));
+  const auto out = lane.feed({good, bad, good});
+  EXPECT_EQ(rows_of(out), 2u);
+  ASSERT_EQ(out.dead_letters.size(), 1u);
+  EXPECT_THAT(out.dead_letters[0].reason, HasSubstr(reason));
+  EXPECT_EQ(out.dead_letters[0].payload, bad);
+  EXPECT_EQ(out.dead_letters[0].subject, "vehicle.v.f");
+  EXPECT_EQ(out.dead_letters[0].position, out.position - 1);
+  EXPECT_EQ(out.dead_letters[0].node, "signals");
+}
+
+TEST(BadInput, a_json_payload_is_refused_whole_with_a_reason) {
+  Lane lane{"json"};
+  const std::string good = R"({"time":1800000000000000000,"value":1})";
+  const std::string long_key(10'000, 'k'), megabyte(1 << 20, 'x');
+  const std::vector<std::pair<std::string, std::string>> bad{
+      {"", "empty payload"},
+      {megabyte, "not JSON"},
+      {std::string(1 << 20, '['), "not JSON"},
+      {R"({"value":NaN})", "not JSON"},
+      {R"({"value":1e999})", "out of range"},
+      {R"({"value":-1e999})", "out of range"},
+      {R"({"time":1e300,"value":1})", "not a time"},
+      {R"({"time":"yesterday","value":1})", "not a time"},
+      {R"({"key":")" + long_key + R"(","value":1})", "key longer than 1024 bytes"},
+      {R"({"field":")" + long_key + R"(","value":1})", "field longer than 1024 bytes"},
+      {"{\"key\":\"\xff\",\"value\":1}", ""},
+      {R"([{"value":1},{"value":[]}])", "a value is an array"},
+  };
+  for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
+  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+  EXPECT_EQ(lane.counters.value("signals", "messages"), 3 * bad.size());
+}
+
+TEST(BadInput, a_text_payload_is_refused_whole_with_a_reason) {
+  Lane lane{"text"};
+  const std::vector<std::pair<std::string, std::string>> bad{
+      {"", "empty payload"},      {" \n", "empty payload"},
+      {"nan", "NaN or infinite"}, {"-inf", "NaN or infinite"},
+      {"1e999", "out of range"},  {"0x1p3", "not a decimal number"},
+      {"12 13", "not a decimal"}, {std::string(1 << 20, '9'), "out of range"},
+  };
+  for (const auto& [payload, reason] : bad) expect_refused(lane, "21.5", payload, reason);
+  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+}
+
+TEST(BadInput, a_flatbuffer_is_refused_whole_with_a_reason) {
+  Lane lane{"flatbuffers"};
+  const std::string good = encoded("flatbuffers", {{.key = "v", .field = "f", .time = now, .x = 1.25}});
+  const auto bits = std::bit_cast<std::array<char, 8>>(1.25);
+  const auto at = good.find(std::string_view{bits.data(), bits.size()});
+  ASSERT_NE(at, std::string::npos);
+  const auto with = [&](double value) {
+    std::string out = good;
+    std::memcpy(out.data() + at, &value, sizeof value);
+    return out;
+  };
+  const std::string long_key(10'000, 'k');
+  const std::vector<std::pair<std::string, std::string>> bad{
+      {"", "empty payload"},
+      {"abc", "not a FlatBuffer: 3 bytes"},
+      {std::string(1 << 20, 'x'), "not a weir frame"},
+      {with(std::nan("")), "NaN or infinite"},
+      {with(HUGE_VAL), "NaN or infinite"},
+      {encoded("flatbuffers", {{.key = long_key, .field = "f", .time = now, .x = 1}}), "key longer than 1024 bytes"},
+      {good.substr(0, good.size() - 8), "not a FlatBuffer: its offsets do not fit"},
+  };
+  for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
+  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+}
+
+TEST(BadInput, a_corrupt_flatbuffer_becomes_samples_or_a_dead_letter_never_neither) {
+  Lane lane{"flatbuffers"};
+  const std::string whole =
+      encoded("flatbuffers", {{.key = "v", .field = "speed", .time = now, .x = 1.25},
+                              {.key = "v", .field = "speed", .time = now + 1, .x = 2.5},
+                              {.key = "v", .field = "mode", .time = now, .text = "eco", .kind = Sample::Kind::text}});
+  std::vector<std::string> corrupt;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    corrupt.push_back(whole.substr(0, i));
+    for (const int flip : {0x01, 0x80, 0xff}) {
+      corrupt.push_back(whole);
+      corrupt.back()[i] = static_cast<char>(corrupt.back()[i] ^ flip);
+    }
+  }
+  std::uint64_t letters = 0;
+  for (const auto& payload : corrupt) {
+    const auto out = lane.feed({payload});
+    letters += out.dead_letters.size();
+    const bool empty = lane.counters.value("signals", "without_samples") > 0;
+    EXPECT_TRUE(out.dead_letters.size() == 1 || rows_of(out) > 0 || empty);
+  }
+  const auto refused = lane.counters.value("signals", "refused");
+  EXPECT_EQ(letters, refused);
+  EXPECT_GT(refused, corrupt.size() / 4);
+  EXPECT_EQ(lane.counters.value("signals", "messages"), corrupt.size());
+}
+
+TEST(BadInput, a_message_that_holds_no_sample_is_counted) {
+  Lane lane{"json"};
+  const auto out = lane.feed({"[]", R"({"value":null})", R"({"value":1})"});
+  EXPECT_EQ(rows_of(out), 1u);
+  EXPECT_THAT(out.dead_letters, IsEmpty());
+  EXPECT_EQ(lane.counters.value("signals", "messages"), 3u);
+  EXPECT_EQ(lane.counters.value("signals", "without_samples"), 2u);
+}
+
+TEST(BadInput, a_large_payload_passes_whole) {
+  Lane lane{"json"};
+  std::string payload = "[";
+  std::size_t samples = 0;
+  for (; payload.size() < 1'000'000; ++samples)
+    payload += std::format(R"({}{{"time":{},"value":{}}})", samples == 0 ? "" : ",",
+                           now + static_cast<Timestamp>(samples), samples);
+  const auto out = lane.feed({payload + "]"});
+  EXPECT_EQ(rows_of(out), samples);
+  EXPECT_THAT(out.dead_letters, IsEmpty());
+}
+
+constexpr const char* joined = R"(
+  { "id": "last", "transform": "keyed-last-value", "from": "signals" },
+  { "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "2s" },
+  { "id": "db", "sink": "drop", "from": "rows", "columns": { "speed": {} } })";
+
+std::string sample(const std::string& time, const std::string& value) {
+  return std::format(R"({{"field":"speed","time":{},"value":{}}})", time, value);
+}
+
+TEST(BadInput, any_time_is_kept_where_nobody_asks_when_it_came) {
+  Lane lane{"json"};
+  const std::vector<std::string> times{"0",
+                                       "-1",
+                                       "\"1969-12-31T23:59:59.5Z\"",
+                                       "\"2100-01-01T00:00:00Z\"",
+                                       "-9223372036854775807",
+                                       "9223372036854775807"};
+  std::vector<std::string> payloads;
+  for (const auto& time : times) payloads.push_back(sample(time, "1"));
+  const auto out = lane.feed(payloads);
+  EXPECT_THAT(out.dead_letters, IsEmpty());
+  ASSERT_EQ(out.batches.size(), 1u);
+  const auto kept = out.batches[0].batch->columns[samples::time].int64s();
+  EXPECT_THAT((std::vector<Timestamp>{kept.begin(), kept.end()}),
+              ElementsAre(0, -1, -second / 2, 4'102'444'800 * second, -INT64_MAX, INT64_MAX));
+}
+
+TEST(BadInput, times_far_from_arrival_leave_a_vehicles_rows_alone) {
+  Lane lane{"json", joined, R"("keys": 10)"};
+  std::size_t rows = 0;
+  std::vector<Sink::DeadLetter> letters;
+  const auto feed = [&](const std::vector<std::string>& payloads, Timestamp arrival) {
+    auto out = lane.feed(payloads, arrival);
+    rows += rows_of(out);
+    std::ranges::move(out.dead_letters, std::back_inserter(letters));
+  };
+  const auto at = [](Timestamp time) { return std::to_string(time); };
+  for (int i = 0; i < 20; ++i) {
+    feed({sample(at(now + i * second), "1"), sample("0", "2"), sample("\"2100-01-01T00:00:00Z\"", "3"),
+          sample("-9223372036854775807", at(i)), sample("9223372036854775807", at(i))},
+         now + i * second);
+  }
+  feed({sample(at(now + 20 * second), "1")}, now + 60 * second);
+  EXPECT_EQ(rows, 21u) << "one for each second from the first sample to the last";
+  EXPECT_EQ(letters.size(), 80u);
+  EXPECT_THAT(lane.refused("rows"),
+              testing::UnorderedElementsAre("event time is behind arrival by more than max_behind 40",
+                                            "event time is ahead of arrival by more than max_ahead 40"));
+  EXPECT_EQ(letters[0].node, "rows");
+  EXPECT_THAT(letters[0].payload, StartsWith(R"({"field":"speed","time":0)"));
+}
+
+TEST(BadInput, what_the_columns_do_not_want_is_a_dead_letter_or_counted) {
+  Lane lane{"json", joined, R"("keys": 10)"};
+  const auto out = lane.feed({R"({"field":"speed","value":"fast"})", R"({"field":"speed","value":{"lat":1,"lon":2}})",
+                              R"({"field":"rain","value":1})", R"({"field":"speed","value":1})"});
+  EXPECT_THAT(lane.refused("rows"), ElementsAre("not a number or point, but the columns want one 1",
+                                                "a point, but the columns want a number 1"));
+  EXPECT_EQ(lane.counters.value("rows", "other_fields"), 1u);
+  EXPECT_EQ(out.dead_letters.size(), 2u);
+}
+
+TEST(BadInput, rows_of_a_port_that_nobody_reads_are_counted) {
+  Lane lane{"json", joined, R"("keys": 10)"};
+  lane.feed({sample(std::to_string(now), "1"), sample(std::to_string(now + 10 * second), "1")}, now + 10 * second);
+  lane.feed({sample(std::to_string(now + 11 * second), "1")}, now + 30 * second);
+  lane.feed({sample(std::to_string(now), "2")}, now + 31 * second);
+  EXPECT_EQ(lane.counters.value("rows", "late"), 1u);
+  std::vector<std::string> unread;
+  for (const auto& line : lane.counters.lines()) {
+    if (line.name == "unread") unread.push_back(std::format("{}.{} {}", line.node, line.reason, line.value));
+  }
+  EXPECT_THAT(unread, testing::UnorderedElementsAre("rows.sessions 1", "rows.late 1"));
+}
+
+TEST(BadInput, fields_beyond_the_tables_bound_are_refused_and_counted) {
+  Lane lane{"json"};
+  std::vector<std::string> payloads;
+  for (int i = 0; i < 5000; ++i) payloads.push_back(std::format(R"({{"field":"f{}","value":1}})", i));
+  const auto out = lane.feed(payloads);
+  EXPECT_EQ(rows_of(out), 4096u);
+  EXPECT_EQ(out.dead_letters.size(), 904u);
+  EXPECT_THAT(lane.refused("signals"), ElementsAre("too many fields 904"));
+  EXPECT_THAT(out.dead_letters.back().reason, HasSubstr("the limit is 4096"));
+}
+
+/// Resident memory in bytes (procfs: statm, second field, in pages).
+std::size_t resident() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  unsigned long long total = 0, pages = 0;
+  EXPECT_EQ(std::fscanf(file, "%llu %llu", &total, &pages), 2);
+  std::fclose(file);
+  return pages * 4096;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint32_t strangers = 500'000;
+constexpr bool measures_memory = false;  // a sanitizer keeps what was freed
+#else
+constexpr std::uint32_t strangers = 10'000'000;
+constexpr bool measures_memory = true;
+#endif
+
+TEST(BadInput, ten_million_keys_stay_within_the_declared_bound) {
+  constexpr std::uint32_t known = 10'000, pull = 4096;
+  Lane lane{"text", R"(
+    { "id": "last", "transform": "keyed-last-value", "from": "signals" },
+    { "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "2s" },
+    { "id": "db", "sink": "drop", "from": "rows", "columns": { "f": {} } })",
+            std::format(R"("keys": {})", known)};
+  std::uint64_t letters = 0, rows = 0;
+  Position sequence = 0;
+  // Keys first, first + 1, …, one sample each.
+  const auto feed = [&](std::uint32_t first, std::uint32_t count, Timestamp arrival) {
+    auto messages = std::make_shared<Messages>();
+    auto names = std::make_shared<std::vector<std::string>>();
+    for (std::uint32_t i = 0; i < count; ++i) names->push_back(std::format("vehicle-{:09}", first + i));
+    for (const auto& name : *names)
+      messages->items.push_back(
+          {.payload = "1.5", .sequence = ++sequence, .arrival = arrival, .key = name, .field = "f"});
+    messages->owner = names;
+    const auto out = lane.feed(std::move(messages));
+    letters += out.dead_letters.size();
+    rows += rows_of(out);
+  };
+  const auto feed_all = [&](std::uint32_t first, std::uint32_t end, Timestamp arrival) {
+    for (; first < end; first += std::min(pull, end - first)) feed(first, std::min(pull, end - first), arrival);
+  };
+  feed_all(0, strangers / 5, now);
+  const std::size_t before = resident();
+  feed_all(strangers / 5, strangers, now);
+  const std::size_t after = resident();
+  if (measures_memory) {
+    EXPECT_LT(after, before + (8u << 20)) << "grew by " << (after - before) / 1024 << " kB";
+  }
+  EXPECT_EQ(letters, strangers - known);
+  EXPECT_THAT(lane.refused("signals"), ElementsAre(std::format("too many keys {}", strangers - known)));
+  EXPECT_EQ(lane.chain().keys()->size(), known);
+  // Those who were there first go on.
+  feed_all(0, known, now + second);
+  feed_all(0, known, now + 5 * second);
+  EXPECT_EQ(letters, strangers - known);
+  EXPECT_GE(rows, known);
+}
+
+TEST(BadInput, a_malformed_pipeline_is_shown_where_it_is) {
+  const auto first = [](std::string_view text) {
+    const auto checked = check_pipeline(text, "p.json", registry(), {});
+    EXPECT_FALSE(checked.pipeline);
+    EXPECT_FALSE(checked.findings.empty());
+    return checked.findings.empty() ? std::string{} : render(std::span{checked.findings}.first(1), Format::text);
+  };
+  EXPECT_THAT(first(""), StartsWith("p.json:1:1: error: "));
+  EXPECT_THAT(first("\xff\xfe\x00\x01"), StartsWith("p.json:1:1: error: "));
+  EXPECT_THAT(first(std::string(2 << 20, '[')), StartsWith("p.json:1:"));
+  EXPECT_THAT(first("{\n  \"name\": \"p\",\n  \"nodes\": [\n"), StartsWith("p.json:"));
+  EXPECT_THAT(first("[]"), StartsWith("p.json:1:1: error: "));
+  EXPECT_THAT(
+      first(
+          R"({ "name": "p", "nodes": [ { "id": "s", "source": "nats", "url": "nats://u:pa55@host:port" }, { "id": "d", "sink": "drop", "from": "s" } ] })"),
+      testing::AllOf(HasSubstr("host:port: the port must be a number"), testing::Not(HasSubstr("pa55"))));
+}
+
+}  // namespace
+}  // namespace weir
