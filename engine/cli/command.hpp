@@ -48,6 +48,7 @@ void print_findings(const LoadedPipeline& loaded);
 // One per command, each in the file of its name.
 void add_run(CLI::App& app, Session& session);
 void add_lint(CLI::App& app, Session& session);
+void add_fmt(CLI::App& app, Session& session);
 void add_test(CLI::App& app, Session& session);
 void add_explain(CLI::App& app, Session& session);
 void add_list(CLI::App& app, Session& session);

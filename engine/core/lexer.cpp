@@ -132,6 +132,7 @@ void Lexer::string(std::string& text) {
   const Span opening = one();
   const char quote = next();
   if (quote == '\'') mistake(opening, "single-quotes", "strings take double quotes", "write \"");
+  if (ended()) return;  // that was one mistake too many
   for (take(); next() != quote; character(text)) {
     if (!ended() && next() != '\n') continue;
     // Commas and brackets at the line's end were not meant to be inside.

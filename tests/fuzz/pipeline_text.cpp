@@ -1,10 +1,11 @@
 /// Whatever the bytes: the reader ends, spans nest, every mistake has a place inside the text, and a text without
-/// mistakes has no invalid value.
+/// mistakes has no invalid value, and a layout that is laid out the same again.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
+#include "core/format_text.hpp"
 #include "core/text.hpp"
 
 namespace {
@@ -57,7 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_nested(document.root.span, whole);
   check_tree(document.root, 0, source, invalid);
   check(document.findings.size() <= finding_limit);
-  if (document.findings.empty()) check(invalid == 0);
+  if (document.findings.empty()) {
+    check(invalid == 0);
+    const std::string once = format_text(document);
+    const Document again = read_text(once, "fuzz.json");
+    check(again.findings.empty() && format_text(again) == once);
+  }
   std::uint32_t line = 1;
   for (const Finding& finding : document.findings) {
     check(finding.span.begin.line >= std::exchange(line, finding.span.begin.line));

@@ -1,0 +1,96 @@
+/// weir fmt: gives pipelines their one layout.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.hpp"
+#include "core/format_text.hpp"
+
+namespace weir::cli {
+namespace {
+
+struct FmtOptions {
+  std::vector<std::string> paths;
+  bool check = false;
+};
+
+/// A file is itself; of a folder, or a path that ends in "/...", every .json below it.
+std::vector<std::string> json_files(std::string path) {
+  if (path.ends_with("...")) path.resize(path.size() - 3);
+  if (path.empty()) path = ".";
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
+    if (entry.is_regular_file() && entry.path().extension() == ".json") files.push_back(entry.path().string());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+/// Beside the file first, then in its place: an interrupted write leaves the old text.
+bool replace(const std::string& file, const std::string& text) {
+  const std::string fresh = file + ".fmt";
+  std::error_code failed;
+  if (!(std::ofstream{fresh, std::ios::binary} << text).flush()) return false;
+  std::filesystem::permissions(fresh, std::filesystem::status(file).permissions(), failed);
+  std::filesystem::rename(fresh, file, failed);
+  if (failed) std::filesystem::remove(fresh);
+  return !failed;
+}
+
+/// The worst that happened to one of the files.
+int format_file(const std::string& file, const FmtOptions& options) {
+  std::ifstream in{file, std::ios::binary};
+  if (!in) {
+    std::cerr << file << ": error: can't read the file\n";
+    return findings;
+  }
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  const Document document = read_text(text, file);
+  if (!document.findings.empty()) {
+    std::cerr << render(document.findings, Format::text);
+    return findings;
+  }
+  const std::string formatted = format_text(document);
+  if (formatted == text) return fine;
+  std::cout << file << "\n";
+  if (options.check) return findings;
+  if (replace(file, formatted)) return fine;
+  std::cerr << file << ": error: can't write the file\n";
+  return findings;
+}
+
+int format_standard_input() {
+  const std::string text{std::istreambuf_iterator<char>{std::cin}, {}};
+  const Document document = read_text(text, "-");
+  if (!document.findings.empty()) {
+    std::cerr << render(document.findings, Format::text);
+    return findings;
+  }
+  std::cout << format_text(document);
+  return fine;
+}
+
+int fmt(const FmtOptions& options) {
+  if (options.paths == std::vector<std::string>{"-"}) return format_standard_input();
+  int worst = fine;
+  for (const std::string& path : options.paths) {
+    for (const std::string& file : json_files(path)) worst = std::max(worst, format_file(file, options));
+  }
+  return worst;
+}
+
+}  // namespace
+
+void add_fmt(CLI::App& app, Session& session) {
+  auto options = std::make_shared<FmtOptions>();
+  CLI::App* command = app.add_subcommand("fmt", "lays pipelines out in one way, comments kept; names what it changed");
+  command->add_option("paths", options->paths, "files, folders, folder/..., or - for standard input to output")
+      ->required();
+  command->add_flag("--check", options->check, "changes nothing; exit code 1 if something would change");
+  command->callback([options, &session] { session.exit = fmt(*options); });
+}
+
+}  // namespace weir::cli
