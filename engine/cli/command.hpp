@@ -2,7 +2,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,13 @@ struct PipelineOptions {
   std::vector<std::string> env_files;
 };
 void add_pipeline_options(CLI::App& command, PipelineOptions& options);
+
+/// The text of a file; nothing if it can't be read.
+std::optional<std::string> read_file(const std::string& path);
+
+/// The files that a path on the command line means: a file itself; of a folder, or of a path that ends in "/...", all
+/// those below it that `wanted` takes by their names, sorted.
+std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_view name));
 
 /// A pipeline as it is on the disk. Holds the text, as findings point into it.
 struct LoadedPipeline {

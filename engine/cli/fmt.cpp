@@ -16,18 +16,7 @@ struct FmtOptions {
   bool check = false;
 };
 
-/// A file is itself; of a folder, or a path that ends in "/...", every .json below it.
-std::vector<std::string> json_files(std::string path) {
-  if (path.ends_with("...")) path.resize(path.size() - 3);
-  if (path.empty()) path = ".";
-  if (!std::filesystem::is_directory(path)) return {path};
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
-    if (entry.is_regular_file() && entry.path().extension() == ".json") files.push_back(entry.path().string());
-  }
-  std::ranges::sort(files);
-  return files;
-}
+bool is_json(std::string_view name) { return name.ends_with(".json"); }
 
 /// Beside the file first, then in its place: an interrupted write leaves the old text.
 bool replace(const std::string& file, const std::string& text) {
@@ -42,19 +31,18 @@ bool replace(const std::string& file, const std::string& text) {
 
 /// The worst that happened to one of the files.
 int format_file(const std::string& file, const FmtOptions& options) {
-  std::ifstream in{file, std::ios::binary};
-  if (!in) {
+  const auto text = read_file(file);
+  if (!text) {
     std::cerr << file << ": error: can't read the file\n";
     return findings;
   }
-  const std::string text{std::istreambuf_iterator<char>{in}, {}};
-  const Document document = read_text(text, file);
+  const Document document = read_text(*text, file);
   if (!document.findings.empty()) {
     std::cerr << render(document.findings, Format::text);
     return findings;
   }
   const std::string formatted = format_text(document);
-  if (formatted == text) return fine;
+  if (formatted == *text) return fine;
   std::cout << file << "\n";
   if (options.check) return findings;
   if (replace(file, formatted)) return fine;
@@ -77,7 +65,7 @@ int fmt(const FmtOptions& options) {
   if (options.paths == std::vector<std::string>{"-"}) return format_standard_input();
   int worst = fine;
   for (const std::string& path : options.paths) {
-    for (const std::string& file : json_files(path)) worst = std::max(worst, format_file(file, options));
+    for (const std::string& file : files_of(path, is_json)) worst = std::max(worst, format_file(file, options));
   }
   return worst;
 }

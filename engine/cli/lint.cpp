@@ -1,5 +1,4 @@
 /// weir lint: checks pipelines without running them.
-#include <filesystem>
 #include <iostream>
 #include <map>
 
@@ -14,29 +13,15 @@ struct LintOptions {
   std::string format = "text";
 };
 
-bool is_pipeline(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  return path.extension() == ".json" && !name.ends_with(".test.json") && !name.ends_with(".schema.json");
-}
-
-/// A file is itself; a folder, or a path that ends in "/...", is every pipeline below it.
-std::vector<std::string> files_of(std::string path) {
-  if (path.ends_with("...")) path.resize(path.size() - 3);
-  if (path.empty()) path = ".";
-  std::vector<std::string> files;
-  if (!std::filesystem::is_directory(path)) return {path};
-  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
-    if (entry.is_regular_file() && is_pipeline(entry.path())) files.push_back(entry.path().string());
-  }
-  std::ranges::sort(files);
-  return files;
+bool is_pipeline(std::string_view name) {
+  return name.ends_with(".json") && !name.ends_with(".test.json") && !name.ends_with(".schema.json");
 }
 
 int lint(const LintOptions& options, const Registry& registry) {
   std::vector<Finding> findings;
   std::size_t files = 0;
   for (const std::string& path : options.paths) {
-    for (const std::string& file : files_of(path)) {
+    for (const std::string& file : files_of(path, is_pipeline)) {
       ++files;
       auto loaded = load_pipeline(file, options.pipeline, registry, false);
       findings.insert(findings.end(), loaded.checked.findings.begin(), loaded.checked.findings.end());

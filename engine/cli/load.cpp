@@ -1,5 +1,7 @@
 /// Pipelines from the command line.
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -11,6 +13,12 @@
 namespace weir::cli {
 namespace {
 
+Finding problem(const std::string& file, std::string rule, std::string message) {
+  return {Severity::error, file, {}, std::move(rule), std::move(message), ""};
+}
+
+}  // namespace
+
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   if (!file) return {};
@@ -19,11 +27,17 @@ std::optional<std::string> read_file(const std::string& path) {
   return file.bad() ? std::nullopt : std::optional{text.str()};
 }
 
-Finding problem(const std::string& file, std::string rule, std::string message) {
-  return {Severity::error, file, {}, std::move(rule), std::move(message), ""};
+std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_view name)) {
+  if (path.ends_with("...")) path.resize(path.size() - 3);
+  if (path.empty()) path = ".";
+  if (!std::filesystem::is_directory(path)) return {path};
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
+    if (entry.is_regular_file() && wanted(entry.path().filename().string())) files.push_back(entry.path().string());
+  }
+  std::ranges::sort(files);
+  return files;
 }
-
-}  // namespace
 
 std::string program_version() { return WEIR_VERSION; }
 

@@ -1,10 +1,7 @@
 /// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
-#include <algorithm>
-#include <filesystem>
 #include <format>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "cli/command.hpp"
 #include "core/cases.hpp"
@@ -18,25 +15,7 @@ struct TestOptions {
   bool list = false;
 };
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in) return {};
-  return std::string{std::istreambuf_iterator<char>{in}, {}};
-}
-
-/// A file is itself; of a folder, or a path that ends in "/...", every *.test.json below it.
-std::vector<std::string> case_files(std::string path) {
-  if (path.ends_with("...")) path.resize(path.size() - 3);
-  if (path.empty()) path = ".";
-  if (!std::filesystem::is_directory(path)) return {path};
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
-    if (entry.is_regular_file() && entry.path().string().ends_with(".test.json"))
-      files.push_back(entry.path().string());
-  }
-  std::ranges::sort(files);
-  return files;
-}
+bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); }
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -113,7 +92,7 @@ int test(const TestOptions& options, const Registry& registry) {
   Report report;
   std::size_t files = 0;
   for (const std::string& path : options.paths) {
-    for (const std::string& file : case_files(path)) {
+    for (const std::string& file : files_of(path, is_case_file)) {
       ++files;
       test_file(file, options, registry, report);
     }
