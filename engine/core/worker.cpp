@@ -430,6 +430,7 @@ struct Worker::Impl {
       const Snapshot last = lane->snapshot();
       if (auto name = snapshots->write(partition, fence, last)) cycle->name_snapshot(partition, *name, last.position);
     }
+    backoff = first_backoff;  // there is not the time for the patience that an outage has taught
     Result<void> done;
     while (cycle->pending()) {
       done = commit();
