@@ -10,6 +10,7 @@
 #include <iostream>
 #include <mutex>
 #include <thread>
+#include <weir/units.hpp>
 
 #include "cli/command.hpp"
 #include "console/metrics.hpp"
@@ -78,8 +79,8 @@ void set_up_log(const RunOptions& options) {
 /// One pipeline at work: its text, counters and worker, replaced as a whole by a reload.
 class Running {
  public:
-  Running(LoadedPipeline loaded, const Registry& registry)
-      : loaded_{std::move(loaded)}, worker_{*loaded_.checked.pipeline, registry, counters_, system_clock()} {}
+  Running(std::shared_ptr<const LoadedPipeline> loaded, const Registry& registry)
+      : loaded_{std::move(loaded)}, worker_{*loaded_->checked.pipeline, registry, counters_, system_clock()} {}
 
   void start() {
     thread_ = std::thread{[this] {
@@ -104,13 +105,13 @@ class Running {
     const std::scoped_lock lock{mutex_};
     return result_;
   }
-  const Pipeline& pipeline() const { return *loaded_.checked.pipeline; }
+  const std::shared_ptr<const LoadedPipeline>& loaded() const { return loaded_; }
+  const Pipeline& pipeline() const { return *loaded_->checked.pipeline; }
   const Worker& worker() const { return worker_; }
   const Counters& counters() const { return counters_; }
-  const std::string& text() const { return loaded_.text; }
 
  private:
-  LoadedPipeline loaded_;
+  std::shared_ptr<const LoadedPipeline> loaded_;
   Counters counters_;
   Worker worker_;
   std::stop_source drain_, hard_;
@@ -171,16 +172,15 @@ class Runner {
       : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
 
   int run() {
-    LoadedPipeline loaded = load_pipeline(options_.file, options_.pipeline, session_.registry, true);
-    print_findings(loaded);
-    if (!loaded.checked.pipeline) return bad_pipeline;
+    const auto loaded = load();
+    if (!loaded->checked.pipeline) return bad_pipeline;
     sigset_t signals;
     sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread starts
     signal(SIGPIPE, SIG_IGN);
     set_up_log(options_);
-    replace(std::make_shared<Running>(std::move(loaded), session_.registry));
+    replace(loaded);
     std::unique_ptr<Console> console;
     if (!options_.http.empty()) {
       auto served = Console::serve(options_.http, views());
@@ -195,14 +195,22 @@ class Runner {
   }
 
  private:
+  std::shared_ptr<const LoadedPipeline> load() const {
+    auto loaded = std::make_shared<const LoadedPipeline>(
+        load_pipeline(options_.file, options_.pipeline, session_.registry, true));
+    print_findings(*loaded);
+    return loaded;
+  }
+
   int wait(const sigset_t& signals) {
     int stops = 0;
-    while (!current()->done()) {
+    while (!current()->done() || (stops == 0 && fall_back())) {
+      settle();
       const timespec patience{0, 100'000'000};
       const int signal = sigtimedwait(&signals, nullptr, &patience);
       if (signal == SIGHUP && stops == 0) reload();
       if (signal == SIGTERM || signal == SIGINT) {
-        ++stops;
+        if (++stops == 1) told_ = system_clock().steady();
         progress_.end();
         spdlog::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
         current()->drain();
@@ -210,6 +218,7 @@ class Runner {
         if (stops > 2) std::_Exit(internal);
       }
       if (stops == 0) progress_.show(*current(), system_clock().steady());
+      if (stops > 0) give_up_in_time();
     }
     progress_.end();
     const auto result = current()->result();
@@ -219,18 +228,31 @@ class Runner {
     return exit_code(result.error());
   }
 
+  /// Draining gives up by itself, but not in the middle of a call to a server that hangs. What is not committed is read
+  /// again by the next worker, as after any crash.
+  void give_up_in_time() const {
+    const Duration limit = current()->pipeline().shutdown_timeout;
+    if (system_clock().steady() - told_ < limit + second) return;
+    spdlog::error("not drained within \"shutdown_timeout\", {}: giving up", format_duration(limit));
+    std::_Exit(internal);
+  }
+
   /// Checks the new text first; a bad one leaves the old pipeline running.
   void reload() {
     progress_.end();
-    LoadedPipeline loaded = load_pipeline(options_.file, options_.pipeline, session_.registry, true);
-    print_findings(loaded);
-    if (!loaded.checked.pipeline) {
+    const auto loaded = load();
+    if (!loaded->checked.pipeline) {
       spdlog::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
       return;
     }
-    if (loaded.checked.pipeline->name != current()->pipeline().name) {
+    if (loaded->checked.pipeline->name != current()->pipeline().name) {
       spdlog::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on",
-                    current()->pipeline().name, loaded.checked.pipeline->name);
+                    current()->pipeline().name, loaded->checked.pipeline->name);
+      return;
+    }
+    if (const auto status = current()->worker().status(); !status.troubles.empty()) {
+      spdlog::error("reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later",
+                    status.troubles.front());
       return;
     }
     spdlog::info("reload: draining the old pipeline");
@@ -240,11 +262,28 @@ class Runner {
       spdlog::error("reload: the old pipeline did not drain: {}", drained.error().message);
       return;
     }
-    replace(std::make_shared<Running>(std::move(loaded), session_.registry));
+    replaced_ = current()->loaded();
+    replace(loaded);
+  }
+
+  /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it.
+  void settle() {
+    if (!replaced_ || !current()->worker().status().ready) return;
+    replaced_.reset();
     spdlog::info("reload: the new pipeline runs");
   }
 
-  void replace(std::shared_ptr<Running> next) {
+  /// If it could not start, the old pipeline takes over again; false if there is none.
+  bool fall_back() {
+    const auto result = current()->result();
+    if (!replaced_ || result) return false;
+    spdlog::error("reload: the new pipeline does not start: {}; the old one goes on", result.error().message);
+    replace(std::exchange(replaced_, nullptr));
+    return true;
+  }
+
+  void replace(std::shared_ptr<const LoadedPipeline> loaded) {
+    auto next = std::make_shared<Running>(std::move(loaded), session_.registry);
     next->start();
     const std::scoped_lock lock{mutex_};
     current_ = std::move(next);
@@ -296,8 +335,10 @@ class Runner {
   const RunOptions& options_;
   Session& session_;
   ProgressLine progress_;
+  Timestamp told_ = 0;  // to stop
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
+  std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
 };
 
 }  // namespace
