@@ -1,0 +1,77 @@
+/// pipelines/quickstart.json as the README shows it: no server, rows in one file, once whatever happens.
+#include <gmock/gmock.h>
+
+#include <format>
+#include <memory>
+
+#include "clients/duckdb.hpp"
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
+
+namespace weir::integration {
+namespace {
+
+class Quickstart : public testing::Test {
+ protected:
+  /// The command that writes this file; `length` of simulated time instead of the pipeline's.
+  std::unique_ptr<fakes::WeirProcess> run(const std::string& file, const std::string& length = {}) const {
+    std::vector<std::string> arguments{"run", "-q", std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json", "-e",
+                                       directory_.write(file + ".env", "OUT=" + directory_.file(file) + "\n")};
+    if (!length.empty()) arguments.insert(arguments.end(), {"-s", "signals.for=" + length});
+    return std::make_unique<fakes::WeirProcess>(arguments, directory_.file("log"));
+  }
+
+  /// One value of a query.
+  std::string ask(const std::string& file, const std::string& sql) const {
+    auto opened = duck::File::open(directory_.file(file), 256u << 20);
+    if (!opened) throw std::runtime_error{opened.error().message};
+    const auto rows = opened->run(sql);
+    if (!rows) throw std::runtime_error{rows.error().message};
+    return rows->at(0).at(0).value_or("NULL");
+  }
+  std::string rows(const std::string& file) const { return ask(file, "SELECT count(*)::VARCHAR FROM vehicle_second"); }
+  /// The same for the same rows in any order.
+  std::string content(const std::string& file) const {
+    return ask(file, "SELECT count(*)::VARCHAR || ' ' || sum(hash(v))::VARCHAR FROM vehicle_second v");
+  }
+
+  fakes::TemporaryDirectory directory_;
+};
+
+TEST_F(Quickstart, WritesEachRowOnceHoweverOftenItRuns) {
+  EXPECT_EQ(run("one")->wait(), 0);
+  EXPECT_GT(std::stoi(rows("one")), 4000);
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (vehicle, time))::VARCHAR FROM vehicle_second"), rows("one"));
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT vehicle)::VARCHAR FROM vehicle_second"), "100");
+  EXPECT_EQ(ask("one",
+                "SELECT count(*)::VARCHAR FROM vehicle_second WHERE position_lat NOT BETWEEN 52 AND 53 OR "
+                "speed NOT BETWEEN 0 AND 250 OR charge NOT BETWEEN 0 AND 100"),
+            "0");
+  EXPECT_EQ(ask("one",
+                "SELECT (count(position_lat) > 0.9 * count(*) AND count(speed) > 0.9 * count(*) AND count(charge) > "
+                "0.6 * count(*))::VARCHAR FROM vehicle_second"),
+            "true");
+  const std::string first = content("one");
+  EXPECT_EQ(run("one")->wait(), 0);
+  EXPECT_EQ(content("one"), first);
+}
+
+TEST_F(Quickstart, GoesOnWhereItWasKilled) {
+  EXPECT_EQ(run("whole", "2h")->wait(), 0);
+  auto broken = run("broken", "2h");
+  int kills = 0;
+  for (int patience = 0; broken->runs() && patience < 100; ++patience) {
+    system_clock().wait(400 * millisecond, {});
+    if (!broken->runs()) break;
+    ++kills;
+    broken->end(SIGKILL);
+    broken->start();
+    if (kills < 3) continue;
+    EXPECT_EQ(broken->wait(), 0) << broken->log();
+  }
+  EXPECT_GT(kills, 0) << "it was too fast to be killed";
+  EXPECT_EQ(content("broken"), content("whole"));
+}
+
+}  // namespace
+}  // namespace weir::integration

@@ -1,0 +1,238 @@
+/// `weir run` as a process: how it ends, what it says when a server is missing, what it serves on --http.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <httplib.h>
+
+#include "integration/job_fixture.hpp"
+
+namespace weir::integration {
+namespace {
+
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+// --- How it ends
+// -------------------------------------------------------------------------------------------------------
+
+class Drain : public Job {};
+
+TEST_F(Drain, ClosesNoTick) {
+  run({.wait = "3s"});
+  send(500 * millisecond, 10);
+  send(2500 * millisecond, 30);
+  pause(500 * millisecond);
+  const Timestamp told = system_clock().steady();
+  EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
+  EXPECT_LT(system_clock().steady() - told, 2 * second);
+  EXPECT_THAT(job_->log(), HasSubstr("draining"));
+  EXPECT_EQ(rows(), "");
+  EXPECT_EQ(database_.ask("SELECT position, owner FROM weir_progress"), "2 NULL");
+  job_->start();
+  send(3500 * millisecond, 50);
+  expect_rows("1 15 2 25 3 40");
+  EXPECT_EQ(job_->end(SIGINT), 0) << job_->log();
+}
+
+TEST_F(Drain, TakesNoLongerThanShutdownTimeoutAndLosesNothingByIt) {
+  run({.shutdown_timeout = "1s"});
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  database_.kill();
+  send(2500 * millisecond, 30);
+  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  const Timestamp told = system_clock().steady();
+  EXPECT_EQ(job_->end(SIGTERM), 69) << job_->log();
+  EXPECT_LT(system_clock().steady() - told, 3 * second);
+  EXPECT_THAT(job_->log(), ContainsRegex("weir: .*PostgreSQL"));
+  database_.start();
+  job_->start();
+  expect_rows("1 15 2 25");
+  EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
+}
+
+TEST_F(Drain, WaitsForAServerThatComesBackInTime) {
+  run();
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  database_.kill();
+  send(2500 * millisecond, 30);
+  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  pause(2 * second);  // in which the engine has become patient
+  job_->send(SIGTERM);
+  ASSERT_TRUE(job_->says("draining")) << job_->log();
+  database_.start();
+  EXPECT_EQ(job_->wait(5 * second), 0) << job_->log();
+  EXPECT_EQ(rows(), "1 15 2 25");
+}
+
+TEST_F(Drain, TakesNoLongerEvenWhileACommitHangs) {
+  run({.shutdown_timeout = "1s", .lease = "30s"});
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  const auto writer = static_cast<pid_t>(
+      std::stoi(database_.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir/job/db'")));
+  ASSERT_EQ(::kill(writer, SIGSTOP), 0);
+  send(2500 * millisecond, 30);
+  pause(500 * millisecond);
+  EXPECT_EQ(job_->end(SIGTERM, 4 * second), 70) << job_->log();
+  EXPECT_THAT(job_->log(), HasSubstr("not drained within \"shutdown_timeout\", 1s"));
+  ::kill(writer, SIGCONT);
+}
+
+TEST_F(Drain, EndsAtTheSecondSignal) {
+  run({.shutdown_timeout = "10m"});
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  database_.kill();
+  send(2500 * millisecond, 30);
+  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  job_->send(SIGTERM);
+  ASSERT_TRUE(job_->says("a second signal gives up")) << job_->log();
+  EXPECT_EQ(job_->end(SIGTERM, 3 * second), 69) << job_->log();
+}
+
+// --- Servers that are not there
+// ----------------------------------------------------------------------------------------
+
+/// A port of loopback. Nobody answers there: connections are refused, or, if it listens, accepted and left alone.
+class SilentPort {
+ public:
+  explicit SilentPort(bool listens) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const raw = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(socket_, raw, size) != 0 || ::getsockname(socket_, raw, &size) != 0)
+      throw std::runtime_error{"can't bind a port"};
+    if (listens) ::listen(socket_, 16);
+    port_ = ::ntohs(address.sin_port);
+  }
+  ~SilentPort() { ::close(socket_); }
+  SilentPort(const SilentPort&) = delete;
+  SilentPort& operator=(const SilentPort&) = delete;
+  std::string place() const { return std::format("127.0.0.1:{}", port_); }
+
+ private:
+  int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int port_ = 0;
+};
+
+class Unreachable : public testing::Test {
+ protected:
+  /// Runs NATS → PostgreSQL at these places.
+  fakes::WeirProcess& run(const std::string& nats, const std::string& postgres, std::vector<std::string> options = {}) {
+    directory_.write("job.json", std::format(R"({{ "name": "job", "limits": {{ "keys": 100 }}, "nodes": [
+      {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "encoding": "json" }},
+      {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s" }},
+      {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "t", "columns": {{ "speed": {{}} }} }} ] }})",
+                                             nats, postgres));
+    std::vector<std::string> arguments{"run", directory_.file("job.json")};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    process_ = std::make_unique<fakes::WeirProcess>(arguments, directory_.file("log"));
+    return *process_;
+  }
+
+  fakes::TemporaryDirectory directory_;
+  std::unique_ptr<fakes::WeirProcess> process_;
+};
+
+TEST_F(Unreachable, PostgreSQLEndsTheRunWith69AndItsPlace) {
+  const SilentPort nobody{false};
+  auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir");
+  EXPECT_EQ(weir.wait(10 * second), 69);
+  EXPECT_THAT(weir.log(), AllOf(HasSubstr("weir: can't reach PostgreSQL at"), HasSubstr(nobody.place()),
+                                HasSubstr("check url and that the server runs"), Not(HasSubstr("geheim"))));
+}
+
+TEST_F(Unreachable, NatsEndsTheRunWith69AndItsPlace) {
+  const fakes::PostgresServer database{false};
+  const SilentPort nobody{false};
+  auto& weir = run("nats://weir:geheim@" + nobody.place(), database.url());
+  EXPECT_EQ(weir.wait(10 * second), 69);
+  EXPECT_THAT(weir.log(), AllOf(ContainsRegex("weir: .*NATS"), HasSubstr(nobody.place()), Not(HasSubstr("geheim"))));
+}
+
+// --- What it serves
+// ----------------------------------------------------------------------------------------------------
+
+/// GET of a page: "status body". Waits for the port to be known.
+class Pages {
+ public:
+  explicit Pages(fakes::WeirProcess& weir) {
+    constexpr std::string_view before = "http on port ";
+    if (!weir.says(std::string{before})) throw std::runtime_error{"no port: " + weir.log()};
+    const std::string log = weir.log();
+    client_ = std::make_unique<httplib::Client>("127.0.0.1", std::stoi(log.substr(log.find(before) + before.size())));
+  }
+  std::string get(const std::string& page) {
+    const auto answer = client_->Get(page);
+    return answer ? std::format("{} {}", answer->status, answer->body) : "nothing";
+  }
+  /// Waits until a page says this.
+  void expect(const std::string& page, const testing::Matcher<std::string>& wanted) {
+    for (int i = 0; i < 500 && !testing::Matches(wanted)(get(page)); ++i) system_clock().wait(20 * millisecond, {});
+    EXPECT_THAT(get(page), wanted);
+  }
+
+ private:
+  std::unique_ptr<httplib::Client> client_;
+};
+
+const std::vector<std::string> any_port{"--http", "127.0.0.1:0"};
+
+TEST_F(Unreachable, ServersLeaveItAliveButNotReady) {
+  const SilentPort slow{true};
+  auto& weir = run("nats://127.0.0.1:1", "postgresql://weir@" + slow.place() + "/weir", any_port);
+  Pages pages{weir};
+  EXPECT_EQ(pages.get("/ping"), "200 pong\n");
+  EXPECT_EQ(pages.get("/ready"), "503 starting\n");
+  EXPECT_THAT(pages.get("/metrics"), HasSubstr("weir_ready{pipeline=\"job\"} 0\n"));
+  EXPECT_EQ(weir.end(SIGTERM, 15 * second), 69) << weir.log();
+}
+
+class Http : public Job {};
+
+TEST_F(Http, SaysWhatItIsAndHowItGoes) {
+  run({}, any_port);
+  Pages pages{*job_};
+  pages.expect("/ready", testing::Eq("200 ready\n"));
+  EXPECT_EQ(pages.get("/ping"), "200 pong\n");
+  EXPECT_THAT(pages.get("/version"), testing::MatchesRegex("200 weir [0-9.]+\n"));
+  EXPECT_THAT(pages.get("/pipelines"), HasSubstr("200 [\"job\"]"));
+  EXPECT_THAT(pages.get("/nothing"), testing::StartsWith("404"));
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  pages.expect("/metrics", AllOf(HasSubstr("weir_ready{pipeline=\"job\"} 1\n"),
+                                 HasSubstr("weir_samples_total{pipeline=\"job\",node=\"signals\"} 2\n"),
+                                 HasSubstr("weir_rows_total{pipeline=\"job\",node=\"db\"} 1\n"),
+                                 HasSubstr("weir_committed_position{pipeline=\"job\",partition=\"0\"} ")));
+}
+
+TEST_F(Http, IsReadyOnlyWhileEveryServerAnswers) {
+  run({}, any_port);
+  Pages pages{*job_};
+  pages.expect("/ready", testing::Eq("200 ready\n"));
+  database_.kill();
+  send(500 * millisecond, 10);
+  pages.expect("/ready", AllOf(testing::StartsWith("503 "), HasSubstr("PostgreSQL")));
+  EXPECT_EQ(pages.get("/ping"), "200 pong\n");
+  database_.start();
+  pages.expect("/ready", testing::Eq("200 ready\n"));
+  nats_.kill("nats");
+  pages.expect("/ready", AllOf(testing::StartsWith("503 "), HasSubstr("NATS")));
+  nats_.start("nats");
+  pages.expect("/ready", testing::Eq("200 ready\n"));
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+}
+
+}  // namespace
+}  // namespace weir::integration
