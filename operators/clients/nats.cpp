@@ -217,6 +217,11 @@ Error Connection::down() const {
           "NATS at " + servers_ + " is not connected" + (why.empty() ? "" : " (" + why + ")") + "; trying again"};
 }
 
+std::string Connection::too_large(std::size_t size) const {
+  return "payload too large: " + std::to_string(size) + " bytes, the server takes " + std::to_string(max_payload()) +
+         "; raise max_payload there or send less at once";
+}
+
 Result<void> Connection::publish(std::string_view subject, std::string_view payload, std::string_view reply) {
   const std::string to{subject};
   const auto size = static_cast<int>(payload.size());
@@ -224,11 +229,7 @@ Result<void> Connection::publish(std::string_view subject, std::string_view payl
                                           : natsConnection_PublishRequest(
                                                 handle_, to.c_str(), std::string{reply}.c_str(), payload.data(), size);
   if (status == NATS_OK) return {};
-  if (status == NATS_MAX_PAYLOAD) {
-    return fail(Error::Kind::refused, "a payload of " + std::to_string(payload.size()) +
-                                          " bytes is more than the server takes (" + std::to_string(max_payload()) +
-                                          "); raise max_payload there or send less at once");
-  }
+  if (status == NATS_MAX_PAYLOAD) return fail(Error::Kind::refused, too_large(payload.size()));
   if (status == NATS_INVALID_SUBJECT) return fail(Error::Kind::invalid, "\"" + to + "\" is not a subject");
   return std::unexpected(down());
 }

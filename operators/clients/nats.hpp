@@ -70,6 +70,8 @@ class Connection {
   std::uint64_t reconnects() const;
   /// Largest payload the server takes, in bytes.
   std::size_t max_payload() const;
+  /// Why a payload of this size, which is more than that, is refused; text before ':' is the same for all.
+  std::string too_large(std::size_t size) const;
   /// A subject under which nobody else receives.
   static std::string inbox();
 

@@ -82,9 +82,7 @@ Publisher::~Publisher() {
 
 Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id) {
   if (payload.size() > state_->connection.max_payload()) {
-    return fail(Error::Kind::refused, "a payload of " + std::to_string(payload.size()) +
-                                          " bytes is more than the server takes (" +
-                                          std::to_string(state_->connection.max_payload()) + ")");
+    return fail(Error::Kind::refused, state_->connection.too_large(payload.size()));
   }
   natsMsg* raw = nullptr;
   const natsStatus made =

@@ -1,0 +1,362 @@
+/// Topologies without a stream, as processes on real servers: core NATS, and current values shared in a bucket. What
+/// was published is received or counted by reason, and the rows are those that the reference makes of what was
+/// received.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <format>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <queue>
+#include <sstream>
+
+#include "clients/nats_bucket.hpp"
+#include "clients/postgres.hpp"
+#include "fakes/codecs.hpp"
+#include "fakes/nats_fixture.hpp"
+#include "fakes/servers.hpp"
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
+#include "reference/completion.hpp"
+
+namespace weir {
+Operator weir_operator_codecs_flatbuffers();
+Operator weir_operator_codecs_json();
+}  // namespace weir
+
+namespace weir::integration {
+namespace {
+
+/// A number that a worker told at its end, "<node>.<counter>{reason} n", summed over reasons.
+std::uint64_t told(const fakes::WeirProcess& worker, const std::string& counter) {
+  std::istringstream log{worker.log()};
+  std::uint64_t sum = 0;
+  for (std::string line; std::getline(log, line);) {
+    const auto at = line.find(" " + counter);
+    const auto end = at + 1 + counter.size();
+    if (at != std::string::npos && end < line.size() && (line[end] == ' ' || line[end] == '{'))
+      sum += std::stoull(line.substr(line.rfind(' ') + 1));
+  }
+  return sum;
+}
+
+/// Vehicles whose samples are sent when they are measured or, every fifth of them, up to 1.2 s later.
+class Fleet {
+ public:
+  Fleet(const std::string& url, int vehicles) : peer{url}, vehicles_{vehicles} {}
+
+  /// Drives for so long and until everything was sent. `meanwhile` is called every 20 ms.
+  void drive(Duration length, const std::function<void()>& meanwhile) {
+    const Timestamp start = system_clock().now() / millisecond * millisecond;
+    for (Timestamp measured = start; measured < start + length || !waiting_.empty();) {
+      const Timestamp now = system_clock().now();
+      for (; measured <= now && measured < start + length; measured += 100 * millisecond)
+        measure_all(static_cast<int>((measured - start) / (100 * millisecond)), measured);
+      for (; !waiting_.empty() && waiting_.top().at <= now; waiting_.pop()) send(waiting_.top());
+      peer.connection->flush(5 * second).value();
+      meanwhile();
+      system_clock().wait(20 * millisecond, {});
+    }
+  }
+
+  std::uint64_t published = 0;
+  std::map<std::string, Timestamp> newest;  ///< event time by "<key>.<field>"
+  fakes::NatsPeer peer;
+
+ private:
+  struct Measured {
+    Timestamp at = 0;  ///< when it is sent
+    std::string key, field;
+    Timestamp time = 0;
+    double x = 0, y = 0;
+    bool operator<(const Measured& other) const { return at > other.at; }
+  };
+
+  void measure_all(int step, Timestamp time) {
+    for (int v = 0; v < vehicles_; ++v, time += microsecond) {
+      const std::string key = "v" + std::to_string(v);
+      measure({0, key, "speed", time, 50.0 + v + step % 7, 0});
+      if (step % 2 == 0) measure({0, key, "position", time, 52.5 + step * 1e-4, 13.4 + v * 1e-3});
+      if (step % 5 == 0) measure({0, key, "charge", time, 80 - step * 0.01, 0});
+      if (step % 10 == 0) measure({0, key, "power", time, 1, 0});
+    }
+  }
+  void measure(Measured sample) {
+    ++count_;
+    sample.at = sample.time + (count_ % 5 == 0 ? count_ * 7919 % 1200 * millisecond : 0);
+    waiting_.push(std::move(sample));
+  }
+
+  void send(const Measured& m) {
+    const Sample sample{.key = m.key,
+                        .field = m.field,
+                        .time = m.time,
+                        .x = m.x,
+                        .y = m.y,
+                        .z = std::nan(""),
+                        .kind = m.field == "position" ? Sample::Kind::point : Sample::Kind::number};
+    peer.publish("vehicle." + m.key + "." + m.field, codec_->encode({&sample, 1}, true, true).value());
+    ++published;
+    auto& last = newest[m.key + "." + m.field];
+    last = std::max(last, m.time);
+  }
+
+  int vehicles_;
+  Timestamp count_ = 0;
+  std::priority_queue<Measured> waiting_;
+  std::unique_ptr<Codec> codec_ = fakes::make_codec(weir_operator_codecs_flatbuffers());
+};
+
+/// A pipeline's worker writes everything that it received, with its arrival, into the table "heard".
+class Hearing {
+ public:
+  explicit Hearing(const std::string& url)
+      : connection_{std::make_unique<postgres::Connection>(postgres::Connection::open({url, "test"}).value())} {}
+
+  /// Nodes that do so behind a source. How long after its event time a sample arrived is in z, which nobody else uses.
+  static std::string nodes(const std::string& source, const std::string& url) {
+    return std::format(R"(
+      {{ "id": "stamped", "transform": "map", "from": "{0}", "set": {{ "z": "arrival - time" }} }},
+      {{ "id": "heard", "sink": "timescale", "from": "stamped", "url": "{1}", "table": "heard", "hypertable": "never" }})",
+                       source, url);
+  }
+
+  std::vector<std::vector<std::string>> ask(const std::string& sql) const {
+    std::vector<std::vector<std::string>> out;
+    const auto rows = connection_->run(sql);
+    if (!rows) throw std::runtime_error{rows.error().message};
+    for (const auto& row : *rows) {
+      auto& line = out.emplace_back();
+      for (const auto& value : row) line.push_back(value.value_or("NULL"));
+    }
+    return out;
+  }
+  std::uint64_t count(const std::string& table) const {
+    if (ask("SELECT to_regclass('" + table + "')")[0][0] == "NULL") return 0;
+    return std::stoull(ask("SELECT count(*) FROM " + table)[0][0]);
+  }
+
+  /// Waits until a table has grown no more for so long.
+  void settle(const std::string& table, Duration quiet) const {
+    std::uint64_t before = 0;
+    Timestamp since = system_clock().steady();
+    for (const Timestamp end = since + minute; system_clock().steady() < end;) {
+      system_clock().wait(100 * millisecond, {});
+      const std::uint64_t rows = count(table);
+      if (rows != std::exchange(before, rows)) since = system_clock().steady();
+      if (rows > 0 && system_clock().steady() - since > quiet) return;
+    }
+    ADD_FAILURE() << table << " never came to rest";
+  }
+
+  /// In the order in which it was received; then nothing for a while.
+  std::vector<reference::Input> inputs() const {
+    std::vector<reference::Input> out;
+    for (const auto& row :
+         ask("SELECT key, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
+             "ORDER BY ctid")) {
+      reference::Sample sample{.key = row[0], .field = row[1], .time = std::stoll(row[2]) * microsecond};
+      sample.value.x = std::stod(row[3]);
+      if (row[4] != "NULL") sample.value.y = std::stod(row[4]);
+      sample.arrival = sample.time + std::stoll(row[5]);
+      const Timestamp arrival = sample.arrival;
+      out.push_back({std::move(sample), arrival});
+    }
+    if (!out.empty()) out.push_back({std::nullopt, out.back().reached + minute});
+    return out;
+  }
+
+  /// The table has exactly the rows that the reference makes.
+  void compare(const std::string& table, const reference::JoinSettings& settings,
+               const std::vector<RowColumn>& columns) const {
+    const auto joined = reference::window_join(inputs(), settings);
+    auto rows = reference::complete(joined.rows, settings.fields, columns, false);
+    std::ranges::sort(rows, {}, [](const reference::Row& row) { return std::pair{row.key, row.tick}; });
+    ASSERT_GT(rows.size(), 50u) << "too little to show anything";
+    std::string names;
+    for (const RowColumn& column : columns) {
+      for (const char* part : {"_lat", "_lon"}) {
+        if (column.kind == FieldKind::point) names += ", " + column.field + part;
+      }
+      if (column.kind != FieldKind::point) names += ", " + column.field;
+    }
+    const auto found = ask(std::format(
+        "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint{} FROM {} ORDER BY vehicle COLLATE \"C\", time",
+        names, table));
+    ASSERT_EQ(found.size(), rows.size());
+    for (std::size_t i = 0; i < rows.size() && !testing::Test::HasFailure(); ++i) {
+      SCOPED_TRACE(std::format("row {}: {} {}", i, rows[i].key, rows[i].tick));
+      EXPECT_EQ(found[i][0], rows[i].key);
+      EXPECT_EQ(std::stoll(found[i][1]) * microsecond, rows[i].tick);
+      std::size_t at = 2;
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        const reference::Cell& cell = rows[i].cells[c];
+        expect_cell(found[i][at++], cell.quality != Quality::null, cell.value.x);
+        if (columns[c].kind == FieldKind::point)
+          expect_cell(found[i][at++], cell.quality != Quality::null, cell.value.y.value_or(0));
+      }
+    }
+  }
+
+ private:
+  static void expect_cell(const std::string& found, bool known, double value) {
+    EXPECT_EQ(found != "NULL", known);
+    if (known && found != "NULL") {
+      EXPECT_NEAR(std::stod(found), value, 1e-9);
+    }
+  }
+
+  std::unique_ptr<postgres::Connection> connection_;
+};
+
+RowColumn column(std::string field, Fill fill, Duration max_gap) {
+  RowColumn out;
+  out.field = std::move(field);
+  out.fill = fill;
+  out.kind = fill == Fill::geo ? FieldKind::point : FieldKind::number;
+  out.max_gap = out.max_age = max_gap;
+  return out;
+}
+
+TEST(CoreNats, gives_the_rows_of_what_the_worker_received) {
+  fakes::Servers servers{"nats timescale"};
+  fakes::TemporaryDirectory files;
+  const std::string& database = servers.url("PG_URL");
+  const Hearing hearing{database};
+  const std::string pipeline =
+      files.write("core.json", std::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
+      {{ "id": "signals", "source": "nats", "url": "{}", "subject": "vehicle.{{key}}.{{field}}" }}, {},
+      {{ "id": "last", "transform": "keyed-last-value", "from": "signals" }},
+      {{ "id": "rows", "transform": "window-join", "from": "last", "every": "500ms", "wait": "600ms" }},
+      {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "rows",
+         "columns": {{ "speed": {{}}, "charge": {{ "fill": "step" }}, "position": {{ "fill": "geo" }} }} }} ] }})",
+                                           servers.nats(), hearing.nodes("signals", database), database));
+  fakes::WeirProcess worker{{"run", pipeline}, files.file("log")};
+  ASSERT_TRUE(worker.says("partition 0: starts")) << worker.log();
+  Fleet fleet{servers.nats(), 10};
+  constexpr std::uint64_t corrupt = 7;
+  for (std::uint64_t i = 0; i < corrupt; ++i) fleet.peer.publish("vehicle.v1.speed", std::string(i, 'x'));
+  fleet.drive(6 * second, [] {});
+  hearing.settle("rows", 2 * second);
+  EXPECT_EQ(worker.end(SIGTERM), 0) << worker.log();
+
+  EXPECT_EQ(told(worker, "signals.received") + told(worker, "signals.dropped"), fleet.published + corrupt);
+  EXPECT_EQ(told(worker, "signals.samples"), fleet.published) << worker.log();
+  EXPECT_EQ(told(worker, "signals.refused"), corrupt);
+  EXPECT_EQ(hearing.count("weir_dead_letters"), corrupt);
+  EXPECT_EQ(hearing.count("heard"), fleet.published);
+  EXPECT_GT(told(worker, "rows.late"), 0u) << "nothing was late: too easy";
+  EXPECT_EQ(told(worker, "db.rows"), hearing.count("rows"));
+  reference::JoinSettings settings;
+  settings.fields = {"speed", "charge", "position"};
+  settings.every = 500 * millisecond;
+  settings.wait = 600 * millisecond;
+  hearing.compare("rows", settings,
+                  {column("speed", Fill::linear, 5 * second), column("charge", Fill::step, 5 * second),
+                   column("position", Fill::geo, 5 * second)});
+}
+
+/// Follows a bucket and sees that no value's event time ever falls.
+class Watch {
+ public:
+  Watch(fakes::NatsPeer& peer, const std::string& bucket) : watch_{*peer.jetstream, bucket, system_clock()} {
+    watch_.start().value();
+  }
+
+  void follow() {
+    class Time final : public SampleSink {
+     public:
+      void add(const Sample& sample) override { time = sample.time.value(); }
+      Timestamp time = no_time;
+    };
+    watch_
+        .follow(
+            [&](const nats::BucketWatch::Update& update) {
+              Time read;
+              const bool fine = codec_->decode({.payload = update.value, .key = "k", .field = "f"}, read).has_value();
+              EXPECT_TRUE(fine && !update.removed) << update.key << ": " << update.value;
+              const auto [known, added] = times.try_emplace(std::string{update.key}, read.time);
+              EXPECT_LE(known->second, read.time) << update.key << " fell back";
+              known->second = read.time;
+            },
+            0, {})
+        .value();
+  }
+
+  std::map<std::string, Timestamp> times;
+
+ private:
+  nats::BucketWatch watch_;
+  std::unique_ptr<Codec> codec_ =
+      fakes::make_codec(weir_operator_codecs_json(), fakes::settings_of(weir_operator_codecs_json(), {}));
+};
+
+/// A ready pipeline with more nodes behind it.
+std::string with_nodes(const std::string& name, const std::string& nodes) {
+  std::ifstream in{std::string{WEIR_SOURCE_DIR} + "/pipelines/" + name};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  return text.insert(text.rfind(']'), ",\n" + nodes);
+}
+
+TEST(SharedCurrentValues, reach_the_table_from_two_workers_and_never_go_back) {
+  fakes::Servers servers{"nats timescale"};
+  fakes::TemporaryDirectory files;
+  const std::string& database = servers.url("PG_URL");
+  const Hearing hearing{database};
+  const std::string env = files.write("env", "NATS_URL=" + servers.nats() + "\nPG_URL=" + database + "\n");
+  const std::string ingest = files.write(
+      "ingest.json", with_nodes("ingest.json", R"({ "id": "nowhere", "sink": "drop", "from": "signals" })"));
+  const std::string aggregate =
+      files.write("aggregate.json", with_nodes("aggregate.json", hearing.nodes("now", database)));
+  fakes::WeirProcess one{{"run", ingest, "-e", env}, files.file("one.log")};
+  fakes::WeirProcess two{{"run", ingest, "-e", env}, files.file("two.log")};
+  fakes::WeirProcess rows{{"run", aggregate, "-e", env}, files.file("rows.log")};
+  for (auto* worker : {&one, &two, &rows}) ASSERT_TRUE(worker->says("partition 0: starts")) << worker->log();
+
+  Fleet fleet{servers.nats(), 40};
+  Watch watch{fleet.peer, "fleet-now"};
+  fleet.drive(6 * second, [&] { watch.follow(); });
+  for (int i = 0; i < 250 && watch.times != fleet.newest; ++i) {
+    system_clock().wait(20 * millisecond, {});
+    watch.follow();
+  }
+  EXPECT_EQ(watch.times, fleet.newest) << "the bucket does not hold the newest values";
+  hearing.settle("vehicle_now", 6 * second);
+  for (auto* worker : {&one, &two, &rows}) EXPECT_EQ(worker->end(SIGTERM), 0) << worker->log();
+
+  std::uint64_t received = 0;
+  for (const auto* worker : {&one, &two}) {
+    const std::uint64_t samples = told(*worker, "signals.samples");
+    EXPECT_GT(samples, fleet.published / 10) << "the workers did not share";
+    EXPECT_EQ(told(*worker, "signals.received"), samples);
+    received += samples + told(*worker, "signals.dropped");
+    std::uint64_t counted = 0;
+    for (const char* what :
+         {"repeats", "older", "ahead", "published", "superseded", "coalesced", "unpublishable", "given_up"})
+      counted += told(*worker, std::string{"last."} + what);
+    EXPECT_EQ(counted, samples) << worker->log();
+  }
+  EXPECT_EQ(received, fleet.published);
+  EXPECT_GT(told(one, "last.superseded") + told(two, "last.superseded"), 0u)
+      << "no older value met a newer one: too easy";
+  EXPECT_EQ(told(rows, "now.received"), hearing.count("heard"));
+  EXPECT_EQ(told(rows, "db.rows"), hearing.count("vehicle_now"));
+
+  reference::JoinSettings settings;
+  settings.fields = {"position", "heading", "speed", "torque", "charge"};
+  settings.wait = 3 * second;
+  settings.session = reference::SessionSettings{"power", 1, 0};
+  hearing.compare("vehicle_now", settings,
+                  {column("position", Fill::geo, 5 * second), column("heading", Fill::angle, 5 * second),
+                   column("speed", Fill::linear, 5 * second), column("torque", Fill::linear, 5 * second),
+                   column("charge", Fill::linear, 60 * second)});
+}
+
+}  // namespace
+}  // namespace weir::integration
