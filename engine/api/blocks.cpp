@@ -21,17 +21,17 @@ Blocks::~Blocks() {
 }
 
 std::size_t Blocks::rounded(std::size_t bytes) {
-  const std::size_t lines = std::max((bytes + line - 1) / line, std::size_t{1});
-  if (lines <= 32) return lines * line;
+  if (bytes <= small) return std::max((bytes + half_line - 1) / half_line, std::size_t{1}) * half_line;
+  const std::size_t lines = (bytes + line - 1) / line;
   const std::size_t step = std::bit_floor(lines) / 4;  // four sizes for each doubling
   return (lines + step - 1) / step * step * line;
 }
 
 std::size_t Blocks::class_of(std::size_t rounded_bytes) {
+  if (rounded_bytes <= small) return rounded_bytes / half_line - 1;
   const std::size_t lines = rounded_bytes / line;
-  if (lines <= 32) return lines - 1;
   const auto doubling = static_cast<std::size_t>(std::bit_width(lines)) - 6;  // 33..63 lines: 0
-  return 32 + doubling * 4 + (lines >> (doubling + 3)) - 4;
+  return small / half_line + doubling * 4 + (lines >> (doubling + 3)) - 4;
 }
 
 void* Blocks::take(std::size_t bytes) {
@@ -43,6 +43,12 @@ void* Blocks::take(std::size_t bytes) {
   }
   Free*& head = free_[class_of(size)];
   if (head != nullptr) return std::exchange(head, head->next);
+  if (rest_ % line != 0 && size % line == 0) {  // slabs end at a line
+    Free*& half = free_[class_of(half_line)];
+    half = new (next_) Free{half};
+    next_ += half_line;
+    rest_ -= half_line;
+  }
   if (rest_ < size) add_slab(size);
   rest_ -= size;
   return std::exchange(next_, next_ + size);
