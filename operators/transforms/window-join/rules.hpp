@@ -1,0 +1,57 @@
+/// What window-join was told: its settings, typed, and the fields that take part.
+#pragma once
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <weir/context.hpp>
+#include <weir/sample_rows.hpp>
+#include <weir/settings.hpp>
+
+namespace weir::window_join {
+
+struct Rules {
+  Duration every, wait, disorder, timeout, max_ahead, max_behind, forget;
+  std::size_t max_pending;
+  std::string session_field;  ///< empty: there is none
+  double on, off;
+
+  Rules(const Settings& settings, const Context& context);
+};
+
+/// The fields that take part, as slots of a vehicle: 1 … n those of the brackets, n + 1 the session's if it is not one.
+struct Slots {
+  static constexpr std::uint16_t none = 0;  // slot 0 is no field's
+
+  std::vector<FieldDemand> fields;  ///< of the brackets
+  std::vector<FieldKind> kinds;     ///< by slot, from 1 on
+  std::uint16_t session = none;
+
+  Slots(const Settings& settings, const Rules& rules, const Context& context);
+
+  /// One more than the number of the last slot.
+  std::size_t size() const { return kinds.size() + 1; }
+  FieldKind kind(std::size_t slot) const { return kinds[slot - 1]; }
+  /// Whether the field of a slot is one of the brackets'; else it is only the session's.
+  bool in_brackets(std::size_t slot) const { return slot <= fields.size(); }
+
+  std::uint16_t of(std::string_view field) const;
+  std::string_view name(std::size_t slot) const { return in_brackets(slot) ? fields[slot - 1].name : session_name_; }
+
+ private:
+  std::string session_name_;
+};
+
+/// Reads the value of a row as one of this kind; answers what is wrong with it, or null.
+const char* read_point_or_text(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value);
+inline const char* read(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value) {
+  if (kind != FieldKind::number) return read_point_or_text(rows, row, kind, value);
+  if (!rows.has_x(row)) return "not a number or point, but the columns want one";
+  value.x = rows.x(row);
+  const bool finite = value.x - value.x == 0;  // an infinity less itself is not a number
+  if (!finite) return "not a finite number";
+  return !rows.all_numbers() && rows.has_y(row) ? "a point, but the columns want a number" : nullptr;
+}
+
+}  // namespace weir::window_join
