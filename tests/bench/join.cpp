@@ -133,6 +133,13 @@ class Lane {
   }
 
   std::size_t bytes() const { return last_->size().bytes + join_->size().bytes; }
+  /// Bytes of what they know: more of it is more samples.
+  std::size_t snapshot_bytes() const {
+    StateWriter state;
+    last_->save(state);
+    join_->save(state);
+    return state.bytes().size();
+  }
 
   std::size_t rows = 0;
 
@@ -194,7 +201,8 @@ class Bare {
 };
 
 struct OneLane {
-  double lane_seconds = 0, bare_seconds = 0, state_bytes = 0;
+  double lane_seconds = 0, bare_seconds = 0;
+  double rest_bytes = 0, waiting_bytes = 0, state_bytes = 0;
   std::size_t samples = 0, rows = 0;
 };
 
@@ -204,7 +212,9 @@ OneLane run_lane(std::size_t vehicles, int seconds, bool with_bare) {
   Lane lane{context};
   Bare bare{with_bare ? vehicles : 0};
   OneLane out;
-  const int warm_up = 2 * rounds_per_second;  // all vehicles known, first ticks closed
+  const auto series = static_cast<double>(vehicles * fields);
+  std::size_t first_snapshot = 0;
+  const int warm_up = 3 * rounds_per_second;  // all vehicles and their fields known, first ticks closed
   for (int round = 0; round < warm_up + seconds * rounds_per_second; ++round) {
     const auto batches = fleet.round();
     const double lane_time = seconds_of([&] {
@@ -214,13 +224,18 @@ OneLane run_lane(std::size_t vehicles, int seconds, bool with_bare) {
       for (const auto& batch : batches) bare.process(*batch);
     })
                                        : 0;
+    if (round == 0) {
+      out.rest_bytes = static_cast<double>(lane.bytes()) / series;
+      first_snapshot = lane.snapshot_bytes();
+    }
     if (round < warm_up) continue;
     out.lane_seconds += lane_time;
     out.bare_seconds += bare_time;
     for (const auto& batch : batches) out.samples += batch->rows;
   }
   out.rows = lane.rows;
-  out.state_bytes = static_cast<double>(lane.bytes()) / static_cast<double>(vehicles * fields);
+  out.waiting_bytes = static_cast<double>(lane.snapshot_bytes() - first_snapshot) / series;
+  out.state_bytes = static_cast<double>(lane.bytes()) / series;
   return out;
 }
 
@@ -233,6 +248,8 @@ JoinFigures measure_join(std::size_t vehicles, int seconds, bool two_lanes) {
   out.rows = one.rows;
   out.per_core = static_cast<double>(one.samples) / one.lane_seconds;
   out.bare = static_cast<double>(one.samples) / one.bare_seconds;
+  out.rest_bytes = one.rest_bytes;
+  out.waiting_bytes = one.waiting_bytes;
   out.state_bytes = one.state_bytes;
   if (!two_lanes) return out;
   OneLane left, right;

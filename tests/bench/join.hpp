@@ -6,10 +6,12 @@
 namespace weir::bench {
 
 struct JoinFigures {
-  double per_core = 0;      ///< samples per second of one lane
-  double bare = 0;          ///< of a loop over arrays that does the same for in-order samples, without an engine
-  double lanes_factor = 0;  ///< samples per second of two lanes at once, as a multiple of one; 0: not measured
-  double state_bytes = 0;   ///< held by both operators, per (vehicle, field), with what waits and room for it
+  double per_core = 0;       ///< samples per second of one lane
+  double bare = 0;           ///< of a loop over arrays that does the same for in-order samples, without an engine
+  double lanes_factor = 0;   ///< samples per second of two lanes at once, as a multiple of one; 0: not measured
+  double state_bytes = 0;    ///< held by both operators, per (vehicle, field), with what waits and room for it
+  double rest_bytes = 0;     ///< the same where the newest sample of each is all that there is
+  double waiting_bytes = 0;  ///< of state_bytes, the samples beside the newest
   std::size_t samples = 0, rows = 0;
 };
 
