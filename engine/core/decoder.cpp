@@ -1,12 +1,16 @@
 #include "core/decoder.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include <weir/shapes.hpp>
 
 namespace weir {
 namespace {
+
+constexpr std::size_t bytes_of_sample = 20;  // in a large frame; for the first guess of how many rows there will be
 
 /// Whether a text is well-formed UTF-8 without NUL: what every output can hold.
 bool storable(std::string_view text) {
@@ -33,6 +37,24 @@ bool storable(std::string_view text) {
   return true;
 }
 
+/// As ==, without a call for the short names that come again and again.
+bool same(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  if (a.size() > 16) return a == b;
+  const auto word = [](const char* from) {
+    std::uint64_t out = 0;
+    std::memcpy(&out, from, sizeof out);
+    return out;
+  };
+  if (a.size() >= 8) {
+    const std::size_t tail = a.size() - 8;
+    return word(a.data()) == word(b.data()) && word(a.data() + tail) == word(b.data() + tail);
+  }
+  std::size_t i = 0;
+  while (i < a.size() && a[i] == b[i]) ++i;
+  return i == a.size();
+}
+
 /// Interns names, remembering the last one: a frame repeats its key, a stream its fields.
 class Interner {
  public:
@@ -40,7 +62,7 @@ class Interner {
 
   /// The id, or nothing and a reason.
   std::optional<std::uint32_t> operator()(std::string_view name, std::string& reason) {
-    if (last_ && name == last_name_) return last_;
+    if (last_ && same(name, last_name_)) return last_;
     std::optional<std::uint32_t> id = table_.find(name);
     if (!id) {
       reason = problem(name);
@@ -105,13 +127,17 @@ class SampleColumns final : public SampleSink {
     }
     if (has_points_) add_point(sample);
     if (has_texts_) add_text(sample);
-    x_valid_.push(number, x_.size());
+    if (has_texts_) x_valid_.push(number, x_.size());
     x_.push_back(number ? sample.x : 0.0);
     keys_.push_back(*key);
     fields_.push_back(*field);
     times_.push_back(sample.time.value_or(message_now_->arrival));
-    arrival_.push_back(message_now_->arrival);
-    message_.push_back(index_);
+  }
+
+  /// After the last sample of a message, whether it can be taken or not.
+  void end() {
+    arrival_.resize(times_.size(), message_now_->arrival);
+    message_.resize(times_.size(), index_);
   }
 
   /// Samples of the message so far.
@@ -212,7 +238,9 @@ Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std:
 Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   Decoded out;
   const auto& items = messages->items;
-  SampleColumns columns{*keys_, *fields_, items.size() * 2};
+  std::size_t bytes = 0;
+  for (const Message& message : items) bytes += message.payload.size();
+  SampleColumns columns{*keys_, *fields_, std::max(items.size(), bytes / bytes_of_sample)};
   auto refuse = [&](const Message& message, std::string reason) {
     out.dead_letters.push_back({partition_, message.sequence, 0, message.arrival, node_, std::move(reason),
                                 std::string{message.subject}, std::string{message.payload}});
@@ -228,6 +256,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     }
     columns.begin(message, i);
     auto decoded = codec_.decode(message, columns);
+    columns.end();
     if (decoded && columns.reason().empty()) {
       out.empty += columns.added() == 0 ? 1 : 0;
       continue;

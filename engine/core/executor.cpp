@@ -23,6 +23,7 @@ constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
 constexpr std::size_t message_overhead = 128;
+constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
 
 /// The bytes that a pull holds while it is on its way.
 std::size_t weight(const Messages& messages) {
@@ -143,6 +144,7 @@ struct LaneRun::Impl {
   void pull_loop(std::stop_token stop) {
     Duration backoff = first_backoff;
     Budget budget;
+    budget.bytes = pull_bytes;
     while (!stop.stop_requested() && !failed.load()) {
       if (!around.credits.wait(stop, around.events.credits_exhausted) || !wait_for_room(stop)) break;
       budget.wait = patience();
