@@ -238,7 +238,6 @@ struct Worker::Impl {
       credits.give_back(step.bytes);
       return;
     }
-    if (cycle->pending_rows() == 0 && (!step.rows.empty() || !step.dead_letters.empty())) rows_since = clock.steady();
     cycle->take(std::move(step));
   }
   void handle(Ended& ended) {
@@ -273,7 +272,8 @@ struct Worker::Impl {
   bool commit_is_due(Timestamp now) const {
     if (now < next_try || !cycle->pending()) return false;
     if (commit_now || cycle->pending_rows() >= pipeline.commit_rows) return true;
-    if (cycle->pending_rows() > 0) return now - rows_since >= pipeline.commit_every;
+    // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
+    if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
     return now - last_commit >= idle_commit_every;
   }
 
@@ -477,7 +477,7 @@ struct Worker::Impl {
   // The loop's own.
   std::map<Partition, Timestamp> snapshot_at, claim_at;
   std::vector<Partition> finished;
-  Timestamp rows_since = 0, last_commit = 0, next_try = 0;
+  Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
 
