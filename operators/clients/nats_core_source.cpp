@@ -10,6 +10,10 @@ namespace {
 
 constexpr Subscription::Limits limits{.messages = 1'000'000, .bytes = 256 << 20};
 
+/// While messages come one upon the other, a short wait gathers them: each batch has its cost, however small.
+constexpr std::size_t worthwhile = 512;
+constexpr Duration linger = 2 * millisecond;
+
 /// Core NATS: what comes while we listen.
 class CoreSource final : public SourceBase {
  public:
@@ -30,6 +34,12 @@ class CoreSource final : public SourceBase {
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
     auto haul = std::make_shared<Haul>();
     subscription_->take(haul->bundle, budget.messages, budget.bytes, budget.wait, stop);
+    const std::size_t got = haul->bundle.size();
+    if (got > 0 && got < worthwhile && context_.clock().steady() - gave_ < linger) {
+      context_.clock().wait(linger, stop);
+      subscription_->take(haul->bundle, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
+    }
+    if (got > 0) gave_ = context_.clock().steady();
     dropped_.reach(subscription_->dropped());
     reconnects_.reach(connection_->reconnects());
     if (haul->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
@@ -58,6 +68,7 @@ class CoreSource final : public SourceBase {
   std::unique_ptr<Subscription> subscription_;
   Position counter_ = 0;
   Timestamp due_ = end_of_time;  ///< instant at which a marker is wanted
+  Timestamp gave_ = 0;           ///< steady time at which messages came last
   Growth dropped_;
 };
 

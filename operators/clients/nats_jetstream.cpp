@@ -4,7 +4,6 @@
 #include <rapidjson/document.h>
 
 #include <array>
-#include <charconv>
 #include <format>
 
 #include "clients/nats_subject.hpp"
@@ -81,11 +80,6 @@ std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
     add(std::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
   }
   return out;
-}
-
-bool number(std::string_view text, std::uint64_t& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size();
 }
 
 }  // namespace
@@ -283,22 +277,37 @@ bool parse_delivery(std::string_view reply, Delivery& out) {
   // $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<consumer sequence>.<time>.<pending>, or with domain and account
   // before the stream and more behind.
   if (!reply.starts_with("$JS.ACK.")) return false;
-  std::array<std::string_view, 12> tokens;
+  struct Token {
+    std::uint64_t value = 0;
+    std::size_t digits = 0, length = 0;
+  };
+  std::array<Token, 12> tokens;
   std::size_t count = 0;
-  for (std::size_t at = 8; at <= reply.size() && count < tokens.size(); ++count) {
-    const auto dot = std::min(reply.find('.', at), reply.size());
-    tokens[count] = reply.substr(at, dot - at);
-    at = dot + 1;
+  Token token;
+  for (const char c : reply.substr(8)) {  // once for every message: one pass
+    if (c == '.') {
+      tokens[count] = token;
+      if (++count == tokens.size()) break;
+      token = {};
+      continue;
+    }
+    const auto digit = static_cast<unsigned char>(c - '0');
+    token.value = token.value * 10 + digit;
+    token.digits += digit < 10 ? 1 : 0;
+    ++token.length;
   }
+  if (count < tokens.size()) tokens[count++] = token;
   const std::size_t first = count == 7 ? 2 : 4;
   if (count < first + 5) return false;
-  std::uint64_t time = 0;
-  if (!number(tokens[first], out.delivered) || !number(tokens[first + 1], out.sequence) ||
-      !number(tokens[first + 2], out.consumer_sequence) || !number(tokens[first + 3], time) ||
-      !number(tokens[first + 4], out.pending)) {
-    return false;
+  for (std::size_t i = first; i < first + 5; ++i) {
+    const Token& number = tokens[i];
+    if (number.length == 0 || number.length > 19 || number.digits != number.length) return false;
   }
-  out.time = static_cast<Timestamp>(time);
+  out.delivered = tokens[first].value;
+  out.sequence = tokens[first + 1].value;
+  out.consumer_sequence = tokens[first + 2].value;
+  out.time = static_cast<Timestamp>(tokens[first + 3].value);
+  out.pending = tokens[first + 4].value;
   return true;
 }
 

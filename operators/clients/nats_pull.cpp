@@ -13,8 +13,9 @@ constexpr Duration silence = 3 * heartbeat;
 constexpr std::size_t request_bytes = 8u << 20;
 constexpr std::size_t request_messages = 4096;
 /// While the server has more to send, small catches are worth a short wait: the engine works better on large batches.
-constexpr std::size_t worthwhile = 512;
+constexpr std::size_t worthwhile = 2048;
 constexpr Duration linger = 2 * millisecond;
+constexpr int most_lingers = 5;
 constexpr Duration least_backoff = 50 * millisecond;
 constexpr Duration most_backoff = 2 * second;
 
@@ -90,6 +91,7 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
   const std::size_t most = into.size() + budget.messages;
   const std::size_t most_bytes = into.bytes() + budget.bytes;
   Duration wait = budget.wait;
+  int lingers = most_lingers;
   while (into.size() < most && into.bytes() < most_bytes) {
     if (!request_more()) return give_up("can't send a request");
     // No more than one request's worth at a time, so that the next request leaves before the last one is used up.
@@ -115,7 +117,9 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
       if (end == Subscription::End::empty || wait <= 0) break;
     } else if (end == Subscription::End::empty) {
       if (into.size() >= std::min(worthwhile, budget.messages) || came == 0 || !more_behind(into)) break;
-      wait = linger;
+      // Not in the library: it would wake up for each message that comes.
+      if (--lingers == 0 || !clock_.wait(linger, stop)) break;
+      wait = 0;
     } else {
       wait = 0;
     }
