@@ -70,6 +70,12 @@ class Fleet {
   /// `at` if the vehicle's link works then, else when it is back. Calls for a vehicle must ask for ascending times.
   Timestamp linked(std::uint32_t vehicle, Timestamp at);
 
+  /// Says that the vehicle will be asked about soon.
+  void prefetch(std::uint32_t vehicle) const {
+    const auto* bytes = reinterpret_cast<const char*>(&vehicles_[vehicle]);
+    for (std::size_t at = 0; at < sizeof(Vehicle); at += 64) __builtin_prefetch(bytes + at, 1);
+  }
+
   bool driving(std::uint32_t vehicle) const { return vehicles_[vehicle].driving; }
 
  private:

@@ -6,6 +6,8 @@
 namespace weir::fleet {
 namespace {
 
+constexpr std::size_t prefetched = 4;  // entries ahead: memory is far away, and vehicles come in any order
+
 /// Several independent chances from one draw.
 class Dice {
  public:
@@ -62,6 +64,7 @@ Result<const Sent*> Uplink::peek() {
     shown_ = 0;
     if (calendar_.empty()) return nullptr;
     const Entry entry = calendar_.pop();
+    if (const Entry* coming = calendar_.glance(prefetched)) fleet_.prefetch(coming->vehicle);
     if (entry.held != 0) {
       ready_.push_back(std::move(held_[entry.held - 1]));
       free_held_.push_back(entry.held - 1);
@@ -84,7 +87,7 @@ Result<void> Uplink::wake(const Entry& entry) {
   if (faulty_) spoil(vehicle, cut, last || !fleet_.driving(vehicle));
   if (!last) schedule(vehicle, cut);
 
-  const bool whole = !burst && !link_.by_sensor && link_.frame > 0;
+  const bool whole = readings_.size() == 1 || (!burst && !link_.by_sensor && link_.frame > 0);
   if (whole) return send(entry, readings_);
   sorted_.clear();
   for (std::size_t i = 0; i < sensor_count; ++i) {

@@ -144,16 +144,47 @@ struct Group {
 class Builder {
  public:
   std::expected<std::string, std::string> build(std::span<const Sample> samples, bool key_outside, bool field_outside) {
-    buffer_.Clear();
-    used_ = 0;
     for (const Sample& sample : samples) {
       if (sample.key != samples.front().key) return std::unexpected("a frame holds samples of one key only");
       if (sample.kind != Sample::Kind::text &&
           (!std::isfinite(sample.x) || !std::isfinite(sample.y) || std::isinf(sample.z))) {
         return std::unexpected("a value is NaN or infinite");
       }
-      add(group(sample), sample);
     }
+    if (samples.size() == 1 && key_outside && field_outside) {
+      const Sample& only = samples.front();
+      const std::int64_t time = only.time.value_or(no_time);
+      if (only.kind == Sample::Kind::number) return single(number_, telemetry::Number{time, only.x}, only);
+      if (only.kind == Sample::Kind::point) return single(point_, telemetry::Point{time, only.x, only.y, only.z}, only);
+    }
+    return make(samples, key_outside, field_outside);
+  }
+
+ private:
+  /// A frame of one sample and no names, as it was made once: but for the struct `at` some byte, all are alike.
+  struct Mould {
+    std::string frame;
+    std::size_t at = 0;
+  };
+
+  template <typename Struct>
+  std::string single(Mould& mould, const Struct& value, const Sample& sample) {
+    if (mould.frame.empty()) {
+      mould.frame = make({&sample, 1}, true, true);
+      const telemetry::Series& series = *telemetry::GetFrame(mould.frame.data())->series()->Get(0);
+      const void* place = series.points() != nullptr ? static_cast<const void*>(series.points()->Data())
+                                                     : static_cast<const void*>(series.numbers()->Data());
+      mould.at = static_cast<std::size_t>(static_cast<const char*>(place) - mould.frame.data());
+    }
+    std::string out = mould.frame;
+    std::memcpy(out.data() + mould.at, &value, sizeof value);
+    return out;
+  }
+
+  std::string make(std::span<const Sample> samples, bool key_outside, bool field_outside) {
+    buffer_.Clear();
+    used_ = 0;
+    for (const Sample& sample : samples) add(group(sample), sample);
     series_.clear();
     for (std::size_t i = 0; i < used_; ++i) series_.push_back(finish(groups_[i], field_outside));
     flatbuffers::Offset<flatbuffers::String> key;
@@ -163,7 +194,6 @@ class Builder {
     return std::string{reinterpret_cast<const char*>(buffer_.GetBufferPointer()), buffer_.GetSize()};
   }
 
- private:
   flatbuffers::Offset<flatbuffers::String> text(std::string_view text) {
     return buffer_.CreateString(text.data(), text.size());
   }
@@ -211,6 +241,7 @@ class Builder {
     return telemetry::CreateSeries(buffer_, name, numbers, points, texts);
   }
 
+  Mould number_, point_;
   flatbuffers::FlatBufferBuilder buffer_{1024};
   std::vector<Group> groups_;
   std::size_t used_ = 0;

@@ -32,6 +32,17 @@ TEST(FlatBuffersCodec, OneNumberTakesFewBytes) {
   EXPECT_THAT(decoded(payload), ElementsAre("k f 5 52.5"));
 }
 
+TEST(FlatBuffersCodec, SinglesOfOneLayoutHoldTheirOwnValues) {
+  for (const double x : {0.0, 52.5, -0.0, 1e300}) {
+    const Sample number{.key = "k", .field = "f", .time = 5, .x = x};
+    const Sample point{.key = "k", .field = "f", .x = x, .y = 2, .z = nan, .kind = Sample::Kind::point};
+    for (const Sample& sample : {number, point}) {
+      // With a name the frame is built in full, which says what the samples are.
+      EXPECT_EQ(decoded(encoded({&sample, 1}, true, true)), decoded(encoded({&sample, 1}, true, false)));
+    }
+  }
+}
+
 TEST(FlatBuffersCodec, GroupsSamplesByFieldInOrder) {
   const Sample samples[] = {
       {.key = "v", .field = "speed", .time = 1, .x = 10},
