@@ -1,26 +1,111 @@
-/// Prints the table of figures. Each line is measured in one run together with what it is compared to, as absolute
+/// Prints the table of figures. Each line is measured in one run together with what it is held against, as absolute
 /// times say little on a shared machine.
+///
+///   weir_bench [WORD…]     only the lines with one of these names: see the list below
 
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <format>
+#include <span>
+#include <string_view>
 
 #include "bench/copy.hpp"
+#include "bench/current.hpp"
+#include "bench/drain.hpp"
 #include "bench/join.hpp"
+#include "bench/latency.hpp"
+#include "bench/memory.hpp"
+#include "bench/simulate.hpp"
+#include "bench/table.hpp"
 
-int main() {
-  using namespace weir::bench;
-  std::printf("%-74s %14s %14s %8s  %s\n", "figure", "weir", "bare loop", "ratio", "goal");
+namespace weir::bench {
+namespace {
+
+using Goal = Figure::Goal;
+
+void copy(Show show) {
   const CopyFigures copy = measure_copy(50'000, 4, 7);
-  std::printf("%-74s %12.3f M %12.3f M %8.2f  %s\n", "(b) rows/s: timescale sink, against a bare binary COPY",
-              copy.sink / 1e6, copy.bare / 1e6, copy.ratio, ">= 0.9");
-  std::printf("%-74s %11.2f ms %14s %8s  %s\n", "(e) commit of one row, p99", copy.commit_p99 * 1e3, "", "",
-              "<= 50 ms");
+  show({.what = "(b) rows/s: timescale sink, against a bare binary COPY",
+        .weir = scaled(copy.sink),
+        .other = scaled(copy.bare),
+        .value = copy.ratio,
+        .shown = fixed(copy.ratio, 2),
+        .goal = Goal::at_least,
+        .limit = 0.9,
+        .limit_text = "0.9",
+        .note = std::format("a commit of one row takes {:.2f} ms, p99 {:.2f} ms", copy.commit_p50 * 1e3,
+                            copy.commit_p99 * 1e3)});
+}
+
+void join(Show show) {
   const JoinFigures join = measure_join(100'000, 4, true);
-  std::printf("%-74s %12.1f M %12.1f M %8.2f  %s\n",
-              "(c) samples/s per core: memory -> keyed-last-value -> window-join -> drop", join.per_core / 1e6,
-              join.bare / 1e6, join.per_core / join.bare, ">= 15 M");
-  std::printf("%-74s %14s %14s %8.2f  %s\n", "(c) two lanes, as a multiple of one", "", "", join.lanes_factor,
-              ">= 1.8");
-  std::printf("%-74s %12.1f B %14s %8s  %s\n", "(d) memory per (vehicle, field), waiting samples included",
-              join.state_bytes, "", "", "<= 64 B beside waiting samples");
+  show({.what = "(c) samples/s per core: memory -> keyed-last-value -> window-join -> drop",
+        .weir = scaled(join.per_core),
+        .other = scaled(join.bare),
+        .value = join.per_core,
+        .shown = fixed(join.per_core / join.bare, 2),
+        .goal = Goal::at_least,
+        .limit = 15e6,
+        .limit_text = "15 M"});
+  show({.what = "(c) two lanes, as a multiple of one",
+        .value = join.lanes_factor,
+        .shown = fixed(join.lanes_factor, 2),
+        .goal = Goal::at_least,
+        .limit = 1.8,
+        .limit_text = "1.8"});
+  show({.what = "(d) bytes of state per (vehicle, field)",
+        .weir = fixed(join.rest_bytes, 1) + " B",
+        .value = join.rest_bytes,
+        .goal = Goal::at_most,
+        .limit = 64,
+        .limit_text = "64 B",
+        .note = std::format("{:.1f} B in all with samples that wait and the room for them; {:.1f} B are those samples",
+                            join.state_bytes, join.waiting_bytes)});
+}
+
+struct Line {
+  std::string_view name;
+  void (*measure)(Show);
+};
+constexpr std::array lines{Line{"drain", measure_drain},
+                           Line{"copy", copy},
+                           Line{"join", join},
+                           Line{"memory", measure_memory},
+                           Line{"latency", measure_latency},
+                           Line{"current", measure_current},
+                           Line{"simulate", measure_simulate}};
+
+constexpr unsigned longest_line = 150;  // seconds: who waits for what never comes should end, not hold the machine
+
+bool wanted(std::string_view name, std::span<char*> words) {
+  return words.empty() || std::ranges::any_of(words, [&](std::string_view word) { return word == name; });
+}
+
+int run(std::span<char*> words) {
+  for (const std::string_view word : words) {
+    if (std::ranges::contains(lines, word, &Line::name)) continue;
+    std::string names;
+    for (const Line& line : lines) names.append(" ").append(line.name);
+    std::fprintf(stderr, "no figure is called \"%s\"; there are:%s\n", std::string{word}.c_str(), names.c_str());
+    return 64;
+  }
+  spdlog::set_level(spdlog::level::warn);
+  signal(SIGALRM, [](int) { _exit(1); });  // the default would not end the first process of a container
+  print_head();
+  for (const Line& line : lines) {
+    if (!wanted(line.name, words)) continue;
+    alarm(longest_line);
+    line.measure(print);
+  }
   return 0;
 }
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) { return weir::bench::run({argv + 1, argv + argc}); }
