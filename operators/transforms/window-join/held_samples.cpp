@@ -72,9 +72,12 @@ void HeldSamples::prefetch_older(std::uint32_t key, Timestamp time) const {
   const auto fetch = [&](std::size_t row) {
     const auto* begin = reinterpret_cast<const char*>(older_entry(*v, slot, row) - places_[slot]);
     for (std::size_t at = 0; at < width; at += Blocks::line) __builtin_prefetch(begin + at, 1);
+    __builtin_prefetch(begin + width - 1, 1);
   };
   fetch(around(s.head + std::max<std::size_t>(s.size, 1) - 1u, v->rows));
-  if (reaching) fetch(s.head);
+  if (!reaching) return;
+  fetch(s.head);
+  __builtin_prefetch(reach_entry(*v, reaches(*v)), 1);
 }
 
 std::size_t HeldSamples::upper_bound(Vehicle& v, std::size_t slot, Timestamp at) const {
