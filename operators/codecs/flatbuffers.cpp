@@ -284,7 +284,8 @@ const Spec spec =
             "One frame holds samples of one key, grouped by field; a single number takes 72 bytes. Key and field may "
             "be "
             "left out where the subject says them. Frames are verified before they are read: a corrupt one goes to the "
-            "dead letters, as does one with NaN or infinite values.");
+            "dead letters, as does one with NaN or infinite values.")
+        .example(R"({ "codec": "flatbuffers" })");
 }  // namespace
 
 WEIR_OPERATOR(codecs, flatbuffers, FlatBuffers, spec)

@@ -347,7 +347,10 @@ const Spec spec =
             "\"gps.fix.0\". In `fields` two or three paths with commas between make a point: "
             "{\"position\": \"gps.latitude, gps.longitude\"}. Numbers keep their full precision; one beyond a float64 "
             "sends the message to the dead letters. When written, a sample is an object with plain names, or only its "
-            "value if the subject says key and field and it has no time.");
+            "value if the subject says key and field and it has no time.")
+        .example(R"({ "codec": "json", "time": "ts", "time_unit": "ms" })")
+        .example(
+            R"({ "codec": "json", "time": "gps.at", "time_unit": "rfc3339", "fields": { "speed": "obd.speed", "position": "gps.lat, gps.lon" } })");
 }  // namespace
 
 WEIR_OPERATOR(codecs, json, Json, spec)

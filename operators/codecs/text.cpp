@@ -44,7 +44,8 @@ const Spec spec =
     Spec::codec("one decimal number as text")
         .details(
             "The whole payload is one number, such as 21.5 or -1e3; blanks around it are ignored. It has no time: "
-            "arrival stands in, and a time that a sample has is not written. Key and field are in the subject.");
+            "arrival stands in, and a time that a sample has is not written. Key and field are in the subject.")
+        .example(R"({ "codec": "text" })");
 }  // namespace
 
 WEIR_OPERATOR(codecs, text, Text, spec)

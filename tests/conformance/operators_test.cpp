@@ -104,6 +104,7 @@ class Example {
   /// `columns`: of the sink behind a transform, if it needs them.
   std::string pipeline(const std::string& columns = {}) const {
     const Value& node = document_.root;
+    if (spec_.role == Role::codec) return wrap(source("signals", ", \"encoding\": " + text_) + "," + drop("signals"));
     if (spec_.role == Role::store)
       return wrap(source("signals") + "," + drop("signals"), std::format(R"("state": {}, )", text_));
     const std::string id = node.find("id") == nullptr ? "" : node.find("id")->text;
@@ -120,8 +121,8 @@ class Example {
   static std::string drop(const std::string& from, const std::string& columns = {}) {
     return std::format(R"({{ "id": "nowhere_", "sink": "drop", "from": "{}"{} }})", from, columns);
   }
-  static std::string source(const std::string& id) {
-    return std::format(R"({{ "id": "{}", "source": "simulate", "vehicles": 1 }})", id);
+  static std::string source(const std::string& id, const std::string& more = {}) {
+    return std::format(R"({{ "id": "{}", "source": "simulate", "vehicles": 1{} }})", id, more);
   }
 
   /// The node that the example reads from: samples, or brackets where it needs them.
@@ -153,6 +154,9 @@ void make_all(const Pipeline& pipeline) {
   for (const Node& node : pipeline.nodes) {
     NodeContext context{shared, node, 0, keys, fields};
     for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
+    if (!node.codec.empty()) {
+      EXPECT_NE(context.codec(""), nullptr);
+    }
     if (node.op->make_source) {
       EXPECT_NE(node.op->make_source(node.settings, context), nullptr);
     }
@@ -169,7 +173,6 @@ void make_all(const Pipeline& pipeline) {
 }
 
 TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
-  if (GetParam().role == Role::codec) return;  // named by its sources
   EXPECT_FALSE(spec().examples.empty()) << "no example";
   for (const std::string& text : spec().examples) {
     CheckOptions options;
@@ -183,6 +186,9 @@ TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
     EXPECT_TRUE(checked.findings.empty()) << whole << "\n" << render(checked.findings, Format::text);
     if (!checked.pipeline) continue;
     const std::size_t before = open_files();
+    if (GetParam().role == Role::codec) {
+      EXPECT_EQ(checked.pipeline->nodes.front().codec, GetParam().name) << "the example is another codec's";
+    }
     EXPECT_NO_THROW(make_all(*checked.pipeline));
     EXPECT_EQ(open_files(), before) << "making the operators left something open";
   }

@@ -130,9 +130,9 @@ class Spec {
   Spec& port(std::string name, std::string doc);
   Spec& counter(std::string name, std::string doc);
   Spec& accepts(std::vector<Shape> shapes);  ///< what the input may be; default: anything
-  Spec& example(std::string node_json);      ///< a whole node; run by the conformance suite
-  Spec& details(std::string paragraph);      ///< shown by `weir describe`
-  Spec& version(int state_version);          ///< raise it when save()'s format or the meaning of the state changes
+  Spec& example(std::string node_json);  ///< a whole node (of a codec: its "encoding"); the conformance suite runs it
+  Spec& details(std::string paragraph);  ///< shown by `weir describe`
+  Spec& version(int state_version);      ///< raise it when save()'s format or the meaning of the state changes
   Spec& claims(std::function<Claims(const Settings&)> claims);
   /// How many bytes of state a pipeline must expect, as a sentence for explain.
   Spec& state(std::function<std::string(const Settings&)> state);
