@@ -62,6 +62,38 @@ std::size_t count_kept(std::span<const std::uint8_t> keep) {
   return n;
 }
 
+/// Flags of `count` rows, the i-th being that of row_of(i). None at all if every one is set.
+template <typename RowOf>
+std::vector<std::uint64_t> picked_bits(const std::vector<std::uint64_t>& words, std::size_t count, RowOf row_of) {
+  if (words.empty()) return {};
+  std::vector<std::uint64_t> out(words_for(count), 0);
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t row = row_of(i);
+    const std::uint64_t bit = (words[row >> 6] >> (row & 63)) & 1;
+    out[i >> 6] |= bit << (i & 63);
+    n += bit;
+  }
+  return n == count ? std::vector<std::uint64_t>{} : out;
+}
+
+/// A column's values with what `pick` makes of each array of them.
+template <typename Values, typename Pick>
+Values picked_values(const Values& values, Pick pick) {
+  return std::visit(
+      [&](const auto& held) -> Values {
+        using Held = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, std::monostate>) {
+          return held;
+        } else if constexpr (std::is_same_v<Held, Ids>) {
+          return Ids{pick(held.ids), held.dictionary};
+        } else {
+          return pick(held);
+        }
+      },
+      values);
+}
+
 }  // namespace
 
 std::string_view to_string(Type type) {
@@ -134,27 +166,15 @@ Validity Validity::none(std::size_t rows) {
 }
 
 Validity Validity::take(std::span<const std::uint32_t> rows) const {
-  if (words_.empty()) return {};
-  Validity out = none(rows.size());
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::uint64_t bit = (words_[rows[i] >> 6] >> (rows[i] & 63)) & 1;
-    out.words_[i >> 6] |= bit << (i & 63);
-    n += bit;
-  }
-  return n == rows.size() ? Validity{} : out;
+  Validity out;
+  out.words_ = picked_bits(words_, rows.size(), [&](std::size_t i) { return rows[i]; });
+  return out;
 }
 
 Validity Validity::slice(std::size_t begin, std::size_t end) const {
-  if (words_.empty()) return {};
-  Validity out = none(end - begin);
-  std::size_t n = 0;
-  for (std::size_t row = begin; row < end; ++row) {
-    const std::uint64_t bit = (words_[row >> 6] >> (row & 63)) & 1;
-    out.words_[(row - begin) >> 6] |= bit << ((row - begin) & 63);
-    n += bit;
-  }
-  return n == end - begin ? Validity{} : out;
+  Validity out;
+  out.words_ = picked_bits(words_, end - begin, [&](std::size_t i) { return begin + i; });
+  return out;
 }
 
 Column::Column(Type type, Values values, Validity valid)
@@ -195,35 +215,14 @@ std::size_t Column::bytes() const {
 }
 
 Column Column::take(std::span<const std::uint32_t> rows) const {
-  return std::visit(
-      [&](const auto& values) -> Column {
-        using Held = std::decay_t<decltype(values)>;
-        if constexpr (std::is_same_v<Held, std::monostate>) {
-          return {};
-        } else if constexpr (std::is_same_v<Held, Ids>) {
-          return {type_, Ids{gather(values.ids, rows), values.dictionary}, valid_.take(rows)};
-        } else {
-          return {type_, gather(values, rows), valid_.take(rows)};
-        }
-      },
-      values_);
+  return {type_, picked_values(values_, [&](const auto& values) { return gather(values, rows); }), valid_.take(rows)};
 }
 
 Column Column::select(std::span<const std::uint8_t> keep) const { return absent() ? Column{} : take(kept(keep)); }
 
 Column Column::slice(std::size_t begin, std::size_t end) const {
-  return std::visit(
-      [&](const auto& values) -> Column {
-        using Held = std::decay_t<decltype(values)>;
-        if constexpr (std::is_same_v<Held, std::monostate>) {
-          return {};
-        } else if constexpr (std::is_same_v<Held, Ids>) {
-          return {type_, Ids{cut(values.ids, begin, end), values.dictionary}, valid_.slice(begin, end)};
-        } else {
-          return {type_, cut(values, begin, end), valid_.slice(begin, end)};
-        }
-      },
-      values_);
+  return {type_, picked_values(values_, [&](const auto& values) { return cut(values, begin, end); }),
+          valid_.slice(begin, end)};
 }
 
 std::optional<std::size_t> Schema::find(std::string_view name) const {

@@ -92,4 +92,15 @@ std::string to_json(const Batch& batch, std::size_t row) {
   return out + '}';
 }
 
+Sink::DeadLetter letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
+  Sink::DeadLetter letter;
+  letter.partition = rows.partition;
+  letter.position = rows.last;
+  if (row < rows.batch->arrival.size()) letter.arrival = rows.batch->arrival[row];
+  letter.node = node;
+  letter.reason = reason;
+  letter.payload = to_json(*rows.batch, row);
+  return letter;
+}
+
 }  // namespace weir::refusal

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <weir/batch.hpp>
+#include <weir/sink.hpp>
 
 namespace weir::refusal {
 
@@ -16,5 +17,8 @@ std::string clean(std::string_view text);
 
 /// A row as a JSON object, for dead letters and messages.
 std::string to_json(const Batch& batch, std::size_t row);
+
+/// The dead letter of a row that was refused.
+Sink::DeadLetter letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason);
 
 }  // namespace weir::refusal

@@ -30,7 +30,7 @@ class Transaction {
       if (work_.empty()) return finish();
       const std::size_t refused = outcome_.refused.size();
       outcome_.left_out.clear();
-      const auto done = careful ? attempt_carefully() : attempt(work_.rows);
+      const auto done = careful ? attempt_carefully() : attempt(work_.handed.rows);
       if (done && outcome_.refused.size() == refused) return finish();
       if (done) continue;
       const bool data_refused = connection_.data_refused();
@@ -42,10 +42,9 @@ class Transaction {
 
  private:
   void drop_refused() {
-    const auto gone = [&](Partition partition) { return std::ranges::contains(outcome_.refused, partition); };
-    std::erase_if(work_.lanes, [&](const LaneCommit& lane) { return gone(lane.partition); });
-    std::erase_if(work_.rows, [&](const Encoded* rows) { return gone(rows->partition); });
-    std::erase_if(work_.dead, [&](const Sink::DeadLetter& letter) { return gone(letter.partition); });
+    std::erase_if(work_.lanes,
+                  [&](const LaneCommit& lane) { return std::ranges::contains(outcome_.refused, lane.partition); });
+    work_.handed.leave_out(outcome_.refused);
   }
 
   Result<void> attempt(std::span<const Encoded* const> rows) {
@@ -55,7 +54,7 @@ class Transaction {
 
   Result<void> attempt_carefully() {
     if (auto begun = connection_.run(std::string{begin_careful}); !begun) return std::unexpected(begun.error());
-    auto loaded = load_what_fits(connection_, to_.copy_rows, work_.rows);
+    auto loaded = load_what_fits(connection_, to_.copy_rows, work_.handed.rows);
     if (!loaded) return std::unexpected(loaded.error());
     outcome_.left_out = *std::move(loaded);
     return conclude("", {});
@@ -85,15 +84,9 @@ class Transaction {
 
   std::string dead_tuples() const {
     copy::Tuples tuples;
-    for (const Sink::DeadLetter& letter : work_.dead) add_letter(tuples, letter, letter.ordinal);
-    for (const LeftOut& bad : outcome_.left_out) {
-      const Batch& batch = *bad.rows->batch;
-      const Timestamp arrival = bad.row < batch.arrival.size() ? batch.arrival[bad.row] : no_time;
-      add_letter(tuples,
-                 {bad.rows->partition, bad.rows->last, 0, arrival, to_.node, bad.message, "",
-                  refusal::to_json(batch, bad.row)},
-                 bad.rows->number + bad.row);
-    }
+    for (const Sink::DeadLetter& letter : work_.handed.dead) add_letter(tuples, letter, letter.ordinal);
+    for (const LeftOut& bad : outcome_.left_out)
+      add_letter(tuples, refusal::letter_of(*bad.rows, bad.row, to_.node, bad.message), bad.rows->number + bad.row);
     return tuples.bytes();
   }
 
@@ -112,11 +105,8 @@ class Transaction {
   Result<Outcome> finish() {
     ledger_.advanced(work_.lanes);
     for (const Partition partition : outcome_.refused) ledger_.lose(partition);
-    for (const Encoded* rows : work_.rows) {
-      outcome_.rows += rows->rows;
-      outcome_.bytes += rows->bytes.size();
-    }
-    outcome_.rows -= outcome_.left_out.size();
+    outcome_.rows = work_.handed.row_count() - outcome_.left_out.size();
+    for (const Encoded* rows : work_.handed.rows) outcome_.bytes += rows->bytes.size();
     return std::move(outcome_);
   }
 

@@ -7,6 +7,7 @@
 
 #include <weir/sink.hpp>
 
+#include "clients/handover.hpp"
 #include "clients/ledger.hpp"
 #include "clients/load.hpp"
 #include "clients/postgres.hpp"
@@ -15,11 +16,10 @@ namespace weir::postgres {
 
 /// What to commit. The rows must stay where they are until commit() has returned.
 struct Work {
-  std::vector<const Encoded*> rows;
-  std::vector<Sink::DeadLetter> dead;
+  sql::Handover handed;
   std::vector<LaneCommit> lanes;
 
-  bool empty() const { return rows.empty() && dead.empty() && lanes.empty(); }
+  bool empty() const { return handed.empty() && lanes.empty(); }
 };
 
 /// What became of it.

@@ -63,8 +63,7 @@ class Timescale final : public Sink {
 
   Result<void> open() override {
     ledger_.doubt();
-    rows_.clear();
-    dead_.clear();
+    handed_ = {};
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     auto state =
@@ -91,12 +90,12 @@ class Timescale final : public Sink {
   }
 
   Result<void> write(const Encoded& rows) override {
-    if (rows.rows > 0) rows_.push_back(&rows);
+    handed_.add(rows);
     return {};
   }
 
   bool bury(const DeadLetter& letter) override {
-    dead_.push_back(letter);
+    handed_.add(letter);
     return true;
   }
 
@@ -159,8 +158,7 @@ class Timescale final : public Sink {
   postgres::Destination to_;
   Ledger ledger_;
   std::optional<Connection> data_;
-  std::vector<const Encoded*> rows_;
-  std::vector<DeadLetter> dead_;
+  sql::Handover handed_;
 
   std::mutex control_mutex_;  // guards what renew() uses from its own thread
   std::optional<Connection> control_;
@@ -168,7 +166,7 @@ class Timescale final : public Sink {
 };
 
 Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
-  postgres::Work work{std::exchange(rows_, {}), std::exchange(dead_, {}), {lanes.begin(), lanes.end()}};
+  postgres::Work work{handed_.take(), {lanes.begin(), lanes.end()}};
   if (auto there = ready(); !there) return std::unexpected(there.error());
   auto done = postgres::commit(*data_, ledger_, to_, std::move(work));
   if (!done) {
