@@ -1,15 +1,63 @@
 #include "core/dead_letters.hpp"
 
 #include <fcntl.h>
+#include <rapidjson/document.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
+#include <format>
+#include <map>
 
 namespace weir {
 namespace {
+
+using Json = rapidjson::Writer<rapidjson::StringBuffer>;
+
+void write(Json& json, std::string_view value) {
+  json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+}
+
+void write(Json& json, const Column& column, std::size_t row) {
+  if (column.absent() || !column.valid(row)) {
+    json.Null();
+    return;
+  }
+  switch (column.type()) {
+    case Type::int64:
+    case Type::timestamp:
+      json.Int64(column.int64s()[row]);
+      return;
+    case Type::float64:
+      if (const double x = column.float64s()[row]; std::isfinite(x))
+        json.Double(x);
+      else
+        write(json, std::format("{}", x));
+      return;
+    case Type::boolean:
+      json.Bool(column.booleans()[row] != 0);
+      return;
+    case Type::string:
+    case Type::dictionary:
+      write(json, column.text(row));
+  }
+}
+
+std::string row_as_json(const Batch& batch, std::size_t row) {
+  rapidjson::StringBuffer buffer;
+  Json json{buffer};
+  json.StartObject();
+  for (std::size_t c = 0; c < batch.columns.size(); ++c) {
+    json.Key(batch.schema->columns[c].name.c_str());
+    write(json, batch.columns[c], row);
+  }
+  json.EndObject();
+  return {buffer.GetString(), buffer.GetSize()};
+}
 
 /// RFC 4648, section 4.
 std::string base64(std::string_view bytes) {
@@ -25,6 +73,41 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
+/// What tells a letter from all others, and is the same when a replay gives it again. The batch that a refused row came
+/// in may have been cut elsewhere then, so its position does not count.
+std::string identity(const Sink::DeadLetter& letter) {
+  return letter.row ? std::format("{} row {} {}", letter.node, *letter.row, letter.arrival)
+                    : std::format("{} {}.{} {}", letter.node, letter.position, letter.ordinal, letter.arrival);
+}
+
+/// The parts of a line that matter for its identity; nothing if it is not one of a pipeline's letters.
+std::optional<Sink::DeadLetter> parse_line(std::string_view line, std::string_view pipeline) {
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(line.data(), line.size());
+  if (!json.IsObject()) return {};
+  const auto text = [&](const char* name) {
+    const auto it = json.FindMember(name);
+    return it != json.MemberEnd() && it->value.IsString()
+               ? std::string_view{it->value.GetString(), it->value.GetStringLength()}
+               : std::string_view{};
+  };
+  const auto number = [&](const char* name) -> std::optional<std::uint64_t> {
+    const auto it = json.FindMember(name);
+    if (it == json.MemberEnd() || !it->value.IsUint64()) return {};
+    return it->value.GetUint64();
+  };
+  if (text("pipeline") != pipeline) return {};
+  Sink::DeadLetter letter;
+  letter.node = text("node");
+  letter.partition = static_cast<Partition>(number("partition").value_or(0));
+  letter.position = number("position").value_or(0);
+  letter.ordinal = static_cast<std::uint32_t>(number("ordinal").value_or(0));
+  letter.row = number("row");
+  if (const auto it = json.FindMember("arrival"); it != json.MemberEnd() && it->value.IsInt64())
+    letter.arrival = it->value.GetInt64();
+  return letter;
+}
+
 class File final : public DeadLetterBox {
  public:
   File(std::string path, std::string pipeline) : path_{std::move(path)}, pipeline_{std::move(pipeline)} {}
@@ -34,12 +117,72 @@ class File final : public DeadLetterBox {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
+  void resume(Partition partition, Position committed) override {
+    known_[partition].clear();
+    unread_[partition] = committed;
+  }
+  void committed(Partition partition, Position position) override {
+    if (const auto lane = unread_.find(partition); lane != unread_.end()) lane->second = position;
+    if (const auto lane = known_.find(partition); lane != known_.end())
+      std::erase_if(lane->second, [&](const auto& letter) { return letter.second <= position; });
+  }
+
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
     if (letters.empty()) return {};
-    if (file_ < 0) file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (file_ < 0) file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (file_ < 0) return problem("open");
+    if (::flock(file_, LOCK_EX) != 0) return problem("lock");
+    auto done = mend().and_then([&] { return append(letters); });
+    (void)::flock(file_, LOCK_UN);
+    return done;
+  }
+
+ private:
+  /// Cuts off half a line at the end, and learns what is there of lanes that go on.
+  Result<void> mend() {
+    const off_t size = ::lseek(file_, 0, SEEK_END);
+    if (size < 0) return problem("read");
+    off_t whole = size;
+    for (char last = 0; whole > 0; --whole) {
+      if (::pread(file_, &last, 1, whole - 1) != 1) return problem("read");
+      if (last == '\n') break;
+    }
+    if (whole < size && ::ftruncate(file_, whole) != 0) return problem("mend");
+    return unread_.empty() ? Result<void>{} : read(whole);
+  }
+
+  Result<void> read(off_t size) {
+    std::string rest;
+    std::string block(1u << 20, '\0');
+    for (off_t at = 0; at < size;) {
+      const auto got = ::pread(file_, block.data(), block.size(), at);
+      if (got <= 0) return problem("read");
+      at += got;
+      rest.append(block, 0, static_cast<std::size_t>(got));
+      std::size_t begin = 0;
+      for (std::size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n', begin)) {
+        note(std::string_view{rest}.substr(begin, end - begin));
+        begin = end + 1;
+      }
+      rest.erase(0, begin);
+    }
+    unread_.clear();
+    return {};
+  }
+
+  void note(std::string_view line) {
+    const auto letter = parse_line(line, pipeline_);
+    if (!letter) return;
+    const auto lane = unread_.find(letter->partition);
+    if (lane != unread_.end() && letter->position > lane->second)
+      known_[letter->partition].emplace(identity(*letter), letter->position);
+  }
+
+  Result<void> append(const std::vector<Sink::DeadLetter>& letters) {
     std::string text;
-    for (const auto& letter : letters) text += line(letter);
+    for (const auto& letter : letters) {
+      if (!known_[letter.partition].contains(identity(letter))) text += line(letter);
+    }
     for (std::string_view rest = text; !rest.empty();) {
       const auto written = ::write(file_, rest.data(), rest.size());
       if (written < 0 && errno == EINTR) continue;
@@ -47,10 +190,10 @@ class File final : public DeadLetterBox {
       rest.remove_prefix(static_cast<std::size_t>(written));
     }
     if (::fdatasync(file_) != 0 && errno != EINVAL) return problem("synchronise");
+    for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
     return {};
   }
 
- private:
   Result<void> problem(const char* what) const {
     return fail(Error::Kind::unreachable, std::string{"can't "} + what + " the dead-letter file " + path_ + ": " +
                                               std::strerror(errno) +
@@ -59,10 +202,10 @@ class File final : public DeadLetterBox {
 
   std::string line(const Sink::DeadLetter& letter) const {
     rapidjson::StringBuffer buffer;
-    rapidjson::Writer<rapidjson::StringBuffer> json{buffer};
+    Json json{buffer};
     const auto text = [&](const char* name, std::string_view value) {
       json.Key(name);
-      json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+      write(json, value);
     };
     json.StartObject();
     text("pipeline", pipeline_);
@@ -72,8 +215,8 @@ class File final : public DeadLetterBox {
     json.Uint(letter.partition);
     json.Key("position");
     json.Uint64(letter.position);
-    json.Key("ordinal");
-    json.Uint(letter.ordinal);
+    json.Key(letter.row ? "row" : "ordinal");
+    json.Uint64(letter.row.value_or(letter.ordinal));
     json.Key("arrival");
     json.Int64(letter.arrival);
     text("subject", letter.subject);
@@ -85,9 +228,29 @@ class File final : public DeadLetterBox {
   std::string path_;
   std::string pipeline_;
   int file_ = -1;
+  std::map<Partition, Position> unread_;                        // lanes whose letters in the file are not known yet
+  std::map<Partition, std::map<std::string, Position>> known_;  // letters beyond the commit, by their identity
 };
 
 }  // namespace
+
+Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, const std::string& node, std::string_view reason) {
+  Sink::DeadLetter letter;
+  letter.partition = in.origin.partition;
+  letter.position = in.origin.last;
+  letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
+  letter.node = node;
+  letter.reason = reason;
+  if (in.messages && row < in.message_of_row.size()) {
+    const Message& message = in.messages->items[in.message_of_row[row]];
+    letter.position = message.sequence;
+    letter.subject = message.subject;
+    letter.payload = message.payload;
+  } else {
+    letter.payload = row_as_json(in, row);
+  }
+  return letter;
+}
 
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline) {
   return std::make_unique<File>(std::move(path), std::move(pipeline));

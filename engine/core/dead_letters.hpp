@@ -3,23 +3,34 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <weir/batch.hpp>
 #include <weir/sink.hpp>
 
 namespace weir {
 
-/// Keeps dead letters. Letters that are given again after a failure have the same partition, position and ordinal.
+/// A letter for a row of a batch: the raw message behind it, or where there is none any more the row itself as JSON.
+Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, const std::string& node, std::string_view reason);
+
+/// Keeps dead letters.
 /// Threads   one.
 class DeadLetterBox {
  public:
   virtual ~DeadLetterBox() = default;
-  /// Durable when it returns.
+  /// A lane goes on behind this position: letters from beyond it may be here already, and may be given again.
+  virtual void resume(Partition partition, Position committed) = 0;
+  /// What led to this position is not given again.
+  virtual void committed(Partition partition, Position position) = 0;
+  /// Durable when it returns. A letter that is here already, because it was kept and the commit then failed, or because
+  /// a worker died before its commit, is not kept twice.
   virtual Result<void> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
 };
 
-/// One JSON object per line: pipeline, node, reason, partition, position, ordinal, arrival, subject, and payload as
-/// base64. The file is opened at the first letter, appended to, and synchronised at every keep().
+/// One JSON object per line: pipeline, node, reason, partition, position, ordinal (or row), arrival, subject, and
+/// payload as base64. The file is opened at the first letter, appended to, and synchronised at every keep(). Half a
+/// line at its end, which a crash has left, is cut off; several processes may write it.
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline);
 
 }  // namespace weir

@@ -139,11 +139,16 @@ class Nats final : public Sink {
   }
 
  private:
-  /// Rows from `row` on that go into one payload: consecutive ones of one key, up to `frame`.
+  /// Rows from `row` on that go into one payload: consecutive ones of one key, up to `frame`, and of one message: a
+  /// batch ends between two messages, so that frames don't depend on where it was cut.
   std::size_t run_of_key(const Batch& batch, std::size_t row) const {
     const auto& keys = batch.columns[samples::key].ids().ids;
+    const auto& messages = batch.message_of_row;
+    if (messages.empty()) return 1;
     std::size_t count = 1;
-    while (count < frame_ && row + count < batch.rows && keys[row + count] == keys[row]) ++count;
+    while (count < frame_ && row + count < batch.rows && keys[row + count] == keys[row] &&
+           messages[row + count] == messages[row])
+      ++count;
     return count;
   }
 
@@ -170,12 +175,11 @@ class Nats final : public Sink {
     for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, std::string{reason}});
   }
 
-  /// Unlike any other payload's, and the same after a crash; a frame that was cut elsewhere then is another one.
+  /// Unlike any other payload's, and the same after a crash.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
-    const auto first = rows.number + frame.row;
-    return frame.rows == 1 ? std::format("{}{}/{}", id_, rows.partition, first)
-                           : std::format("{}{}/{}-{}", id_, rows.partition, first, first + frame.rows - 1);
+    const std::string again = rows.incarnation == 0 ? "" : std::format(".{}", rows.incarnation);
+    return std::format("{}{}{}/{}", id_, rows.partition, again, rows.number + frame.row);
   }
 
   Settings settings_;
@@ -196,7 +200,7 @@ class Nats final : public Sink {
 
 Claims claims(const Settings& s) {
   Claims out;
-  out.idempotent = s.has("stream") && s.integer("frame") == 1 && s.boolean("deduplicate");
+  out.idempotent = s.has("stream") && s.boolean("deduplicate");
   out.window = 2 * minute;
   out.because = !s.has("stream") ? "core NATS keeps nothing; rows are published again after a crash"
                 : out.idempotent
@@ -236,7 +240,8 @@ Spec spec() {
              "1")
       .between(1, 4096)
       .field("frame", kind::integer(),
-             "most samples of one vehicle that go into one payload, if they come one after the other", "1")
+             "most samples of one vehicle that go into one payload, if they come one after the other in one message",
+             "1")
       .between(1, 100'000)
       .field("deduplicate", kind::boolean(),
              "gives each message an id, so that the stream drops repetitions; costs a third of the rate", "true")

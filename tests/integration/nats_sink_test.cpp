@@ -33,8 +33,9 @@ class Plain final : public Codec {
   }
 };
 
-/// Samples (v<i % vehicles>, speed, i) for i in [first, first + count).
-BatchPtr samples_of(fakes::NatsContext& context, std::size_t count, std::size_t first = 0, std::size_t vehicles = 10) {
+/// Samples (v<i % vehicles>, speed, i) for i in [first, first + count), of messages of so many samples.
+BatchPtr samples_of(fakes::NatsContext& context, std::size_t count, std::size_t first = 0, std::size_t vehicles = 10,
+                    std::size_t per_message = 1) {
   auto batch = std::make_shared<Batch>();
   batch->schema = samples::schema();
   batch->rows = count;
@@ -48,6 +49,7 @@ BatchPtr samples_of(fakes::NatsContext& context, std::size_t count, std::size_t 
     fields.ids.push_back(*context.fields()->intern("speed"));
     times.push_back(static_cast<Timestamp>(i) * second);
     x.push_back(static_cast<double>(i));
+    batch->message_of_row.push_back(static_cast<std::uint32_t>(i / per_message - first / per_message));
   }
   batch->arrival = times;
   batch->columns[samples::key] = Column::dictionary(std::move(keys));
@@ -122,16 +124,42 @@ TEST_F(NatsSinkTest, storesEverySampleBeforeTheCommitReturnsAndOnceOnly) {
   EXPECT_EQ(got[20'000], stream_ + ".v0.speed 20000;");
 }
 
-TEST_F(NatsSinkTest, framesConsecutiveSamplesOfOneVehicle) {
+TEST_F(NatsSinkTest, framesConsecutiveSamplesOfOneVehicleInOneMessage) {
   const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{3}}};
   NatsSink sink{settings(framed)};
   sink.sink->open().value();
-  ASSERT_TRUE(sink.write(samples_of(sink.context, 4, 0, 1)));
-  ASSERT_TRUE(sink.write(samples_of(sink.context, 2, 4, 2), 4));
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 8, 0, 1, 4)));
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 2, 8, 2, 2), 8));
   ASSERT_TRUE(sink.sink->commit({}));
-  EXPECT_EQ(stored(4, framed),
+  EXPECT_EQ(stored(6, framed),
             (std::vector<std::string>{stream_ + ".v0 speed=0;speed=1;speed=2;", stream_ + ".v0 speed=3;",
-                                      stream_ + ".v0 speed=4;", stream_ + ".v1 speed=5;"}));
+                                      stream_ + ".v0 speed=4;speed=5;speed=6;", stream_ + ".v0 speed=7;",
+                                      stream_ + ".v0 speed=8;", stream_ + ".v1 speed=9;"}));
+}
+
+TEST_F(NatsSinkTest, framesAreTheSameWhereverBatchesWereCut) {
+  const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{3}}};
+  NatsPeer peer{servers_->nats()};
+  const auto write = [&](std::vector<std::size_t> cuts, std::uint32_t incarnation = 0) {
+    NatsSink sink{settings(framed)};
+    sink.sink->open().value();
+    std::size_t first = 0;
+    for (const std::size_t end : cuts) {
+      auto encoded = sink.sink->encode(samples_of(sink.context, end - first, first, 1, 4));
+      encoded.number = first;
+      encoded.incarnation = incarnation;
+      ASSERT_TRUE(sink.sink->write(encoded));
+      ASSERT_TRUE(sink.sink->commit({}));
+      first = end;
+    }
+  };
+  write({4, 16, 40});
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20);
+  write({40});  // after a crash, in one piece
+  write({12, 20, 24, 40});
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20) << "nothing was stored twice";
+  write({40}, 1);
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 40) << "another incarnation's numbers are others";
 }
 
 TEST_F(NatsSinkTest, rejectsWhatCanNotBePublishedAndNothingElse) {

@@ -1,0 +1,124 @@
+#include "core/dead_letters.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <weir/shapes.hpp>
+
+namespace weir {
+namespace {
+
+class DeadLetterFile : public testing::Test {
+ protected:
+  DeadLetterFile() { std::filesystem::remove(path_); }
+  ~DeadLetterFile() override { std::filesystem::remove(path_); }
+
+  std::unique_ptr<DeadLetterBox> open(Position committed, std::string pipeline = "fleet") const {
+    auto box = dead_letter_file(path_, std::move(pipeline));
+    box->resume(0, committed);
+    return box;
+  }
+  static Sink::DeadLetter letter(Position position, std::string reason = "bad") {
+    Sink::DeadLetter out;
+    out.position = position;
+    out.arrival = static_cast<Timestamp>(position) * second;
+    out.node = "in";
+    out.reason = std::move(reason);
+    out.payload = "x";
+    return out;
+  }
+  static Sink::DeadLetter row_letter(std::uint64_t row, Position position) {
+    auto out = letter(position, "row");
+    out.arrival = 7;
+    out.row = row;
+    return out;
+  }
+  std::string text() const {
+    std::ifstream in{path_};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+  std::size_t lines() const {
+    const std::string all = text();
+    return static_cast<std::size_t>(std::ranges::count(all, '\n'));
+  }
+
+  std::string path_ = testing::TempDir() + "weir-dead-letters-" +
+                      testing::UnitTest::GetInstance()->current_test_info()->name() + ".jsonl";
+};
+
+TEST_F(DeadLetterFile, HalfALineOfACrashIsCutOff) {
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(2)}));
+  const std::string whole = text();
+  std::ofstream{path_, std::ios::app} << R"({"pipeline":"fleet","node":"in","rea)";
+  ASSERT_TRUE(open(2)->keep({letter(3)}));
+  EXPECT_TRUE(
+      text().starts_with(whole + R"({"pipeline":"fleet","node":"in","reason":"bad","partition":0,"position":3)"))
+      << text();
+  EXPECT_EQ(lines(), 3u);
+}
+
+TEST_F(DeadLetterFile, AFileOfHalfALineOnlyIsEmpty) {
+  std::ofstream{path_} << "{";
+  ASSERT_TRUE(open(0)->keep({letter(1)}));
+  EXPECT_EQ(lines(), 1u);
+  EXPECT_EQ(text().find("{{"), std::string::npos);
+}
+
+TEST_F(DeadLetterFile, LettersThatAReplayGivesAgainAreKeptOnce) {
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(5), letter(6)}));
+  // The commit behind them failed, at position 4.
+  auto box = open(4);
+  ASSERT_TRUE(box->keep({letter(5), letter(6), letter(8)}));
+  EXPECT_EQ(lines(), 4u);
+  ASSERT_TRUE(box->keep({letter(5), letter(6), letter(8), letter(9)})) << "nor while the sink does not answer";
+  EXPECT_EQ(lines(), 5u);
+}
+
+TEST_F(DeadLetterFile, AnotherStreamsLettersAreOthers) {
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(5)}));
+  auto other = letter(5);
+  other.arrival += 1;
+  ASSERT_TRUE(open(0)->keep({other}));
+  EXPECT_EQ(lines(), 3u);
+  ASSERT_TRUE(open(0, "another")->keep({letter(5)})) << "so are another pipeline's in the same file";
+  EXPECT_EQ(lines(), 4u);
+}
+
+TEST_F(DeadLetterFile, WhatIsCommittedIsNotComparedAnyMore) {
+  auto box = open(0);
+  ASSERT_TRUE(box->keep({letter(1)}));
+  box->committed(0, 1);
+  ASSERT_TRUE(box->keep({letter(1)})) << "nobody gives it again but on purpose";
+  EXPECT_EQ(lines(), 2u);
+}
+
+TEST_F(DeadLetterFile, ARowIsKnownByItsNumberWhereverItsBatchWasCut) {
+  ASSERT_TRUE(open(0)->keep({row_letter(40, 100), row_letter(41, 100)}));
+  ASSERT_TRUE(open(90)->keep({row_letter(40, 95), row_letter(41, 120), row_letter(42, 120)}));
+  EXPECT_EQ(lines(), 3u);
+  EXPECT_NE(text().find(R"("row":42)"), std::string::npos);
+}
+
+TEST(DeadLetter, OfARowWithoutAMessageIsTheRow) {
+  Batch batch;
+  auto schema = std::make_shared<Schema>(
+      Schema{Shape::rows, {{"tick", Type::timestamp}, {"speed", Type::float64}, {"note", Type::string}}});
+  batch.schema = schema;
+  batch.rows = 1;
+  Texts texts;
+  texts.push("a \"b\"");
+  batch.columns = {Column::timestamp({5}), Column{}, Column::string(std::move(texts))};
+  batch.arrival = {9};
+  batch.origin = {2, 10, 20};
+  const auto letter = dead_letter_of(batch, 0, "out", "why");
+  EXPECT_EQ(letter.payload, R"({"tick":5,"speed":null,"note":"a \"b\""})");
+  EXPECT_EQ(letter.position, 20u);
+  EXPECT_EQ(letter.partition, 2u);
+}
+
+}  // namespace
+}  // namespace weir
