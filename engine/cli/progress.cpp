@@ -29,7 +29,7 @@ class Keepers {
       if (node.role != Role::sink || !node.op->spec.claims_of || !node.op->spec.claims_of(node.settings).transactional)
         continue;
       const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
-      auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node, 0, no_names_, no_names_));
+      auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
       sinks_.emplace_back(node.id, node.op->make_sink(node.settings, context));
     }
   }
@@ -38,7 +38,6 @@ class Keepers {
 
  private:
   Counters counters_;
-  std::shared_ptr<Dictionary> no_names_ = std::make_shared<Dictionary>(1);
   std::vector<std::unique_ptr<NodeContext>> contexts_;
   std::vector<std::pair<std::string, std::unique_ptr<Sink>>> sinks_;
 };

@@ -320,8 +320,10 @@ class Runner {
       lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
                            lane.partition, lane.pulled, lane.stepped, lane.waiting);
     }
-    return fmt::format("{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}]}}\n",
-                       running.pipeline().name, running.pipeline().fingerprint, status.ready, status.rows, lanes);
+    return fmt::format(
+        "{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}],\"pipeline\":{}}}\n",
+        running.pipeline().name, running.pipeline().fingerprint, status.ready, status.rows, lanes,
+        running.pipeline().shown);
   }
 
   void summary() const {

@@ -41,6 +41,10 @@ class SchemaWriter {
       text("description", "file for dead letters where no sink keeps them");
     });
     member("shutdown_timeout", [&] { unit("^[0-9.]+(ns|us|ms|s|m|h|d)", "how long draining may take"); });
+    member("on_stream_changed", [&] {
+      words("enum", {"stop", "restart"});
+      text("description", "what a lane does when its stream is not the one it has read");
+    });
     member("limits", [&] {
       text("type", "object");
       member("properties", [&] {

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "core/completion.hpp"
+#include "core/dead_letters.hpp"
 #include "core/node_context.hpp"
 
 namespace weir {
@@ -13,23 +14,6 @@ namespace {
 
 /// Batches that wait at a node's input during a step.
 using Waiting = std::vector<BatchPtr>;
-
-/// A dead letter for a row: the raw message behind it, or the row's own values where there is none any more.
-Sink::DeadLetter bury_row(const Batch& in, std::size_t row, const std::string& node, std::string_view reason) {
-  Sink::DeadLetter letter;
-  letter.partition = in.origin.partition;
-  letter.position = in.origin.last;
-  letter.arrival = in.arrival.empty() ? in.reached : in.arrival[row];
-  letter.node = node;
-  letter.reason = reason;
-  if (in.messages && row < in.message_of_row.size()) {
-    const Message& message = in.messages->items[in.message_of_row[row]];
-    letter.position = message.sequence;
-    letter.subject = message.subject;
-    letter.payload = message.payload;
-  }
-  return letter;
-}
 
 /// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
 void number_letters(std::vector<Sink::DeadLetter>& letters) {
@@ -49,10 +33,14 @@ struct Chain::Impl {
     std::unique_ptr<Transform> transform;    // of transforms
     std::unique_ptr<Completion> completion;  // of sinks with columns
     Waiting waiting;
-    std::uint64_t rows = 0;           // that a sink has been given, ever
-    std::vector<std::size_t> unread;  // counter by port; none: not looked up yet, anywhere: it is read
+    std::uint64_t rows = 0;  // that a sink has been given, ever
+    struct Exit {
+      std::vector<Stage*> readers;
+      std::size_t unread = 0;       // counter of rows that nobody reads; if there are no readers
+      Timestamp reached = no_time;  // in this step
+    };
+    std::vector<Exit> exits;  // by output port
   };
-  static constexpr std::size_t none = SIZE_MAX, anywhere = SIZE_MAX - 1;
 
   /// What a transform sees of the step.
   class StageOutput final : public Output {
@@ -61,27 +49,25 @@ struct Chain::Impl {
         : chain_{chain}, stage_{stage}, muted_{muted}, out_{out} {}
 
     void emit(BatchPtr batch, Port port) override {
-      assert(port < stage_.node->outputs.size() && "a port that the Spec does not declare");
-      if (port == 0) reached_ = std::max(reached_, batch->reached);
-      if (!muted_ && batch->rows != 0) chain_.count_unread(stage_, port, batch->rows);
-      chain_.deliver({stage_.number, port}, std::move(batch));
+      assert(port < stage_.exits.size() && "a port that the Spec does not declare");
+      const Stage::Exit& exit = stage_.exits[port];
+      if (!muted_ && exit.readers.empty()) chain_.counters.add(exit.unread, batch->rows);
+      chain_.deliver(stage_, port, batch);
     }
     void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
       if (muted_) return;
       chain_.count_refusal(*stage_.node, reason, 1);
-      out_.dead_letters.push_back(bury_row(in, row, stage_.node->id, reason));
+      out_.dead_letters.push_back(dead_letter_of(in, row, stage_.node->id, reason));
     }
     void count(std::size_t counter, std::uint64_t n) override {
       if (!muted_ && n != 0) chain_.counters.add(counter, n);
     }
-    Timestamp reached() const { return reached_; }
 
    private:
     Impl& chain_;
     Stage& stage_;
     bool muted_;
     ChainOutput& out_;
-    Timestamp reached_ = no_time;
   };
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
@@ -92,6 +78,7 @@ struct Chain::Impl {
     const NodeContext::Shared shared{p, registry, c, clock};
     stages.resize(p.nodes.size());
     for (std::size_t i = 0; i < p.nodes.size(); ++i) make_stage(shared, i);
+    for (Stage& stage : stages) link(stage);
     const std::size_t source = p.source();
     decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part, keys, fields);
     decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
@@ -105,6 +92,7 @@ struct Chain::Impl {
     Stage& stage = stages[number];
     stage.node = &node;
     stage.number = number;
+    stage.exits.resize(node.outputs.size());
     stage.context = std::make_unique<NodeContext>(shared, node, partition, keys, fields);
     for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
     if (node.role == Role::transform) {
@@ -127,27 +115,25 @@ struct Chain::Impl {
     }
   }
 
-  void deliver(PortRef from, BatchPtr batch) {
-    for (Stage& reader : stages) {
-      for (const PortRef& input : reader.node->inputs) {
-        if (input == from) reader.waiting.push_back(batch);
-      }
+  /// Tells the nodes that a stage reads of it. In the order of the pipeline's nodes.
+  void link(Stage& stage) {
+    for (const PortRef& input : stage.node->inputs) stages[input.node].exits[input.port].readers.push_back(&stage);
+    // What leaves by a port that no node reads goes nowhere. A reader stands behind what it reads.
+    for (Port port = 0; port < stage.node->outputs.size(); ++port) {
+      const bool read = std::ranges::any_of(stages, [&](const Stage& reader) {
+        return std::ranges::contains(reader.node->inputs, PortRef{stage.number, port});
+      });
+      if (read) continue;
+      stage.exits[port].unread = counters.declare(stage.node->id, "unread", "rows of ports that no node reads",
+                                                  port == 0 ? "main" : stage.node->op->spec.ports[port - 1].name);
     }
-    if (probe) probe(from, batch);
   }
 
-  /// What leaves by a port that no node reads goes nowhere.
-  void count_unread(Stage& stage, Port port, std::uint64_t rows) {
-    if (stage.unread.empty()) stage.unread.resize(stage.node->outputs.size(), none);
-    if (stage.unread[port] == none) {
-      const PortRef from{stage.number, port};
-      const bool read = std::ranges::any_of(
-          stages, [&](const Stage& reader) { return std::ranges::contains(reader.node->inputs, from); });
-      stage.unread[port] = read ? anywhere
-                                : counters.declare(stage.node->id, "unread", "rows of ports that no node reads",
-                                                   port == 0 ? "main" : stage.node->op->spec.ports[port - 1].name);
-    }
-    if (stage.unread[port] != anywhere) counters.add(stage.unread[port], rows);
+  void deliver(Stage& from, Port port, const BatchPtr& batch) {
+    Stage::Exit& exit = from.exits[port];
+    exit.reached = std::max(exit.reached, batch->reached);
+    for (Stage* reader : exit.readers) reader->waiting.push_back(batch);
+    if (probe) probe({from.number, port}, batch);
   }
 
   void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
@@ -158,7 +144,7 @@ struct Chain::Impl {
   Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
     out.position = samples->origin.last;
     out.reached = samples->reached;
-    deliver({pipeline.source(), 0}, samples);
+    deliver(stages[pipeline.source()], 0, samples);
     for (Stage& stage : stages) {
       if (stage.waiting.empty()) continue;
       if (stage.transform) {
@@ -173,13 +159,14 @@ struct Chain::Impl {
 
   Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
     StageOutput output{*this, stage, muted, out};
+    for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
     for (const BatchPtr& batch : stage.waiting) {
       auto done = process(stage, batch, output);
       if (done) continue;
       done.error().message = stage.node->id + ": " + done.error().message;
       return done;
     }
-    if (output.reached() < samples->reached) pass_marker(stage, *samples);
+    pass_markers(stage, *samples);
     return {};
   }
 
@@ -193,19 +180,26 @@ struct Chain::Impl {
   }
 
   /// What comes behind must know how far arrival time has come, even if nothing was emitted.
-  void pass_marker(Stage& stage, const Batch& samples) {
-    auto marker = std::make_shared<Batch>();
-    marker->schema = stage.node->outputs[0];
-    marker->columns.resize(marker->schema->columns.size());
-    marker->origin = samples.origin;
-    marker->reached = samples.reached;
-    const BatchPtr shared = std::move(marker);
-    for (Stage& reader : stages) {
-      if (!reader.transform) continue;
-      for (const PortRef& input : reader.node->inputs) {
-        if (input.node == stage.number) reader.waiting.push_back(shared);
+  static void pass_markers(Stage& stage, const Batch& samples) {
+    for (Port port = 0; port < stage.exits.size(); ++port) {
+      const Stage::Exit& exit = stage.exits[port];
+      if (exit.reached >= samples.reached) continue;
+      BatchPtr marker;
+      for (Stage* reader : exit.readers) {
+        if (!reader->transform) continue;
+        if (!marker) marker = marker_of(stage.node->outputs[port], samples);
+        reader->waiting.push_back(marker);
       }
     }
+  }
+
+  static BatchPtr marker_of(const SchemaPtr& schema, const Batch& samples) {
+    auto marker = std::make_shared<Batch>();
+    marker->schema = schema;
+    marker->columns.resize(schema->columns.size());
+    marker->origin = samples.origin;
+    marker->reached = samples.reached;
+    return marker;
   }
 
   void run_sink(Stage& stage, bool muted, ChainOutput& out) {
@@ -254,7 +248,7 @@ Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& count
 
 Chain::~Chain() = default;
 
-void Chain::start(Position after) { impl_->decoder->start(after); }
+void Chain::start(Position after, Timestamp arrival) { impl_->decoder->start(after, arrival); }
 
 Decoded Chain::decode(std::shared_ptr<const Messages> messages) { return impl_->decoder->decode(std::move(messages)); }
 

@@ -4,6 +4,7 @@
 
 #include "core/completion.hpp"
 #include "core/draft.hpp"
+#include "core/fingerprint.hpp"
 #include "core/node_context.hpp"
 #include "core/overrides.hpp"
 #include "core/pipeline.hpp"
@@ -12,57 +13,6 @@
 
 namespace weir {
 namespace {
-
-/// FNV-1a, 64 bit, as hexadecimal.
-std::string fingerprint(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (int shift = 60; shift >= 0; shift -= 4) out += digits[hash >> shift & 15];
-  return out;
-}
-
-/// A value as text without layout and comments, members sorted.
-void write_canonical(const Value& value, std::string& out) {
-  switch (value.kind) {
-    case Value::Kind::object: {
-      std::vector<const Member*> members;
-      for (const Member& member : value.members) members.push_back(&member);
-      std::ranges::sort(members, {}, &Member::key);
-      out += '{';
-      for (const Member* member : members) {
-        out += quoted(member->key) + ':';
-        write_canonical(member->value, out);
-        out += ',';
-      }
-      out += '}';
-      return;
-    }
-    case Value::Kind::array:
-      out += '[';
-      for (const Value& item : value.items) {
-        write_canonical(item, out);
-        out += ',';
-      }
-      out += ']';
-      return;
-    case Value::Kind::string:
-      out += '"' + value.text + '"';
-      return;
-    case Value::Kind::integer:
-      out += std::to_string(value.integer);
-      return;
-    case Value::Kind::number:
-      out += std::to_string(value.number);
-      return;
-    case Value::Kind::boolean:
-      out += value.boolean ? "true" : "false";
-      return;
-    default:
-      out += "null";
-  }
-}
 
 class Checker {
  public:
@@ -317,11 +267,7 @@ class Checker {
   }
 
   NodeContext context_for(const Node& node) {
-    return NodeContext{{pipeline_, registry_, counters_, system_clock()},
-                       node,
-                       0,
-                       std::make_shared<Dictionary>(),
-                       std::make_shared<Dictionary>()};
+    return NodeContext{{pipeline_, registry_, counters_, system_clock()}, node};
   }
 
   Result<void> settle_transform(Node& node, const SchemaPtr& input) {
@@ -349,6 +295,7 @@ class Checker {
   // The result.
 
   Pipeline finish() {
+    pipeline_.shown = shown_without_secrets();
     std::string meaning;
     for (Draft& draft : drafts_) {
       if (draft.node.role != Role::sink) {
@@ -368,6 +315,21 @@ class Checker {
     meaning += " forget " + std::to_string(pipeline_.forget) + " keys " + std::to_string(pipeline_.key_limit);
     pipeline_.fingerprint = fingerprint(meaning);
     return std::move(pipeline_);
+  }
+
+  /// The whole text for people to see.
+  std::string shown_without_secrets() {
+    Value& root = document_.root;
+    for (Value& text : root.find("nodes")->items) {
+      const auto draft = std::ranges::find(drafts_, &text, &Draft::text);
+      if (draft == drafts_.end()) continue;
+      mark_secrets(text, draft->node.op->spec.fields);
+      if (Value* encoding = text.find("encoding"); encoding != nullptr && !draft->node.codec.empty())
+        mark_secrets(*encoding, registry_.find(Role::codec, draft->node.codec)->spec.fields);
+    }
+    if (Value* state = root.find("state"); state != nullptr && !pipeline_.store.empty())
+      mark_secrets(*state, registry_.find(Role::store, pipeline_.store)->spec.fields);
+    return shown(root);
   }
 
   static bool is_secret(const Spec& spec, std::string_view name) {

@@ -183,5 +183,47 @@ TEST(Check, WhatIsNoPipelineAtAllSaysSo) {
   EXPECT_NE(lint(R"({"name": "p", "nodes": []})").find("the pipeline has no nodes"), std::string::npos);
 }
 
+TEST(Check, WhatAStoreOrAnEncodingSaysOfItsSettingsIsReportedInThem) {
+  EXPECT_EQ(lint(with(std::string{good}, R"("name": "p",)",
+                      R"("name": "p", "state": { "store": "jetstream-kv", "bucket": "no.dots" },)")),
+            "p.json:2:62: error: a bucket's name has letters, digits, \"_\" and \"-\" only\n");
+  const std::string bad = lint(with(std::string{good}, R"("vehicles": 3,)",
+                                    R"("vehicles": 3, "encoding": { "codec": "json", "fields": { "speed": "" } },)"));
+  EXPECT_TRUE(bad.starts_with("p.json:4:113: error: write the path of the value")) << bad;
+}
+
+TEST(Check, WhatIsShownHasNoSecrets) {
+  CheckOptions options;
+  options.variable = [](std::string_view) { return "hunter2"; };
+  options.read_file = [](const std::string&) { return "hunter2"; };
+  const auto checked = check(R"({ "name": "p", "nodes": [
+    { "id": "in", "source": "nats", "stream": "S", "url": "nats://u:hunter2@host:4222", "user": "u", "password": "hunter2" },
+    { "id": "out", "sink": "nats", "from": "in", "url": "${NATS_URL:nats://me:hunter2@host}", "token": "file:/run/token" },
+    { "id": "db", "sink": "timescale", "from": "in", "url": "host=db password=hunter2", "table": "t" } ],
+    "state": { "store": "jetstream-kv", "bucket": "b", "user": "${USER}", "password": "${WORD:hunter2}" } })",
+                             options);
+  ASSERT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+  const std::string& shown = checked.pipeline->shown;
+  EXPECT_EQ(shown.find("hunter2"), std::string::npos) << shown;
+  EXPECT_NE(shown.find(R"("url": "nats://u:***@host:4222", "user": "u", "password": "<redacted>")"), std::string::npos)
+      << shown;
+  EXPECT_NE(shown.find(R"("table": "t")"), std::string::npos);
+  EXPECT_NE(shown.find(R"("user": "${USER}", "password": "<redacted>")"), std::string::npos) << shown;
+}
+
+TEST(Check, AMistakeInASecretDoesNotShowIt) {
+  const auto findings = [](std::string_view url) {
+    return lint(R"({ "name": "p", "nodes": [
+    { "id": "in", "source": "simulate", "vehicles": 1 },
+    { "id": "db", "sink": "timescale", "from": "in", "url": ")" +
+                std::string{url} + R"(", "table": "t" } ] })");
+  };
+  for (const char* url : {"postgresql://u:hunter2@db:port:x/fleet?what=1", "hunter2", "host=db password='hunter2"}) {
+    const std::string said = findings(url);
+    EXPECT_FALSE(said.empty()) << url;
+    EXPECT_EQ(said.find("hunter2"), std::string::npos) << said;
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -1,16 +1,9 @@
 #include "core/commit.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace weir {
-namespace {
-
-std::string label(Partition partition) { return "partition " + std::to_string(partition); }
-
-}  // namespace
-
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
                          DeadLetterBox& box, Counters& counters, std::string fence)
     : pipeline_{pipeline},
@@ -38,77 +31,93 @@ Result<void> CommitCycle::open() {
 }
 
 Result<LaneStart> CommitCycle::claim(Partition partition) {
-  Lane lane;
-  lane.done.resize(outlets_.size(), 0);
-  LaneStart start;
-  std::optional<Progress> least;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (!outlets_[i].claims.transactional) continue;
-    auto progress = outlets_[i].sink->claim(partition);
+  std::vector<Progress> stands;  // by outlet; the transactional ones stand last
+  std::size_t keepers = 0;
+  for (const Outlet& outlet : outlets_) {
+    auto progress = outlet.claims.transactional ? outlet.sink->claim(partition) : Progress{};
     if (!progress) return std::unexpected(progress.error());
-    lane.done[i] = progress->position;
-    start.borders.push_back(progress->position);
-    if (!least || progress->position < least->position) least = *progress;
+    stands.push_back(*std::move(progress));
+    keepers += outlet.claims.transactional ? 1 : 0;
   }
-  if (!least) {
-    least.emplace();
-    auto name = snapshots_.remembered(partition);
-    if (!name) return std::unexpected(name.error());
-    least->snapshot = name->value_or("");
+  LaneStart start;
+  auto least = least_of(std::span{stands}.last(keepers), partition);
+  if (!least) return std::unexpected(least.error());
+  if (auto loaded = load_state(partition, *least, keepers > 0, pipeline_.fingerprint, snapshots_, start); !loaded)
+    return std::unexpected(loaded.error());
+  if (keepers == 0 && !least->snapshot.empty()) {
+    const std::string name = std::exchange(*least, start.at).snapshot;
+    least->snapshot = name;
   }
-  auto silent = recover(partition, *least, start);
-  if (!silent) return std::unexpected(silent.error());
-  start.silent = *silent;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (!outlets_[i].claims.transactional) lane.done[i] = start.silent;
-  }
-  std::ranges::sort(start.borders);
-  start.committed = start.borders.empty() ? start.silent : start.borders.back();
-  start.stream = least->stream;
-  lane.committed = start.silent;
-  lane.snapshot_named = least->snapshot;
+  for (std::size_t i = 0; i + keepers < stands.size(); ++i) stands[i] = *least;
+
+  Lane lane;
+  lane.committed = *least;
   lane.snapshot = least->snapshot;
+  for (const Progress& progress : stands) {
+    lane.done.push_back(standing(progress, least->incarnation));
+    lane.arrivals.push_back(progress.arrival);
+    // An incarnation that begins has what the one before it wrote.
+    const bool begins = progress.incarnation != least->incarnation || progress.consumed == 0;
+    lane.quiet.push_back(begins && least->incarnation > 0 ? progress.arrival : no_time);
+    if (lane.done.back() > 0 && !std::ranges::contains(start.kept, lane.done.back(), &Progress::position))
+      start.kept.push_back(progress);
+  }
+  std::ranges::sort(start.kept, {}, &Progress::position);
+  start.at.incarnation = least->incarnation;
+  start.anew = least->incarnation > 0 && start.after == 0;
+  for (const Progress& progress : start.kept) {
+    if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
+  }
+  set_borders(lane, start);
+  box_.resume(partition, standing(*least, least->incarnation));
   lanes_[partition] = std::move(lane);
   return start;
 }
 
-/// Loads the snapshot that the least advanced sink named, and answers up to where replay is silent.
-Result<Position> CommitCycle::recover(Partition partition, const Progress& least, LaneStart& start) {
-  const bool keeps_progress = !start.borders.empty();
-  const bool same = least.fingerprint.empty() || least.fingerprint == pipeline_.fingerprint;
-  if (least.snapshot.empty()) {
-    if (least.position != 0 && !same) {
-      return fail(Error::Kind::changed,
-                  label(partition) + ": the pipeline's state means something else since its last commit at position " +
-                      std::to_string(least.position) +
-                      " and no snapshot was kept; drain the old pipeline with a durable "
-                      "\"state\" store first, or give the progress up with `weir progress reset`");
-    }
-    return least.position;
+/// The least advanced of what the keepers of progress have; without any, the snapshot remembered.
+Result<Progress> CommitCycle::least_of(std::span<const Progress> kept, Partition partition) {
+  if (kept.empty()) {
+    return snapshots_.remembered(partition).transform(
+        [](const auto& name) { return Progress{.snapshot = name.value_or("")}; });
   }
-  auto snapshot = snapshots_.read(least.snapshot);
-  if (!snapshot) return std::unexpected(snapshot.error());
-  const Position position = keeps_progress ? least.position : snapshot->position;
-  if (snapshot->position > position) {
-    return fail(Error::Kind::internal, label(partition) + ": snapshot " + least.snapshot +
-                                           " is ahead of the commit at position " + std::to_string(position));
-  }
-  if (snapshot->fingerprint != pipeline_.fingerprint && snapshot->position != position) {
-    return fail(Error::Kind::changed,
-                label(partition) + ": the pipeline's state means something else since the snapshot at position " +
-                    std::to_string(snapshot->position) + ", and messages up to " + std::to_string(position) +
-                    " would be replayed into it; drain the old pipeline first, or give the progress up with `weir "
-                    "progress reset`");
-  }
-  start.after = snapshot->position;
-  start.state = std::move(snapshot->state);
-  return position;
+  const std::uint32_t incarnation = newest_incarnation(kept);
+  Progress least = std::ranges::min(
+      kept, {}, [&](const Progress& progress) { return std::pair{standing(progress, incarnation), progress.arrival}; });
+  if (least.incarnation != incarnation) least = {.arrival = least.arrival, .incarnation = incarnation};
+  return least;
+}
+
+LaneStart CommitCycle::begin_again(Partition partition) {
+  Lane& lane = lanes_.at(partition);
+  const std::uint32_t incarnation = lane.committed.incarnation + 1;
+  lane.committed = {.arrival = lane.committed.arrival, .incarnation = incarnation};
+  std::ranges::fill(lane.done, 0);
+  lane.quiet = lane.arrivals;
+  lane.snapshot.clear();
+  lane.snapshot_position = 0;
+  lane.begun_again = true;
+  box_.resume(partition, 0);
+  LaneStart start;
+  start.anew = true;
+  start.at.incarnation = incarnation;
+  set_borders(lane, start);
+  start.at.arrival = start.quiet;
+  return start;
+}
+
+/// Steps must not reach over the end of what an outlet has.
+void CommitCycle::set_borders(const Lane& lane, LaneStart& start) {
+  start.borders = lane.done;
+  std::ranges::sort(start.borders);
+  start.time_borders = lane.quiet;
+  std::ranges::sort(start.time_borders);
+  start.quiet = start.time_borders.empty() ? no_time : start.time_borders.front();
 }
 
 void CommitCycle::reading(Partition partition, const StreamIdentity& stream, Position after) {
   Lane& lane = lanes_.at(partition);
-  lane.stream = stream;
-  lane.committed = std::max(lane.committed, after);
+  lane.committed.stream = stream;
+  lane.committed.position = std::max(lane.committed.position, after);
 }
 
 void CommitCycle::take(LaneStep step) {
@@ -116,20 +125,22 @@ void CommitCycle::take(LaneStep step) {
   if (lane == lanes_.end()) return;  // refused meanwhile
   for (const auto& rows : step.rows) pending_rows_ += rows.encoded.rows;
   pending_rows_ += step.dead_letters.size();
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (step.reached <= lane->second.quiet[i] && step.reached != no_time) lane->second.done[i] = step.position;
+  }
   lane->second.steps.push_back(std::move(step));
 }
 
-void CommitCycle::name_snapshot(Partition partition, std::string name, Position position) {
+void CommitCycle::name_snapshot(Partition partition, std::string name, Position position, std::uint32_t incarnation) {
   const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
+  if (lane == lanes_.end() || lane->second.committed.incarnation != incarnation) return;
   lane->second.snapshot = std::move(name);
   lane->second.snapshot_position = position;
 }
 
 bool CommitCycle::pending() const {
-  return std::ranges::any_of(lanes_, [](const auto& lane) {
-    return !lane.second.steps.empty() || lane.second.snapshot != lane.second.snapshot_named;
-  });
+  return std::ranges::any_of(lanes_,
+                             [](const auto& lane) { return !lane.second.steps.empty() || lane.second.naming(); });
 }
 
 Result<CommitReport> CommitCycle::commit() {
@@ -145,17 +156,16 @@ Result<CommitReport> CommitCycle::commit() {
     }
   }
   for (auto& [partition, lane] : lanes_) {
-    if (lane.steps.empty() && lane.snapshot == lane.snapshot_named) continue;
+    if (lane.steps.empty() && !lane.naming()) continue;
     if (auto done = after_commit(partition, lane); !done) return std::unexpected(done.error());
     const Timestamp reached = lane.steps.empty() ? no_time : lane.steps.back().reached;
-    if (!lane.steps.empty()) lane.committed = lane.steps.back().position;
     for (const LaneStep& step : lane.steps) {
       report.bytes += step.bytes;
       counters_.add(letters_counter_, step.dead_letters.size());
       for (const auto& rows : step.rows) report.rows += rows.encoded.rows;
     }
     lane.steps.clear();
-    report.committed.push_back({partition, lane.committed, reached});
+    report.committed.push_back({partition, lane.committed.position, reached});
   }
   pending_rows_ = 0;
   counters_.add(commits_counter_, 1);
@@ -174,10 +184,7 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   for (const auto& rejected : committed->rejected) {
     counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", rejected.reason),
                   1);
-    if (!rejected.buried)
-      letters.push_back({rejected.batch->origin.partition, rejected.batch->origin.last,
-                         static_cast<std::uint32_t>(rejected.row), rejected.batch->arrival[rejected.row], node,
-                         rejected.reason, "", ""});
+    if (!rejected.buried) letters.push_back(letter_of(rejected, outlet));
   }
   if (auto kept = box_.keep(letters); !kept) return kept;
   for (const LaneCommit& commit : commits) {
@@ -204,8 +211,11 @@ void CommitCycle::advance(std::size_t outlet, Lane& lane, Position position) {
 Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>& commits) {
   Sink& sink = *outlets_[outlet].sink;
   for (const auto& [partition, lane] : lanes_) {
-    const bool naming = outlets_[outlet].claims.transactional && lane.snapshot != lane.snapshot_named;
     const bool behind = !lane.steps.empty() && lane.steps.back().position > lane.done[outlet];
+    // What an outlet is quiet about must not be committed as if it had come from this incarnation.
+    const bool quiet =
+        !lane.steps.empty() && lane.quiet[outlet] != no_time && lane.steps.back().reached <= lane.quiet[outlet];
+    const bool naming = outlets_[outlet].claims.transactional && lane.naming() && !quiet;
     if (!behind && !naming) continue;
     for (const LaneStep& step : lane.steps) {
       if (step.position <= lane.done[outlet]) continue;
@@ -215,7 +225,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
       }
       if (auto buried = bury(outlet, step); !buried) return buried;
     }
-    commits.push_back({partition, progress_of(lane)});
+    commits.push_back({partition, progress_of(lane, outlet)});
   }
   return {};
 }
@@ -229,14 +239,35 @@ Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
   return {};
 }
 
-Progress CommitCycle::progress_of(const Lane& lane) const {
-  Progress next;
-  next.position = lane.steps.empty() ? lane.committed : lane.steps.back().position;
-  next.arrival = lane.steps.empty() ? no_time : lane.steps.back().reached;
+/// The letter of a row that a sink would not take, told from others by the row's number.
+Sink::DeadLetter CommitCycle::letter_of(const Committed::Rejected& rejected, std::size_t outlet) const {
+  const std::size_t node = outlets_[outlet].node;
+  auto letter = dead_letter_of(*rejected.batch, rejected.row, pipeline_.nodes[node].id, rejected.reason);
+  letter.row = rejected.row;
+  const auto lane = lanes_.find(letter.partition);
+  if (lane == lanes_.end()) return letter;
+  for (const LaneStep& step : lane->second.steps) {
+    for (const auto& rows : step.rows) {
+      if (rows.sink == node && rows.encoded.batch == rejected.batch) letter.row = rows.encoded.number + rejected.row;
+    }
+  }
+  return letter;
+}
+
+Progress CommitCycle::progress_of(const Lane& lane, std::size_t outlet) const {
+  Progress next = lane.committed;
+  if (!lane.steps.empty()) {
+    const LaneStep& last = lane.steps.back();
+    next.position = last.position;
+    next.arrival = last.reached;
+    next.stamp = last.stamp;
+    next.consumed = last.consumed;
+  } else if (lane.begun_again) {
+    next.arrival = lane.quiet[outlet];
+  }
   // A snapshot ahead of the commit would lose the rows between the two.
-  next.snapshot = lane.snapshot_position <= next.position ? lane.snapshot : lane.snapshot_named;
+  if (lane.snapshot_position <= next.position) next.snapshot = lane.snapshot;
   next.fingerprint = pipeline_.fingerprint;
-  next.stream = lane.stream;
   return next;
 }
 
@@ -249,10 +280,11 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
     if (!outlets_[outlet].claims.transactional) break;
     auto progress = sink.claim(partition);
     if (!progress && progress.error().kind != Error::Kind::refused) return std::unexpected(progress.error());
-    const bool ours = progress && (progress->position == lane.done[outlet] ||
-                                   std::ranges::contains(lane.steps, progress->position, &LaneStep::position));
+    const Position stands = progress ? standing(*progress, lane.committed.incarnation) : 0;
+    const bool ours = progress && progress->incarnation <= lane.committed.incarnation &&
+                      (stands == lane.done[outlet] || std::ranges::contains(lane.steps, stands, &LaneStep::position));
     if (ours) {
-      advance(outlet, lane, progress->position);
+      advance(outlet, lane, stands);
     } else {
       lost.push_back(partition);
     }
@@ -262,16 +294,20 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
   return {};
 }
 
-/// Names what the commit named, and lets go of snapshots that nothing names any more.
+/// Notes what the commit did, and lets go of snapshots that nothing names any more.
 Result<void> CommitCycle::after_commit(Partition partition, Lane& lane) {
-  const Position position = lane.steps.empty() ? lane.committed : lane.steps.back().position;
-  if (lane.snapshot == lane.snapshot_named || lane.snapshot_position > position) return {};
-  const bool keeps_progress = !outlets_.empty() && outlets_.back().claims.transactional;
-  if (!keeps_progress) {
-    if (auto kept = snapshots_.remember(partition, lane.snapshot); !kept) return kept;
+  const Progress next = outlets_.empty() ? lane.committed : progress_of(lane, outlets_.size() - 1);
+  if (next.snapshot != lane.committed.snapshot) {
+    const bool keeps_progress = !outlets_.empty() && outlets_.back().claims.transactional;
+    if (!keeps_progress) {
+      if (auto kept = snapshots_.remember(partition, next.snapshot); !kept) return kept;
+    }
+    // One that is not deleted costs space only.
+    (void)snapshots_.prune(partition, next.snapshot, lane.committed.snapshot);
   }
-  const std::string before = std::exchange(lane.snapshot_named, lane.snapshot);
-  (void)snapshots_.prune(partition, lane.snapshot_named, before);  // an undeleted one costs space only
+  lane.committed = next;
+  lane.begun_again = false;
+  box_.committed(partition, next.position);
   return {};
 }
 
@@ -283,11 +319,13 @@ void CommitCycle::drop(Partition partition, CommitReport& report) {
   report.refused.push_back(partition);
 }
 
-void CommitCycle::release(Partition partition) {
-  lanes_.erase(partition);
+std::size_t CommitCycle::release(Partition partition) {
+  CommitReport forgotten;
+  drop(partition, forgotten);
   for (const Outlet& outlet : outlets_) {
     if (outlet.claims.transactional) outlet.sink->release(partition);
   }
+  return forgotten.bytes;
 }
 
 Result<std::vector<Partition>> CommitCycle::renew() {

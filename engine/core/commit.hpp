@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "core/counters.hpp"
 #include "core/dead_letters.hpp"
 #include "core/pipeline.hpp"
+#include "core/recovery.hpp"
 #include "core/snapshot.hpp"
 
 namespace weir {
@@ -22,6 +23,8 @@ struct LaneStep {
   Partition partition = 0;
   Position position = 0;        ///< everything up to here is in this step or an earlier one
   Timestamp reached = no_time;  ///< arrival time at `position`
+  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`
+  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
   struct Rows {
     std::size_t sink = 0;  ///< number of the node
     Encoded encoded;
@@ -29,16 +32,6 @@ struct LaneStep {
   std::vector<Rows> rows;
   std::vector<Sink::DeadLetter> dead_letters;
   std::size_t bytes = 0;  ///< credit that it holds until it is committed
-};
-
-/// How a lane starts, or starts again.
-struct LaneStart {
-  Position after = 0;   ///< the source is opened after this; 0: from its `start`, or from message 1 if `committed` > 0
-  Position silent = 0;  ///< steps up to here are known to every sink: replay them without output
-  Position committed = 0;         ///< the furthest position that a sink has
-  std::vector<Position> borders;  ///< steps must end at each of these, ascending
-  std::string state = {};         ///< for Chain::load(); empty: start empty
-  StreamIdentity stream = {};     ///< of the stream that was read so far; nothing if this is the first time
 };
 
 /// What a commit did.
@@ -79,14 +72,21 @@ class CommitCycle {
   /// it.
   Result<LaneStart> claim(Partition partition);
 
+  /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
+  /// incarnation. What the old one committed stays. The new one writes what goes beyond the arrival time that the old
+  /// one's commits had reached; up to there it is silent, and its state is empty at the first message. Before its first
+  /// step.
+  LaneStart begin_again(Partition partition);
+
   /// What stream the lane turned out to read, and where it begins; before its first step.
   void reading(Partition partition, const StreamIdentity& stream, Position after);
 
   /// Takes a step over. Positions of a lane ascend.
   void take(LaneStep step);
 
-  /// A snapshot at `position` is whole in the store: commits from there on name it.
-  void name_snapshot(Partition partition, std::string name, Position position);
+  /// A snapshot at `position` is whole in the store: commits from there on name it, unless it is of an incarnation that
+  /// is over.
+  void name_snapshot(Partition partition, std::string name, Position position, std::uint32_t incarnation = 0);
 
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;
@@ -95,8 +95,8 @@ class CommitCycle {
   /// Makes everything taken so far durable.
   Result<CommitReport> commit();
 
-  /// Forgets a lane and gives its partition back.
-  void release(Partition partition);
+  /// Forgets a lane and gives its partition back. Answers the credit that its uncommitted steps held.
+  std::size_t release(Partition partition);
 
   /// Extends the leases; answers the partitions that were lost.
   Result<std::vector<Partition>> renew();
@@ -106,14 +106,19 @@ class CommitCycle {
  private:
   struct Lane {
     std::deque<LaneStep> steps;
-    std::vector<Position> done;  // by outlet: what it has
-    Position committed = 0;
-    StreamIdentity stream;
-    std::string snapshot, snapshot_before, snapshot_named;
+    Progress committed;               // in this incarnation; its snapshot is the one that commits name
+    std::vector<Position> done;       // by outlet: what it has
+    std::vector<Timestamp> quiet;     // by outlet: it has everything that reaches no further; no_time: see `done`
+    std::vector<Timestamp> arrivals;  // by outlet: what its commits had reached when it was claimed
+    std::string snapshot;             // the newest that is whole
     Position snapshot_position = 0;
+    bool begun_again = false;  // the new incarnation is not committed yet
+
+    bool naming() const { return begun_again || snapshot != committed.snapshot; }
   };
 
-  Result<Position> recover(Partition partition, const Progress& least, LaneStart& start);
+  Result<Progress> least_of(std::span<const Progress> kept, Partition partition);
+  static void set_borders(const Lane& lane, LaneStart& start);
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
   Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
@@ -121,7 +126,8 @@ class CommitCycle {
   void advance(std::size_t outlet, Lane& lane, Position position);
   void drop(Partition partition, CommitReport& report);
   Result<void> after_commit(Partition partition, Lane& lane);
-  Progress progress_of(const Lane& lane) const;
+  Progress progress_of(const Lane& lane, std::size_t outlet) const;
+  Sink::DeadLetter letter_of(const Committed::Rejected& rejected, std::size_t outlet) const;
 
   const Pipeline& pipeline_;
   std::vector<Outlet> outlets_;  // transactional ones last

@@ -141,6 +141,8 @@ class MapStore final : public Store {
 
 class NoBox final : public DeadLetterBox {
  public:
+  void resume(Partition, Position) override {}
+  void committed(Partition, Position) override {}
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
     for (const auto& letter : letters) kept.push_back(letter.reason);
     return {};
@@ -177,6 +179,7 @@ class CommitTest : public testing::Test {
     out.partition = partition;
     out.position = position;
     out.reached = static_cast<Timestamp>(position);
+    out.consumed = position;
     out.bytes = 10;
     if (!row.empty()) {
       LaneStep::Rows rows;
@@ -187,6 +190,12 @@ class CommitTest : public testing::Test {
       out.rows.push_back(std::move(rows));
     }
     return out;
+  }
+
+  static Snapshot snapshot(Position position, std::string state) {
+    return {
+        {.position = position, .arrival = static_cast<Timestamp>(position), .fingerprint = "one", .consumed = position},
+        std::move(state)};
   }
 
   Database database_;
@@ -286,7 +295,7 @@ TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
 TEST_F(CommitTest, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
   ASSERT_TRUE(cycle_->claim(0));
   cycle_->take(step(0, 5, "a"));
-  const auto name = snapshots_.write(0, "f", {9, "one", "state at 9"});
+  const auto name = snapshots_.write(0, "f", snapshot(9, "state at 9"));
   ASSERT_TRUE(name);
   cycle_->name_snapshot(0, *name, 9);
   ASSERT_TRUE(cycle_->commit());
@@ -305,7 +314,7 @@ TEST_F(CommitTest, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
 
 TEST_F(CommitTest, AMissingOrChangedChunkStopsTheLane) {
   ASSERT_TRUE(cycle_->claim(0));
-  const auto name = snapshots_.write(0, "f", {5, "one", std::string(Store::largest_value + 10, 's')});
+  const auto name = snapshots_.write(0, "f", snapshot(5, std::string(Store::largest_value + 10, 's')));
   ASSERT_TRUE(name);
   cycle_->name_snapshot(0, *name, 5);
   cycle_->take(step(0, 5, "a"));
@@ -319,7 +328,7 @@ TEST_F(CommitTest, AMissingOrChangedChunkStopsTheLane) {
 
 TEST_F(CommitTest, AChangedPipelineIsNotReplayedIntoOldState) {
   ASSERT_TRUE(cycle_->claim(0));
-  const auto name = snapshots_.write(0, "f", {5, "one", "state"});
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
   cycle_->name_snapshot(0, *name, 5);
   cycle_->take(step(0, 5, "a"));
   ASSERT_TRUE(cycle_->commit());
@@ -340,7 +349,7 @@ TEST_F(CommitTest, OnlyTheTwoSnapshotsLastNamedAreKept) {
   ASSERT_TRUE(cycle_->claim(0));
   for (Position position = 1; position <= 4; ++position) {
     cycle_->take(step(0, position, "r"));
-    const auto name = snapshots_.write(0, "f", {position, "one", "state"});
+    const auto name = snapshots_.write(0, "f", snapshot(position, "state"));
     cycle_->name_snapshot(0, *name, position);
     ASSERT_TRUE(cycle_->commit());
   }
@@ -348,7 +357,54 @@ TEST_F(CommitTest, OnlyTheTwoSnapshotsLastNamedAreKept) {
   for (const auto& [name, value] : store_.values) {
     if (name.ends_with("/manifest")) manifests.insert(name);
   }
-  EXPECT_EQ(manifests, (std::set<std::string>{"test/0/3-f/manifest", "test/0/4-f/manifest"}));
+  EXPECT_EQ(manifests, (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
+}
+
+TEST_F(CommitTest, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "old"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto start = cycle_->begin_again(0);
+  EXPECT_TRUE(start.anew);
+  EXPECT_EQ(start.quiet, 9);
+  EXPECT_EQ(start.time_borders, std::vector<Timestamp>{9});
+  cycle_->reading(0, {"S", 2}, 0);
+  EXPECT_TRUE(cycle_->pending()) << "that it has begun is worth a commit";
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.incarnation, 1u);
+  EXPECT_EQ(database_.places[0].progress.position, 0u);
+  // Another worker must know it too.
+  start_worker();
+  const auto again = cycle_->claim(0);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->anew);
+  EXPECT_EQ(again->quiet, 9);
+  LaneStep known = step(0, 3, "known");
+  cycle_->take(std::move(known));
+  cycle_->take(step(0, 12, "new"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "new"}));
+  EXPECT_EQ(database_.places[0].progress.position, 12u);
+}
+
+TEST_F(CommitTest, ACommitOfANewIncarnationWhoseAnswerWasLostIsNotWrittenTwice) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "old"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  (void)cycle_->begin_again(0);
+  cycle_->take(step(0, 11, "a"));
+  sink_->next_fault = Fault::before;
+  ASSERT_FALSE(cycle_->commit()) << "the table still tells of the old incarnation";
+  cycle_->take(step(0, 12, "b"));
+  sink_->next_fault = Fault::after;
+  ASSERT_FALSE(cycle_->commit());
+  cycle_->take(step(0, 13, "c"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "a", "b", "c"}));
 }
 
 /// Whatever breaks, and whenever the worker is killed, every row is in the database once and in order.
@@ -380,7 +436,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
       }
       if (next > 1 && chance(10)) {
         const auto name =
-            snapshots_.write(0, "f" + std::to_string(workers_), {next - 1, "one", std::to_string(next - 1)});
+            snapshots_.write(0, "f" + std::to_string(workers_), snapshot(next - 1, std::to_string(next - 1)));
         cycle_->name_snapshot(0, *name, next - 1);
       }
       if (chance(40)) {

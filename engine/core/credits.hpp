@@ -31,12 +31,16 @@ class Credits {
     used_ += bytes;
   }
 
-  void give_back(std::size_t bytes) {
+  void give_back(std::size_t bytes) { trade(bytes, 0); }
+
+  /// Gives back and takes at once.
+  void trade(std::size_t given, std::size_t taken) {
     {
       const std::scoped_lock lock{mutex_};
-      used_ -= std::min(used_, bytes);
+      used_ -= std::min(used_, given);
+      used_ += taken;
     }
-    freed_.notify_all();
+    if (given > taken) freed_.notify_all();
   }
 
   std::size_t used() const {

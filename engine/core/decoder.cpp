@@ -103,9 +103,10 @@ class SampleColumns final : public SampleSink {
     x_.reserve(expected);
   }
 
-  void begin(const Message& message, std::uint32_t index) {
+  void begin(const Message& message, std::uint32_t index, Timestamp arrival) {
     message_now_ = &message;
     index_ = index;
+    arrival_now_ = arrival;
     start_ = times_.size();
     reason_.clear();
   }
@@ -131,12 +132,12 @@ class SampleColumns final : public SampleSink {
     x_.push_back(number ? sample.x : 0.0);
     keys_.push_back(*key);
     fields_.push_back(*field);
-    times_.push_back(sample.time.value_or(message_now_->arrival));
+    times_.push_back(sample.time.value_or(arrival_now_));
   }
 
   /// After the last sample of a message, whether it can be taken or not.
   void end() {
-    arrival_.resize(times_.size(), message_now_->arrival);
+    arrival_.resize(times_.size(), arrival_now_);
     message_.resize(times_.size(), index_);
   }
 
@@ -220,6 +221,7 @@ class SampleColumns final : public SampleSink {
   bool has_points_ = false, has_texts_ = false;
   const Message* message_now_ = nullptr;
   std::uint32_t index_ = 0;
+  Timestamp arrival_now_ = no_time;
   std::size_t start_ = 0;
   std::string reason_;
   std::vector<std::uint8_t> kept_;
@@ -242,11 +244,12 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   for (const Message& message : items) bytes += message.payload.size();
   SampleColumns columns{*keys_, *fields_, std::max(items.size(), bytes / bytes_of_sample)};
   auto refuse = [&](const Message& message, std::string reason) {
-    out.dead_letters.push_back({partition_, message.sequence, 0, message.arrival, node_, std::move(reason),
+    out.dead_letters.push_back({partition_, message.sequence, 0, arrival_, node_, std::move(reason),
                                 std::string{message.subject}, std::string{message.payload}});
   };
   for (std::uint32_t i = 0; i < items.size(); ++i) {
     const Message& message = items[i];
+    arrival_ = std::max(arrival_, message.arrival);
     if (message.marker) continue;
     ++out.messages;
     out.bytes += message.payload.size();
@@ -254,7 +257,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
       refuse(message, std::string{message.refused});
       continue;
     }
-    columns.begin(message, i);
+    columns.begin(message, i, arrival_);
     auto decoded = codec_.decode(message, columns);
     columns.end();
     if (decoded && columns.reason().empty()) {
@@ -268,7 +271,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   auto batch = columns.finish(keys_, fields_);
   batch->origin = {partition_, last_, items.back().sequence};
   last_ = items.back().sequence;
-  batch->reached = items.back().arrival;
+  batch->reached = arrival_;
   batch->messages = std::move(messages);
   if (rolled_back) {
     columns.kept().resize(batch->rows, 1);

@@ -36,8 +36,11 @@ class Decoder {
   Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
           std::shared_ptr<Dictionary> fields);
 
-  /// The position before the first message to come.
-  void start(Position after) { last_ = after; }
+  /// The position before the first message to come, and the arrival time that was reached there.
+  void start(Position after, Timestamp arrival) {
+    last_ = after;
+    arrival_ = arrival;
+  }
 
   Decoded decode(std::shared_ptr<const Messages> messages);
 
@@ -48,6 +51,7 @@ class Decoder {
   std::shared_ptr<Dictionary> keys_;
   std::shared_ptr<Dictionary> fields_;
   Position last_ = 0;
+  Timestamp arrival_ = no_time;  // the greatest so far: a stream's own timestamps may go back
 };
 
 }  // namespace weir

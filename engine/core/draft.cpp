@@ -6,8 +6,9 @@
 namespace weir {
 namespace {
 
-const std::vector<std::string> root_members{"$schema", "name",   "description",  "nodes",           "state",
-                                            "limits",  "commit", "dead_letters", "shutdown_timeout"};
+const std::vector<std::string> root_members{
+    "$schema",          "name", "description", "nodes", "state", "limits", "commit", "dead_letters", "shutdown_timeout",
+    "on_stream_changed"};
 const std::vector<std::string> role_members{"source", "transform", "sink"};
 
 std::vector<Field> limits_fields() {
@@ -98,6 +99,14 @@ class DraftReader {
     return settings_of(object == nullptr ? nothing : *object, fields, reserved, quoted(name), name, context_, report_);
   }
 
+  /// What an operator that is no node says of its settings, once nothing else is wrong with them.
+  void check_settings(const Spec& spec, const Settings& settings, const Value& object, std::size_t errors_before) {
+    if (!spec.problems_of || report_.errors() != errors_before) return;
+    for (const Error& problem : spec.problems_of(settings)) {
+      report_.error(place_of(object, problem.setting, problem.offset, document_.text), "does-not-fit", problem.message);
+    }
+  }
+
   void read_limits(const Value& root) {
     const Settings limits = read_object(root, "limits", limits_fields());
     if (limits.has("keys")) drafts_.pipeline.key_limit = static_cast<std::uint32_t>(limits.integer("keys"));
@@ -106,14 +115,23 @@ class DraftReader {
     const Settings commit = read_object(root, "commit", commit_fields());
     if (commit.has("every")) drafts_.pipeline.commit_every = commit.duration("every");
     if (commit.has("rows")) drafts_.pipeline.commit_rows = static_cast<std::size_t>(commit.integer("rows"));
+    read_lone_settings(root);
+  }
+
+  /// Those that stand in the root itself.
+  void read_lone_settings(const Value& root) {
     Spec spec = Spec::source("");
-    spec.field("shutdown_timeout", kind::duration(), "how long draining may take", "20s");
-    const Value* timeout = root.find("shutdown_timeout");
+    spec.field("shutdown_timeout", kind::duration(), "how long draining may take", "20s")
+        .field("on_stream_changed", kind::choice({"stop", "restart"}),
+               "what a lane does when its stream is not the one it has read", "stop");
     Value object;
     object.kind = Value::Kind::object;
-    if (timeout != nullptr) object.members.push_back({"shutdown_timeout", timeout->span, *timeout});
+    for (const Field& field : spec.fields) {
+      if (const Value* value = root.find(field.name)) object.members.push_back({field.name, value->span, *value});
+    }
     const Settings rest = settings_of(object, spec.fields, {}, "pipeline", "", context_, report_);
     if (rest.has("shutdown_timeout")) drafts_.pipeline.shutdown_timeout = rest.duration("shutdown_timeout");
+    if (rest.has("on_stream_changed")) drafts_.pipeline.restart_on_change = rest.text("on_stream_changed") == "restart";
   }
 
   void read_state(const Value& root) {
@@ -138,7 +156,9 @@ class DraftReader {
     own.field("every", kind::duration(), "how often lane state is saved", "1m").between(1e8, 1e14);
     fields.push_back(own.fields.front());
     drafts_.pipeline.store = store->text;
+    const std::size_t errors = report_.errors();
     drafts_.pipeline.store_settings = read_object(root, "state", fields, {"store"});
+    check_settings(op->spec, drafts_.pipeline.store_settings, *state, errors);
     if (drafts_.pipeline.store_settings.has("every"))
       drafts_.pipeline.snapshot_every = drafts_.pipeline.store_settings.duration("every");
   }
@@ -264,8 +284,10 @@ class DraftReader {
     none.kind = Value::Kind::object;
     none.span = encoding == nullptr ? draft.text->span : encoding->span;
     const bool object = encoding != nullptr && encoding->is(Value::Kind::object);
+    const std::size_t errors = report_.errors();
     draft.node.codec_settings = settings_of(object ? *encoding : none, op->spec.fields, {"codec"},
                                             "encoding " + quoted(draft.node.codec), draft.node.id, context_, report_);
+    check_settings(op->spec, draft.node.codec_settings, object ? *encoding : none, errors);
   }
 
   const Document& document_;

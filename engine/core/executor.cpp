@@ -7,54 +7,34 @@
 #include <atomic>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "core/node_context.hpp"
+#include "core/pieces.hpp"
 
 namespace weir {
 namespace {
 
 namespace flow = oneapi::tbb::flow;
 
-using MessagesPtr = std::shared_ptr<const Messages>;
-
 constexpr std::size_t most_chunks_in_flight = 8;
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
-constexpr std::size_t message_overhead = 128;
 constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
-
-/// The bytes that a pull holds while it is on its way.
-std::size_t weight(const Messages& messages) {
-  std::size_t bytes = 0;
-  for (const Message& message : messages.items) bytes += message.payload.size() + message_overhead;
-  return bytes;
-}
-
-/// Cuts messages so that a piece ends at every border inside them.
-std::vector<MessagesPtr> cut(MessagesPtr messages, const std::vector<Position>& borders) {
-  std::vector<MessagesPtr> pieces;
-  auto begin = messages->items.begin();
-  for (const Position border : borders) {
-    const auto end = std::ranges::upper_bound(begin, messages->items.end(), border, {}, &Message::sequence);
-    if (end == begin || end == messages->items.end()) continue;
-    pieces.push_back(std::make_shared<Messages>(Messages{{begin, end}, messages}));
-    begin = end;
-  }
-  if (pieces.empty()) return {std::move(messages)};
-  pieces.push_back(std::make_shared<Messages>(Messages{{begin, messages->items.end()}, messages}));
-  return pieces;
-}
 
 }  // namespace
 
 struct LaneRun::Impl {
   struct Piece {
+    Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
+    Held held;
+    Timestamp stamp = no_time;   // of its last message
+    std::uint64_t consumed = 0;  // messages up to there
     Decoded decoded;
     ChainOutput output;
-    std::size_t bytes = 0;
     bool muted = false;
   };
   using PiecePtr = std::shared_ptr<Piece>;
@@ -71,7 +51,7 @@ struct LaneRun::Impl {
         step{graph, flow::serial,
              [this](PiecePtr piece) { return guarded("transforms", std::move(piece), &Impl::run_step); }},
         encode{graph, flow::serial,
-               [this](PiecePtr piece) { return guarded("encode", std::move(piece), &Impl::run_encode); }} {
+               [this](PiecePtr piece) { return leave(guarded("encode", std::move(piece), &Impl::run_encode)); }} {
     flow::make_edge(decode, step);
     flow::make_edge(step, encode);
     const Claims claims =
@@ -82,12 +62,22 @@ struct LaneRun::Impl {
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
   PiecePtr guarded(const char* node, PiecePtr piece, void (Impl::*body)(Piece&)) {
-    if (failed.load(std::memory_order_acquire)) return piece;
-    try {
-      (this->*body)(*piece);
-    } catch (const std::exception& problem) {
-      fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
+    if (!failed.load(std::memory_order_acquire)) {
+      try {
+        (this->*body)(*piece);
+      } catch (const std::exception& problem) {
+        fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
+      }
     }
+    return piece;
+  }
+
+  PiecePtr leave(PiecePtr piece) {
+    {
+      const std::scoped_lock lock{chunks_mutex};
+      --chunks;
+    }
+    chunk_done.notify_all();
     return piece;
   }
 
@@ -95,12 +85,17 @@ struct LaneRun::Impl {
 
   void run_step(Piece& piece) {
     const Position last = piece.decoded.batch->origin.last;
-    piece.muted = last <= start.silent;
+    const Timestamp arrival = piece.decoded.batch->reached;
+    piece.muted = last <= start.silent || (start.quiet != no_time && arrival <= start.quiet);
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
       fail_lane(done.error());
       return;
     }
     due.store(chain.due().value_or(end_of_time), std::memory_order_release);
+    at.position = last;
+    at.arrival = piece.output.reached;
+    at.stamp = piece.stamp;
+    at.consumed = piece.consumed;
     stepped.store(last, std::memory_order_release);
     reached.store(piece.output.reached, std::memory_order_release);
     note_sizes();
@@ -109,34 +104,28 @@ struct LaneRun::Impl {
   }
 
   void run_encode(Piece& piece) {
-    std::size_t bytes = 0;
-    if (!piece.muted) {
-      LaneStep done;
-      done.partition = partition;
-      done.position = piece.output.position;
-      done.reached = piece.output.reached;
-      done.dead_letters = std::move(piece.output.dead_letters);
-      for (const SinkBatch& part : piece.output.batches) {
-        const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
-        Encoded encoded = sink->second->encode(part.batch);
-        encoded.partition = partition;
-        encoded.last = done.position;
-        encoded.number = part.number;
-        bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
-        done.rows.push_back({part.node, std::move(encoded)});
-      }
-      for (const auto& letter : done.dead_letters) bytes += letter.payload.size() + message_overhead;
-      done.bytes = bytes + message_overhead;
-      around.credits.take(done.bytes);
-      around.events.step(std::move(done));
+    if (piece.muted) return;
+    LaneStep done;
+    done.partition = partition;
+    done.position = piece.output.position;
+    done.reached = piece.output.reached;
+    done.stamp = piece.stamp;
+    done.consumed = piece.consumed;
+    done.bytes = message_overhead;
+    done.dead_letters = std::move(piece.output.dead_letters);
+    for (const SinkBatch& part : piece.output.batches) {
+      const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
+      Encoded encoded = sink->second->encode(part.batch);
+      encoded.partition = partition;
+      encoded.last = done.position;
+      encoded.number = part.number;
+      encoded.incarnation = start.at.incarnation;
+      done.bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
+      done.rows.push_back({part.node, std::move(encoded)});
     }
-    around.credits.give_back(piece.bytes);
-    piece.bytes = 0;
-    {
-      const std::scoped_lock lock{chunks_mutex};
-      --chunks;
-    }
-    chunk_done.notify_all();
+    for (const auto& letter : done.dead_letters) done.bytes += letter.payload.size() + message_overhead;
+    piece.held.pass_on(done.bytes);
+    around.events.step(std::move(done));
   }
 
   // The pulling thread.
@@ -151,6 +140,7 @@ struct LaneRun::Impl {
       auto pulled = pull(budget, stop);
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable) {
+          graph.wait_for_all();  // what was pulled before is whole
           if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
           break;
         }
@@ -168,7 +158,7 @@ struct LaneRun::Impl {
         break;
       }
       if (pulled->state == Pulled::State::messages) {
-        put(std::move(pulled->messages));
+        if (!put(std::move(pulled->messages))) break;
       } else {
         mark_if_due();
       }
@@ -195,19 +185,36 @@ struct LaneRun::Impl {
     return chunk_done.wait(lock, stop, [this] { return chunks < most_chunks_in_flight; });
   }
 
-  void put(MessagesPtr messages) {
-    for (MessagesPtr& part : cut(std::move(messages), start.borders)) {
-      auto piece = std::make_shared<Piece>();
+  bool put(MessagesPtr messages) {
+    for (MessagesPtr& part : cut(std::move(messages), start)) {
+      if (auto same = check_count(part->items); !same) {
+        graph.wait_for_all();
+        fail_lane(same.error());
+        return false;
+      }
+      consumed += part->items.size();
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
-      piece->bytes = weight(*part);
-      piece->messages = std::move(part);
-      around.credits.take(piece->bytes);
+      auto piece = std::make_shared<Piece>(around.credits, std::move(part));
+      piece->stamp = piece->messages->items.back().arrival;
+      piece->consumed = consumed;
       {
         const std::scoped_lock lock{chunks_mutex};
         ++chunks;
       }
       decode.try_put(std::move(piece));
     }
+    return true;
+  }
+
+  /// A replay must come to each committed position by as many messages as were consumed then.
+  Result<void> check_count(const std::vector<Message>& part) {
+    for (; next_kept < start.kept.size(); ++next_kept) {
+      const Progress& kept = start.kept[next_kept];
+      if (part.back().sequence < kept.position) break;
+      const std::uint64_t counted = consumed + (part.front().sequence <= kept.position ? part.size() : 0);
+      if (kept.consumed != 0 && counted != kept.consumed) return std::unexpected(other_count(partition, kept, counted));
+    }
+    return {};
   }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
@@ -224,7 +231,7 @@ struct LaneRun::Impl {
 
   // Bookkeeping.
 
-  Snapshot snapshot_now() const { return {stepped.load(), around.pipeline.fingerprint, chain.save()}; }
+  Snapshot snapshot_now() const { return {at, chain.save()}; }
 
   void note_sizes() {
     const Timestamp now = around.clock.steady();
@@ -254,6 +261,7 @@ struct LaneRun::Impl {
   Surroundings around;
   Partition partition;
   LaneStart start;
+  Progress at;  // of the last step
   Chain chain;
   const Node& source_node;
   NodeContext source_context;
@@ -269,6 +277,8 @@ struct LaneRun::Impl {
   std::atomic<Timestamp> reached{no_time};
   std::atomic<std::uint64_t> waiting{0};
   std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
+  std::uint64_t consumed = 0;  // pulled, since the stream's beginning
+  std::size_t next_kept = 0;   // of start.kept: the next to be compared
   Timestamp marked_due = no_time, marked_at = no_time;
   Timestamp sizes_at = no_time;
 
@@ -298,9 +308,18 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     for (const std::string& node : *empty)
       spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
   }
-  auto opened = impl_->source->open(start.after);
+  Source& source = *impl_->source;
+  auto opened = start.anew ? source.open_first() : source.open(start.after);
   if (!opened) return opened;
-  impl_->chain.start(*opened);
+  if (auto same = same_stream(source, impl_->partition, *opened, start); !same) return std::unexpected(same.error());
+  impl_->at = start.at;
+  impl_->at.position = *opened;
+  impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
+  impl_->at.stream = source.identity();
+  impl_->consumed = start.at.consumed;
+  while (impl_->next_kept < start.kept.size() && start.kept[impl_->next_kept].position <= *opened) ++impl_->next_kept;
+  // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
+  impl_->chain.start(*opened, start.at.consumed == 0 ? no_time : start.at.arrival);
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->chain.due().value_or(end_of_time));
@@ -308,8 +327,6 @@ Result<Position> LaneRun::open(const LaneStart& start) {
 }
 
 StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
-
-std::string LaneRun::save() const { return impl_->chain.save(); }
 
 void LaneRun::run() {
   impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_loop(stop); }};
@@ -335,7 +352,8 @@ LaneRun::Status LaneRun::status() const {
   out.stepped = impl_->stepped.load();
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
-  out.replaying = out.stepped < impl_->start.silent;
+  out.replaying = out.stepped < impl_->start.silent ||
+                  (impl_->start.quiet != no_time && impl_->reached.load() <= impl_->start.quiet);
   const std::scoped_lock lock{impl_->status_mutex};
   out.trouble = impl_->trouble;
   out.sizes = impl_->sizes;

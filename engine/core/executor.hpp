@@ -27,7 +27,8 @@ struct LaneEvents {
 ///
 /// Threads   all functions from the worker's thread; status() from any.
 /// Errors    after an unreachable error of the source the lane tries again with backoff, for ever; other errors, and
-///           exceptions of third parties, end the lane, and `ended` says which node.
+///           exceptions of third parties, end the lane, and `ended` says which node. After changed (the stream was
+///           made anew under its reader) everything pulled before has been stepped.
 class LaneRun {
  public:
   struct Surroundings {
@@ -43,11 +44,10 @@ class LaneRun {
   LaneRun(const Surroundings& around, Partition partition);
   ~LaneRun();  ///< stops
 
-  /// Loads the state and opens the source. Errors are the caller's to retry. Answers where the source begins.
+  /// Loads the state, opens the source, and compares its stream with what was committed. Errors are the caller's to
+  /// retry; changed: it is not that stream any more. Answers where the source begins.
   Result<Position> open(const LaneStart& start);
   StreamIdentity identity() const;
-  /// Lane state before the first step, as loaded.
-  std::string save() const;
 
   /// Starts pulling.
   void run();
@@ -55,7 +55,7 @@ class LaneRun {
   void stop();
   /// Waits until nothing is in flight any more, after stop() or the end.
   void finish();
-  /// State at exactly the position of the last step; after finish().
+  /// State at exactly the position of the last step: after open() and before run(), or after finish().
   Snapshot snapshot() const;
 
   void want_snapshot();

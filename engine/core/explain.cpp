@@ -106,9 +106,7 @@ bool keeps_state(const Pipeline& pipeline, const Registry& registry) {
   const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
   if (op == nullptr) return false;
   Counters counters;
-  const auto names = std::make_shared<Dictionary>(1);
-  NodeContext context{
-      {pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()], 0, names, names};
+  NodeContext context{{pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()]};
   return op->make_store(pipeline.store_settings, context)->durable();
 }
 
@@ -130,6 +128,11 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   out.push_back({"order", whole ? "per vehicle" : "none",
                  whole ? "rows of different vehicles interleave" : "messages of one vehicle may overtake each other"});
   add_time(facts.source, out);
+  if (pipeline.restart_on_change) {
+    out.push_back({"changed stream", "begun again",
+                   "at its first message, with empty state; silent up to the arrival time that was committed, so a "
+                   "tick that was open then may be missing or come twice"});
+  }
   return out;
 }
 

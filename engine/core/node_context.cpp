@@ -8,6 +8,9 @@ NodeContext::NodeContext(const Shared& shared, const Node& node, Partition parti
                          std::shared_ptr<Dictionary> fields)
     : shared_{shared}, node_{node}, partition_{partition}, keys_{std::move(keys)}, fields_{std::move(fields)} {}
 
+NodeContext::NodeContext(const Shared& shared, const Node& node)
+    : NodeContext{shared, node, 0, std::make_shared<Dictionary>(), std::make_shared<Dictionary>()} {}
+
 std::uint32_t NodeContext::key_limit() const {
   return shared_.pipeline.key_limit != 0 ? shared_.pipeline.key_limit : Dictionary::default_limit;
 }

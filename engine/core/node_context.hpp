@@ -24,6 +24,8 @@ class NodeContext final : public Context {
 
   NodeContext(const Shared& shared, const Node& node, Partition partition, std::shared_ptr<Dictionary> keys,
               std::shared_ptr<Dictionary> fields);
+  /// Of an instance that belongs to no lane (sinks, stores, and what is only asked questions): its tables are its own.
+  NodeContext(const Shared& shared, const Node& node);
 
   std::string_view pipeline() const override { return shared_.pipeline.name; }
   std::string_view node() const override { return node_.id; }

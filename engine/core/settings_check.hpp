@@ -52,6 +52,9 @@ struct SettingsContext {
 Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved,
                      std::string_view what, std::string id, const SettingsContext& context, Reporter& report);
 
+/// Marks the values of secret settings in the text of an object, so that shown() hides them.
+void mark_secrets(Value& object, const std::vector<Field>& fields);
+
 /// The place of a setting given as a path ("columns.speed.fill") in a node's object, as deep as the text goes; with an
 /// offset into the text of an expression, the place inside it.
 Span place_of(const Value& object, std::string_view path, std::size_t offset, std::string_view source);

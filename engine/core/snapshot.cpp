@@ -1,20 +1,16 @@
 #include "core/snapshot.hpp"
 
 #include <charconv>
+#include <utility>
 
 #include <weir/state.hpp>
+
+#include "core/fingerprint.hpp"
 
 namespace weir {
 namespace {
 
-constexpr std::uint32_t format = 1;
-
-/// FNV-1a, 64 bit (Fowler, Noll, Vo): finds a chunk that is another's or cut short.
-std::uint64_t checksum(std::string_view bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
+constexpr std::uint32_t format = 2;
 
 /// Store names hold only some characters.
 std::string storable(std::string_view text) {
@@ -31,12 +27,38 @@ std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
 }
 
-/// The position in a snapshot's name, "<pipeline>/<partition>/<position>-<fence>".
-Position position_in(std::string_view name) {
+/// What a snapshot's name says of its age: "<pipeline>/<partition>/<incarnation>.<position>-<fence>".
+std::pair<std::uint32_t, Position> age_in(std::string_view name) {
   name.remove_prefix(name.rfind('/') + 1);
-  Position position = 0;
-  std::from_chars(name.data(), name.data() + name.size(), position);
-  return position;
+  std::pair<std::uint32_t, Position> age;
+  const char* end = name.data() + name.size();
+  const auto [dot, error] = std::from_chars(name.data(), end, age.first);
+  if (error == std::errc{} && dot != end) std::from_chars(dot + 1, end, age.second);
+  return age;
+}
+
+void put_place(const Progress& at, StateWriter& out) {
+  out.put(at.position);
+  out.put(at.arrival);
+  out.put(at.stamp);
+  out.put(at.consumed);
+  out.put(at.incarnation);
+  out.put_text(at.fingerprint);
+  out.put_text(at.stream.stream);
+  out.put(at.stream.created);
+}
+
+Progress get_place(StateReader& in) {
+  Progress at;
+  at.position = in.get<Position>();
+  at.arrival = in.get<Timestamp>();
+  at.stamp = in.get<Timestamp>();
+  at.consumed = in.get<std::uint64_t>();
+  at.incarnation = in.get<std::uint32_t>();
+  at.fingerprint = in.get_text();
+  at.stream.stream = in.get_text();
+  at.stream.created = in.get<Timestamp>();
+  return at;
 }
 
 }  // namespace
@@ -46,11 +68,11 @@ Snapshots::Snapshots(Store& store, std::string_view pipeline) : store_{store}, p
 std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "/" + std::to_string(partition) + "/"; }
 
 Result<std::string> Snapshots::write(Partition partition, std::string_view fence, const Snapshot& snapshot) {
-  const std::string name = prefix(partition) + std::to_string(snapshot.position) + "-" + storable(fence);
+  const std::string name = prefix(partition) + std::to_string(snapshot.at.incarnation) + "." +
+                           std::to_string(snapshot.at.position) + "-" + storable(fence);
   StateWriter manifest;
   manifest.put(format);
-  manifest.put(snapshot.position);
-  manifest.put_text(snapshot.fingerprint);
+  put_place(snapshot.at, manifest);
   const std::string_view state = snapshot.state;
   const auto chunks = static_cast<std::uint32_t>((state.size() + Store::largest_value - 1) / Store::largest_value);
   manifest.put(chunks);
@@ -73,8 +95,7 @@ Result<Snapshot> Snapshots::read(std::string_view name) {
     return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
   }
   Snapshot out;
-  out.position = manifest.get<Position>();
-  out.fingerprint = manifest.get_text();
+  out.at = get_place(manifest);
   const auto chunks = manifest.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < chunks && manifest.ok(); ++i) {
     const auto size = manifest.get<std::uint64_t>();
@@ -98,8 +119,7 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
     // One further on may be under way.
-    if (snapshot == newest || snapshot == before || name.ends_with("/latest") ||
-        position_in(snapshot) >= position_in(newest))
+    if (snapshot == newest || snapshot == before || name.ends_with("/latest") || age_in(snapshot) >= age_in(newest))
       continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include <weir/sink.hpp>
 #include <weir/store.hpp>
 #include <weir/types.hpp>
 
@@ -12,8 +13,7 @@ namespace weir {
 
 /// One lane's state at one position.
 struct Snapshot {
-  Position position = 0;
-  std::string fingerprint;
+  Progress at;  ///< all that is known of that position; its own `snapshot` is empty
   std::string state;
 };
 

@@ -3,14 +3,16 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <random>
 #include <thread>
 #include <variant>
 
+#include "core/inbox.hpp"
+#include "core/lanes.hpp"
 #include "core/node_context.hpp"
+#include "core/shared_store.hpp"
 
 namespace weir {
 namespace {
@@ -32,66 +34,13 @@ struct Stored {
   Partition partition = 0;
   std::string name;
   Position position = 0;
+  std::uint32_t incarnation = 0;
 };
 struct Exhausted {};
 struct Lost {
   Partition partition = 0;
 };
 using Event = std::variant<LaneStep, Ended, Stored, Exhausted, Lost>;
-
-/// Hands things from many threads to one.
-template <typename T>
-class Inbox {
- public:
-  void put(T item) {
-    {
-      const std::scoped_lock lock{mutex_};
-      items_.push_back(std::move(item));
-    }
-    arrived_.notify_one();
-  }
-  /// Waits for something, a stop, or the time to pass.
-  std::vector<T> take(Duration wait, std::stop_token stop) {
-    std::unique_lock lock{mutex_};
-    arrived_.wait_for(lock, stop, std::chrono::nanoseconds{wait}, [this] { return !items_.empty(); });
-    return std::exchange(items_, {});
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any arrived_;
-  std::vector<T> items_;
-};
-
-/// A store that several threads may use, one at a time.
-class SharedStore final : public Store {
- public:
-  explicit SharedStore(std::unique_ptr<Store> store) : store_{std::move(store)} {}
-  Result<void> open() override {
-    return locked([&] { return store_->open(); });
-  }
-  Result<void> put(std::string_view name, std::string_view value) override {
-    return locked([&] { return store_->put(name, value); });
-  }
-  Result<std::optional<std::string>> get(std::string_view name) override {
-    return locked([&] { return store_->get(name); });
-  }
-  Result<void> remove(std::string_view name) override {
-    return locked([&] { return store_->remove(name); });
-  }
-  Result<std::vector<std::string>> names(std::string_view prefix) override {
-    return locked([&] { return store_->names(prefix); });
-  }
-  bool durable() const override { return store_->durable(); }
-
- private:
-  auto locked(auto call) -> decltype(call()) {
-    const std::scoped_lock lock{mutex_};
-    return call();
-  }
-  std::unique_ptr<Store> store_;
-  std::mutex mutex_;
-};
 
 std::string new_fence() {
   std::random_device random;
@@ -104,22 +53,16 @@ std::string new_fence() {
 
 struct Worker::Impl {
   Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k)
-      : pipeline{p},
-        registry{r},
-        counters{c},
-        clock{k},
-        fence{new_fence()},
-        credits{p.memory},
-        no_names{std::make_shared<Dictionary>(1)} {}
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, fence{new_fence()}, credits{p.memory} {}
 
   // Making.
 
   void make_sinks() {
+    const NodeContext::Shared shared{pipeline, registry, counters, clock};
     for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
       const Node& node = pipeline.nodes[i];
       if (node.role != Role::sink) continue;
-      contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock}, node,
-                                                       0, no_names, no_names));
+      contexts.push_back(std::make_unique<NodeContext>(shared, node));
       sinks.emplace_back(i, node.op->make_sink(node.settings, *contexts.back()));
     }
   }
@@ -130,7 +73,7 @@ struct Worker::Impl {
     const Operator* op = registry.find(Role::store, store_name);
     if (op == nullptr) return fail(Error::Kind::invalid, "no store \"" + store_name + "\"");
     contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock},
-                                                     pipeline.nodes[pipeline.source()], 0, no_names, no_names));
+                                                     pipeline.nodes[pipeline.source()]));
     store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
     snapshots = std::make_unique<Snapshots>(*store, pipeline.name);
     box = dead_letter_file(pipeline.dead_letters, pipeline.name);
@@ -145,7 +88,11 @@ struct Worker::Impl {
     }
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, fence);
     if (auto opened = store->open(); !opened) return opened;
-    return cycle->open();
+    if (auto opened = cycle->open(); !opened) return opened;
+    auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
+    const std::scoped_lock lock{mutex};
+    lanes = std::move(made);
+    return {};
   }
 
   LaneRun::Surroundings surroundings() {
@@ -162,115 +109,45 @@ struct Worker::Impl {
     return around;
   }
 
-  // Lanes.
-
-  /// Claims a partition and sets its lane to work.
-  Result<void> start_lane(Partition partition) {
-    auto start = cycle->claim(partition);
-    if (!start) return std::unexpected(start.error());
-    auto lane = std::make_unique<LaneRun>(surroundings(), partition);
-    if (auto opened = open_lane(*lane, partition, *start); !opened) {
-      cycle->release(partition);
-      return opened;
-    }
-    spdlog::info("partition {}: {}", partition, describe(*start));
-    lane->run();
-    const std::scoped_lock lock{mutex};
-    snapshot_at[partition] = clock.steady();
-    lanes[partition] = std::move(lane);
-    return {};
-  }
-
-  Result<void> open_lane(LaneRun& lane, Partition partition, LaneStart& start) {
-    auto opened = lane.open(start);
-    if (!opened) return std::unexpected(opened.error());
-    const StreamIdentity found = lane.identity();
-    if (!start.stream.stream.empty() && start.stream != found) {
-      return fail(Error::Kind::changed, "partition " + std::to_string(partition) + ": stream " + found.stream +
-                                            " is not the one that was read up to position " +
-                                            std::to_string(start.committed) +
-                                            ": it was made anew since; what it lost is lost. Check it, then `weir "
-                                            "progress reset` starts it from its beginning");
-    }
-    if (start.committed > 0 && start.after == 0 && *opened != 0) {
-      return fail(Error::Kind::changed,
-                  "partition " + std::to_string(partition) +
-                      ": no snapshot was kept and the stream no longer reaches back to its "
-                      "first message, so the state at position " +
-                      std::to_string(start.committed) +
-                      " can't be made again; use a durable \"state\" store, or `weir progress reset`");
-    }
-    cycle->reading(partition, found, *opened);
-    // A start in the middle of a stream must be findable again before the first commit.
-    if (start.committed == 0 && *opened != 0 && snapshots->durable()) {
-      auto name = snapshots->write(partition, fence, {*opened, pipeline.fingerprint, lane.save()});
-      if (!name) return std::unexpected(name.error());
-      cycle->name_snapshot(partition, *name, *opened);
-    }
-    return {};
-  }
-
-  static std::string describe(const LaneStart& start) {
-    if (start.committed == 0) return "starts";
-    std::string text = "goes on after position " + std::to_string(start.committed);
-    if (start.after < start.committed) text += ", replaying silently from " + std::to_string(start.after);
-    return text;
-  }
-
-  std::size_t stop_lane(Partition partition) {
-    std::unique_ptr<LaneRun> lane;
-    {
-      const std::scoped_lock lock{mutex};
-      const auto it = lanes.find(partition);
-      if (it == lanes.end()) return 0;
-      lane = std::move(it->second);
-      lanes.erase(it);
-    }
-    lane->stop();
-    lane->finish();
-    return 1;
-  }
-
   // The loop's events.
 
   void handle(LaneStep& step) {
-    if (!cycle_has(step.partition)) {
+    if (!lanes->has(step.partition)) {
       credits.give_back(step.bytes);
       return;
     }
     cycle->take(std::move(step));
   }
   void handle(Ended& ended) {
-    if (ended.error) {
-      spdlog::error("partition {} stopped: {}", ended.partition, ended.error->message);
-      const std::scoped_lock lock{mutex};
-      broken[ended.partition] = *ended.error;
-    } else {
+    if (!ended.error) {
       finished.push_back(ended.partition);
+    } else if (lanes->begins_again(*ended.error) && lanes->has(ended.partition)) {
+      spdlog::warn("partition {}: {}", ended.partition, ended.error->message);
+      begin_again.push_back(ended.partition);
+      commit_now = true;
+    } else {
+      lanes->broke(ended.partition, *ended.error);
     }
   }
-  void handle(Stored& stored) { cycle->name_snapshot(stored.partition, std::move(stored.name), stored.position); }
+  void handle(Stored& stored) {
+    cycle->name_snapshot(stored.partition, std::move(stored.name), stored.position, stored.incarnation);
+  }
   void handle(Exhausted&) { commit_now = true; }
   void handle(Lost& lost) {
     spdlog::warn("partition {}: the lease was lost to another worker", lost.partition);
-    cycle->release(lost.partition);
-    give_up(lost.partition);
+    give_up(lost.partition, claim_again_after);
   }
 
-  bool cycle_has(Partition partition) const {
-    const std::scoped_lock lock{mutex};
-    return lanes.contains(partition);
-  }
-
-  void give_up(Partition partition) {
-    stop_lane(partition);
-    claim_at[partition] = clock.steady() + claim_again_after;
+  void give_up(Partition partition, Duration claim_again_in) {
+    lanes->drop(partition);
+    credits.give_back(cycle->release(partition));
+    claim_at[partition] = clock.steady() + claim_again_in;
   }
 
   // Committing.
 
   bool commit_is_due(Timestamp now) const {
-    if (now < next_try || !cycle->pending()) return false;
+    if (now < next_try || (!cycle->pending() && begin_again.empty())) return false;
     if (commit_now || cycle->pending_rows() >= pipeline.commit_rows) return true;
     // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
     if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
@@ -294,11 +171,13 @@ struct Worker::Impl {
     credits.give_back(report->bytes);
     for (const Partition partition : report->refused) {
       spdlog::warn("partition {}: another worker has committed it; this one lets go", partition);
-      give_up(partition);
+      give_up(partition, claim_again_after);
     }
+    for (const auto& lane : report->committed) lanes->committed(lane.partition, lane.position);
+    // What came of these before their stream changed is durable now.
+    for (const Partition partition : std::exchange(begin_again, {})) give_up(partition, 0);
     const std::scoped_lock lock{mutex};
     for (const auto& lane : report->committed) {
-      if (const auto it = lanes.find(lane.partition); it != lanes.end()) it->second->committed(lane.position);
       auto& known = committed[lane.partition];
       known = {lane.partition, lane.position, lane.reached != no_time ? lane.reached : known.reached};
     }
@@ -323,7 +202,7 @@ struct Worker::Impl {
       for (Taken& taken : to_store.take(second, stop)) {
         auto name = snapshots->write(taken.partition, fence, taken.snapshot);
         if (name) {
-          inbox.put(Stored{taken.partition, *name, taken.snapshot.position});
+          inbox.put(Stored{taken.partition, *name, taken.snapshot.at.position, taken.snapshot.at.incarnation});
         } else {
           spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition,
                        name.error().message);
@@ -344,23 +223,13 @@ struct Worker::Impl {
     }
   }
 
-  void want_snapshots(Timestamp now) {
-    if (!snapshots->durable()) return;
-    const std::scoped_lock lock{mutex};
-    for (auto& [partition, lane] : lanes) {
-      if (now - snapshot_at[partition] < pipeline.snapshot_every) continue;
-      snapshot_at[partition] = now;
-      lane->want_snapshot();
-    }
-  }
-
   // Life.
 
   Result<void> start_all(std::stop_token drain) {
     const Node& node = pipeline.nodes[pipeline.source()];
     const std::uint32_t partitions = node.op->spec.claims_of ? node.op->spec.claims_of(node.settings).partitions : 1;
     for (Partition partition = 0; partition < partitions && !drain.stop_requested(); ++partition) {
-      auto started = start_lane(partition);
+      auto started = lanes->start(partition);
       if (started) continue;
       if (started.error().kind != Error::Kind::refused) return started;
       spdlog::info("partition {}: {}; waiting for it", partition, started.error().message);
@@ -376,7 +245,7 @@ struct Worker::Impl {
         continue;
       }
       const Partition partition = it->first;
-      auto started = start_lane(partition);
+      auto started = lanes->start(partition);
       if (started) {
         it = claim_at.erase(it);
         continue;
@@ -386,16 +255,15 @@ struct Worker::Impl {
         ++it;
         continue;
       }
-      Ended ended{partition, started.error()};
-      handle(ended);
+      lanes->broke(partition, started.error());
       it = claim_at.erase(it);
     }
   }
 
   bool nothing_left() const {
-    const std::scoped_lock lock{mutex};
-    return claim_at.empty() && std::ranges::all_of(lanes, [&](const auto& lane) {
-             return std::ranges::contains(finished, lane.first) || broken.contains(lane.first);
+    return claim_at.empty() && begin_again.empty() &&
+           std::ranges::all_of(lanes->partitions(), [&](Partition partition) {
+             return std::ranges::contains(finished, partition) || lanes->broken(partition);
            });
   }
 
@@ -408,7 +276,7 @@ struct Worker::Impl {
         auto done = commit();
         if (!done && done.error().kind != Error::Kind::unreachable) return done;
       }
-      want_snapshots(now);
+      lanes->want_snapshots(now);
       claim_waiting(now);
       if (nothing_left()) break;
     }
@@ -421,15 +289,11 @@ struct Worker::Impl {
     {
       const std::scoped_lock lock{mutex};
       draining = true;
-      for (auto& [partition, lane] : lanes) lane->stop();
     }
-    for (auto& [partition, lane] : lanes) lane->finish();
+    lanes->stop_all();
+    lanes->finish_all();
     for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
-    for (auto& [partition, lane] : lanes) {
-      if (!snapshots->durable() || broken.contains(partition) || lane->status().replaying) continue;
-      const Snapshot last = lane->snapshot();
-      if (auto name = snapshots->write(partition, fence, last)) cycle->name_snapshot(partition, *name, last.position);
-    }
+    lanes->save_all();
     backoff = first_backoff;  // there is not the time for the patience that an outage has taught
     Result<void> done;
     while (cycle->pending()) {
@@ -439,7 +303,7 @@ struct Worker::Impl {
         break;
       clock.wait(backoff, hard);
     }
-    for (auto& [partition, lane] : lanes) cycle->release(partition);
+    for (const Partition partition : lanes->partitions()) cycle->release(partition);
     return done;
   }
 
@@ -454,7 +318,8 @@ struct Worker::Impl {
     }
     auto looped = loop(drain);
     auto drained = looped ? drain_all(hard) : looped;
-    if (drained && !broken.empty()) return std::unexpected(broken.begin()->second);
+    const auto broken = lanes->first_error();
+    if (drained && broken) return std::unexpected(*broken);
     return drained;
   }
 
@@ -464,7 +329,6 @@ struct Worker::Impl {
   const Clock& clock;
   const std::string fence;
   Credits credits;
-  std::shared_ptr<Dictionary> no_names;
   std::vector<std::unique_ptr<NodeContext>> contexts;
   std::vector<std::pair<std::size_t, std::unique_ptr<Sink>>> sinks;
   std::unique_ptr<SharedStore> store;
@@ -475,19 +339,19 @@ struct Worker::Impl {
   Inbox<Taken> to_store;
 
   // The loop's own.
-  std::map<Partition, Timestamp> snapshot_at, claim_at;
-  std::vector<Partition> finished;
+  std::map<Partition, Timestamp> claim_at;
+  std::vector<Partition> finished, begin_again;
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
 
   mutable std::mutex mutex;  // what status() reads
-  std::map<Partition, std::unique_ptr<LaneRun>> lanes;
-  std::map<Partition, Error> broken;
   std::map<Partition, Status::Committed> committed;
   std::string commit_trouble;
   bool ready = false, draining = false;
   Status totals;
+
+  std::unique_ptr<Lanes> lanes;  // last: they end before anything they tell is gone
 };
 
 Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock)
@@ -506,13 +370,11 @@ Worker::Status Worker::status() const {
   out.draining = worker.draining;
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
-  for (const auto& [partition, lane] : worker.lanes) out.lanes.push_back(lane->status());
   for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
   if (!worker.commit_trouble.empty()) out.troubles.push_back(worker.commit_trouble);
-  for (const auto& [partition, error] : worker.broken)
-    out.troubles.push_back("partition " + std::to_string(partition) + ": " + error.message);
-  for (const auto& lane : out.lanes) {
-    if (!lane.trouble.empty()) out.troubles.push_back(lane.trouble);
+  if (worker.lanes) {
+    out.lanes = worker.lanes->statuses();
+    out.troubles.append_range(worker.lanes->troubles());
   }
   out.ready = worker.ready && !worker.draining && out.troubles.empty() && !out.lanes.empty();
   return out;

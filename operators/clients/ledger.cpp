@@ -26,16 +26,20 @@ std::optional<std::string> instant(Timestamp t) {
   return t == no_time ? std::nullopt : std::optional{std::to_string(t)};
 }
 
-/// Reads position, arrival, snapshot, fingerprint, stream, stream_created from the first columns of a row.
+/// Reads progress_columns, the first of a row.
 Progress progress_of(const Row& row) {
   return {.position = static_cast<Position>(number(row[0])),
           .arrival = number(row[1], no_time),
           .snapshot = row[2].value_or(""),
           .fingerprint = row[3].value_or(""),
-          .stream = {row[4].value_or(""), number(row[5], no_time)}};
+          .stream = {row[4].value_or(""), number(row[5], no_time)},
+          .stamp = number(row[6], no_time),
+          .consumed = static_cast<std::uint64_t>(number(row[7])),
+          .incarnation = static_cast<std::uint32_t>(number(row[8]))};
 }
 
-constexpr std::string_view progress_columns = "position, arrival, snapshot, fingerprint, stream, stream_created";
+constexpr std::string_view progress_columns =
+    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, incarnation";
 
 }  // namespace
 
@@ -54,22 +58,27 @@ std::string Ledger::create(const std::string& schema) {
       "0, "
       "arrival bigint, snapshot text NOT NULL DEFAULT '', fingerprint text NOT NULL DEFAULT '', stream text NOT NULL "
       "DEFAULT '', "
-      "stream_created bigint, owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, "
+      "stream_created bigint, stamp bigint, consumed bigint NOT NULL DEFAULT 0, incarnation integer NOT NULL DEFAULT "
+      "0, "
+      "owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, "
       "updated timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (pipeline, node, partition)) WITH "
       "(fillfactor = 40);"
-      "COMMENT ON COLUMN {0}.arrival IS 'ns since 1970'; COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';",
+      "COMMENT ON COLUMN {0}.arrival IS 'ns since 1970'; COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970'; "
+      "COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position'",
       table_);
 }
 
 std::string Ledger::prepare() const {
   return std::format(
       "PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[], "
-      "bigint[]) AS "
+      "bigint[], bigint[], bigint[], integer[]) AS "
       "UPDATE {} p SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot, fingerprint "
       "= n.fingerprint, "
-      "stream = n.stream, stream_created = n.created, updated = clock_timestamp() "
-      "FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11) "
-      "AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created) "
+      "stream = n.stream, stream_created = n.created, stamp = n.stamp, consumed = n.consumed, incarnation = "
+      "n.incarnation, updated = clock_timestamp() "
+      "FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
+      "AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, "
+      "incarnation) "
       "WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = "
       "n.last "
       "RETURNING p.partition;",
@@ -181,8 +190,8 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
   for (const Row& row : *rows) {
-    lines.push_back({static_cast<Partition>(number(row[6])), progress_of(row), row[7].value_or(""), number(row[8]),
-                     number(row[9])});
+    lines.push_back({static_cast<Partition>(number(row[9])), progress_of(row), row[10].value_or(""), number(row[11]),
+                     number(row[12])});
   }
   return lines;
 }
@@ -213,7 +222,7 @@ bool Ledger::holds(Partition partition) const {
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
-  std::array<std::vector<std::optional<std::string>>, 9> columns;
+  std::array<std::vector<std::optional<std::string>>, 12> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     const Claim& claim = claims_.at(partition);
@@ -225,7 +234,10 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             std::optional{next.snapshot},
                             std::optional{next.fingerprint},
                             std::optional{next.stream.stream},
-                            instant(next.stream.created)};
+                            instant(next.stream.created),
+                            instant(next.stamp),
+                            std::optional{std::to_string(next.consumed)},
+                            std::optional{std::to_string(next.incarnation)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
   std::string sql = std::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));

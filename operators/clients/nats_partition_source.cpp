@@ -20,19 +20,21 @@ class PartitionSource final : public SourceBase {
         dropped_{context, "dropped"} {}
 
   Result<Position> open(Position after) override {
-    reader_.reset();
-    auto state = connect_stream({intake_.names.filter, intake_.names.marker});
-    if (!state) return std::unexpected(state.error());
-    identity_ = {intake_.names.stream, state->created};
-    if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
-    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
-    ReadFrom from{.sequence = 0, .time = start_time(settings_)};
-    if (settings_.text("start") == "new") from.sequence = state->last + 1;
-    if (after > 0) from = {.sequence = after + 1};
-    return reader_->start(from).transform([&](Position before) {
-      behind_ = state->last > before ? state->last - before : 0;
-      return before;
+    return find_stream(after).and_then([&](const StreamState& state) {
+      ReadFrom from{.sequence = 0, .time = start_time(settings_)};
+      if (settings_.text("start") == "new") from.sequence = state.last + 1;
+      if (after > 0) from = {.sequence = after + 1};
+      return start(from, state);
     });
+  }
+
+  Result<Position> open_first() override {
+    return find_stream(0).and_then([&](const StreamState& state) { return start({}, state); });
+  }
+
+  Result<std::optional<Timestamp>> arrival_at(Position position) override {
+    if (auto there = check_end(position); !there) return std::unexpected(there.error());
+    return jetstream_->time_of(intake_.names.stream, position);
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
@@ -49,7 +51,7 @@ class PartitionSource final : public SourceBase {
     for (std::size_t i = 0; i < items.size(); ++i) {
       arrival_ = std::max(arrival_, deliveries_[i].time);
       items[i].sequence = deliveries_[i].sequence;
-      items[i].arrival = arrival_;
+      items[i].arrival = deliveries_[i].time;
       if (haul->bundle[i].subject == intake_.names.marker) {
         items[i].subject = haul->bundle[i].subject;
         items[i].marker = true;
@@ -75,33 +77,49 @@ class PartitionSource final : public SourceBase {
   StreamIdentity identity() const override { return identity_; }
 
  private:
-  /// Whether the stream still has what follows `after`.
-  Result<void> check_reach(Position after, const StreamState& state) {
-    if (after == 0) return {};
-    if (state.last < after) {
-      return fail(
-          Error::Kind::changed,
-          std::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
-                      "weir progress",
-                      intake_.names.stream, state.last, after),
-          "stream");
-    }
-    if (state.first > after + 1) {
-      return fail(
-          Error::Kind::changed,
-          std::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before they "
-                      "were read; let the stream keep more (max_age, max_bytes), and see weir progress",
-                      intake_.names.stream, state.first, after, state.first - after - 1),
-          "stream");
-    }
-    return jetstream_->time_of(intake_.names.stream, after).transform([&](auto time) {
-      arrival_ = time.value_or(no_time);
+  Result<StreamState> find_stream(Position after) {
+    reader_.reset();
+    auto state = connect_stream({intake_.names.filter, intake_.names.marker});
+    if (!state) return state;
+    identity_ = {intake_.names.stream, state->created};
+    last_ = state->last;
+    if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
+    return state;
+  }
+
+  Result<Position> start(const ReadFrom& from, const StreamState& state) {
+    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
+    return reader_->start(from).transform([&](Position before) {
+      behind_ = state.last > before ? state.last - before : 0;
+      return before;
     });
+  }
+
+  Result<void> check_end(Position position) const {
+    if (position <= last_) return {};
+    return fail(Error::Kind::changed,
+                std::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
+                            "weir progress",
+                            intake_.names.stream, last_, position),
+                "stream");
+  }
+
+  /// Whether the stream still has what follows `after`.
+  Result<void> check_reach(Position after, const StreamState& state) const {
+    if (after == 0) return {};
+    if (auto there = check_end(after); !there) return there;
+    if (state.first <= after + 1) return {};
+    return fail(Error::Kind::changed,
+                std::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before "
+                            "they were read; let the stream keep more (max_age, max_bytes), and see weir progress",
+                            intake_.names.stream, state.first, after, state.first - after - 1),
+                "stream");
   }
 
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
+  Position last_ = 0;           ///< of the stream when it was opened
   Timestamp marked_ = no_time;  ///< steady time of the marker that is under way
   Growth deleted_, restarts_, dropped_;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "clients/duckdb.hpp"
+#include "clients/handover.hpp"
 #include "clients/refusal.hpp"
 #include "clients/table.hpp"
 
@@ -44,8 +45,7 @@ class DuckDb final : public Sink {
   }
 
   Result<void> open() override {
-    rows_.clear();
-    dead_.clear();
+    handed_ = {};
     claimed_.clear();
     file_.reset();
     auto file = duck::File::open(path_, memory_);
@@ -62,12 +62,12 @@ class DuckDb final : public Sink {
   }
 
   Result<void> write(const Encoded& rows) override {
-    if (rows.rows > 0) rows_.push_back(&rows);
+    handed_.add(rows);
     return {};
   }
 
   bool bury(const DeadLetter& letter) override {
-    dead_.push_back(letter);
+    handed_.add(letter);
     return true;
   }
 
@@ -141,7 +141,7 @@ class DuckDb final : public Sink {
         "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
         "BIGINT, "
         "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
-        "BIGINT, "
+        "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, incarnation INTEGER DEFAULT 0, "
         "updated BIGINT DEFAULT epoch_ns(now()));"
         "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
         "BIGINT, "
@@ -157,7 +157,8 @@ class DuckDb final : public Sink {
     if (there->empty()) return std::vector<ProgressLine>{};
     const auto rows = file.run(
         std::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
-                    "stream_created::VARCHAR, updated::VARCHAR FROM {} WHERE {} ORDER BY partition",
+                    "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
+                    "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
                     place("weir_progress"), mine_));
     if (!rows) return std::unexpected(rows.error());
     std::vector<ProgressLine> out;
@@ -168,7 +169,10 @@ class DuckDb final : public Sink {
                        number(row[2], no_time),
                        row[3].value_or(""),
                        row[4].value_or(""),
-                       {row[5].value_or(""), number(row[6], no_time)}};
+                       {row[5].value_or(""), number(row[6], no_time)},
+                       number(row[8], no_time),
+                       static_cast<std::uint64_t>(number(row[9], 0)),
+                       static_cast<std::uint32_t>(number(row[10], 0))};
       line.updated = number(row[7], no_time);
     }
     return out;
@@ -183,9 +187,9 @@ class DuckDb final : public Sink {
     return use(*file);
   }
 
-  Result<std::vector<Partition>> transact(std::span<const Encoded* const> rows, std::span<const DeadLetter> dead,
-                                          std::span<const LaneCommit> lanes, Committed& out);
-  void finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes, const Committed& out);
+  Result<std::vector<Partition>> transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,
+                                          Committed& out);
+  void finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out);
   Result<void> append(const Encoded& rows, Committed& out);
   Result<void> keep(const DeadLetter& letter, std::uint64_t ordinal);
 
@@ -201,13 +205,11 @@ class DuckDb final : public Sink {
   std::string mine_;  // which lines of the side tables are this sink's
   std::optional<duck::File> file_;
   std::map<Partition, Position> claimed_;
-  std::vector<const Encoded*> rows_;
-  std::vector<DeadLetter> dead_;
+  sql::Handover handed_;
 };
 
 Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
-  auto rows = std::exchange(rows_, {});
-  auto dead = std::exchange(dead_, {});
+  auto handed = handed_.take();
   if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
   std::vector<LaneCommit> lanes{all.begin(), all.end()};
   std::vector<Partition> refused;
@@ -215,18 +217,16 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
     if (!claimed_.contains(lane.partition)) refused.push_back(lane.partition);
   }
   for (;;) {
-    const auto gone = [&](Partition partition) { return std::ranges::contains(refused, partition); };
-    std::erase_if(lanes, [&](const LaneCommit& lane) { return gone(lane.partition); });
-    std::erase_if(rows, [&](const Encoded* part) { return gone(part->partition); });
-    std::erase_if(dead, [&](const DeadLetter& letter) { return gone(letter.partition); });
+    std::erase_if(lanes, [&](const LaneCommit& lane) { return std::ranges::contains(refused, lane.partition); });
+    handed.leave_out(refused);
     Committed out;
-    const auto moved = transact(rows, dead, lanes, out);
+    const auto moved = transact(handed, lanes, out);
     if (!moved) {
       (void)run("ROLLBACK");
       return std::unexpected(moved.error());
     }
     if (moved->size() == lanes.size()) {
-      finish(rows, lanes, out);
+      finish(handed, lanes, out);
       out.refused = std::move(refused);
       return out;
     }
@@ -238,34 +238,32 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
   }
 }
 
-void DuckDb::finish(std::span<const Encoded* const> rows, std::span<const LaneCommit> lanes, const Committed& out) {
+void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out) {
   for (const auto& [partition, next] : lanes) claimed_[partition] = next.position;
-  std::size_t written = 0;
-  for (const Encoded* part : rows) written += part->rows;
   context_.count(context_.counter("commits"), 1);
-  context_.count(context_.counter("rows_written"), written - out.rejected.size());
+  context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
   context_.count(context_.counter("rejected_rows"), out.rejected.size());
 }
 
 /// One transaction, committed if every lane stood where it was left, rolled back otherwise. Answers the lanes that did.
-Result<std::vector<Partition>> DuckDb::transact(std::span<const Encoded* const> rows, std::span<const DeadLetter> dead,
-                                                std::span<const LaneCommit> lanes, Committed& out) {
+Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,
+                                                Committed& out) {
   if (auto begun = run("BEGIN"); !begun) return std::unexpected(begun.error());
-  for (const Encoded* part : rows) {
+  for (const Encoded* part : handed.rows) {
     if (auto done = append(*part, out); !done) return std::unexpected(done.error());
   }
-  for (const DeadLetter& letter : dead) {
+  for (const DeadLetter& letter : handed.dead) {
     if (auto done = keep(letter, letter.ordinal); !done) return std::unexpected(done.error());
   }
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
     const auto done = run(std::format(
         "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
-        "stream_created = {}, "
+        "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
         "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
         place("weir_progress"), next.position, number(next.arrival), sql::literal(next.snapshot),
-        sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created), mine_, partition,
-        claimed_.at(partition)));
+        sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
+        number(next.stamp), next.consumed, next.incarnation, mine_, partition, claimed_.at(partition)));
     if (!done) return std::unexpected(done.error());
     if (!done->empty()) moved.push_back(partition);
   }
@@ -280,9 +278,7 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
     if (why.empty()) continue;
     skip.resize(batch.rows);
     skip[row] = true;
-    const Timestamp arrival = row < batch.arrival.size() ? batch.arrival[row] : no_time;
-    const DeadLetter letter{
-        rows.partition, rows.last, 0, arrival, std::string{context_.node()}, why, "", refusal::to_json(batch, row)};
+    const DeadLetter letter = refusal::letter_of(rows, row, context_.node(), why);
     if (auto kept = keep(letter, rows.number + row); !kept) return kept;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }

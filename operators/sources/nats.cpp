@@ -22,6 +22,8 @@ class Nats final : public Source {
   Nats(const Settings& settings, Context& context) : source_{make(settings, context)} {}
 
   Result<Position> open(Position after) override { return source_->open(after); }
+  Result<Position> open_first() override { return source_->open_first(); }
+  Result<std::optional<Timestamp>> arrival_at(Position position) override { return source_->arrival_at(position); }
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override { return source_->pull(budget, stop); }
   Result<void> mark(Timestamp due) override { return source_->mark(due); }
   void committed(Position position) override { source_->committed(position); }

@@ -1,62 +1,20 @@
 /// What a sink needs around it in a test: a context, settings, rows.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <weir/operator.hpp>
 
+#include "fakes/counting_context.hpp"
+
 namespace weir::fakes {
 
-/// Threads   as Context says.
-class SinkContext final : public Context {
+class SinkContext final : public CountingContext {
  public:
-  std::string_view pipeline() const override { return "fleet"; }
-  std::string_view node() const override { return "db"; }
-  Partition partition() const override { return 0; }
-  std::uint32_t key_limit() const override { return 1u << 20; }
-  Duration forget() const override { return minute; }
-  const std::shared_ptr<Dictionary>& keys() const override { return keys_; }
-  const std::shared_ptr<Dictionary>& fields() const override { return fields_; }
-  const std::vector<FieldDemand>& demand() const override { return demand_; }
-  const Clock& clock() const override { return system_clock(); }
-  const Codec* codec(std::string_view) const override { return nullptr; }
-  std::size_t counter(std::string_view name) const override {
-    const std::scoped_lock lock{mutex_};
-    return numbers_.try_emplace(std::string{name}, numbers_.size()).first->second;
-  }
-  void count(std::size_t counter, std::uint64_t n) override {
-    const std::scoped_lock lock{mutex_};
-    counts_[counter] += n;
-  }
-  void warn(std::string_view message) override {
-    const std::scoped_lock lock{mutex_};
-    warnings_.emplace_back(message);
-  }
-
-  std::uint64_t counted(std::string_view name) const {
-    const std::size_t number = counter(name);
-    const std::scoped_lock lock{mutex_};
-    const auto it = counts_.find(number);
-    return it == counts_.end() ? 0 : it->second;
-  }
-  std::vector<std::string> warnings() const {
-    const std::scoped_lock lock{mutex_};
-    return warnings_;
-  }
-
- private:
-  std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
-  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>();
-  std::vector<FieldDemand> demand_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::string, std::size_t> numbers_;
-  std::map<std::size_t, std::uint64_t> counts_;
-  std::vector<std::string> warnings_;
+  SinkContext() : CountingContext{"db"} {}
 };
 
 /// Rows (key, tick, then float64 columns of these names): row i is of vehicle "v<i % vehicles>", at second i of 2026,
@@ -99,7 +57,10 @@ inline LaneCommit lane(Partition partition, Position position) {
            .arrival = static_cast<Timestamp>(position) + 1,
            .snapshot = "s",
            .fingerprint = "f",
-           .stream = {"S", 5}}};
+           .stream = {"S", 5},
+           .stamp = static_cast<Timestamp>(position) + 2,
+           .consumed = position + 3,
+           .incarnation = 4}};
 }
 
 }  // namespace weir::fakes

@@ -91,6 +91,24 @@ TEST_F(NatsSourceTest, startsAtNewMessagesOrAtATime) {
   EXPECT_EQ(later.source->open(0).value(), 110);
 }
 
+TEST_F(NatsSourceTest, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
+  NatsPeer peer{servers_->nats()};
+  auto first = make();
+  first.source->open(0).value();
+  publish(peer, 10);
+  const auto got = first.pull(10);
+  ASSERT_EQ(got.size(), 10);
+  ASSERT_EQ(js_DeleteMsg(peer.jetstream->handle(), stream_.c_str(), 5, nullptr, nullptr), NATS_OK);
+  auto again = make({{"start", std::string{"new"}}});
+  EXPECT_EQ(again.source->open(10).value(), 10);
+  EXPECT_EQ(again.source->arrival_at(10).value(), got[9].arrival);
+  EXPECT_EQ(again.source->arrival_at(1).value(), got[0].arrival);
+  EXPECT_EQ(again.source->arrival_at(5).value(), std::nullopt);
+  EXPECT_EQ(again.source->arrival_at(11).error().kind, Error::Kind::changed);
+  EXPECT_EQ(again.source->open_first().value(), 0) << "whatever \"start\" says";
+  EXPECT_EQ(again.pull(9).size(), 9);
+}
+
 TEST_F(NatsSourceTest, markersMoveArrivalOnAnIdleStream) {
   auto source = make();
   source.source->open(0).value();

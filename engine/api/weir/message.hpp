@@ -16,11 +16,12 @@ namespace weir {
 struct Message {
   std::string_view subject = {};  ///< as published; for a partition stream without its `p.<k>.` prefix
   std::string_view payload = {};
-  Position sequence = 0;          ///< place in its partition; ascending, each once
-  Timestamp arrival = no_time;    ///< greatest stream timestamp so far in the partition (core NATS: receipt)
-  std::string_view key = {};      ///< the token that `subject` says is the key; empty if there is none
-  std::string_view field = {};    ///< the token that `subject` says is the field; empty if there is none
-  bool marker = false;            ///< says only that arrival time has come this far; nothing to decode
+  Position sequence = 0;        ///< place in its partition; ascending, each once
+  Timestamp arrival = no_time;  ///< the stream's own timestamp (core NATS: receipt). It may go back, as a new leader's
+                                ///< clock does; the engine makes of it the greatest so far in the partition
+  std::string_view key = {};    ///< the token that `subject` says is the key; empty if there is none
+  std::string_view field = {};  ///< the token that `subject` says is the field; empty if there is none
+  bool marker = false;          ///< says only that arrival time has come this far; nothing to decode
   std::string_view refused = {};  ///< not empty: the source can't accept it and this is why; it goes to dead letters
   std::span<const std::pair<std::string_view, std::string_view>> headers = {};
 };

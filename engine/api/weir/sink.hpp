@@ -21,6 +21,7 @@ struct Encoded {
   Position last = 0;         ///< position of the batch they come from
   std::uint64_t number = 0;  ///< of its first row, counting all rows that this lane ever gave this sink: a function of
                              ///< the stream alone, so pipeline/node/partition/number is a row's id, also after a crash
+  std::uint32_t incarnation = 0;  ///< of the lane, see Progress; `number` counts anew in each
   std::size_t rows = 0;
   std::string bytes;  ///< the sink's own format; may be empty if `batch` is enough
   BatchPtr batch;     ///< the rows themselves, for bisecting and for sinks that encode nothing
@@ -29,10 +30,14 @@ struct Encoded {
 /// What is known of a partition's progress in a sink that keeps it.
 struct Progress {
   Position position = 0;         ///< everything up to here is committed; 0: nothing yet
-  Timestamp arrival = no_time;   ///< arrival time at `position`
+  Timestamp arrival = no_time;   ///< arrival time that was reached: the greatest timestamp up to `position`
   std::string snapshot = {};     ///< name of the newest snapshot that a commit named; empty: none
   std::string fingerprint = {};  ///< of the pipeline that wrote it
   StreamIdentity stream = {};
+  Timestamp stamp = no_time;      ///< the stream's timestamp of the message at `position`; no_time: not known
+  std::uint64_t consumed = 0;     ///< messages and markers that led to `position`
+  std::uint32_t incarnation = 0;  ///< how often the lane has begun again because its stream had changed. Of two
+                                  ///< progresses of a lane the one of the greater incarnation is further
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.
@@ -127,6 +132,7 @@ class Sink {
     std::uint32_t ordinal = 0;  ///< among the dead letters of this position
     Timestamp arrival = no_time;
     std::string node, reason, subject, payload;
+    std::optional<std::uint64_t> row = {};  ///< of a row that a sink would not take: its number, see Encoded
   };
   virtual bool bury(const DeadLetter&) { return false; }
 };

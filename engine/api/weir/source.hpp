@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -35,7 +36,7 @@ struct StreamIdentity {
 
 /// One partition of a stream of messages. One instance belongs to one lane.
 ///
-/// Threads   open, pull, mark, arrival_at from one thread; committed() from another, possibly at the same time.
+/// Threads   open, arrival_at, pull, mark from one thread; committed() from another, possibly at the same time.
 /// Errors    unreachable: the engine calls again with backoff, the source reconnects by itself; changed: the lane
 /// stops.
 class Source {
@@ -47,8 +48,16 @@ class Source {
   /// changed: the stream no longer holds what follows `after`.
   virtual Result<Position> open(Position after) = 0;
 
-  /// Waits for messages. Sequences ascend, each once; arrival never descends. Never blocks beyond budget.wait, and
-  /// returns early when a stop is asked for.
+  /// As open(0), but from the first message that there is, whatever the settings say: the stream is not the one that
+  /// was read before, and nothing in it may be passed over.
+  virtual Result<Position> open_first() { return open(0); }
+
+  /// The arrival of the message at a position, as pull() gave or would give it out; after open(). Nothing if the
+  /// message was deleted, or the source can't tell. changed: the stream ends before it.
+  virtual Result<std::optional<Timestamp>> arrival_at(Position) { return std::nullopt; }
+
+  /// Waits for messages. Sequences ascend, each once. Never blocks beyond budget.wait, and returns early when a stop is
+  /// asked for.
   virtual Result<Pulled> pull(const Budget& budget, std::stop_token stop) = 0;
 
   /// Arrival time should move on to `due` or beyond. Writable: writes a marker into the stream, which comes back by

@@ -1,0 +1,168 @@
+#include "core/lanes.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <ranges>
+#include <utility>
+
+namespace weir {
+namespace {
+
+std::string describe(const LaneStart& start) {
+  if (start.anew) return "begins again at the first message";
+  if (start.committed() == 0) return "starts";
+  std::string text = "goes on after position " + std::to_string(start.committed());
+  if (start.after < start.committed()) text += ", replaying silently from " + std::to_string(start.after);
+  return text;
+}
+
+/// A source that can't give again what it once gave out goes on with new messages, under the next numbers.
+void go_on_without_replay(LaneStart& start) {
+  if (start.kept.empty()) return;
+  start.after = start.silent = start.committed();
+  start.at = start.kept.back();
+}
+
+}  // namespace
+
+Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence)
+    : around_{std::move(around)}, cycle_{cycle}, snapshots_{snapshots}, fence_{std::move(fence)} {
+  const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
+  replayable_ = source.op->spec.claims_of && source.op->spec.claims_of(source.settings).replayable;
+  restarts_counter_ =
+      around_.counters.declare(source.id, "stream_restarts", "times a lane began again because its stream had changed");
+  lost_counter_ = around_.counters.declare(
+      source.id, "lost_messages", "messages that a changed stream lost before they were read, as its numbers tell");
+}
+
+Result<void> Lanes::start(Partition partition) {
+  auto start = cycle_.claim(partition);
+  if (!start) return std::unexpected(start.error());
+  if (!replayable_) go_on_without_replay(*start);
+  std::unique_ptr<LaneRun> lane;
+  auto opened = open(lane, partition, *start);
+  if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
+  if (!opened) {
+    lane.reset();
+    cycle_.release(partition);
+    return opened;
+  }
+  spdlog::info("partition {}: {}", partition, describe(*start));
+  lane->run();
+  snapshot_at_[partition] = around_.clock.steady();
+  const std::scoped_lock lock{mutex_};
+  lanes_[partition] = std::move(lane);
+  return {};
+}
+
+Result<void> Lanes::open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start) {
+  lane = std::make_unique<LaneRun>(around_, partition);
+  const auto opened = lane->open(start);
+  if (!opened) return std::unexpected(opened.error());
+  cycle_.reading(partition, lane->identity(), *opened);
+  return keep_first(*lane, partition, *opened, start);
+}
+
+Result<void> Lanes::begin_again(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start,
+                                const Error& why) {
+  const LaneStart before = std::exchange(start, cycle_.begin_again(partition));
+  if (auto opened = open(lane, partition, start); !opened) return opened;
+  const Position begins = lane->snapshot().at.position;
+  const bool same = !before.kept.empty() && before.kept.back().stream == lane->identity();
+  const std::uint64_t lost = same && begins > before.committed() ? begins - before.committed() : 0;
+  around_.counters.add(restarts_counter_, 1);
+  around_.counters.add(lost_counter_, lost);
+  spdlog::warn("{}; it begins again at the first message, with empty state ({} messages lost unread)", why.message,
+               lost);
+  return {};
+}
+
+/// A start in the middle of a stream must be findable again before the first commit.
+Result<void> Lanes::keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start) {
+  if (!snapshots_.durable() || start.committed() != 0 || (begins == 0 && !start.anew)) return {};
+  auto name = snapshots_.write(partition, fence_, lane.snapshot());
+  if (!name) return std::unexpected(name.error());
+  cycle_.name_snapshot(partition, *name, begins, start.at.incarnation);
+  return {};
+}
+
+bool Lanes::begins_again(const Error& error) const {
+  return error.kind == Error::Kind::changed && around_.pipeline.restart_on_change;
+}
+
+void Lanes::stop_all() {
+  for (auto& [partition, lane] : lanes_) lane->stop();
+}
+
+void Lanes::finish_all() {
+  for (auto& [partition, lane] : lanes_) lane->finish();
+}
+
+void Lanes::drop(Partition partition) {
+  std::unique_ptr<LaneRun> lane;  // ends outside of the lock
+  const std::scoped_lock lock{mutex_};
+  const auto it = lanes_.find(partition);
+  if (it == lanes_.end()) return;
+  lane = std::move(it->second);
+  lanes_.erase(it);
+}
+
+void Lanes::broke(Partition partition, Error error) {
+  spdlog::error("partition {} stopped: {}", partition, error.message);
+  const std::scoped_lock lock{mutex_};
+  broken_[partition] = std::move(error);
+}
+
+bool Lanes::has(Partition partition) const { return lanes_.contains(partition); }
+
+bool Lanes::broken(Partition partition) const { return broken_.contains(partition); }
+
+std::vector<Partition> Lanes::partitions() const { return {std::from_range, std::views::keys(lanes_)}; }
+
+std::optional<Error> Lanes::first_error() const {
+  if (broken_.empty()) return {};
+  return broken_.begin()->second;
+}
+
+void Lanes::committed(Partition partition, Position position) {
+  if (const auto lane = lanes_.find(partition); lane != lanes_.end()) lane->second->committed(position);
+}
+
+void Lanes::want_snapshots(Timestamp now) {
+  if (!snapshots_.durable()) return;
+  for (auto& [partition, lane] : lanes_) {
+    if (now - snapshot_at_[partition] < around_.pipeline.snapshot_every) continue;
+    snapshot_at_[partition] = now;
+    lane->want_snapshot();
+  }
+}
+
+void Lanes::save_all() {
+  if (!snapshots_.durable()) return;
+  for (auto& [partition, lane] : lanes_) {
+    if (broken(partition) || lane->status().replaying) continue;
+    const Snapshot last = lane->snapshot();
+    if (auto name = snapshots_.write(partition, fence_, last))
+      cycle_.name_snapshot(partition, *name, last.at.position, last.at.incarnation);
+  }
+}
+
+std::vector<LaneRun::Status> Lanes::statuses() const {
+  const std::scoped_lock lock{mutex_};
+  std::vector<LaneRun::Status> out;
+  for (const auto& [partition, lane] : lanes_) out.push_back(lane->status());
+  return out;
+}
+
+std::vector<std::string> Lanes::troubles() const {
+  const std::scoped_lock lock{mutex_};
+  std::vector<std::string> out;
+  for (const auto& [partition, error] : broken_)
+    out.push_back("partition " + std::to_string(partition) + ": " + error.message);
+  for (const auto& [partition, lane] : lanes_) {
+    if (auto status = lane->status(); !status.trouble.empty()) out.push_back(std::move(status.trouble));
+  }
+  return out;
+}
+
+}  // namespace weir

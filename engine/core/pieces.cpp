@@ -1,0 +1,38 @@
+#include "core/pieces.hpp"
+
+#include <algorithm>
+
+namespace weir {
+
+std::size_t weight(const Messages& messages) {
+  std::size_t bytes = 0;
+  for (const Message& message : messages.items) bytes += message.payload.size() + message_overhead;
+  return bytes;
+}
+
+std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start) {
+  const auto& items = messages->items;
+  std::vector<std::size_t> ends;
+  for (const Position border : start.borders) {
+    const auto end = std::ranges::upper_bound(items, border, {}, &Message::sequence);
+    ends.push_back(static_cast<std::size_t>(end - items.begin()));
+  }
+  for (const Timestamp border : start.time_borders) {
+    const auto end = std::ranges::find_if(items, [&](const Message& message) { return message.arrival > border; });
+    ends.push_back(static_cast<std::size_t>(end - items.begin()));
+  }
+  ends.push_back(items.size());
+  std::ranges::sort(ends);
+  std::vector<MessagesPtr> pieces;
+  std::size_t begin = 0;
+  for (const std::size_t end : ends) {
+    if (end == begin) continue;
+    if (begin == 0 && end == items.size()) return {std::move(messages)};
+    const auto at = [&](std::size_t n) { return items.begin() + static_cast<std::ptrdiff_t>(n); };
+    pieces.push_back(std::make_shared<Messages>(Messages{{at(begin), at(end)}, messages}));
+    begin = end;
+  }
+  return pieces;
+}
+
+}  // namespace weir

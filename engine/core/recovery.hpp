@@ -1,0 +1,54 @@
+/// Where a lane starts, from what its sinks and snapshots kept; and whether its stream still is the one they tell of.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+#include <weir/source.hpp>
+
+#include "core/snapshot.hpp"
+
+namespace weir {
+
+/// How a lane starts, or starts again.
+struct LaneStart {
+  Position after = 0;             ///< the source is opened after this; 0: from its `start`
+  bool anew = false;              ///< instead: from the first message that there is, see Source::open_first()
+  Position silent = 0;            ///< steps up to here are known to every sink: replay them without output
+  Timestamp quiet = no_time;      ///< so are steps that reach no further than this: an earlier incarnation wrote them
+  std::vector<Position> borders;  ///< steps must end at each of these, ascending
+  std::vector<Timestamp> time_borders;  ///< and before the first message behind each of these, ascending
+  std::string state = {};               ///< for Chain::load(); empty: start empty
+  Progress at = {};                     ///< of `after`: arrival time, messages consumed; and the incarnation
+  std::vector<Progress> kept = {};      ///< what this incarnation has committed, ascending: the stream must bear it out
+
+  /// The furthest position that a sink has.
+  Position committed() const { return kept.empty() ? 0 : kept.back().position; }
+};
+
+/// Of several progresses of a lane: the greatest incarnation.
+std::uint32_t newest_incarnation(std::span<const Progress> kept);
+
+/// The position that counts in an incarnation: nothing of an earlier one does.
+inline Position standing(const Progress& progress, std::uint32_t incarnation) {
+  return progress.incarnation == incarnation ? progress.position : 0;
+}
+
+/// Loads the snapshot that `least`, the least advanced progress, names (`of_sink`: of a sink; else of the snapshot
+/// itself) and says in `start` where that leaves the lane.
+/// changed: it is gone, or means something else since the pipeline was changed, so that what lies between it and the
+/// commit can't be replayed.
+Result<void> load_state(Partition partition, const Progress& least, bool of_sink, const std::string& fingerprint,
+                        Snapshots& snapshots, LaneStart& start);
+
+/// Compares an opened source with what was committed. `begins`: what opening it answered.
+/// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches
+/// back to where the lane must begin. Says which.
+Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start);
+
+/// The error for a replay that came to `position` with another number of messages than were consumed live.
+Error other_count(Partition partition, const Progress& kept, std::uint64_t counted);
+
+}  // namespace weir

@@ -1,0 +1,209 @@
+#include "core/recovery.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fakes/world.hpp"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view restart = R"( "on_stream_changed": "restart",)";
+
+/// Workers one after the other over the same stream, table and store.
+class RecoveryTest : public fakes::WorldTest {
+ protected:
+  Result<void> run(std::string_view root_settings = "") {
+    const Pipeline p = pipeline("", root_settings);
+    Worker worker{p, registry_, counters_, system_clock()};
+    return worker.run({}, {});
+  }
+  /// Runs to the end of the stream, and forgets what was written so far.
+  void read_up_to(Position messages) {
+    world_.messages = messages;
+    const auto done = run();
+    ASSERT_TRUE(done) << done.error().message;
+    ASSERT_EQ(world_.progress.position, messages);
+    world_.rows.clear();
+    world_.arrivals.clear();
+  }
+  void expect_stop(std::string_view why) {
+    const Progress before = world_.progress;
+    const auto done = run();
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind, Error::Kind::changed);
+    EXPECT_NE(done.error().message.find(why), std::string::npos) << done.error().message;
+    EXPECT_NE(done.error().message.find("on_stream_changed"), std::string::npos) << done.error().message;
+    EXPECT_TRUE(world_.rows.empty());
+    EXPECT_EQ(world_.progress.position, before.position);
+  }
+  /// Rows of the messages from `first` to `last`, each the sum over all from `begin` on.
+  static std::vector<std::string> sums(Position begin, Position first, Position last) {
+    std::vector<std::string> out;
+    std::int64_t sum = 0;
+    for (Position n = begin; n <= last; ++n) {
+      if (n == 13) continue;
+      sum += static_cast<std::int64_t>(n);
+      if (n >= first) out.push_back(std::to_string(sum));
+    }
+    return out;
+  }
+};
+
+TEST_F(RecoveryTest, ProgressTellsWhatLedToThePosition) {
+  read_up_to(20);
+  EXPECT_EQ(world_.progress.stamp, 20 * second);
+  EXPECT_EQ(world_.progress.arrival, 20 * second);
+  EXPECT_EQ(world_.progress.consumed, 20u);
+  EXPECT_EQ(world_.progress.incarnation, 0u);
+  EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 1}));
+  read_up_to(30);
+  EXPECT_EQ(world_.progress.consumed, 30u) << "what the worker before consumed counts";
+}
+
+TEST_F(RecoveryTest, ArrivalDoesNotGoBackWhenTheServersClockDidBetweenTwoWorkers) {
+  // The greatest timestamp is not the last one's: the source alone can't know it.
+  world_.arrival_of = [](Position n) { return (n == 9 ? 100 : n <= 20 ? 50 : 70) * second; };
+  read_up_to(20);
+  EXPECT_EQ(world_.progress.arrival, 100 * second);
+  EXPECT_EQ(world_.progress.stamp, 50 * second);
+  read_up_to(20);
+  world_.messages = 30;
+  ASSERT_TRUE(run());
+  ASSERT_EQ(world_.arrivals.size(), 10u);
+  for (const Timestamp arrival : world_.arrivals) EXPECT_EQ(arrival, 100 * second);
+}
+
+TEST_F(RecoveryTest, AnotherMessageUnderACommittedNumberStopsTheLane) {
+  read_up_to(20);
+  world_.arrival_of = [](Position n) { return (n < 18 ? static_cast<Timestamp>(n) : 500) * second; };
+  world_.messages = 40;
+  expect_stop("message 20 of stream S is of 1970-01-01T00:08:20Z, but the one that was read was of");
+}
+
+TEST_F(RecoveryTest, AStreamThatEndsBeforeTheCommitStopsTheLane) {
+  read_up_to(20);
+  world_.messages = 17;
+  expect_stop("the stream ends before it");
+}
+
+TEST_F(RecoveryTest, AReplayThatMissesMessagesStopsTheLane) {
+  world_.durable = false;
+  read_up_to(20);
+  world_.deleted = {7, 8};
+  world_.messages = 30;
+  expect_stop("18 messages lead to position 20 of stream S, but 20 did");
+  world_.deleted.clear();
+  ASSERT_TRUE(run());
+  EXPECT_EQ(rows_without_letters(), sums(1, 21, 30));
+}
+
+TEST_F(RecoveryTest, WithoutASnapshotAStreamThatLostItsBeginningStopsTheLane) {
+  world_.durable = false;
+  read_up_to(20);
+  world_.first = 21;
+  world_.messages = 30;
+  expect_stop("no snapshot was kept");
+  world_.first = 5;
+  expect_stop("16 messages lead to position 20");
+}
+
+TEST_F(RecoveryTest, AStreamMadeAnewIsReadFromItsFirstMessage) {
+  read_up_to(20);
+  world_.stream = {"S", 2};
+  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
+  world_.messages = 5;
+  world_.starts_new = true;  // what is in it already is as new as what comes
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "with empty state";
+  EXPECT_EQ(world_.progress.incarnation, 1u);
+  EXPECT_EQ(world_.progress.position, 5u);
+  EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 2}));
+  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
+  world_.messages = 9;
+  world_.rows.clear();
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 6, 9)) << "and goes on there";
+  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
+}
+
+TEST_F(RecoveryTest, WhatALostTailLeavesIsNotWrittenAgain) {
+  read_up_to(20);
+  // The server lost 16 to 20 and gave their numbers to later messages.
+  world_.arrival_of = [](Position n) { return (static_cast<Timestamp>(n) + (n > 15 ? 100 : 0)) * second; };
+  world_.messages = 25;
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 16, 25)) << "what came after the loss, with the state of what was before";
+  EXPECT_EQ(world_.progress.incarnation, 1u);
+  world_.rows.clear();
+  world_.messages = 30;
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 26, 30));
+}
+
+TEST_F(RecoveryTest, AWorkerThatDiesWhileItIsSilentForgetsNothing) {
+  read_up_to(20);
+  // Only what was there before: nothing is written.
+  world_.stream = {"S", 2};
+  world_.messages = 15;
+  ASSERT_TRUE(run(restart));
+  EXPECT_TRUE(rows_without_letters().empty());
+  EXPECT_EQ(world_.progress.incarnation, 1u);
+  EXPECT_EQ(world_.progress.arrival, 20 * second) << "up to where it has to be silent";
+  // Nor by the next worker, which then writes what is new.
+  world_.arrival_of = [](Position n) { return (static_cast<Timestamp>(n) + (n > 15 ? 100 : 0)) * second; };
+  world_.messages = 18;
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 16, 18));
+  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
+}
+
+TEST_F(RecoveryTest, MessagesThatTheStreamDroppedUnreadAreCounted) {
+  read_up_to(20);
+  world_.first = 26;
+  world_.messages = 30;
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(26, 26, 30));
+  EXPECT_EQ(counters_.value("in", "lost_messages"), 5u);
+}
+
+TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderIsBegunAgainAtOnce) {
+  world_.endless = true;
+  world_.messages = 20;
+  const Pipeline p = pipeline("", restart);
+  Worker worker{p, registry_, counters_, system_clock()};
+  std::stop_source drain;
+  std::jthread operations{[&] {
+    const auto committed = [&](std::uint32_t incarnation, Position position) {
+      const std::scoped_lock lock{world_.mutex};
+      return world_.progress.incarnation == incarnation && world_.progress.position == position;
+    };
+    for (int i = 0; i < 5000 && !committed(0, 20); ++i) system_clock().wait(millisecond, {});
+    {
+      const std::scoped_lock lock{world_.mutex};
+      world_.stream = {"S", 2};
+      world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
+      world_.messages = 5;
+      world_.changes = true;
+    }
+    for (int i = 0; i < 5000 && !committed(1, 5); ++i) system_clock().wait(millisecond, {});
+    drain.request_stop();
+  }};
+  const auto done = worker.run(drain.get_token(), {});
+  ASSERT_TRUE(done) << done.error().message;
+  std::vector<std::string> both = sums(1, 1, 20);
+  both.append_range(sums(1, 1, 5));
+  EXPECT_EQ(rows_without_letters(), both);
+  EXPECT_EQ(worker.status().in_flight, 0u) << "all credit came back";
+}
+
+TEST_F(RecoveryTest, ASourceWithoutReplayGoesOnWithNewMessages) {
+  world_.replayable = false;
+  world_.durable = false;
+  read_up_to(20);
+  world_.messages = 25;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(rows_without_letters(), sums(21, 21, 25)) << "what comes is new: nothing of it may be silent";
+}
+
+}  // namespace
+}  // namespace weir

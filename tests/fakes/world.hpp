@@ -1,0 +1,293 @@
+/// A pipeline whose stream, table and store are plain variables: what the engine makes of them can be looked at, and
+/// they outlive the worker.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <weir/shapes.hpp>
+
+#include "core/worker.hpp"
+
+namespace weir::fakes {
+
+/// What outlives a worker in these tests: the stream, the table with its progress, and the store.
+struct World {
+  std::mutex mutex;
+  Position messages = 0;  // in the stream
+  bool endless = false;   // the source idles at the end instead of ending
+  bool unreachable = false;
+  Position first = 1;          // of the messages that the stream still has
+  std::set<Position> deleted;  // of those
+  std::function<Timestamp(Position)> arrival_of = [](Position n) { return static_cast<Timestamp>(n) * second; };
+  StreamIdentity stream{"S", 1};
+  bool changes = false;             // the next pull says so
+  bool replayable = true;           // the source gives out again what follows any position
+  bool starts_new = false;          // the source's `start`: what is in the stream already is passed over
+  std::vector<std::string> rows;    // the table
+  std::vector<Timestamp> arrivals;  // of the rows that were encoded
+  Progress progress;
+  Position acknowledged = 0;
+  bool durable = true;
+  std::map<std::string, std::string, std::less<>> values;  // the store
+  std::atomic<int> marks{0};
+};
+
+inline World* world = nullptr;  // operators are made by the registry and have no other way to it
+
+/// Message n says n. Idle at the end; a mark adds a marker.
+class StreamSource final : public Source {
+ public:
+  explicit StreamSource(const Settings&) {}
+  Result<Position> open(Position after) override {
+    if (world->unreachable) return fail(Error::Kind::unreachable, "the stream does not answer");
+    if (after > 0 && after + 1 < world->first) return fail(Error::Kind::changed, "messages were deleted");
+    stream_ = world->stream;
+    next_ = std::max(after + 1, world->first);
+    if (after == 0 && world->starts_new) next_ = world->messages + 1;
+    return next_ - 1;
+  }
+  Result<Position> open_first() override {
+    const bool starts_new = std::exchange(world->starts_new, false);
+    auto opened = open(0);
+    world->starts_new = starts_new;
+    return opened;
+  }
+  Result<std::optional<Timestamp>> arrival_at(Position position) override {
+    if (position > world->messages) return fail(Error::Kind::changed, "the stream ends before it");
+    if (world->deleted.contains(position)) return std::nullopt;
+    return world->arrival_of(position);
+  }
+  Result<Pulled> pull(const Budget&, std::stop_token stop) override {
+    const std::scoped_lock lock{world->mutex};
+    if (std::exchange(world->changes, false)) return fail(Error::Kind::changed, "the stream was made anew");
+    if (next_ > world->messages) {
+      if (!world->endless) return Pulled{Pulled::State::end, {}};
+      world->mutex.unlock();
+      system_clock().wait(millisecond, stop);
+      world->mutex.lock();
+      return Pulled{};
+    }
+    struct Held {
+      std::vector<std::string> texts;
+    };
+    auto held = std::make_shared<Held>();
+    auto messages = std::make_shared<Messages>();
+    const Position last = std::min(world->messages, next_ + 6);
+    held->texts.reserve(last - next_ + 1);
+    for (Position n = next_; n <= last; ++n) {
+      if (world->deleted.contains(n)) continue;
+      held->texts.push_back(std::to_string(n));
+      Message message;
+      message.subject = "s";
+      message.key = "k";
+      message.field = "f";
+      message.payload = held->texts.back();
+      message.sequence = n;
+      message.arrival = world->arrival_of(n);
+      messages->items.push_back(message);
+    }
+    messages->owner = held;
+    next_ = last + 1;
+    if (messages->items.empty()) return Pulled{};
+    return Pulled{Pulled::State::messages, messages};
+  }
+  Result<void> mark(Timestamp) override {
+    ++world->marks;
+    return {};
+  }
+  void committed(Position position) override { world->acknowledged = position; }
+  StreamIdentity identity() const override { return stream_; }
+
+ private:
+  StreamIdentity stream_;
+  Position next_ = 1;
+};
+
+class NumberCodec final : public Codec {
+ public:
+  explicit NumberCodec(const Settings&) {}
+  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+    if (message.payload == "13") return std::unexpected("unlucky: 13");
+    Sample sample;
+    sample.x = std::stod(std::string{message.payload});
+    out.add(sample);
+    return {};
+  }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    return std::unexpected("no");
+  }
+};
+
+/// Adds up what it sees: state that must survive.
+class Sum final : public Transform {
+ public:
+  explicit Sum(const Settings& settings) : fails_at_{settings.integer("fails_at")} {}
+  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    if (in->rows == 0) return {};
+    auto sums = std::vector<double>{};
+    for (const double x : in->columns[samples::x].float64s()) {
+      if (static_cast<std::int64_t>(x) == fails_at_) throw std::runtime_error("this breaks");
+      sum_ += x;
+      sums.push_back(sum_);
+    }
+    auto batch = std::make_shared<Batch>(*in);
+    batch->columns[samples::x] = Column::float64(std::move(sums));
+    out.emit(std::move(batch));
+    return {};
+  }
+  std::optional<Timestamp> due() const override { return 0; }
+  void save(StateWriter& out) const override { out.put(sum_); }
+  Result<void> load(StateReader& in) override {
+    sum_ = in.get<double>();
+    return {};
+  }
+
+ private:
+  std::int64_t fails_at_;
+  double sum_ = 0;
+};
+
+class TableSink final : public Sink {
+ public:
+  explicit TableSink(const Settings&) {}
+  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> open() override { return {}; }
+  Encoded encode(const BatchPtr& rows) const override {
+    Encoded out;
+    out.rows = rows->rows;
+    world->arrivals.insert(world->arrivals.end(), rows->arrival.begin(), rows->arrival.end());
+    for (const double x : rows->columns[samples::x].float64s())
+      out.bytes += std::to_string(static_cast<std::int64_t>(x)) + "\n";
+    return out;
+  }
+  Result<void> write(const Encoded& rows) override {
+    written_ += rows.bytes;
+    return {};
+  }
+  bool bury(const DeadLetter& letter) override {
+    written_ += "dead " + letter.payload + " " + letter.reason + "\n";
+    return true;
+  }
+  Result<Progress> claim(Partition) override {
+    const std::scoped_lock lock{world->mutex};
+    return world->progress;
+  }
+  Result<Committed> commit(std::span<const LaneCommit> lanes) override {
+    const std::scoped_lock lock{world->mutex};
+    for (std::size_t begin = 0; begin < written_.size();) {
+      const auto end = written_.find('\n', begin);
+      world->rows.push_back(written_.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    written_.clear();
+    world->progress = lanes[0].next;
+    return Committed{};
+  }
+
+ private:
+  std::string written_;
+};
+
+class WorldStore final : public Store {
+ public:
+  explicit WorldStore(const Settings&) {}
+  Result<void> open() override { return {}; }
+  Result<void> put(std::string_view name, std::string_view value) override {
+    world->values[std::string{name}] = value;
+    return {};
+  }
+  Result<std::optional<std::string>> get(std::string_view name) override {
+    const auto it = world->values.find(name);
+    return it == world->values.end() ? std::nullopt : std::optional{it->second};
+  }
+  Result<void> remove(std::string_view name) override {
+    world->values.erase(std::string{name});
+    return {};
+  }
+  Result<std::vector<std::string>> names(std::string_view prefix) override {
+    std::vector<std::string> out;
+    for (const auto& [name, value] : world->values) {
+      if (name.starts_with(prefix)) out.push_back(name);
+    }
+    return out;
+  }
+  bool durable() const override { return world->durable; }
+};
+
+class WorldTest : public testing::Test {
+ protected:
+  WorldTest() {
+    world = &world_;
+    Spec source = Spec::source("a stream");
+    source.claims([](const Settings&) {
+      Claims claims;
+      claims.ordered = claims.writable = true;
+      claims.replayable = world->replayable;
+      return claims;
+    });
+    registry_.add("sources", "stream", make_operator<StreamSource>(source));
+    Spec sum = Spec::transform("adds up");
+    sum.field("fails_at", kind::integer(), "throws at this number", "-1");
+    registry_.add("transforms", "sum", make_operator<Sum>(sum));
+    Spec table = Spec::sink("a table");
+    table.claims([](const Settings&) {
+      Claims claims;
+      claims.transactional = true;
+      return claims;
+    });
+    registry_.add("sinks", "table", make_operator<TableSink>(table));
+    registry_.add("stores", "world", make_operator<WorldStore>(Spec::store("a store")));
+    registry_.add("codecs", "number", make_operator<NumberCodec>(Spec::codec("a number")));
+  }
+
+  Pipeline pipeline(std::string_view sum_settings = "", std::string_view root_settings = "") const {
+    const std::string text =
+        R"({ "name": "p",)" + std::string{root_settings} +
+        R"( "state": { "store": "world", "every": "100ms" }, "commit": { "every": "1ms" }, "nodes": [
+      { "id": "in", "source": "stream", "encoding": "number" },
+      { "id": "sum", "transform": "sum", "from": "in")" +
+        std::string{sum_settings} + R"( },
+      { "id": "out", "sink": "table", "from": "sum" } ] })";
+    auto checked = check_pipeline(text, "p.json", registry_, {});
+    EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+    return std::move(*checked.pipeline);
+  }
+
+  /// The table as it must be after n messages: running sums, and the one that can't be decoded.
+  static std::vector<std::string> expected(Position n) {
+    std::vector<std::string> out;
+    std::int64_t sum = 0;
+    for (Position i = 1; i <= n; ++i) {
+      if (i == 13) continue;
+      sum += static_cast<std::int64_t>(i);
+      out.push_back(std::to_string(sum));
+    }
+    return out;
+  }
+
+  std::vector<std::string> rows_without_letters() const {
+    std::vector<std::string> out;
+    for (const std::string& row : world_.rows) {
+      if (!row.starts_with("dead")) out.push_back(row);
+    }
+    return out;
+  }
+
+  World world_;
+  Registry registry_;
+  Counters counters_;
+};
+
+}  // namespace weir::fakes
