@@ -84,7 +84,7 @@ class Running {
 
   void start() {
     thread_ = std::thread{[this] {
-      auto result = worker_.run(drain_.get_token(), hard_.get_token());
+      auto result = worker_.run(drain_.get_token());
       const std::scoped_lock lock{mutex_};
       result_ = std::move(result);
       done_ = true;

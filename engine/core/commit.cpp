@@ -1,9 +1,22 @@
 #include "core/commit.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace weir {
+namespace {
+
+constexpr std::size_t always_few_enough = 1000;  // rows; a transaction of no more did not fail by its size
+
+std::size_t rows_of(const LaneStep& step) {
+  std::size_t rows = step.dead_letters.size();
+  for (const auto& part : step.rows) rows += part.encoded.rows;
+  return rows;
+}
+
+}  // namespace
+
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
                          DeadLetterBox& box, Counters& counters, std::string fence)
     : pipeline_{pipeline},
@@ -32,18 +45,21 @@ Result<void> CommitCycle::open() {
 
 Result<LaneStart> CommitCycle::claim(Partition partition) {
   std::vector<Progress> stands;  // by outlet; the transactional ones stand last
-  std::size_t keepers = 0;
-  for (const Outlet& outlet : outlets_) {
-    auto progress = outlet.claims.transactional ? outlet.sink->claim(partition) : Progress{};
-    if (!progress) return std::unexpected(progress.error());
-    stands.push_back(*std::move(progress));
-    keepers += outlet.claims.transactional ? 1 : 0;
+  if (auto claimed = claim_outlets(partition, stands); !claimed) {
+    give_back(partition);
+    return std::unexpected(claimed.error());
   }
+  const auto keepers = static_cast<std::size_t>(
+      std::ranges::count_if(outlets_, [](const Outlet& outlet) { return outlet.claims.transactional; }));
   LaneStart start;
   auto least = least_of(std::span{stands}.last(keepers), partition);
-  if (!least) return std::unexpected(least.error());
-  if (auto loaded = load_state(partition, *least, keepers > 0, pipeline_.fingerprint, snapshots_, start); !loaded)
+  const auto loaded = least.and_then([&](const Progress& from) {
+    return load_state(partition, from, keepers > 0, pipeline_.fingerprint, snapshots_, start);
+  });
+  if (!loaded) {
+    give_back(partition);
     return std::unexpected(loaded.error());
+  }
   if (keepers == 0 && !least->snapshot.empty()) {
     const std::string name = std::exchange(*least, start.at).snapshot;
     least->snapshot = name;
@@ -55,6 +71,7 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
   lane.snapshot = least->snapshot;
   for (const Progress& progress : stands) {
     lane.done.push_back(standing(progress, least->incarnation));
+    lane.named.push_back(progress.snapshot);
     lane.arrivals.push_back(progress.arrival);
     // An incarnation that begins has what the one before it wrote.
     const bool begins = progress.incarnation != least->incarnation || progress.consumed == 0;
@@ -72,6 +89,28 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
   box_.resume(partition, standing(*least, least->incarnation));
   lanes_[partition] = std::move(lane);
   return start;
+}
+
+Result<void> CommitCycle::claim_outlets(Partition partition, std::vector<Progress>& stands) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (unsure_[i]) {
+      if (auto sure = reclaim(i, unreported_); !sure) return sure;
+    }
+    auto progress = outlets_[i].claims.transactional ? outlets_[i].sink->claim(partition) : Progress{};
+    if (!progress) {
+      unsure_[i] = progress.error().kind == Error::Kind::unreachable;
+      return std::unexpected(progress.error());
+    }
+    stands.push_back(*std::move(progress));
+  }
+  return {};
+}
+
+/// Half an owner would keep everybody else from becoming a whole one.
+void CommitCycle::give_back(Partition partition) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].claims.transactional && !unsure_[i]) outlets_[i].sink->release(partition);
+  }
 }
 
 /// The least advanced of what the keepers of progress have; without any, the snapshot remembered.
@@ -120,15 +159,15 @@ void CommitCycle::reading(Partition partition, const StreamIdentity& stream, Pos
   lane.committed.position = std::max(lane.committed.position, after);
 }
 
-void CommitCycle::take(LaneStep step) {
+std::size_t CommitCycle::take(LaneStep step) {
   const auto lane = lanes_.find(step.partition);
-  if (lane == lanes_.end()) return;  // refused meanwhile
-  for (const auto& rows : step.rows) pending_rows_ += rows.encoded.rows;
-  pending_rows_ += step.dead_letters.size();
+  if (lane == lanes_.end()) return step.bytes;
+  pending_rows_ += rows_of(step);
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     if (step.reached <= lane->second.quiet[i] && step.reached != no_time) lane->second.done[i] = step.position;
   }
   lane->second.steps.push_back(std::move(step));
+  return 0;
 }
 
 void CommitCycle::name_snapshot(Partition partition, std::string name, Position position, std::uint32_t incarnation) {
@@ -139,37 +178,70 @@ void CommitCycle::name_snapshot(Partition partition, std::string name, Position 
 }
 
 bool CommitCycle::pending() const {
-  return std::ranges::any_of(lanes_,
-                             [](const auto& lane) { return !lane.second.steps.empty() || lane.second.naming(); });
+  if (unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.committed.empty()) return true;
+  return std::ranges::any_of(lanes_, [this](const auto& entry) {
+    const Lane& lane = entry.second;
+    if (!lane.steps.empty() || lane.naming()) return true;
+    for (std::size_t i = 0; i < outlets_.size(); ++i) {
+      if (to_name(lane, i) && lane.done[i] <= lane.committed.position) return true;
+    }
+    return false;
+  });
+}
+
+/// Whether an outlet's progress names another snapshot than the lane's newest; one that stayed behind would some day
+/// name one that is gone.
+bool CommitCycle::to_name(const Lane& lane, std::size_t outlet) const {
+  return outlets_[outlet].claims.transactional &&
+         (lane.begun_again || (!lane.snapshot.empty() && lane.snapshot != lane.named[outlet]));
 }
 
 Result<CommitReport> CommitCycle::commit() {
   CommitReport report = std::exchange(unreported_, {});
+  const auto failed = [&](Error error) {
+    counters_.add(retries_counter_, 1);
+    unreported_ = std::move(report);
+    return std::unexpected(std::move(error));
+  };
+  cut_lanes();
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    auto done = unsure_[i] ? reclaim(i, report) : Result<void>{};
-    if (done) done = commit_outlet(i, report);
-    if (!done) {
+    if (auto sure = unsure_[i] ? reclaim(i, report) : Result<void>{}; !sure) return failed(sure.error());
+    if (auto done = commit_outlet(i, report); !done) {
       unsure_[i] = true;
-      counters_.add(retries_counter_, 1);
-      unreported_ = std::move(report);
-      return std::unexpected(done.error());
+      most_rows_ = std::max(cut_rows_ / 2, always_few_enough);
+      return failed(done.error());
     }
   }
   for (auto& [partition, lane] : lanes_) {
-    if (lane.steps.empty() && !lane.naming()) continue;
-    if (auto done = after_commit(partition, lane); !done) return std::unexpected(done.error());
-    const Timestamp reached = lane.steps.empty() ? no_time : lane.steps.back().reached;
-    for (const LaneStep& step : lane.steps) {
+    if (lane.cut == 0 && !lane.naming()) continue;
+    if (auto done = after_commit(partition, lane); !done) return failed(done.error());
+    const Timestamp reached = lane.cut == 0 ? no_time : lane.steps[lane.cut - 1].reached;
+    for (; lane.cut > 0; --lane.cut) {
+      const LaneStep& step = lane.steps.front();
       report.bytes += step.bytes;
       counters_.add(letters_counter_, step.dead_letters.size());
       for (const auto& rows : step.rows) report.rows += rows.encoded.rows;
+      pending_rows_ -= rows_of(step);
+      lane.steps.pop_front();
     }
-    lane.steps.clear();
     report.committed.push_back({partition, lane.committed.position, reached});
   }
-  pending_rows_ = 0;
+  if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
   counters_.add(commits_counter_, 1);
   return report;
+}
+
+/// Decides what the commit at hand takes: of every lane its first steps, one at least, all together about most_rows_
+/// rows. After a failure it is half of what failed, so that a transaction comes to fit into the time that it may take.
+void CommitCycle::cut_lanes() {
+  cut_rows_ = 0;
+  const std::size_t share = most_rows_ / std::max<std::size_t>(lanes_.size(), 1);
+  for (auto& [partition, lane] : lanes_) {
+    std::size_t rows = 0;
+    for (lane.cut = 0; lane.cut < lane.steps.size() && (lane.cut == 0 || rows < share); ++lane.cut)
+      rows += rows_of(lane.steps[lane.cut]);
+    cut_rows_ += rows;
+  }
 }
 
 /// Gives an outlet everything that it does not have yet, and commits it.
@@ -191,7 +263,9 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
     if (std::ranges::contains(committed->refused, commit.partition)) {
       drop(commit.partition, report);
     } else {
-      advance(outlet, lanes_.at(commit.partition), commit.next.position);
+      Lane& lane = lanes_.at(commit.partition);
+      advance(outlet, lane, commit.next.position);
+      lane.named[outlet] = commit.next.snapshot;
     }
   }
   return {};
@@ -211,13 +285,15 @@ void CommitCycle::advance(std::size_t outlet, Lane& lane, Position position) {
 Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>& commits) {
   Sink& sink = *outlets_[outlet].sink;
   for (const auto& [partition, lane] : lanes_) {
-    const bool behind = !lane.steps.empty() && lane.steps.back().position > lane.done[outlet];
+    const LaneStep* last = lane.cut == 0 ? nullptr : &lane.steps[lane.cut - 1];
+    const Progress next = progress_of(lane, outlet);
+    const bool behind = last != nullptr && last->position > lane.done[outlet];
     // What an outlet is quiet about must not be committed as if it had come from this incarnation.
-    const bool quiet =
-        !lane.steps.empty() && lane.quiet[outlet] != no_time && lane.steps.back().reached <= lane.quiet[outlet];
-    const bool naming = outlets_[outlet].claims.transactional && lane.naming() && !quiet;
-    if (!behind && !naming) continue;
-    for (const LaneStep& step : lane.steps) {
+    const bool quiet = last != nullptr && lane.quiet[outlet] != no_time && last->reached <= lane.quiet[outlet];
+    // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
+    const bool ahead = next.position < lane.done[outlet];
+    if (!behind && (!to_name(lane, outlet) || quiet || ahead)) continue;
+    for (const LaneStep& step : lane.steps | std::views::take(lane.cut)) {
       if (step.position <= lane.done[outlet]) continue;
       for (const auto& rows : step.rows) {
         if (rows.sink != outlets_[outlet].node) continue;
@@ -225,7 +301,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
       }
       if (auto buried = bury(outlet, step); !buried) return buried;
     }
-    commits.push_back({partition, progress_of(lane, outlet)});
+    commits.push_back({partition, next});
   }
   return {};
 }
@@ -256,8 +332,8 @@ Sink::DeadLetter CommitCycle::letter_of(const Committed::Rejected& rejected, std
 
 Progress CommitCycle::progress_of(const Lane& lane, std::size_t outlet) const {
   Progress next = lane.committed;
-  if (!lane.steps.empty()) {
-    const LaneStep& last = lane.steps.back();
+  if (lane.cut != 0) {
+    const LaneStep& last = lane.steps[lane.cut - 1];
     next.position = last.position;
     next.arrival = last.reached;
     next.stamp = last.stamp;
@@ -285,6 +361,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
                       (stands == lane.done[outlet] || std::ranges::contains(lane.steps, stands, &LaneStep::position));
     if (ours) {
       advance(outlet, lane, stands);
+      lane.named[outlet] = progress->snapshot;
     } else {
       lost.push_back(partition);
     }
@@ -314,17 +391,18 @@ Result<void> CommitCycle::after_commit(Partition partition, Lane& lane) {
 void CommitCycle::drop(Partition partition, CommitReport& report) {
   const auto lane = lanes_.find(partition);
   if (lane == lanes_.end()) return;
-  for (const LaneStep& step : lane->second.steps) report.bytes += step.bytes;
+  for (const LaneStep& step : lane->second.steps) {
+    report.bytes += step.bytes;
+    pending_rows_ -= rows_of(step);
+  }
   lanes_.erase(lane);
   report.refused.push_back(partition);
+  give_back(partition);
 }
 
 std::size_t CommitCycle::release(Partition partition) {
   CommitReport forgotten;
   drop(partition, forgotten);
-  for (const Outlet& outlet : outlets_) {
-    if (outlet.claims.transactional) outlet.sink->release(partition);
-  }
   return forgotten.bytes;
 }
 

@@ -81,8 +81,9 @@ class CommitCycle {
   /// What stream the lane turned out to read, and where it begins; before its first step.
   void reading(Partition partition, const StreamIdentity& stream, Position after);
 
-  /// Takes a step over. Positions of a lane ascend.
-  void take(LaneStep step);
+  /// Takes a step over; answers the credit that it held if its lane was refused meanwhile, else 0. Positions of a lane
+  /// ascend.
+  std::size_t take(LaneStep step);
 
   /// A snapshot at `position` is whole in the store: commits from there on name it, unless it is of an incarnation that
   /// is over.
@@ -92,7 +93,8 @@ class CommitCycle {
   bool pending() const;
   std::size_t pending_rows() const { return pending_rows_; }
 
-  /// Makes everything taken so far durable.
+  /// Makes what was taken so far durable: all of it, or after failures as much as is likely to succeed. pending() tells
+  /// whether something is left.
   Result<CommitReport> commit();
 
   /// Forgets a lane and gives its partition back. Answers the credit that its uncommitted steps held.
@@ -108,10 +110,12 @@ class CommitCycle {
     std::deque<LaneStep> steps;
     Progress committed;               // in this incarnation; its snapshot is the one that commits name
     std::vector<Position> done;       // by outlet: what it has
+    std::vector<std::string> named;   // by outlet: the snapshot that its progress names
     std::vector<Timestamp> quiet;     // by outlet: it has everything that reaches no further; no_time: see `done`
     std::vector<Timestamp> arrivals;  // by outlet: what its commits had reached when it was claimed
     std::string snapshot;             // the newest that is whole
     Position snapshot_position = 0;
+    std::size_t cut = 0;       // of `steps`: how many the commit at hand takes
     bool begun_again = false;  // the new incarnation is not committed yet
 
     bool naming() const { return begun_again || snapshot != committed.snapshot; }
@@ -119,6 +123,10 @@ class CommitCycle {
 
   Result<Progress> least_of(std::span<const Progress> kept, Partition partition);
   static void set_borders(const Lane& lane, LaneStart& start);
+  void cut_lanes();
+  bool to_name(const Lane& lane, std::size_t outlet) const;
+  Result<void> claim_outlets(Partition partition, std::vector<Progress>& stands);
+  void give_back(Partition partition);
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
   Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
@@ -139,6 +147,8 @@ class CommitCycle {
   std::vector<bool> unsure_;  // by outlet: open and claim before the next commit
   CommitReport unreported_;   // of commits that failed half-way
   std::size_t pending_rows_ = 0;
+  std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
+  std::size_t cut_rows_ = 0;          // of the commit at hand
   std::vector<std::size_t> rows_counters_;
   std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;
 };

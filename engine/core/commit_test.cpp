@@ -32,6 +32,7 @@ class DatabaseSink final : public Sink {
   Result<void> settle(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     ++opened;
+    connected = true;
     written_.clear();
     letters_.clear();
     return {};
@@ -45,15 +46,18 @@ class DatabaseSink final : public Sink {
     return true;
   }
   Result<Progress> claim(Partition partition) override {
+    if (!connected) return fail(Error::Kind::unreachable, "not connected");
+    if (taken.contains(partition)) return fail(Error::Kind::refused, "another worker owns it");
     auto& place = database_.places[partition];
     place.fence = ++database_.fences;
     fences_[partition] = place.fence;
     return place.progress;
   }
   void release(Partition partition) override { fences_.erase(partition); }
+  bool owns(Partition partition) const { return fences_.contains(partition); }
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
-    const Fault fault = std::exchange(next_fault, Fault::none);
+    const Fault fault = rows_written() > most ? Fault::before : std::exchange(next_fault, Fault::none);
     Committed out;
     if (fault == Fault::before) return broken();
     for (const LaneCommit& lane : lanes) {
@@ -75,9 +79,17 @@ class DatabaseSink final : public Sink {
   }
 
   Fault next_fault = Fault::none;
+  bool connected = true;
+  std::set<Partition> taken;    // by another worker
+  std::size_t most = SIZE_MAX;  // rows for which a transaction has time enough
   int opened = 0;
 
  private:
+  std::size_t rows_written() const {
+    std::size_t rows = 0;
+    for (const Encoded* part : written_) rows += part->rows;
+    return rows;
+  }
   std::unexpected<Error> broken() {
     written_.clear();
     letters_.clear();
@@ -156,18 +168,21 @@ class CommitTest : public testing::Test {
   CommitTest() {
     pipeline_.name = "test";
     pipeline_.fingerprint = "one";
-    pipeline_.nodes.resize(2);
+    pipeline_.nodes.resize(3);
     pipeline_.nodes[0].id = "db";
     pipeline_.nodes[1].id = "list";
+    pipeline_.nodes[2].id = "second";
     start_worker();
   }
 
-  void start_worker(bool with_list = false) {
+  void start_worker(bool with_list = false, bool with_second = false) {
     sink_ = std::make_unique<DatabaseSink>(database_);
     list_ = std::make_unique<ListSink>(list_rows_);
     Claims transactional;
     transactional.transactional = true;
     std::vector<CommitCycle::Outlet> outlets{{0, sink_.get(), transactional}};
+    second_ = std::make_unique<DatabaseSink>(second_database_);
+    if (with_second) outlets.push_back({2, second_.get(), transactional});
     if (with_list) outlets.push_back({1, list_.get(), {}});
     cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_,
                                            "fence" + std::to_string(++workers_));
@@ -198,14 +213,14 @@ class CommitTest : public testing::Test {
         std::move(state)};
   }
 
-  Database database_;
+  Database database_, second_database_;
   MapStore store_;
   Snapshots snapshots_{store_, "test"};
   NoBox box_;
   Counters counters_;
   Pipeline pipeline_;
   std::vector<std::string> list_rows_;
-  std::unique_ptr<DatabaseSink> sink_;
+  std::unique_ptr<DatabaseSink> sink_, second_;
   std::unique_ptr<ListSink> list_;
   std::unique_ptr<CommitCycle> cycle_;
   int workers_ = 0;
@@ -262,6 +277,7 @@ TEST_F(CommitTest, AZombieLosesItsLaneAndTheOthersCommit) {
   EXPECT_EQ(database_.rows, std::vector<std::string>{"mine"});
   cycle_->take(step(0, 8, "after"));
   EXPECT_FALSE(cycle_->pending()) << "a lane that was let go takes nothing";
+  EXPECT_EQ(cycle_->take(step(0, 9, "after")), 10u) << "its credit is free at once";
 }
 
 TEST_F(CommitTest, APositionThatAnotherWorkerMovedIsNotWrittenOver) {
@@ -407,29 +423,94 @@ TEST_F(CommitTest, ACommitOfANewIncarnationWhoseAnswerWasLostIsNotWrittenTwice) 
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "a", "b", "c"}));
 }
 
+TEST_F(CommitTest, ATransactionThatTakesTooLongIsTriedWithLess) {
+  ASSERT_TRUE(cycle_->claim(0));
+  sink_->most = 1500;
+  std::vector<std::string> want;
+  for (Position position = 1; position <= 40; ++position) {
+    want.push_back(std::to_string(position));
+    LaneStep made = step(0, position, want.back());
+    made.rows.front().encoded.rows = 400;
+    cycle_->take(std::move(made));
+  }
+  std::size_t freed = 0;
+  int tries = 0;
+  for (; cycle_->pending() && tries < 60; ++tries) {
+    const auto report = cycle_->commit();
+    if (report) freed += report->bytes;
+  }
+  EXPECT_EQ(database_.rows, want) << "after " << tries << " tries";
+  EXPECT_EQ(freed, 400u);
+  EXPECT_EQ(cycle_->pending_rows(), 0u);
+}
+
+TEST_F(CommitTest, AWorkerWithoutLanesFindsItsDatabaseAgain) {
+  sink_->connected = false;
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::unreachable);
+  EXPECT_TRUE(cycle_->claim(0)) << "nothing else would open it";
+  EXPECT_EQ(sink_->opened, 2);
+}
+
+TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {
+  start_worker(false, true);
+  second_->taken = {0};
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::refused);
+  EXPECT_FALSE(sink_->owns(0));
+  second_->taken = {};
+  ASSERT_TRUE(cycle_->claim(0));
+  DatabaseSink other{database_};
+  ASSERT_TRUE(other.claim(0));
+  cycle_->take(step(0, 5, "zombie"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_FALSE(second_->owns(0));
+}
+
+TEST_F(CommitTest, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
+  second_database_.places[0].progress = {.position = 0};
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  cycle_->take(step(0, 9, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(false, true);  // with a second sink, which has nothing yet
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->silent, 0u);
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  LaneStep replayed = step(0, 5, "a");
+  replayed.rows.push_back(step(0, 5, "a", 2).rows.front());
+  cycle_->take(std::move(replayed));
+  cycle_->name_snapshot(0, *name, 5);
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  EXPECT_EQ(second_database_.places[0].progress.position, 5u);
+  EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
+}
+
 /// Whatever breaks, and whenever the worker is killed, every row is in the database once and in order.
 TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
   constexpr Position end = 60;
   for (unsigned seed = 0; seed < 2000; ++seed) {
     std::mt19937 random{seed};
     const auto chance = [&](unsigned percent) { return random() % 100 < percent; };
-    database_ = {};
+    database_ = second_database_ = {};
     store_.values.clear();
-    start_worker();
+    const bool two = chance(50);
+    start_worker(false, two);
     auto start = cycle_->claim(0);
     Position next = 1;
     Position silent = 0;
-    while (database_.places[0].progress.position < end) {
+    const auto behind = [&](Database& database) { return database.places[0].progress.position < end; };
+    while (behind(database_) || (two && behind(second_database_))) {
       if (next <= end && chance(60)) {
-        const Position last = std::min<Position>(end, next + random() % 3);
-        if (next <= silent && last > silent) {  // a step ends at the border
-          next = silent + 1;
-          continue;
-        }
+        Position last = std::min<Position>(end, next + random() % 3);
+        const auto border = std::ranges::find_if(start->borders, [&](Position at) { return next <= at && at < last; });
+        if (border != start->borders.end()) last = *border;  // a step ends there
         if (last > silent) {
           LaneStep made = step(0, last, "");
-          for (Position row = next; row <= last; ++row)
+          for (Position row = next; row <= last; ++row) {
             made.rows.push_back(step(0, last, std::to_string(row)).rows.front());
+            if (two) made.rows.push_back(step(0, last, std::to_string(row), 2).rows.front());
+          }
           cycle_->take(std::move(made));
         }
         next = last + 1;
@@ -440,11 +521,12 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         cycle_->name_snapshot(0, *name, next - 1);
       }
       if (chance(40)) {
-        sink_->next_fault = chance(70) ? Fault::none : chance(50) ? Fault::before : Fault::after;
+        for (DatabaseSink* sink : {sink_.get(), second_.get()})
+          sink->next_fault = chance(70) ? Fault::none : chance(50) ? Fault::before : Fault::after;
         (void)cycle_->commit();
       }
       if (chance(5)) {  // kill -9, or a zombie's successor
-        start_worker();
+        start_worker(false, two);
         start = cycle_->claim(0);
         ASSERT_TRUE(start) << "seed " << seed << ": " << start.error().message;
         ASSERT_LE(start->after, start->silent);
@@ -453,9 +535,12 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         silent = start->silent;
       }
     }
-    ASSERT_EQ(database_.rows.size(), end) << "seed " << seed;
-    for (Position row = 1; row <= end; ++row)
-      ASSERT_EQ(database_.rows[row - 1], std::to_string(row)) << "seed " << seed;
+    for (const Database* database : {&database_, &second_database_}) {
+      if (database == &second_database_ && !two) continue;
+      ASSERT_EQ(database->rows.size(), end) << "seed " << seed;
+      for (Position row = 1; row <= end; ++row)
+        ASSERT_EQ(database->rows[row - 1], std::to_string(row)) << "seed " << seed;
+    }
   }
 }
 

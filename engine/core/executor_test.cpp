@@ -13,7 +13,7 @@ TEST_F(ExecutorTest, RunsToTheEndOfTheStream) {
   world_.messages = 1000;
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
-  const auto done = worker.run({}, {});
+  const auto done = worker.run({});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(rows_without_letters(), expected(1000));
   EXPECT_EQ(world_.rows.size(), 1000u) << "the dead letter lies beside the rows";
@@ -40,7 +40,7 @@ TEST_F(ExecutorTest, DrainsCommitsAndGoesOnExactlyThere) {
       }
       drain.request_stop();
     }};
-    const auto done = worker.run(drain.get_token(), {});
+    const auto done = worker.run(drain.get_token());
     ASSERT_TRUE(done) << done.error().message;
     EXPECT_EQ(rows_without_letters(), expected(world_.progress.position)) << "round " << round;
   }
@@ -52,7 +52,7 @@ TEST_F(ExecutorTest, AnExceptionOfAnOperatorEndsTheLaneAndNamesTheNode) {
   world_.messages = 100;
   const Pipeline p = pipeline(R"(, "fails_at": 50)");
   Worker worker{p, registry_, counters_, system_clock()};
-  const auto done = worker.run({}, {});
+  const auto done = worker.run({});
   ASSERT_FALSE(done);
   EXPECT_NE(done.error().message.find("sum: this breaks"), std::string::npos) << done.error().message;
   EXPECT_EQ(rows_without_letters(), expected(world_.progress.position)) << "what was before it is committed whole";
@@ -62,7 +62,7 @@ TEST_F(ExecutorTest, AServiceThatIsDownAtTheStartIsUnreachable) {
   world_.unreachable = true;
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
-  EXPECT_EQ(worker.run({}, {}).error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(worker.run({}).error().kind, Error::Kind::unreachable);
 }
 
 TEST_F(ExecutorTest, AnIdleStreamIsMarkedWhenSomethingIsDue) {
@@ -75,7 +75,7 @@ TEST_F(ExecutorTest, AnIdleStreamIsMarkedWhenSomethingIsDue) {
     for (int i = 0; i < 2000 && world_.marks == 0; ++i) system_clock().wait(millisecond, {});
     drain.request_stop();
   }};
-  ASSERT_TRUE(worker.run(drain.get_token(), {}));
+  ASSERT_TRUE(worker.run(drain.get_token()));
   EXPECT_GT(world_.marks, 0);
 }
 
@@ -84,7 +84,7 @@ TEST_F(ExecutorTest, AStreamMadeAnewStopsTheLane) {
   world_.progress = {10, 0, "", pipeline().fingerprint, {"S", 99}};
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
-  const auto done = worker.run({}, {});
+  const auto done = worker.run({});
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, Error::Kind::changed);
   EXPECT_TRUE(world_.rows.empty());
@@ -95,7 +95,7 @@ TEST_F(ExecutorTest, WithoutASnapshotTheStreamIsReplayedSilentlyFromItsFirstMess
   world_.progress = {20, 0, "", pipeline().fingerprint, {"S", 1}};
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
-  ASSERT_TRUE(worker.run({}, {}));
+  ASSERT_TRUE(worker.run({}));
   const auto whole = expected(40);
   EXPECT_EQ(rows_without_letters(), (std::vector<std::string>{whole.begin() + 19, whole.end()}))
       << "rows after message 20, with the sum over all";

@@ -50,6 +50,7 @@ Result<void> Lanes::start(Partition partition) {
   spdlog::info("partition {}: {}", partition, describe(*start));
   lane->run();
   snapshot_at_[partition] = around_.clock.steady();
+  unsettled_.erase(partition);
   const std::scoped_lock lock{mutex_};
   lanes_[partition] = std::move(lane);
   return {};
@@ -131,11 +132,14 @@ void Lanes::committed(Partition partition, Position position) {
 void Lanes::want_snapshots(Timestamp now) {
   if (!snapshots_.durable()) return;
   for (auto& [partition, lane] : lanes_) {
-    if (now - snapshot_at_[partition] < around_.pipeline.snapshot_every) continue;
+    if (unsettled_.contains(partition) || now - snapshot_at_[partition] < around_.pipeline.snapshot_every) continue;
     snapshot_at_[partition] = now;
+    unsettled_.insert(partition);
     lane->want_snapshot();
   }
 }
+
+void Lanes::snapshot_settled(Partition partition) { unsettled_.erase(partition); }
 
 void Lanes::save_all() {
   if (!snapshots_.durable()) return;

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,10 @@ class Lanes {
 
   /// What is committed, passed on to the source.
   void committed(Partition partition, Position position);
-  /// Asks lanes whose last snapshot is older than the pipeline says for one.
+  /// Asks lanes whose last snapshot is older than the pipeline says for one; not while one is on its way to the store.
   void want_snapshots(Timestamp now);
+  /// A lane's snapshot is in the store, or could not be written.
+  void snapshot_settled(Partition partition);
   /// Writes a snapshot of each lane as it stands, and has the next commit name it; after finish_all().
   void save_all();
 
@@ -62,6 +65,7 @@ class Lanes {
   bool replayable_ = false;
   std::size_t restarts_counter_ = 0, lost_counter_ = 0;
   std::map<Partition, Timestamp> snapshot_at_;
+  std::set<Partition> unsettled_;  // have been asked for a snapshot that the store does not have yet
 
   mutable std::mutex mutex_;  // what other threads may ask for
   std::map<Partition, std::unique_ptr<LaneRun>> lanes_;

@@ -15,7 +15,7 @@ class RecoveryTest : public fakes::WorldTest {
   Result<void> run(std::string_view root_settings = "") {
     const Pipeline p = pipeline("", root_settings);
     Worker worker{p, registry_, counters_, system_clock()};
-    return worker.run({}, {});
+    return worker.run({});
   }
   /// Runs to the end of the stream, and forgets what was written so far.
   void read_up_to(Position messages) {
@@ -188,7 +188,7 @@ TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderIsBegunAgainAtOnce) {
     for (int i = 0; i < 5000 && !committed(1, 5); ++i) system_clock().wait(millisecond, {});
     drain.request_stop();
   }};
-  const auto done = worker.run(drain.get_token(), {});
+  const auto done = worker.run(drain.get_token());
   ASSERT_TRUE(done) << done.error().message;
   std::vector<std::string> both = sums(1, 1, 20);
   both.append_range(sums(1, 1, 5));

@@ -32,7 +32,7 @@ struct Taken {
 };
 struct Stored {
   Partition partition = 0;
-  std::string name;
+  std::string name;  ///< empty: it could not be written
   Position position = 0;
   std::uint32_t incarnation = 0;
 };
@@ -116,7 +116,7 @@ struct Worker::Impl {
       credits.give_back(step.bytes);
       return;
     }
-    cycle->take(std::move(step));
+    credits.give_back(cycle->take(std::move(step)));
   }
   void handle(Ended& ended) {
     if (!ended.error) {
@@ -130,6 +130,8 @@ struct Worker::Impl {
     }
   }
   void handle(Stored& stored) {
+    lanes->snapshot_settled(stored.partition);
+    if (stored.name.empty()) return;
     cycle->name_snapshot(stored.partition, std::move(stored.name), stored.position, stored.incarnation);
   }
   void handle(Exhausted&) { commit_now = true; }
@@ -160,12 +162,12 @@ struct Worker::Impl {
     last_commit = clock.steady();
     commit_now = false;
     if (!report) {
-      note_trouble(report.error().message);
+      note_trouble(commit_trouble, "commit", report.error().message);
       next_try = last_commit + backoff;
       backoff = std::min(backoff * 2, last_backoff);
       return std::unexpected(report.error());
     }
-    note_trouble({});
+    note_trouble(commit_trouble, "commit", {});
     backoff = first_backoff;
     next_try = 0;
     credits.give_back(report->bytes);
@@ -188,11 +190,12 @@ struct Worker::Impl {
     return {};
   }
 
-  void note_trouble(std::string text) {
+  /// Tells of it when it begins and when it is over, not at every try.
+  void note_trouble(std::string& of, std::string_view what, std::string text) {
     const std::scoped_lock lock{mutex};
-    if (!text.empty() && text != commit_trouble) spdlog::warn("commit: {}; trying again", text);
-    if (text.empty() && !commit_trouble.empty()) spdlog::info("commit: works again");
-    commit_trouble = std::move(text);
+    if (!text.empty() && text != of) spdlog::warn("{}: {}; trying again", what, text);
+    if (text.empty() && !of.empty()) spdlog::info("{}: works again", what);
+    of = std::move(text);
   }
 
   // Threads beside the loop.
@@ -200,13 +203,13 @@ struct Worker::Impl {
   void store_snapshots(std::stop_token stop) {
     while (!stop.stop_requested()) {
       for (Taken& taken : to_store.take(second, stop)) {
-        auto name = snapshots->write(taken.partition, fence, taken.snapshot);
-        if (name) {
-          inbox.put(Stored{taken.partition, *name, taken.snapshot.at.position, taken.snapshot.at.incarnation});
-        } else {
+        const auto name = snapshots->write(taken.partition, fence, taken.snapshot);
+        if (!name) {
           spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition,
                        name.error().message);
         }
+        inbox.put(
+            Stored{taken.partition, name.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
       }
     }
   }
@@ -246,11 +249,13 @@ struct Worker::Impl {
       }
       const Partition partition = it->first;
       auto started = lanes->start(partition);
+      const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
+      note_trouble(claim_trouble, "claim", unreachable ? started.error().message : "");
       if (started) {
         it = claim_at.erase(it);
         continue;
       }
-      if (started.error().kind == Error::Kind::refused || started.error().kind == Error::Kind::unreachable) {
+      if (started.error().kind == Error::Kind::refused || unreachable) {
         it->second = now + claim_again_after;
         ++it;
         continue;
@@ -283,8 +288,8 @@ struct Worker::Impl {
     return {};
   }
 
-  /// Finishes what is in flight, commits it with a snapshot at exactly that place, and gives the partitions back.
-  Result<void> drain_all(std::stop_token hard) {
+  /// Finishes what is in flight and commits it, with a snapshot at exactly that place.
+  Result<void> drain_all() {
     const Timestamp deadline = clock.steady() + pipeline.shutdown_timeout;
     {
       const std::scoped_lock lock{mutex};
@@ -295,32 +300,51 @@ struct Worker::Impl {
     for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
     lanes->save_all();
     backoff = first_backoff;  // there is not the time for the patience that an outage has taught
-    Result<void> done;
     while (cycle->pending()) {
-      done = commit();
-      if (done) break;
-      if (done.error().kind != Error::Kind::unreachable || hard.stop_requested() || clock.steady() + backoff > deadline)
-        break;
-      clock.wait(backoff, hard);
+      const auto done = commit();
+      if (done && cycle->pending_rows() == 0) break;
+      if (done) continue;
+      if (done.error().kind != Error::Kind::unreachable || clock.steady() + backoff > deadline) return done;
+      clock.wait(backoff, {});
     }
-    for (const Partition partition : lanes->partitions()) cycle->release(partition);
-    return done;
+    return {};
   }
 
-  Result<void> run(std::stop_token drain, std::stop_token hard) {
+  Result<void> work(std::stop_token drain) {
     if (auto made = make_cycle(); !made) return made;
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
-    if (auto started = start_all(drain); !started) return started;
+    // Starting many lanes takes longer than a lease.
     std::jthread renewing{[this](std::stop_token stop) { renew_leases(stop); }};
+    if (auto started = start_all(drain); !started) return started;
     {
       const std::scoped_lock lock{mutex};
       ready = true;
     }
-    auto looped = loop(drain);
-    auto drained = looped ? drain_all(hard) : looped;
-    const auto broken = lanes->first_error();
-    if (drained && broken) return std::unexpected(*broken);
-    return drained;
+    if (auto looped = loop(drain); !looped) return looped;
+    if (auto drained = drain_all(); !drained) return drained;
+    if (const auto broken = lanes->first_error()) return std::unexpected(*broken);
+    return {};
+  }
+
+  /// Gives the partitions back and closes everything, so that whoever comes next finds files and tables free.
+  void close() {
+    if (lanes) {
+      lanes->stop_all();
+      lanes->finish_all();
+      for (const Partition partition : lanes->partitions()) cycle->release(partition);
+    }
+    const std::scoped_lock lock{mutex};
+    ready = false;
+    lanes.reset();
+    cycle.reset();
+    sinks.clear();
+    store.reset();
+  }
+
+  Result<void> run(std::stop_token drain) {
+    auto worked = work(std::move(drain));
+    close();
+    return worked;
   }
 
   const Pipeline& pipeline;
@@ -347,7 +371,7 @@ struct Worker::Impl {
 
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
-  std::string commit_trouble;
+  std::string commit_trouble, claim_trouble;
   bool ready = false, draining = false;
   Status totals;
 
@@ -359,9 +383,7 @@ Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& cou
 
 Worker::~Worker() = default;
 
-Result<void> Worker::run(std::stop_token drain, std::stop_token hard) {
-  return impl_->run(std::move(drain), std::move(hard));
-}
+Result<void> Worker::run(std::stop_token drain) { return impl_->run(std::move(drain)); }
 
 Worker::Status Worker::status() const {
   Impl& worker = *impl_;
@@ -371,7 +393,8 @@ Worker::Status Worker::status() const {
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
   for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
-  if (!worker.commit_trouble.empty()) out.troubles.push_back(worker.commit_trouble);
+  for (const std::string* trouble : {&worker.commit_trouble, &worker.claim_trouble})
+    if (!trouble->empty()) out.troubles.push_back(*trouble);
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
     out.troubles.append_range(worker.lanes->troubles());

@@ -26,8 +26,8 @@ class Worker {
   Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock);
   ~Worker();
 
-  /// `hard` gives up draining.
-  Result<void> run(std::stop_token drain, std::stop_token hard);
+  /// When it answers, sinks and stores are closed: the next worker finds their files free.
+  Result<void> run(std::stop_token drain);
 
   struct Status {
     bool ready = false;  ///< sinks open, every lane claimed and its source reachable
