@@ -92,14 +92,12 @@ class Running {
   }
   ~Running() {
     drain();
-    hurry();
     if (thread_.joinable()) thread_.join();
   }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
   void drain() { drain_.request_stop(); }
-  void hurry() { hard_.request_stop(); }
   bool done() const { return done_; }
   Result<void> result() const {
     const std::scoped_lock lock{mutex_};
@@ -114,7 +112,7 @@ class Running {
   std::shared_ptr<const LoadedPipeline> loaded_;
   Counters counters_;
   Worker worker_;
-  std::stop_source drain_, hard_;
+  std::stop_source drain_;
   mutable std::mutex mutex_;
   Result<void> result_;
   std::atomic<bool> done_{false};
@@ -204,7 +202,7 @@ class Runner {
 
   int wait(const sigset_t& signals) {
     int stops = 0;
-    while (!current()->done() || (stops == 0 && fall_back())) {
+    while (!current()->done() || (stops == 0 && (take_over() || fall_back()))) {
       settle();
       const timespec patience{0, 100'000'000};
       const int signal = sigtimedwait(&signals, nullptr, &patience);
@@ -213,9 +211,8 @@ class Runner {
         if (++stops == 1) told_ = system_clock().steady();
         progress_.end();
         spdlog::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
+        if (stops == 2) std::_Exit(internal);  // as after any crash
         current()->drain();
-        if (stops == 2) current()->hurry();
-        if (stops > 2) std::_Exit(internal);
       }
       if (stops == 0) progress_.show(*current(), system_clock().steady());
       if (stops > 0) give_up_in_time();
@@ -257,13 +254,19 @@ class Runner {
     }
     spdlog::info("reload: draining the old pipeline");
     current()->drain();
-    while (!current()->done()) system_clock().wait(10 * millisecond, {});
+    next_ = loaded;
+  }
+
+  /// The old pipeline has ended for a new one; false if there is none.
+  bool take_over() {
+    if (!next_) return false;
     if (const auto drained = current()->result(); !drained) {
-      spdlog::error("reload: the old pipeline did not drain: {}", drained.error().message);
-      return;
+      spdlog::warn("reload: the old pipeline did not drain, so the new one reads again what was not committed: {}",
+                   drained.error().message);
     }
     replaced_ = current()->loaded();
-    replace(loaded);
+    replace(std::exchange(next_, nullptr));
+    return true;
   }
 
   /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it.
@@ -341,6 +344,7 @@ class Runner {
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
+  std::shared_ptr<const LoadedPipeline> next_;      // waits for the old pipeline to drain
 };
 
 }  // namespace

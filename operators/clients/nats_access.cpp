@@ -35,6 +35,7 @@ std::string seed_in(const std::string& text) {
 bool signs(const std::string& seed) {
   unsigned char* signature = nullptr;
   int length = 0;
+  if (nats_Open(-1) != NATS_OK) return false;  // before the first connection nothing can sign yet
   const natsStatus status = nats_Sign(seed.c_str(), "nonce", &signature, &length);
   std::free(signature);
   return status == NATS_OK;

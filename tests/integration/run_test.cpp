@@ -94,7 +94,7 @@ TEST_F(Drain, EndsAtTheSecondSignal) {
   ASSERT_TRUE(job_->says("commit: ")) << job_->log();
   job_->send(SIGTERM);
   ASSERT_TRUE(job_->says("a second signal gives up")) << job_->log();
-  EXPECT_EQ(job_->end(SIGTERM, 3 * second), 69) << job_->log();
+  EXPECT_EQ(job_->end(SIGTERM, second), 70) << job_->log();
 }
 
 // --- Servers that are not there
