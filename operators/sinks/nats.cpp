@@ -202,10 +202,14 @@ Claims claims(const Settings& s) {
   Claims out;
   out.idempotent = s.has("stream") && s.boolean("deduplicate");
   out.window = 2 * minute;
-  out.because = !s.has("stream") ? "core NATS keeps nothing; rows are published again after a crash"
-                : out.idempotent
+  if (!s.has("stream")) {
+    out.because = "core NATS keeps nothing; rows are published again after a crash";
+    return out;
+  }
+  out.because = out.idempotent
                     ? "each message has an id, and the stream drops repetitions within its dedupe window (2 minutes)"
                     : "rows are published again after a crash";
+  out.because += "; one that must be published again comes behind its successors";
   return out;
 }
 

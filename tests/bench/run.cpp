@@ -54,14 +54,14 @@ struct Run::Impl {
         checked{check(text, std::move(overrides))},
         worker{*checked.pipeline, registry(), counters, system_clock()},
         thread{[this] {
-          if (auto done = worker.run(drain.get_token(), hard.get_token()); !done) give_up(done.error().message);
+          if (auto done = worker.run(drain.get_token()); !done) give_up(done.error().message);
         }} {}
 
   std::string text;
   Checked checked;
   Counters counters;
   Worker worker;
-  std::stop_source drain, hard;
+  std::stop_source drain;
   std::thread thread;
 };
 
