@@ -1,10 +1,10 @@
 #include <weir/expression.hpp>
+#include <weir/format.hpp>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <format>
 
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
@@ -91,7 +91,7 @@ class Parser {
     next();
     Node root = value(any_value);
     if (token_.kind != Kind::end)
-      blame(token_.offset, std::format("unexpected {} after a complete expression", shown()));
+      blame(token_.offset, weir::format("unexpected {} after a complete expression", shown()));
     if (error_) return std::unexpected(*error_);
     return root;
   }
@@ -120,7 +120,7 @@ class Parser {
     return true;
   }
   void expect(std::string_view text, std::string_view why) {
-    if (!take(text)) blame(token_.offset, std::format("expected \"{}\" {}, found {}", text, why, shown()));
+    if (!take(text)) blame(token_.offset, weir::format("expected \"{}\" {}, found {}", text, why, shown()));
   }
 
   void next() {
@@ -250,7 +250,7 @@ class Parser {
     std::vector<Node> args;
     if (token.raw == "(") {
       Node inner = value(any_value);
-      expect(")", std::format("for the \"(\" at byte {}", token.offset));
+      expect(")", weir::format("for the \"(\" at byte {}", token.offset));
       return inner;
     }
     if (token.raw == "-") {
@@ -266,7 +266,7 @@ class Parser {
       return of;
     }
     blame(token.offset,
-          std::format("expected a value, found {}", token.kind == Kind::end ? "the end" : quoted(token.raw)));
+          weir::format("expected a value, found {}", token.kind == Kind::end ? "the end" : quoted(token.raw)));
     return {};
   }
 
@@ -280,7 +280,7 @@ class Parser {
     const bool truth = same(token.raw, "true");
     if (truth || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = truth};
     if (std::ranges::any_of(reserved, [&](const char* word) { return same(token.raw, word); })) {
-      blame(token.offset, std::format("expected a value, found \"{}\"", token.raw));
+      blame(token.offset, weir::format("expected a value, found \"{}\"", token.raw));
     }
     if (!is("(")) return {.op = Op::column, .offset = token.offset, .text = std::string{token.raw}};
     next();
@@ -289,14 +289,14 @@ class Parser {
       std::vector<std::string> names;
       for (const Function& each : functions) names.emplace_back(each.name);
       const std::string hint = did_you_mean(token.raw, names);
-      blame(token.offset, std::format("unknown function {}{}{}", quoted(token.raw), hint.empty() ? "" : "; ", hint));
+      blame(token.offset, weir::format("unknown function {}{}{}", quoted(token.raw), hint.empty() ? "" : "; ", hint));
       return {};
     }
     arguments(args);
     if (args.size() < function->least || args.size() > function->most) {
       const std::string wanted = function->most == many ? "at least 1" : std::to_string(function->least);
-      blame(token.offset, std::format("{}() takes {} value{}, not {}", function->name, wanted,
-                                      wanted.ends_with('1') ? "" : "s", args.size()));
+      blame(token.offset, weir::format("{}() takes {} value{}, not {}", function->name, wanted,
+                                       wanted.ends_with('1') ? "" : "s", args.size()));
     }
     Node out = node(function->op, token.offset, function->name, std::move(args));
     out.of_numbers = function->of_numbers;
@@ -313,7 +313,7 @@ class Parser {
     const auto real = std::from_chars(token.raw.data(), end, out.number);
     out.type = Type::float64;
     if (real.ptr == end) {
-      if (real.ec != std::errc{}) blame(token.offset, std::format("{} is out of range", quoted(token.raw)));
+      if (real.ec != std::errc{}) blame(token.offset, weir::format("{} is out of range", quoted(token.raw)));
       return out;
     }
     const auto length = parse_duration(token.raw);  // nanoseconds
@@ -321,7 +321,7 @@ class Parser {
     out.integer = length.value_or(0);
     if (!length)
       blame(token.offset,
-            std::format("{} is neither a number nor a length of time like 5s or 1m30s", quoted(token.raw)));
+            weir::format("{} is neither a number nor a length of time like 5s or 1m30s", quoted(token.raw)));
     return out;
   }
 

@@ -1,5 +1,5 @@
-#include <format>
 
+#include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 #include <weir/spelling.hpp>
 
@@ -15,8 +15,8 @@ bool is_instant(const Node& n) { return !n.null && n.type == Type::timestamp; }
 
 std::string described(const Node& n) {
   const auto* what = is_number(n) ? "a number" : is_text(n) ? "a text" : is_boolean(n) ? "true or false" : "an instant";
-  if (n.op == Op::column) return std::format("{} is {}", quoted(n.text), what);
-  return n.op == Op::literal ? std::format("this is {}", what) : std::format("what \"{}\" gives is {}", n.text, what);
+  if (n.op == Op::column) return weir::format("{} is {}", quoted(n.text), what);
+  return n.op == Op::literal ? weir::format("this is {}", what) : weir::format("what \"{}\" gives is {}", n.text, what);
 }
 
 Result<void> blame(const Node& n, std::string message) {
@@ -25,7 +25,7 @@ Result<void> blame(const Node& n, std::string message) {
 
 Result<void> need(const Node& arg, bool fits, std::string_view wanted, const Node& by) {
   if (fits) return {};
-  return blame(arg, std::format("\"{}\" needs {}, but {}", by.text, wanted, described(arg)));
+  return blame(arg, weir::format("\"{}\" needs {}, but {}", by.text, wanted, described(arg)));
 }
 
 Result<void> look_up(Node& n, const Schema& schema) {
@@ -44,9 +44,9 @@ Result<void> look_up(Node& n, const Schema& schema) {
   if (hint.empty()) {
     hint = "there are";
     for (const std::string& name : names) hint += (&name == &names.front() ? " " : ", ") + name;
-    hint += std::format("; a text is written '{}'", n.text);
+    hint += weir::format("; a text is written '{}'", n.text);
   }
-  return blame(n, std::format("unknown name {}; {}", quoted(n.text), hint));
+  return blame(n, weir::format("unknown name {}; {}", quoted(n.text), hint));
 }
 
 /// Makes two values comparable: one type class, a text that meets an instant becomes one.
@@ -55,14 +55,14 @@ Result<void> match(Node& a, Node& b, const Node& by) {
     if (text->op != Op::literal || text->null || text->type != Type::string || !is_instant(*other)) continue;
     const auto instant = parse_rfc3339(text->text);
     if (!instant)
-      return blame(*text, std::format("{} is no instant; write '2026-01-01T00:00:00Z'", quoted(text->text)));
+      return blame(*text, weir::format("{} is no instant; write '2026-01-01T00:00:00Z'", quoted(text->text)));
     text->type = Type::timestamp;
     text->integer = *instant;
   }
   const bool fits = (is_number(a) && is_number(b)) || (is_text(a) && is_text(b)) || (is_boolean(a) && is_boolean(b)) ||
                     ((a.null || is_instant(a)) && (b.null || is_instant(b)));
   return fits ? Result<void>{}
-              : blame(b, std::format("\"{}\" can't take both: {}, and {}", by.text, described(a), described(b)));
+              : blame(b, weir::format("\"{}\" can't take both: {}, and {}", by.text, described(a), described(b)));
 }
 
 Result<void> bind_arithmetic(Node& n) {

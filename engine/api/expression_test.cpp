@@ -1,9 +1,9 @@
 #include <weir/expression.hpp>
+#include <weir/format.hpp>
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <format>
 #include <limits>
 #include <thread>
 
@@ -64,17 +64,17 @@ std::string shown(const Column& column, std::size_t row) {
     case Type::timestamp:
       return std::to_string(column.int64s()[row]);
     case Type::float64:
-      return std::format("{}", column.float64s()[row]);
+      return weir::format("{}", column.float64s()[row]);
     case Type::boolean:
       return column.booleans()[row] != 0 ? "true" : "false";
     default:
-      return std::format("'{}'", column.text(row));
+      return weir::format("'{}'", column.text(row));
   }
 }
 
 std::string values(std::string_view text) {
   const auto expression = Expression::compile(text).and_then([](const Expression& e) { return e.bind(*schema()); });
-  if (!expression) return std::format("{}: {}", expression.error().offset, expression.error().message);
+  if (!expression) return weir::format("{}: {}", expression.error().offset, expression.error().message);
   const Column column = expression->evaluate(*batch());
   std::string out;
   for (std::size_t row = 0; row < 3; ++row) out += (row == 0 ? "" : " ") + shown(column, row);

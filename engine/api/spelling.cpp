@@ -1,8 +1,8 @@
+#include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
 #include <algorithm>
 #include <array>
-#include <format>
 #include <vector>
 
 namespace weir {
@@ -51,7 +51,7 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const auto candidate = nearest(word, candidates);
-  return candidate ? std::format("did you mean {}?", quoted(*candidate)) : "";
+  return candidate ? weir::format("did you mean {}?", quoted(*candidate)) : "";
 }
 
 std::string quoted(std::string_view text) {
@@ -69,7 +69,7 @@ std::string quoted(std::string_view text) {
     } else if (c == '\t') {
       result += "\\t";
     } else if (c < 0x20 || c == 0x7f) {
-      result += std::format("\\u{:04x}", c);
+      result += weir::format("\\u{:04x}", c);
     } else {
       result += text[i];
     }

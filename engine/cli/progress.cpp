@@ -1,10 +1,10 @@
 /// weir progress: how far a pipeline has come, and starting it over.
 #include <cstdio>
-#include <format>
 #include <iostream>
 #include <memory>
 #include <optional>
 
+#include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 
 #include "cli/command.hpp"
@@ -47,14 +47,14 @@ std::string instant(Timestamp t) { return t == no_time ? "-" : format_rfc3339(t 
 std::string holder(const ProgressLine& line) {
   if (line.owner.empty()) return "nobody";
   if (line.lease_left <= 0) return line.owner + ", lease ran out";
-  return std::format("{}, for {} s", line.owner, (line.lease_left + second - 1) / second);
+  return weir::format("{}, for {} s", line.owner, (line.lease_left + second - 1) / second);
 }
 
 void print(const std::string& node, const ProgressLine& line) {
   const Progress& p = line.progress;
-  std::cout << std::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", node, line.partition, p.position,
-                           instant(p.arrival), instant(line.updated), p.snapshot.empty() ? "-" : p.snapshot,
-                           holder(line));
+  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", node, line.partition, p.position,
+                            instant(p.arrival), instant(line.updated), p.snapshot.empty() ? "-" : p.snapshot,
+                            holder(line));
 }
 
 int failed(const std::string& node, const Error& error) {
@@ -72,8 +72,8 @@ std::expected<std::size_t, int> show(Keepers& keepers, const ProgressOptions& op
     for (const ProgressLine& line : *lines) {
       if (options.partition && line.partition != *options.partition) continue;
       if (count++ == 0) {
-        std::cout << std::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
-                                 "arrival", "updated", "snapshot", "owner");
+        std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
+                                  "arrival", "updated", "snapshot", "owner");
       }
       print(node, line);
     }
@@ -96,7 +96,7 @@ int reset(Keepers& keepers, const ProgressOptions& options) {
     if (!options.node.empty() && options.node != node) continue;
     const auto forgotten = sink->reset(options.partition);
     if (!forgotten) return failed(node, forgotten.error());
-    std::cout << std::format("{}: forgot {} {}\n", node, *forgotten, *forgotten == 1 ? "partition" : "partitions");
+    std::cout << weir::format("{}: forgot {} {}\n", node, *forgotten, *forgotten == 1 ? "partition" : "partitions");
   }
   return fine;
 }

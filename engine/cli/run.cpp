@@ -71,7 +71,9 @@ void set_up_log(const RunOptions& options) {
     formatter->add_flag<EscapedMessage>('*').set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
   } else {
-    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
+    // A line takes the place of the progress that is shown.
+    const std::string clear = isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
+    formatter->set_pattern(clear + "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
   }
   spdlog::set_formatter(std::move(formatter));
 }

@@ -1,7 +1,8 @@
 /// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
-#include <format>
 #include <fstream>
 #include <iostream>
+
+#include <weir/format.hpp>
 
 #include "cli/command.hpp"
 #include "core/cases.hpp"
@@ -57,7 +58,7 @@ class Report {
   }
 
   std::string junit() const {
-    return std::format(
+    return weir::format(
         "<testsuites>\n<testsuite name=\"weir\" tests=\"{}\" failures=\"{}\">\n{}</testsuite>\n</testsuites>\n",
         passed + failed, failed, cases_);
   }
@@ -65,8 +66,8 @@ class Report {
  private:
   void note(const std::string& file, const std::string& name, const std::string& why) {
     ++(why.empty() ? passed : failed);
-    cases_ += std::format("<testcase classname=\"{}\" name=\"{}\"", escaped(file), escaped(name));
-    cases_ += why.empty() ? "/>\n" : std::format("><failure>{}</failure></testcase>\n", escaped(why));
+    cases_ += weir::format("<testcase classname=\"{}\" name=\"{}\"", escaped(file), escaped(name));
+    cases_ += why.empty() ? "/>\n" : weir::format("><failure>{}</failure></testcase>\n", escaped(why));
   }
 
   std::string cases_;
@@ -81,7 +82,7 @@ void test_file(const std::string& file, const TestOptions& options, const Regist
   for (const Case& one : read.file->cases) {
     if (!one.name.contains(options.filter)) continue;
     if (options.list) {
-      std::cout << std::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
+      std::cout << weir::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
     } else {
       report.ran(file, run_case(*read.file, one, registry));
     }
@@ -102,7 +103,7 @@ int test(const TestOptions& options, const Registry& registry) {
     return usage;
   }
   if (options.list && report.failed == 0) return fine;
-  std::cout << std::format("{} passed, {} failed\n", report.passed, report.failed);
+  std::cout << weir::format("{} passed, {} failed\n", report.passed, report.failed);
   if (report.passed + report.failed == 0) {
     std::cerr << (files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
     return usage;

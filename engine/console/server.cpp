@@ -1,6 +1,7 @@
 #include "console/server.hpp"
 
 #include <httplib.h>
+#include <sys/socket.h>
 
 #include <charconv>
 #include <thread>
@@ -67,6 +68,11 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
   auto impl = std::make_unique<Impl>();
   impl->views = std::move(views);
   impl->route();
+  // The library's own would let another process listen on the same port.
+  impl->server.set_socket_options([](auto socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   impl->port = port == 0 ? impl->server.bind_to_any_port(host) : impl->server.bind_to_port(host, port) ? port : -1;
   if (impl->port < 0)
     return fail(Error::Kind::unreachable, "can't listen on " + address + ": is another process using the port?");

@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <format>
 #include <functional>
+
+#include <weir/format.hpp>
 
 #include "core/case_table.hpp"
 
@@ -84,14 +85,14 @@ std::string lay_out(const std::vector<std::string>& header, const std::vector<Li
   }
   const auto row = [&](char mark, const auto& text_of) {
     std::string out(1, mark);
-    for (std::size_t c = 0; c < widths.size(); ++c) out += std::format(" {:<{}} ", text_of(c), widths[c]);
+    for (std::size_t c = 0; c < widths.size(); ++c) out += weir::format(" {:<{}} ", text_of(c), widths[c]);
     out.erase(out.find_last_not_of(' ') + 1);
     return out + "\n";
   };
   std::string out = row(' ', [&](std::size_t c) { return header[c]; });
   std::size_t hidden = 0;
   const auto tell_hidden = [&] {
-    if (hidden != 0) out += std::format("  … {} equal row{}\n", hidden, hidden == 1 ? "" : "s");
+    if (hidden != 0) out += weir::format("  … {} equal row{}\n", hidden, hidden == 1 ? "" : "s");
     hidden = 0;
   };
   for (std::size_t at = 0; at < lines.size(); ++at) {

@@ -2,9 +2,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <format>
 #include <limits>
 
+#include <weir/format.hpp>
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
@@ -80,7 +80,7 @@ class CaseReader {
     if (value.is(kind)) return true;
     if (!value.is(Kind::invalid))
       error(value.span, "wrong-type",
-            std::format("{} must be {}, not {}", what, to_string(kind), to_string(value.kind)));
+            weir::format("{} must be {}, not {}", what, to_string(kind), to_string(value.kind)));
     return false;
   }
 
@@ -91,12 +91,12 @@ class CaseReader {
     const std::size_t before = findings_.size();
     for (const Member& member : value.members) {
       if (!std::ranges::contains(allowed, member.key)) {
-        error(member.key_span, "unknown-field", std::format("unknown field {}", quoted(member.key)),
+        error(member.key_span, "unknown-field", weir::format("unknown field {}", quoted(member.key)),
               did_you_mean(member.key, allowed));
       }
     }
     for (const std::string& name : required) {
-      if (value.find(name) == nullptr) error(value.span, "missing-field", std::format("{} is missing", quoted(name)));
+      if (value.find(name) == nullptr) error(value.span, "missing-field", weir::format("{} is missing", quoted(name)));
     }
     return findings_.size() == before;
   }
@@ -133,7 +133,7 @@ class CaseReader {
       const std::size_t slash = file.rfind('/');
       file = (slash == std::string::npos ? "" : file.substr(0, slash + 1)) + value.text;
       auto found = beside ? beside(file) : std::nullopt;
-      if (!found) return error(value.span, "no-file", std::format("can't read {}", quoted(file)));
+      if (!found) return error(value.span, "no-file", weir::format("can't read {}", quoted(file)));
       text = *std::move(found);
     } else if (expect(value, Kind::object, "\"pipeline\"")) {
       text = alone(value);
@@ -183,18 +183,19 @@ class CaseReader {
     if (!expect(when, Kind::string, "an instant")) return;
     const auto instant = parse_instant(when.text);
     if (!instant)
-      return error(when.span, "when", std::format("{} is no instant", quoted(when.text)), "write for example \"1.5s\"");
+      return error(when.span, "when", weir::format("{} is no instant", quoted(when.text)),
+                   "write for example \"1.5s\"");
     const Timestamp next = at != nullptr ? *instant : now + *instant;
     if (next < now)
       return error(when.span, "when",
-                   std::format("arrival time was {} before; it does not go back", format_instant(now)));
+                   weir::format("arrival time was {} before; it does not go back", format_instant(now)));
     now = next;
     if (const Value* node = value.find("node"); node != nullptr && expect(*node, Kind::string, "\"node\"")) {
       const std::string& source = pipeline_->nodes[pipeline_->source()].id;
       if (node->text != source)
         error(
             node->span, "no-source",
-            std::format("{} is not the source of the pipeline; samples go to {}", quoted(node->text), quoted(source)));
+            weir::format("{} is not the source of the pipeline; samples go to {}", quoted(node->text), quoted(source)));
     }
     CaseStep step;
     step.at = now;
@@ -211,12 +212,12 @@ class CaseReader {
     for (std::size_t i = 0; i < names.size(); ++i) {
       column[i] = static_cast<std::size_t>(std::ranges::find(table->columns, names[i]) - table->columns.begin());
       if (column[i] == table->columns.size() && names[i] != "time")
-        error(places[0], "no-column", std::format("column {} is missing", names[i]));
+        error(places[0], "no-column", weir::format("column {} is missing", names[i]));
     }
     for (const std::string& name : table->columns) {
       if (!std::ranges::contains(names, name))
         error(places[0], "unknown-column",
-              std::format("unknown column {}; samples have key, field, time and value", quoted(name)));
+              weir::format("unknown column {}; samples have key, field, time and value", quoted(name)));
     }
     if (has_errors(findings_)) return;
     for (const TableRow& row : table->rows) {
@@ -225,7 +226,7 @@ class CaseReader {
         sample.time = parse_instant(row.cells[column[2]].text);
         if (!sample.time)
           return error(places[row.line], "no-instant",
-                       std::format("{} is no instant", quoted(row.cells[column[2]].text)));
+                       weir::format("{} is no instant", quoted(row.cells[column[2]].text)));
       }
       read_value(row.cells[column[3]], sample);
       step.samples.push_back(std::move(sample));
@@ -261,7 +262,7 @@ class CaseReader {
     if (!table) return;
     for (const std::string& name : table->columns) {
       if (!std::ranges::contains(known, name)) {
-        error(out.rows.places[0], "unknown-column", std::format("unknown column {}", quoted(name)),
+        error(out.rows.places[0], "unknown-column", weir::format("unknown column {}", quoted(name)),
               did_you_mean(name, known));
       }
     }
@@ -284,7 +285,7 @@ class CaseReader {
     out.count = static_cast<std::uint64_t>(is.integer);
     if (!std::ranges::contains(known, out.counter)) {
       error(name.span, "unknown-counter",
-            std::format("{} has no counter {}", quoted(pipeline_->nodes[*node].id), quoted(out.counter)),
+            weir::format("{} has no counter {}", quoted(pipeline_->nodes[*node].id), quoted(out.counter)),
             did_you_mean(out.counter, known));
     }
     if (const Value* reason = value.find("reason"); reason != nullptr && expect(*reason, Kind::string, "\"reason\""))
@@ -297,7 +298,7 @@ class CaseReader {
       ids.push_back(pipeline_->nodes[i].id);
       if (ids.back() == id) return i;
     }
-    error(name.span, "unknown-node", std::format("the pipeline has no node {}", quoted(id)), did_you_mean(id, ids));
+    error(name.span, "unknown-node", weir::format("the pipeline has no node {}", quoted(id)), did_you_mean(id, ids));
     return {};
   }
 
@@ -314,7 +315,7 @@ class CaseReader {
     const auto found = std::ranges::find(ports, port);
     if (found == ports.end()) {
       error(name.span, "unknown-port",
-            std::format("{} has no port {}", quoted(pipeline_->nodes[*node].id), quoted(port)),
+            weir::format("{} has no port {}", quoted(pipeline_->nodes[*node].id), quoted(port)),
             did_you_mean(port, ports));
       return false;
     }

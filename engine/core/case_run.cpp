@@ -1,6 +1,7 @@
 #include <algorithm>
-#include <format>
 #include <map>
+
+#include <weir/format.hpp>
 
 #include "core/cases.hpp"
 #include "core/chain.hpp"
@@ -91,8 +92,8 @@ struct Mail {
 
 std::string payload_of(const CaseSample& s) {
   if (s.kind == Sample::Kind::text) return s.text;
-  if (s.kind == Sample::Kind::number) return std::format("{}", s.x);
-  return s.z == s.z ? std::format("{}/{}/{}", s.x, s.y, s.z) : std::format("{}/{}", s.x, s.y);
+  if (s.kind == Sample::Kind::number) return weir::format("{}", s.x);
+  return s.z == s.z ? weir::format("{}/{}/{}", s.x, s.y, s.z) : weir::format("{}/{}", s.x, s.y);
 }
 
 /// Columns of samples in the making.
@@ -226,11 +227,11 @@ class CaseRun {
                                             {letter.subject},
                                             {letter.payload},
                                             {format_instant(letter.arrival)},
-                                            {std::format("{}", letter.position)}});
+                                            {weir::format("{}", letter.position)}});
     }
     if (const auto due = chain_->due(); due && *due <= batch->reached && outcome_.error.empty()) {
       outcome_.error =
-          std::format("something due at {} was not done at {}", format_instant(*due), format_instant(batch->reached));
+          weir::format("something due at {} was not done at {}", format_instant(*due), format_instant(batch->reached));
     }
   }
 
@@ -275,7 +276,8 @@ std::string check_rows(const CaseExpectation& expectation, const Outcome& outcom
     }
   }
   const std::string diff = diff_tables(want, got, types);
-  return diff.empty() ? "" : std::format("{} differ (- expected, + got)\n{}", letters ? name : "rows of " + name, diff);
+  return diff.empty() ? ""
+                      : weir::format("{} differ (- expected, + got)\n{}", letters ? name : "rows of " + name, diff);
 }
 
 std::string check_counter(const CaseExpectation& expectation, const Pipeline& pipeline, const Outcome& outcome) {
@@ -286,7 +288,7 @@ std::string check_counter(const CaseExpectation& expectation, const Pipeline& pi
   }
   if (sum == expectation.count) return {};
   const std::string of_reason = expectation.reason.empty() ? "" : " (" + expectation.reason + ")";
-  return std::format("{}{} is {}, expected {}\n", expectation.name, of_reason, sum, expectation.count);
+  return weir::format("{}{} is {}, expected {}\n", expectation.name, of_reason, sum, expectation.count);
 }
 
 /// Where two runs of the same script differ; they may not at all.
@@ -299,7 +301,7 @@ std::string compare(const Outcome& one, const Outcome& other, const Pipeline& pi
     const auto [left, types] = select(a, a.columns);
     const auto [right, types_too] = select(b, a.columns);
     const std::string diff = diff_tables(left, right, types);
-    return std::format("{}\n{}", name, diff.empty() ? "the last digits of numbers differ\n" : diff);
+    return weir::format("{}\n{}", name, diff.empty() ? "the last digits of numbers differ\n" : diff);
   };
   for (const auto& [port, recording] : one.recordings) {
     const Node& node = pipeline.nodes[port.first];
@@ -312,7 +314,7 @@ std::string compare(const Outcome& one, const Outcome& other, const Pipeline& pi
       return l.node == line.node && l.name == line.name && l.reason == line.reason;
     });
     const std::uint64_t value = same == other.counters.end() ? 0 : same->value;
-    if (value != line.value) return std::format("{}.{} is {}, not {}\n", line.node, line.name, value, line.value);
+    if (value != line.value) return weir::format("{}.{} is {}, not {}\n", line.node, line.name, value, line.value);
   }
   return {};
 }
@@ -349,8 +351,8 @@ CaseResult run_case(const CaseFile& file, const Case& one, const Registry& regis
     const Outcome other = CaseRun{file, registry, variation}.run(arrivals);
     if (const auto diff = compare(outcome, other, file.pipeline); !diff.empty()) {
       result.failures.push_back(
-          {one.place, std::format("the same script {} gives something else (- in one batch, + {}): {}", variation.name,
-                                  variation.name, diff)});
+          {one.place, weir::format("the same script {} gives something else (- in one batch, + {}): {}", variation.name,
+                                   variation.name, diff)});
     }
   }
   return result;
@@ -359,11 +361,11 @@ CaseResult run_case(const CaseFile& file, const Case& one, const Registry& regis
 std::string render(const CaseResult& result, std::string_view file) {
   if (result.failures.empty()) return {};
   const auto place = [&](const Span& span) {
-    return std::format("{}:{}:{}", file, span.begin.line, span.begin.column);
+    return weir::format("{}:{}:{}", file, span.begin.line, span.begin.column);
   };
-  std::string out = std::format("{}: failed: {}\n", place(result.place), result.name);
+  std::string out = weir::format("{}: failed: {}\n", place(result.place), result.name);
   for (const CaseResult::Failure& failure : result.failures) {
-    out += std::format("  {}: ", place(failure.place));
+    out += weir::format("  {}: ", place(failure.place));
     for (const char c : failure.message) {
       out += c;
       if (c == '\n') out += "    ";

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <format>
 
+#include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
 
@@ -49,7 +49,7 @@ std::expected<std::size_t, std::string> steps_of(const Range& range) {
   if (from && to && step) {
     if (*step <= 0 || *to < *from || (*to - *from) % *step != 0) {
       return std::unexpected(
-          std::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
+          weir::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
     }
     const std::int64_t count = (*to - *from) / *step;
     steps = static_cast<double>(count);
@@ -61,7 +61,7 @@ std::expected<std::size_t, std::string> steps_of(const Range& range) {
     steps = (*last - *first) / *by;
     if (steps < 0 || std::abs(steps - std::round(steps)) > 1e-9 * std::max(1.0, steps)) {
       return std::unexpected(
-          std::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
+          weir::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
     }
     steps = std::round(steps);
   }
@@ -77,7 +77,7 @@ std::string cell_in_range(const Range& range, std::size_t i, std::size_t count) 
     return format_instant(*from + static_cast<Timestamp>(way));
   }
   const double first = *number_in<double>(range.from), end = *number_in<double>(range.to);
-  return std::format("{}", first + (end - first) * static_cast<double>(i) / static_cast<double>(last));
+  return weir::format("{}", first + (end - first) * static_cast<double>(i) / static_cast<double>(last));
 }
 
 // --- Rows
@@ -135,7 +135,7 @@ std::expected<void, TableError> expand(const std::vector<Word>& words, std::size
     if (!steps) return std::unexpected(TableError{line, word.offset, steps.error()});
     if (stepped && *steps != count) {
       return std::unexpected(
-          TableError{line, word.offset, std::format("{} rows here, {} in a range before", *steps, count)});
+          TableError{line, word.offset, weir::format("{} rows here, {} in a range before", *steps, count)});
     }
     count = *steps;
     stepped = true;
@@ -147,7 +147,7 @@ std::expected<void, TableError> expand(const std::vector<Word>& words, std::size
     const auto list = split_list(word.text);
     const bool listed = stepped && !word.quoted && list.size() > 1;
     if (listed && list.size() != count) {
-      return std::unexpected(TableError{line, word.offset, std::format("{} values for {} rows", list.size(), count)});
+      return std::unexpected(TableError{line, word.offset, weir::format("{} values for {} rows", list.size(), count)});
     }
     for (std::size_t i = 0; i < count; ++i) {
       TableCell cell = plain_cell(word);
@@ -183,7 +183,7 @@ std::expected<Table, TableError> read_table(std::span<const std::string> lines) 
     if (i == 0) {
       for (const Word& word : *words) {
         if (std::ranges::contains(out.columns, word.text)) {
-          return std::unexpected(TableError{0, word.offset, std::format("column {} twice", quoted(word.text))});
+          return std::unexpected(TableError{0, word.offset, weir::format("column {} twice", quoted(word.text))});
         }
         out.columns.push_back(word.text);
       }
@@ -191,7 +191,7 @@ std::expected<Table, TableError> read_table(std::span<const std::string> lines) 
     }
     if (words->size() != out.columns.size()) {
       return std::unexpected(
-          TableError{i, 0, std::format("{} cells for {} columns", words->size(), out.columns.size())});
+          TableError{i, 0, weir::format("{} cells for {} columns", words->size(), out.columns.size())});
     }
     if (auto expanded = expand(*words, i, out); !expanded) return std::unexpected(expanded.error());
     if (out.rows.size() > most_rows) return std::unexpected(TableError{i, 0, "a table of more than a million rows"});
@@ -204,10 +204,10 @@ TableCell cell_of(const Column& column, std::size_t row) {
   if (!column.valid(row)) return {"-", true, false};
   switch (column.type()) {
     case Type::int64:
-      out.text = std::format("{}", column.int64s()[row]);
+      out.text = weir::format("{}", column.int64s()[row]);
       break;
     case Type::float64:
-      out.text = std::format("{}", column.float64s()[row]);
+      out.text = weir::format("{}", column.float64s()[row]);
       break;
     case Type::boolean:
       out.text = column.booleans()[row] != 0 ? "true" : "false";

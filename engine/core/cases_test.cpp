@@ -1,8 +1,8 @@
 #include "core/cases.hpp"
 
-#include <format>
-
 #include <gtest/gtest.h>
+
+#include <weir/format.hpp>
 
 namespace weir {
 namespace {
@@ -64,7 +64,7 @@ Registry registry() {
 }
 
 std::string case_file(const std::string& fault, const std::string& expect) {
-  return std::format(R"({{
+  return weir::format(R"({{
   "pipeline": {{ "limits": {{ "keys": 10 }}, "nodes": [
     {{ "id": "in", "source": "nothing", "encoding": "text" }},
     {{ "id": "pass", "transform": "pass", "from": "in", "fault": "{}" }},
@@ -74,7 +74,7 @@ std::string case_file(const std::string& fault, const std::string& expect) {
                                       {{ "advance": "10s" }} ],
       "expect": [
         {} ] }} ] }})",
-                     fault, expect);
+                      fault, expect);
 }
 
 constexpr auto all =

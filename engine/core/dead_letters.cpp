@@ -10,8 +10,9 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <format>
 #include <map>
+
+#include <weir/format.hpp>
 
 namespace weir {
 namespace {
@@ -36,7 +37,7 @@ void write(Json& json, const Column& column, std::size_t row) {
       if (const double x = column.float64s()[row]; std::isfinite(x))
         json.Double(x);
       else
-        write(json, std::format("{}", x));
+        write(json, weir::format("{}", x));
       return;
     case Type::boolean:
       json.Bool(column.booleans()[row] != 0);
@@ -76,8 +77,8 @@ std::string base64(std::string_view bytes) {
 /// What tells a letter from all others, and is the same when a replay gives it again. The batch that a refused row came
 /// in may have been cut elsewhere then, so its position does not count.
 std::string identity(const Sink::DeadLetter& letter) {
-  return letter.row ? std::format("{} row {} {}", letter.node, *letter.row, letter.arrival)
-                    : std::format("{} {}.{} {}", letter.node, letter.position, letter.ordinal, letter.arrival);
+  return letter.row ? weir::format("{} row {} {}", letter.node, *letter.row, letter.arrival)
+                    : weir::format("{} {}.{} {}", letter.node, letter.position, letter.ordinal, letter.arrival);
 }
 
 /// The parts of a line that matter for its identity; nothing if it is not one of a pipeline's letters.

@@ -1,12 +1,13 @@
 #include "core/findings.hpp"
 
 #include <algorithm>
-#include <format>
 #include <tuple>
 #include <utility>
 
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
+
+#include <weir/format.hpp>
 
 #include "core/utf8.hpp"
 
@@ -37,7 +38,7 @@ std::string one_line(std::string_view text) {
     if (c == '\n') {
       line += "\\n";
     } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      line += std::format("\\x{:02x}", static_cast<unsigned char>(c));
+      line += weir::format("\\x{:02x}", static_cast<unsigned char>(c));
     } else {
       line += c;
     }
@@ -47,9 +48,9 @@ std::string one_line(std::string_view text) {
 
 std::string plain(const Finding& finding) {
   std::string line = finding.file;
-  if (finding.span.begin.line > 0) line += std::format(":{}:{}", finding.span.begin.line, finding.span.begin.column);
+  if (finding.span.begin.line > 0) line += weir::format(":{}:{}", finding.span.begin.line, finding.span.begin.column);
   if (!line.empty()) line += ": ";
-  return one_line(std::format("{}{}: {}", line, to_string(finding.severity), sentence(finding))) + "\n";
+  return one_line(weir::format("{}{}: {}", line, to_string(finding.severity), sentence(finding))) + "\n";
 }
 
 std::string in_text(std::span<const Finding> findings) {
@@ -94,7 +95,7 @@ std::string as_uri(std::string_view path) {
   for (const char c : path) {
     const bool plain_here = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                             std::string_view{"-._~/"}.contains(c);
-    uri += plain_here ? std::string(1, c) : std::format("%{:02X}", static_cast<unsigned char>(c));
+    uri += plain_here ? std::string(1, c) : weir::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return path.starts_with('/') ? "file://" + uri : uri;
 }
@@ -184,7 +185,7 @@ std::string github_escaped(std::string_view text, bool property) {
   std::string escaped;
   for (const char c : text) {
     const bool special = c == '%' || c == '\r' || c == '\n' || (property && (c == ':' || c == ','));
-    escaped += special ? std::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
+    escaped += special ? weir::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
   }
   return escaped;
 }
@@ -193,10 +194,10 @@ std::string in_github(std::span<const Finding> findings) {
   std::string text;
   for (const Finding& finding : findings) {
     const auto& [begin, end] = finding.span;
-    text += std::format("::{}", finding.severity == Severity::note ? "notice" : to_string(finding.severity));
+    text += weir::format("::{}", finding.severity == Severity::note ? "notice" : to_string(finding.severity));
     std::string separator = " ";
     const auto property = [&](std::string_view name, std::string_view value) {
-      text += std::format("{}{}={}", std::exchange(separator, ","), name, github_escaped(value, true));
+      text += weir::format("{}{}={}", std::exchange(separator, ","), name, github_escaped(value, true));
     };
     if (!finding.file.empty()) property("file", finding.file);
     if (begin.line > 0) {
@@ -206,7 +207,7 @@ std::string in_github(std::span<const Finding> findings) {
       if (begin.line == end.line) property("endColumn", std::to_string(end.column));
     }
     property("title", finding.rule);
-    text += std::format("::{}\n", github_escaped(sentence(finding), false));
+    text += weir::format("::{}\n", github_escaped(sentence(finding), false));
   }
   return text;
 }
@@ -250,11 +251,11 @@ std::string render(std::span<const Finding> findings, Format format) {
 std::string summary(std::span<const Finding> findings) {
   if (findings.empty()) return "no findings";
   const auto counted = [](std::size_t n, std::string_view what) {
-    return std::format("{} {}{}", n, what, n == 1 ? "" : "s");
+    return weir::format("{} {}{}", n, what, n == 1 ? "" : "s");
   };
   const std::size_t errors = count(findings, Severity::error);
   const std::string all = counted(findings.size(), "finding");
-  return errors == 0 ? all : std::format("{} ({})", all, counted(errors, "error"));
+  return errors == 0 ? all : weir::format("{} ({})", all, counted(errors, "error"));
 }
 
 bool has_errors(std::span<const Finding> findings) { return count(findings, Severity::error) > 0; }

@@ -1,12 +1,13 @@
 #include "core/fingerprint.hpp"
 
 #include <algorithm>
-#include <format>
 #include <vector>
+
+#include <weir/format.hpp>
 
 namespace weir {
 
-std::string fingerprint(std::string_view text) { return std::format("{:016x}", checksum(text)); }
+std::string fingerprint(std::string_view text) { return weir::format("{:016x}", checksum(text)); }
 
 void write_canonical(const Value& value, std::string& out) {
   switch (value.kind) {

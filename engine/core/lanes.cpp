@@ -83,9 +83,10 @@ Result<void> Lanes::keep_first(LaneRun& lane, Partition partition, Position begi
   if (start.committed() != 0 || (begins == 0 && !start.anew)) return {};
   if (!snapshots_.durable()) {
     if (replayable_) {
-      spdlog::warn("partition {}: it begins behind message {}, a place that cannot be found again after a restart unless "
-                   "\"state\" has a durable store, such as jetstream-kv",
-                   partition, begins);
+      spdlog::warn(
+          "partition {}: it begins behind message {}, a place that cannot be found again after a restart unless "
+          "\"state\" has a durable store, such as jetstream-kv",
+          partition, begins);
     }
     return {};
   }

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <format>
 #include <utility>
+
+#include <weir/format.hpp>
 
 #include "core/utf8.hpp"
 
@@ -94,7 +95,7 @@ Span Lexer::take(std::size_t points) {
     const bool neighbour = bad_end_ > 0 && bad_end_ == place.offset;
     bad_end_ = here().offset;
     if (!neighbour) {
-      mistake({place, here()}, "invalid-utf8", std::format("byte 0x{:02x} is no UTF-8", byte),
+      mistake({place, here()}, "invalid-utf8", weir::format("byte 0x{:02x} is no UTF-8", byte),
               "save the file as UTF-8");
     }
   }
@@ -153,8 +154,8 @@ void Lexer::character(std::string& text) {
   const Span span = take();
   text += bad_end_ > begin.offset ? "\xef\xbf\xbd" : cursor_.since(begin);
   if (code < 0x20 && !ended()) {
-    mistake(span, "control-character", std::format("control character U+{:04X} in a string", code),
-            code == '\t' ? "write \\t" : std::format("write \\u{:04x}", code));
+    mistake(span, "control-character", weir::format("control character U+{:04X} in a string", code),
+            code == '\t' ? "write \\t" : weir::format("write \\u{:04x}", code));
   }
 }
 
@@ -170,7 +171,7 @@ void Lexer::escape(std::string& text) {
   }
   const auto bad = [&](std::string_view suggestion) {
     const std::string written = valid_utf8(cursor_.since(begin));
-    mistake({begin, here()}, "bad-escape", written + " is no escape", std::format("write {}", suggestion));
+    mistake({begin, here()}, "bad-escape", written + " is no escape", weir::format("write {}", suggestion));
   };
   if (name != 'u') {
     const std::string written = valid_utf8(cursor_.since(begin));
@@ -253,11 +254,11 @@ void Lexer::unquoted(Value& value) {
   value.text = valid_utf8(cursor_.since(value.span.begin));
   value.span.end = here();
   if (const auto literal = meant_literal(value.text); !literal.empty()) {
-    mistake(value.span, "unquoted", value.text + " is no JSON", std::format("write {}", literal));
+    mistake(value.span, "unquoted", value.text + " is no JSON", weir::format("write {}", literal));
   } else if (const std::string meant = meant_number(value.text); !meant.empty()) {
-    mistake(value.span, "bad-number", value.text + " is no JSON number", std::format("write {}", meant));
+    mistake(value.span, "bad-number", value.text + " is no JSON number", weir::format("write {}", meant));
   } else {
-    mistake(value.span, "unquoted", "text without quotes", std::format("write {}", quoted(value.text)));
+    mistake(value.span, "unquoted", "text without quotes", weir::format("write {}", quoted(value.text)));
   }
 }
 

@@ -1,8 +1,8 @@
 #include "core/recovery.hpp"
 
 #include <algorithm>
-#include <format>
 
+#include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 
 namespace weir {
@@ -12,7 +12,7 @@ constexpr std::string_view what_to_do =
     R"(see what was lost, then start it from its first message by "on_stream_changed": "restart", or by `weir progress reset`)";
 
 std::unexpected<Error> changed(Partition partition, std::string why) {
-  return fail(Error::Kind::changed, std::format("partition {}: {}; {}", partition, why, what_to_do));
+  return fail(Error::Kind::changed, weir::format("partition {}: {}; {}", partition, why, what_to_do));
 }
 
 }  // namespace
@@ -28,26 +28,27 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   start.silent = least.position;
   if (least.snapshot.empty()) {
     if (least.position == 0 || least.fingerprint.empty() || least.fingerprint == fingerprint) return {};
-    return fail(Error::Kind::changed,
-                std::format("partition {}: the pipeline's state means something else since its last commit at position "
-                            "{} and no snapshot was kept; drain the old pipeline with a durable \"state\" store first, "
-                            "or give the progress up with `weir progress reset`",
-                            partition, least.position));
+    return fail(
+        Error::Kind::changed,
+        weir::format("partition {}: the pipeline's state means something else since its last commit at position "
+                     "{} and no snapshot was kept; drain the old pipeline with a durable \"state\" store first, "
+                     "or give the progress up with `weir progress reset`",
+                     partition, least.position));
   }
   auto snapshot = snapshots.read(least.snapshot);
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
   if (!of_sink) start.silent = at.position;
   if (at.position > start.silent) {
-    return fail(Error::Kind::internal, std::format("partition {}: snapshot {} is ahead of the commit at position {}",
-                                                   partition, least.snapshot, start.silent));
+    return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
+                                                    partition, least.snapshot, start.silent));
   }
   if (at.fingerprint != fingerprint && at.position != start.silent) {
     return fail(Error::Kind::changed,
-                std::format("partition {}: the pipeline's state means something else since the snapshot at position "
-                            "{}, and messages up to {} would be replayed into it; drain the old pipeline first, or "
-                            "give the progress up with `weir progress reset`",
-                            partition, at.position, start.silent));
+                weir::format("partition {}: the pipeline's state means something else since the snapshot at position "
+                             "{}, and messages up to {} would be replayed into it; drain the old pipeline first, or "
+                             "give the progress up with `weir progress reset`",
+                             partition, at.position, start.silent));
   }
   start.after = at.position;
   start.at = std::move(at);
@@ -59,9 +60,9 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
   const StreamIdentity found = source.identity();
   for (const Progress& kept : start.kept) {
     if (!kept.stream.stream.empty() && kept.stream != found) {
-      return changed(partition, std::format("stream {} is not the one that was read up to position {}: it was made "
-                                            "anew since",
-                                            found.stream, kept.position));
+      return changed(partition, weir::format("stream {} is not the one that was read up to position {}: it was made "
+                                             "anew since",
+                                             found.stream, kept.position));
     }
     if (kept.stamp == no_time) continue;
     const auto stamp = source.arrival_at(kept.position);
@@ -71,27 +72,28 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
     }
     if (stamp->has_value() && **stamp != kept.stamp) {
       return changed(partition,
-                     std::format("message {} of stream {} is of {}, but the one that was read was of {}: "
-                                 "the server lost messages and gave their numbers to others",
-                                 kept.position, found.stream, format_rfc3339(**stamp), format_rfc3339(kept.stamp)));
+                     weir::format("message {} of stream {} is of {}, but the one that was read was of {}: "
+                                  "the server lost messages and gave their numbers to others",
+                                  kept.position, found.stream, format_rfc3339(**stamp), format_rfc3339(kept.stamp)));
     }
   }
   if (start.kept.empty() || start.after != 0) return {};
   // Where the count is known the replay will tell, unless there is none.
   const Progress& last = start.kept.back();
   if (last.consumed == 0 ? begins != 0 : begins >= last.position) {
-    return changed(partition, std::format("no snapshot was kept and the stream no longer reaches back to its first "
-                                          "message, so the state at position {} can't be made again; a durable "
-                                          "\"state\" store keeps it",
-                                          last.position));
+    return changed(partition, weir::format("no snapshot was kept and the stream no longer reaches back to its first "
+                                           "message, so the state at position {} can't be made again; a durable "
+                                           "\"state\" store keeps it",
+                                           last.position));
   }
   return {};
 }
 
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted) {
-  return changed(partition, std::format("{} messages lead to position {} of stream {}, but {} did when they were read: "
-                                        "some of them are gone, so the state there can't be made again",
-                                        counted, kept.position, kept.stream.stream, kept.consumed))
+  return changed(partition,
+                 weir::format("{} messages lead to position {} of stream {}, but {} did when they were read: "
+                              "some of them are gone, so the state there can't be made again",
+                              counted, kept.position, kept.stream.stream, kept.consumed))
       .error();
 }
 

@@ -1,10 +1,11 @@
 #include "core/text.hpp"
 
 #include <algorithm>
-#include <format>
 #include <iterator>
 #include <unordered_map>
 #include <utility>
+
+#include <weir/format.hpp>
 
 #include "core/lexer.hpp"
 #include "core/utf8.hpp"
@@ -16,7 +17,7 @@ using Kind = Value::Kind;
 
 bool is_closer(char c) { return c == '}' || c == ']'; }
 
-std::string at(Place place) { return std::format("{}:{}", place.line, place.column); }
+std::string at(Place place) { return weir::format("{}:{}", place.line, place.column); }
 
 void append(std::vector<Comment>& to, std::vector<Comment> from) { std::ranges::move(from, std::back_inserter(to)); }
 
@@ -74,7 +75,7 @@ void Reader::run() {
   if (const Place begin = in_.here(); !in_.ended()) {
     while (!in_.ended()) in_.take();
     in_.mistake({begin, in_.here()}, "text-after-end",
-                std::format("text behind the {}, which ends at {}", to_string(root.kind), at(root.span.end)),
+                weir::format("text behind the {}, which ends at {}", to_string(root.kind), at(root.span.end)),
                 "remove it, or the bracket that closes too early");
   }
   append(root.comments.after, in_.take_comments());
@@ -138,7 +139,8 @@ bool Reader::closes(const Value& container) {
   }
   std::string opened, closers;
   for (const Open& open : open_) {
-    opened += std::format("{}\"{}\" of {}", opened.empty() ? "" : ", ", open.closer == '}' ? '{' : '[', at(open.place));
+    opened +=
+        weir::format("{}\"{}\" of {}", opened.empty() ? "" : ", ", open.closer == '}' ? '{' : '[', at(open.place));
     closers.insert(0, 1, open.closer);
   }
   const bool reported = !document_.findings.empty() && document_.findings.back().rule == "unclosed";
@@ -158,22 +160,22 @@ bool Reader::wrong_closer() {
   const std::ptrdiff_t ahead = in_.closers_ahead();
   const char opener = expected == '}' ? '{' : '[';
   if (ahead == depth) {
-    in_.mistake(in_.take(), "unopened-bracket", std::format("\"{}\" closes nothing", closer), "remove it");
+    in_.mistake(in_.take(), "unopened-bracket", weir::format("\"{}\" closes nothing", closer), "remove it");
     return false;
   }
   if (ahead == depth - 1 || !std::ranges::contains(open_, closer, &Open::closer)) {
-    in_.mistake(in_.take(), "wrong-bracket", std::format("\"{}\" closes the \"{}\" of {}", closer, opener, at(opened)),
-                std::format("write \"{}\"", expected));
+    in_.mistake(in_.take(), "wrong-bracket", weir::format("\"{}\" closes the \"{}\" of {}", closer, opener, at(opened)),
+                weir::format("write \"{}\"", expected));
   } else {
-    in_.mistake(in_.one(), "missing-bracket", std::format("\"{}\" is missing before this \"{}\"", expected, closer),
-                std::format("close the \"{}\" of {}", opener, at(opened)));
+    in_.mistake(in_.one(), "missing-bracket", weir::format("\"{}\" is missing before this \"{}\"", expected, closer),
+                weir::format("close the \"{}\" of {}", opener, at(opened)));
   }
   return true;
 }
 
 /// Passes over what is too deep without recursion.
 void Reader::too_deep() {
-  in_.mistake(in_.one(), "too-deep", std::format("more than {} levels of arrays and objects", depth_limit),
+  in_.mistake(in_.one(), "too-deep", weir::format("more than {} levels of arrays and objects", depth_limit),
               "flatten it");
   std::size_t depth = 0;
   do {
@@ -240,7 +242,7 @@ bool Reader::key(std::string& key) {
     in_.take();
   } while (!in_.between() && !std::string_view{" \t\r\n:=\"[{#"}.contains(in_.next()) && !in_.at_comment());
   key = valid_utf8(in_.since(begin));
-  in_.mistake({begin, in_.here()}, "unquoted", "key without quotes", std::format("write {}", quoted(key)));
+  in_.mistake({begin, in_.here()}, "unquoted", "key without quotes", weir::format("write {}", quoted(key)));
   return true;
 }
 
@@ -277,10 +279,10 @@ void Reader::separate(const Value& container, Value& last) {
     const Span comma = in_.take();
     in_.skip();
     if (is_closer(in_.next()))
-      in_.mistake(comma, "trailing-comma", std::format("\",\" before \"{}\"", in_.next()), "remove it");
+      in_.mistake(comma, "trailing-comma", weir::format("\",\" before \"{}\"", in_.next()), "remove it");
   } else if (!in_.between() && !gap && in_.next() != ':') {
     in_.mistake({end, end}, "missing-comma",
-                std::format("\",\" is missing between {}", object ? "members" : "elements"), "write \",\"");
+                weir::format("\",\" is missing between {}", object ? "members" : "elements"), "write \",\"");
   }
   const bool line_over = in_.ended() || in_.here().line > end.line;
   std::size_t count = 0;
@@ -340,7 +342,7 @@ Document read_text(std::string_view text, std::string_view file) {
                                  document.file,
                                  {},
                                  "too-large",
-                                 std::format("more than {} MiB", text_limit >> 20),
+                                 weir::format("more than {} MiB", text_limit >> 20),
                                  "split the file"});
   } else {
     Reader{document.text, document}.run();

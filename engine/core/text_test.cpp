@@ -1,9 +1,10 @@
 #include "core/text.hpp"
 
 #include <cmath>
-#include <format>
 
 #include <gtest/gtest.h>
+
+#include <weir/format.hpp>
 
 namespace weir {
 namespace {
@@ -21,13 +22,13 @@ std::string mistakes(std::string_view text) {
   std::string lines;
   for (const Finding& f : read_text(text, "t").findings) {
     const std::string suggestion = f.suggestion.empty() ? "" : "; " + f.suggestion;
-    lines += std::format("{}:{}: {}{}\n", f.span.begin.line, f.span.begin.column, f.message, suggestion);
+    lines += weir::format("{}:{}: {}{}\n", f.span.begin.line, f.span.begin.column, f.message, suggestion);
   }
   return lines;
 }
 
 std::string shown(Span span) {
-  return std::format("{}:{}-{}:{}", span.begin.line, span.begin.column, span.end.line, span.end.column);
+  return weir::format("{}:{}-{}:{}", span.begin.line, span.begin.column, span.end.line, span.end.column);
 }
 
 struct Mistake {
@@ -293,7 +294,7 @@ std::string print(const Value& value, const std::string& indent);
 
 std::string print_comments(const std::vector<Comment>& comments, std::string_view before, std::string_view after) {
   std::string text;
-  for (const Comment& comment : comments) text += std::format("{}{}{}", before, comment.text, after);
+  for (const Comment& comment : comments) text += weir::format("{}{}{}", before, comment.text, after);
   return text;
 }
 
@@ -306,8 +307,8 @@ std::string print(const Value& value, const std::string& indent) {
   const std::string inner = indent + "  ";
   const auto bracketed = [&](std::string_view open, std::string_view close, std::string elements) {
     elements += print_comments(value.comments.inside, inner, "\n");
-    return elements.empty() ? std::format("{}{}", open, close)
-                            : std::format("{}\n{}{}{}", open, elements, indent, close);
+    return elements.empty() ? weir::format("{}{}", open, close)
+                            : weir::format("{}\n{}{}{}", open, elements, indent, close);
   };
   std::string elements;
   if (value.is(Kind::array)) {

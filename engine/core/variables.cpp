@@ -1,8 +1,9 @@
 #include "core/variables.hpp"
 
 #include <algorithm>
-#include <format>
 #include <utility>
+
+#include <weir/format.hpp>
 
 #include "core/utf8.hpp"
 
@@ -100,7 +101,7 @@ class Replacer {
     }
     if (colon == std::string_view::npos) {
       return refuse(Severity::error, "unset-variable", "variable " + name + " is not set",
-                    std::format("set it, or write ${{{}:default}}", name));
+                    weir::format("set it, or write ${{{}:default}}", name));
     }
     const std::string_view otherwise = variable.substr(colon + 1);
     if (!otherwise.starts_with('?')) return std::string{otherwise};
@@ -189,7 +190,7 @@ std::string json_string(std::string_view text) {
   std::string json = "\"";
   for (const char c : valid_utf8(text)) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      json += std::format("\\u{:04x}", static_cast<unsigned char>(c));
+      json += weir::format("\\u{:04x}", static_cast<unsigned char>(c));
       continue;
     }
     if (c == '"' || c == '\\') json += '\\';
@@ -222,7 +223,7 @@ void show(const Value& value, std::string& out) {
   } else if (value.is(Value::Kind::integer)) {
     out += std::to_string(value.integer);
   } else if (value.is(Value::Kind::number)) {
-    out += std::format("{}", value.number);
+    out += weir::format("{}", value.number);
   } else {
     out += value.is(Value::Kind::null) ? "null" : value.boolean ? "true" : "false";
   }
@@ -262,7 +263,8 @@ std::vector<std::pair<std::string, std::string>> read_dotenv(std::string_view te
       variables.emplace_back(name, std::move(*value));
     } else {
       findings.push_back({Severity::error, std::string{file}, span, "bad-line",
-                          std::format("the quotes around the value of {} don't close at its end", name), "close them"});
+                          weir::format("the quotes around the value of {} don't close at its end", name),
+                          "close them"});
     }
   }
   return variables;

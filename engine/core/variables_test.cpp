@@ -1,9 +1,10 @@
 #include "core/variables.hpp"
 
-#include <format>
 #include <map>
 
 #include <gtest/gtest.h>
+
+#include <weir/format.hpp>
 
 namespace weir {
 namespace {
@@ -25,8 +26,8 @@ Replaced replace(std::string_view text, Severity unset_required = Severity::erro
   Replaced out{read_text(text, "t"), ""};
   EXPECT_TRUE(out.document.findings.empty()) << text;
   for (const Finding& f : replace_variables(out.document, environment, unset_required)) {
-    out.findings += std::format("{}:{}-{}: {}: {}{}{}\n", f.span.begin.line, f.span.begin.column, f.span.end.column,
-                                to_string(f.severity), f.message, f.suggestion.empty() ? "" : "; ", f.suggestion);
+    out.findings += weir::format("{}:{}-{}: {}: {}{}{}\n", f.span.begin.line, f.span.begin.column, f.span.end.column,
+                                 to_string(f.severity), f.message, f.suggestion.empty() ? "" : "; ", f.suggestion);
   }
   return out;
 }
@@ -47,7 +48,7 @@ TEST(Variables, AreReplacedInStrings) {
       {"ä${UMLAUT}€", "ääö€"},
   };
   for (const auto& [written, text] : cases) {
-    const Replaced out = replace(std::format("[\"{}\"]", written));
+    const Replaced out = replace(weir::format("[\"{}\"]", written));
     EXPECT_EQ(out.findings, "") << written;
     EXPECT_EQ(out.document.root.items[0].text, text) << written;
   }
@@ -99,7 +100,8 @@ TEST(Variables, EveryMistakeOfAStringIsReported) {
       {"${A:${HOST}}", "1:3-15: error: a variable's default can't hold a variable; give it a value of its own\n"},
       {"${LATIN}", "1:3-11: error: variable LATIN is no UTF-8; set it to text\n"},
   };
-  for (const auto& [written, findings] : cases) EXPECT_EQ(replace(std::format("[\"{}\"]", written)).findings, findings);
+  for (const auto& [written, findings] : cases)
+    EXPECT_EQ(replace(weir::format("[\"{}\"]", written)).findings, findings);
 }
 
 TEST(Variables, LeaveTextsFindable) {
@@ -161,8 +163,8 @@ TEST(Shown, IsAsWrittenAndWithoutSecrets) {
   Document sloppy = read_text(R"(["pg://u:p/w?@h/db", "nats://h:4222/a@b", "token: u:p@h"])", "t");
   EXPECT_EQ(shown(sloppy.root), R"(["pg://u:***@h/db", "nats://h:4222/a@b", "token: u:p@h"])");
   const std::string longer(200, 'x');
-  const Document document = read_text(std::format("[\"{}\"]", longer), "t");
-  EXPECT_EQ(shown(document.root), std::format("[\"{}\"]", longer));
+  const Document document = read_text(weir::format("[\"{}\"]", longer), "t");
+  EXPECT_EQ(shown(document.root), weir::format("[\"{}\"]", longer));
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <format>
+
+#include <weir/format.hpp>
 
 namespace weir::duck {
 namespace {
@@ -76,7 +77,7 @@ Result<Library> load_library() {
   WEIR_DUCKDB_CALLS(WEIR_RESOLVE)
 #undef WEIR_RESOLVE
   if (!missing.empty())
-    return fail(Error::Kind::refused, std::format("DuckDB's library is too old or too new: it has no {}", missing));
+    return fail(Error::Kind::refused, weir::format("DuckDB's library is too old or too new: it has no {}", missing));
   return library;
 }
 
@@ -161,7 +162,7 @@ Result<File> File::open(const std::string& path, std::uint64_t memory) {
   duckdb_config config = nullptr;
   duckdb.create_config(&config);
   duckdb.set_config(config, "threads", "1");
-  duckdb.set_config(config, "memory_limit", std::format("{}B", memory).c_str());
+  duckdb.set_config(config, "memory_limit", weir::format("{}B", memory).c_str());
   char* said = nullptr;
   const duckdb_state opened = duckdb.open_ext(path.c_str(), &handles->database, config, &said);
   duckdb.destroy_config(&config);
@@ -172,15 +173,16 @@ Result<File> File::open(const std::string& path, std::uint64_t memory) {
     const std::string holder =
         pid == std::string::npos
             ? ""
-            : std::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
-    return fail(Error::Kind::unreachable,
-                std::format("{} is open in another process{}; one process at a time may hold a DuckDB file: end it, or "
-                            "write to another",
-                            path, holder),
-                "path");
+            : weir::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
+    return fail(
+        Error::Kind::unreachable,
+        weir::format("{} is open in another process{}; one process at a time may hold a DuckDB file: end it, or "
+                     "write to another",
+                     path, holder),
+        "path");
   }
   if (opened == DuckDBError || duckdb.connect(handles->database, &handles->connection) == DuckDBError) {
-    return fail(Error::Kind::refused, std::format("can't open {}: {}", path, why), "path");
+    return fail(Error::Kind::refused, weir::format("can't open {}: {}", path, why), "path");
   }
   return File{std::move(handles)};
 }
@@ -191,7 +193,7 @@ Result<Rows> File::run(const std::string& sql) {
   std::memset(&result, 0, sizeof result);
   if (duckdb.query(handles_->connection, sql.c_str(), &result) == DuckDBError) {
     const char* said = duckdb.result_error(&result);
-    auto error = fail(Error::Kind::refused, std::format("DuckDB: {}", said == nullptr ? "no reason given" : said));
+    auto error = fail(Error::Kind::refused, weir::format("DuckDB: {}", said == nullptr ? "no reason given" : said));
     duckdb.destroy_result(&result);
     return error;
   }
@@ -243,7 +245,7 @@ Result<void> File::append(const std::string& schema, const std::string& table, c
   Error error{Error::Kind::refused, {}};
   if (!good) {
     duckdb_error_data data = duckdb.appender_error_data(appender);
-    error.message = std::format("DuckDB: {}", duckdb.error_data_message(data));
+    error.message = weir::format("DuckDB: {}", duckdb.error_data_message(data));
     duckdb.destroy_error_data(&data);
   }
   duckdb.destroy_data_chunk(&chunk);

@@ -1,12 +1,13 @@
 #include "clients/hypertable.hpp"
 
 #include <algorithm>
-#include <format>
+
+#include <weir/format.hpp>
 
 namespace weir::postgres {
 namespace {
 
-std::string interval(Duration length) { return std::format("interval '{} microseconds'", length / microsecond); }
+std::string interval(Duration length) { return weir::format("interval '{} microseconds'", length / microsecond); }
 
 /// One run of open_table().
 class Opening {
@@ -41,7 +42,7 @@ class Opening {
 
   Result<void> enter(const std::string& schema) {
     schema_ = schema;
-    state_.table = std::format("{}.{}", sql::quoted(schema), sql::quoted(plan_.table.name));
+    state_.table = weir::format("{}.{}", sql::quoted(schema), sql::quoted(plan_.table.name));
     return holds("SELECT to_regnamespace($1) IS NOT NULL", {sql::quoted(schema)}).and_then([&](bool there) {
       return there ? Result<void>{} : step("CREATE SCHEMA " + sql::quoted(schema));
     });
@@ -76,23 +77,23 @@ class Opening {
   }
 
   Result<void> create() {
-    std::string sql = std::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
+    std::string sql = weir::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
     for (const sql::TableColumn& column : plan_.columns) {
       if (column.unit.empty()) continue;
-      sql += std::format("COMMENT ON COLUMN {}.{} IS {};", state_.table, sql::quoted(column.name),
-                         sql::literal(column.unit));
+      sql += weir::format("COMMENT ON COLUMN {}.{} IS {};", state_.table, sql::quoted(column.name),
+                          sql::literal(column.unit));
     }
     if (timescale_) {
       hypertable_ = true;
-      sql +=
-          std::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
-                      *timescale_, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk));
+      sql += weir::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",
+                          *timescale_, sql::literal(state_.table), sql::literal(*plan_.time_column),
+                          interval(plan_.chunk));
     }
     if (plan_.index == Index::key && plan_.key_column && plan_.time_column) {
-      sql += std::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
-                         sql::quoted(*plan_.time_column));
+      sql += weir::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
+                          sql::quoted(*plan_.time_column));
     } else if (plan_.index != Index::none && plan_.time_column) {
-      sql += std::format("CREATE INDEX ON {} USING brin ({});", state_.table, sql::quoted(*plan_.time_column));
+      sql += weir::format("CREATE INDEX ON {} USING brin ({});", state_.table, sql::quoted(*plan_.time_column));
     }
     return step(sql);
   }
@@ -101,13 +102,13 @@ class Opening {
     std::vector<sql::TableColumn> found;
     for (const Row& row : rows) found.push_back({*row[0], *row[1], row[2] == "t", row[3] == "t"});
     if (const auto kind = rows.front()[4]; kind != "r" && kind != "p") {
-      return fail(Error::Kind::changed, std::format("{} is not a table that can be copied into", state_.table),
+      return fail(Error::Kind::changed, weir::format("{} is not a table that can be copied into", state_.table),
                   "table");
     }
     if (const auto difference = sql::compare(state_.table, plan_.columns, found); !difference.words.empty()) {
       return fail(Error::Kind::changed,
-                  std::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
-                              state_.table, difference.words, difference.alter),
+                  weir::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
+                               state_.table, difference.words, difference.alter),
                   "table");
     }
     if (!timescale_) return {};
@@ -120,57 +121,57 @@ class Opening {
     if (hypertable_ || plan_.hypertable != Hypertable::always) return {};
     return fail(
         Error::Kind::changed,
-        std::format("table {0} is not a hypertable; set hypertable to \"auto\", or run: SELECT create_hypertable({1}, "
-                    "by_range({2}, {3}), "
-                    "migrate_data => true);",
-                    state_.table, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk)),
+        weir::format("table {0} is not a hypertable; set hypertable to \"auto\", or run: SELECT create_hypertable({1}, "
+                     "by_range({2}, {3}), "
+                     "migrate_data => true);",
+                     state_.table, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk)),
         "hypertable");
   }
 
   /// Whoever may not create tables needs no right to if they are there.
   Result<void> ensure(std::string_view name, const std::string& sql) {
-    return holds("SELECT to_regclass($1) IS NOT NULL", {std::format("{}.{}", sql::quoted(schema_), name)})
+    return holds("SELECT to_regclass($1) IS NOT NULL", {weir::format("{}.{}", sql::quoted(schema_), name)})
         .and_then([&](bool there) { return there ? Result<void>{} : step(sql); });
   }
 
   Result<void> dead_letters() {
     state_.dead_letters = sql::quoted(schema_) + ".weir_dead_letters";
     return ensure("weir_dead_letters",
-                  std::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
-                              "NULL, position bigint NOT "
-                              "NULL, ordinal bigint NOT NULL, arrival timestamptz, arrival_ns bigint, reason text NOT "
-                              "NULL, subject text NOT NULL, "
-                              "payload bytea NOT NULL, buried timestamptz NOT NULL DEFAULT clock_timestamp());"
-                              "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly'",
-                              state_.dead_letters));
+                  weir::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
+                               "NULL, position bigint NOT "
+                               "NULL, ordinal bigint NOT NULL, arrival timestamptz, arrival_ns bigint, reason text NOT "
+                               "NULL, subject text NOT NULL, "
+                               "payload bytea NOT NULL, buried timestamptz NOT NULL DEFAULT clock_timestamp());"
+                               "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly'",
+                               state_.dead_letters));
   }
 
   /// What only some servers and licences have; nothing here stops the rows.
   Result<void> community() {
     if (plan_.compress > 0) {
       if (!licensed_ || !hypertable_) {
-        warn_(std::format("compress: {} {}; nothing is compressed", state_.table, missing()));
+        warn_(weir::format("compress: {} {}; nothing is compressed", state_.table, missing()));
       } else {
         const std::string by =
             plan_.key_column ? ", timescaledb.compress_segmentby = " + sql::literal(sql::quoted(*plan_.key_column))
                              : "";
         try_step("compress",
-                 std::format("ALTER TABLE {} SET (timescaledb.compress{}); SELECT {}.add_compression_policy({}, {}, "
-                             "if_not_exists => true)",
-                             state_.table, by, *timescale_, sql::literal(state_.table), interval(plan_.compress)));
+                 weir::format("ALTER TABLE {} SET (timescaledb.compress{}); SELECT {}.add_compression_policy({}, {}, "
+                              "if_not_exists => true)",
+                              state_.table, by, *timescale_, sql::literal(state_.table), interval(plan_.compress)));
       }
     }
     if (plan_.retention == 0) return {};
     if (!hypertable_) {
-      warn_(std::format("retention: {} {}; nothing is deleted", state_.table, missing()));
+      warn_(weir::format("retention: {} {}; nothing is deleted", state_.table, missing()));
     } else if (licensed_) {
-      try_step("retention", std::format("SELECT {}.add_retention_policy({}, {}, if_not_exists => true)", *timescale_,
-                                        sql::literal(state_.table), interval(plan_.retention)));
+      try_step("retention", weir::format("SELECT {}.add_retention_policy({}, {}, if_not_exists => true)", *timescale_,
+                                         sql::literal(state_.table), interval(plan_.retention)));
     } else {
       // Waits for nobody: who reads an old chunk may finish, the next time will do.
       state_.drop_chunks =
-          std::format("BEGIN; SET LOCAL lock_timeout = '1s'; SELECT {}.drop_chunks({}, older_than => {}); COMMIT",
-                      *timescale_, sql::literal(state_.table), interval(plan_.retention));
+          weir::format("BEGIN; SET LOCAL lock_timeout = '1s'; SELECT {}.drop_chunks({}, older_than => {}); COMMIT",
+                       *timescale_, sql::literal(state_.table), interval(plan_.retention));
     }
     return {};
   }
@@ -181,7 +182,7 @@ class Opening {
   }
 
   void try_step(std::string_view setting, const std::string& sql) {
-    if (const auto done = step(sql); !done) warn_(std::format("{}: {}", setting, done.error().message));
+    if (const auto done = step(sql); !done) warn_(weir::format("{}: {}", setting, done.error().message));
   }
 
   Connection& connection_;

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <format>
 #include <random>
+
+#include <weir/format.hpp>
 
 #include "clients/table.hpp"
 
@@ -46,14 +47,14 @@ constexpr std::string_view progress_columns =
 Ledger::Ledger(std::string pipeline, std::string node, Duration lease)
     : pipeline_{std::move(pipeline)},
       node_{std::move(node)},
-      owner_{std::format("weir-{:016x}", random_number())},
+      owner_{weir::format("weir-{:016x}", random_number())},
       lease_{lease} {}
 
 std::string Ledger::create(const std::string& schema) {
   const std::scoped_lock lock{mutex_};
-  table_ = std::format("{}.weir_progress", sql::quoted(schema));
+  table_ = weir::format("{}.weir_progress", sql::quoted(schema));
   // Room in the pages keeps the updates of every commit in place.
-  return std::format(
+  return weir::format(
       "CREATE TABLE IF NOT EXISTS {0} (pipeline text, node text, partition integer, position bigint NOT NULL DEFAULT "
       "0, "
       "arrival bigint, snapshot text NOT NULL DEFAULT '', fingerprint text NOT NULL DEFAULT '', stream text NOT NULL "
@@ -69,7 +70,7 @@ std::string Ledger::create(const std::string& schema) {
 }
 
 std::string Ledger::prepare() const {
-  return std::format(
+  return weir::format(
       "PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[], "
       "bigint[], bigint[], bigint[], integer[]) AS "
       "UPDATE {} p SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot, fingerprint "
@@ -89,11 +90,11 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   const std::string number_text = std::to_string(partition);
   const std::int64_t fence = random_number();
   const auto inserted = connection.query(
-      std::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
+      weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
       {pipeline_, node_, number_text});
   if (!inserted) return std::unexpected(inserted.error());
   const auto rows = connection.query(
-      std::format(
+      weir::format(
           "UPDATE {} SET owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
           "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
           "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
@@ -109,15 +110,15 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
 
 Error Ledger::held_by_another(Connection& connection, Partition partition) const {
   const auto rows =
-      connection.query(std::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
-                                   "WHERE pipeline = $1 AND node = $2 AND partition = $3",
-                                   table_),
+      connection.query(weir::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
+                                    "WHERE pipeline = $1 AND node = $2 AND partition = $3",
+                                    table_),
                        {pipeline_, node_, std::to_string(partition)});
   if (!rows) return rows.error();
   const bool known = !rows->empty();
-  return {Error::Kind::refused, std::format("partition {} belongs to {}; its lease runs for another {} s", partition,
-                                            known ? rows->front()[0].value_or("another worker") : "another worker",
-                                            known ? rows->front()[1].value_or("0") : "0")};
+  return {Error::Kind::refused, weir::format("partition {} belongs to {}; its lease runs for another {} s", partition,
+                                             known ? rows->front()[0].value_or("another worker") : "another worker",
+                                             known ? rows->front()[1].value_or("0") : "0")};
 }
 
 Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
@@ -134,7 +135,7 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
       lost.push_back(partition);
     }
     if (lost.empty()) return lost;
-    sql = std::format(
+    sql = weir::format(
         "UPDATE {} p SET lease_until = clock_timestamp() + {} * interval '1 microsecond' "
         "FROM unnest({}::integer[], {}::bigint[]) AS n (partition, fence) "
         "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.fence = n.fence RETURNING "
@@ -168,7 +169,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
     claim->second = {0, 0, false};
   }
   return connection
-      .query(std::format(
+      .query(weir::format(
                  "UPDATE {} SET owner = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
                  "AND fence = $4",
                  table_),
@@ -181,7 +182,7 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   if (!there) return std::unexpected(there.error());
   if (there->front()[0] != "t") return std::vector<ProgressLine>{};
   const auto rows = connection.query(
-      std::format(
+      weir::format(
           "SELECT {}, partition, coalesce(owner, ''), "
           "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
           "(extract(epoch FROM updated) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
@@ -207,10 +208,10 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   if (std::ranges::none_of(*there, wanted)) return 0;
   return connection
       .query(
-          std::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND ($3::integer IS NULL OR partition = "
-                      "$3::integer) AND "
-                      "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
-                      table_),
+          weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND ($3::integer IS NULL OR partition = "
+                       "$3::integer) AND "
+                       "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
+                       table_),
           {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
       .transform([](const Rows& rows) { return rows.size(); });
 }
@@ -240,7 +241,7 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             std::optional{std::to_string(next.incarnation)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
-  std::string sql = std::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
+  std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
   for (const auto& column : columns) sql += ", " + quote_array(column);
   return sql + ");";
 }

@@ -1,7 +1,8 @@
 #include "clients/load.hpp"
 
-#include <format>
 #include <utility>
+
+#include <weir/format.hpp>
 
 #include "clients/copy.hpp"
 #include "clients/refusal.hpp"
@@ -24,7 +25,7 @@ class Loader {
     if (tuples.empty()) return {};
     const Pieces pieces = join(tuples);
     const auto loaded =
-        connection_.run(std::format("SAVEPOINT weir_rows; {}; RELEASE SAVEPOINT weir_rows", copy_), {&pieces, 1});
+        connection_.run(weir::format("SAVEPOINT weir_rows; {}; RELEASE SAVEPOINT weir_rows", copy_), {&pieces, 1});
     if (loaded) return {};
     if (!connection_.data_refused()) return std::unexpected(loaded.error());
     const std::string state = connection_.state();

@@ -5,11 +5,12 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <format>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <ranges>
+
+#include <weir/format.hpp>
 
 #include "clients/nats.hpp"
 
@@ -22,7 +23,7 @@ Result<std::string> read(const std::string& path, const std::string& setting) {
   std::string text{std::istreambuf_iterator<char>{in}, {}};
   if (in && !text.empty()) return text;
   const char* why = !in && errno != 0 ? std::strerror(errno) : "the file is empty";
-  return fail(Error::Kind::invalid, std::format("NATS: can't read {} {}: {}", setting, path, why), setting);
+  return fail(Error::Kind::invalid, weir::format("NATS: can't read {} {}: {}", setting, path, why), setting);
 }
 
 /// The first word that begins like a user's seed.
@@ -46,19 +47,19 @@ std::string problem_of_url(std::string_view url) {
   const std::string shown = redacted(url);
   const auto scheme = url.find("://");
   if (scheme != std::string_view::npos && !std::ranges::contains(schemes, url.substr(0, scheme)))
-    return std::format("{} does not begin with nats:// or tls://", shown);
+    return weir::format("{} does not begin with nats:// or tls://", shown);
   std::string_view host = url.substr(scheme == std::string_view::npos ? 0 : scheme + 3);
   host.remove_prefix(host.rfind('@') + 1);  // npos + 1 is 0
   host = host.substr(0, host.find('/'));
   const auto bracket = host.rfind(']');
   const auto colon = host.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  if (host.substr(0, colon).empty()) return std::format("{} names no host; write nats://host:4222", shown);
+  if (host.substr(0, colon).empty()) return weir::format("{} names no host; write nats://host:4222", shown);
   if (colon == std::string_view::npos) return {};
   const std::string_view text = host.substr(colon + 1);
   unsigned port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error == std::errc{} && end == text.data() + text.size() && port > 0 && port < 65536) return {};
-  return std::format("{}: the port must be a number from 1 to 65535", shown);
+  return weir::format("{}: the port must be a number from 1 to 65535", shown);
 }
 
 Field optional_text(std::string name, std::string doc) {
@@ -126,7 +127,7 @@ Result<void> Access::check() const {
     const auto text = read(nkey_seed, "nkey_seed");
     if (!text) return std::unexpected(text.error());
     if (!signs(seed_in(*text)))
-      return fail(Error::Kind::invalid, std::format("NATS: nkey_seed {} holds no user's seed (SU…)", nkey_seed),
+      return fail(Error::Kind::invalid, weir::format("NATS: nkey_seed {} holds no user's seed (SU…)", nkey_seed),
                   "nkey_seed");
   }
   if (!credentials.empty()) {
@@ -135,8 +136,8 @@ Result<void> Access::check() const {
     if (!text->contains("-----BEGIN NATS USER JWT-----") ||
         !signs(seed_in(text->substr(std::min(text->rfind("BEGIN USER NKEY SEED"), text->size())))))
       return fail(Error::Kind::invalid,
-                  std::format("NATS: credentials {} is no credentials file: it must hold a user's JWT and its seed",
-                              credentials),
+                  weir::format("NATS: credentials {} is no credentials file: it must hold a user's JWT and its seed",
+                               credentials),
                   "credentials");
   }
   return {};

@@ -3,7 +3,8 @@
 #include <nats/nats.h>
 
 #include <algorithm>
-#include <format>
+
+#include <weir/format.hpp>
 
 namespace weir::nats {
 namespace {
@@ -42,9 +43,9 @@ bool is_bucket_name(std::string_view name) {
 }
 
 std::string bucket_subject(std::string_view bucket, std::string_view key) {
-  return std::format("$KV.{}.{}", bucket, key);
+  return weir::format("$KV.{}.{}", bucket, key);
 }
-std::string bucket_stream(std::string_view bucket) { return std::format("KV_{}", bucket); }
+std::string bucket_stream(std::string_view bucket) { return weir::format("KV_{}", bucket); }
 
 Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   const std::string stream = bucket_stream(config.name);
@@ -57,7 +58,7 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
     jsStreamInfo_Destroy(info);
     if (!config.replicas || *config.replicas == replicas) return {};
     return fail(Error::Kind::changed,
-                std::format("{} has {} replicas, the pipeline says {}", what, replicas, *config.replicas), "replicas");
+                weir::format("{} has {} replicas, the pipeline says {}", what, replicas, *config.replicas), "replicas");
   }
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
     return std::unexpected(failure(jetstream.connection(), what, status, code));
@@ -94,7 +95,7 @@ Result<void> Bucket::put(std::string_view key, std::string_view value) {
                                        static_cast<int>(value.size()), nullptr, &code);
   if (status == NATS_OK) return {};
   return std::unexpected(
-      failure(jetstream_.connection(), std::format("can't put {} into bucket {}", key, name_), status, code));
+      failure(jetstream_.connection(), weir::format("can't put {} into bucket {}", key, name_), status, code));
 }
 
 Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
@@ -105,7 +106,7 @@ Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
   if (status == NATS_NOT_FOUND || code == JSNoMessageFoundErr) return std::optional<Value>{};
   if (status != NATS_OK) {
     return std::unexpected(
-        failure(jetstream_.connection(), std::format("can't get {} from bucket {}", key, name_), status, code));
+        failure(jetstream_.connection(), weir::format("can't get {} from bucket {}", key, name_), status, code));
   }
   std::optional<Value> out;
   if (!is_removal(message)) {
@@ -126,7 +127,7 @@ Result<void> Bucket::remove(std::string_view key) {
   const natsStatus status = js_PurgeStream(jetstream_.handle(), bucket_stream(name_).c_str(), &options, &code);
   if (status == NATS_OK) return {};
   return std::unexpected(
-      failure(jetstream_.connection(), std::format("can't remove {} from bucket {}", key, name_), status, code));
+      failure(jetstream_.connection(), weir::format("can't remove {} from bucket {}", key, name_), status, code));
 }
 
 Result<std::vector<std::string>> Bucket::names(std::string_view prefix) {

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <deque>
-#include <format>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+
+#include <weir/format.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/nats_subject.hpp"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::int64_t in_flight = 4096;
 constexpr std::int64_t ack_wait_ms = 5'000;
 constexpr std::int64_t last_wait_ms = 2'000;
+constexpr int last_rounds = 10;
 
 /// Catches the time of a stored value.
 class TimeOf final : public SampleSink {
@@ -63,6 +65,7 @@ struct CurrentValues::Writer {
   std::unique_ptr<Connection> connection;
   std::unique_ptr<JetStream> jetstream;
   jsCtx* publishing = nullptr;
+  bool published = false;  ///< by it; the library has no list of what is pending before
   std::unique_ptr<BucketWatch> watch;
   std::deque<Slot> slots;
   std::unordered_map<std::uint64_t, std::size_t> by_id;
@@ -115,13 +118,16 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
     }
   }
   gather();
-  if (!dirty.empty() && reachable && connect()) {
+  // Another worker may still write the same keys: who meets it has to look and write again.
+  for (int round = 0; round < last_rounds && !dirty.empty() && reachable; ++round) {
+    reachable = connect().has_value();
+    if (!reachable) break;
     follow({});
-    (void)write(last_wait_ms);
+    reachable = write(last_wait_ms).has_value();
   }
   disconnect();
   counts.given_up += dirty.size();
-  if (!dirty.empty()) config.warn(std::format("{} current values were not written before the end", dirty.size()));
+  if (!dirty.empty()) config.warn(weir::format("{} current values were not written before the end", dirty.size()));
   config.counted(std::exchange(counts, {}));
 }
 
@@ -150,7 +156,7 @@ Result<void> CurrentValues::Writer::connect() {
 
 void CurrentValues::Writer::disconnect() {
   watch.reset();
-  if (publishing != nullptr) {
+  if (std::exchange(published, false)) {
     natsMsgList pending{};
     if (js_PublishAsyncGetPendingList(&pending, publishing) == NATS_OK) natsMsgList_Destroy(&pending);
   }
@@ -243,6 +249,7 @@ bool CurrentValues::Writer::publish(Slot& slot) {
   options.MaxWait = ack_wait_ms;
   options.ExpectLastSubjectSeq = slot.revision;
   options.ExpectNoMessage = slot.revision == 0;
+  published = true;
   const natsStatus sent = js_PublishMsgAsync(publishing, &message, &options);
   natsMsg_Destroy(message);
   return sent == NATS_OK;

@@ -1,8 +1,8 @@
 #include "clients/nats_intake.hpp"
 
 #include <algorithm>
-#include <format>
 
+#include <weir/format.hpp>
 #include <weir/partition.hpp>
 #include <weir/rfc3339.hpp>
 
@@ -14,7 +14,7 @@ Intake::Intake(const Settings& settings, const Context& context)
       partitions{static_cast<std::uint32_t>(settings.integer("partitions"))},
       partition{context.partition()},
       names{settings.has("stream") ? settings.text("stream") : "", partitions, partition, pattern} {
-  connection = std::format("weir {} {} {}", context.pipeline(), context.node(), partition);
+  connection = weir::format("weir {} {} {}", context.pipeline(), context.node(), partition);
 }
 
 void Intake::dissect(Message& out, std::string_view subject) const {

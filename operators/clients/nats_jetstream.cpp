@@ -4,7 +4,8 @@
 #include <rapidjson/document.h>
 
 #include <array>
-#include <format>
+
+#include <weir/format.hpp>
 
 #include "clients/nats_subject.hpp"
 
@@ -60,24 +61,24 @@ std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
   for (const auto& subject : want.subjects) {
-    if (!takes(is, subject)) add(std::format("it does not take subject {} (it takes: {})", subject, subjects_of(is)));
+    if (!takes(is, subject)) add(weir::format("it does not take subject {} (it takes: {})", subject, subjects_of(is)));
   }
   if (is.Retention != js_LimitsPolicy) {
     add(std::string{"its retention is "} + (is.Retention == js_InterestPolicy ? "interest" : "workqueue") +
         ", must be limits: replay after a crash needs messages that were already read");
   }
   if (want.memory && *want.memory != (is.Storage == js_MemoryStorage)) {
-    add(std::format("its storage is {}, the pipeline says {}", is.Storage == js_MemoryStorage ? "memory" : "file",
-                    *want.memory ? "memory" : "file"));
+    add(weir::format("its storage is {}, the pipeline says {}", is.Storage == js_MemoryStorage ? "memory" : "file",
+                     *want.memory ? "memory" : "file"));
   }
   if (want.max_age && *want.max_age != is.MaxAge) {
-    add(std::format("its max_age is {}s, the pipeline says {}s", is.MaxAge / second, *want.max_age / second));
+    add(weir::format("its max_age is {}s, the pipeline says {}s", is.MaxAge / second, *want.max_age / second));
   }
   if (want.max_bytes && *want.max_bytes != is.MaxBytes) {
-    add(std::format("its max_bytes is {}, the pipeline says {}", is.MaxBytes, *want.max_bytes));
+    add(weir::format("its max_bytes is {}, the pipeline says {}", is.MaxBytes, *want.max_bytes));
   }
   if (want.replicas && *want.replicas != is.Replicas) {
-    add(std::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
+    add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
   }
   return out;
 }
@@ -175,7 +176,7 @@ Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, s
 
 Result<std::optional<std::uint64_t>> JetStream::next_sequence(const std::string& stream, std::uint64_t from) {
   auto answer = connection_.request("$JS.API.STREAM.MSG.GET." + stream,
-                                    std::format(R"({{"seq":{},"next_by_subj":">"}})", from), api_wait);
+                                    weir::format(R"({{"seq":{},"next_by_subj":">"}})", from), api_wait);
   if (!answer) return std::unexpected(answer.error());
   rapidjson::Document json;
   json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());

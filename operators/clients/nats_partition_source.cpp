@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <format>
+
+#include <weir/format.hpp>
 
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"
@@ -97,11 +98,12 @@ class PartitionSource final : public SourceBase {
 
   Result<void> check_end(Position position) const {
     if (position <= last_) return {};
-    return fail(Error::Kind::changed,
-                std::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
-                            "weir progress",
-                            intake_.names.stream, last_, position),
-                "stream");
+    return fail(
+        Error::Kind::changed,
+        weir::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
+                     "weir progress",
+                     intake_.names.stream, last_, position),
+        "stream");
   }
 
   /// Whether the stream still has what follows `after`.
@@ -109,11 +111,12 @@ class PartitionSource final : public SourceBase {
     if (after == 0) return {};
     if (auto there = check_end(after); !there) return there;
     if (state.first <= after + 1) return {};
-    return fail(Error::Kind::changed,
-                std::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before "
-                            "they were read; let the stream keep more (max_age, max_bytes), and see weir progress",
-                            intake_.names.stream, state.first, after, state.first - after - 1),
-                "stream");
+    return fail(
+        Error::Kind::changed,
+        weir::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before "
+                     "they were read; let the stream keep more (max_age, max_bytes), and see weir progress",
+                     intake_.names.stream, state.first, after, state.first - after - 1),
+        "stream");
   }
 
   std::unique_ptr<OrderedReader> reader_;

@@ -27,6 +27,7 @@ struct Publisher::State {
   Connection& connection;
   const Clock& clock;
   jsCtx* context = nullptr;
+  bool published = false;  ///< anything; the library has no list of what is pending before
 
   std::mutex mutex;  ///< the library calls back from a thread of its own
   std::vector<MessagePtr> failed;
@@ -54,7 +55,7 @@ struct Publisher::State {
 
   void forget() {
     natsMsgList pending{};
-    if (js_PublishAsyncGetPendingList(&pending, context) == NATS_OK) natsMsgList_Destroy(&pending);
+    if (published && js_PublishAsyncGetPendingList(&pending, context) == NATS_OK) natsMsgList_Destroy(&pending);
     (void)take_failed();
   }
 };
@@ -93,6 +94,7 @@ Result<void> Publisher::publish(const std::string& subject, std::string_view pay
   jsPubOptions_Init(&options);
   options.MaxWait = ack_wait_ms;
   if (!id.empty()) options.MsgId = id.c_str();
+  state_->published = true;
   const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
   natsMsg_Destroy(raw);
   if (sent == NATS_OK) return {};

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <format>
+
+#include <weir/format.hpp>
 
 namespace weir::nats {
 namespace {
@@ -56,8 +57,8 @@ bool PullReader::request_more() {
   const auto batch = static_cast<std::int64_t>(request_messages_);
   if (outstanding_ > batch) return true;
   const std::size_t bytes = std::max(request_bytes, connection_.max_payload() + (64u << 10));
-  const auto request = std::format(R"({{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}})", batch, bytes,
-                                   request_expires, heartbeat);
+  const auto request = weir::format(R"({{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}})", batch, bytes,
+                                    request_expires, heartbeat);
   if (!connection_.publish(request_subject_, request, inbox_)) return false;
   outstanding_ += batch;
   return true;
@@ -81,7 +82,7 @@ bool PullReader::handle_status(const Bundle& bundle) {
                         description.starts_with("Batch Completed") || description.starts_with("Exceeded");
     if (normal) return true;
   }
-  trouble_ = std::format("{} {}", code, description);
+  trouble_ = weir::format("{} {}", code, description);
   return false;
 }
 
@@ -178,8 +179,8 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
   if (state->last + 1 < next_) {
     return fail(
         Error::Kind::changed,
-        std::format("stream {} ends at {} but {} was already read: the server lost messages that it had acknowledged",
-                    stream_, state->last, next_ - 1),
+        weir::format("stream {} ends at {} but {} was already read: the server lost messages that it had acknowledged",
+                     stream_, state->last, next_ - 1),
         "stream");
   }
   return begin_consumer();

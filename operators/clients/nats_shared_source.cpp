@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <format>
 
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"

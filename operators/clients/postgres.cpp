@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <format>
+
+#include <weir/format.hpp>
 
 #include "clients/table.hpp"
 
@@ -58,7 +59,7 @@ Error error_of(const PGresult* result, std::string& state) {
   if (message.empty()) message = one_line(PQresultErrorMessage(result));
   if (const std::string detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) message += ": " + detail;
   if (const std::string hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty()) message += "; " + hint;
-  if (!state.empty()) message += std::format(" (SQLSTATE {})", state);
+  if (!state.empty()) message += weir::format(" (SQLSTATE {})", state);
   return {kind_of(state), std::move(message)};
 }
 
@@ -78,8 +79,8 @@ Result<Connection> Connection::open(const Options& options) {
   pg_conn* raw = connection.connection_.get();
   if (raw == nullptr || PQstatus(raw) != CONNECTION_OK) {
     return fail(Error::Kind::unreachable,
-                std::format("can't reach PostgreSQL at {}: {}; check url and that the server runs", place(options.url),
-                            raw == nullptr ? "no memory" : one_line(PQerrorMessage(raw))));
+                weir::format("can't reach PostgreSQL at {}: {}; check url and that the server runs", place(options.url),
+                             raw == nullptr ? "no memory" : one_line(PQerrorMessage(raw))));
   }
   PQsetnonblocking(raw, 1);
   PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
@@ -89,7 +90,7 @@ Result<Connection> Connection::open(const Options& options) {
 
 Result<void> Connection::limit_session() {
   const auto set = [this](std::string_view name) {
-    return std::format(", set_config('{}', '{}ms', false)", name, std::max<Duration>(limit_ / millisecond, 1));
+    return weir::format(", set_config('{}', '{}ms', false)", name, std::max<Duration>(limit_ / millisecond, 1));
   };
   std::string sql =
       "SELECT set_config('standard_conforming_strings', 'on', false), set_config('bytea_output', 'hex', false)";
@@ -206,8 +207,8 @@ std::string place(const std::string& url) {
     }
     return fallback;
   };
-  std::string text = std::format("{}:{}/{}", value("host", value("hostaddr", "(default host)")), value("port", "5432"),
-                                 value("dbname", "(default database)"));
+  std::string text = weir::format("{}:{}/{}", value("host", value("hostaddr", "(default host)")), value("port", "5432"),
+                                  value("dbname", "(default database)"));
   PQconninfoFree(parsed);
   return text;
 }

@@ -1,7 +1,8 @@
 #include "clients/refusal.hpp"
 
 #include <cmath>
-#include <format>
+
+#include <weir/format.hpp>
 
 namespace weir::refusal {
 namespace {
@@ -28,7 +29,7 @@ std::string quoted(std::string_view text) {
     if (c == '"' || c == '\\')
       (out += '\\') += c;
     else if (static_cast<unsigned char>(c) < 0x20)
-      out += std::format("\\u{:04x}", static_cast<unsigned char>(c));
+      out += weir::format("\\u{:04x}", static_cast<unsigned char>(c));
     else
       out += c;
   }
@@ -43,7 +44,7 @@ std::string value_json(const Column& column, std::size_t row) {
       return std::to_string(column.int64s()[row]);
     case Type::float64: {
       const double value = column.float64s()[row];
-      return std::isfinite(value) ? std::format("{}", value) : std::format("\"{}\"", value);
+      return std::isfinite(value) ? weir::format("{}", value) : weir::format("\"{}\"", value);
     }
     case Type::boolean:
       return column.booleans()[row] != 0 ? "true" : "false";
@@ -62,10 +63,10 @@ std::string objection(const Batch& batch, std::size_t row) {
     if (!column.valid(row) || (column.type() != Type::string && column.type() != Type::dictionary)) continue;
     std::string_view text = column.text(row);
     const std::string& name = batch.schema->columns[c].name;
-    if (text.contains('\0')) return std::format("{}: text with a NUL byte", name);
+    if (text.contains('\0')) return weir::format("{}: text with a NUL byte", name);
     while (!text.empty()) {
       const std::size_t size = character(text);
-      if (size == 0) return std::format("{}: text that is not UTF-8", name);
+      if (size == 0) return weir::format("{}: text that is not UTF-8", name);
       text.remove_prefix(size);
     }
   }

@@ -1,9 +1,10 @@
 #include "clients/table.hpp"
 
 #include <algorithm>
-#include <format>
 #include <map>
 #include <set>
+
+#include <weir/format.hpp>
 
 namespace weir::sql {
 namespace {
@@ -12,12 +13,12 @@ constexpr std::size_t longest_name = 63;
 constexpr std::size_t most_columns = 1600;
 
 Result<void> check_name(std::string_view name, std::string_view what) {
-  if (name.empty()) return fail(Error::Kind::invalid, std::format("{} has an empty name", what));
+  if (name.empty()) return fail(Error::Kind::invalid, weir::format("{} has an empty name", what));
   if (name.size() > longest_name) {
     return fail(Error::Kind::invalid,
-                std::format("{} \"{}\" has {} bytes; a name may have {}", what, name, name.size(), longest_name));
+                weir::format("{} \"{}\" has {} bytes; a name may have {}", what, name, name.size(), longest_name));
   }
-  if (name.contains('\0')) return fail(Error::Kind::invalid, std::format("{} has a NUL byte in its name", what));
+  if (name.contains('\0')) return fail(Error::Kind::invalid, weir::format("{} has a NUL byte in its name", what));
   return {};
 }
 
@@ -72,15 +73,15 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
 Result<void> check_columns(const std::vector<TableColumn>& columns) {
   if (columns.empty() || columns.size() > most_columns) {
     return fail(Error::Kind::invalid,
-                std::format("a table can't have {} columns (1 to {})", columns.size(), most_columns));
+                weir::format("a table can't have {} columns (1 to {})", columns.size(), most_columns));
   }
   std::set<std::string_view> seen;
   for (const TableColumn& column : columns) {
     if (auto good = check_name(column.name, "a column"); !good) return good;
     if (!seen.insert(column.name).second) {
-      return fail(
-          Error::Kind::invalid,
-          std::format("two columns are called \"{}\"; rename one (key_column, time_column or the field)", column.name));
+      return fail(Error::Kind::invalid,
+                  weir::format("two columns are called \"{}\"; rename one (key_column, time_column or the field)",
+                               column.name));
     }
   }
   return {};
@@ -89,8 +90,8 @@ Result<void> check_columns(const std::vector<TableColumn>& columns) {
 std::string column_definitions(const std::vector<TableColumn>& columns) {
   std::string out;
   for (const TableColumn& column : columns) {
-    out += std::format("{}{} {}{}", out.empty() ? "" : ", ", quoted(column.name), column.type,
-                       column.required ? " NOT NULL" : "");
+    out += weir::format("{}{} {}{}", out.empty() ? "" : ", ", quoted(column.name), column.type,
+                        column.required ? " NOT NULL" : "");
   }
   return out;
 }
@@ -106,27 +107,27 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
   Difference out;
   const auto add = [&](std::string words, std::string action) {
     out.words += (out.words.empty() ? "" : "; ") + words;
-    out.alter += std::format("{}ALTER TABLE {} {};", out.alter.empty() ? "" : " ", table, action);
+    out.alter += weir::format("{}ALTER TABLE {} {};", out.alter.empty() ? "" : " ", table, action);
   };
   for (const TableColumn& want : wanted) {
     const auto there = std::ranges::find(found, want.name, &TableColumn::name);
     const std::string name = quoted(want.name);
     if (there == found.end()) {
-      add(std::format("column {} is missing", name), std::format("ADD COLUMN {} {}", name, want.type));
+      add(weir::format("column {} is missing", name), weir::format("ADD COLUMN {} {}", name, want.type));
     } else if (there->type != want.type) {
-      add(std::format("column {} is {}, not {}", name, there->type, want.type),
-          std::format("ALTER COLUMN {0} TYPE {1} USING {0}::{1}", name, want.type));
+      add(weir::format("column {} is {}, not {}", name, there->type, want.type),
+          weir::format("ALTER COLUMN {0} TYPE {1} USING {0}::{1}", name, want.type));
     } else if (there->required && !want.required) {
-      add(std::format("column {} is NOT NULL, but a row may have NULL there", name),
-          std::format("ALTER COLUMN {} DROP NOT NULL", name));
+      add(weir::format("column {} is NOT NULL, but a row may have NULL there", name),
+          weir::format("ALTER COLUMN {} DROP NOT NULL", name));
     }
   }
   for (const TableColumn& there : found) {
     const bool known = std::ranges::contains(wanted, there.name, &TableColumn::name);
     if (known || !there.required || there.defaulted) continue;
     const std::string name = quoted(there.name);
-    add(std::format("column {} is NOT NULL without a default, and this pipeline does not write it", name),
-        std::format("ALTER COLUMN {} DROP NOT NULL", name));
+    add(weir::format("column {} is NOT NULL without a default, and this pipeline does not write it", name),
+        weir::format("ALTER COLUMN {} DROP NOT NULL", name));
   }
   return out;
 }

@@ -1,10 +1,10 @@
 /// Rows into a DuckDB file: no server, rows and progress in one transaction.
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <format>
 #include <map>
 #include <utility>
 
@@ -34,7 +34,7 @@ class DuckDb final : public Sink {
     if (settings.has("columns")) described_ = settings.columns("columns");
     if (table_.schema.empty()) table_.schema = "main";
     name_ = place(table_.name);
-    mine_ = std::format("pipeline = {} AND node = {}", sql::literal(context.pipeline()), sql::literal(context.node()));
+    mine_ = weir::format("pipeline = {} AND node = {}", sql::literal(context.pipeline()), sql::literal(context.node()));
   }
 
   Result<void> settle(const SchemaPtr& input) override {
@@ -75,7 +75,7 @@ class DuckDb final : public Sink {
 
   Result<Progress> claim(Partition partition) override {
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
-    const auto made = run(std::format(
+    const auto made = run(weir::format(
         "INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
         "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
         place("weir_progress"), sql::literal(context_.pipeline()), sql::literal(context_.node()), partition, mine_));
@@ -99,8 +99,8 @@ class DuckDb final : public Sink {
       if (!there) return std::unexpected(there.error());
       if (partition) std::erase_if(*there, [&](const ProgressLine& line) { return line.partition != *partition; });
       if (there->empty()) return 0;
-      const std::string which = partition ? std::format(" AND partition = {}", *partition) : "";
-      return file.run(std::format("DELETE FROM {} WHERE {}{}", place("weir_progress"), mine_, which))
+      const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
+      return file.run(weir::format("DELETE FROM {} WHERE {}{}", place("weir_progress"), mine_, which))
           .transform([&](const duck::Rows&) { return there->size(); });
     });
   }
@@ -110,17 +110,17 @@ class DuckDb final : public Sink {
   Result<duck::Rows> run(const std::string& sql) { return file_->run(sql); }
 
   Result<void> table() {
-    const auto found = run(std::format(
+    const auto found = run(weir::format(
         "SELECT column_name, data_type, (NOT is_nullable)::VARCHAR, (column_default IS NOT NULL)::VARCHAR "
         "FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = {} AND table_name = {}",
         sql::literal(table_.schema), sql::literal(table_.name)));
     if (!found) return std::unexpected(found.error());
     if (found->empty()) {
-      std::string sql = std::format("CREATE TABLE {} ({});", name_, sql::column_definitions(columns_));
+      std::string sql = weir::format("CREATE TABLE {} ({});", name_, sql::column_definitions(columns_));
       for (const auto& column : columns_) {
         if (!column.unit.empty())
-          sql +=
-              std::format("COMMENT ON COLUMN {}.{} IS {};", name_, sql::quoted(column.name), sql::literal(column.unit));
+          sql += weir::format("COMMENT ON COLUMN {}.{} IS {};", name_, sql::quoted(column.name),
+                              sql::literal(column.unit));
       }
       return run(sql).transform([](const duck::Rows&) {});
     }
@@ -131,13 +131,13 @@ class DuckDb final : public Sink {
     if (difference.words.empty()) return {};
     return fail(
         Error::Kind::changed,
-        std::format("table {} in {} differs from what this pipeline writes: {}; change the pipeline, or run: {}", name_,
-                    path_, difference.words, difference.alter),
+        weir::format("table {} in {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
+                     name_, path_, difference.words, difference.alter),
         "table");
   }
 
   std::string side_tables() const {
-    return std::format(
+    return weir::format(
         "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
         "BIGINT, "
         "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
@@ -151,15 +151,15 @@ class DuckDb final : public Sink {
 
   Result<std::vector<ProgressLine>> lines(duck::File& file) const {
     const auto there = file.run(
-        std::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = 'weir_progress'",
-                    sql::literal(table_.schema)));
+        weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = 'weir_progress'",
+                     sql::literal(table_.schema)));
     if (!there) return std::unexpected(there.error());
     if (there->empty()) return std::vector<ProgressLine>{};
     const auto rows = file.run(
-        std::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
-                    "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
-                    "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
-                    place("weir_progress"), mine_));
+        weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
+                     "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
+                     "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
+                     place("weir_progress"), mine_));
     if (!rows) return std::unexpected(rows.error());
     std::vector<ProgressLine> out;
     for (const duck::Row& row : *rows) {
@@ -257,7 +257,7 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
   }
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
-    const auto done = run(std::format(
+    const auto done = run(weir::format(
         "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
         "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
         "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
@@ -287,12 +287,12 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
 
 Result<void> DuckDb::keep(const DeadLetter& letter, std::uint64_t ordinal) {
   std::string hex;
-  for (const char c : letter.payload) hex += std::format("{:02x}", static_cast<unsigned char>(c));
-  return run(std::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
-                         place("weir_dead_letters"), sql::literal(context_.pipeline()), sql::literal(letter.node),
-                         letter.partition, letter.position, ordinal, number(letter.arrival),
-                         sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)),
-                         hex))
+  for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
+  return run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
+                          place("weir_dead_letters"), sql::literal(context_.pipeline()), sql::literal(letter.node),
+                          letter.partition, letter.position, ordinal, number(letter.arrival),
+                          sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)),
+                          hex))
       .transform([](const duck::Rows&) {});
 }
 

@@ -1,6 +1,6 @@
 #include <cstring>
-#include <format>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
@@ -59,7 +59,7 @@ class Nats final : public Sink {
         frame_{static_cast<std::size_t>(settings.integer("frame"))},
         deduplicate_{settings.boolean("deduplicate")},
         base_{settings.has("stream") ? settings.text("stream") : ""},
-        id_{std::format("{}/{}/", context.pipeline(), context.node())} {}
+        id_{weir::format("{}/{}/", context.pipeline(), context.node())} {}
 
   Result<void> settle(const SchemaPtr& input) override {
     samples_ = input->shape == Shape::samples;
@@ -78,7 +78,7 @@ class Nats final : public Sink {
     publisher_.reset();
     const auto access = nats::Access::from(settings_);
     auto connection =
-        nats::Connection::open(access, std::format("weir {}{}", id_, "sink"), nats::Connection::Use::publish);
+        nats::Connection::open(access, weir::format("weir {}{}", id_, "sink"), nats::Connection::Use::publish);
     if (!connection) return std::unexpected(connection.error());
     connection_ = std::move(*connection);
     if (base_.empty()) return {};
@@ -159,7 +159,7 @@ class Nats final : public Sink {
     std::string subject =
         pattern_.expand(key, samples_ && pattern_.has_field() ? batch.columns[samples::field].text(row) : "");
     if (subject.empty()) return append(bytes, frame, {}, "the key or field can't be a token of a subject");
-    if (partitions_ > 1) subject = std::format("p.{}.{}", partition_of(key, partitions_), subject);
+    if (partitions_ > 1) subject = weir::format("p.{}.{}", partition_of(key, partitions_), subject);
     if (!samples_) {
       std::string payload;
       json::append_row(batch, row, payload);
@@ -178,8 +178,8 @@ class Nats final : public Sink {
   /// Unlike any other payload's, and the same after a crash.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
-    const std::string again = rows.incarnation == 0 ? "" : std::format(".{}", rows.incarnation);
-    return std::format("{}{}{}/{}", id_, rows.partition, again, rows.number + frame.row);
+    const std::string again = rows.incarnation == 0 ? "" : weir::format(".{}", rows.incarnation);
+    return weir::format("{}{}{}/{}", id_, rows.partition, again, rows.number + frame.row);
   }
 
   Settings settings_;

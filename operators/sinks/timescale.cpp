@@ -1,7 +1,7 @@
 /// Rows into TimescaleDB or plain PostgreSQL: binary COPY, committed in one transaction with the progress.
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
-#include <format>
 #include <mutex>
 #include <utility>
 
@@ -24,7 +24,7 @@ class Timescale final : public Sink {
   Timescale(const Settings& settings, Context& context)
       : context_{context},
         url_{settings.text("url")},
-        application_{std::format("weir/{}/{}", context.pipeline(), context.node())},
+        application_{weir::format("weir/{}/{}", context.pipeline(), context.node())},
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{"", "", std::string{context.pipeline()}, std::string{context.node()}},
@@ -55,7 +55,7 @@ class Timescale final : public Sink {
     }
     if (!plan_.time_column && plan_.hypertable == postgres::Hypertable::always) {
       return fail(Error::Kind::invalid,
-                  std::format("a hypertable needs the timestamp column \"{}\"; there is none", naming_.time),
+                  weir::format("a hypertable needs the timestamp column \"{}\"; there is none", naming_.time),
                   "time_column");
     }
     return sql::check_columns(plan_.columns);
@@ -73,7 +73,7 @@ class Timescale final : public Sink {
     const std::scoped_lock lock{control_mutex_};
     state_ = *std::move(state);
     const auto copy = [](const std::string& table, std::string_view columns) {
-      return std::format("COPY {} ({}) FROM STDIN (FORMAT binary)", table, columns);
+      return weir::format("COPY {} ({}) FROM STDIN (FORMAT binary)", table, columns);
     };
     to_.copy_rows = copy(state_.table, sql::column_names(plan_.columns));
     to_.copy_dead = copy(state_.dead_letters, postgres::dead_letter_columns);

@@ -1,7 +1,5 @@
 #include <weir/operator.hpp>
 
-#include <format>
-
 namespace {
 using namespace weir;
 

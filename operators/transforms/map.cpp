@@ -1,6 +1,5 @@
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
-
-#include <format>
 
 #include <weir/spelling.hpp>
 
@@ -11,14 +10,14 @@ constexpr std::uint32_t most_fields = 1u << 16;
 
 const std::vector<std::string> settable{"field", "time", "x", "y", "z", "text"};
 
-std::string setting_of(std::string_view column) { return std::format("set.{}", column); }
+std::string setting_of(std::string_view column) { return weir::format("set.{}", column); }
 
 /// The expression of an entry of `set`; a number, true or false stands for itself.
 std::string text_of(const Setting& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   if (const auto* truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";
-  if (const auto* whole = std::get_if<std::int64_t>(&value)) return std::format("{}", *whole);
-  return std::format("{}", std::get<double>(value));
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return weir::format("{}", *whole);
+  return weir::format("{}", std::get<double>(value));
 }
 
 std::string quoted_name(std::string_view column) {
@@ -92,7 +91,7 @@ class Map final : public Transform {
     for (const Assignment& each : assignments_) {
       Column value = each.value.evaluate(*in);
       if (samples_ && (each.number == samples::time || each.number == samples::field)) {
-        refuse(*in, keep, out, std::format("{} gave NULL", setting_of(each.column)),
+        refuse(*in, keep, out, weir::format("{} gave NULL", setting_of(each.column)),
                [&](std::size_t row) { return value.valid(row); });
         if (each.number == samples::field) value = fields_of(*in, value, keep, out);
       }
@@ -139,18 +138,18 @@ class Map final : public Transform {
     if (samples_ && !there) {
       const std::string hint = did_you_mean(column, settable);
       return fail(Error::Kind::invalid,
-                  std::format("samples have no column {}; {}", quoted(column),
-                              hint.empty() ? "field, time, x, y, z and text can be set" : hint),
+                  weir::format("samples have no column {}; {}", quoted(column),
+                               hint.empty() ? "field, time, x, y, z and text can be set" : hint),
                   setting_of(column));
     }
     auto alone = bound(text, in, setting_of(column));
     if (!alone || (!samples_ && where_.empty())) return alone;
     const std::string stays = there ? quoted_name(column) : "null";
-    auto joined = bound(std::format("if({}, ({}), {})", where_.empty() ? "true" : where_, text, stays), in, "");
+    auto joined = bound(weir::format("if({}, ({}), {})", where_.empty() ? "true" : where_, text, stays), in, "");
     if (joined && (!samples_ || kind_of(joined->type()) == kind_of(in.columns[*there].type))) return joined;
     return fail(Error::Kind::invalid,
-                std::format("{} holds {}, but this gives {}", quoted(column), kind_of(in.columns[*there].type),
-                            kind_of(alone->type())),
+                weir::format("{} holds {}, but this gives {}", quoted(column), kind_of(in.columns[*there].type),
+                             kind_of(alone->type())),
                 setting_of(column));
   }
 
@@ -174,7 +173,7 @@ class Map final : public Transform {
   /// The field column for these texts. Its table is this instance's own: the lane's belongs to the decoder's thread.
   Column fields_of(const Batch& in, const Column& texts, std::vector<std::uint8_t>& keep, Output& out) {
     Ids ids{std::vector<std::uint32_t>(in.rows), fields_};
-    refuse(in, keep, out, std::format("more than {} different fields", most_fields), [&](std::size_t row) {
+    refuse(in, keep, out, weir::format("more than {} different fields", most_fields), [&](std::size_t row) {
       const auto id = fields_->intern(texts.text(row));
       ids.ids[row] = id.value_or(0);
       return id.has_value();

@@ -1,9 +1,10 @@
 #include "bench/current.hpp"
 
 #include <array>
-#include <format>
 #include <map>
 #include <string>
+
+#include <weir/format.hpp>
 
 #include "bench/fleet_traffic.hpp"
 #include "bench/run.hpp"
@@ -46,7 +47,7 @@ class Stage {
   void publish_next() {
     const std::size_t vehicle = published_ / fields.size() % vehicles_, field = published_ % fields.size();
     const Timestamp now = system_clock().now();
-    peer_.publish(std::format("vehicle.{}.{}", vehicle, fields[field]),
+    peer_.publish(weir::format("vehicle.{}.{}", vehicle, fields[field]),
                   frames_.single(field, now, static_cast<double>(now % second)));
     ++published_;
   }
@@ -119,7 +120,7 @@ Ticks read_ticks(Stage& stage, std::size_t vehicles) {
   drive(stage, vehicles);
   auto database = stage.ask();
   // Rows appear at a tick's reading only, once a second: what is beyond the full second is the tick's time.
-  const auto rows = must(database.run(std::format(
+  const auto rows = must(database.run(weir::format(
       "SELECT floor(c)::bigint, max(c - floor(c)), count(*) FROM (SELECT extract(epoch FROM "
       "pg_xact_commit_timestamp(xmin)) AS c FROM vehicle_now) AS commits WHERE c >= {} GROUP BY 1 ORDER BY 1",
       (begin + settle) / second + 1)));
@@ -140,7 +141,7 @@ std::vector<Figure> measure(const Known& known) {
   const Rates rates = flood(stage);
   const Ticks ticks = read_ticks(stage, known.vehicles);
   Figure rate;
-  rate.what = std::format("(f) messages/s into the bucket of current values, {} vehicles x 5 fields", known.vehicles);
+  rate.what = weir::format("(f) messages/s into the bucket of current values, {} vehicles x 5 fields", known.vehicles);
   rate.weir = scaled(rates.messages);
   rate.other = scaled(known_rate);
   rate.value = rates.messages;
@@ -148,10 +149,10 @@ std::vector<Figure> measure(const Known& known) {
   rate.goal = Figure::Goal::at_least;
   rate.limit = known_rate;
   rate.limit_text = scaled(known_rate);
-  rate.note = std::format("published to the queue group and taken, none lost; {} coalesced writes/s of the bucket",
-                          scaled(rates.writes));
+  rate.note = weir::format("published to the queue group and taken, none lost; {} coalesced writes/s of the bucket",
+                           scaled(rates.writes));
   Figure tick;
-  tick.what = std::format("(f) s for a tick: bucket read -> rows committed, {} vehicles x 5 fields", known.vehicles);
+  tick.what = weir::format("(f) s for a tick: bucket read -> rows committed, {} vehicles x 5 fields", known.vehicles);
   tick.weir = fixed(median(ticks.seconds), 3) + " s";
   tick.other = fixed(known.tick_seconds, 1) + " s";
   tick.value = median(ticks.seconds);
@@ -159,8 +160,9 @@ std::vector<Figure> measure(const Known& known) {
   tick.goal = Figure::Goal::at_most;
   tick.limit = known.tick_seconds;
   tick.limit_text = fixed(known.tick_seconds, 1) + " s";
-  tick.note = std::format("worst {:.3f} s of {} ticks, {:.0f} rows each, {} ticks missed; the commit gathers for 0.1 s",
-                          quantile(ticks.seconds, 1), ticks.seconds.size(), ticks.rows, ticks.missed);
+  tick.note =
+      weir::format("worst {:.3f} s of {} ticks, {:.0f} rows each, {} ticks missed; the commit gathers for 0.1 s",
+                   quantile(ticks.seconds, 1), ticks.seconds.size(), ticks.rows, ticks.missed);
   return {rate, tick};
 }
 

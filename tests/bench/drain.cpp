@@ -3,10 +3,11 @@
 #include <nats/nats.h>
 
 #include <array>
-#include <format>
 #include <memory>
 #include <random>
 #include <string>
+
+#include <weir/format.hpp>
 
 #include "bench/run.hpp"
 #include "clients/nats_publisher.hpp"
@@ -31,15 +32,15 @@ struct Size {
   std::size_t messages;  ///< in the stream
 };
 
-std::string stream_name(const Size& size) { return std::format("FRAMES{}", size.samples); }
+std::string stream_name(const Size& size) { return weir::format("FRAMES{}", size.samples); }
 std::string subject(const Size& size) {
-  return std::format("f{}.{{key}}.{}", size.samples, size.samples == 1 ? "{field}" : "telemetry");
+  return weir::format("f{}.{{key}}.{}", size.samples, size.samples == 1 ? "{field}" : "telemetry");
 }
 
 /// Fills the stream: every message another vehicle, in random order, all samples new.
 void fill(const std::string& url, const Size& size) {
   fakes::NatsPeer peer{url};
-  const std::string prefix = std::format("f{}.", size.samples);
+  const std::string prefix = weir::format("f{}.", size.samples);
   nats::StreamConfig stream;
   stream.name = stream_name(size);
   stream.subjects = {prefix + ">", "p.0.clock." + stream.name};
@@ -73,7 +74,7 @@ Took bare(const std::string& url, const Size& size) {
   const auto consumer = must(jetstream->add_reader(stream_name(size), {}));
   const std::string inbox = nats::Connection::inbox();
   const std::string next = "$JS.API.CONSUMER.MSG.NEXT." + stream_name(size) + "." + consumer.name;
-  const std::string request = std::format(R"({{"batch":{},"expires":30000000000}})", fetch);
+  const std::string request = weir::format(R"({{"batch":{},"expires":30000000000}})", fetch);
   natsSubscription* subscription = nullptr;
   natsConnection_SubscribeSync(&subscription, connection->handle(), inbox.c_str());
   natsSubscription_SetPendingLimits(subscription, -1, -1);
@@ -104,11 +105,11 @@ Took bare(const std::string& url, const Size& size) {
 }
 
 Took weir(const std::string& url, const Size& size) {
-  const Run run{std::format(R"({{ "name": "drain{0}", "limits": {{ "keys": 200000 }}, "nodes": [
+  const Run run{weir::format(R"({{ "name": "drain{0}", "limits": {{ "keys": 200000 }}, "nodes": [
       {{ "id": "signals", "source": "nats", "url": "{1}", "stream": "{2}", "subject": "{3}", "encoding": "flatbuffers" }},
       {{ "id": "last", "transform": "keyed-last-value", "from": "signals" }},
       {{ "id": "out", "sink": "drop", "from": "last" }} ] }})",
-                            size.samples, url, stream_name(size), subject(size))};
+                             size.samples, url, stream_name(size), subject(size))};
   Position first = 0, last = 0;
   while ((first = run.stepped()) == 0) system_clock().wait(200 * microsecond, {});
   const double begin = now_seconds(), processor = processor_seconds();
@@ -135,8 +136,8 @@ Figure race(const std::string& url, const Size& size) {
     bare_cpu.push_back(theirs.processor * 1e6);
   }
   Figure out;
-  out.what = std::format("(a) messages/s: stream -> decode -> keyed-last-value -> drop, {} sample{} each", size.samples,
-                         size.samples == 1 ? "" : "s");
+  out.what = weir::format("(a) messages/s: stream -> decode -> keyed-last-value -> drop, {} sample{} each",
+                          size.samples, size.samples == 1 ? "" : "s");
   out.weir = scaled(median(weirs));
   out.other = scaled(median(bares));
   out.value = median(ratios);
@@ -144,8 +145,9 @@ Figure race(const std::string& url, const Size& size) {
   out.goal = Figure::Goal::at_least;
   out.limit = 0.9;
   out.limit_text = "0.9";
-  out.note = std::format("{} samples/s in all; processor time per message {:.2f} us, of the bare pull loop {:.2f} us",
-                         scaled(median(weirs) * static_cast<double>(size.samples)), median(weir_cpu), median(bare_cpu));
+  out.note =
+      weir::format("{} samples/s in all; processor time per message {:.2f} us, of the bare pull loop {:.2f} us",
+                   scaled(median(weirs) * static_cast<double>(size.samples)), median(weir_cpu), median(bare_cpu));
   return out;
 }
 

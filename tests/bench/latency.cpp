@@ -2,9 +2,10 @@
 
 #include <array>
 #include <cmath>
-#include <format>
 #include <map>
 #include <string>
+
+#include <weir/format.hpp>
 
 #include "bench/fleet_traffic.hpp"
 #include "bench/run.hpp"
@@ -115,10 +116,10 @@ std::vector<double> delays(const Stage& stage, Traffic& traffic) {
   auto database = stage.ask();
   const Timestamp from = traffic.first_tick + settle;
   const auto rows = must(database.run(
-      std::format("SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint, "
-                  "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint FROM vehicle_second "
-                  "WHERE vehicle::bigint >= {} AND time >= to_timestamp({})",
-                  traffic.first_vehicle, from / second)));
+      weir::format("SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint, "
+                   "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint FROM vehicle_second "
+                   "WHERE vehicle::bigint >= {} AND time >= to_timestamp({})",
+                   traffic.first_vehicle, from / second)));
   std::vector<double> out;
   for (const auto& row : rows) {
     const std::size_t vehicle = std::stoull(*row[0]) - traffic.first_vehicle;
@@ -146,7 +147,7 @@ void measure_latency(Show show) {
   out.limit = static_cast<double>(50 * millisecond + batch_time) * 1e-6;
   out.limit_text = "150 ms";
   const auto status = stage.run().status();
-  out.note = std::format(
+  out.note = weir::format(
       "top rate {} frames/s of {} samples, published and committed at once; half of it: {} vehicles, {} rows measured, "
       "max {:.1f} ms; a commit gathers rows for 100 ms and takes {:.1f} ms",
       scaled(top), fields.size(), traffic.vehicles, ms.size(), quantile(ms, 1),

@@ -10,9 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <format>
 #include <span>
 #include <string_view>
+
+#include <weir/format.hpp>
 
 #include "bench/copy.hpp"
 #include "bench/current.hpp"
@@ -38,8 +39,8 @@ void copy(Show show) {
         .goal = Goal::at_least,
         .limit = 0.9,
         .limit_text = "0.9",
-        .note = std::format("a commit of one row takes {:.2f} ms, p99 {:.2f} ms", copy.commit_p50 * 1e3,
-                            copy.commit_p99 * 1e3)});
+        .note = weir::format("a commit of one row takes {:.2f} ms, p99 {:.2f} ms", copy.commit_p50 * 1e3,
+                             copy.commit_p99 * 1e3)});
 }
 
 void join(Show show) {
@@ -64,8 +65,8 @@ void join(Show show) {
         .goal = Goal::at_most,
         .limit = 64,
         .limit_text = "64 B",
-        .note = std::format("{:.1f} B in all with samples that wait and the room for them; {:.1f} B are those samples",
-                            join.state_bytes, join.waiting_bytes)});
+        .note = weir::format("{:.1f} B in all with samples that wait and the room for them; {:.1f} B are those samples",
+                             join.state_bytes, join.waiting_bytes)});
 }
 
 struct Line {

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <array>
-#include <format>
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#include <weir/format.hpp>
 
 #include "bench/fleet_traffic.hpp"
 #include "bench/run.hpp"
@@ -47,7 +48,7 @@ class Weir {
 
   /// MB of an entry of /proc/<pid>/status.
   double megabytes(std::string_view entry) const {
-    std::ifstream status{std::format("/proc/{}/status", pid_)};
+    std::ifstream status{weir::format("/proc/{}/status", pid_)};
     for (std::string line; std::getline(status, line);) {
       if (line.starts_with(entry)) return std::stod(line.substr(entry.size() + 1)) / 1024;
     }
@@ -92,8 +93,8 @@ void measure_memory(Show show) {
   idle.goal = Figure::Goal::at_most;
   idle.limit = 30;
   idle.limit_text = "30 MB";
-  idle.note = std::format("{:.1f} MB of it are its own, the rest are pages of the program and of libraries",
-                          weir.megabytes("RssAnon:"));
+  idle.note = weir::format("{:.1f} MB of it are its own, the rest are pages of the program and of libraries",
+                           weir.megabytes("RssAnon:"));
   show(idle);
   drive(servers.nats(), database);
   system_clock().wait(4 * second, {});
@@ -101,8 +102,8 @@ void measure_memory(Show show) {
   full.what = "(d) MB resident: the same, after 100,000 vehicles x 8 fields";
   full.value = weir.megabytes("VmRSS:");
   full.weir = fixed(full.value, 1) + " MB";
-  full.note = std::format("{} frames of {} samples published at once; the most it ever held was {:.1f} MB",
-                          vehicles * rounds, fields.size(), weir.megabytes("VmHWM:"));
+  full.note = weir::format("{} frames of {} samples published at once; the most it ever held was {:.1f} MB",
+                           vehicles * rounds, fields.size(), weir.megabytes("VmHWM:"));
   show(full);
 }
 

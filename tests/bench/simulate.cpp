@@ -1,6 +1,6 @@
 #include "bench/simulate.hpp"
 
-#include <format>
+#include <weir/format.hpp>
 
 #include "bench/run.hpp"
 #include "fakes/codecs.hpp"
@@ -52,13 +52,13 @@ void measure_simulate(Show show) {
       faulty.push_back(rate_of(way, *codec, true));
     }
     Figure figure;
-    figure.what = std::format("(g) samples/s per core: source/simulate, {}", way.name);
+    figure.what = weir::format("(g) samples/s per core: source/simulate, {}", way.name);
     figure.weir = scaled(median(clean));
     figure.value = median(clean);
     figure.goal = Figure::Goal::at_least;
     figure.limit = 3e6;
     figure.limit_text = "3 M";
-    figure.note = std::format("with all faults {}", scaled(median(faulty)));
+    figure.note = weir::format("with all faults {}", scaled(median(faulty)));
     show(figure);
   }
 }

@@ -3,13 +3,15 @@
 #include <cstdio>
 #include <format>
 
+#include <weir/format.hpp>
+
 namespace weir::bench {
 namespace {
 
 void print_row(const std::string& what, const std::string& weir, const std::string& other, const std::string& shown,
                const std::string& goal, const std::string& verdict) {
   std::printf("%s\n",
-              std::format("{:<76} {:>13} {:>13} {:>9}  {:<13} {}", what, weir, other, shown, goal, verdict).c_str());
+              weir::format("{:<76} {:>13} {:>13} {:>9}  {:<13} {}", what, weir, other, shown, goal, verdict).c_str());
   std::fflush(stdout);
 }
 
@@ -17,7 +19,7 @@ std::string verdict_of(const Figure& figure) {
   if (figure.goal == Figure::Goal::none) return "";
   const bool least = figure.goal == Figure::Goal::at_least;
   if (least ? figure.value >= figure.limit : figure.value <= figure.limit) return "met";
-  return std::format("missed by {:.0f} %", 100 * std::abs(figure.value - figure.limit) / figure.limit);
+  return weir::format("missed by {:.0f} %", 100 * std::abs(figure.value - figure.limit) / figure.limit);
 }
 
 }  // namespace
@@ -34,12 +36,12 @@ void print(const Figure& figure) {
 }
 
 std::string scaled(double value) {
-  if (value >= 1e6) return std::format("{:.2f} M", value / 1e6);
-  if (value >= 1e3) return std::format("{:.1f} k", value / 1e3);
-  return std::format("{:.1f}", value);
+  if (value >= 1e6) return weir::format("{:.2f} M", value / 1e6);
+  if (value >= 1e3) return weir::format("{:.1f} k", value / 1e3);
+  return weir::format("{:.1f}", value);
 }
 
-std::string fixed(double value, int digits) { return std::format("{:.{}f}", value, digits); }
+std::string fixed(double value, int digits) { return weir::format("{:.{}f}", value, digits); }
 
 double quantile(std::vector<double> values, double share) {
   if (values.empty()) return 0;

@@ -6,7 +6,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <format>
+
+#include <weir/format.hpp>
 
 #include "core/chain.hpp"
 #include "core/node_context.hpp"
@@ -42,7 +43,7 @@ class Lane {
  public:
   /// `nodes` stand behind the source "signals"; `limits` are members of the pipeline's limits.
   Lane(const std::string& encoding, const std::string& nodes, const std::string& limits)
-      : pipeline_{checked(std::format(
+      : pipeline_{checked(weir::format(
             R"({{ "name": "bad", "limits": {{ {} }}, "nodes": [ {{ "id": "signals", "source": "nats", "encoding": "{}" }}, {} ] }})",
             limits, encoding, nodes))},
         chain_{*pipeline_, registry(), counters, system_clock(), 0} {
@@ -76,7 +77,7 @@ class Lane {
   std::vector<std::string> refused(std::string_view node) const {
     std::vector<std::string> out;
     for (const auto& line : counters.lines()) {
-      if (line.node == node && line.name == "refused") out.push_back(std::format("{} {}", line.reason, line.value));
+      if (line.node == node && line.name == "refused") out.push_back(weir::format("{} {}", line.reason, line.value));
     }
     return out;
   }
@@ -224,8 +225,8 @@ TEST(BadInput, a_large_payload_passes_whole) {
   std::string payload = "[";
   std::size_t samples = 0;
   for (; payload.size() < 1'000'000; ++samples)
-    payload += std::format(R"({}{{"time":{},"value":{}}})", samples == 0 ? "" : ",",
-                           now + static_cast<Timestamp>(samples), samples);
+    payload += weir::format(R"({}{{"time":{},"value":{}}})", samples == 0 ? "" : ",",
+                            now + static_cast<Timestamp>(samples), samples);
   const auto out = lane.feed({payload + "]"});
   EXPECT_EQ(rows_of(out), samples);
   EXPECT_THAT(out.dead_letters, IsEmpty());
@@ -237,7 +238,7 @@ constexpr const char* joined = R"(
   { "id": "db", "sink": "drop", "from": "rows", "columns": { "speed": {} } })";
 
 std::string sample(const std::string& time, const std::string& value) {
-  return std::format(R"({{"field":"speed","time":{},"value":{}}})", time, value);
+  return weir::format(R"({{"field":"speed","time":{},"value":{}}})", time, value);
 }
 
 TEST(BadInput, any_time_is_kept_where_nobody_asks_when_it_came) {
@@ -301,7 +302,7 @@ TEST(BadInput, rows_of_a_port_that_nobody_reads_are_counted) {
   EXPECT_EQ(lane.counters.value("rows", "late"), 1u);
   std::vector<std::string> unread;
   for (const auto& line : lane.counters.lines()) {
-    if (line.name == "unread") unread.push_back(std::format("{}.{} {}", line.node, line.reason, line.value));
+    if (line.name == "unread") unread.push_back(weir::format("{}.{} {}", line.node, line.reason, line.value));
   }
   EXPECT_THAT(unread, testing::UnorderedElementsAre("rows.sessions 1", "rows.late 1"));
 }
@@ -309,7 +310,7 @@ TEST(BadInput, rows_of_a_port_that_nobody_reads_are_counted) {
 TEST(BadInput, fields_beyond_the_tables_bound_are_refused_and_counted) {
   Lane lane{"json"};
   std::vector<std::string> payloads;
-  for (int i = 0; i < 5000; ++i) payloads.push_back(std::format(R"({{"field":"f{}","value":1}})", i));
+  for (int i = 0; i < 5000; ++i) payloads.push_back(weir::format(R"({{"field":"f{}","value":1}})", i));
   const auto out = lane.feed(payloads);
   EXPECT_EQ(rows_of(out), 4096u);
   EXPECT_EQ(out.dead_letters.size(), 904u);
@@ -340,14 +341,14 @@ TEST(BadInput, ten_million_keys_stay_within_the_declared_bound) {
     { "id": "last", "transform": "keyed-last-value", "from": "signals" },
     { "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "2s" },
     { "id": "db", "sink": "drop", "from": "rows", "columns": { "f": {} } })",
-            std::format(R"("keys": {})", known)};
+            weir::format(R"("keys": {})", known)};
   std::uint64_t letters = 0, rows = 0;
   Position sequence = 0;
   // Keys first, first + 1, …, one sample each.
   const auto feed = [&](std::uint32_t first, std::uint32_t count, Timestamp arrival) {
     auto messages = std::make_shared<Messages>();
     auto names = std::make_shared<std::vector<std::string>>();
-    for (std::uint32_t i = 0; i < count; ++i) names->push_back(std::format("vehicle-{:09}", first + i));
+    for (std::uint32_t i = 0; i < count; ++i) names->push_back(weir::format("vehicle-{:09}", first + i));
     for (const auto& name : *names)
       messages->items.push_back(
           {.payload = "1.5", .sequence = ++sequence, .arrival = arrival, .key = name, .field = "f"});
@@ -367,7 +368,7 @@ TEST(BadInput, ten_million_keys_stay_within_the_declared_bound) {
     EXPECT_LT(after, before + (8u << 20)) << "grew by " << (after - before) / 1024 << " kB";
   }
   EXPECT_EQ(letters, strangers - known);
-  EXPECT_THAT(lane.refused("signals"), ElementsAre(std::format("too many keys {}", strangers - known)));
+  EXPECT_THAT(lane.refused("signals"), ElementsAre(weir::format("too many keys {}", strangers - known)));
   EXPECT_EQ(lane.chain().keys()->size(), known);
   // Those who were there first go on.
   feed_all(0, known, now + second);

@@ -1,9 +1,10 @@
 /// What every operator must do, checked for all that are registered.
 #include <algorithm>
 #include <filesystem>
-#include <format>
 
 #include <gtest/gtest.h>
+
+#include <weir/format.hpp>
 
 #include "core/counters.hpp"
 #include "core/node_context.hpp"
@@ -106,7 +107,7 @@ class Example {
     const Value& node = document_.root;
     if (spec_.role == Role::codec) return wrap(source("signals", ", \"encoding\": " + text_) + "," + drop("signals"));
     if (spec_.role == Role::store)
-      return wrap(source("signals") + "," + drop("signals"), std::format(R"("state": {}, )", text_));
+      return wrap(source("signals") + "," + drop("signals"), weir::format(R"("state": {}, )", text_));
     const std::string id = node.find("id") == nullptr ? "" : node.find("id")->text;
     if (spec_.role == Role::source) return wrap(text_ + "," + drop(id));
     std::string nodes = input(node) + "," + text_;
@@ -116,13 +117,13 @@ class Example {
 
  private:
   static std::string wrap(const std::string& nodes, const std::string& more = {}) {
-    return std::format(R"({{ "name": "example", {}"limits": {{ "keys": 1000 }}, "nodes": [ {} ] }})", more, nodes);
+    return weir::format(R"({{ "name": "example", {}"limits": {{ "keys": 1000 }}, "nodes": [ {} ] }})", more, nodes);
   }
   static std::string drop(const std::string& from, const std::string& columns = {}) {
-    return std::format(R"({{ "id": "nowhere_", "sink": "drop", "from": "{}"{} }})", from, columns);
+    return weir::format(R"({{ "id": "nowhere_", "sink": "drop", "from": "{}"{} }})", from, columns);
   }
   static std::string source(const std::string& id, const std::string& more = {}) {
-    return std::format(R"({{ "id": "{}", "source": "simulate", "vehicles": 1{} }})", id, more);
+    return weir::format(R"({{ "id": "{}", "source": "simulate", "vehicles": 1{} }})", id, more);
   }
 
   /// The node that the example reads from: samples, or brackets where it needs them.
@@ -132,7 +133,7 @@ class Example {
     const std::string id = whole.substr(0, whole.find('.'));
     if (accepts(spec_, Shape::samples) && node.find("columns") == nullptr) return source(id);
     return source("signals_") + "," +
-           std::format(R"({{ "id": "{}", "transform": "window-join", "from": "signals_", "every": "1s" }})", id);
+           weir::format(R"({{ "id": "{}", "transform": "window-join", "from": "signals_", "every": "1s" }})", id);
   }
 
   const Spec& spec_;
@@ -200,7 +201,7 @@ TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
 TEST(Transforms, HaveACaseFileBesideThem) {
   for (const auto name : registry().names(Role::transform)) {
     const auto path =
-        std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / "transforms" / std::format("{}.test.json", name);
+        std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / "transforms" / weir::format("{}.test.json", name);
     EXPECT_TRUE(std::filesystem::exists(path)) << path << " is missing";
   }
 }

@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <format>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+
+#include <weir/format.hpp>
 
 #include "fakes/temporary_directory.hpp"
 
@@ -66,10 +67,10 @@ class NKey {
  public:
   NKey(const TemporaryDirectory& directory, char role) : directory_{directory} {
     static int number = 0;
-    name_ = std::format("key-{}", ++number);
-    run_openssl(std::format("genpkey -algorithm ed25519 -out {}", pem()));
-    run_openssl(std::format("pkey -in {} -outform DER -out {}.der", pem(), directory_.file(name_)));
-    run_openssl(std::format("pkey -in {} -pubout -outform DER -out {}.pub", pem(), directory_.file(name_)));
+    name_ = weir::format("key-{}", ++number);
+    run_openssl(weir::format("genpkey -algorithm ed25519 -out {}", pem()));
+    run_openssl(weir::format("pkey -in {} -outform DER -out {}.der", pem(), directory_.file(name_)));
+    run_openssl(weir::format("pkey -in {} -pubout -outform DER -out {}.pub", pem(), directory_.file(name_)));
     const auto last32 = [&](const char* suffix) {
       const std::string der = read_file(directory_.file(name_ + suffix));
       return der.substr(der.size() - 32);
@@ -87,12 +88,12 @@ class NKey {
   /// A JWT that this key vouches for. `claims`: a JSON object without its braces.
   std::string jwt(std::string_view subject, std::string_view claims) const {
     const std::string text = nkeys::base64url(R"({"typ":"JWT","alg":"ed25519-nkey"})") + "." +
-                             nkeys::base64url(std::format(
+                             nkeys::base64url(weir::format(
                                  R"({{"jti":"1","iat":1700000000,"iss":"{}","sub":"{}","name":"test","nats":{{{}}}}})",
                                  id_, subject, claims));
     directory_.write(name_ + ".text", text);
-    run_openssl(std::format("pkeyutl -sign -rawin -inkey {} -in {}.text -out {}.sig", pem(), directory_.file(name_),
-                            directory_.file(name_)));
+    run_openssl(weir::format("pkeyutl -sign -rawin -inkey {} -in {}.text -out {}.sig", pem(), directory_.file(name_),
+                             directory_.file(name_)));
     return text + "." + nkeys::base64url(read_file(directory_.file(name_ + ".sig")));
   }
 
@@ -108,19 +109,19 @@ struct Credentials {
   explicit Credentials(const TemporaryDirectory& directory) {
     const NKey owner{directory, 'O'}, system{directory, 'A'}, account{directory, 'A'}, user{directory, 'U'};
     constexpr std::string_view no_limits = R"("subs":-1,"data":-1,"payload":-1)";
-    const std::string claims = std::format(
+    const std::string claims = weir::format(
         R"("type":"account","version":2,"limits":{{{},"imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1}})",
         no_limits);
-    server_conf = std::format(
+    server_conf = weir::format(
         "operator: \"{0}\"\nsystem_account: {1}\nresolver: MEMORY\nresolver_preload: {{ {1}: \"{2}\", {3}: \"{4}\" "
         "}}\n",
         owner.jwt(owner.id(), R"("type":"operator","version":2)"), system.id(), owner.jwt(system.id(), claims),
         account.id(), owner.jwt(account.id(), claims));
     file = directory.write(
         "user.creds",
-        std::format("-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"
-                    "-----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-                    account.jwt(user.id(), std::format(R"("type":"user","version":2,{})", no_limits)), user.seed()));
+        weir::format("-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"
+                     "-----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+                     account.jwt(user.id(), weir::format(R"("type":"user","version":2,{})", no_limits)), user.seed()));
     seed = user.seed();
   }
 

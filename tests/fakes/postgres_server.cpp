@@ -6,9 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <format>
 #include <fstream>
 #include <stdexcept>
+
+#include <weir/format.hpp>
 
 #include "clients/postgres.hpp"
 
@@ -38,7 +39,7 @@ PostgresServer::~PostgresServer() {
 
 void PostgresServer::start() {
   const std::string said =
-      "\n" + run(std::format("start {} {}--while {} {}", directory_, options_, ::getpid(), server_));
+      "\n" + run(weir::format("start {} {}--while {} {}", directory_, options_, ::getpid(), server_));
   const std::string key = server_ == "timescale" ? "\nPG_URL=" : "\nPLAIN_PG_URL=";
   const std::size_t at = said.find(key);
   if (at == std::string::npos) throw std::runtime_error{"deploy/servers did not say where the server is: " + said};
@@ -46,14 +47,14 @@ void PostgresServer::start() {
 }
 
 void PostgresServer::kill() {
-  run(std::format("kill {} {}", directory_, server_));
+  run(weir::format("kill {} {}", directory_, server_));
   // Orphans are ours to bury if we are a container's first process; the server would otherwise seem to live.
   while (::getpid() == 1 && ::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
 }
 
 std::string PostgresServer::run(const std::string& arguments) const {
-  const std::string command = std::format("{}/deploy/servers {} 2>&1", WEIR_SOURCE_DIR, arguments);
+  const std::string command = weir::format("{}/deploy/servers {} 2>&1", WEIR_SOURCE_DIR, arguments);
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error{"can't run " + command};
   std::string said;

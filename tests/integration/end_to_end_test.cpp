@@ -9,6 +9,8 @@
 #include <memory>
 #include <sstream>
 
+#include <weir/format.hpp>
+
 #include "fakes/postgres_server.hpp"
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
@@ -99,7 +101,7 @@ class EndToEnd : public testing::TestWithParam<Variant> {
     const std::string store =
         GetParam().store == std::string{"memory"}
             ? R"("store": "memory",)"
-            : std::format(R"("store": "{}", "url": "{}", "bucket": "job-state",)", GetParam().store, nats->nats());
+            : weir::format(R"("store": "{}", "url": "{}", "bucket": "job-state",)", GetParam().store, nats->nats());
     const auto write = [&](const char* name, const char* text) {
       return directory_.write(name, std::vformat(text, std::make_format_args(nats->nats(), database->url(), store)));
     };
@@ -140,7 +142,7 @@ class EndToEnd : public testing::TestWithParam<Variant> {
     for (const reference::Row& row : rows) {
       std::string key, tick;
       table >> key >> tick;
-      ASSERT_EQ(std::format("{} {} {}", number, key, tick), std::format("{} {} {}", number, row.key, row.tick))
+      ASSERT_EQ(weir::format("{} {} {}", number, key, tick), weir::format("{} {} {}", number, row.key, row.tick))
           << "of " << rows.size() << " rows\n"
           << job->log();
       compare_row(table, row);

@@ -4,9 +4,10 @@
 
 #include <gtest/gtest.h>
 
-#include <format>
 #include <memory>
 #include <string>
+
+#include <weir/format.hpp>
 
 #include "fakes/nats_fixture.hpp"
 #include "fakes/postgres_server.hpp"
@@ -31,8 +32,8 @@ class Job : public testing::Test {
  protected:
   std::string text(const JobText& job = {}) const {
     const std::string where =
-        job.store == "memory" ? "" : std::format(R"(, "url": "{}", "bucket": "job-state")", nats_.nats());
-    return std::format(R"({{
+        job.store == "memory" ? "" : weir::format(R"(, "url": "{}", "bucket": "job-state")", nats_.nats());
+    return weir::format(R"({{
   "name": "{}", "limits": {{ "keys": 100 }}, "shutdown_timeout": "{}",
   "state": {{ "store": "{}"{} }},
   "nodes": [
@@ -41,10 +42,10 @@ class Job : public testing::Test {
     {{ "id": "rows", "transform": "window-join", "from": "{}", "every": "1s", "wait": "{}" }},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "vehicle_second",
        "lease": "{}", "columns": {{ {} }} }} ] }})",
-                       job.name, job.shutdown_timeout, job.store, where, nats_.nats(),
-                       job.before_rows.empty() ? "" : job.before_rows + ",",
-                       job.before_rows.empty() ? "signals" : "changed", job.wait, database_.url(), job.lease,
-                       job.columns);
+                        job.name, job.shutdown_timeout, job.store, where, nats_.nats(),
+                        job.before_rows.empty() ? "" : job.before_rows + ",",
+                        job.before_rows.empty() ? "signals" : "changed", job.wait, database_.url(), job.lease,
+                        job.columns);
   }
 
   /// Runs the file, and waits until it reads the stream.
@@ -59,13 +60,13 @@ class Job : public testing::Test {
   /// Stores a sample of vehicle "a", taken so long after the test's origin.
   void send(Duration after, double speed) {
     if (peer_ == nullptr) peer_ = std::make_unique<fakes::NatsPeer>(nats_.nats());
-    peer_->publish("vehicle.a.speed", std::format(R"({{"time":{},"value":{}}})", origin_ + after, speed));
+    peer_->publish("vehicle.a.speed", weir::format(R"({{"time":{},"value":{}}})", origin_ + after, speed));
     ASSERT_TRUE(peer_->connection->flush(10 * second).has_value());
   }
 
   /// The table as "seconds-after-origin speed …".
   std::string rows() const {
-    return database_.ask(std::format(
+    return database_.ask(weir::format(
         "SELECT extract(epoch FROM time)::bigint - {}, speed FROM vehicle_second ORDER BY time", origin_ / second));
   }
   /// Waits for these rows.

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <weir/format.hpp>
+
 #include "clients/nats.hpp"
 #include "fakes/nkeys.hpp"
 #include "fakes/servers.hpp"
@@ -109,13 +111,13 @@ class Certificates {
   static constexpr const char* new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
   void self_signed(const std::string& name, const std::string& subject) const {
     fakes::run_openssl(
-        std::format("req -x509 {} -subj {} -keyout {} -out {}", new_key, subject, key(name), certificate(name)));
+        weir::format("req -x509 {} -subj {} -keyout {} -out {}", new_key, subject, key(name), certificate(name)));
   }
   void signed_by_ca(const std::string& name, const std::string& extension) const {
     fakes::run_openssl(
-        std::format("req -x509 {} -subj /CN={} -addext {} -addext basicConstraints=critical,CA:FALSE -CA {} -CAkey {} "
-                    "-keyout {} -out {}",
-                    new_key, name, extension, certificate("ca"), key("ca"), key(name), certificate(name)));
+        weir::format("req -x509 {} -subj /CN={} -addext {} -addext basicConstraints=critical,CA:FALSE -CA {} -CAkey {} "
+                     "-keyout {} -out {}",
+                     new_key, name, extension, certificate("ca"), key("ca"), key(name), certificate(name)));
   }
   TemporaryDirectory files_;
 };

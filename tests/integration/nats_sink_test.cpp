@@ -103,6 +103,12 @@ class NatsSinkTest : public testing::Test {
 };
 std::unique_ptr<fakes::Servers> NatsSinkTest::servers_;
 
+TEST_F(NatsSinkTest, endsWithoutHavingPublishedAnything) {
+  NatsSink sink{settings()};
+  sink.sink->open().value();
+  EXPECT_TRUE(sink.sink->commit({}));
+}
+
 TEST_F(NatsSinkTest, storesEverySampleBeforeTheCommitReturnsAndOnceOnly) {
   NatsSink sink{settings()};
   sink.sink->open().value();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <httplib.h>
 
+#include <weir/format.hpp>
+
 #include "integration/job_fixture.hpp"
 
 namespace weir::integration {
@@ -117,7 +119,7 @@ class SilentPort {
   ~SilentPort() { ::close(socket_); }
   SilentPort(const SilentPort&) = delete;
   SilentPort& operator=(const SilentPort&) = delete;
-  std::string place() const { return std::format("127.0.0.1:{}", port_); }
+  std::string place() const { return weir::format("127.0.0.1:{}", port_); }
 
  private:
   int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -128,11 +130,11 @@ class Unreachable : public testing::Test {
  protected:
   /// Runs NATS → PostgreSQL at these places.
   fakes::WeirProcess& run(const std::string& nats, const std::string& postgres, std::vector<std::string> options = {}) {
-    directory_.write("job.json", std::format(R"({{ "name": "job", "limits": {{ "keys": 100 }}, "nodes": [
+    directory_.write("job.json", weir::format(R"({{ "name": "job", "limits": {{ "keys": 100 }}, "nodes": [
       {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "encoding": "json" }},
       {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s" }},
       {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "t", "columns": {{ "speed": {{}} }} }} ] }})",
-                                             nats, postgres));
+                                              nats, postgres));
     std::vector<std::string> arguments{"run", directory_.file("job.json")};
     arguments.insert(arguments.end(), options.begin(), options.end());
     process_ = std::make_unique<fakes::WeirProcess>(arguments, directory_.file("log"));
@@ -173,7 +175,7 @@ class Pages {
   }
   std::string get(const std::string& page) {
     const auto answer = client_->Get(page);
-    return answer ? std::format("{} {}", answer->status, answer->body) : "nothing";
+    return answer ? weir::format("{} {}", answer->status, answer->body) : "nothing";
   }
   /// Waits until a page says this.
   void expect(const std::string& page, const testing::Matcher<std::string>& wanted) {

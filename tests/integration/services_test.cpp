@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
-#include <format>
+#include <weir/format.hpp>
 
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
@@ -111,10 +111,10 @@ TEST(Services, that_do_not_let_this_user_at_jetstream_say_so) {
 
 /// A pipeline that logs in to NATS by a password, and to PostgreSQL by one in the URL.
 std::string secretive(const fakes::Servers& servers) {
-  return std::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
+  return weir::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
     {{ "id": "signals", "source": "nats", "url": "{}", "user": "weir", "password": "${{NATS_PASSWORD}}", "encoding": "json" }},
     {{ "id": "db", "sink": "timescale", "from": "signals", "url": "${{DB_URL}}", "table": "samples" }} ] }})",
-                     servers.nats());
+                      servers.nats());
 }
 
 TEST(Services, that_refuse_a_login_end_the_run_with_69_and_no_secret) {

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <format>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -15,6 +14,8 @@
 #include <memory>
 #include <queue>
 #include <sstream>
+
+#include <weir/format.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/postgres.hpp"
@@ -121,10 +122,10 @@ class Hearing {
 
   /// Nodes that do so behind a source. How long after its event time a sample arrived is in z, which nobody else uses.
   static std::string nodes(const std::string& source, const std::string& url) {
-    return std::format(R"(
+    return weir::format(R"(
       {{ "id": "stamped", "transform": "map", "from": "{0}", "set": {{ "z": "arrival - time" }} }},
       {{ "id": "heard", "sink": "timescale", "from": "stamped", "url": "{1}", "table": "heard", "hypertable": "never" }})",
-                       source, url);
+                        source, url);
   }
 
   std::vector<std::vector<std::string>> ask(const std::string& sql) const {
@@ -186,12 +187,12 @@ class Hearing {
       }
       if (column.kind != FieldKind::point) names += ", " + column.field;
     }
-    const auto found = ask(std::format(
+    const auto found = ask(weir::format(
         "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint{} FROM {} ORDER BY vehicle COLLATE \"C\", time",
         names, table));
     ASSERT_EQ(found.size(), rows.size());
     for (std::size_t i = 0; i < rows.size() && !testing::Test::HasFailure(); ++i) {
-      SCOPED_TRACE(std::format("row {}: {} {}", i, rows[i].key, rows[i].tick));
+      SCOPED_TRACE(weir::format("row {}: {} {}", i, rows[i].key, rows[i].tick));
       EXPECT_EQ(found[i][0], rows[i].key);
       EXPECT_EQ(std::stoll(found[i][1]) * microsecond, rows[i].tick);
       std::size_t at = 2;
@@ -230,13 +231,13 @@ TEST(CoreNats, gives_the_rows_of_what_the_worker_received) {
   const std::string& database = servers.url("PG_URL");
   const Hearing hearing{database};
   const std::string pipeline =
-      files.write("core.json", std::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
+      files.write("core.json", weir::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
       {{ "id": "signals", "source": "nats", "url": "{}", "subject": "vehicle.{{key}}.{{field}}" }}, {},
       {{ "id": "last", "transform": "keyed-last-value", "from": "signals" }},
       {{ "id": "rows", "transform": "window-join", "from": "last", "every": "500ms", "wait": "600ms" }},
       {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "rows",
          "columns": {{ "speed": {{}}, "charge": {{ "fill": "step" }}, "position": {{ "fill": "geo" }} }} }} ] }})",
-                                           servers.nats(), hearing.nodes("signals", database), database));
+                                            servers.nats(), hearing.nodes("signals", database), database));
   fakes::WeirProcess worker{{"run", pipeline}, files.file("log")};
   ASSERT_TRUE(worker.says("partition 0: starts")) << worker.log();
   Fleet fleet{servers.nats(), 10};

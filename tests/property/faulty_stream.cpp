@@ -1,9 +1,10 @@
 #include "property/faulty_stream.hpp"
 
 #include <algorithm>
-#include <format>
 #include <ostream>
 #include <random>
+
+#include <weir/format.hpp>
 
 namespace weir::property {
 namespace {
@@ -188,18 +189,18 @@ void showValue(const Script& script, std::ostream& os) {
   os << "\narrival key field time value\n";
   for (const reference::Input& input : inputs_of(script)) {
     if (!input.sample) {
-      os << std::format("{:7} -\n", input.reached / unit);
+      os << weir::format("{:7} -\n", input.reached / unit);
       continue;
     }
     const reference::Sample& s = *input.sample;
-    os << std::format("{:7} {} {} {} {}\n", s.arrival / unit, s.key, s.field, s.time / unit,
-                      s.value.text.value_or(std::format("{}", s.value.x)));
+    os << weir::format("{:7} {} {} {} {}\n", s.arrival / unit, s.key, s.field, s.time / unit,
+                       s.value.text.value_or(weir::format("{}", s.value.x)));
   }
 }
 
 void showValue(const Plan& plan, std::ostream& os) {
   const reference::JoinSettings& join = plan.join;
-  os << std::format(
+  os << weir::format(
       "every {} wait {} disorder {} timeout {} session {} max_ahead {} max_behind {} forget {} max_pending {} power "
       "{}\ncuts",
       join.every / unit, join.wait / unit, join.disorder / unit, join.timeout / unit, join.session.has_value(),

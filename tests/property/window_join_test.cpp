@@ -1,9 +1,10 @@
 /// window-join and completion against the slow, obvious reference, on random faulty streams, however they are cut into
 /// batches and wherever the state is saved and loaded.
-#include <format>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include <weir/format.hpp>
 
 #include "core/completion.hpp"
 #include "core/registry.hpp"
@@ -54,23 +55,23 @@ std::vector<RowColumn> columns_of(const Plan& plan) {
 
 std::string show(const reference::Value& value) {
   if (value.text) return *value.text;
-  std::string out = std::format("{}", value.x);
-  if (value.y) out += std::format("/{}", *value.y);
-  if (value.z) out += std::format("/{}", *value.z);
+  std::string out = weir::format("{}", value.x);
+  if (value.y) out += weir::format("/{}", *value.y);
+  if (value.z) out += weir::format("/{}", *value.z);
   return out;
 }
 
 std::string show(const std::optional<reference::Reading>& reading) {
-  return reading ? std::format("{}@{}", show(reading->value), reading->time) : "-";
+  return reading ? weir::format("{}@{}", show(reading->value), reading->time) : "-";
 }
 
 std::string show(const reference::Sample& s) {
-  return std::format("{} {} {} {} arrival {}", s.key, s.field, s.time, show(s.value), s.arrival);
+  return weir::format("{} {} {} {} arrival {}", s.key, s.field, s.time, show(s.value), s.arrival);
 }
 
 std::string show(const reference::BracketRow& row) {
-  std::string out = std::format("{} {} arrival {}", row.key, row.tick, row.arrival);
-  for (const reference::Bracket& b : row.brackets) out += std::format(" [{} {}]", show(b.before), show(b.after));
+  std::string out = weir::format("{} {} arrival {}", row.key, row.tick, row.arrival);
+  for (const reference::Bracket& b : row.brackets) out += weir::format(" [{} {}]", show(b.before), show(b.after));
   return out;
 }
 
@@ -79,19 +80,19 @@ Outcome expected(const Script& script, const Plan& plan) {
   Outcome out;
   for (const auto& row : joined.rows) out.brackets.push_back(show(row));
   for (const auto& row : reference::complete(joined.rows, plan.join.fields, columns_of(plan), false)) {
-    std::string line = std::format("{} {} arrival {}", row.key, row.tick, row.arrival);
+    std::string line = weir::format("{} {} arrival {}", row.key, row.tick, row.arrival);
     for (const reference::Cell& cell : row.cells) {
       line += cell.quality == Quality::null ? " -:0"
-                                            : std::format(" {}:{}", show(cell.value), static_cast<int>(cell.quality));
+                                            : weir::format(" {}:{}", show(cell.value), static_cast<int>(cell.quality));
     }
     out.rows.push_back(line);
   }
   for (const auto& e : joined.sessions) {
-    out.sessions.push_back(std::format("{} {} {} {} arrival {}", e.key, e.event, e.reason, e.time, e.arrival));
+    out.sessions.push_back(weir::format("{} {} {} {} arrival {}", e.key, e.event, e.reason, e.time, e.arrival));
   }
   for (const auto& s : joined.late) out.late.push_back(show(s));
   for (const auto& s : joined.refused) out.refused.push_back(show(s));
-  for (const char* name : counter_names) out.counters.push_back(std::format("{} {}", name, joined.counters.at(name)));
+  for (const char* name : counter_names) out.counters.push_back(weir::format("{} {}", name, joined.counters.at(name)));
   return out;
 }
 
@@ -181,8 +182,8 @@ std::string show_bracket_row(const Batch& batch, std::size_t row, const std::vec
 }
 
 std::string show_row(const Batch& batch, std::size_t row, const std::vector<RowColumn>& columns) {
-  std::string line = std::format("{} {} arrival {}", batch.columns[rows::key].text(row),
-                                 batch.columns[rows::tick].int64s()[row], batch.arrival[row]);
+  std::string line = weir::format("{} {} arrival {}", batch.columns[rows::key].text(row),
+                                  batch.columns[rows::tick].int64s()[row], batch.arrival[row]);
   std::size_t at = rows::first_column;
   for (const RowColumn& column : columns) {
     const std::size_t width = column.kind == FieldKind::point ? 3 : 1;
@@ -190,7 +191,7 @@ std::string show_row(const Batch& batch, std::size_t row, const std::vector<RowC
         batch.columns[at].valid(row)
             ? show(value_at(batch, row, at, width == 3 ? at + 1 : no_column, width == 3 ? at + 2 : no_column))
             : "-";
-    line += std::format(" {}:{}", value, batch.columns[at + width].int64s()[row]);
+    line += weir::format(" {}:{}", value, batch.columns[at + width].int64s()[row]);
     at += width + 1;
   }
   return line;
@@ -223,7 +224,7 @@ class Run {
         throw std::runtime_error("state is not read back as it was written");
     }
     for (const char* name : counter_names)
-      outcome_.counters.push_back(std::format("{} {}", name, context_.counted(name)));
+      outcome_.counters.push_back(weir::format("{} {}", name, context_.counted(name)));
   }
 
   Outcome take() { return std::move(outcome_); }
@@ -273,9 +274,9 @@ class Run {
         if (port == port_named("late")) {
           outcome_.late.push_back(show_sample(*batch, row));
         } else if (port == port_named("sessions")) {
-          outcome_.sessions.push_back(std::format("{} {} {} {} arrival {}", batch->columns[0].text(row),
-                                                  batch->columns[1].text(row), batch->columns[2].text(row),
-                                                  batch->columns[3].int64s()[row], batch->arrival[row]));
+          outcome_.sessions.push_back(weir::format("{} {} {} {} arrival {}", batch->columns[0].text(row),
+                                                   batch->columns[1].text(row), batch->columns[2].text(row),
+                                                   batch->columns[3].int64s()[row], batch->arrival[row]));
         } else {
           outcome_.brackets.push_back(show_bracket_row(*batch, row, demand_));
           if (batch->arrival[row] < last) throw std::runtime_error("arrival goes back in a batch");
