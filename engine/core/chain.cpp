@@ -15,6 +15,10 @@ namespace {
 /// Batches that wait at a node's input during a step.
 using Waiting = std::vector<BatchPtr>;
 
+std::uint32_t partitions_of(const Node& source) {
+  return source.op->spec.claims_of ? source.op->spec.claims_of(source.settings).partitions : 1;
+}
+
 /// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
 void number_letters(std::vector<Sink::DeadLetter>& letters) {
   std::ranges::stable_sort(letters, {}, &Sink::DeadLetter::position);
@@ -80,7 +84,8 @@ struct Chain::Impl {
     for (std::size_t i = 0; i < p.nodes.size(); ++i) make_stage(shared, i);
     for (Stage& stage : stages) link(stage);
     const std::size_t source = p.source();
-    decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part, keys, fields);
+    decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part,
+                                        partitions_of(p.nodes[source]), keys, fields);
     decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
     decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
     decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");

@@ -218,9 +218,13 @@ class Checker {
   }
 
   /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
-  bool demand_known(const Draft& draft) const {
+  /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
+  bool demand_known(const Draft& draft, std::size_t behind = 0) const {
+    if (draft.node.id.empty()) return true;  // nothing can read it
+    if (behind > drafts_.size()) return false;
     return std::ranges::all_of(drafts_, [&](const Draft& other) {
-      return other.from_id != draft.node.id || (other.node.role == Role::sink ? other.good : demand_known(other));
+      return other.from_id != draft.node.id ||
+             (other.node.role == Role::sink ? other.good : demand_known(other, behind + 1));
     });
   }
 

@@ -58,6 +58,19 @@ TEST(Check, AGoodPipelineIsSettled) {
   EXPECT_EQ(pipeline->nodes[3].input->columns[3].name, "position_lat");
 }
 
+TEST(Check, AHalfWrittenFileHasFindingsOnly) {
+  for (std::size_t length = 0; length + 3 < good.size(); ++length)
+    EXPECT_NE(lint(good.substr(0, length)), "") << good.substr(0, length);
+  EXPECT_NE(lint(R"({"nodes":[{}]})"), "");
+  EXPECT_NE(lint(R"({"nodes":[{"source":{}},{"from":""}]})"), "");
+}
+
+TEST(Check, AnUnsetVariableInTheStateIsReported) {
+  const std::string text = with(std::string{good}, R"("name": "p",)",
+                                R"("name": "p", "state": { "store": "jetstream-kv", "url": "${NOT_SET}" },)");
+  EXPECT_TRUE(lint(text).contains("NOT_SET")) << lint(text);
+}
+
 TEST(Check, NodesMayStandInAnyOrder) {
   const auto pipeline = check(R"({ "name": "p", "nodes": [
     { "id": "out", "sink": "drop", "from": "signals" },

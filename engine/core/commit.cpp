@@ -53,9 +53,13 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
       std::ranges::count_if(outlets_, [](const Outlet& outlet) { return outlet.claims.transactional; }));
   LaneStart start;
   auto least = least_of(std::span{stands}.last(keepers), partition);
-  const auto loaded = least.and_then([&](const Progress& from) {
+  auto loaded = least.and_then([&](const Progress& from) {
     return load_state(partition, from, keepers > 0, pipeline_.fingerprint, snapshots_, start);
   });
+  for (const Progress& progress : stands) {
+    if (loaded && progress.incarnation == least->incarnation)
+      loaded = same_pipeline(partition, progress, start.after, pipeline_.fingerprint);
+  }
   if (!loaded) {
     give_back(partition);
     return std::unexpected(loaded.error());

@@ -486,6 +486,18 @@ TEST_F(CommitTest, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
 }
 
+TEST_F(CommitTest, ASinkIsNotSilencedByAnotherPipelinesReplay) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker(false, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_FALSE(start);
+  EXPECT_EQ(start.error().kind, Error::Kind::changed);
+  EXPECT_FALSE(sink_->owns(0) || second_->owns(0));
+}
+
 /// Whatever breaks, and whenever the worker is killed, every row is in the database once and in order.
 TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
   constexpr Position end = 60;

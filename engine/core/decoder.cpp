@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include <weir/partition.hpp>
 #include <weir/shapes.hpp>
 
 namespace weir {
@@ -93,11 +94,16 @@ class Interner {
   std::string_view last_name_;
 };
 
+struct Lane {
+  Partition partition = 0;
+  std::uint32_t partitions = 1;
+};
+
 /// Columns under construction. A message that fails half-way leaves nothing behind.
 class SampleColumns final : public SampleSink {
  public:
-  SampleColumns(Dictionary& keys, Dictionary& fields, std::size_t expected)
-      : key_of_{keys, "key"}, field_of_{fields, "field"} {
+  SampleColumns(Dictionary& keys, Dictionary& fields, Lane lane, std::size_t expected)
+      : lane_{lane}, key_of_{keys, "key"}, field_of_{fields, "field"} {
     for (auto* ids : {&keys_, &fields_, &message_}) ids->reserve(expected);
     for (auto* times : {&times_, &arrival_}) times->reserve(expected);
     x_.reserve(expected);
@@ -113,6 +119,11 @@ class SampleColumns final : public SampleSink {
 
   void add(const Sample& sample) override {
     if (!reason_.empty()) return;
+    // The source knows the subject's key only.
+    if (lane_.partitions > 1 && !sample.key.empty() && partition_of(sample.key, lane_.partitions) != lane_.partition) {
+      reason_ = "key belongs to another partition";
+      return;
+    }
     const auto key = key_of_(sample.key.empty() ? message_now_->key : sample.key, reason_);
     const auto field =
         key ? field_of_(sample.field.empty() ? message_now_->field : sample.field, reason_) : std::nullopt;
@@ -212,6 +223,7 @@ class SampleColumns final : public SampleSink {
     texts_.push(text ? sample.text : std::string_view{});
   }
 
+  Lane lane_;
   Interner key_of_, field_of_;
   std::vector<std::uint32_t> keys_, fields_, message_;
   std::vector<Timestamp> times_, arrival_;
@@ -229,11 +241,12 @@ class SampleColumns final : public SampleSink {
 
 }  // namespace
 
-Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
-                 std::shared_ptr<Dictionary> fields)
+Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std::uint32_t partitions,
+                 std::shared_ptr<Dictionary> keys, std::shared_ptr<Dictionary> fields)
     : codec_{codec},
       node_{std::move(node)},
       partition_{partition},
+      partitions_{partitions},
       keys_{std::move(keys)},
       fields_{std::move(fields)} {}
 
@@ -242,7 +255,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   const auto& items = messages->items;
   std::size_t bytes = 0;
   for (const Message& message : items) bytes += message.payload.size();
-  SampleColumns columns{*keys_, *fields_, std::max(items.size(), bytes / bytes_of_sample)};
+  SampleColumns columns{*keys_, *fields_, {partition_, partitions_}, std::max(items.size(), bytes / bytes_of_sample)};
   auto refuse = [&](const Message& message, std::string reason) {
     out.dead_letters.push_back({partition_, message.sequence, 0, arrival_, node_, std::move(reason),
                                 std::string{message.subject}, std::string{message.payload}});

@@ -33,8 +33,8 @@ class Decoder {
  public:
   static constexpr std::size_t longest_key = 1024;
 
-  Decoder(const Codec& codec, std::string node, Partition partition, std::shared_ptr<Dictionary> keys,
-          std::shared_ptr<Dictionary> fields);
+  Decoder(const Codec& codec, std::string node, Partition partition, std::uint32_t partitions,
+          std::shared_ptr<Dictionary> keys, std::shared_ptr<Dictionary> fields);
 
   /// The position before the first message to come, and the arrival time that was reached there.
   void start(Position after, Timestamp arrival) {
@@ -48,6 +48,7 @@ class Decoder {
   const Codec& codec_;
   std::string node_;
   Partition partition_;
+  std::uint32_t partitions_;
   std::shared_ptr<Dictionary> keys_;
   std::shared_ptr<Dictionary> fields_;
   Position last_ = 0;

@@ -157,8 +157,9 @@ class DraftReader {
     fields.push_back(own.fields.front());
     drafts_.pipeline.store = store->text;
     const std::size_t errors = report_.errors();
+    const std::size_t open = report_.left_open();
     drafts_.pipeline.store_settings = read_object(root, "state", fields, {"store"});
-    check_settings(op->spec, drafts_.pipeline.store_settings, *state, errors);
+    if (report_.left_open() == open) check_settings(op->spec, drafts_.pipeline.store_settings, *state, errors);
     if (drafts_.pipeline.store_settings.has("every"))
       drafts_.pipeline.snapshot_every = drafts_.pipeline.store_settings.duration("every");
   }
@@ -284,10 +285,11 @@ class DraftReader {
     none.kind = Value::Kind::object;
     none.span = encoding == nullptr ? draft.text->span : encoding->span;
     const bool object = encoding != nullptr && encoding->is(Value::Kind::object);
-    const std::size_t errors = report_.errors();
+    const std::size_t errors = report_.errors(), open = report_.left_open();
     draft.node.codec_settings = settings_of(object ? *encoding : none, op->spec.fields, {"codec"},
                                             "encoding " + quoted(draft.node.codec), draft.node.id, context_, report_);
-    check_settings(op->spec, draft.node.codec_settings, object ? *encoding : none, errors);
+    if (report_.left_open() == open)
+      check_settings(op->spec, draft.node.codec_settings, object ? *encoding : none, errors);
   }
 
   const Document& document_;

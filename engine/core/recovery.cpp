@@ -56,6 +56,17 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   return {};
 }
 
+Result<void> same_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint) {
+  if (kept.fingerprint.empty() || kept.fingerprint == fingerprint || kept.position <= after) return {};
+  return fail(
+      Error::Kind::changed,
+      weir::format("partition {}: a sink has the rows up to position {} of this pipeline as it was, and another "
+                   "sink, which is new or behind, would have them made again from {} by the pipeline as it is; "
+                   "add the sink first and change the rest when it has caught up, or give the progress up with "
+                   "`weir progress reset`",
+                   partition, kept.position, after));
+}
+
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start) {
   const StreamIdentity found = source.identity();
   for (const Progress& kept : start.kept) {

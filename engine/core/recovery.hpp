@@ -43,6 +43,9 @@ inline Position standing(const Progress& progress, std::uint32_t incarnation) {
 Result<void> load_state(Partition partition, const Progress& least, bool of_sink, const std::string& fingerprint,
                         Snapshots& snapshots, LaneStart& start);
 
+/// changed: a sink has more than what is to be replayed, but of another pipeline, so that it must not be silenced.
+Result<void> same_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint);
+
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
 /// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches
 /// back to where the lane must begin. Says which.

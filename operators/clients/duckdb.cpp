@@ -168,7 +168,7 @@ Result<File> File::open(const std::string& path, std::uint64_t memory) {
   duckdb.destroy_config(&config);
   const std::string why = said == nullptr ? "" : said;
   duckdb.free(said);
-  if (opened == DuckDBError && why.contains("lock")) {
+  if (opened == DuckDBError && why.contains("Could not set lock")) {
     const std::size_t pid = why.find("PID ");
     const std::string holder =
         pid == std::string::npos

@@ -183,6 +183,17 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
                      stream_, state->last, next_ - 1),
         "stream");
   }
+  if (last_time_ != no_time) {
+    auto stored = jetstream_.time_of(stream_, next_ - 1);
+    if (!stored) return std::unexpected(stored.error());
+    if (stored->has_value() && **stored != last_time_) {
+      return fail(Error::Kind::changed,
+                  weir::format("message {} of stream {} is not the one that was read: the server lost messages that it "
+                               "had acknowledged and gave their numbers to others",
+                               next_ - 1, stream_),
+                  "stream");
+    }
+  }
   return begin_consumer();
 }
 
@@ -197,6 +208,7 @@ Result<bool> OrderedReader::accept(const Delivery& delivery) {
     deleted_ += delivery.sequence - next_;
   }
   next_ = delivery.sequence + 1;
+  last_time_ = delivery.time;
   return true;
 }
 

@@ -99,7 +99,8 @@ class OrderedReader {
   ReadFrom from_;
   StreamState opened_;
   std::string consumer_;
-  std::uint64_t next_ = 0;  ///< sequence that must come; 0: not started
+  std::uint64_t next_ = 0;         ///< sequence that must come; 0: not started
+  Timestamp last_time_ = no_time;  ///< when the stream stored the message before it, if that was read here
   std::uint64_t consumer_next_ = 1;
   std::uint64_t deleted_ = 0;
   std::uint64_t restarts_ = 0;

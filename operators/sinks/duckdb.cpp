@@ -79,9 +79,9 @@ class DuckDb final : public Sink {
         "INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
         "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
         place("weir_progress"), sql::literal(context_.pipeline()), sql::literal(context_.node()), partition, mine_));
-    if (!made) return std::unexpected(made.error());
+    if (!made) return broken(made.error());
     auto there = lines(*file_);
-    if (!there) return std::unexpected(there.error());
+    if (!there) return broken(there.error());
     const auto line = std::ranges::find(*there, partition, &ProgressLine::partition);
     claimed_[partition] = line->progress.position;
     return line->progress;
@@ -106,6 +106,11 @@ class DuckDb final : public Sink {
   }
 
  private:
+  /// Refused would mean that another worker owns the lane; of a file nobody else can.
+  static std::unexpected<Error> broken(Error error) {
+    if (error.kind == Error::Kind::refused) error.kind = Error::Kind::internal;
+    return std::unexpected(std::move(error));
+  }
   std::string place(std::string_view table) const { return sql::quoted(table_.schema) + "." + sql::quoted(table); }
   Result<duck::Rows> run(const std::string& sql) { return file_->run(sql); }
 
