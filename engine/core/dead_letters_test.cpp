@@ -13,9 +13,11 @@ namespace weir {
 namespace {
 
 class DeadLetterFile : public testing::Test {
+ public:
+  ~DeadLetterFile() override { std::filesystem::remove(path_); }
+
  protected:
   DeadLetterFile() { std::filesystem::remove(path_); }
-  ~DeadLetterFile() override { std::filesystem::remove(path_); }
 
   std::unique_ptr<DeadLetterBox> open(Position committed, std::string pipeline = "fleet") const {
     auto box = dead_letter_file(path_, std::move(pipeline));
