@@ -92,10 +92,10 @@ class TimescaleSink : public testing::TestWithParam<bool> {
   }
 
   Duration lease_ = 30 * second;
-  std::string schema_ = "t" + std::to_string(++schemas);
+  std::string schema_ = "t" + std::to_string(++schemas_);
   std::vector<std::string> columns_{"speed", "charge"};
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
-  static inline int schemas = 0;
+  static inline int schemas_ = 0;
 };
 
 }  // namespace weir::fakes
