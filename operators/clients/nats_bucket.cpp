@@ -37,9 +37,15 @@ bool is_removal(const Bundle& bundle, std::size_t i) {
 
 }  // namespace
 
-bool is_bucket_name(std::string_view name) {
-  return !name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-                              std::string_view::npos;
+std::vector<Error> bucket_problems(const Settings& settings, const std::string& setting) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  auto problems = access_problems(settings);
+  if (!settings.has(setting)) return problems;
+  const auto name = settings.text(setting);
+  if (name.empty() || name.find_first_not_of(allowed) != name.npos) {
+    problems.push_back({Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", setting});
+  }
+  return problems;
 }
 
 std::string bucket_subject(std::string_view bucket, std::string_view key) {

@@ -24,8 +24,9 @@ struct BucketConfig {
   std::optional<std::int64_t> replicas = {};
 };
 
-/// True if a bucket may be called so.
-bool is_bucket_name(std::string_view name);
+/// The user's mistakes in the settings of access and in the bucket's name, which `setting` gives (none if it is left
+/// out).
+std::vector<Error> bucket_problems(const Settings& settings, const std::string& setting);
 
 /// Makes the bucket if it is absent. Error::changed if it may not be made, or differs.
 Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config);

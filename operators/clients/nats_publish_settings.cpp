@@ -20,14 +20,7 @@ Spec with_publish(Spec spec) {
       .counter("ahead", "samples not published because their event time is ahead of arrival by more than publish_ahead")
       .counter("given_up", "current values that the server had not taken when the worker ended")
       .counter("unpublishable", "current values whose key or field can't be part of a subject, or that JSON can't hold")
-      .check([](const Settings& s) {
-        auto problems = access_problems(s);
-        if (s.has("publish") && !is_bucket_name(s.text("publish"))) {
-          problems.push_back(
-              {Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", "publish"});
-        }
-        return problems;
-      });
+      .check([](const Settings& s) { return bucket_problems(s, "publish"); });
   return out;
 }
 

@@ -183,14 +183,7 @@ Spec spec() {
         claims.because = "a bucket holds current values only: what changed twice between two ticks is seen once";
         return claims;
       })
-      .check([](const Settings& s) {
-        auto problems = nats::access_problems(s);
-        if (!nats::is_bucket_name(s.text("bucket"))) {
-          problems.push_back(
-              {Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", "bucket"});
-        }
-        return problems;
-      })
+      .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
       .details(
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip.")

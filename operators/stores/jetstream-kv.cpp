@@ -54,14 +54,7 @@ Spec spec() {
   out.field("bucket", kind::text(), "bucket, created when absent; letters, digits, \"_\" and \"-\"")
       .optional("replicas", kind::integer(), "copies of the bucket in a cluster; 1 if it is created without")
       .between(1, 5)
-      .check([](const Settings& s) {
-        auto problems = nats::access_problems(s);
-        if (!nats::is_bucket_name(s.text("bucket"))) {
-          problems.push_back(
-              {Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", "bucket"});
-        }
-        return problems;
-      })
+      .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
       .details("Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot.")
       .example(R"({ "store": "jetstream-kv", "bucket": "fleet-state" })");
   return out;
