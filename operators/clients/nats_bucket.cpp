@@ -41,7 +41,7 @@ std::vector<Error> bucket_problems(const Settings& settings, const std::string& 
   constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   auto problems = access_problems(settings);
   if (!settings.has(setting)) return problems;
-  const auto name = settings.text(setting);
+  const auto& name = settings.text(setting);
   if (name.empty() || name.find_first_not_of(allowed) != name.npos) {
     problems.push_back({Error::Kind::invalid, "a bucket's name has letters, digits, \"_\" and \"-\" only", setting});
   }

@@ -50,6 +50,7 @@ class StreamSource final : public Source {
  public:
   explicit StreamSource(const Settings&) {}
   Result<Position> open(Position after) override {
+    const std::scoped_lock lock{world->mutex};
     if (world->unreachable) return fail(Error::Kind::unreachable, "the stream does not answer");
     if (after > 0 && after + 1 < world->first) return fail(Error::Kind::changed, "messages were deleted");
     stream_ = world->stream;
@@ -64,6 +65,7 @@ class StreamSource final : public Source {
     return opened;
   }
   Result<std::optional<Timestamp>> arrival_at(Position position) override {
+    const std::scoped_lock lock{world->mutex};
     if (position > world->messages) return fail(Error::Kind::changed, "the stream ends before it");
     if (world->deleted.contains(position)) return std::nullopt;
     return world->arrival_of(position);
