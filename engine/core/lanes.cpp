@@ -45,6 +45,8 @@ Result<void> Lanes::start(Partition partition) {
   if (!opened) {
     lane.reset();
     cycle_.release(partition);
+    // Only a partition that another worker has is worth waiting for; a claim would have said so.
+    if (opened.error().kind == Error::Kind::refused) opened.error().kind = Error::Kind::invalid;
     return opened;
   }
   spdlog::info("partition {}: {}", partition, describe(*start));

@@ -214,7 +214,7 @@ Error Connection::down() const {
     why = events_->last_error;
   }
   return {Error::Kind::unreachable,
-          "NATS at " + servers_ + " is not connected" + (why.empty() ? "" : " (" + why + ")") + "; trying again"};
+          "NATS at " + servers_ + " is not connected" + (why.empty() ? "" : " (" + why + ")")};
 }
 
 std::string Connection::too_large(std::size_t size) const {

@@ -2,6 +2,8 @@
 
 #include <nats/nats.h>
 #include <rapidjson/document.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 
 #include <array>
 
@@ -45,7 +47,7 @@ using ConsumerPtr = std::unique_ptr<jsConsumerInfo, InfoDeleter>;
 
 std::string subjects_of(const jsStreamConfig& config) {
   std::string out;
-  for (int i = 0; i < config.SubjectsLen; ++i) out += (i == 0 ? "" : ", ") + std::string{config.Subjects[i]};
+  for (int i = 0; i < config.SubjectsLen; ++i) out += (i == 0 ? "" : ",") + std::string{config.Subjects[i]};
   return out;
 }
 
@@ -60,8 +62,13 @@ bool takes(const jsStreamConfig& config, const std::string& subject) {
 std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
+  std::string lacks;
   for (const auto& subject : want.subjects) {
-    if (!takes(is, subject)) add(weir::format("it does not take subject {} (it takes: {})", subject, subjects_of(is)));
+    if (!takes(is, subject)) lacks += (lacks.empty() ? "" : ",") + subject;
+  }
+  if (!lacks.empty()) {
+    add(weir::format("it does not take {} (add it: nats stream edit {} --subjects='{},{}')", lacks, want.name,
+                     subjects_of(is), lacks));
   }
   if (is.Retention != js_LimitsPolicy) {
     add(std::string{"its retention is "} + (is.Retention == js_InterestPolicy ? "interest" : "workqueue") +
@@ -81,6 +88,29 @@ std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
     add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
   }
   return out;
+}
+
+/// Which streams have the subjects already, and what to do.
+std::string overlap(Connection& connection, const jsStreamConfig& wanted) {
+  std::string holders;
+  for (int i = 0; i < wanted.SubjectsLen; ++i) {
+    rapidjson::StringBuffer request;
+    rapidjson::Writer<rapidjson::StringBuffer> writer{request};
+    writer.StartObject();
+    writer.Key("subject");
+    writer.String(wanted.Subjects[i]);
+    writer.EndObject();
+    const auto answer = connection.request("$JS.API.STREAM.NAMES", request.GetString(), api_wait);
+    if (!answer) continue;
+    rapidjson::Document json;
+    json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());
+    if (!json.IsObject() || !json.HasMember("streams") || !json["streams"].IsArray()) continue;
+    for (const auto& name : json["streams"].GetArray()) {
+      if (name.IsString()) holders += (holders.empty() ? "" : ", ") + std::string{name.GetString()};
+    }
+  }
+  return (holders.empty() ? "" : ": stream " + holders + " has them") +
+         std::string{"; read that stream (\"stream\"), or choose another \"subject\""};
 }
 
 }  // namespace
@@ -108,7 +138,7 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
     if (differs.empty()) return state_of(*info);
     return fail(Error::Kind::changed,
                 "stream " + config.name + " is there but is not what the pipeline says: " + differs +
-                    "; change the pipeline's settings, or the stream (nats stream edit " + config.name + ")",
+                    "; change the pipeline's settings or the stream",
                 "stream");
   }
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
@@ -144,6 +174,9 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
     }
     auto error =
         api_error(connection_, status, code, "can't create stream " + config.name + " for " + subjects_of(wanted));
+    // What the server has stands against what the pipeline wants, and only its owner can change that.
+    if (error.kind == Error::Kind::refused) error.kind = Error::Kind::changed;
+    if (code == JSStreamSubjectOverlapErr) error.message += overlap(connection_, wanted);
     error.setting = "stream";
     return std::unexpected(std::move(error));
   }

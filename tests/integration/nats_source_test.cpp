@@ -175,12 +175,25 @@ TEST_F(NatsSourceTest, namesWhatDiffersInAStreamThatIsThere) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().kind, Error::Kind::changed);
   for (const char* part :
-       {"does not take subject namesWhatDiffersInAStreamThatIsThere.*.*", "p.0.clock.", "retention is workqueue",
-        "storage is memory, the pipeline says file", "max_age is 0s, the pipeline says 3600s"}) {
+       {"does not take namesWhatDiffersInAStreamThatIsThere.*.*,p.0.clock.namesWhatDiffersInAStreamThatIsThere",
+        "nats stream edit namesWhatDiffersInAStreamThatIsThere --subjects='namesWhatDiffersInAStreamThatIsThere.x.*,",
+        "retention is workqueue", "storage is memory, the pipeline says file",
+        "max_age is 0s, the pipeline says 3600s"}) {
     EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
   }
   auto absent = make({{"stream", std::string{"ABSENT"}}, {"create", false}});
   EXPECT_NE(absent.source->open(0).error().message.find("there is no stream ABSENT"), std::string::npos);
+}
+
+TEST_F(NatsSourceTest, namesTheStreamThatHasItsSubjectsAlready) {
+  auto first = make();
+  first.source->open(0).value();
+  auto second_stream = make({{"stream", std::string{"SECOND"}}});
+  const auto opened = second_stream.source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed) << "waiting would not help";
+  EXPECT_NE(opened.error().message.find("stream " + stream_ + " has them"), std::string::npos)
+      << opened.error().message;
 }
 
 TEST_F(NatsSourceTest, believesAHoleWhenTheServerConfirmsIt) {
