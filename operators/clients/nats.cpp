@@ -32,15 +32,6 @@ std::vector<std::string> split(std::string_view urls) {
   return out;
 }
 
-/// What the library says about its last failure, without the places in its source.
-std::string library_says(natsStatus status) {
-  const char* detail = nats_GetLastError(nullptr);
-  std::string_view text = detail == nullptr || *detail == '\0' ? natsStatus_GetText(status) : detail;
-  if (const auto end = text.find("): "); text.starts_with('(') && end != std::string_view::npos)
-    text.remove_prefix(end + 3);
-  return std::string{text};
-}
-
 struct OptionsDeleter {
   void operator()(natsOptions* options) const { natsOptions_Destroy(options); }
 };
@@ -119,6 +110,15 @@ Error refusal(natsStatus status, bool tls, const std::string& servers) {
 }
 
 }  // namespace
+
+std::string library_says(int status) {
+  const char* detail = nats_GetLastError(nullptr);
+  std::string_view text =
+      detail == nullptr || *detail == '\0' ? natsStatus_GetText(static_cast<natsStatus>(status)) : detail;
+  if (const auto end = text.find("): "); text.starts_with('(') && end != std::string_view::npos)
+    text.remove_prefix(end + 3);
+  return std::string{text};
+}
 
 /// What the library's threads tell us. Lives until the library has called back for the last time.
 struct Connection::Events {

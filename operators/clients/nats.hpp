@@ -48,6 +48,9 @@ std::vector<Error> access_problems(const Settings& settings);
 /// A text without the passwords in its URLs; for messages.
 std::string redacted(std::string_view urls);
 
+/// What the library has to say about a natsStatus that a call on this thread just returned.
+std::string library_says(int status);
+
 /// A connection that reconnects for ever, with seconds of jitter, and buffers nothing silently beyond 8 MB.
 ///
 /// Threads   any.

@@ -12,15 +12,6 @@ namespace {
 constexpr std::size_t watched_at_once = 8192;
 constexpr std::size_t watched_bytes = 8u << 20;
 
-/// An answer that says nothing about the request: worth another try.
-Error failure(const Connection& connection, const std::string& what, natsStatus status, jsErrCode code) {
-  const char* detail = nats_GetLastError(nullptr);
-  const std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
-  if (!connection.connected()) return connection.down();
-  if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
-  return {code == 0 ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
-}
-
 bool is_removal(natsMsg* message) {
   const char* operation = nullptr;
   return natsMsgHeader_Get(message, "KV-Operation", &operation) == NATS_OK && operation != nullptr &&
@@ -67,7 +58,7 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
                 weir::format("{} has {} replicas, the pipeline says {}", what, replicas, *config.replicas), "replicas");
   }
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
-    return std::unexpected(failure(jetstream.connection(), what, status, code));
+    return std::unexpected(request_error(jetstream.connection(), what, status, code));
   }
   if (!config.create) {
     return fail(Error::Kind::changed,
@@ -90,7 +81,7 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   code = {};
   status = js_AddStream(nullptr, jetstream.handle(), &wanted, nullptr, &code);
   if (status == NATS_OK || code == JSStreamNameExistErr) return {};
-  auto error = failure(jetstream.connection(), "can't create " + what, status, code);
+  auto error = request_error(jetstream.connection(), "can't create " + what, status, code);
   error.setting = "bucket";
   return std::unexpected(std::move(error));
 }
@@ -101,7 +92,7 @@ Result<void> Bucket::put(std::string_view key, std::string_view value) {
                                        static_cast<int>(value.size()), nullptr, &code);
   if (status == NATS_OK) return {};
   return std::unexpected(
-      failure(jetstream_.connection(), weir::format("can't put {} into bucket {}", key, name_), status, code));
+      request_error(jetstream_.connection(), weir::format("can't put {} into bucket {}", key, name_), status, code));
 }
 
 Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
@@ -112,7 +103,7 @@ Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
   if (status == NATS_NOT_FOUND || code == JSNoMessageFoundErr) return std::optional<Value>{};
   if (status != NATS_OK) {
     return std::unexpected(
-        failure(jetstream_.connection(), weir::format("can't get {} from bucket {}", key, name_), status, code));
+        request_error(jetstream_.connection(), weir::format("can't get {} from bucket {}", key, name_), status, code));
   }
   std::optional<Value> out;
   if (!is_removal(message)) {
@@ -133,7 +124,7 @@ Result<void> Bucket::remove(std::string_view key) {
   const natsStatus status = js_PurgeStream(jetstream_.handle(), bucket_stream(name_).c_str(), &options, &code);
   if (status == NATS_OK) return {};
   return std::unexpected(
-      failure(jetstream_.connection(), weir::format("can't remove {} from bucket {}", key, name_), status, code));
+      request_error(jetstream_.connection(), weir::format("can't remove {} from bucket {}", key, name_), status, code));
 }
 
 Result<std::vector<std::string>> Bucket::names(std::string_view prefix) {
@@ -146,7 +137,7 @@ Result<std::vector<std::string>> Bucket::names(std::string_view prefix) {
   jsErrCode code{};
   const natsStatus status = js_GetStreamInfo(&info, jetstream_.handle(), bucket_stream(name_).c_str(), &options, &code);
   if (status != NATS_OK) {
-    return std::unexpected(failure(jetstream_.connection(), "can't list bucket " + name_, status, code));
+    return std::unexpected(request_error(jetstream_.connection(), "can't list bucket " + name_, status, code));
   }
   std::vector<std::string> out;
   const std::size_t cut = bucket_subject(name_, "").size();

@@ -16,23 +16,10 @@ namespace {
 
 constexpr std::int64_t api_wait_ms = 5'000;
 constexpr Duration api_wait = 5 * second;
+constexpr const char* no_answer =
+    ": JetStream does not answer; is it enabled (jetstream {} in the server's configuration), and may this user "
+    "publish to $JS.API.>?";
 constexpr std::int64_t reader_kept_for = 2 * minute;
-
-/// What a failed call of the JetStream API means to us.
-Error api_error(const Connection& connection, natsStatus status, jsErrCode code, const std::string& what) {
-  const char* detail = nats_GetLastError(nullptr);
-  std::string why = detail != nullptr && *detail != '\0' ? detail : natsStatus_GetText(status);
-  if (status == NATS_NO_RESPONDERS || (status == NATS_TIMEOUT && connection.connected())) {
-    return {Error::Kind::unreachable, what + no_answer};
-  }
-  if (code == 0) {
-    return {Error::Kind::unreachable, what + ": " + (connection.connected() ? why : connection.down().message)};
-  }
-  // 503-like answers of a cluster without a leader pass; what the server says about the request itself stays.
-  const bool passes =
-      code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr || code == JSInsufficientResourcesErr;
-  return {passes ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
-}
 
 StreamState state_of(const jsStreamInfo& info) {
   return {info.Created, info.State.Msgs, info.State.FirstSeq, info.State.LastSeq};
@@ -115,6 +102,15 @@ std::string overlap(Connection& connection, const jsStreamConfig& wanted) {
 
 }  // namespace
 
+Error request_error(const Connection& connection, const std::string& what, int status, int code) {
+  const std::string why = library_says(status);
+  if (!connection.connected()) return {Error::Kind::unreachable, what + ": " + connection.down().message};
+  if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
+  const bool passes =
+      code == 0 || code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr || code == JSInsufficientResourcesErr;
+  return {passes ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
+}
+
 Result<std::unique_ptr<JetStream>> JetStream::open(Connection& connection) {
   std::unique_ptr<JetStream> out{new JetStream{connection}};
   jsOptions options;
@@ -142,7 +138,7 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
                 "stream");
   }
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
-    return std::unexpected(api_error(connection_, status, code, "stream " + config.name));
+    return std::unexpected(request_error(connection_, "stream " + config.name, status, code));
   }
   if (!config.create) {
     return fail(Error::Kind::changed,
@@ -173,7 +169,7 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
       return ensure(checked);
     }
     auto error =
-        api_error(connection_, status, code, "can't create stream " + config.name + " for " + subjects_of(wanted));
+        request_error(connection_, "can't create stream " + config.name + " for " + subjects_of(wanted), status, code);
     // What the server has stands against what the pipeline wants, and only its owner can change that.
     if (error.kind == Error::Kind::refused) error.kind = Error::Kind::changed;
     if (code == JSStreamSubjectOverlapErr) error.message += overlap(connection_, wanted);
@@ -191,7 +187,7 @@ Result<StreamState> JetStream::state(const std::string& stream) {
   if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) {
     return fail(Error::Kind::changed, "stream " + stream + " is gone; somebody deleted it", "stream");
   }
-  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "stream " + stream));
+  if (status != NATS_OK) return std::unexpected(request_error(connection_, "stream " + stream, status, code));
   const InfoPtr info{raw};
   return state_of(*info);
 }
@@ -201,7 +197,7 @@ Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, s
   jsErrCode code{};
   const natsStatus status = js_GetMsg(&message, handle_, stream.c_str(), sequence, nullptr, &code);
   if (status == NATS_NOT_FOUND || code == JSNoMessageFoundErr) return std::optional<Timestamp>{};
-  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "stream " + stream));
+  if (status != NATS_OK) return std::unexpected(request_error(connection_, "stream " + stream, status, code));
   const Timestamp time = natsMsg_GetTime(message);
   natsMsg_Destroy(message);
   return time;
@@ -248,7 +244,8 @@ Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const
   jsConsumerInfo* raw = nullptr;
   jsErrCode code{};
   const natsStatus status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);
-  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "a consumer of stream " + stream));
+  if (status != NATS_OK)
+    return std::unexpected(request_error(connection_, "a consumer of stream " + stream, status, code));
   const ConsumerPtr info{raw};
   return Reader{std::move(name), info->Delivered.Stream};
 }
@@ -272,7 +269,7 @@ Result<void> JetStream::ensure_durable(const std::string& stream, const DurableC
                 what + " is not what the pipeline says" + differs + "; choose another name or delete it", "durable");
   }
   if (status != NATS_NOT_FOUND && code != JSConsumerNotFoundErr) {
-    return std::unexpected(api_error(connection_, status, code, what));
+    return std::unexpected(request_error(connection_, what, status, code));
   }
   jsConsumerConfig config;
   jsConsumerConfig_Init(&config);
@@ -288,7 +285,7 @@ Result<void> JetStream::ensure_durable(const std::string& stream, const DurableC
   }
   code = {};
   status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);
-  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "can't create " + what));
+  if (status != NATS_OK) return std::unexpected(request_error(connection_, "can't create " + what, status, code));
   const ConsumerPtr info{raw};
   return {};
 }
@@ -302,7 +299,7 @@ Result<bool> JetStream::has_consumer(const std::string& stream, const std::strin
   jsErrCode code{};
   const natsStatus status = js_GetConsumerInfo(&raw, handle_, stream.c_str(), consumer.c_str(), nullptr, &code);
   if (status == NATS_NOT_FOUND || code == JSConsumerNotFoundErr || code == JSStreamNotFoundErr) return false;
-  if (status != NATS_OK) return std::unexpected(api_error(connection_, status, code, "consumer " + consumer));
+  if (status != NATS_OK) return std::unexpected(request_error(connection_, "consumer " + consumer, status, code));
   const ConsumerPtr info{raw};
   return true;
 }

@@ -16,11 +16,9 @@ struct __jsCtx;  // NOLINT: nats.h's own name
 
 namespace weir::nats {
 
-/// How the message of an Error ends when a request to JetStream had no answer.
-inline constexpr const char* no_answer =
-    ": JetStream does not answer; is it enabled (jetstream {} in the server's configuration), and may this user "
-    "publish "
-    "to $JS.API.>?";
+/// What a failed request to JetStream means: unreachable if it may pass (no connection, no answer, a cluster without a
+/// leader), refused if the server said no to the request itself. `status` and `code` are natsStatus and jsErrCode.
+Error request_error(const Connection& connection, const std::string& what, int status, int code);
 
 /// What a stream must be. What is not given is the server's default when the stream is made, and is not checked.
 struct StreamConfig {
