@@ -1,6 +1,7 @@
 #include "clients/table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -20,6 +21,13 @@ Result<void> check_name(std::string_view name, std::string_view what) {
   }
   if (name.contains('\0')) return fail(Error::Kind::invalid, weir::format("{} has a NUL byte in its name", what));
   return {};
+}
+
+/// Not every database tells letters' cases apart.
+bool is_ours(std::string_view table) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::any_of(std::array{progress_table, dead_letters_table},
+                             [&](std::string_view ours) { return std::ranges::equal(table, ours, {}, lower); });
 }
 
 std::map<std::string, std::string> units(const std::vector<RowColumn>& described) {
@@ -50,6 +58,10 @@ Result<TableName> parse_table(std::string_view text) {
   }
   table.name = text;
   if (text.contains('.')) return fail(Error::Kind::invalid, "a table is named \"table\" or \"schema.table\"");
+  if (is_ours(text)) {
+    return fail(Error::Kind::invalid,
+                weir::format("\"{}\" is a table that weir itself keeps beside the rows; name another", text));
+  }
   return check_name(text, "the table").transform([&] { return table; });
 }
 

@@ -10,11 +10,16 @@
 
 namespace weir::sql {
 
+/// The tables that weir keeps in the schema of the rows' table: how far each lane has come, and what was refused.
+inline constexpr std::string_view progress_table = "weir_progress";
+inline constexpr std::string_view dead_letters_table = "weir_dead_letters";
+
 /// A table's name as in the settings: "table" or "schema.table", letters as written (they are quoted in SQL).
 struct TableName {
   std::string schema;  ///< empty: where the connection's search_path points
   std::string name;
 };
+/// Refuses what no table could be called, and weir's own tables.
 Result<TableName> parse_table(std::string_view text);
 
 struct TableColumn {

@@ -16,6 +16,11 @@ TEST(Table, is_named_alone_or_with_its_schema) {
        {std::string{}, std::string{"a."}, std::string{".b"}, std::string{"a.b.c"}, std::string(64, 'x')}) {
     EXPECT_FALSE(sql::parse_table(bad).has_value()) << bad;
   }
+  for (const std::string bad : {"weir_progress", "fleet.weir_dead_letters", "WEIR_Progress"}) {
+    EXPECT_FALSE(sql::parse_table(bad).has_value()) << bad;
+  }
+  EXPECT_TRUE(sql::parse_table("weir_progress.rows").has_value());
+  EXPECT_TRUE(sql::parse_table("weir_progress_2").has_value());
 }
 
 TEST(Table, has_a_column_per_column_of_the_rows) {

@@ -393,6 +393,12 @@ TEST(BadInput, a_malformed_pipeline_is_shown_where_it_is) {
       first(
           R"({ "name": "p", "nodes": [ { "id": "s", "source": "nats", "url": "nats://u:pa55@host:port" }, { "id": "d", "sink": "drop", "from": "s" } ] })"),
       testing::AllOf(HasSubstr("host:port: the port must be a number"), testing::Not(HasSubstr("pa55"))));
+  for (const std::string sink : {R"("duckdb", "path": "p.duckdb")", R"("timescale", "url": "postgresql://h/d")"}) {
+    EXPECT_THAT(first(weir::format(R"({{ "name": "p", "nodes": [ {{ "id": "s", "source": "nats" }},
+ {{ "table": "weir_progress", "id": "d", "from": "s", "sink": {} }} ] }})",
+                                   sink)),
+                StartsWith("p.json:2:13: error: \"d\": \"weir_progress\" is a table that weir itself keeps"));
+  }
 }
 
 }  // namespace
