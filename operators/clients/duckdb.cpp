@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <duckdb.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -138,54 +139,109 @@ void fill(const Library& duckdb, duckdb_vector vector, const Column& column, std
   }
 }
 
+/// A file opened once, however many use it.
+struct Database {
+  explicit Database(const Library& library) : duckdb{library} {}
+  ~Database() {
+    if (handle != nullptr) duckdb.close(&handle);
+  }
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  const Library& duckdb;
+  duckdb_database handle = nullptr;
+  std::uint64_t memory = 0;
+  std::mutex alone;
+  dev_t device = 0;  // these two say which file it is
+  ino_t inode = 0;
+};
+
+Error not_opened(const std::string& path, const std::string& why) {
+  if (!why.contains("Could not set lock"))
+    return {Error::Kind::refused, weir::format("can't open {}: {}", path, why), "path"};
+  const std::size_t pid = why.find("PID ");
+  const std::string holder =
+      pid == std::string::npos
+          ? ""
+          : weir::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
+  return {Error::Kind::unreachable,
+          weir::format("{} is open in another process{}; one process at a time may hold a DuckDB file: end it, or "
+                       "write to another",
+                       path, holder),
+          "path"};
+}
+
+Result<std::shared_ptr<Database>> open_database(const Library& duckdb, const std::string& path, std::uint64_t memory) {
+  auto database = std::make_shared<Database>(duckdb);
+  database->memory = memory;
+  duckdb_config config = nullptr;
+  duckdb.create_config(&config);
+  duckdb.set_config(config, "threads", "1");
+  duckdb.set_config(config, "memory_limit", weir::format("{}B", memory).c_str());
+  char* said = nullptr;
+  const duckdb_state opened = duckdb.open_ext(path.c_str(), &database->handle, config, &said);
+  duckdb.destroy_config(&config);
+  const std::string why = said == nullptr ? "" : said;
+  duckdb.free(said);
+  if (opened == DuckDBError) return std::unexpected(not_opened(path, why));
+  return database;
+}
+
+/// The database of a file: the one that this process has open, or a new one.
+Result<std::shared_ptr<Database>> share_database(const Library& duckdb, const std::string& path, std::uint64_t memory) {
+  static std::mutex mutex;
+  static std::vector<std::weak_ptr<Database>> all;
+  const std::scoped_lock lock{mutex};
+  std::erase_if(all, [](const auto& one) { return one.expired(); });
+  struct stat file{};
+  if (::stat(path.c_str(), &file) == 0) {
+    for (const auto& one : all) {
+      auto database = one.lock();
+      if (database && database->device == file.st_dev && database->inode == file.st_ino) return database;
+    }
+  }
+  auto made = open_database(duckdb, path, memory);
+  // What is not on disk (":memory:") is nobody else's.
+  if (made && ::stat(path.c_str(), &file) == 0) {
+    (*made)->device = file.st_dev;
+    (*made)->inode = file.st_ino;
+    all.push_back(*made);
+  }
+  return made;
+}
+
 }  // namespace
 
 struct File::Handles {
-  explicit Handles(const Library& library) : duckdb{library} {}
+  explicit Handles(std::shared_ptr<Database> shared) : database{std::move(shared)}, duckdb{database->duckdb} {}
   ~Handles() {
     if (connection != nullptr) duckdb.disconnect(&connection);
-    if (database != nullptr) duckdb.close(&database);
   }
   Handles(const Handles&) = delete;
   Handles& operator=(const Handles&) = delete;
 
+  std::shared_ptr<Database> database;
   const Library& duckdb;
-  duckdb_database database = nullptr;
   duckdb_connection connection = nullptr;
 };
 
 Result<File> File::open(const std::string& path, std::uint64_t memory) {
   const auto& loaded = library();
   if (!loaded) return std::unexpected(loaded.error());
-  const Library& duckdb = *loaded;
-  auto handles = std::make_shared<Handles>(duckdb);
-  duckdb_config config = nullptr;
-  duckdb.create_config(&config);
-  duckdb.set_config(config, "threads", "1");
-  duckdb.set_config(config, "memory_limit", weir::format("{}B", memory).c_str());
-  char* said = nullptr;
-  const duckdb_state opened = duckdb.open_ext(path.c_str(), &handles->database, config, &said);
-  duckdb.destroy_config(&config);
-  const std::string why = said == nullptr ? "" : said;
-  duckdb.free(said);
-  if (opened == DuckDBError && why.contains("Could not set lock")) {
-    const std::size_t pid = why.find("PID ");
-    const std::string holder =
-        pid == std::string::npos
-            ? ""
-            : weir::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
-    return fail(
-        Error::Kind::unreachable,
-        weir::format("{} is open in another process{}; one process at a time may hold a DuckDB file: end it, or "
-                     "write to another",
-                     path, holder),
-        "path");
-  }
-  if (opened == DuckDBError || duckdb.connect(handles->database, &handles->connection) == DuckDBError) {
-    return fail(Error::Kind::refused, weir::format("can't open {}: {}", path, why), "path");
-  }
-  return File{std::move(handles)};
+  auto database = share_database(*loaded, path, memory);
+  if (!database) return std::unexpected(database.error());
+  auto handles = std::make_shared<Handles>(*std::move(database));
+  if (loaded->connect(handles->database->handle, &handles->connection) == DuckDBError)
+    return std::unexpected(not_opened(path, "no connection"));
+  File file{std::move(handles)};
+  const auto lock = file.alone();
+  Database& shared = *file.handles_->database;
+  if (memory <= shared.memory) return file;
+  shared.memory = memory;
+  return file.run(weir::format("SET memory_limit = '{}B'", memory)).transform([&](const Rows&) { return file; });
 }
+
+std::unique_lock<std::mutex> File::alone() { return std::unique_lock{handles_->database->alone}; }
 
 Result<Rows> File::run(const std::string& sql) {
   const Library& duckdb = handles_->duckdb;

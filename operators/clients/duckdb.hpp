@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,14 +17,20 @@ namespace weir::duck {
 using Row = std::vector<std::optional<std::string>>;
 using Rows = std::vector<Row>;
 
-/// An open file. The library itself is loaded when the first one is opened, and costs nothing before that.
+/// An open file. The library itself is loaded when the first one is opened, and costs nothing before that. Files of one
+/// process that are the same on disk, by whatever path, share one database and its memory: two databases on one file
+/// would write over each other.
 ///
-/// Threads   one.
+/// Threads   one each; whoever changes something holds alone() from before BEGIN to after COMMIT.
 /// Errors    unreachable: another process holds the file. refused: anything else.
 class File {
  public:
-  /// Opens or makes it. `memory` is the most that DuckDB may use, in bytes.
+  /// Opens or makes it. `memory` is the most that DuckDB may use, in bytes; of those who share it the largest counts.
   static Result<File> open(const std::string& path, std::uint64_t memory);
+
+  /// Waits for the others of this process that have the same file open, and keeps them out for as long as it is held.
+  /// The File must outlive it.
+  std::unique_lock<std::mutex> alone();
 
   /// Runs statements, separated by semicolons; answers the rows of the last one. All its columns must be text
   /// (VARCHAR).

@@ -51,14 +51,9 @@ class DuckDb final : public Sink {
     auto file = duck::File::open(path_, memory_);
     if (!file) return std::unexpected(file.error());
     file_ = *std::move(file);
-    return run("BEGIN; CREATE SCHEMA IF NOT EXISTS " + sql::quoted(table_.schema))
-        .and_then([&](const duck::Rows&) { return table(); })
-        .and_then([&] { return run(side_tables() + "COMMIT"); })
-        .transform([](const duck::Rows&) {})
-        .or_else([&](const Error& error) -> Result<void> {
-          file_.reset();
-          return std::unexpected(error);
-        });
+    auto made = tables();
+    if (!made) file_.reset();
+    return made;
   }
 
   Result<void> write(const Encoded& rows) override {
@@ -75,10 +70,12 @@ class DuckDb final : public Sink {
 
   Result<Progress> claim(Partition partition) override {
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
-    const auto made = run(weir::format(
-        "INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
-        "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
-        place("weir_progress"), sql::literal(context_.pipeline()), sql::literal(context_.node()), partition, mine_));
+    const auto lock = file_->alone();
+    const auto made = run(
+        weir::format("INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
+                     "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
+                     place(sql::progress_table), sql::literal(context_.pipeline()), sql::literal(context_.node()),
+                     partition, mine_));
     if (!made) return broken(made.error());
     auto there = lines(*file_);
     if (!there) return broken(there.error());
@@ -95,12 +92,13 @@ class DuckDb final : public Sink {
 
   Result<std::size_t> reset(std::optional<Partition> partition) override {
     return with_file([&](duck::File& file) -> Result<std::size_t> {
+      const auto lock = file.alone();
       auto there = lines(file);
       if (!there) return std::unexpected(there.error());
       if (partition) std::erase_if(*there, [&](const ProgressLine& line) { return line.partition != *partition; });
       if (there->empty()) return 0;
       const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
-      return file.run(weir::format("DELETE FROM {} WHERE {}{}", place("weir_progress"), mine_, which))
+      return file.run(weir::format("DELETE FROM {} WHERE {}{}", place(sql::progress_table), mine_, which))
           .transform([&](const duck::Rows&) { return there->size(); });
     });
   }
@@ -113,6 +111,18 @@ class DuckDb final : public Sink {
   }
   std::string place(std::string_view table) const { return sql::quoted(table_.schema) + "." + sql::quoted(table); }
   Result<duck::Rows> run(const std::string& sql) { return file_->run(sql); }
+
+  Result<void> tables() {
+    const auto lock = file_->alone();
+    return run("BEGIN; CREATE SCHEMA IF NOT EXISTS " + sql::quoted(table_.schema))
+        .and_then([&](const duck::Rows&) { return table(); })
+        .and_then([&] { return run(side_tables() + "COMMIT"); })
+        .transform([](const duck::Rows&) {})
+        .or_else([&](const Error& error) -> Result<void> {
+          (void)run("ROLLBACK");
+          return std::unexpected(error);
+        });
+  }
 
   Result<void> table() {
     const auto found = run(weir::format(
@@ -151,7 +161,7 @@ class DuckDb final : public Sink {
         "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
         "BIGINT, "
         "arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);",
-        place("weir_progress"), place("weir_dead_letters"));
+        place(sql::progress_table), place(sql::dead_letters_table));
   }
 
   Result<std::vector<ProgressLine>> lines(duck::File& file) const {
@@ -164,7 +174,7 @@ class DuckDb final : public Sink {
         weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
                      "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
                      "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
-                     place("weir_progress"), mine_));
+                     place(sql::progress_table), mine_));
     if (!rows) return std::unexpected(rows.error());
     std::vector<ProgressLine> out;
     for (const duck::Row& row : *rows) {
@@ -216,6 +226,7 @@ class DuckDb final : public Sink {
 Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
   auto handed = handed_.take();
   if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
+  const auto lock = file_->alone();
   std::vector<LaneCommit> lanes{all.begin(), all.end()};
   std::vector<Partition> refused;
   for (const LaneCommit& lane : lanes) {
@@ -266,7 +277,7 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
         "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
         "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
         "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
-        place("weir_progress"), next.position, number(next.arrival), sql::literal(next.snapshot),
+        place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
         sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
         number(next.stamp), next.consumed, next.incarnation, mine_, partition, claimed_.at(partition)));
     if (!done) return std::unexpected(done.error());
@@ -294,7 +305,7 @@ Result<void> DuckDb::keep(const DeadLetter& letter, std::uint64_t ordinal) {
   std::string hex;
   for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
   return run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
-                          place("weir_dead_letters"), sql::literal(context_.pipeline()), sql::literal(letter.node),
+                          place(sql::dead_letters_table), sql::literal(context_.pipeline()), sql::literal(letter.node),
                           letter.partition, letter.position, ordinal, number(letter.arrival),
                           sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)),
                           hex))
@@ -312,7 +323,8 @@ std::vector<Error> problems(const Settings& settings) {
 const Spec spec =
     Spec::sink("writes rows to a DuckDB file, exactly once, with no server")
         .details(
-            "Rows and progress commit in one transaction. One process at a time may hold the file. Times are stored in "
+            "Rows and progress commit in one transaction. One process at a time may hold the file; several sinks of "
+            "one process may write to it, each to a table of its own. Times are stored in "
             "UTC as whole microseconds "
             "(cut off, towards the past). The table is created if it is absent, and checked if it is not. Read it "
             "with: duckdb FILE")

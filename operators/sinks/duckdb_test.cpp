@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <limits>
+#include <thread>
 
 #include "clients/duckdb.hpp"
 #include "fakes/sink_fixture.hpp"
@@ -34,14 +35,17 @@ class DuckDbSink : public testing::Test {
 
   std::string path() const { return directory_ / "fleet.duckdb"; }
 
-  std::unique_ptr<Sink> make(const SchemaPtr& schema) {
+  std::unique_ptr<Sink> make(const SchemaPtr& schema) { return make(schema, context_, path(), "vehicle_second"); }
+
+  static std::unique_ptr<Sink> make(const SchemaPtr& schema, Context& context, const std::string& path,
+                                    const std::string& table) {
     Settings settings{"db"};
-    settings.set("path", path());
-    settings.set("table", std::string{"vehicle_second"});
+    settings.set("path", path);
+    settings.set("table", table);
     settings.set("key_column", std::string{"vehicle"});
     settings.set("time_column", std::string{"time"});
     settings.set("memory", std::int64_t{256 << 20});
-    auto sink = weir_operator_sinks_duckdb().make_sink(settings, context_);
+    auto sink = weir_operator_sinks_duckdb().make_sink(settings, context);
     EXPECT_TRUE(sink->settle(schema).has_value());
     return sink;
   }
@@ -182,24 +186,55 @@ TEST_F(DuckDbSink, refuses_a_table_that_differs_and_prints_the_statements_to_run
   EXPECT_TRUE(sink->open().has_value());
 }
 
+TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {
+  fakes::CountingContext other_context{"sessions"};
+  std::filesystem::create_directory(directory_ / "sub");
+  std::filesystem::create_symlink(path(), directory_ / "sub" / "link.duckdb");
+  auto one = opened();
+  auto two = make(rows(0)->schema, other_context, directory_ / "sub" / "link.duckdb", "sessions");
+  const auto done = two->open();
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  for (Sink* sink : {one.get(), two.get()}) ASSERT_TRUE(sink->claim(0).has_value());
+  const auto write = [](Sink& sink, std::size_t each) {
+    for (Position to = 1; to <= 50; ++to) {
+      const auto batch = make_rows(std::make_shared<Dictionary>(), {"speed", "charge"}, each);
+      const auto committed = commit(sink, batch, 0, to);
+      EXPECT_TRUE(committed.has_value()) << committed.error().message;
+    }
+  };
+  {
+    const std::jthread first{[&] { write(*one, 10); }};
+    const std::jthread second{[&] { write(*two, 3); }};
+  }
+  one.reset();
+  ASSERT_TRUE(commit(*two, rows(5), 0, 51).has_value());
+  two.reset();
+  EXPECT_EQ(ask("SELECT (SELECT count(*) FROM vehicle_second) || ' ' || (SELECT count(*) FROM sessions)"), "500 155");
+  EXPECT_EQ(ask("SELECT node || ' ' || position FROM weir_progress ORDER BY node"), "db 50 sessions 51");
+}
+
 TEST_F(DuckDbSink, says_who_holds_the_file) {
-  auto sink = opened();
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  // DuckDB's lock is per process, so another one has to try.
+  int held[2], answer[2];
+  ASSERT_EQ(::pipe(held), 0);
+  ASSERT_EQ(::pipe(answer), 0);
+  // Sinks of one process share the file, so another one has to try; one that has nothing open itself.
   const pid_t child = ::fork();
   if (child == 0) {
+    char ready = 0;
+    (void)!::read(held[0], &ready, 1);
     const auto file = duck::File::open(path(), 64u << 20);
     const std::string said = file ? "opened" : file.error().message;
-    (void)!::write(ready[1], said.data(), said.size());
+    (void)!::write(answer[1], said.data(), said.size());
     ::_exit(0);
   }
-  ::close(ready[1]);
+  auto sink = opened();
+  (void)!::write(held[1], "", 1);
+  ::close(answer[1]);
   std::string said;
   char buffer[512];
-  for (ssize_t n = 0; (n = ::read(ready[0], buffer, sizeof buffer)) > 0;)
+  for (ssize_t n = 0; (n = ::read(answer[0], buffer, sizeof buffer)) > 0;)
     said.append(buffer, static_cast<std::size_t>(n));
-  ::close(ready[0]);
+  for (const int end : {held[0], held[1], answer[0]}) ::close(end);
   ::waitpid(child, nullptr, 0);
   EXPECT_THAT(said,
               HasSubstr("is open in another process (PID " + std::to_string(::getpid()) + "); one process at a time"));
