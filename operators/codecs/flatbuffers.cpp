@@ -282,9 +282,8 @@ const Spec spec =
     Spec::codec("compact binary frames of one vehicle's samples (schemas/telemetry.fbs)")
         .details(
             "One frame holds samples of one key, grouped by field; a single number takes 72 bytes. Key and field may "
-            "be "
-            "left out where the subject says them. Frames are verified before they are read: a corrupt one goes to the "
-            "dead letters, as does one with NaN or infinite values.")
+            "be left out where the subject says them. Frames are verified before they are read: a corrupt one goes to "
+            "the dead letters, as does one with NaN or infinite values.")
         .example(R"({ "codec": "flatbuffers" })");
 }  // namespace
 

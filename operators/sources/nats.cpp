@@ -102,8 +102,7 @@ Spec spec() {
       .optional("stream", kind::text(), "JetStream stream to read")
       .optional("mode", kind::choice({"core", "shared", "partition"}),
                 "core: no stream; shared: workers share a durable; partition: one worker reads in order. Without it: "
-                "partition "
-                "if there is a stream, else core")
+                "partition if there is a stream, else core")
       .field("partitions", kind::integer(),
              "how many streams there are: 1 is the stream itself, n are <stream>-0 to <stream>-(n-1)", "1")
       .between(1, 4096)

@@ -310,14 +310,11 @@ const Spec spec =
     Spec::source("a fleet that drives through a city, the same for the same seed")
         .details(
             "Each vehicle drives, parks and drives again. Its fields are position (a point), speed (km/h), heading "
-            "(degrees), "
-            "torque (Nm), charge and fuel (%), temperature (of the brake fluid, °C), and power: 1 when a trip begins, "
-            "0 when "
-            "it ends. What a vehicle does depends on the seed and its number alone, not on how many there are nor on "
-            "the "
-            "sensors. Arrival is the simulated time, whatever the speed; every 100 ms of silence a marker says how "
-            "late it "
-            "is. With `faults`, a clean run with the same seed has published = published + missing of the faulty one.")
+            "(degrees), torque (Nm), charge and fuel (%), temperature (of the brake fluid, °C), and power: 1 when a "
+            "trip begins, 0 when it ends. What a vehicle does depends on the seed and its number alone, not on how "
+            "many there are nor on the sensors. Arrival is the simulated time, whatever the speed; every 100 ms of "
+            "silence a marker says how late it is. With `faults`, a clean run with the same seed has published = "
+            "published + missing of the faulty one.")
         .field("vehicles", kind::integer(), "number of vehicles; their keys are 1, 2, 3…", "100")
         .between(1, 1e6)
         .field("seed", kind::integer(), "another seed, another fleet", "1")

@@ -146,10 +146,9 @@ Spec spec() {
       .state([](const Settings&) { return std::string{"≤ 32 B per (vehicle, field) that holds a number"}; })
       .details(
           "A repeat has the same key, field, time and value as the newest sample; devices and networks send it when "
-          "they "
-          "are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "
-          "forgotten. What is published is written behind, the newest value only, and never over a newer one, from any "
-          "number of workers; a crash may leave out the last values.")
+          "they are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "
+          "forgotten. What is published is written behind, the newest value only, and never over a newer one, from "
+          "any number of workers; a crash may leave out the last values.")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals" })")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals", "publish": "fleet-now" })");
   return out;

@@ -204,15 +204,12 @@ Spec spec() {
       })
       .details(
           "Each vehicle's ticks close by its own progress: when every field of its session has passed the tick, or "
-          "`wait` "
-          "after the later of the tick and the arrival of its first sample beyond. A vehicle that comes out of a "
-          "tunnel "
-          "with minutes of buffered samples is not late. Sessions are runs of samples without a gap or an off; ticks "
-          "from a session's first to its last sample get a row, no others.")
+          "`wait` after the later of the tick and the arrival of its first sample beyond. A vehicle that comes out of "
+          "a tunnel with minutes of buffered samples is not late. Sessions are runs of samples without a gap or an "
+          "off; ticks from a session's first to its last sample get a row, no others.")
       .details(
-          "Of a field, only the first and the last sample between two ticks are kept, as no other can be in a bracket; "
-          "so "
-          "a sensor's rate costs no memory. Numbers that are not finite go to the dead letters.")
+          "Of a field, only the first and the last sample between two ticks are kept, as no other can be in a "
+          "bracket; so a sensor's rate costs no memory. Numbers that are not finite go to the dead letters.")
       .example(
           R"({ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s", "fields": ["speed", "charge"],
   "session": { "field": "power", "on": 1, "off": 0, "timeout": "30s" } })")

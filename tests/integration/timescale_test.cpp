@@ -130,8 +130,7 @@ TEST_P(TimescaleRows, indexes_what_it_is_told_to) {
     EXPECT_TRUE(make(with, rows(0)->schema)->sink->open().has_value());
     return ask(
         "SELECT coalesce(string_agg(substring(indexdef FROM 'USING .*'), ' '), 'no index') FROM pg_indexes WHERE "
-        "tablename = "
-        "'vehicle_second' AND schemaname = '" +
+        "tablename = 'vehicle_second' AND schemaname = '" +
         schema_ + "'");
   };
   EXPECT_EQ(index("time"), "USING brin (\"time\")");
