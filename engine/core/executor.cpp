@@ -31,6 +31,7 @@ struct LaneRun::Impl {
     Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
     Held held;
+    std::size_t count = 0;       // of messages
     Timestamp stamp = no_time;   // of its last message
     std::uint64_t consumed = 0;  // messages up to there
     Decoded decoded;
@@ -91,6 +92,7 @@ struct LaneRun::Impl {
       fail_lane(done.error());
       return;
     }
+    piece_size.learn(piece.count, rows_of(piece.output));
     due.store(chain.due().value_or(end_of_time), std::memory_order_release);
     at.position = last;
     at.arrival = piece.output.reached;
@@ -101,6 +103,12 @@ struct LaneRun::Impl {
     note_sizes();
     if (snapshot_wanted.exchange(false)) around.events.snapshot(partition, snapshot_now());
     piece.decoded.batch = nullptr;  // the raw messages are not needed any more
+  }
+
+  static std::size_t rows_of(const ChainOutput& output) {
+    std::size_t rows = 0;
+    for (const SinkBatch& part : output.batches) rows += part.batch->rows;
+    return rows;
   }
 
   void run_encode(Piece& piece) {
@@ -186,7 +194,7 @@ struct LaneRun::Impl {
   }
 
   bool put(MessagesPtr messages) {
-    for (MessagesPtr& part : cut(std::move(messages), start)) {
+    for (MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
       if (auto same = check_count(part->items); !same) {
         graph.wait_for_all();
         fail_lane(same.error());
@@ -195,6 +203,7 @@ struct LaneRun::Impl {
       consumed += part->items.size();
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
+      piece->count = piece->messages->items.size();
       piece->stamp = piece->messages->items.back().arrival;
       piece->consumed = consumed;
       {
@@ -271,6 +280,7 @@ struct LaneRun::Impl {
   flow::function_node<PiecePtr, PiecePtr> step;
   flow::function_node<PiecePtr, PiecePtr> encode;
   bool marks = false;
+  PieceSize piece_size;
 
   std::atomic<Timestamp> due{end_of_time};
   std::atomic<Position> stepped{0}, pulled_up_to{0};

@@ -10,7 +10,7 @@ std::size_t weight(const Messages& messages) {
   return bytes;
 }
 
-std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start) {
+std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most) {
   const auto& items = messages->items;
   std::vector<std::size_t> ends;
   for (const Position border : start.borders) {
@@ -25,12 +25,14 @@ std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start) {
   std::ranges::sort(ends);
   std::vector<MessagesPtr> pieces;
   std::size_t begin = 0;
-  for (const std::size_t end : ends) {
-    if (end == begin) continue;
-    if (begin == 0 && end == items.size()) return {std::move(messages)};
-    const auto at = [&](std::size_t n) { return items.begin() + static_cast<std::ptrdiff_t>(n); };
-    pieces.push_back(std::make_shared<Messages>(Messages{{at(begin), at(end)}, messages}));
-    begin = end;
+  for (const std::size_t border : ends) {
+    while (begin < border) {
+      const std::size_t end = begin + std::min(border - begin, most);
+      if (begin == 0 && end == items.size()) return {std::move(messages)};
+      const auto at = [&](std::size_t n) { return items.begin() + static_cast<std::ptrdiff_t>(n); };
+      pieces.push_back(std::make_shared<Messages>(Messages{{at(begin), at(end)}, messages}));
+      begin = end;
+    }
   }
   return pieces;
 }

@@ -1,6 +1,9 @@
 /// The pieces in which a lane works off what it has pulled, and the credit that they hold.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,8 +22,31 @@ inline constexpr std::size_t message_overhead = 128;  ///< bytes that a message 
 /// The bytes that a pull holds while it is on its way.
 std::size_t weight(const Messages& messages);
 
-/// Cuts messages so that a piece ends at every border inside them: a function of the stream, never of the pull.
-std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start);
+/// Cuts messages so that a piece ends at every border inside them and has at most `most` messages. Where pieces end
+/// never shows in what comes out.
+std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most = SIZE_MAX);
+
+/// How many messages the next piece may have, so that it makes about `wanted` rows at most: what a piece makes is one
+/// step, and a step is never spread over transactions.
+///
+/// Threads   one learns while others ask.
+class PieceSize {
+ public:
+  static constexpr std::size_t wanted = 100'000;
+
+  std::size_t most() const { return most_.load(std::memory_order_relaxed); }
+  void learn(std::size_t messages, std::size_t rows) {
+    const std::size_t now = most();
+    if (rows > wanted) {
+      most_.store(std::max<std::size_t>(1, std::min(now, messages) * wanted / rows), std::memory_order_relaxed);
+    } else if (rows < wanted / 2 && messages >= now) {
+      most_.store(now * 2, std::memory_order_relaxed);
+    }
+  }
+
+ private:
+  std::atomic<std::size_t> most_{1024};
+};
 
 /// Credit that a piece of work holds.
 class Held {

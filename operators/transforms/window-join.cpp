@@ -1,4 +1,5 @@
 #include <weir/operator.hpp>
+#include <weir/units.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -38,6 +39,7 @@ class WindowJoin final : public Transform {
 
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     std::vector<std::uint8_t> late;
+    message_ = no_message;
     if (in->rows != 0) {
       const SampleRows rows{*in};
       if (rows.keys.dictionary != context_.keys())
@@ -93,6 +95,8 @@ class WindowJoin final : public Transform {
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
     if (time < arrival - rules_.max_behind)
       return out.refuse(in, row, "event time is behind arrival by more than max_behind");
+    if (in.message_of_row.empty() || in.message_of_row[row] != message_) join_.begin_message();
+    if (!in.message_of_row.empty()) message_ = in.message_of_row[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {
       case Join::Taken::kept:
         break;
@@ -103,6 +107,9 @@ class WindowJoin final : public Transform {
         break;
       case Join::Taken::full:
         out.refuse(in, row, "too many pending samples");
+        break;
+      case Join::Taken::crowded:
+        out.refuse(in, row, "gaps of its message would make more than 100000 rows");
         break;
     }
   }
@@ -131,6 +138,8 @@ class WindowJoin final : public Transform {
   Slots slots_;
   Join join_;
   SchemaPtr brackets_, events_;
+  static constexpr std::uint32_t no_message = UINT32_MAX;
+  std::uint32_t message_ = no_message;  ///< of the batch at hand: whose samples were last taken one by one
   std::shared_ptr<const Dictionary> known_;
   std::vector<std::uint16_t> slot_of_;  ///< by id in known_
   KeyRuns runs_;
@@ -143,6 +152,15 @@ std::vector<Error> problems(const Settings& settings) {
   };
   if (settings.has("session") && settings.object("session").number("on") == settings.object("session").number("off")) {
     invalid("\"on\" and \"off\" are the same value, so a session could never be told to start", "session.off");
+  }
+  if (settings.has("session")) {
+    const Duration timeout = settings.object("session").duration("timeout"), every = settings.duration("every");
+    if (timeout / every > Rules::most_ticks) {
+      invalid("a gap of " + format_duration(timeout) + " has " + std::to_string(timeout / every) + " ticks of " +
+                  format_duration(every) + ", and one sample behind it may make at most " +
+                  std::to_string(Rules::most_ticks) + " rows; shorten the timeout or write fewer rows",
+              "session.timeout");
+    }
   }
   if (settings.has("fields")) {
     auto fields = settings.list("fields");
@@ -209,7 +227,8 @@ Spec spec() {
           "off; ticks from a session's first to its last sample get a row, no others.")
       .details(
           "Of a field, only the first and the last sample between two ticks are kept, as no other can be in a "
-          "bracket; so a sensor's rate costs no memory. Numbers that are not finite go to the dead letters.")
+          "bracket; so a sensor's rate costs no memory. Numbers that are not finite go to the dead letters; so do "
+          "samples of a message whose gaps, of more than 8 ticks each, would make more than 100000 rows together.")
       .example(
           R"({ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s", "fields": ["speed", "charge"],
   "session": { "field": "power", "on": 1, "off": 0, "timeout": "30s" } })")

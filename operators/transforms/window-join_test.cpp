@@ -329,6 +329,49 @@ TEST(WindowJoin, RefusesWhatItCannotTrust) {
   EXPECT_EQ(join.join->size().keys, 0u);
 }
 
+/// Pairs of samples with a gap of 29 ticks between them, of as many vehicles, each pair in one message or all.
+BatchPtr pairs_with_gaps(FakeContext& context, int vehicles, bool one_message) {
+  SampleBatch out{context};
+  for (int i = 0; i < vehicles; ++i) {
+    const std::string key = std::to_string(i);
+    out.number(key, "a", second, 0, 100 * second).number(key, "a", 30 * second, 29, 100 * second);
+  }
+  const BatchPtr batch = out.take();
+  auto copy = std::make_shared<Batch>(*batch);
+  for (std::uint32_t row = 0; row < batch->rows; ++row) copy->message_of_row.push_back(one_message ? 0 : row / 2);
+  return copy;
+}
+
+TEST(WindowJoin, RefusesWhatWouldMakeTooManyRowsOfOneMessage) {
+  constexpr int vehicles = 5000;
+  const auto rows_of = [](Joined& join) { return std::ranges::count(join.texts[0], '\n'); };
+  Joined spread{{.demand = {{"a", FieldKind::number}}}};
+  spread.feed(pairs_with_gaps(spread.context, vehicles, false));
+  spread.mark(200 * second);
+  EXPECT_EQ(rows_of(spread), vehicles * 30);
+  EXPECT_EQ(spread.texts[3], "");
+
+  Joined crowded{{.demand = {{"a", FieldKind::number}}}};
+  crowded.feed(pairs_with_gaps(crowded.context, vehicles, true));
+  crowded.mark(200 * second);
+  const std::int64_t taken = 100'000 / 29;
+  EXPECT_EQ(rows_of(crowded), taken * 30 + (vehicles - taken));
+  EXPECT_EQ(std::ranges::count(crowded.texts[3], '\n'), vehicles - taken);
+  EXPECT_TRUE(crowded.texts[3].starts_with("gaps of its message would make more than 100000 rows\n"));
+}
+
+TEST(WindowJoin, ATimeoutOfTooManyTicksIsAMistake) {
+  const auto problems = [](Duration every, Duration timeout) {
+    return weir_operator_transforms_window_join().spec.problems_of(
+        settings_of({.every = every, .timeout = timeout}));
+  };
+  EXPECT_TRUE(problems(second, 24 * 60 * minute).empty());
+  const auto found = problems(10 * millisecond, 24 * 60 * minute);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].setting, "session.timeout");
+  EXPECT_TRUE(found[0].message.contains("8640000 ticks")) << found[0].message;
+}
+
 TEST(WindowJoin, SettlesOnlyWhatItCanDo) {
   FakeContext context;
   const Operator op = weir_operator_transforms_window_join();

@@ -25,7 +25,8 @@ class Join {
  public:
   Join(const Rules& rules, const Slots& slots, const Dictionary& keys);
 
-  enum class Taken : std::uint8_t { kept, late, full };
+  /// `crowded`: the gaps of its message would open more than Rules::most_ticks ticks with this one.
+  enum class Taken : std::uint8_t { kept, late, full, crowded };
 
  private:
   HeldSamples samples_;
@@ -45,6 +46,9 @@ class Join {
     if (until >= next_) act_until(until);
     now_ = until;
   }
+
+  /// What take() is given from here on is another message's.
+  void begin_message() { spent_ = 0; }
 
   /// Takes the usual samples from `row` on, of one key and of the arrival that reach() was told last: those that go on
   /// with their vehicle's only session, which is open, and are the newest of their field. Answers the first row that is
@@ -78,6 +82,7 @@ class Join {
   void add(std::uint32_t key, Timestamp arrival);
   bool goes_on(Vehicle& v, Timestamp time);
   Taken place(Vehicle*& v, std::uint16_t slot, Timestamp time, const SampleValue& value);
+  bool spend(const std::vector<Session>& sessions, Timestamp time);
   std::size_t find_session(std::vector<Session>& sessions, Timestamp time, bool may_start, bool on) const;
   static void merge(std::vector<Session>& sessions, std::size_t at);
   void split(Vehicle& v, std::vector<Session>& sessions, Timestamp off) const;
@@ -123,6 +128,7 @@ class Join {
   Timers forgets_;  ///< one per vehicle, never later than it is forgotten
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
+  Duration spent_ = 0;              ///< gaps of the message at hand that were not free
   Timestamp interval_ = 0;          ///< the last answer of interval_before()
   std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set
   bool untimed_usual_ = true;

@@ -61,7 +61,7 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
 
 /// Whether a sample at this time may be a usual one; interval_ is then its interval.
 bool Join::goes_on(Vehicle& v, Timestamp time) {
-  if (time <= v.closed || time < v.now.first || time - v.now.last > rules_.timeout) return false;
+  if (time <= v.closed || time < v.now.first || time - v.now.last > rules_.usual_gap) return false;
   if (time > now_ + rules_.max_ahead || time < now_ - rules_.max_behind) return false;
   interval_before(time);
   return !HeldSamples::reaches_full(v);
@@ -88,6 +88,7 @@ Join::Taken Join::place(Vehicle*& v, std::uint16_t slot, Timestamp time, const S
     return Taken::kept;
   }
   const bool late = time <= v->closed || time <= v->over;
+  if (!late && !spend(sessions, time)) return Taken::crowded;
   const std::size_t known = sessions.size();
   const std::size_t at = time <= v->over ? none : find_session(sessions, time, !late, on);
   if (at == none) return Taken::late;
@@ -104,6 +105,22 @@ Join::Taken Join::place(Vehicle*& v, std::uint16_t slot, Timestamp time, const S
   pack(*v, sessions);
   count_fields(*v);
   return late ? Taken::late : Taken::kept;
+}
+
+/// Counts the ticks that a sample opens between itself and those it joins; false if that is too many for its message.
+/// A message's first gap is never too much.
+bool Join::spend(const std::vector<Session>& sessions, Timestamp time) {
+  const auto later = std::ranges::find_if(sessions, [&](const Session& s) { return s.first > time; });
+  Duration gap = 0;
+  if (later != sessions.end() && later->first - time <= rules_.timeout) gap = later->first - time;
+  if (later != sessions.begin()) {
+    const Duration before = time - std::prev(later)->last;
+    if (before > 0 && before <= rules_.timeout && std::prev(later)->ended != Session::Ended::off) gap += before;
+  }
+  if (gap <= rules_.usual_gap) return true;
+  if (spent_ != 0 && spent_ + gap > Rules::most_ticks * rules_.every) return false;
+  spent_ += gap;
+  return true;
 }
 
 /// The session that the sample belongs to, made, or merged from two, if need be.

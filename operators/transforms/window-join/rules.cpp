@@ -15,13 +15,16 @@ Rules::Rules(const Settings& settings, const Context& context)
       forget{std::max<Duration>(context.forget(), 1)},
       max_pending{static_cast<std::size_t>(settings.integer("max_pending"))},
       on{1},
-      off{0} {
+      off{0},
+      usual_gap{0} {
+  usual_gap = std::min(timeout, usual_ticks * every);
   if (!settings.has("session")) return;
   const Settings& session = settings.object("session");
   session_field = session.text("field");
   on = session.number("on");
   off = session.number("off");
   timeout = session.duration("timeout");
+  usual_gap = std::min(timeout, usual_ticks * every);
 }
 
 Slots::Slots(const Settings& settings, const Rules& rules, const Context& context)

@@ -12,10 +12,15 @@
 namespace weir::window_join {
 
 struct Rules {
+  /// Ticks that the gaps between samples may open: of one message, all together. Gaps of up to `usual_ticks` are free:
+  /// they can't make many rows of few bytes.
+  static constexpr std::int64_t most_ticks = 100'000, usual_ticks = 8;
+
   Duration every, wait, disorder, timeout, max_ahead, max_behind, forget;
   std::size_t max_pending;
   std::string session_field;  ///< empty: there is none
   double on, off;
+  Duration usual_gap;  ///< free, and no end of a session
 
   Rules(const Settings& settings, const Context& context);
 };
