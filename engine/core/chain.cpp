@@ -253,7 +253,13 @@ Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& count
 
 Chain::~Chain() = default;
 
-void Chain::start(Position after, Timestamp arrival) { impl_->decoder->start(after, arrival); }
+void Chain::start(Position after, Timestamp arrival) {
+  // What the sinks want has its place before what else may be sent.
+  for (const Node& node : impl_->pipeline.nodes) {
+    for (const RowColumn& column : node.columns) impl_->fields->intern(column.field);
+  }
+  impl_->decoder->start(after, arrival);
+}
 
 Decoded Chain::decode(std::shared_ptr<const Messages> messages) { return impl_->decoder->decode(std::move(messages)); }
 

@@ -42,7 +42,7 @@ class Chain {
   ~Chain();
 
   /// The position before the first message to come, and the arrival time that was reached there (no_time: none yet):
-  /// arrival never goes back behind it. Before the first decode().
+  /// arrival never goes back behind it. After load(), before the first decode().
   void start(Position after, Timestamp arrival = no_time);
 
   /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include <weir/partition.hpp>
@@ -56,7 +58,8 @@ bool same(std::string_view a, std::string_view b) {
   return i == a.size();
 }
 
-/// Interns names, remembering the last one: a frame repeats its key, a stream its fields.
+/// Interns names, remembering the last one: a frame repeats its key, a stream its fields. A new name comes into the
+/// table when its message is taken; until then only its id is known.
 class Interner {
  public:
   Interner(Dictionary& table, std::string_view what) : table_{table}, what_{what} {}
@@ -64,21 +67,44 @@ class Interner {
   /// The id, or nothing and a reason.
   std::optional<std::uint32_t> operator()(std::string_view name, std::string& reason) {
     if (last_ && same(name, last_name_)) return last_;
-    std::optional<std::uint32_t> id = table_.find(name);
-    if (!id) {
-      reason = problem(name);
-      if (reason.empty() && !(id = table_.intern(name))) {
-        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(table_.limit());
-      }
-    }
-    if (id) {
-      last_ = id;
+    if (const auto id = table_.find(name)) {
       last_name_ = table_.at(*id);
+      return last_ = id;
     }
-    return id;
+    reason = problem(name);
+    return reason.empty() ? add(name, reason) : std::nullopt;
+  }
+
+  /// The message is taken, with all its names.
+  void keep() {
+    if (new_names_.empty()) return;
+    for (const std::string_view name : new_names_) table_.intern(name);
+    drop();
+  }
+  /// It is not.
+  void drop() {
+    if (new_names_.empty()) return;
+    new_names_.clear();
+    new_ids_.clear();
+    last_.reset();
   }
 
  private:
+  std::optional<std::uint32_t> add(std::string_view name, std::string& reason) {
+    const auto next = static_cast<std::uint32_t>(table_.size() + new_names_.size());
+    auto known = new_ids_.find(std::string{name});
+    if (known == new_ids_.end()) {
+      if (next >= table_.limit()) {
+        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(table_.limit());
+        return {};
+      }
+      known = new_ids_.emplace(name, next).first;
+      new_names_.push_back(known->first);
+    }
+    last_name_ = known->first;
+    return last_ = known->second;
+  }
+
   std::string problem(std::string_view name) const {
     const std::string what{what_};
     if (name.empty()) return "no " + what;
@@ -92,6 +118,8 @@ class Interner {
   std::string_view what_;
   std::optional<std::uint32_t> last_;
   std::string_view last_name_;
+  std::unordered_map<std::string, std::uint32_t> new_ids_;  // of the message at hand
+  std::vector<std::string_view> new_names_;                 // the same in the order of their ids
 };
 
 struct Lane {
@@ -158,8 +186,16 @@ class SampleColumns final : public SampleSink {
   /// Why the message can't be taken; empty if it can.
   std::string& reason() { return reason_; }
 
-  /// Drops what the message has added, when the batch is finished.
+  /// The message is taken.
+  void keep() {
+    key_of_.keep();
+    field_of_.keep();
+  }
+
+  /// Drops what the message has added: its samples when the batch is finished, its names at once.
   void roll_back() {
+    key_of_.drop();
+    field_of_.drop();
     kept_.resize(start_, 1);
     kept_.resize(times_.size(), 0);
   }
@@ -274,6 +310,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     auto decoded = codec_.decode(message, columns);
     columns.end();
     if (decoded && columns.reason().empty()) {
+      columns.keep();
       out.empty += columns.added() == 0 ? 1 : 0;
       continue;
     }

@@ -24,7 +24,7 @@ struct Decoded {
   std::uint64_t bytes = 0;     ///< of payload
 };
 
-/// Decodes messages with a codec, interning keys and fields.
+/// Decodes messages with a codec, interning keys and fields: those of a refused message take no place in the tables.
 ///
 /// Threads   one.
 /// Refused   the whole message, with a reason: what the source or the codec would not accept; no key; a key longer than

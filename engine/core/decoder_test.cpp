@@ -1,0 +1,112 @@
+#include "core/decoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include <weir/partition.hpp>
+#include <weir/shapes.hpp>
+
+namespace weir {
+namespace {
+
+/// A payload is samples "key field;key field;"; "!" at its end breaks it.
+class ListCodec final : public Codec {
+ public:
+  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+    for (auto part : message.payload | std::views::split(';')) {
+      const std::string_view sample{part.begin(), part.end()};
+      if (sample == "!") return std::unexpected("broken");
+      if (sample.empty()) continue;
+      const auto blank = sample.find(' ');
+      out.add({.key = sample.substr(0, blank), .field = sample.substr(blank + 1), .time = 1, .x = 1});
+    }
+    return {};
+  }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    return std::unexpected("no");
+  }
+};
+
+class DecoderTest : public testing::Test {
+ protected:
+  Decoded decode(std::vector<std::string> payloads, std::uint32_t partitions = 1, std::string_view refused = {}) {
+    struct Held {
+      std::vector<std::string> payloads;
+    };
+    auto held = std::make_shared<Held>(std::move(payloads));
+    auto messages = std::make_shared<Messages>();
+    for (const std::string& payload : held->payloads) {
+      messages->items.push_back({.subject = "s", .payload = payload, .sequence = ++sequence_, .arrival = 1});
+      messages->items.back().refused = refused;
+    }
+    messages->owner = held;
+    Decoder decoder{codec_, "in", 0, partitions, keys, fields};
+    decoder.start(sequence_ - held->payloads.size(), 1);
+    return decoder.decode(messages);
+  }
+
+  /// "key field" by row.
+  static std::vector<std::string> rows_of(const Decoded& decoded) {
+    std::vector<std::string> out;
+    for (std::size_t row = 0; row < decoded.batch->rows; ++row) {
+      out.push_back(std::string{decoded.batch->columns[samples::key].text(row)} + " " +
+                    std::string{decoded.batch->columns[samples::field].text(row)});
+    }
+    return out;
+  }
+
+  std::shared_ptr<Dictionary> keys = std::make_shared<Dictionary>(3);
+  std::shared_ptr<Dictionary> fields = std::make_shared<Dictionary>(3);
+
+ private:
+  ListCodec codec_;
+  Position sequence_ = 0;
+};
+
+TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<std::string> junk;
+    for (int j = 0; j < 100; ++j) {
+      const std::string name = std::to_string(i * 100 + j);
+      junk.push_back(name + " " + name + (j % 2 == 0 ? ";!" : "; none;" + name + " "));
+    }
+    const Decoded decoded = decode(junk);
+    ASSERT_EQ(decoded.dead_letters.size(), junk.size());
+    ASSERT_EQ(decoded.batch->rows, 0u);
+  }
+  decode({"a b;"}, 1, "a marker of somebody else's");
+  EXPECT_EQ(keys->size(), 0u);
+  EXPECT_EQ(fields->size(), 0u);
+  const Decoded good = decode({"x a;y b;x a;", "junk junk;!", "z c;y b;"});
+  EXPECT_EQ(rows_of(good), (std::vector<std::string>{"x a", "y b", "x a", "z c", "y b"}));
+  EXPECT_EQ(good.keys, 3u);
+  EXPECT_EQ(good.fields, 3u);
+}
+
+TEST_F(DecoderTest, WhatIsOverALimitIsRefusedWholeAndTheKnownGoOn) {
+  const Decoded decoded = decode({"a f;", "b f;c f;d f;", "b f;", "e f;f f;g f;", "c f;", "d f;", "a f;"});
+  EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{"a f", "b f", "c f", "a f"}));
+  ASSERT_EQ(decoded.dead_letters.size(), 3u);
+  for (const auto& letter : decoded.dead_letters) EXPECT_EQ(letter.reason, "too many keys: the limit is 3");
+}
+
+TEST_F(DecoderTest, AKeyOfAnotherPartitionIsRefusedWithItsMessage) {
+  const auto in = [](Partition partition) {
+    for (char name = 'a';; ++name) {
+      if (partition_of({&name, 1}, 2) == partition) return std::string{name};
+    }
+  };
+  const std::string mine = in(0), other = in(1);
+  const Decoded decoded = decode({mine + " f;", mine + " g;" + other + " f;", mine + " f;"}, 2);
+  EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{mine + " f", mine + " f"}));
+  ASSERT_EQ(decoded.dead_letters.size(), 1u);
+  EXPECT_EQ(decoded.dead_letters[0].reason, "key belongs to another partition");
+  EXPECT_EQ(decoded.dead_letters[0].payload, mine + " g;" + other + " f;");
+  EXPECT_EQ(decoded.keys, 1u);
+  EXPECT_EQ(decoded.fields, 1u) << "g came in the refused message only";
+}
+
+}  // namespace
+}  // namespace weir
