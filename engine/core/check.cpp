@@ -5,6 +5,7 @@
 #include "core/completion.hpp"
 #include "core/draft.hpp"
 #include "core/fingerprint.hpp"
+#include "core/keeping.hpp"
 #include "core/node_context.hpp"
 #include "core/overrides.hpp"
 #include "core/pipeline.hpp"
@@ -34,6 +35,7 @@ class Checker {
       const bool ordered = order();
       if (ordered) check_graph();
       if (ordered) settle();
+      if (ordered) check_start();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
@@ -182,6 +184,22 @@ class Checker {
                         quoted(source->node.id) + " is a queue that workers share",
                     "read partition streams, or write current values to a bucket and aggregate them");
     }
+  }
+
+  /// A start in the middle of a stream must be found again after a restart.
+  void check_start() {
+    if (report_.errors() != 0) return;
+    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
+    std::vector<const Node*> sinks;
+    for (const Draft& draft : drafts_) {
+      if (!draft.good) return;
+      if (draft.node.role == Role::sink) sinks.push_back(&draft.node);
+    }
+    if (finds_start_again(source->node, sinks, keeps_state(pipeline_, source->node, registry_))) return;
+    report_.error(source->text->find("start")->span, "lost-start",
+                  "a restarted worker would not find this place in the stream again",
+                  R"(have it kept by a durable store, as "state": { "store": "jetstream-kv", "bucket": "p-state" }, )"
+                  R"(or write "start": "first")");
   }
 
   // Schemas.

@@ -224,6 +224,32 @@ TEST(Check, WhatIsShownHasNoSecrets) {
   EXPECT_NE(shown.find(R"("user": "${USER}", "password": "<redacted>")"), std::string::npos) << shown;
 }
 
+TEST(Check, AStartThatNobodyFindsAgainIsAMistake) {
+  const auto start = [](std::string_view begin, std::string_view sink, std::string_view state = "") {
+    return lint(R"({ "name": "p",)" + std::string{state} + R"( "nodes": [
+    { "id": "in", "source": "nats", "stream": "S", "start": )" +
+                std::string{begin} + R"( },
+    { "id": "out", "from": "in", "sink": )" +
+                std::string{sink} + " } ] }");
+  };
+  const std::string_view since = R"("time", "since": "2026-01-31T00:00:00Z")";
+  const std::string_view file = R"("duckdb", "path": "x.duckdb")";
+  const std::string_view durable = R"("state": { "store": "jetstream-kv", "bucket": "b" },)";
+  const std::string wrong = R"(p.json:2:61: error: a restarted worker would not find this place in the stream again; )"
+                            R"(have it kept by a durable store, as "state": { "store": "jetstream-kv", )"
+                            R"("bucket": "p-state" }, or write "start": "first")"
+                            "\n";
+  EXPECT_EQ(start(R"("new")", R"("stdout")"), wrong);
+  EXPECT_EQ(start(since, R"("stdout")"), wrong);
+  EXPECT_EQ(start(R"("new")", file), wrong) << "the position alone does not bring the state back";
+  EXPECT_EQ(start(R"("new")", file, R"("state": { "store": "memory" },)"), wrong);
+  EXPECT_EQ(start(R"("first")", R"("stdout")"), "");
+  EXPECT_EQ(start(since, file), "") << "an instant is found again";
+  EXPECT_EQ(start(R"("new")", R"("drop")"), "");
+  EXPECT_EQ(start(R"("new")", R"("stdout")", durable), "");
+  EXPECT_EQ(start(R"("new", "mode": "shared", "durable": "d")", R"("stdout")"), "") << "the durable keeps its place";
+}
+
 TEST(Check, AMistakeInASecretDoesNotShowIt) {
   const auto findings = [](std::string_view url) {
     return lint(R"({ "name": "p", "nodes": [

@@ -4,14 +4,10 @@
 
 #include <weir/units.hpp>
 
-#include "core/node_context.hpp"
+#include "core/keeping.hpp"
 
 namespace weir {
 namespace {
-
-Claims claims_of(const Node& node) {
-  return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{};
-}
 
 /// Everything the guarantees are derived from.
 struct Facts {
@@ -101,21 +97,13 @@ void add_time(const Claims& source, std::vector<Promise>& out) {
   }
 }
 
-/// Whether lane state outlives the worker. Making a store connects to nothing.
-bool keeps_state(const Pipeline& pipeline, const Registry& registry) {
-  const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
-  if (op == nullptr) return false;
-  Counters counters;
-  NodeContext context{{pipeline, registry, counters, system_clock()}, pipeline.nodes[pipeline.source()]};
-  return op->make_store(pipeline.store_settings, context)->durable();
-}
-
 }  // namespace
 
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry) {
   Facts facts;
-  facts.source = claims_of(pipeline.nodes[pipeline.source()]);
-  facts.durable_state = keeps_state(pipeline, registry);
+  const Node& source = pipeline.nodes[pipeline.source()];
+  facts.source = claims_of(source);
+  facts.durable_state = keeps_state(pipeline, source, registry);
   for (const Node& node : pipeline.nodes)
     facts.any_transactional |= node.role == Role::sink && claims_of(node).transactional;
   std::vector<Promise> out;

@@ -80,18 +80,11 @@ Result<void> Lanes::begin_again(std::unique_ptr<LaneRun>& lane, Partition partit
   return {};
 }
 
-/// A start in the middle of a stream must be findable again before the first commit.
+/// A start in the middle of a stream must be findable again before the first commit. Where no store keeps it, lint has
+/// said that it need not be.
 Result<void> Lanes::keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start) {
   if (start.committed() != 0 || (begins == 0 && !start.anew)) return {};
-  if (!snapshots_.durable()) {
-    if (replayable_) {
-      spdlog::warn(
-          "partition {}: it begins behind message {}, a place that cannot be found again after a restart unless "
-          "\"state\" has a durable store, such as jetstream-kv",
-          partition, begins);
-    }
-    return {};
-  }
+  if (!snapshots_.durable()) return {};
   auto name = snapshots_.write(partition, fence_, lane.snapshot());
   if (!name) return std::unexpected(name.error());
   cycle_.name_snapshot(partition, *name, begins, start.at.incarnation);

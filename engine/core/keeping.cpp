@@ -1,0 +1,35 @@
+#include "core/keeping.hpp"
+
+#include <algorithm>
+
+#include "core/node_context.hpp"
+
+namespace weir {
+
+Claims claims_of(const Node& node) {
+  return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{};
+}
+
+bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& registry) {
+  const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
+  if (op == nullptr) return false;
+  const Settings& settings = pipeline.store_settings;
+  const bool whole = std::ranges::all_of(op->spec.fields, [&](const Field& field) {
+    return !field.required || !field.fallback.empty() || settings.has(field.name);
+  });
+  if (!whole) return false;
+  Counters counters;
+  NodeContext context{{pipeline, registry, counters, system_clock()}, source};
+  return op->make_store(settings, context)->durable();
+}
+
+bool finds_start_again(const Node& source, std::span<const Node* const> sinks, bool state_is_kept) {
+  const auto field = std::ranges::find(source.op->spec.fields, "start", &Field::name);
+  const bool chosen = field != source.op->spec.fields.end() && field->kind.tag == Kind::Tag::choice;
+  if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims_of(source).replayable) return true;
+  if (std::ranges::all_of(sinks, [](const Node* sink) { return claims_of(*sink).discards; })) return true;
+  return source.settings.text("start") == "time" &&
+         std::ranges::any_of(sinks, [](const Node* sink) { return claims_of(*sink).transactional; });
+}
+
+}  // namespace weir

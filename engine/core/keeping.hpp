@@ -1,0 +1,22 @@
+/// What of a pipeline outlives its worker, as far as the text alone can tell.
+#pragma once
+
+#include <span>
+
+#include "core/pipeline.hpp"
+
+namespace weir {
+
+/// A node's own claims; none if its operator makes none.
+Claims claims_of(const Node& node);
+
+/// Whether lane state outlives the worker. Makes the store, which connects to nothing; false if its settings are not
+/// whole. The nodes are not taken from the pipeline, which may have none yet.
+bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& registry);
+
+/// Whether a restarted worker finds the place again where `source` began. Only a choice named `start` makes a source
+/// begin elsewhere than at the first message: at "time", an instant whose place in the stream is always the same, or at
+/// one that lies elsewhere each time, as "new".
+bool finds_start_again(const Node& source, std::span<const Node* const> sinks, bool state_is_kept);
+
+}  // namespace weir
