@@ -48,6 +48,8 @@ class Servers {
       at = end == std::string::npos ? lines.size() : end + 1;
     }
   }
+  /// What nats-server keeps, as it lies on the disk.
+  std::filesystem::path nats_data() const { return directory() + "/nats/jetstream"; }
   void stop(const std::string& names) { run("stop " + directory() + " " + names); }
   /// As a crash would.
   void kill(const std::string& names) { run("kill " + directory() + " " + names); }

@@ -161,6 +161,16 @@ TEST_F(Unreachable, NatsEndsTheRunWith69AndItsPlace) {
   EXPECT_THAT(weir.log(), AllOf(ContainsRegex("weir: .*NATS"), HasSubstr(nobody.place()), Not(HasSubstr("geheim"))));
 }
 
+TEST_F(Unreachable, APortThatAnotherProcessHasEndsTheRunWith69) {
+  for (const bool listens : {true, false}) {
+    const SilentPort taken{listens};
+    auto& weir = run("nats://127.0.0.1:1", "postgresql://weir@127.0.0.1:1/weir", {"--http", taken.place()});
+    EXPECT_EQ(weir.wait(10 * second), 69);
+    EXPECT_THAT(weir.log(), HasSubstr("weir: --http: can't listen on " + taken.place() +
+                                      ": is another process using the port?\n"));
+  }
+}
+
 // --- What it serves
 // ----------------------------------------------------------------------------------------------------
 
