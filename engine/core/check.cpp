@@ -192,7 +192,7 @@ class Checker {
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
     std::vector<const Node*> sinks;
     for (const Draft& draft : drafts_) {
-      if (!draft.good) return;
+      if (!draft.good || draft.node.op == nullptr) return;
       if (draft.node.role == Role::sink) sinks.push_back(&draft.node);
     }
     if (finds_start_again(source->node, sinks, keeps_state(pipeline_, source->node, registry_))) return;

@@ -53,13 +53,10 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
       std::ranges::count_if(outlets_, [](const Outlet& outlet) { return outlet.claims.transactional; }));
   LaneStart start;
   auto least = least_of(std::span{stands}.last(keepers), partition);
-  auto loaded = least.and_then([&](const Progress& from) {
-    return load_state(partition, from, keepers > 0, pipeline_.fingerprint, snapshots_, start);
-  });
-  for (const Progress& progress : stands) {
-    if (loaded && progress.incarnation == least->incarnation)
-      loaded = same_pipeline(partition, progress, start.after, pipeline_.fingerprint);
-  }
+  auto loaded = least.and_then(
+      [&](const Progress& from) { return load_state(partition, from, keepers > 0, snapshots_, start); });
+  if (loaded) loaded = find_blank(partition, stands, start);
+  if (loaded) loaded = same_pipeline(partition, stands, least->incarnation, start.after, pipeline_.fingerprint);
   if (!loaded) {
     give_back(partition);
     return std::unexpected(loaded.error());
@@ -108,6 +105,21 @@ Result<void> CommitCycle::claim_outlets(Partition partition, std::vector<Progres
     stands.push_back(*std::move(progress));
   }
   return {};
+}
+
+/// A sink whose id was changed has no progress, and its table all the rows.
+Result<void> CommitCycle::find_blank(Partition partition, std::span<const Progress> stands, LaneStart& start) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const bool blank = outlets_[i].claims.transactional && stands[i].position == 0 && stands[i].incarnation == 0;
+    if (blank) start.blank.push_back(pipeline_.nodes[outlets_[i].node].id);
+  }
+  if (start.blank.empty() || !snapshots_.durable()) {
+    start.blank.clear();
+    return {};
+  }
+  return snapshots_.any(partition).transform([&](bool ran_before) {
+    if (!ran_before) start.blank.clear();
+  });
 }
 
 /// Half an owner would keep everybody else from becoming a whole one.

@@ -126,6 +126,7 @@ class CommitCycle {
   void cut_lanes();
   bool to_name(const Lane& lane, std::size_t outlet) const;
   Result<void> claim_outlets(Partition partition, std::vector<Progress>& stands);
+  Result<void> find_blank(Partition partition, std::span<const Progress> stands, LaneStart& start);
   void give_back(Partition partition);
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);

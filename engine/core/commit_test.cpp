@@ -361,6 +361,38 @@ TEST_F(CommitTest, AChangedPipelineIsNotReplayedIntoOldState) {
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
 }
 
+TEST_F(CommitTest, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  cycle_->name_snapshot(0, *name, 5);
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 7, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();  // killed before a snapshot of its own
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 7u);
+  pipeline_.fingerprint = "one";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed) << "nor is the new one's work replayed by the old one";
+}
+
+TEST_F(CommitTest, WhatASinkCommittedWithoutASnapshotIsReplayedByTheSamePipelineOnly) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0));
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
 TEST_F(CommitTest, OnlyTheTwoSnapshotsLastNamedAreKept) {
   ASSERT_TRUE(cycle_->claim(0));
   for (Position position = 1; position <= 4; ++position) {
@@ -484,6 +516,19 @@ TEST_F(CommitTest, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   EXPECT_EQ(database_.places[0].progress.position, 9u);
   EXPECT_EQ(second_database_.places[0].progress.position, 5u);
   EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
+}
+
+TEST_F(CommitTest, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
+  EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
+  cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(9, "state")), 9);
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+  pipeline_.nodes[0].id = "renamed";
+  database_.places.clear();
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"renamed"});
 }
 
 TEST_F(CommitTest, ASinkIsNotSilencedByAnotherPipelinesReplay) {

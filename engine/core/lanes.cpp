@@ -49,6 +49,13 @@ Result<void> Lanes::start(Partition partition) {
     if (opened.error().kind == Error::Kind::refused) opened.error().kind = Error::Kind::invalid;
     return opened;
   }
+  for (const std::string& sink : start->blank) {
+    spdlog::warn(
+        "partition {}: {} has no progress although this pipeline has run: it gets the rows from the stream's first "
+        "message on. So it must be for a new sink, or after `weir progress reset`; but a renamed one, or one whose "
+        "table was, has them already: then stop this, and give it its old id",
+        partition, sink);
+  }
   spdlog::info("partition {}: {}", partition, describe(*start));
   lane->run();
   snapshot_at_[partition] = around_.clock.steady();

@@ -23,18 +23,10 @@ std::uint32_t newest_incarnation(std::span<const Progress> kept) {
   return newest;
 }
 
-Result<void> load_state(Partition partition, const Progress& least, bool of_sink, const std::string& fingerprint,
-                        Snapshots& snapshots, LaneStart& start) {
+Result<void> load_state(Partition partition, const Progress& least, bool of_sink, Snapshots& snapshots,
+                        LaneStart& start) {
   start.silent = least.position;
-  if (least.snapshot.empty()) {
-    if (least.position == 0 || least.fingerprint.empty() || least.fingerprint == fingerprint) return {};
-    return fail(
-        Error::Kind::changed,
-        weir::format("partition {}: the pipeline's state means something else since its last commit at position "
-                     "{} and no snapshot was kept; drain the old pipeline with a durable \"state\" store first, "
-                     "or give the progress up with `weir progress reset`",
-                     partition, least.position));
-  }
+  if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
@@ -43,28 +35,28 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
     return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
                                                     partition, least.snapshot, start.silent));
   }
-  if (at.fingerprint != fingerprint && at.position != start.silent) {
-    return fail(Error::Kind::changed,
-                weir::format("partition {}: the pipeline's state means something else since the snapshot at position "
-                             "{}, and messages up to {} would be replayed into it; drain the old pipeline first, or "
-                             "give the progress up with `weir progress reset`",
-                             partition, at.position, start.silent));
-  }
   start.after = at.position;
   start.at = std::move(at);
   start.state = std::move(snapshot->state);
   return {};
 }
 
-Result<void> same_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint) {
-  if (kept.fingerprint.empty() || kept.fingerprint == fingerprint || kept.position <= after) return {};
-  return fail(
-      Error::Kind::changed,
-      weir::format("partition {}: a sink has the rows up to position {} of this pipeline as it was, and another "
-                   "sink, which is new or behind, would have them made again from {} by the pipeline as it is; "
-                   "add the sink first and change the rest when it has caught up, or give the progress up with "
-                   "`weir progress reset`",
-                   partition, kept.position, after));
+Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
+                           Position after, const std::string& fingerprint) {
+  for (const Progress& progress : kept) {
+    if (standing(progress, incarnation) <= after) continue;
+    if (progress.fingerprint.empty() || progress.fingerprint == fingerprint) continue;
+    return fail(
+        Error::Kind::changed,
+        weir::format("partition {}: the pipeline's state means something else since its commit at position {}, and "
+                     "messages {} would be replayed into it; let the old pipeline drain first, with a durable "
+                     "\"state\" store, and add a sink in a step of its own; or give the progress up with `weir "
+                     "progress reset`",
+                     partition, progress.position,
+                     after == 0 ? "from the first one on, as no snapshot was kept,"
+                                : weir::format("behind the snapshot at {}", after)));
+  }
+  return {};
 }
 
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start) {

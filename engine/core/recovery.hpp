@@ -23,6 +23,7 @@ struct LaneStart {
   std::string state = {};               ///< for Chain::load(); empty: start empty
   Progress at = {};                     ///< of `after`: arrival time, messages consumed; and the incarnation
   std::vector<Progress> kept = {};      ///< what this incarnation has committed, ascending: the stream must bear it out
+  std::vector<std::string> blank = {};  ///< sinks that keep progress and have none, although the pipeline ran before
 
   /// The furthest position that a sink has.
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }
@@ -38,13 +39,15 @@ inline Position standing(const Progress& progress, std::uint32_t incarnation) {
 
 /// Loads the snapshot that `least`, the least advanced progress, names (`of_sink`: of a sink; else of the snapshot
 /// itself) and says in `start` where that leaves the lane.
-/// changed: it is gone, or means something else since the pipeline was changed, so that what lies between it and the
-/// commit can't be replayed.
-Result<void> load_state(Partition partition, const Progress& least, bool of_sink, const std::string& fingerprint,
-                        Snapshots& snapshots, LaneStart& start);
+/// changed: it is gone.
+Result<void> load_state(Partition partition, const Progress& least, bool of_sink, Snapshots& snapshots,
+                        LaneStart& start);
 
-/// changed: a sink has more than what is to be replayed, but of another pipeline, so that it must not be silenced.
-Result<void> same_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint);
+/// changed: of what an incarnation has committed, something behind `after` is another pipeline's, so that replaying it
+/// silently would not lead to the state that the rows there came from. Whose the state at `after` is does not matter:
+/// whoever committed behind it began with it.
+Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
+                           Position after, const std::string& fingerprint);
 
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
 /// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches

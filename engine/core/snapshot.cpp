@@ -126,6 +126,10 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   return {};
 }
 
+Result<bool> Snapshots::any(Partition partition) {
+  return store_.names(prefix(partition)).transform([](const auto& names) { return !names.empty(); });
+}
+
 Result<void> Snapshots::remember(Partition partition, std::string_view name) {
   return store_.put(prefix(partition) + "latest", name);
 }

@@ -41,6 +41,9 @@ class Snapshots {
   Result<void> remember(Partition partition, std::string_view name);
   Result<std::optional<std::string>> remembered(Partition partition);
 
+  /// Whether there is anything of a partition.
+  Result<bool> any(Partition partition);
+
   bool durable() const { return store_.durable(); }
 
  private:
