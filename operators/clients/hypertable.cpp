@@ -9,6 +9,40 @@ namespace {
 
 std::string interval(Duration length) { return weir::format("interval '{} microseconds'", length / microsecond); }
 
+/// What is there by the name of the rows' table.
+struct Found {
+  std::string kind;  ///< pg_class.relkind
+  std::vector<sql::TableColumn> columns;
+};
+
+Result<Found> columns_of(Connection& connection, const std::string& schema, const std::string& table) {
+  const auto rows = connection.query(
+      "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', "
+      "c.relkind "
+      "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+      {schema, table});
+  if (!rows) return std::unexpected(rows.error());
+  Found found;
+  for (const Row& row : *rows) {
+    found.columns.push_back({*row[0], *row[1], row[2] == "t", row[3] == "t"});
+    found.kind = *row[4];
+  }
+  return found;
+}
+
+Result<void> compare(const Found& found, const TablePlan& plan, const TableState& state) {
+  if (found.kind != "r" && found.kind != "p") {
+    return fail(Error::Kind::changed, weir::format("{} is not a table that can be copied into", state.table), "table");
+  }
+  const auto difference = sql::compare(state.table, plan.columns, found.columns);
+  if (difference.words.empty()) return {};
+  return fail(Error::Kind::changed,
+              weir::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
+                           state.table, difference.words, difference.alter),
+              "table");
+}
+
 /// One run of open_table().
 class Opening {
  public:
@@ -42,6 +76,7 @@ class Opening {
 
   Result<void> enter(const std::string& schema) {
     schema_ = schema;
+    state_.schema = schema;
     state_.table = weir::format("{}.{}", sql::quoted(schema), sql::quoted(plan_.table.name));
     return holds("SELECT to_regnamespace($1) IS NOT NULL", {sql::quoted(schema)}).and_then([&](bool there) {
       return there ? Result<void>{} : step("CREATE SCHEMA " + sql::quoted(schema));
@@ -66,14 +101,9 @@ class Opening {
   }
 
   Result<void> table() {
-    const auto found = connection_.query(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', "
-        "c.relkind "
-        "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        {schema_, plan_.table.name});
+    const auto found = columns_of(connection_, schema_, plan_.table.name);
     if (!found) return std::unexpected(found.error());
-    return found->empty() ? create() : check(*found);
+    return found->columns.empty() ? create() : check(*found);
   }
 
   Result<void> create() {
@@ -98,19 +128,8 @@ class Opening {
     return step(sql);
   }
 
-  Result<void> check(const Rows& rows) {
-    std::vector<sql::TableColumn> found;
-    for (const Row& row : rows) found.push_back({*row[0], *row[1], row[2] == "t", row[3] == "t"});
-    if (const auto kind = rows.front()[4]; kind != "r" && kind != "p") {
-      return fail(Error::Kind::changed, weir::format("{} is not a table that can be copied into", state_.table),
-                  "table");
-    }
-    if (const auto difference = sql::compare(state_.table, plan_.columns, found); !difference.words.empty()) {
-      return fail(Error::Kind::changed,
-                  weir::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
-                               state_.table, difference.words, difference.alter),
-                  "table");
-    }
+  Result<void> check(const Found& found) {
+    if (auto fits = compare(found, plan_, state_); !fits) return fits;
     if (!timescale_) return {};
     const auto hyper = holds(
         "SELECT EXISTS (SELECT FROM timescaledb_information.hypertables WHERE hypertable_schema = $1 AND "
@@ -219,6 +238,33 @@ Result<TableState> open_table(Connection& connection, const TablePlan& plan, Led
   auto opened = Opening{connection, plan, warn}.run(ledger);
   if (!opened && connection.alive()) (void)connection.run("ROLLBACK");
   return opened;
+}
+
+Result<void> check_table(Connection& connection, const TablePlan& plan, const TableState& state) {
+  const auto found = columns_of(connection, state.schema, plan.table.name);
+  if (!found) return std::unexpected(found.error());
+  if (!found->columns.empty()) return compare(*found, plan, state);
+  return fail(Error::Kind::changed,
+              weir::format("table {} is gone; started again, this pipeline makes a new one and goes on behind the rows "
+                           "that were in it; `weir progress reset` first to have them made again",
+                           state.table),
+              "table");
+}
+
+std::string prepare_confirmation(const TablePlan& plan, const TableState& state) {
+  std::vector<std::optional<std::string>> names;
+  std::vector<std::optional<std::string>> types;
+  for (const sql::TableColumn& column : plan.columns) {
+    names.emplace_back(column.name);
+    types.emplace_back(column.type);
+  }
+  // Answers no row, or divides by zero.
+  return weir::format(
+      "PREPARE weir_columns AS SELECT 1 FROM pg_attribute a JOIN unnest({}::text[], {}::text[]) AS w (name, type) "
+      "ON a.attname = w.name AND format_type(a.atttypid, a.atttypmod) = w.type "
+      "WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped "
+      "HAVING 1 / (count(*) = {})::integer < 0;",
+      quote_array(names), quote_array(types), sql::literal(state.table), names.size());
 }
 
 Result<std::string> schema_of(Connection& connection, const sql::TableName& table) {

@@ -41,6 +41,7 @@ struct TablePlan {
 
 /// What open_table() found or made.
 struct TableState {
+  std::string schema;        ///< that the table is in, as it is called
   std::string table;         ///< in SQL, qualified and quoted
   std::string dead_letters;  ///< likewise
   std::string drop_chunks;   ///< SQL to run now and then, where the licence has no job for it; empty: none
@@ -53,6 +54,15 @@ std::string_view type_name(Type type);
 /// difference and the ALTER TABLE to run. `warn` hears of features that this server or its licence lacks.
 Result<TableState> open_table(Connection& connection, const TablePlan& plan, Ledger& ledger,
                               const std::function<void(std::string_view)>& warn);
+
+/// Error::changed if the table is gone, or differs by now; as open_table() says it.
+Result<void> check_table(Connection& connection, const TablePlan& plan, const TableState& state);
+
+/// SQL to run once on every connection that copies, so that confirm_columns can be run.
+std::string prepare_confirmation(const TablePlan& plan, const TableState& state);
+/// SQL to run behind a COPY, in its transaction: fails as if for data (SQLSTATE 22) if a column is missing or of
+/// another type. Eight bytes that were a double would fit into a bigint as well.
+inline constexpr std::string_view confirm_columns = "EXECUTE weir_columns;";
 
 /// The schema in which open_table() would put weir_progress.
 Result<std::string> schema_of(Connection& connection, const sql::TableName& table);

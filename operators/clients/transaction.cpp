@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <weir/format.hpp>
+
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
 #include "clients/refusal.hpp"
@@ -34,7 +36,12 @@ class Transaction {
       if (done && outcome_.refused.size() == refused) return finish();
       if (done) continue;
       const bool data_refused = connection_.data_refused();
+      const bool other_table = data_refused || connection_.state().starts_with("42");
       if (connection_.alive()) (void)connection_.run("ROLLBACK");
+      // Rows must not be blamed for what somebody did to their table.
+      if (other_table) {
+        if (auto same = to_.check(connection_); !same) return give_up(same.error());
+      }
       if (!data_refused || careful) return give_up(done.error());
       careful = true;
     }
@@ -49,7 +56,7 @@ class Transaction {
 
   Result<void> attempt(std::span<const Encoded* const> rows) {
     if (rows.empty()) return conclude("BEGIN;", {});
-    return conclude("BEGIN;" + to_.copy_rows + ";", {pieces_of(rows)});
+    return conclude(weir::format("BEGIN;{};{}", to_.copy_rows, confirm_columns), {pieces_of(rows)});
   }
 
   Result<void> attempt_carefully() {
@@ -57,7 +64,7 @@ class Transaction {
     auto loaded = load_what_fits(connection_, to_.copy_rows, work_.handed.rows);
     if (!loaded) return std::unexpected(loaded.error());
     outcome_.left_out = *std::move(loaded);
-    return conclude("", {});
+    return conclude(std::string{confirm_columns}, {});
   }
 
   /// Sends what was begun with dead letters and, last, progress behind it. Commits only if every lane stood where it

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,10 @@ struct Outcome {
   std::size_t bytes = 0;
 };
 
-/// Where it goes: two COPY statements, and whose dead letters they are.
+/// Where it goes: two COPY statements, and whose dead letters they are. Every connection that is used was prepared by
+/// prepare_confirmation() and Ledger::prepare().
 struct Destination {
+  std::function<Result<void>(Connection&)> check;  ///< Error::changed if the rows' table is not what it was
   std::string copy_rows;
   std::string copy_dead;
   std::string pipeline;
@@ -40,6 +43,7 @@ struct Destination {
 
 /// Commits all of it at once. Lanes that are not held, or that no longer stand where the ledger left them, are refused
 /// with all that is theirs, and the others commit. Rows that are refused for their data become dead letters. Errors
+/// changed: the table was altered, nothing was written.
 /// unreachable: the outcome is unknown or nothing was written; the ledger is in doubt then.
 Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, Work work);
 

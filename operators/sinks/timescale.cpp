@@ -27,7 +27,7 @@ class Timescale final : public Sink {
         application_{weir::format("weir/{}/{}", context.pipeline(), context.node())},
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
-        to_{"", "", std::string{context.pipeline()}, std::string{context.node()}},
+        to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
         ledger_{to_.pipeline, to_.node, lease_} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
@@ -69,13 +69,15 @@ class Timescale final : public Sink {
     auto state =
         postgres::open_table(*connection, plan_, ledger_, [this](std::string_view text) { context_.warn(text); });
     if (!state) return std::unexpected(state.error());
-    if (auto prepared = connection->run(ledger_.prepare()); !prepared) return std::unexpected(prepared.error());
+    const auto prepared = connection->run(ledger_.prepare() + postgres::prepare_confirmation(plan_, *state));
+    if (!prepared) return std::unexpected(prepared.error());
     const std::scoped_lock lock{control_mutex_};
     state_ = *std::move(state);
     const auto copy = [](const std::string& table, std::string_view columns) {
       return weir::format("COPY {} ({}) FROM STDIN (FORMAT binary)", table, columns);
     };
     to_.copy_rows = copy(state_.table, sql::column_names(plan_.columns));
+    to_.check = [this](Connection& over) { return postgres::check_table(over, plan_, state_); };
     to_.copy_dead = copy(state_.dead_letters, postgres::dead_letter_columns);
     data_ = *std::move(connection);
     return {};
