@@ -7,13 +7,17 @@ using namespace weir;
 
 class JetStreamKv final : public Store {
  public:
-  JetStreamKv(const Settings& settings, Context& context) : settings_{settings}, pipeline_{context.pipeline()} {}
+  JetStreamKv(const Settings& settings, Context& context)
+      : settings_{settings}, context_{context}, config_{.name = settings.text("bucket")} {
+    if (settings.has("replicas")) config_.replicas = settings.integer("replicas");
+  }
 
   Result<void> open() override {
     bucket_.reset();
     jetstream_.reset();
-    auto connection = nats::Connection::open(nats::Access::from(settings_), "weir " + pipeline_ + " state",
-                                             nats::Connection::Use::consume);
+    auto connection =
+        nats::Connection::open(nats::Access::from(settings_), "weir " + std::string{context_.pipeline()} + " state",
+                               nats::Connection::Use::consume);
     if (!connection) return std::unexpected(connection.error());
     connection_ = std::move(*connection);
     if (connection_->max_payload() < largest_value) {
@@ -25,16 +29,19 @@ class JetStreamKv final : public Store {
     auto jetstream = nats::JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    nats::BucketConfig config{.name = settings_.text("bucket")};
-    if (settings_.has("replicas")) config.replicas = settings_.integer("replicas");
-    return nats::ensure_bucket(*jetstream_, config).transform([&] { bucket_.emplace(*jetstream_, config.name); });
+    return nats::ensure_bucket(*jetstream_, config_).transform([&] { bucket_.emplace(*jetstream_, config_.name); });
   }
 
-  Result<void> put(std::string_view name, std::string_view value) override { return bucket_->put(name, value); }
+  Result<void> put(std::string_view name, std::string_view value) override {
+    return bucket_->put(name, value).or_else([&](const Error& error) -> Result<void> {
+      return std::unexpected(mend(error));
+    });
+  }
 
   Result<std::optional<std::string>> get(std::string_view name) override {
-    return bucket_->get(name).transform(
-        [](auto value) { return value ? std::optional{std::move(value->bytes)} : std::nullopt; });
+    auto value = bucket_->get(name);
+    if (!value) return gone() ? Result<std::optional<std::string>>{} : std::unexpected(value.error());
+    return *value ? std::optional{std::move((*value)->bytes)} : std::nullopt;
   }
 
   Result<void> remove(std::string_view name) override { return bucket_->remove(name); }
@@ -42,8 +49,24 @@ class JetStreamKv final : public Store {
   bool durable() const override { return true; }
 
  private:
+  bool gone() {
+    const auto there = jetstream_->state(nats::bucket_stream(config_.name));
+    return !there && there.error().kind == Error::Kind::changed;
+  }
+
+  /// Makes the bucket again if that is why a value can't be put. The value is still refused: those before it, which it
+  /// may belong with, are gone, so that whoever writes them has to begin again.
+  Error mend(const Error& error) {
+    if (!gone()) return error;
+    if (auto made = nats::ensure_bucket(*jetstream_, config_); !made) return made.error();
+    const std::string what = "bucket " + config_.name + " was gone, with the state in it; it is made again";
+    context_.warn(what);
+    return {Error::Kind::unreachable, what};
+  }
+
   Settings settings_;
-  std::string pipeline_;
+  Context& context_;
+  nats::BucketConfig config_;
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::JetStream> jetstream_;
   std::optional<nats::Bucket> bucket_;
@@ -55,7 +78,9 @@ Spec spec() {
       .optional("replicas", kind::integer(), "copies of the bucket in a cluster; 1 if it is created without")
       .between(1, 5)
       .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
-      .details("Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot.")
+      .details(
+          "Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot. A bucket "
+          "that is deleted under a running worker is made again, and holds its state again from the next snapshot on.")
       .example(R"({ "store": "jetstream-kv", "bucket": "fleet-state" })");
   return out;
 }

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 
 #include <weir/operator.hpp>
 
@@ -109,6 +110,25 @@ TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
   EXPECT_EQ(two->names("fleet/0").value(), std::vector<std::string>{"fleet/0/a.1"});
   EXPECT_EQ(store({{"replicas", std::int64_t{3}}})->open().error().kind, Error::Kind::changed);
   EXPECT_EQ(store({{"url", std::string{"nats://127.0.0.1:1"}}})->open().error().kind, Error::Kind::unreachable);
+}
+
+TEST_F(NatsBucketTest, makesABucketAgainThatWasDeletedUnderIt) {
+  auto one = store();
+  one->open().value();
+  one->put("fleet/0/5/0", "chunk").value();
+  NatsPeer peer{servers_->nats()};
+  ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), nats::bucket_stream(bucket_).c_str(), nullptr, nullptr), NATS_OK);
+  EXPECT_FALSE(one->get("fleet/0/5/0").value());
+  // What belongs with values that are gone must not be kept as if it were whole.
+  const auto refused = one->put("fleet/0/5/manifest", "of one chunk");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(refused.error().message, "bucket " + bucket_ + " was gone, with the state in it; it is made again");
+  EXPECT_EQ(context_.warnings(), std::vector{refused.error().message});
+  one->put("fleet/0/7/0", "chunk").value();
+  EXPECT_EQ(one->get("fleet/0/7/0").value(), "chunk");
+  EXPECT_EQ(one->names("fleet").value(), std::vector<std::string>{"fleet/0/7/0"});
+  EXPECT_EQ(context_.warnings().size(), 1u);
 }
 
 TEST_F(NatsBucketTest, neverPutsAnOlderValueOverANewer) {
