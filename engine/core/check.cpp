@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
 
 #include "core/completion.hpp"
@@ -133,12 +134,30 @@ class Checker {
         moved = true;
       }
     }
-    for (const Draft& draft : rest)
-      report_.error(draft.from->span, "cycle",
-                    quoted(draft.node.id) + " reads itself, by way of " + quoted(draft.from_id));
+    report_cycles(rest);
     const bool whole = rest.empty();
     drafts_ = std::move(sorted);
     return whole;
+  }
+
+  /// Each cycle once, where its first node reads; nodes that are only behind one are not the mistake.
+  void report_cycles(const std::vector<Draft>& rest) {
+    std::set<std::string> told;
+    for (const Draft& draft : rest) {
+      std::vector<std::string> way;
+      const Draft* at = &draft;
+      while (at != nullptr && !std::ranges::contains(way, at->node.id)) {
+        way.push_back(at->node.id);
+        const auto input = std::ranges::find(rest, at->from_id, [](const Draft& other) { return other.node.id; });
+        at = input == rest.end() ? nullptr : &*input;
+      }
+      if (at != &draft || told.contains(draft.node.id)) continue;
+      told.insert_range(way);
+      std::string through;
+      for (const std::string& id : way | std::views::drop(1)) through += (through.empty() ? "" : ", ") + quoted(id);
+      report_.error(draft.from->span, "cycle",
+                    quoted(draft.node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
+    }
   }
 
   // The graph as a whole.
@@ -258,7 +277,18 @@ class Checker {
 
   void blame(const Draft& draft, const Error& error) {
     report_.error(place_of(*draft.text, error.setting, error.offset, document_.text), "does-not-fit",
-                  quoted(draft.node.id) + ": " + error.message);
+                  quoted(draft.node.id) + ": " + error.message, way_round_brackets(draft));
+  }
+
+  /// What to do about a transform that finds brackets where somebody meant rows: only sinks make rows of them.
+  std::string way_round_brackets(const Draft& draft) const {
+    if (draft.node.role != Role::transform || draft.node.inputs.empty()) return {};
+    const Node& input = drafts_[draft.node.inputs.front().node].node;
+    const Port port = draft.node.inputs.front().port;
+    if (port >= input.outputs.size() || input.outputs[port]->shape != Shape::brackets) return {};
+    return quoted(input.id) + " gives brackets (key, tick, <field>.before, <field>.after, …), which only a sink's " +
+           "\"columns\" complete to rows; put " + quoted(draft.node.id) + " before " + quoted(input.id) +
+           ", where the samples are (key, field, time, x, …)";
   }
 
   bool settle(Draft& draft) {
@@ -280,7 +310,8 @@ class Checker {
       for (const Shape shape : accepted) shapes += (shapes.empty() ? "" : " or ") + std::string{to_string(shape)};
       report_.error(draft.from->span, "wrong-shape",
                     quoted(node.id) + " takes " + shapes + ", but " + quoted(draft.from->text) + " gives " +
-                        std::string{to_string(input->shape)});
+                        std::string{to_string(input->shape)},
+                    way_round_brackets(draft));
       return false;
     }
     auto settled = node.role == Role::sink ? settle_sink(draft, input) : settle_transform(node, input);

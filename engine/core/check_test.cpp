@@ -182,6 +182,55 @@ TEST(Check, OverridesReplaceSettings) {
   EXPECT_NE(lint(good, options).find("has no setting \"evry\""), std::string::npos);
 }
 
+TEST(Check, AMistakeInAnOverrideNamesTheOption) {
+  const auto with_option = [](const char* path, const char* value) {
+    CheckOptions options;
+    options.overrides = {{path, value}};
+    return lint(good, options);
+  };
+  EXPECT_EQ(with_option("rows.every", "2 s"),
+            "p.json: error: -s rows.every: \"every\": \"2 s\": no space between number and unit; write \"2s\"\n");
+  EXPECT_EQ(with_option("row.every", "2s"),
+            "p.json: error: -s row.every: there is no node \"row\"; did you mean \"rows\"?\n");
+  EXPECT_TRUE(with_option("rows.evry", "2s").starts_with("p.json: error: -s rows.evry: "))
+      << with_option("rows.evry", "2s");
+  EXPECT_TRUE(with_option("limits.keys", "many").starts_with("p.json: error: -s limits.keys: "));
+}
+
+TEST(Check, ACycleIsReportedOnceWithItsNodes) {
+  const auto cycle = [](const char* a, const char* b, const char* c) {
+    const std::string text = std::string{R"({ "name": "p", "nodes": [
+{ "id": "in", "source": "simulate", "vehicles": 1 },
+{ "id": "a", "transform": "filter", "where": "x > 1", "from": ")"} +
+                             a + R"(" },
+{ "id": "b", "transform": "filter", "where": "x > 1", "from": ")" +
+                             b + R"(" },
+{ "id": "c", "transform": "filter", "where": "x > 1", "from": ")" +
+                             c + R"(" },
+{ "id": "out", "sink": "drop", "from": "c" } ] })";
+    const std::string found = lint(text);
+    return found.substr(found.find("error: "));
+  };
+  EXPECT_EQ(cycle("b", "a", "in"), "error: \"a\" reads itself, by way of \"b\"\n");
+  EXPECT_EQ(cycle("b", "a", "b"), "error: \"a\" reads itself, by way of \"b\"\n");
+  EXPECT_EQ(cycle("c", "a", "b"), "error: \"a\" reads itself, by way of \"c\", \"b\"\n");
+  EXPECT_EQ(cycle("a", "in", "in"), "error: \"a\" reads itself\n");
+}
+
+TEST(Check, ATransformBehindWindowJoinIsToldToStandBeforeIt) {
+  const auto behind_join = [](const std::string& transform) {
+    const std::string node = R"({ "id": "extra", "from": "rows", )" + transform + R"( },
+    { "id": "db", "sink": "stdout", "from": "extra")";
+    return lint(with(std::string{good}, R"({ "id": "db", "sink": "stdout", "from": "rows")", node));
+  };
+  for (const char* transform :
+       {R"("transform": "filter", "where": "speed > 3")", R"("transform": "map", "set": { "kmh": "speed * 3.6" })"}) {
+    const std::string found = behind_join(transform);
+    EXPECT_TRUE(found.contains("\"rows\" gives brackets (key, tick, ")) << found;
+    EXPECT_TRUE(found.contains("put \"extra\" before \"rows\"")) << found;
+  }
+}
+
 TEST(Check, TheFingerprintIsOfWhatStateMeans) {
   const auto of = [](const std::string& text) { return check(text).pipeline->fingerprint; };
   const std::string before = of(std::string{good});

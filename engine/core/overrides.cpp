@@ -1,5 +1,9 @@
 #include "core/overrides.hpp"
 
+#include <algorithm>
+
+#include <weir/spelling.hpp>
+
 namespace weir {
 namespace {
 
@@ -10,14 +14,14 @@ class Overrider {
   /// -s path=value: the first part names a node by its id, or a member of the root.
   void apply(const std::vector<std::pair<std::string, std::string>>& overrides) {
     for (const auto& [path, value] : overrides) {
-      Value* at = target_of(path);
+      const Span span = report_.place_of_option("-s " + path);
+      if (!begins_somewhere(path, span)) continue;
+      Value* at = target_of(path, span);
       if (at == nullptr) {
-        report_.error({}, "bad-override", "-s " + path + ": there is no node or setting of that name",
-                      "write -s node.setting=value");
+        report_.error(span, "bad-override", "there is no node or setting of that name", "write -s node.setting=value");
         continue;
       }
       Document parsed = read_text(value, "");
-      const Span span = at->span;
       if (parsed.findings.empty()) {
         *at = std::move(parsed.root);
       } else {
@@ -40,7 +44,24 @@ class Overrider {
     }
   }
 
-  Value* target_of(std::string_view path) {
+  /// Whether a path of several parts begins with a node or with an object of the root; reports it if not.
+  bool begins_somewhere(std::string_view path, const Span& span) {
+    if (!path.contains('.')) return true;
+    const std::string first{path.substr(0, path.find('.'))};
+    std::vector<std::string> known{"limits", "commit", "state"};
+    if (const Value* nodes = document_.root.find("nodes"); nodes != nullptr) {
+      for (const Value& node : nodes->items) {
+        if (const Value* id = node.find("id"); id != nullptr) known.push_back(id->text);
+      }
+    }
+    if (std::ranges::contains(known, first)) return true;
+    const std::string near = did_you_mean(first, known);
+    report_.error(span, "bad-override", "there is no node " + quoted(first),
+                  near.empty() ? "write -s node.setting=value" : near);
+    return false;
+  }
+
+  Value* target_of(std::string_view path, const Span& span) {
     const auto dot = path.find('.');
     const auto first = path.substr(0, dot);
     Value* at = &document_.root;
@@ -61,9 +82,9 @@ class Overrider {
       if (found == nullptr) {
         Member member;
         member.key = name;
-        member.key_span = at->span;
+        member.key_span = span;
         member.value.kind = next == std::string_view::npos ? Value::Kind::null : Value::Kind::object;
-        member.value.span = at->span;
+        member.value.span = span;
         at->members.push_back(std::move(member));
         found = &at->members.back().value;
       }

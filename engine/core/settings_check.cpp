@@ -17,15 +17,28 @@ std::string listed(const std::vector<std::string>& words) {
 }  // namespace
 
 void Reporter::add(Severity severity, const Span& span, std::string rule, std::string message, std::string suggestion) {
-  errors_ += severity == Severity::error ? 1 : 0;
-  findings_.push_back({severity, file_, span, std::move(rule), std::move(message), std::move(suggestion)});
+  take({{severity, file_, span, std::move(rule), std::move(message), std::move(suggestion)}});
 }
 
 void Reporter::take(std::vector<Finding> findings) {
   for (Finding& finding : findings) {
     errors_ += finding.severity == Severity::error ? 1 : 0;
+    name_option(finding);
     findings_.push_back(std::move(finding));
   }
+}
+
+Span Reporter::place_of_option(std::string option) {
+  options_.push_back(std::move(option));
+  const Place place{0, static_cast<std::uint32_t>(options_.size()), 0};
+  return {place, place};
+}
+
+void Reporter::name_option(Finding& finding) const {
+  const Place& at = finding.span.begin;
+  if (at.line != 0 || at.column == 0 || at.column > options_.size()) return;
+  finding.message = options_[at.column - 1] + ": " + finding.message;
+  finding.span = {};
 }
 
 Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved,

@@ -27,6 +27,9 @@ class Reporter {
   }
   void add(Severity severity, const Span& span, std::string rule, std::string message, std::string suggestion);
   void take(std::vector<Finding> findings);
+  /// A place for values that were given on the command line: what is found there names the option (`-s rows.every`)
+  /// instead of a line.
+  Span place_of_option(std::string option);
   std::size_t errors() const { return errors_; }
   /// Settings whose value nobody knows yet (a required variable that lint only warns of).
   void leave_open() { ++left_open_; }
@@ -34,7 +37,10 @@ class Reporter {
   std::vector<Finding>& findings() { return findings_; }
 
  private:
+  void name_option(Finding& finding) const;
+
   std::string file_;
+  std::vector<std::string> options_;  // the column of a place without a line counts them from 1
   std::vector<Finding> findings_;
   std::size_t errors_ = 0;
   std::size_t left_open_ = 0;

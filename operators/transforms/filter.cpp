@@ -38,8 +38,8 @@ Spec spec() {
       .counter("dropped", "rows for which the expression was false or NULL")
       .details(
           "Samples have the columns key, field, time, x, y, z and text: a number is in x, a point has latitude, "
-          "longitude and altitude in x, y and z. Rows have key, tick and a column per field. `arrival` is the "
-          "arrival time.")
+          "longitude and altitude in x, y and z. `arrival` is the arrival time. Put filter before window-join: behind "
+          "it there are brackets (key, tick, <field>.before, <field>.after, …), which become rows in the sink only.")
       .details(
           "Expressions know numbers, 'texts', true, false and null, lengths of time (5s, 1m30s), + - * / %, = <> < "
           "<= > >=, and, or, not, in (…), between … and …, is [not] null, and the functions abs, floor, ceil, "

@@ -226,6 +226,11 @@ Spec spec() {
           "a tunnel with minutes of buffered samples is not late. Sessions are runs of samples without a gap or an "
           "off; ticks from a session's first to its last sample get a row, no others.")
       .details(
+          "What comes out are brackets: per tick and field the sample before and the one after it, in the columns "
+          "<field>.before_time, <field>.before, <field>.after_time and <field>.after. The \"columns\" of a sink complete "
+          "them to rows. So filter and map stand before window-join, where they see samples; behind it they find "
+          "brackets, not rows.")
+      .details(
           "Of a field, only the first and the last sample between two ticks are kept, as no other can be in a "
           "bracket; so a sensor's rate costs no memory. Numbers that are not finite go to the dead letters; so do "
           "samples of a message whose gaps, of more than 8 ticks each, would make more than 100000 rows together.")
