@@ -73,20 +73,48 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
   if (facts.durable_state) {
     out.push_back({"state", "kept in " + pipeline.store,
                    "a snapshot every " + format_duration(pipeline.snapshot_every) + "; " + bound});
-  } else {
+  } else if (facts.source.replayable) {
+    const std::string origin = facts.source.writable ? "the stream" : "the source";
     out.push_back({"state", "in memory",
-                   "after a restart it is made again by reading the stream from its first message; " + bound});
+                   "after a restart it is made again by reading " + origin + " from its first message; " + bound});
+  } else {
+    out.push_back({"state", "in memory", "a restart begins with none, as the source gives nothing again; " + bound});
   }
 }
 
-void add_time(const Claims& source, std::vector<Promise>& out) {
+/// Whether payloads of the source's encoding can't hold a time: then one is written alike with it and without.
+bool is_timeless(const Pipeline& pipeline, const Registry& registry) {
+  const Node& source = pipeline.nodes[pipeline.source()];
+  const Operator* op = registry.find(Role::codec, source.codec);
+  if (op == nullptr) return false;
+  Counters counters;
+  NodeContext context{{pipeline, registry, counters, system_clock()}, source};
+  const auto codec = op->make_codec(source.codec_settings, context);
+  const Sample without{.key = "k", .field = "f", .x = 1};
+  Sample with = without;
+  with.time = second;
+  const auto written = codec->encode({&with, 1}, true, true);
+  return written && written == codec->encode({&without, 1}, true, true);
+}
+
+void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
+  const Node* keeper = nullptr;
+  for (const Node& node : pipeline.nodes) {
+    if (node.role == Role::sink && claims_of(node).transactional) keeper = &node;
+  }
+  out.push_back(
+      keeper != nullptr
+          ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id}
+          : Promise{"dead letters", "kept in " + pipeline.dead_letters, "a JSON line each, with its raw bytes"});
+}
+
+void add_time(const Claims& source, const std::string& event, std::vector<Promise>& out) {
   if (source.writable) {
-    out.push_back({"time", "event time, from the payload",
-                   "arrival time from the stream, marked by weir when it is idle and something is due"});
+    out.push_back({"time", event, "arrival time from the stream, marked by weir when it is idle and something is due"});
   } else if (source.clocked) {
-    out.push_back({"time", "event time, from the payload", "arrival time from this worker's clock"});
+    out.push_back({"time", event, "arrival time from this worker's clock"});
   } else {
-    out.push_back({"time", "event time, from the payload", "arrival time from the source"});
+    out.push_back({"time", event, "arrival time from the source"});
   }
   if (source.replayable && source.ordered && !source.clocked) {
     out.push_back({"replay", "byte-identical", "rows are a function of the recorded stream"});
@@ -115,7 +143,15 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   const bool whole = facts.source.partitioned && facts.source.ordered;
   out.push_back({"order", whole ? "per vehicle" : "none",
                  whole ? "rows of different vehicles interleave" : "messages of one vehicle may overtake each other"});
-  add_time(facts.source, out);
+  const bool timeless = is_timeless(pipeline, registry);
+  add_time(facts.source,
+           timeless ? "arrival time only: " + pipeline.nodes[pipeline.source()].codec + " has no other"
+                    : "event time, from the payload",
+           out);
+  add_dead_letters(pipeline, out);
+  out.push_back({"names", "kept under them",
+                 "progress is kept by this pipeline's name and the id of each sink, state by those of the nodes: what "
+                 "is renamed begins anew"});
   if (pipeline.restart_on_change) {
     out.push_back({"changed stream", "begun again",
                    "at its first message, with empty state; silent up to the arrival time that was committed, so a "

@@ -16,7 +16,7 @@ struct Promise {
 };
 
 /// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then ports that
-/// nobody reads, state, order, time, replay.
+/// nobody reads, state, order, time, replay, dead letters, names.
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry);
 
 }  // namespace weir

@@ -7,17 +7,22 @@
 namespace weir {
 namespace {
 
-/// The promises of a pipeline with this source and sink, as `about: what`.
-std::vector<std::string> promises(const std::string& source, const std::string& sink) {
+/// The promises of a pipeline with this source and sink, and what comes between.
+std::vector<Promise> explained(const std::string& source, const std::string& sink, const std::string& between = "") {
   Registry registry;
   register_all(registry);
-  const std::string text =
-      R"({ "name": "p", "nodes": [ { "id": "in", )" + source + R"( }, { "id": "out", "from": "in", )" + sink + " } ] }";
+  const std::string text = R"({ "name": "p", "limits": { "keys": 9 }, "nodes": [ { "id": "in", )" + source + " }, " +
+                           between + R"({ "id": "out", "from": ")" + (between.empty() ? "in" : "last") + "\", " + sink +
+                           " } ] }";
   const auto checked = check_pipeline(text, "p.json", registry, {});
   EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+  return explain(*checked.pipeline, registry);
+}
+
+/// The promises as `about: what`.
+std::vector<std::string> promises(const std::string& source, const std::string& sink) {
   std::vector<std::string> out;
-  for (const Promise& promise : explain(*checked.pipeline, registry))
-    out.push_back(promise.about + ": " + promise.what);
+  for (const Promise& promise : explained(source, sink)) out.push_back(promise.about + ": " + promise.what);
   return out;
 }
 
@@ -49,6 +54,37 @@ TEST(Explain, ACoreSubscriptionIsAtMostOnceEvenIntoATransaction) {
 TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "out: at least once"));
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "drop")"), "out: kept nowhere"));
+}
+
+/// Why the state of a keyed-last-value behind this source is what it is.
+std::string fate_of_state(const std::string& source) {
+  const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in" }, )";
+  for (const Promise& promise : explained(source, R"("sink": "stdout")", last)) {
+    if (promise.about == "state") return promise.what + ", " + promise.why;
+  }
+  return "";
+}
+
+TEST(Explain, StateInMemoryIsMadeAgainWhereTheSourceCan) {
+  const std::string in_memory = "in memory, after a restart it is made again by reading ";
+  EXPECT_TRUE(fate_of_state(R"("source": "nats", "stream": "S")").starts_with(in_memory + "the stream from"));
+  EXPECT_TRUE(fate_of_state(simulated).starts_with(in_memory + "the source from"));
+  EXPECT_TRUE(fate_of_state(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")")
+                  .starts_with("in memory, a restart begins with none"));
+}
+
+TEST(Explain, TextHasNoTimeOfItsOwn) {
+  const auto with_codec = [](const std::string& codec) {
+    return promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": )" + codec, file);
+  };
+  EXPECT_TRUE(promised(with_codec(R"("text")"), "time: arrival time only: text has no other"));
+  for (const char* codec : {R"("json")", R"({ "codec": "json", "time": "ts" })", R"("flatbuffers")"})
+    EXPECT_TRUE(promised(with_codec(codec), "time: event time, from the payload")) << codec;
+}
+
+TEST(Explain, SaysWhereDeadLettersAre) {
+  EXPECT_TRUE(promised(promises(simulated, file), "dead letters: kept in weir_dead_letters"));
+  EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "dead letters: kept in p.dead.jsonl"));
 }
 
 }  // namespace
