@@ -4,9 +4,12 @@
 #include <ranges>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 namespace weir {
 namespace {
 
+constexpr std::size_t most_announced = 256;      // reasons; whatever a message can make of them
 constexpr std::size_t always_few_enough = 1000;  // rows; a transaction of no more did not fail by its size
 
 std::size_t rows_of(const LaneStep& step) {
@@ -236,6 +239,8 @@ Result<CommitReport> CommitCycle::commit() {
       const LaneStep& step = lane.steps.front();
       report.bytes += step.bytes;
       counters_.add(letters_counter_, step.dead_letters.size());
+      for (const auto& letter : step.dead_letters)
+        announce(letter.node, letter.partition, letter.reason, letter.subject);
       for (const auto& rows : step.rows) report.rows += rows.encoded.rows;
       pending_rows_ -= rows_of(step);
       lane.steps.pop_front();
@@ -272,6 +277,7 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   for (const auto& rejected : committed->rejected) {
     counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", rejected.reason),
                   1);
+    announce(node, rejected.batch->origin.partition, rejected.reason, "");
     if (!rejected.buried) letters.push_back(letter_of(rejected, outlet));
   }
   if (auto kept = box_.keep(letters); !kept) return kept;
@@ -329,6 +335,16 @@ Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
     if (!outlets_[outlet].sink->bury(letter)) return box_.keep(step.dead_letters);
   }
   return {};
+}
+
+/// Logs the first letter of its node and reason (up to a ':', as it is counted); the others are only counted.
+void CommitCycle::announce(const std::string& node, Partition partition, const std::string& reason,
+                           std::string_view subject) {
+  if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
+    return;
+  const bool beside = !outlets_.empty() && outlets_.back().claims.transactional;
+  spdlog::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
+               subject.empty() ? "" : "; subject ", subject, beside ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 
 /// The letter of a row that a sink would not take, told from others by the row's number.

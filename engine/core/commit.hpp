@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -134,6 +135,7 @@ class CommitCycle {
   Result<void> bury(std::size_t outlet, const LaneStep& step);
   void advance(std::size_t outlet, Lane& lane, Position position);
   void drop(Partition partition, CommitReport& report);
+  void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject);
   Result<void> after_commit(Partition partition, Lane& lane);
   Progress progress_of(const Lane& lane, std::size_t outlet) const;
   Sink::DeadLetter letter_of(const Committed::Rejected& rejected, std::size_t outlet) const;
@@ -151,6 +153,7 @@ class CommitCycle {
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
   std::size_t cut_rows_ = 0;          // of the commit at hand
   std::vector<std::size_t> rows_counters_;
+  std::set<std::pair<std::string, std::string>> announced_;  // node and reason of letters that were logged
   std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;
 };
 

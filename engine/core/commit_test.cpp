@@ -1,11 +1,14 @@
 #include "core/commit.hpp"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <map>
 #include <random>
 #include <set>
+#include <sstream>
 
 namespace weir {
 namespace {
@@ -599,6 +602,31 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         ASSERT_EQ(database->rows[row - 1], std::to_string(row)) << "seed " << seed;
     }
   }
+}
+
+TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  ASSERT_TRUE(cycle_->claim(0));
+  Position position = 0;
+  for (const char* reason : {"not a number: x", "not a number: y", "too many keys"}) {
+    LaneStep with_letter = step(0, ++position, "");
+    Sink::DeadLetter letter;
+    letter.node = "signals";
+    letter.reason = reason;
+    letter.position = position;
+    letter.subject = "v.1";
+    with_letter.dead_letters.push_back(letter);
+    cycle_->take(std::move(with_letter));
+    EXPECT_TRUE(cycle_->commit());
+  }
+  spdlog::set_default_logger(before);
+  EXPECT_TRUE(log.str().contains("signals/0: dead letter: not a number: x; subject v.1; kept in weir_dead_letters"))
+      << log.str();
+  EXPECT_FALSE(log.str().contains("not a number: y"));
+  EXPECT_TRUE(log.str().contains("too many keys"));
 }
 
 }  // namespace
