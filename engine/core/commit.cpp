@@ -56,8 +56,8 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
       std::ranges::count_if(outlets_, [](const Outlet& outlet) { return outlet.claims.transactional; }));
   LaneStart start;
   auto least = least_of(std::span{stands}.last(keepers), partition);
-  auto loaded = least.and_then(
-      [&](const Progress& from) { return load_state(partition, from, keepers > 0, snapshots_, start); });
+  auto loaded =
+      least.and_then([&](const Progress& from) { return load_state(partition, from, keepers > 0, snapshots_, start); });
   if (loaded) loaded = find_blank(partition, stands, start);
   if (loaded) loaded = same_pipeline(partition, stands, least->incarnation, start.after, pipeline_.fingerprint);
   if (!loaded) {

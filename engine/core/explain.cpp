@@ -5,6 +5,7 @@
 #include <weir/units.hpp>
 
 #include "core/keeping.hpp"
+#include "core/node_context.hpp"
 
 namespace weir {
 namespace {
