@@ -1,10 +1,13 @@
 /// weir describe: everything an operator says of itself.
+#include <algorithm>
 #include <iostream>
 
 #include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
 #include "cli/kinds.hpp"
+#include "core/draft.hpp"
+#include "core/pipeline_fields.hpp"
 
 namespace weir::cli {
 namespace {
@@ -24,6 +27,10 @@ void describe(Role role, std::string_view name, const Spec& spec) {
   if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
   if (!spec.fields.empty()) std::cout << "\nSettings\n";
   describe_fields(spec.fields, "    ");
+  if (has_columns(spec)) {
+    describe_fields(completing_fields(), "    ");
+    std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";
+  }
   if (role == Role::source || spec.has_encoding)
     std::cout << "    encoding  (name of a codec, or an object with \"codec\" and its settings, default flatbuffers)\n";
   if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
@@ -35,8 +42,88 @@ void describe(Role role, std::string_view name, const Spec& spec) {
   for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
 }
 
+constexpr std::string_view units =
+    "\nA duration is a number with ns, us, ms, s, m, h or d (\"250ms\", \"1m30s\"), a size one with B, kB, MB, GB, KiB, "
+    "MiB\nor GiB. Any value may be a variable: \"${NAME}\", \"${NAME:default}\", \"${NAME:?message}\".\n";
+
+void describe_columns() {
+  std::cout
+      << "columns\n    how a sink makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
+         "\nA cell is, in this order: the sample exactly at the tick; interpolated between the samples before and\n"
+         "after, if they are no more than max_gap apart; the one before, if it is no older than max_age; NULL.\n"
+         "A point (geo) becomes <field>_lat, <field>_lon and <field>_alt.\n"
+         "\nSettings of a column\n";
+  describe_fields(column_fields(), "    ");
+  std::cout << "\nBeside \"columns\", in the sink\n";
+  describe_fields(completing_fields(), "    ");
+  std::cout << units;
+}
+
+void describe_limits() {
+  const auto part = [](const char* title, const std::vector<Field>& fields) {
+    std::cout << title << "\n";
+    describe_fields(fields, "    ");
+  };
+  part("\"limits\": what a pipeline may hold", limits_fields());
+  part("\n\"commit\": when rows become durable", commit_fields());
+  part("\n\"state\": { \"store\": … }: where the state of lanes is kept; without it, in memory", state_fields());
+  std::cout << "    and what the store says of itself: weir list, weir describe jetstream-kv\n" << units;
+}
+
+void describe_pipeline() {
+  std::cout
+      << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
+         "\"from\": … }, … ] }\n"
+         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of its nodes: what is\n"
+         "renamed begins anew, and a renamed sink gets all rows again. \"from\" names a node, or a port of it:\n"
+         "\"rows.late\".\n"
+         "\nMembers\n"
+         "    name  (text, required)\n        letters, digits, - and _; progress and state are kept under it\n"
+         "    nodes  (list of objects, required)\n        one source, transforms, sinks; weir list\n"
+         "    description  (text)\n        for people; nodes have one too\n";
+  describe_fields(root_fields(), "    ");
+  std::cout << "    limits, commit, state  (objects)\n        weir describe limits\n" << units;
+}
+
+void describe_test() {
+  std::cout << R"(test
+    cases beside a pipeline (fleet.json: fleet.test.json), run by weir test under virtual time
+
+    { "pipeline": "fleet.json",
+      "tests": [ { "name": "what it shows", "script": [ … ], "expect": [ … ] } ] }
+
+Script: what arrives, instead of the source
+    { "at": "0.5s", "samples": ["key field time value", "145 speed 0.5s 0", …] }
+        a table: its first line names the columns; a position is 52.5/13.4/30, a time of - is arrival
+        0.5s..9.5s/1s stands for many lines; 0..90 beside it for as many values
+    { "advance": "10s" }, { "at": "60s" }
+        arrival time goes on without samples
+
+Expectations
+    { "node": "db", "rows": ["key tick speed", "145 1s..9s/1s 0.5..9.5"] }
+        all rows of a sink or a port (rows.late), in order, in the columns that the table names; - is no value
+    { "counter": "rows.late", "is": 0 }
+        with "reason" only those of that reason
+    { "dead_letters": ["node reason", "signals 'too many keys'"] }
+        letters that are not expected fail the test; a reason counts up to its ':'
+
+Times are lengths from the beginning of the script.
+)";
+}
+
+/// Settings and formats that belong to no operator.
+const std::vector<std::pair<std::string_view, void (*)()>> topics{
+    {"pipeline", describe_pipeline}, {"limits", describe_limits},   {"commit", describe_limits},
+    {"state", describe_limits},      {"columns", describe_columns}, {"test", describe_test}};
+
 int describe(const std::string& name, Session& session) {
+  if (const auto topic = std::ranges::find(topics, name, [](const auto& entry) { return entry.first; });
+      topic != topics.end()) {
+    topic->second();
+    return fine;
+  }
   std::vector<std::string> known;
+  for (const auto& [topic, print] : topics) known.emplace_back(topic);
   bool found = false;
   for (const Role role : {Role::source, Role::transform, Role::sink, Role::store, Role::codec}) {
     for (const auto one : session.registry.names(role)) known.emplace_back(one);
@@ -57,8 +144,10 @@ int describe(const std::string& name, Session& session) {
 
 void add_describe(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("describe", "shows an operator's settings, ports, counters and examples");
-  command->add_option("operator", *name, "its name, e.g. window-join")->required();
+  CLI::App* command = app.add_subcommand(
+      "describe", "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, test");
+  command->add_option("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, test")
+      ->required();
   command->callback([name, &session] { session.exit = describe(*name, session); });
 }
 

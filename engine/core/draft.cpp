@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/pipeline_fields.hpp"
+
 namespace weir {
 namespace {
 
@@ -10,29 +12,6 @@ const std::vector<std::string> root_members{
     "$schema",          "name", "description", "nodes", "state", "limits", "commit", "dead_letters", "shutdown_timeout",
     "on_stream_changed"};
 const std::vector<std::string> role_members{"source", "transform", "sink"};
-
-std::vector<Field> limits_fields() {
-  Spec spec = Spec::source("");
-  spec.optional("keys", kind::integer(),
-                "most distinct keys (vehicles) that a lane may meet, forgotten ones included; messages of further keys "
-                "go to the "
-                "dead letters")
-      .between(1, 16'000'000)
-      .field("forget", kind::duration(), "arrival time without a sample after which a key leaves memory", "1d")
-      .between(1e9, 1e18)
-      .field("memory", kind::size(), "most bytes pulled and not yet committed, over all lanes", "256MB")
-      .between(1e6, 1e12);
-  return spec.fields;
-}
-
-std::vector<Field> commit_fields() {
-  Spec spec = Spec::source("");
-  spec.field("every", kind::duration(), "longest time that rows wait for their commit", "100ms")
-      .between(1e6, 6e10)
-      .field("rows", kind::integer(), "rows that are committed at once without waiting", "200000")
-      .between(1, 1e8);
-  return spec.fields;
-}
 
 class DraftReader {
  public:
@@ -69,12 +48,6 @@ class DraftReader {
     }
     read_limits(root);
     read_state(root);
-    if (const Value* letters = root.find("dead_letters"); letters != nullptr) {
-      if (letters->is(Value::Kind::string))
-        drafts_.pipeline.dead_letters = letters->text;
-      else
-        report_.error(letters->span, "wrong-type", "\"dead_letters\" must be the path of a file");
-    }
     if (drafts_.pipeline.dead_letters.empty()) drafts_.pipeline.dead_letters = drafts_.pipeline.name + ".dead.jsonl";
   }
 
@@ -120,16 +93,13 @@ class DraftReader {
 
   /// Those that stand in the root itself.
   void read_lone_settings(const Value& root) {
-    Spec spec = Spec::source("");
-    spec.field("shutdown_timeout", kind::duration(), "how long draining may take", "20s")
-        .field("on_stream_changed", kind::choice({"stop", "restart"}),
-               "what a lane does when its stream is not the one it has read", "stop");
     Value object;
     object.kind = Value::Kind::object;
-    for (const Field& field : spec.fields) {
+    for (const Field& field : root_fields()) {
       if (const Value* value = root.find(field.name)) object.members.push_back({field.name, value->span, *value});
     }
-    const Settings rest = settings_of(object, spec.fields, {}, "pipeline", "", context_, report_);
+    const Settings rest = settings_of(object, root_fields(), {}, "pipeline", "", context_, report_);
+    if (rest.has("dead_letters")) drafts_.pipeline.dead_letters = rest.text("dead_letters");
     if (rest.has("shutdown_timeout")) drafts_.pipeline.shutdown_timeout = rest.duration("shutdown_timeout");
     if (rest.has("on_stream_changed")) drafts_.pipeline.restart_on_change = rest.text("on_stream_changed") == "restart";
   }
@@ -152,9 +122,7 @@ class DraftReader {
       return;
     }
     std::vector<Field> fields = op->spec.fields;
-    Spec own = Spec::store("");
-    own.field("every", kind::duration(), "how often lane state is saved", "1m").between(1e8, 1e14);
-    fields.push_back(own.fields.front());
+    fields.append_range(state_fields());
     drafts_.pipeline.store = store->text;
     const std::size_t errors = report_.errors();
     const std::size_t open = report_.left_open();
@@ -252,11 +220,7 @@ class DraftReader {
     const bool encoded = node.role == Role::source || spec.has_encoding;
     if (encoded) reserved.push_back("encoding");
     std::vector<Field> fields = spec.fields;
-    if (has_columns(spec)) {
-      Spec own = Spec::sink("");
-      own.field("write_empty", kind::boolean(), "write rows of NULLs only too", "false");
-      fields.push_back(own.fields.front());
-    }
+    if (has_columns(spec)) fields.append_range(completing_fields());
     node.settings =
         settings_of(*draft.text, fields, reserved, std::string{to_string(node.role)} + " " + quoted(node.name), node.id,
                     context_, report_);

@@ -6,6 +6,8 @@
 
 #include <weir/units.hpp>
 
+#include "core/pipeline_fields.hpp"
+
 namespace weir {
 namespace {
 
@@ -54,24 +56,6 @@ std::string listed(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& word : words) out += (out.empty() ? "" : ", ") + quoted(word);
   return out;
-}
-
-const std::vector<Field>& column_fields() {
-  static const std::vector<Field> fields = [] {
-    Spec spec = Spec::sink("");
-    spec.field("fill", kind::choice({"linear", "angle", "geo", "step"}), "how a value between two samples is made",
-               "linear")
-        .field("type", kind::choice({"number", "text"}), "what the field holds; geo makes it a point", "number")
-        .field("max_gap", kind::duration(), "widest distance of two samples that is interpolated over", "5s")
-        .optional("max_age", kind::duration(), "oldest sample that is carried on; default: max_gap")
-        .field("period", kind::number(), "of an angle, in its unit", "360")
-        .between(1e-9, 1e9)
-        .field("quality", kind::boolean(), "adds <name>_quality: 0 NULL, 1 measured, 2 interpolated, 3 carried",
-               "false")
-        .field("unit", kind::text(), "documentation: becomes the column's comment", "");
-    return spec.fields;
-  }();
-  return fields;
 }
 
 /// Reads one value of a declared kind.
