@@ -54,6 +54,9 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
 /// The findings as text on standard error, with the summary line; nothing if there are none.
 void print_findings(const LoadedPipeline& loaded);
 
+/// A JSON Schema (draft 2020-12) of pipelines of these operators.
+std::string pipeline_schema(const Registry& registry);
+
 // One per command, each in the file of its name.
 void add_run(CLI::App& app, Session& session);
 void add_lint(CLI::App& app, Session& session);

@@ -2,9 +2,12 @@
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
+#include <array>
 #include <iostream>
 
 #include "cli/command.hpp"
+#include "core/draft.hpp"
+#include "core/pipeline_fields.hpp"
 
 namespace weir::cli {
 namespace {
@@ -31,110 +34,121 @@ class SchemaWriter {
   void root_properties() {
     member("$schema", [&] { text("type", "string"); });
     member("description", [&] { text("type", "string"); });
-    member("name", [&] {
-      text("type", "string");
-      text("pattern", "^[A-Za-z0-9_-]+$");
-      text("description", "progress and state are kept under this name");
-    });
-    member("dead_letters", [&] {
-      text("type", "string");
-      text("description", "file for dead letters where no sink keeps them");
-    });
-    member("shutdown_timeout", [&] { unit("^[0-9.]+(ns|us|ms|s|m|h|d)", "how long draining may take"); });
-    member("on_stream_changed", [&] {
-      words("enum", {"stop", "restart"});
-      text("description", "what a lane does when its stream is not the one it has read");
-    });
-    member("limits", [&] {
-      text("type", "object");
-      member("properties", [&] {
-        member("keys", [&] {
-          text("type", "integer");
-          text("description",
-               "most distinct keys that a lane may meet, forgotten ones included; messages of further keys go to the "
-               "dead letters");
-        });
-        member("forget",
-               [&] { unit(duration_pattern, "arrival time without a sample after which a key leaves memory"); });
-        member("memory", [&] { unit(size_pattern, "most bytes pulled and not yet committed"); });
-      });
-    });
-    member("commit", [&] {
-      text("type", "object");
-      member("properties", [&] {
-        member("every", [&] { unit(duration_pattern, "longest time that rows wait for their commit"); });
-        member("rows", [&] {
-          text("type", "integer");
-          text("description", "rows that are committed at once without waiting");
-        });
-      });
-    });
-    member("state", [&] { one_of(Role::store, "store"); });
+    member("name", [&] { name("progress and state are kept under it"); });
+    fields(root_fields());
+    member("limits", [&] { closed(limits_fields()); });
+    member("commit", [&] { closed(commit_fields()); });
+    member("state", [&] { by_operator(Role::store, "store", state_fields()); });
     member("nodes", [&] {
       text("type", "array");
-      member("items", [&] {
-        array("oneOf", [&] {
-          for (const Role role : {Role::source, Role::transform, Role::sink}) {
-            for (const auto name : registry_.names(role)) object([&] { node(role, name); });
-          }
-        });
-      });
+      integer("minItems", 1);
+      member("items", [&] { node(); });
     });
   }
 
-  void one_of(Role role, const char* key) {
-    array("oneOf", [&] {
+  void closed(const std::vector<Field>& of) {
+    text("type", "object");
+    flag("additionalProperties", false);
+    member("properties", [&] { fields(of); });
+  }
+
+  /// An object whose member `key` names an operator, which decides the rest. Only the case of that operator says what
+  /// is wrong: an editor shows nothing of the others.
+  void by_operator(Role role, const char* key, const std::vector<Field>& own) {
+    text("type", "object");
+    words("required", {key});
+    member("properties", [&] { member(key, [&] { operator_names(role); }); });
+    array("allOf", [&] {
       for (const auto name : registry_.names(role)) {
-        object([&] {
-          const Spec& spec = registry_.find(role, name)->spec;
-          text("type", "object");
+        const Spec& spec = registry_.find(role, name)->spec;
+        given(key, name, [&] {
           text("description", spec.summary);
-          member("properties", [&] {
-            member(key, [&] { text("const", name); });
-            if (role == Role::store) member("every", [&] { unit(duration_pattern, "how often lane state is saved"); });
-            fields(spec.fields);
-          });
           flag("additionalProperties", false);
           required(spec.fields, {key});
+          member("properties", [&] {
+            member(key, [&] { text("const", name); });
+            fields(own);
+            fields(spec.fields);
+          });
         });
       }
     });
   }
 
-  void node(Role role, std::string_view name) {
-    const Spec& spec = registry_.find(role, name)->spec;
-    const std::string key{to_string(role)};
-    const bool encoded = role == Role::source || spec.has_encoding;
-    text("type", "object");
-    text("title", key + " " + std::string{name});
-    text("description", spec.summary);
-    member("properties", [&] {
-      member("id", [&] { text("type", "string"); });
-      member("description", [&] { text("type", "string"); });
-      member(key.c_str(), [&] { text("const", name); });
-      if (role != Role::source)
-        member("from", [&] {
-          text("type", "string");
-          text("description", "node, or node.port");
-        });
-      if (encoded) {
-        member("encoding", [&] {
-          array("oneOf", [&] {
-            object([&] {
-              array("enum", [&] {
-                for (const auto codec : registry_.names(Role::codec)) word(codec);
-              });
-            });
-            object([&] { one_of(Role::codec, "codec"); });
-          });
-        });
-      }
-      fields(spec.fields);
+  /// { "if": this member has this value, "then": … }
+  void given(const std::string& key, std::string_view value, auto then) {
+    object([&] {
+      member("if", [&] {
+        words("required", {key});
+        member("properties", [&] { member(key.c_str(), [&] { text("const", value); }); });
+      });
+      member("then", then);
     });
+  }
+
+  void operator_names(Role role) {
+    array("enum", [&] {
+      for (const auto name : registry_.names(role)) word(name);
+    });
+  }
+
+  void node() {
+    constexpr std::array roles{Role::source, Role::transform, Role::sink};
+    text("type", "object");
+    words("required", {"id"});
+    member("properties", [&] {
+      for (const Role role : roles) member(std::string{to_string(role)}.c_str(), [&] { operator_names(role); });
+    });
+    array("oneOf", [&] {
+      for (const Role role : roles) object([&] { words("required", {std::string{to_string(role)}}); });
+    });
+    array("allOf", [&] {
+      for (const Role role : roles) {
+        for (const auto name : registry_.names(role))
+          given(std::string{to_string(role)}, name, [&] { node(role, name); });
+      }
+    });
+  }
+
+  void node(Role role, std::string_view op) {
+    const Spec& spec = registry_.find(role, op)->spec;
+    const std::string key{to_string(role)};
+    text("title", key + " " + std::string{op});
+    text("description", spec.summary);
     flag("additionalProperties", false);
     std::vector<std::string> always{"id", key};
     if (role != Role::source) always.emplace_back("from");
     required(spec.fields, always);
+    member("properties", [&] {
+      member("id", [&] { name("progress and state are kept under it"); });
+      member("description", [&] { text("type", "string"); });
+      member(key.c_str(), [&] { text("const", op); });
+      if (role != Role::source) member("from", [&] { input(); });
+      if (role == Role::source || spec.has_encoding) member("encoding", [&] { encoding(); });
+      fields(spec.fields);
+      if (has_columns(spec)) fields(completing_fields());
+    });
+  }
+
+  void input() {
+    words("type", {"string", "array"});
+    text("description", "node, or node.port");
+    integer("maxItems", 1);
+    member("items", [&] { text("type", "string"); });
+  }
+
+  void encoding() {
+    text("description", "a codec's name, or an object with its settings");
+    words("type", {"string", "object"});
+    member("if", [&] { text("type", "string"); });
+    member("then", [&] { operator_names(Role::codec); });
+    member("else", [&] { by_operator(Role::codec, "codec", {}); });
+  }
+
+  void name(std::string_view doc) {
+    text("type", "string");
+    text("pattern", "^[A-Za-z0-9_-]+$");
+    text("description", doc);
   }
 
   void required(const std::vector<Field>& fields, std::vector<std::string> names) {
@@ -146,13 +160,8 @@ class SchemaWriter {
 
   void fields(const std::vector<Field>& fields) {
     for (const Field& field : fields) {
-      if (field.kind.tag == Kind::Tag::columns)
-        member("write_empty", [&] {
-          text("type", "boolean");
-          text("description", "write rows of NULLs only too");
-        });
       member(field.name.c_str(), [&] {
-        kind(field.kind, field.doc);
+        kind(field);
         if (!field.fallback.empty()) fallback(field);
       });
     }
@@ -168,50 +177,55 @@ class SchemaWriter {
       word(field.fallback);
   }
 
-  void kind(const Kind& kind, const std::string& doc) {
+  void kind(const Field& field) {
     using Tag = Kind::Tag;
+    const Kind& kind = field.kind;
+    std::string doc = field.doc;
     switch (kind.tag) {
       case Tag::duration:
-        unit(duration_pattern, doc + " (a duration: \"1s\", \"250ms\")");
-        return;
+        written("([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h|d))+");
+        doc += " (a duration: \"1s\", \"250ms\")";
+        break;
       case Tag::size:
-        unit(size_pattern, doc + " (a size: \"64MB\")");
-        return;
+        written("[0-9]+([.][0-9]+)?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?");
+        doc += " (a size: \"64MB\")";
+        break;
       case Tag::rate:
-        unit("^[0-9.]+[kM]?/(s|m|h|d)$|^\\$\\{", doc + " (a rate: \"5/s\")");
-        return;
+        written("[0-9]+([.][0-9]+)?[kM]?/(s|m|h|d)");
+        doc += " (a rate: \"5/s\")";
+        break;
       case Tag::integer:
-        text("type", "integer");
+        or_variable("integer");
+        bounds(field);
         break;
       case Tag::number:
-        text("type", "number");
+        or_variable("number");
+        bounds(field);
         break;
       case Tag::boolean:
-        text("type", "boolean");
+        or_variable("boolean");
         break;
       case Tag::choice:
-        words("enum", kind.choices);
+        choice(kind.choices);
         break;
       case Tag::texts:
         words("type", {"string", "array"});
+        member("items", [&] { text("type", "string"); });
         break;
       case Tag::object:
-        text("type", "object");
-        member("properties", [&] { fields(kind.fields); });
-        flag("additionalProperties", false);
+        object_of(kind.fields);
         break;
       case Tag::objects:
         text("type", "array");
-        member("items", [&] {
-          text("type", "object");
-          member("properties", [&] { fields(kind.fields); });
-        });
+        member("items", [&] { object_of(kind.fields); });
         break;
       case Tag::map:
         text("type", "object");
         break;
       case Tag::columns:
-        columns();
+        text("type", "object");
+        integer("minProperties", 1);
+        member("additionalProperties", [&] { closed(column_fields()); });
         break;
       default:
         text("type", "string");
@@ -219,36 +233,39 @@ class SchemaWriter {
     text("description", doc);
   }
 
-  void columns() {
-    text("type", "object");
-    member("additionalProperties", [&] {
-      text("type", "object");
-      flag("additionalProperties", false);
-      member("properties", [&] {
-        member("fill", [&] {
-          words("enum", {"linear", "angle", "geo", "step"});
-          text("description", "how a value between two samples is made");
-        });
-        member("type", [&] { words("enum", {"number", "text"}); });
-        member("max_gap", [&] { unit(duration_pattern, "widest distance of two samples that is interpolated over"); });
-        member("max_age", [&] { unit(duration_pattern, "oldest sample that is carried on; default: max_gap"); });
-        member("period", [&] {
-          text("type", "number");
-          text("description", "of an angle, in its unit");
-        });
-        member("quality", [&] {
-          text("type", "boolean");
-          text("description", "adds <name>_quality");
-        });
-        member("unit", [&] { text("type", "string"); });
-      });
+  void object_of(const std::vector<Field>& members) {
+    closed(members);
+    required(members, {});
+  }
+
+  /// A text of this form, or with a variable in it.
+  void written(const std::string& form) {
+    text("type", "string");
+    text("pattern", "^(" + form + ")$|[$][{].*[}]");
+  }
+
+  /// A value of this type, or one variable that stands for it.
+  void or_variable(const char* type) {
+    words("type", {type, "string"});
+    text("pattern", variable);
+  }
+
+  void choice(const std::vector<std::string>& choices) {
+    text("type", "string");
+    array("anyOf", [&] {
+      object([&] { words("enum", choices); });
+      object([&] { text("pattern", variable); });
     });
   }
 
-  void unit(const char* pattern, const std::string& doc) {
-    text("type", "string");
-    text("pattern", pattern);
-    text("description", doc);
+  void bounds(const Field& field) {
+    const auto bound = [&](const char* name, const std::optional<double>& value) {
+      if (!value) return;
+      json_.Key(name);
+      json_.Double(*value);
+    };
+    bound("minimum", field.least);
+    bound("maximum", field.most);
   }
 
   // JSON.
@@ -273,6 +290,10 @@ class SchemaWriter {
     json_.Key(name);
     word(value);
   }
+  void integer(const char* name, int value) {
+    json_.Key(name);
+    json_.Int(value);
+  }
   void flag(const char* name, bool value) {
     json_.Key(name);
     json_.Bool(value);
@@ -283,8 +304,7 @@ class SchemaWriter {
     });
   }
 
-  static constexpr const char* duration_pattern = R"(^([0-9.]+(ns|us|ms|s|m|h|d))+$|^\$\{)";
-  static constexpr const char* size_pattern = R"(^[0-9.]+(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?$|^\$\{)";
+  static constexpr const char* variable = "^[$][{].*[}]$";
 
   const Registry& registry_;
   rapidjson::StringBuffer buffer_;
@@ -293,9 +313,11 @@ class SchemaWriter {
 
 }  // namespace
 
+std::string pipeline_schema(const Registry& registry) { return SchemaWriter{registry}.write(); }
+
 void add_schema(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("schema", "prints a JSON Schema of pipelines, for completion in an editor");
-  command->callback([&session] { std::cout << SchemaWriter{session.registry}.write() << "\n"; });
+  command->callback([&session] { std::cout << pipeline_schema(session.registry) << "\n"; });
 }
 
 }  // namespace weir::cli
