@@ -254,7 +254,10 @@ class Runner {
                     status.troubles.front());
       return;
     }
-    spdlog::info("reload: draining the old pipeline");
+    spdlog::info(
+        "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
+        "state) can be tried only then; if it can't start, the old one goes on",
+        options_.file);
     current()->drain();
     next_ = loaded;
   }

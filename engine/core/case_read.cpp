@@ -54,7 +54,10 @@ class CaseReader {
     ReadCases out;
     CaseFile cases;
     const Value& root = document_.root;
-    if (findings_.empty() && expect_object(root, {"pipeline", "tests", "$schema"}, {"pipeline", "tests"})) {
+    if (root.find("nodes") != nullptr && root.find("tests") == nullptr) {
+      error(root.span, "no-tests", "this is a pipeline, not a file of tests",
+            "its tests are in a file beside it (fleet.json: fleet.test.json); see weir describe test");
+    } else if (findings_.empty() && expect_object(root, {"pipeline", "tests", "$schema"}, {"pipeline", "tests"})) {
       read_pipeline(*root.find("pipeline"), beside, cases);
       if (!has_errors(findings_)) {
         pipeline_ = &cases.pipeline;

@@ -177,5 +177,12 @@ TEST(Cases, APipelineMayBeAFileBesideTheCases) {
   EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
 }
 
+TEST(Cases, APipelineIsNotAFileOfTests) {
+  const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", registry(), {});
+  EXPECT_FALSE(read.file);
+  ASSERT_EQ(read.findings.size(), 1u);
+  EXPECT_TRUE(read.findings[0].message.contains("is a pipeline, not a file of tests"));
+}
+
 }  // namespace
 }  // namespace weir
