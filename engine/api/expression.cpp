@@ -1,340 +1,332 @@
 #include <weir/expression.hpp>
-#include <weir/format.hpp>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <cassert>
 #include <cmath>
+#include <functional>
+#include <utility>
 
-#include <weir/spelling.hpp>
-#include <weir/units.hpp>
-
-#include "expression_tree.hpp"
+#include "expression_values.hpp"
 
 namespace weir::expression {
 namespace {
 
-constexpr std::size_t deepest = 200;
-constexpr std::size_t longest = 1u << 16;
-
-struct Binary {
-  std::string_view text;
-  Op op;
-  int precedence;
-};
-constexpr int comparison = 4, any_value = 0, not_operand = 3, sum = 5, factor = 7;
-constexpr auto binaries = std::to_array<Binary>({
-    {"or", Op::any_of, 1},
-    {"and", Op::all_of, 2},
-    {"=", Op::equal, 4},
-    {"==", Op::equal, 4},
-    {"<>", Op::unequal, 4},
-    {"!=", Op::unequal, 4},
-    {"<=", Op::at_most, 4},
-    {">=", Op::at_least, 4},
-    {"<", Op::less, 4},
-    {">", Op::greater, 4},
-    {"+", Op::add, 5},
-    {"-", Op::subtract, 5},
-    {"*", Op::multiply, 6},
-    {"/", Op::divide, 6},
-    {"%", Op::modulo, 6},
-});
-
-struct Function {
-  std::string_view name;
-  Op op;
-  std::size_t least, most;  ///< arguments
-  OfNumbers of_numbers = nullptr;
-  OfTexts of_texts = nullptr;
-};
-constexpr std::size_t many = 100;
-const auto functions = std::to_array<Function>({
-    {"abs", Op::absolute, 1, 1},
-    {"min", Op::least, 1, many},
-    {"max", Op::greatest, 1, many},
-    {"coalesce", Op::coalesce, 1, many},
-    {"if", Op::choose, 3, 3},
-    {"floor", Op::of_numbers, 1, 1, [](double x, double) { return std::floor(x); }},
-    {"ceil", Op::of_numbers, 1, 1, [](double x, double) { return std::ceil(x); }},
-    {"round", Op::of_numbers, 1, 1, [](double x, double) { return std::round(x); }},
-    {"sqrt", Op::of_numbers, 1, 1, [](double x, double) { return std::sqrt(x); }},
-    {"exp", Op::of_numbers, 1, 1, [](double x, double) { return std::exp(x); }},
-    {"ln", Op::of_numbers, 1, 1, [](double x, double) { return std::log(x); }},
-    {"sin", Op::of_numbers, 1, 1, [](double x, double) { return std::sin(x); }},
-    {"cos", Op::of_numbers, 1, 1, [](double x, double) { return std::cos(x); }},
-    {"hypot", Op::of_numbers, 2, 2, [](double x, double y) { return std::hypot(x, y); }},
-    {"power", Op::of_numbers, 2, 2, [](double x, double y) { return std::pow(x, y); }},
-    {"length", Op::length, 1, 1},
-    {"lower", Op::lower, 1, 1},
-    {"upper", Op::upper, 1, 1},
-    {"starts_with", Op::of_texts, 2, 2, nullptr,
-     [](std::string_view a, std::string_view b) { return a.starts_with(b); }},
-    {"ends_with", Op::of_texts, 2, 2, nullptr, [](std::string_view a, std::string_view b) { return a.ends_with(b); }},
-    {"contains", Op::of_texts, 2, 2, nullptr, [](std::string_view a, std::string_view b) { return a.contains(b); }},
-});
-
-constexpr std::array reserved = {"and", "or", "not", "in", "between", "is", "null", "true", "false"};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool same(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
-
-/// Precedence climbing. After the first mistake every token is the end, so that all loops run out.
-class Parser {
- public:
-  explicit Parser(std::string_view text) : text_{text} {}
-
-  Result<Node> run() {
-    if (text_.size() > longest) blame(0, "an expression may have 65,536 bytes");
-    next();
-    Node root = value(any_value);
-    if (token_.kind != Kind::end)
-      blame(token_.offset, weir::format("unexpected {} after a complete expression", shown()));
-    if (error_) return std::unexpected(*error_);
-    return root;
+/// A form that is `f` of its one or two arguments, row by row.
+template <typename T, auto f>
+Values mapped(Block& block, const Node& n) {
+  const Values a = block.values(n.args[0]);
+  if constexpr (std::invocable<decltype(f), T> || std::invocable<decltype(f), Valid&, T>) {
+    return block.map<T>(n.type, f, a);
+  } else {
+    return block.map<T>(n.type, f, a, block.values(n.args[1]));
   }
+}
 
- private:
-  enum class Kind : std::uint8_t { end, number, text, word, name, symbol };
-  struct Token {
-    Kind kind = Kind::end;
-    std::size_t offset = 0;
-    std::string_view raw = {};
-    std::string content = {};  ///< of a text or a quoted name, without its quotes
+template <auto of_whole, auto of_real>
+Values arithmetic(Block& block, const Node& n) {
+  return n.type == Type::float64 ? mapped<double, of_real>(block, n) : mapped<std::int64_t, of_whole>(block, n);
+}
+
+/// A function of real numbers. What is no finite number though the arguments are is NULL: sqrt(-1), ln(0).
+template <auto f>
+constexpr auto finite = [](Valid& valid, auto... x) -> double
+  requires std::invocable<decltype(f), decltype(x)...>
+{
+  const double made = f(x...);
+  valid.is = std::isfinite(made) || !(std::isfinite(x) && ...);
+  return made;
+};
+template <auto f>
+constexpr auto* real = mapped<double, finite<f>>;
+
+/// Whole numbers whose result does not fit, and division by zero, which SQL refuses, give NULL.
+template <auto overflows>
+constexpr auto checked = [](Valid& valid, std::int64_t a, std::int64_t b) {
+  std::int64_t made = 0;
+  valid.is = !overflows(a, b, &made);
+  return made;
+};
+constexpr auto add = checked<[](auto a, auto b, auto* out) { return __builtin_add_overflow(a, b, out); }>;
+constexpr auto subtract = checked<[](auto a, auto b, auto* out) { return __builtin_sub_overflow(a, b, out); }>;
+constexpr auto multiply = checked<[](auto a, auto b, auto* out) { return __builtin_mul_overflow(a, b, out); }>;
+constexpr auto modulo = [](Valid& valid, std::int64_t a, std::int64_t b) {
+  valid.is = b != 0;
+  return b == 0 || b == -1 ? 0 : a % b;  // the least number % -1 would trap
+};
+constexpr auto absolute = [](Valid& valid, std::int64_t a) {
+  valid.is = a != INT64_MIN;
+  return a < 0 && a != INT64_MIN ? -a : a;
+};
+constexpr auto divide = [](Valid& valid, double a, double b) {
+  valid.is = b != 0;
+  return b != 0 ? a / b : 0;
+};
+constexpr auto real_modulo = [](Valid& valid, double a, double b) {
+  valid.is = b != 0;
+  return b != 0 ? std::fmod(a, b) : 0;
+};
+
+/// As SQL orders doubles: NaN equals NaN and is greater than every number.
+template <typename T>
+bool equals(const T& a, const T& b) {
+  if constexpr (std::is_same_v<T, double>) return (a == b) | ((a != a) & (b != b));
+  return a == b;
+}
+template <typename T>
+bool is_less(const T& a, const T& b) {
+  if constexpr (std::is_same_v<T, double>) return !(b <= a) & (a == a);
+  return a < b;
+}
+
+/// `a < b` or `a = b`, maybe with the sides turned or the answer inverted: all six comparisons.
+struct Comparison {
+  bool by_order, turned = false, inverted = false;
+};
+constexpr Comparison equal{false}, unequal{false, false, true};
+constexpr Comparison less{true}, greater{true, true}, at_most{true, true, true}, at_least{true, false, true};
+
+Values ordered(Block& block, Comparison how, const Values& left, const Values& right) {
+  const Values& a = how.turned ? right : left;
+  const Values& b = how.turned ? left : right;
+  return with_type(a.type == Type::float64 ? a.type : b.type, [&]<typename T>() {
+    const bool inverted = how.inverted;
+    if (!how.by_order)
+      return block.map<T>(Type::boolean, [=](const T& x, const T& y) { return equals(x, y) != inverted; }, a, b);
+    return block.map<T>(Type::boolean, [=](const T& x, const T& y) { return is_less(x, y) != inverted; }, a, b);
+  });
+}
+
+/// A dictionary column meets a text as a number: the text's id.
+Values compared(Block& block, Comparison how, const Values& left, const Node& right) {
+  if (how.by_order || left.type != Type::dictionary || right.ids == nullptr)
+    return ordered(block, how, left, block.values(right));
+  const std::uint32_t id = right.ids->find(right.text, left.ids->dictionary);
+  const auto matches = [=](std::uint32_t each) { return (each == id) != how.inverted; };
+  return block.map<std::uint32_t>(Type::boolean, matches, left);
+}
+
+template <Comparison how>
+Values comparison(Block& block, const Node& n) {
+  const bool text_first = n.args[0].ids != nullptr;
+  Comparison turned = how;
+  turned.turned ^= text_first;
+  return compared(block, turned, block.values(n.args[text_first ? 1 : 0]), n.args[text_first ? 0 : 1]);
+}
+
+/// and, or, with three values: what one side decides alone is not NULL.
+Values joined(Block& block, std::uint8_t decides, const Values& left, const Values& right) {
+  const auto* a = static_cast<const std::uint8_t*>(left.data);
+  const auto* b = static_cast<const std::uint8_t*>(right.data);
+  if (left.valid == all_valid.data() && right.valid == all_valid.data()) {
+    if (decides != 0) return block.each(Type::boolean, left.valid, [](auto x, auto y) { return (x | y) != 0; }, a, b);
+    return block.each(Type::boolean, left.valid, [](auto x, auto y) { return (x & y) != 0; }, a, b);
+  }
+  using Byte = std::uint8_t;
+  const auto join = [=](Valid& valid, Byte x, Byte x_valid, Byte y, Byte y_valid) {
+    const bool decided = ((x_valid & (x == decides)) | (y_valid & (y == decides))) != 0;
+    valid.is = decided || (x_valid & y_valid) != 0;
+    return decided == (decides != 0);
   };
+  return block.each(Type::boolean, all_valid.data(), join, a, left.valid, b, right.valid);
+}
 
-  void blame(std::size_t offset, std::string message) {
-    if (!error_) error_ = Error{Error::Kind::invalid, std::move(message), {}, offset};
-    token_ = {Kind::end, at_ = text_.size()};
-  }
-  std::string shown() const { return token_.kind == Kind::end ? "end" : quoted(token_.raw); }
-  char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  bool is(std::string_view text) const {
-    return (token_.kind == Kind::word || token_.kind == Kind::symbol) && same(token_.raw, text);
-  }
-  bool take(std::string_view text) {
-    if (!is(text)) return false;
-    next();
-    return true;
-  }
-  void expect(std::string_view text, std::string_view why) {
-    if (!take(text)) blame(token_.offset, weir::format("expected \"{}\" {}, found {}", text, why, shown()));
-  }
+template <bool decides>
+Values logic(Block& block, const Node& n) {
+  Values out = block.values(n.args[0]);
+  for (std::size_t i = 1; i < n.args.size(); ++i) out = joined(block, decides, out, block.values(n.args[i]));
+  return out;
+}
 
-  void next() {
-    if (error_) return;
-    while (at_ < text_.size() && std::string_view{" \t\r\n"}.contains(text_[at_])) ++at_;
-    const std::size_t begin = at_;
-    Kind kind = Kind::symbol;
-    std::string content;
-    if (at_ == text_.size()) {
-      kind = Kind::end;
-    } else if (is_digit(peek()) || (peek() == '.' && is_digit(peek(1)))) {
-      kind = Kind::number;
-      const auto more = [&] {
-        const bool exponent = (peek() == '-' || peek() == '+') && lower(text_[at_ - 1]) == 'e' && is_digit(peek(1));
-        return is_digit(peek()) || is_letter(peek()) || peek() == '.' || exponent;
-      };
-      while (more()) ++at_;
-    } else if (is_letter(peek())) {
-      kind = Kind::word;
-      while (is_letter(peek()) || is_digit(peek()) || peek() == '.') ++at_;
-    } else if (peek() == '\'' || peek() == '"') {
-      kind = peek() == '"' ? Kind::name : Kind::text;
-      if (!read_quoted(content))
-        return blame(begin, kind == Kind::text ? "text without its closing '" : "name without its closing \"");
-    } else {
-      constexpr std::array<std::string_view, 5> pairs{"<=", ">=", "<>", "!=", "=="};
-      at_ += std::ranges::contains(pairs, text_.substr(at_, 2)) ? 2 : 1;
-    }
-    token_ = {kind, begin, text_.substr(begin, at_ - begin), std::move(content)};
+Values in(Block& block, const Node& n) {
+  const Values first = block.values(n.args[0]);
+  Values out = compared(block, equal, first, n.args[1]);
+  for (std::size_t i = 2; i < n.args.size(); ++i) {
+    out = joined(block, true, out, compared(block, equal, first, n.args[i]));
   }
+  return out;
+}
 
-  /// From an opening quote to its closing one; a doubled quote stands for itself.
-  bool read_quoted(std::string& content) {
-    const char quote = text_[at_++];
-    for (; at_ < text_.size(); ++at_) {
-      if (text_[at_] == quote && (++at_, peek() != quote)) return true;
-      content += text_[at_];
-    }
-    return false;
+Values between(Block& block, const Node& n) {
+  const Values first = block.values(n.args[0]);
+  return joined(block, false, compared(block, at_least, first, n.args[1]), compared(block, at_most, first, n.args[2]));
+}
+
+Values is_null(Block& block, const Node& n) {
+  return block.each(
+      n.type, all_valid.data(), [](std::uint8_t valid) { return valid == 0; }, block.values(n.args[0]).valid);
+}
+
+/// One of two values per row.
+Values picked(Block& block, Type type, const std::uint8_t* first, const Values& a, const Values& b) {
+  const auto pick = [](std::uint8_t is_first, const auto& x, const auto& y) { return is_first != 0 ? x : y; };
+  const bool complete = a.valid == all_valid.data() && b.valid == all_valid.data();
+  const auto* valid =
+      complete ? a.valid
+               : block.filled<std::uint8_t>([=](std::size_t i) { return pick(first[i], a.valid[i], b.valid[i]); });
+  return with_type(type,
+                   [&]<typename T>() { return block.each(type, valid, pick, first, block.as<T>(a), block.as<T>(b)); });
+}
+
+Values choose(Block& block, const Node& n) {
+  const Values condition = block.values(n.args[0]);
+  const auto* holds = block.both(static_cast<const std::uint8_t*>(condition.data), condition.valid);
+  return picked(block, n.type, holds, block.values(n.args[1]), block.values(n.args[2]));
+}
+
+Values coalesce(Block& block, const Node& n) {
+  Values out = block.values(n.args[0]);
+  for (std::size_t i = 1; i < n.args.size(); ++i) out = picked(block, n.type, out.valid, out, block.values(n.args[i]));
+  return out;
+}
+
+/// min, max: the one that compares so with all others; NULL counts only if there is nothing else.
+template <Comparison how>
+Values extreme(Block& block, const Node& n) {
+  Values out = block.values(n.args[0]);
+  for (std::size_t i = 1; i < n.args.size(); ++i) {
+    const Values next = block.values(n.args[i]);
+    const Values wins = ordered(block, how, out, next);
+    const auto stays = [](auto wins_over, auto valid, auto next_valid) {
+      return (valid & (wins_over | !next_valid)) != 0;
+    };
+    const auto* first = static_cast<const std::uint8_t*>(wins.data);
+    const Values keeps = block.each(Type::boolean, all_valid.data(), stays, first, out.valid, next.valid);
+    out = picked(block, n.type, static_cast<const std::uint8_t*>(keeps.data), out, next);
   }
+  return out;
+}
 
-  Node node(Op op, std::size_t offset, std::string_view text, std::vector<Node> args) {
-    Node out{.op = op, .offset = offset, .text = std::string{text}, .args = std::move(args)};
-    for (const Node& arg : out.args) out.depth = std::max(out.depth, arg.depth + 1);
-    if (out.depth > deepest) blame(offset, "nested more than 200 deep");
-    return out;
-  }
+/// lower, upper: turns the case of the 26 letters that begin with `from`.
+template <char from>
+Values cased(Block& block, const Node& n) {
+  const auto turned = [](char c) { return static_cast<char>(c >= from && c < from + 26 ? c ^ 32 : c); };
+  const auto copied = [&](std::string_view text) {
+    char* out = block.make<char>(text.size());
+    std::ranges::transform(text, out, turned);
+    return std::string_view{out, text.size()};
+  };
+  return block.map<std::string_view>(n.type, copied, block.values(n.args[0]));
+}
 
-  Node value(int least) {
-    if (++nested_ > deepest) blame(token_.offset, "nested more than 200 deep");
-    Node left = operand();
-    while (token_.kind == Kind::word || token_.kind == Kind::symbol) {
-      const Token token = token_;
-      const auto* binary = std::ranges::find_if(binaries, [&](const Binary& b) { return is(b.text); });
-      if (binary != binaries.end()) {
-        if (binary->precedence < least) break;
-        next();
-        Node right = value(binary->precedence + 1);
-        const bool joins = left.op == binary->op && (left.op == Op::all_of || left.op == Op::any_of);
-        std::vector<Node> args = joins ? std::move(left.args) : std::vector<Node>{};
-        if (!joins) args.push_back(std::move(left));
-        args.push_back(std::move(right));
-        left = node(binary->op, token.offset, token.raw, std::move(args));
-      } else if (least > comparison || !(is("is") || is("in") || is("between") || is("not"))) {
-        break;
-      } else {
-        left = predicate(std::move(left));
-      }
-    }
-    --nested_;
-    return left;
-  }
-
-  /// `is [not] null`, `[not] in (…)`, `[not] between … and …` after their first operand.
-  Node predicate(Node left) {
-    const std::size_t offset = token_.offset;
-    bool inverted = take("not");
-    std::vector<Node> args;
-    args.push_back(std::move(left));
-    Node out;
-    if (!inverted && take("is")) {
-      inverted = take("not");
-      expect("null", "after \"is\"");
-      out = node(Op::is_null, offset, "is null", std::move(args));
-    } else if (take("in")) {
-      expect("(", "after \"in\"");
-      arguments(args);
-      if (args.size() == 1) blame(offset, "\"in\" needs at least one value");
-      out = node(Op::in, offset, "in", std::move(args));
-    } else {
-      expect("between", "after \"not\", or \"in\"");
-      args.push_back(value(sum));
-      expect("and", "between the two bounds");
-      args.push_back(value(sum));
-      out = node(Op::between, offset, "between", std::move(args));
-    }
-    if (!inverted) return out;
-    std::vector<Node> operand_of_not;
-    operand_of_not.push_back(std::move(out));
-    return node(Op::negation, offset, "not", std::move(operand_of_not));
-  }
-
-  /// Values up to the closing bracket; the opening one is read.
-  void arguments(std::vector<Node>& out) {
-    if (take(")")) return;
-    do out.push_back(value(any_value));
-    while (take(","));
-    expect(")", "or \",\"");
-  }
-
-  Node operand() {
-    const Token token = token_;
-    next();
-    switch (token.kind) {
-      case Kind::number:
-        return number(token);
-      case Kind::name:
-        return {.op = Op::column, .offset = token.offset, .text = token.content};
-      case Kind::text:
-        return {
-            .offset = token.offset, .text = token.content, .type = Type::string, .ids = std::make_shared<KnownIds>()};
-      case Kind::word:
-        return word(token);
-      default:
-        break;
-    }
-    std::vector<Node> args;
-    if (token.raw == "(") {
-      Node inner = value(any_value);
-      expect(")", weir::format("for the \"(\" at byte {}", token.offset));
-      return inner;
-    }
-    if (token.raw == "-") {
-      args.push_back(value(factor));
-      Node& of = args.front();
-      if (of.op != Op::literal || of.null || (of.type != Type::int64 && of.type != Type::float64)) {
-        args.insert(args.begin(), Node{.offset = token.offset, .text = "0", .type = Type::int64});
-        return node(Op::subtract, token.offset, "-", std::move(args));
-      }
-      of.number = -of.number;
-      of.integer = -of.integer;
-      of.text.insert(0, "-");
-      return of;
-    }
-    blame(token.offset,
-          weir::format("expected a value, found {}", token.kind == Kind::end ? "the end" : quoted(token.raw)));
-    return {};
-  }
-
-  Node word(const Token& token) {
-    std::vector<Node> args;
-    if (same(token.raw, "not")) {
-      args.push_back(value(not_operand));
-      return node(Op::negation, token.offset, "not", std::move(args));
-    }
-    if (same(token.raw, "null")) return {.offset = token.offset, .text = "null", .null = true};
-    const bool truth = same(token.raw, "true");
-    if (truth || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = truth};
-    if (std::ranges::any_of(reserved, [&](const char* word) { return same(token.raw, word); })) {
-      blame(token.offset, weir::format("expected a value, found \"{}\"", token.raw));
-    }
-    if (!is("(")) return {.op = Op::column, .offset = token.offset, .text = std::string{token.raw}};
-    next();
-    const auto* function = std::ranges::find_if(functions, [&](const Function& f) { return same(token.raw, f.name); });
-    if (function == functions.end()) {
-      std::vector<std::string> names;
-      for (const Function& each : functions) names.emplace_back(each.name);
-      const std::string hint = did_you_mean(token.raw, names);
-      blame(token.offset, weir::format("unknown function {}{}{}", quoted(token.raw), hint.empty() ? "" : "; ", hint));
-      return {};
-    }
-    arguments(args);
-    if (args.size() < function->least || args.size() > function->most) {
-      const std::string wanted = function->most == many ? "at least 1" : std::to_string(function->least);
-      blame(token.offset, weir::format("{}() takes {} value{}, not {}", function->name, wanted,
-                                       wanted.ends_with('1') ? "" : "s", args.size()));
-    }
-    Node out = node(function->op, token.offset, function->name, std::move(args));
-    out.of_numbers = function->of_numbers;
-    out.of_texts = function->of_texts;
-    return out;
-  }
-
-  Node number(const Token& token) {
-    Node out{.offset = token.offset, .text = std::string{token.raw}};
-    const char* const end = token.raw.data() + token.raw.size();
-    const auto whole = std::from_chars(token.raw.data(), end, out.integer);
-    out.type = Type::int64;
-    if (whole.ptr == end && whole.ec == std::errc{}) return out;
-    const auto real = std::from_chars(token.raw.data(), end, out.number);
-    out.type = Type::float64;
-    if (real.ptr == end) {
-      if (real.ec != std::errc{}) blame(token.offset, weir::format("{} is out of range", quoted(token.raw)));
-      return out;
-    }
-    const auto length = parse_duration(token.raw);  // nanoseconds
-    out.type = Type::int64;
-    out.integer = length.value_or(0);
-    if (!length)
-      blame(token.offset,
-            weir::format("{} is neither a number nor a length of time like 5s or 1m30s", quoted(token.raw)));
-    return out;
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::size_t nested_ = 0;
-  Token token_;
-  std::optional<Error> error_;
+constexpr auto code_points = [](std::string_view text) -> std::int64_t {
+  return std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; });
 };
+
+using Text = std::string_view;
+constexpr Type truth = Type::boolean;
+constexpr int function = 0;
+
+constexpr auto all_forms = std::to_array<Form>({
+    {"or", 1, 2, many, Kind::truth, Type::boolean, logic<true>},
+    {"and", 2, 2, many, Kind::truth, Type::boolean, logic<false>},
+    {"not", 4, 1, 1, Kind::truth, Type::boolean, mapped<std::uint8_t, [](std::uint8_t a) { return a == 0; }>},
+    {"is", 4, 1, 1, Kind::alike, Type::boolean, is_null},
+    {"in", 4, 2, many, Kind::alike, Type::boolean, in},
+    {"between", 4, 3, 3, Kind::alike, Type::boolean, between},
+    {"=", 4, 2, 2, Kind::alike, Type::boolean, comparison<equal>},
+    {"==", 4, 2, 2, Kind::alike, Type::boolean, comparison<equal>},
+    {"<>", 4, 2, 2, Kind::alike, Type::boolean, comparison<unequal>},
+    {"!=", 4, 2, 2, Kind::alike, Type::boolean, comparison<unequal>},
+    {"<", 4, 2, 2, Kind::alike, Type::boolean, comparison<less>},
+    {"<=", 4, 2, 2, Kind::alike, Type::boolean, comparison<at_most>},
+    {">", 4, 2, 2, Kind::alike, Type::boolean, comparison<greater>},
+    {">=", 4, 2, 2, Kind::alike, Type::boolean, comparison<at_least>},
+    {"+", 5, 2, 2, Kind::number, {}, arithmetic<add, std::plus<double>{}>},
+    {"-", 5, 2, 2, Kind::number, {}, arithmetic<subtract, std::minus<double>{}>},
+    {"*", 6, 2, 2, Kind::number, {}, arithmetic<multiply, std::multiplies<double>{}>},
+    {"/", 6, 2, 2, Kind::number, Type::float64, mapped<double, divide>},
+    {"%", 6, 2, 2, Kind::number, {}, arithmetic<modulo, real_modulo>},
+    {"abs", function, 1, 1, Kind::number, {}, arithmetic<absolute, [](double x) { return std::fabs(x); }>},
+    {"min", function, 1, many, Kind::alike, {}, extreme<at_most>},
+    {"max", function, 1, many, Kind::alike, {}, extreme<at_least>},
+    {"coalesce", function, 1, many, Kind::alike, {}, coalesce},
+    {"if", function, 3, 3, Kind::alike, {}, choose},
+    {"floor", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::floor(x); }>},
+    {"ceil", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::ceil(x); }>},
+    {"round", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::round(x); }>},
+    {"sqrt", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::sqrt(x); }>},
+    {"exp", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::exp(x); }>},
+    {"ln", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::log(x); }>},
+    {"sin", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::sin(x); }>},
+    {"cos", function, 1, 1, Kind::number, Type::float64, real<[](double x) { return std::cos(x); }>},
+    {"hypot", function, 2, 2, Kind::number, Type::float64, real<[](double x, double y) { return std::hypot(x, y); }>},
+    {"power", function, 2, 2, Kind::number, Type::float64, real<[](double x, double y) { return std::pow(x, y); }>},
+    {"length", function, 1, 1, Kind::text, Type::int64, mapped<Text, code_points>},
+    {"lower", function, 1, 1, Kind::text, Type::string, cased<'A'>},
+    {"upper", function, 1, 1, Kind::text, Type::string, cased<'a'>},
+    {"starts_with", function, 2, 2, Kind::text, truth, mapped<Text, [](Text a, Text b) { return a.starts_with(b); }>},
+    {"ends_with", function, 2, 2, Kind::text, truth, mapped<Text, [](Text a, Text b) { return a.ends_with(b); }>},
+    {"contains", function, 2, 2, Kind::text, truth, mapped<Text, [](Text a, Text b) { return a.contains(b); }>},
+});
+
+/// Calls use(block, begin, rows) for one block of rows after the other.
+template <typename F>
+void for_each_block(const Batch& batch, F&& use) {
+  std::array<std::byte, 32 * block_rows> room;
+  for (std::size_t begin = 0; begin < batch.rows; begin += block_rows) {
+    std::pmr::monotonic_buffer_resource memory{room.data(), room.size()};
+    const std::size_t rows = std::min(block_rows, batch.rows - begin);
+    Block block{batch, begin, rows, memory};
+    use(block, begin, rows);
+  }
+}
+
+template <typename T, typename Made>
+Column collected(const Node& root, const Batch& batch, Column (*finish)(Made, Validity)) {
+  Made out;
+  Validity valid;
+  for_each_block(batch, [&](Block& block, std::size_t begin, std::size_t rows) {
+    const Values values = block.values(root);
+    const T* const data = block.as<T>(values);
+    if constexpr (std::is_same_v<T, Text>) {
+      for (std::size_t i = 0; i < rows; ++i) out.push(values.valid[i] != 0 ? data[i] : Text{});
+    } else {
+      out.resize(batch.rows);
+      std::copy_n(data, rows, out.data() + begin);
+    }
+    if (values.valid == all_valid.data() && valid.all()) return;
+    for (std::size_t i = 0; i < rows; ++i) valid.push(values.valid[i] != 0, begin + i);
+  });
+  return finish(std::move(out), std::move(valid));
+}
 
 }  // namespace
 
-Result<Node> parse(std::string_view text) { return Parser{text}.run(); }
+std::span<const Form> forms() { return all_forms; }
+
+std::uint32_t KnownIds::find(std::string_view text, const std::shared_ptr<const Dictionary>& table) {
+  const std::lock_guard lock{mutex_};
+  const auto of_table = [&](const Entry& e) { return !e.table.owner_before(table) && !table.owner_before(e.table); };
+  auto entry = std::ranges::find_if(entries_, of_table);
+  if (entry == entries_.end()) {
+    std::erase_if(entries_, [](const Entry& each) { return each.table.expired(); });
+    entry = entries_.insert(entries_.end(), {.table = table});
+  }
+  for (const std::uint32_t size = table->size(); entry->id == none && entry->seen < size; ++entry->seen) {
+    if (table->at(entry->seen) == text) entry->id = entry->seen;
+  }
+  return entry->id;
+}
+
+Column evaluate(const Node& root, const Batch& batch) {
+  if (root.is_name && root.column != arrival_column) return batch.columns[root.column];
+  if (root.type == Type::int64) return collected<std::int64_t>(root, batch, Column::int64);
+  if (root.type == Type::timestamp) return collected<std::int64_t>(root, batch, Column::timestamp);
+  if (root.type == Type::float64) return collected<double>(root, batch, Column::float64);
+  if (root.type == Type::boolean) return collected<std::uint8_t>(root, batch, Column::boolean);
+  return collected<Text>(root, batch, Column::string);
+}
+
+std::vector<std::uint8_t> test(const Node& root, const Batch& batch) {
+  assert(root.type == Type::boolean);
+  std::vector<std::uint8_t> out(batch.rows);
+  for_each_block(batch, [&](Block& block, std::size_t begin, std::size_t rows) {
+    const Values values = block.values(root);
+    std::uint8_t* __restrict flags = out.data() + begin;
+    std::copy_n(block.both(block.as<std::uint8_t>(values), values.valid), rows, flags);
+  });
+  return out;
+}
 
 }  // namespace weir::expression
 

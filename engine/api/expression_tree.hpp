@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,52 +14,58 @@
 
 namespace weir::expression {
 
-// clang-format off
-/// Bind and evaluate count on the order.
-enum class Op : std::uint8_t {
-  literal, column, in, between, all_of, any_of, negation, is_null,
-  add, subtract, multiply, divide, modulo,
-  equal, unequal, less, at_most, greater, at_least,
-  least, greatest, coalesce, choose,
-  absolute, of_numbers, length, lower, upper, of_texts
-};
-// clang-format on
+class Block;
+struct Node;
+struct Values;
 
-using OfNumbers = double (*)(double, double);
-using OfTexts = bool (*)(std::string_view, std::string_view);
+/// What arguments must be: of one kind, or whatever they are, all alike.
+enum class Kind : std::uint8_t { number, text, truth, instant, alike };
+
+/// An operator or a function: all that the three passes know of it.
+struct Form {
+  std::string_view name;       ///< in lower case
+  int precedence;              ///< of what stands after its first operand; 0: a function
+  std::size_t least, most;     ///< how many arguments
+  Kind takes;                  ///< "if" takes a condition before
+  std::optional<Type> result;  ///< nothing: the common type of the arguments
+  Values (*evaluate)(Block& block, const Node& node);
+};
+
+inline constexpr std::size_t many = 100;  ///< as `most`: no bound
+std::span<const Form> forms();
 
 /// The id of a text in the dictionaries that it was looked for in. Dictionaries only grow, so what was found stays, and
 /// only what was added since needs looking at. (Dictionary::find may not be called here: another thread interns.)
 class KnownIds {
  public:
-  std::optional<std::uint32_t> find(std::string_view text, const std::shared_ptr<const Dictionary>& table);
+  static constexpr std::uint32_t none = UINT32_MAX;
+  std::uint32_t find(std::string_view text, const std::shared_ptr<const Dictionary>& table);
 
  private:
   struct Entry {
     std::weak_ptr<const Dictionary> table;
     std::uint32_t seen = 0;
-    std::optional<std::uint32_t> id = {};
+    std::uint32_t id = none;
   };
   std::mutex mutex_;
   std::vector<Entry> entries_;
 };
 
 struct Node {
-  Op op = Op::literal;
-  std::size_t offset = 0;  ///< in the expression's text
+  const Form* form = nullptr;  ///< nullptr: a literal or a name
+  std::size_t offset = 0;      ///< in the expression's text
   std::size_t depth = 1;
-  std::string text = {};  ///< of a text literal; else as written: a name, an operator, a function
   Type type = Type::float64;
-  bool null = false;  ///< the literal NULL: fits every type
+  bool is_name = false;
+  bool null = false;      ///< the literal NULL: fits every type
+  std::string text = {};  ///< of a text literal or a name
   double number = 0;
-  std::int64_t integer = 0;  ///< int64, timestamp and boolean literals
-  std::size_t column = 0;
+  std::int64_t integer = 0;            ///< int64, timestamp and boolean literals
+  std::size_t column = 0;              ///< of a name
   std::shared_ptr<KnownIds> ids = {};  ///< of a text literal
-  OfNumbers of_numbers = nullptr;      ///< functions of one number ignore the second
-  OfTexts of_texts = nullptr;
   std::vector<Node> args = {};
 
-  bool within(Op first, Op last) const { return op >= first && op <= last; }
+  bool is_literal() const { return form == nullptr && !is_name; }
 };
 
 /// Column number of the name `arrival` where the schema has no such column.
