@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <map>
-#include <ranges>
 #include <set>
 
 #include "core/completion.hpp"
@@ -134,30 +133,10 @@ class Checker {
         moved = true;
       }
     }
-    report_cycles(rest);
+    report_cycles(rest, report_);
     const bool whole = rest.empty();
     drafts_ = std::move(sorted);
     return whole;
-  }
-
-  /// Each cycle once, where its first node reads; nodes that are only behind one are not the mistake.
-  void report_cycles(const std::vector<Draft>& rest) {
-    std::set<std::string> told;
-    for (const Draft& draft : rest) {
-      std::vector<std::string> way;
-      const Draft* at = &draft;
-      while (at != nullptr && !std::ranges::contains(way, at->node.id)) {
-        way.push_back(at->node.id);
-        const auto input = std::ranges::find(rest, at->from_id, [](const Draft& other) { return other.node.id; });
-        at = input == rest.end() ? nullptr : &*input;
-      }
-      if (at != &draft || told.contains(draft.node.id)) continue;
-      told.insert_range(way);
-      std::string through;
-      for (const std::string& id : way | std::views::drop(1)) through += (through.empty() ? "" : ", ") + quoted(id);
-      report_.error(draft.from->span, "cycle",
-                    quoted(draft.node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
-    }
   }
 
   // The graph as a whole.
@@ -349,10 +328,11 @@ class Checker {
 
   Pipeline finish() {
     pipeline_.shown = shown_without_secrets();
-    std::string meaning;
+    std::vector<Part> parts;
     for (Draft& draft : drafts_) {
       if (draft.node.role != Role::sink) {
-        meaning +=
+        auto& [name, meaning] = parts.emplace_back(draft.node.id);
+        meaning =
             draft.node.id + " " + draft.node.name + " v" + std::to_string(draft.node.op->spec.state_version) + " ";
         Value text = *draft.text;
         // Where a stream lies is not what it says.
@@ -365,8 +345,9 @@ class Checker {
       }
       pipeline_.nodes.push_back(std::move(draft.node));
     }
-    meaning += " forget " + std::to_string(pipeline_.forget) + " keys " + std::to_string(pipeline_.key_limit);
-    pipeline_.fingerprint = fingerprint(meaning);
+    parts.emplace_back("limits",
+                       " forget " + std::to_string(pipeline_.forget) + " keys " + std::to_string(pipeline_.key_limit));
+    pipeline_.fingerprint = fingerprint(parts);
     return std::move(pipeline_);
   }
 

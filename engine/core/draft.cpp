@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <ranges>
+#include <set>
 
 #include "core/pipeline_fields.hpp"
 
@@ -268,6 +270,25 @@ class DraftReader {
 Drafts read_drafts(const Document& document, const Registry& registry, const SettingsContext& context,
                    Reporter& report) {
   return DraftReader{document, registry, context, report}.read();
+}
+
+void report_cycles(const std::vector<Draft>& rest, Reporter& report) {
+  std::set<std::string> told;
+  for (const Draft& draft : rest) {
+    std::vector<std::string> way;
+    const Draft* at = &draft;
+    while (at != nullptr && !std::ranges::contains(way, at->node.id)) {
+      way.push_back(at->node.id);
+      const auto input = std::ranges::find(rest, at->from_id, [](const Draft& other) { return other.node.id; });
+      at = input == rest.end() ? nullptr : &*input;
+    }
+    if (at != &draft || told.contains(draft.node.id)) continue;
+    told.insert_range(way);
+    std::string through;
+    for (const std::string& id : way | std::views::drop(1)) through += (through.empty() ? "" : ", ") + quoted(id);
+    report.error(draft.from->span, "cycle",
+                 quoted(draft.node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
+  }
 }
 
 bool has_columns(const Spec& spec) {

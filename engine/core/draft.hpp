@@ -30,6 +30,10 @@ struct Drafts {
 Drafts read_drafts(const Document& document, const Registry& registry, const SettingsContext& context,
                    Reporter& report);
 
+/// Reports each cycle once, where its first node reads; nodes that are only behind one are not the mistake. `rest`:
+/// those that could not be put behind what they read.
+void report_cycles(const std::vector<Draft>& rest, Reporter& report);
+
 bool has_columns(const Spec& spec);
 
 }  // namespace weir

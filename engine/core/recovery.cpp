@@ -5,6 +5,8 @@
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 
+#include "core/fingerprint.hpp"
+
 namespace weir {
 namespace {
 
@@ -46,13 +48,14 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
   for (const Progress& progress : kept) {
     if (standing(progress, incarnation) <= after) continue;
     if (progress.fingerprint.empty() || progress.fingerprint == fingerprint) continue;
+    const std::string what = changed_parts(progress.fingerprint, fingerprint);
     return fail(
         Error::Kind::changed,
-        weir::format("partition {}: the pipeline's state means something else since its commit at position {}, and "
-                     "messages {} would be replayed into it; let the old pipeline drain first, with a durable "
-                     "\"state\" store, and add a sink in a step of its own; or give the progress up with `weir "
-                     "progress reset`",
-                     partition, progress.position,
+        weir::format("partition {}: the pipeline's state means something else since its commit at position {}{}, and "
+                     "messages {} would be replayed into it; undo the change; or run the old file with a durable "
+                     "\"state\" store, let it drain, then start the new one, and add a sink in a step of its own; or "
+                     "give the progress up with `weir progress reset`: rows that are there stay",
+                     partition, progress.position, what.empty() ? "" : " (" + what + ")",
                      after == 0 ? "from the first one on, as no snapshot was kept,"
                                 : weir::format("behind the snapshot at {}", after)));
   }
