@@ -74,8 +74,9 @@ void describe_pipeline() {
   std::cout
       << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
          "\"from\": … }, … ] }\n"
-         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of its nodes: what is\n"
-         "renamed begins anew, and a renamed sink gets all rows again. \"from\" names a node, or a port of it:\n"
+         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
+         "A renamed sink gets all rows again; a pipeline of which another node is renamed is a changed one, which\n"
+         "starts only where the old one was drained with a durable state store. \"from\" names a node, or a port of it:\n"
          "\"rows.late\".\n"
          "\nMembers\n"
          "    name  (text, required)\n        letters, digits, - and _; progress and state are kept under it\n"

@@ -150,9 +150,9 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
                     : "event time, from the payload",
            out);
   add_dead_letters(pipeline, out);
-  out.push_back({"names", "kept under them",
-                 "progress is kept by this pipeline's name and the id of each sink, state by those of the nodes: what "
-                 "is renamed begins anew"});
+  out.push_back({"names", "are keys",
+                 "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again; a "
+                 "source or transform renamed is a changed pipeline"});
   if (pipeline.restart_on_change) {
     out.push_back({"changed stream", "begun again",
                    "at its first message, with empty state; silent up to the arrival time that was committed, so a "
