@@ -92,6 +92,7 @@ Result<LaneStart> CommitCycle::claim(Partition partition) {
   set_borders(lane, start);
   box_.resume(partition, standing(*least, least->incarnation));
   lanes_[partition] = std::move(lane);
+  std::erase(unreported_.refused, partition);  // of the lane before this one
   return start;
 }
 
