@@ -3,25 +3,18 @@
 #include <weir/operator.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <utility>
 
 #include "clients/duckdb.hpp"
+#include "clients/duckdb_ledger.hpp"
 #include "clients/handover.hpp"
 #include "clients/refusal.hpp"
 #include "clients/table.hpp"
 
 namespace {
 using namespace weir;
-
-std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(t); }
-
-std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise) {
-  if (text) std::from_chars(text->data(), text->data() + text->size(), otherwise);
-  return otherwise;
-}
 
 class DuckDb final : public Sink {
  public:
@@ -30,11 +23,12 @@ class DuckDb final : public Sink {
         path_{settings.text("path")},
         memory_{settings.size("memory")},
         naming_{settings.text("key_column"), settings.text("time_column")},
-        table_{sql::parse_table(settings.text("table")).value_or(sql::TableName{})} {
+        table_{sql::parse_table(settings.text("table")).value_or(sql::TableName{})},
+        ledger_{table_.schema.empty() ? "main" : table_.schema, std::string{context.pipeline()},
+                std::string{context.node()}} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     if (table_.schema.empty()) table_.schema = "main";
-    name_ = place(table_.name);
-    mine_ = weir::format("pipeline = {} AND node = {}", sql::literal(context.pipeline()), sql::literal(context.node()));
+    name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
 
   Result<void> settle(const SchemaPtr& input) override {
@@ -71,35 +65,22 @@ class DuckDb final : public Sink {
   Result<Progress> claim(Partition partition) override {
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
-    const auto made = run(
-        weir::format("INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
-                     "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
-                     place(sql::progress_table), sql::literal(context_.pipeline()), sql::literal(context_.node()),
-                     partition, mine_));
-    if (!made) return broken(made.error());
-    auto there = lines(*file_);
-    if (!there) return broken(there.error());
-    const auto line = std::ranges::find(*there, partition, &ProgressLine::partition);
-    claimed_[partition] = line->progress.position;
-    return line->progress;
+    auto progress = ledger_.claim(*file_, partition);
+    if (!progress) return broken(progress.error());
+    claimed_[partition] = progress->position;
+    return progress;
   }
 
   void release(Partition partition) override { claimed_.erase(partition); }
 
   Result<std::vector<ProgressLine>> progress() override {
-    return with_file([&](duck::File& file) { return lines(file); });
+    return with_file([&](duck::File& file) { return ledger_.lines(file); });
   }
 
   Result<std::size_t> reset(std::optional<Partition> partition) override {
-    return with_file([&](duck::File& file) -> Result<std::size_t> {
+    return with_file([&](duck::File& file) {
       const auto lock = file.alone();
-      auto there = lines(file);
-      if (!there) return std::unexpected(there.error());
-      if (partition) std::erase_if(*there, [&](const ProgressLine& line) { return line.partition != *partition; });
-      if (there->empty()) return 0;
-      const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
-      return file.run(weir::format("DELETE FROM {} WHERE {}{}", place(sql::progress_table), mine_, which))
-          .transform([&](const duck::Rows&) { return there->size(); });
+      return ledger_.forget(file, partition);
     });
   }
 
@@ -109,14 +90,13 @@ class DuckDb final : public Sink {
     if (error.kind == Error::Kind::refused) error.kind = Error::Kind::internal;
     return std::unexpected(std::move(error));
   }
-  std::string place(std::string_view table) const { return sql::quoted(table_.schema) + "." + sql::quoted(table); }
   Result<duck::Rows> run(const std::string& sql) { return file_->run(sql); }
 
   Result<void> tables() {
     const auto lock = file_->alone();
     return run("BEGIN; CREATE SCHEMA IF NOT EXISTS " + sql::quoted(table_.schema))
         .and_then([&](const duck::Rows&) { return table(); })
-        .and_then([&] { return run(side_tables() + "COMMIT"); })
+        .and_then([&] { return run(ledger_.create() + "COMMIT"); })
         .transform([](const duck::Rows&) {})
         .or_else([&](const Error& error) -> Result<void> {
           (void)run("ROLLBACK");
@@ -151,48 +131,6 @@ class DuckDb final : public Sink {
         "table");
   }
 
-  std::string side_tables() const {
-    return weir::format(
-        "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
-        "BIGINT, "
-        "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
-        "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, incarnation INTEGER DEFAULT 0, "
-        "updated BIGINT DEFAULT epoch_ns(now()));"
-        "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
-        "BIGINT, "
-        "arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);",
-        place(sql::progress_table), place(sql::dead_letters_table));
-  }
-
-  Result<std::vector<ProgressLine>> lines(duck::File& file) const {
-    const auto there = file.run(
-        weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = 'weir_progress'",
-                     sql::literal(table_.schema)));
-    if (!there) return std::unexpected(there.error());
-    if (there->empty()) return std::vector<ProgressLine>{};
-    const auto rows = file.run(
-        weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
-                     "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
-                     "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
-                     place(sql::progress_table), mine_));
-    if (!rows) return std::unexpected(rows.error());
-    std::vector<ProgressLine> out;
-    for (const duck::Row& row : *rows) {
-      ProgressLine& line = out.emplace_back();
-      line.partition = static_cast<Partition>(number(row[0], 0));
-      line.progress = {static_cast<Position>(number(row[1], 0)),
-                       number(row[2], no_time),
-                       row[3].value_or(""),
-                       row[4].value_or(""),
-                       {row[5].value_or(""), number(row[6], no_time)},
-                       number(row[8], no_time),
-                       static_cast<std::uint64_t>(number(row[9], 0)),
-                       static_cast<std::uint32_t>(number(row[10], 0))};
-      line.updated = number(row[7], no_time);
-    }
-    return out;
-  }
-
   template <typename Use>
   auto with_file(Use use) -> decltype(use(std::declval<duck::File&>())) {
     if (file_) return use(*file_);
@@ -206,18 +144,17 @@ class DuckDb final : public Sink {
                                           Committed& out);
   void finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out);
   Result<void> append(const Encoded& rows, Committed& out);
-  Result<void> keep(const DeadLetter& letter, std::uint64_t ordinal);
 
   Context& context_;
   std::string path_;
   std::uint64_t memory_;
   sql::Naming naming_;
   sql::TableName table_;
+  duck::Ledger ledger_;
   std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
   std::vector<std::string> names_;
   std::string name_;  // of the table, quoted
-  std::string mine_;  // which lines of the side tables are this sink's
   std::optional<duck::File> file_;
   std::map<Partition, Position> claimed_;
   sql::Handover handed_;
@@ -269,19 +206,13 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
     if (auto done = append(*part, out); !done) return std::unexpected(done.error());
   }
   for (const DeadLetter& letter : handed.dead) {
-    if (auto done = keep(letter, letter.ordinal); !done) return std::unexpected(done.error());
+    if (auto done = ledger_.keep(*file_, letter, letter.ordinal); !done) return std::unexpected(done.error());
   }
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
-    const auto done = run(weir::format(
-        "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
-        "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
-        "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
-        place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
-        sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
-        number(next.stamp), next.consumed, next.incarnation, mine_, partition, claimed_.at(partition)));
+    const auto done = ledger_.advance(*file_, {partition, next}, claimed_.at(partition));
     if (!done) return std::unexpected(done.error());
-    if (!done->empty()) moved.push_back(partition);
+    if (*done) moved.push_back(partition);
   }
   return run(moved.size() == lanes.size() ? "COMMIT" : "ROLLBACK").transform([&](const duck::Rows&) { return moved; });
 }
@@ -295,21 +226,10 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
     skip.resize(batch.rows);
     skip[row] = true;
     const DeadLetter letter = refusal::letter_of(rows, row, context_.node(), why);
-    if (auto kept = keep(letter, rows.number + row); !kept) return kept;
+    if (auto kept = ledger_.keep(*file_, letter, rows.number + row); !kept) return kept;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
   return file_->append(table_.schema, table_.name, names_, batch, skip);
-}
-
-Result<void> DuckDb::keep(const DeadLetter& letter, std::uint64_t ordinal) {
-  std::string hex;
-  for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
-  return run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
-                          place(sql::dead_letters_table), sql::literal(context_.pipeline()), sql::literal(letter.node),
-                          letter.partition, letter.position, ordinal, number(letter.arrival),
-                          sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)),
-                          hex))
-      .transform([](const duck::Rows&) {});
 }
 
 std::vector<Error> problems(const Settings& settings) {

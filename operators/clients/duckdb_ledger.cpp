@@ -1,0 +1,121 @@
+#include "clients/duckdb_ledger.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <weir/format.hpp>
+
+#include "clients/refusal.hpp"
+#include "clients/table.hpp"
+
+namespace weir::duck {
+namespace {
+
+std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(t); }
+
+std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise) {
+  if (text) std::from_chars(text->data(), text->data() + text->size(), otherwise);
+  return otherwise;
+}
+
+}  // namespace
+
+Ledger::Ledger(std::string schema, std::string pipeline, std::string node)
+    : schema_{std::move(schema)},
+      pipeline_{std::move(pipeline)},
+      node_{std::move(node)},
+      mine_{weir::format("pipeline = {} AND node = {}", sql::literal(pipeline_), sql::literal(node_))} {}
+
+std::string Ledger::place(std::string_view table) const {
+  return weir::format("{}.{}", sql::quoted(schema_), sql::quoted(table));
+}
+
+std::string Ledger::create() const {
+  return weir::format(
+      "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
+      "BIGINT, "
+      "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
+      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, incarnation INTEGER DEFAULT 0, "
+      "updated BIGINT DEFAULT epoch_ns(now()));"
+      "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
+      "BIGINT, "
+      "arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);",
+      place(sql::progress_table), place(sql::dead_letters_table));
+}
+
+Result<std::vector<ProgressLine>> Ledger::lines(File& file) const {
+  const auto there = file.run(
+      weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = 'weir_progress'",
+                   sql::literal(schema_)));
+  if (!there) return std::unexpected(there.error());
+  if (there->empty()) return std::vector<ProgressLine>{};
+  const auto rows = file.run(
+      weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
+                   "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
+                   "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
+                   place(sql::progress_table), mine_));
+  if (!rows) return std::unexpected(rows.error());
+  std::vector<ProgressLine> out;
+  for (const Row& row : *rows) {
+    ProgressLine& line = out.emplace_back();
+    line.partition = static_cast<Partition>(number(row[0], 0));
+    line.progress = {static_cast<Position>(number(row[1], 0)),
+                     number(row[2], no_time),
+                     row[3].value_or(""),
+                     row[4].value_or(""),
+                     {row[5].value_or(""), number(row[6], no_time)},
+                     number(row[8], no_time),
+                     static_cast<std::uint64_t>(number(row[9], 0)),
+                     static_cast<std::uint32_t>(number(row[10], 0))};
+    line.updated = number(row[7], no_time);
+  }
+  return out;
+}
+
+Result<Progress> Ledger::claim(File& file, Partition partition) const {
+  const auto made = file.run(
+      weir::format("INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
+                   "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
+                   place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition, mine_));
+  if (!made) return std::unexpected(made.error());
+  return lines(file).transform([&](const std::vector<ProgressLine>& there) {
+    return std::ranges::find(there, partition, &ProgressLine::partition)->progress;
+  });
+}
+
+Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) const {
+  const auto& [partition, next] = lane;
+  return file
+      .run(weir::format(
+          "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
+          "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
+          "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
+          place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
+          sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
+          number(next.stamp), next.consumed, next.incarnation, mine_, partition, from))
+      .transform([](const Rows& rows) { return !rows.empty(); });
+}
+
+Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partition) const {
+  auto there = lines(file);
+  if (!there) return std::unexpected(there.error());
+  if (partition) std::erase_if(*there, [&](const ProgressLine& line) { return line.partition != *partition; });
+  if (there->empty()) return 0;
+  const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
+  return file.run(weir::format("DELETE FROM {} WHERE {}{}", place(sql::progress_table), mine_, which))
+      .transform([&](const Rows&) { return there->size(); });
+}
+
+Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter, std::uint64_t ordinal) const {
+  std::string hex;
+  for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
+  return file
+      .run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
+                        place(sql::dead_letters_table), sql::literal(pipeline_), sql::literal(letter.node),
+                        letter.partition, letter.position, ordinal, number(letter.arrival),
+                        sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)), hex))
+      .transform([](const Rows&) {});
+}
+
+}  // namespace weir::duck

@@ -1,0 +1,47 @@
+/// What weir keeps beside the rows in a DuckDB file: how far each lane has come, and what was refused.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/sink.hpp>
+
+#include "clients/duckdb.hpp"
+
+namespace weir::duck {
+
+/// One sink node's lines of weir_progress and weir_dead_letters, in the schema of its rows. A file has one owner, so
+/// there is no lease: the position alone tells whether a lane stands where it was left.
+///
+/// Threads   any; whoever changes something holds the file's alone().
+class Ledger {
+ public:
+  Ledger(std::string schema, std::string pipeline, std::string node);
+
+  /// SQL that makes both tables if they are not there.
+  std::string create() const;
+
+  /// The lane's progress; a line for it is made if there is none.
+  Result<Progress> claim(File& file, Partition partition) const;
+  /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
+  Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
+  /// Within the open transaction: stores a dead letter, cleaned of what is no text. `ordinal` stands for the letter's.
+  Result<void> keep(File& file, const Sink::DeadLetter& letter, std::uint64_t ordinal) const;
+
+  /// Lines of all partitions. No table: no lines.
+  Result<std::vector<ProgressLine>> lines(File& file) const;
+  /// Forgets a partition (nothing: all); answers how many were forgotten.
+  Result<std::size_t> forget(File& file, std::optional<Partition> partition) const;
+
+ private:
+  std::string place(std::string_view table) const;
+
+  std::string schema_;
+  std::string pipeline_;
+  std::string node_;
+  std::string mine_;  // which lines are this node's
+};
+
+}  // namespace weir::duck
