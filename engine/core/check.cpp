@@ -36,6 +36,7 @@ class Checker {
       if (ordered) check_graph();
       if (ordered) settle();
       if (ordered) check_start();
+      if (ordered) check_sharing();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
@@ -198,6 +199,27 @@ class Checker {
                   "a restarted worker would not find this place in the stream again",
                   R"(have it kept by a durable store, as "state": { "store": "jetstream-kv", "bucket": "p-state" }, )"
                   R"(or write "start": "first")");
+  }
+
+  /// What belongs to one worker can't stand behind a queue that several read.
+  void check_sharing() {
+    if (report_.errors() != 0) return;
+    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
+    if (!std::ranges::all_of(drafts_, [](const Draft& draft) { return draft.good && draft.node.op != nullptr; }))
+      return;
+    if (claims_of(source->node).partitioned) return;
+    if (keeps_state(pipeline_, source->node, registry_)) {
+      report_.error(document_.root.find("state")->span, "shared-state",
+                    quoted(source->node.id) + " is a queue that workers share; they would overwrite each other's state",
+                    R"(leave "state" out: what a queue has given out is not given again)");
+    }
+    for (const Draft& draft : drafts_) {
+      if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
+      report_.warning(draft.text->span, "shared-queue",
+                      quoted(draft.node.id) + " keeps progress, which one worker holds, but " +
+                          quoted(source->node.id) + " is a queue that workers share: further workers wait",
+                      "run one worker, or read partition streams");
+    }
   }
 
   // Schemas.

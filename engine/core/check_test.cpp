@@ -153,6 +153,21 @@ TEST(Check, AWindowBehindASharedQueueIsRefused) {
   EXPECT_NE(lint(shared).find("is a queue that workers share"), std::string::npos) << lint(shared);
 }
 
+TEST(Check, WhatOneWorkerHoldsDoesNotStandBehindASharedQueue) {
+  const auto behind_a_queue = [](const std::string& state, const std::string& sink) {
+    return lint(R"({ "name": "p",)" + state + R"( "nodes": [
+      { "id": "in", "source": "nats", "subject": "v.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d" },
+      { "id": "out", "from": "in", )" +
+                sink + " } ] }");
+  };
+  const std::string kept = R"( "state": { "store": "jetstream-kv", "bucket": "s" },)";
+  EXPECT_NE(behind_a_queue(kept, R"("sink": "drop")").find("error: \"in\" is a queue that workers share"),
+            std::string::npos);
+  EXPECT_NE(behind_a_queue("", R"("sink": "duckdb", "path": "x.duckdb")").find("warning: \"out\" keeps progress"),
+            std::string::npos);
+  EXPECT_EQ(behind_a_queue("", R"("sink": "drop")").find("queue"), std::string::npos);
+}
+
 TEST(Check, VariablesAreReplacedAndMissed) {
   const std::string text = with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")");
   CheckOptions options;

@@ -61,6 +61,15 @@ void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
   }
 }
 
+/// What a transform gives to the world beside its rows.
+void add_asides(const Pipeline& pipeline, std::vector<Promise>& out) {
+  for (const Node& node : pipeline.nodes) {
+    if (node.role != Role::transform) continue;
+    if (const Claims claims = claims_of(node); !claims.because.empty())
+      out.push_back({node.id, "at most once", claims.because});
+  }
+}
+
 void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise>& out) {
   bool any = false;
   for (const Node& node : pipeline.nodes) {
@@ -139,6 +148,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   for (const Node& node : pipeline.nodes) {
     if (node.role == Role::sink) out.push_back(promise_of(node, claims_of(node), facts));
   }
+  add_asides(pipeline, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;

@@ -15,8 +15,8 @@ struct Promise {
   std::string why;
 };
 
-/// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then ports that
-/// nobody reads, state, order, time, replay, dead letters, names.
+/// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then what
+/// transforms write themselves, ports that nobody reads, state, order, time, replay, dead letters, names.
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry);
 
 }  // namespace weir

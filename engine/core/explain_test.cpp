@@ -56,6 +56,16 @@ TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "drop")"), "out: kept nowhere"));
 }
 
+TEST(Explain, PublishedCurrentValuesAreAtMostOnce) {
+  const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in")";
+  const auto said = [&](const std::string& more) {
+    const auto all = explained(simulated, R"("sink": "drop")", last + more + " }, ");
+    return std::ranges::any_of(all, [](const Promise& p) { return p.about == "last" && p.what == "at most once"; });
+  };
+  EXPECT_TRUE(said(R"(, "publish": "fleet-now")"));
+  EXPECT_FALSE(said(""));
+}
+
 /// Why the state of a keyed-last-value behind this source is what it is.
 std::string fate_of_state(const std::string& source) {
   const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in" }, )";

@@ -26,7 +26,8 @@ bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& r
 bool finds_start_again(const Node& source, std::span<const Node* const> sinks, bool state_is_kept) {
   const auto field = std::ranges::find(source.op->spec.fields, "start", &Field::name);
   const bool chosen = field != source.op->spec.fields.end() && field->kind.tag == Kind::Tag::choice;
-  if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims_of(source).replayable) return true;
+  if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims_of(source).replayable)
+    return true;
   if (std::ranges::all_of(sinks, [](const Node* sink) { return claims_of(*sink).discards; })) return true;
   return source.settings.text("start") == "time" &&
          std::ranges::any_of(sinks, [](const Node* sink) { return claims_of(*sink).transactional; });

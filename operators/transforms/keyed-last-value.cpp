@@ -1,5 +1,6 @@
 #include <weir/operator.hpp>
 #include <weir/sample_rows.hpp>
+#include <weir/units.hpp>
 
 #include <algorithm>
 
@@ -144,6 +145,14 @@ Spec spec() {
       .accepts({Shape::samples})
       .keyed_state()
       .state([](const Settings&) { return std::string{"≤ 32 B per (vehicle, field) that holds a number"}; })
+      .claims([](const Settings& settings) {
+        Claims claims;
+        if (settings.has("publish")) {
+          claims.because = "current values are written behind, up to " +
+                           format_duration(settings.duration("publish_every")) + " after their messages are done with";
+        }
+        return claims;
+      })
       .details(
           "A repeat has the same key, field, time and value as the newest sample; devices and networks send it when "
           "they are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "

@@ -362,8 +362,7 @@ TEST(WindowJoin, RefusesWhatWouldMakeTooManyRowsOfOneMessage) {
 
 TEST(WindowJoin, ATimeoutOfTooManyTicksIsAMistake) {
   const auto problems = [](Duration every, Duration timeout) {
-    return weir_operator_transforms_window_join().spec.problems_of(
-        settings_of({.every = every, .timeout = timeout}));
+    return weir_operator_transforms_window_join().spec.problems_of(settings_of({.every = every, .timeout = timeout}));
   };
   EXPECT_TRUE(problems(second, 24 * 60 * minute).empty());
   const auto found = problems(10 * millisecond, 24 * 60 * minute);
