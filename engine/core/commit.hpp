@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <set>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -13,27 +11,13 @@
 
 #include "core/counters.hpp"
 #include "core/dead_letters.hpp"
+#include "core/lane_account.hpp"
+#include "core/outlets.hpp"
 #include "core/pipeline.hpp"
 #include "core/recovery.hpp"
 #include "core/snapshot.hpp"
 
 namespace weir {
-
-/// What one step of a lane made, encoded, ready to be written.
-struct LaneStep {
-  Partition partition = 0;
-  Position position = 0;        ///< everything up to here is in this step or an earlier one
-  Timestamp reached = no_time;  ///< arrival time at `position`
-  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`
-  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
-  struct Rows {
-    std::size_t sink = 0;  ///< number of the node
-    Encoded encoded;
-  };
-  std::vector<Rows> rows;
-  std::vector<Sink::DeadLetter> dead_letters;
-  std::size_t bytes = 0;  ///< credit that it holds until it is committed
-};
 
 /// What a commit did.
 struct CommitReport {
@@ -56,18 +40,12 @@ struct CommitReport {
 ///           else can't be mended by trying again.
 class CommitCycle {
  public:
-  struct Outlet {
-    std::size_t node = 0;
-    Sink* sink = nullptr;
-    Claims claims;
-  };
-
-  /// All must outlive the cycle. `fence` tells this worker's snapshots from another's.
+  /// All must outlive the cycle.
   CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots, DeadLetterBox& box,
-              Counters& counters, std::string fence);
+              Counters& counters);
 
   /// Opens every sink.
-  Result<void> open();
+  Result<void> open() { return outlets_.open(); }
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns
   /// it.
@@ -101,54 +79,30 @@ class CommitCycle {
   /// Forgets a lane and gives its partition back. Answers the credit that its uncommitted steps held.
   std::size_t release(Partition partition);
 
-  /// Extends the leases; answers the partitions that were lost.
-  Result<std::vector<Partition>> renew();
-  /// The shortest lease of any sink; 0 if none has leases.
-  Duration lease() const;
+  /// As Outlets says.
+  Result<std::vector<Partition>> renew() { return outlets_.renew(); }
+  Duration lease() const { return outlets_.lease(); }
 
  private:
-  struct Lane {
-    std::deque<LaneStep> steps;
-    Progress committed;               // in this incarnation; its snapshot is the one that commits name
-    std::vector<Position> done;       // by outlet: what it has
-    std::vector<std::string> named;   // by outlet: the snapshot that its progress names
-    std::vector<Timestamp> quiet;     // by outlet: it has everything that reaches no further; no_time: see `done`
-    std::vector<Timestamp> arrivals;  // by outlet: what its commits had reached when it was claimed
-    std::string snapshot;             // the newest that is whole
-    Position snapshot_position = 0;
-    std::size_t cut = 0;       // of `steps`: how many the commit at hand takes
-    bool begun_again = false;  // the new incarnation is not committed yet
-
-    bool naming() const { return begun_again || snapshot != committed.snapshot; }
-  };
-
-  Result<Progress> least_of(std::span<const Progress> kept, Partition partition);
-  static void set_borders(const Lane& lane, LaneStart& start);
+  Result<void> name_blank(Partition partition, Recovered& found);
   void cut_lanes();
-  bool to_name(const Lane& lane, std::size_t outlet) const;
-  Result<void> claim_outlets(Partition partition, std::vector<Progress>& stands);
-  Result<void> find_blank(Partition partition, std::span<const Progress> stands, LaneStart& start);
-  void give_back(Partition partition);
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
   Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
-  void advance(std::size_t outlet, Lane& lane, Position position);
+  void advance(std::size_t outlet, LaneAccount& lane, Position position);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject);
-  Result<void> after_commit(Partition partition, Lane& lane);
-  Progress progress_of(const Lane& lane, std::size_t outlet) const;
+  Result<void> settle(Partition partition, LaneAccount& lane, CommitReport& report);
   Sink::DeadLetter letter_of(const Committed::Rejected& rejected, std::size_t outlet) const;
 
   const Pipeline& pipeline_;
-  std::vector<Outlet> outlets_;  // transactional ones last
+  Outlets outlets_;
   Snapshots& snapshots_;
   DeadLetterBox& box_;
   Counters& counters_;
-  std::string fence_;
-  std::map<Partition, Lane> lanes_;
-  std::vector<bool> unsure_;  // by outlet: open and claim before the next commit
-  CommitReport unreported_;   // of commits that failed half-way
+  std::map<Partition, LaneAccount> lanes_;
+  CommitReport unreported_;  // of commits that failed half-way
   std::size_t pending_rows_ = 0;
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
   std::size_t cut_rows_ = 0;          // of the commit at hand

@@ -1,6 +1,8 @@
 #include "core/recovery.hpp"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
@@ -17,14 +19,27 @@ std::unexpected<Error> changed(Partition partition, std::string why) {
   return fail(Error::Kind::changed, weir::format("partition {}: {}; {}", partition, why, what_to_do));
 }
 
-}  // namespace
-
+/// Of several progresses of a lane: the greatest incarnation.
 std::uint32_t newest_incarnation(std::span<const Progress> kept) {
   std::uint32_t newest = 0;
   for (const Progress& progress : kept) newest = std::max(newest, progress.incarnation);
   return newest;
 }
 
+/// The least advanced of what the keepers of progress have; without any, the snapshot remembered.
+Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
+  if (kept.empty()) {
+    return snapshots.remembered(partition).transform(
+        [](const auto& name) { return Progress{.snapshot = name.value_or("")}; });
+  }
+  const std::uint32_t incarnation = newest_incarnation(kept);
+  Progress least = std::ranges::min(
+      kept, {}, [&](const Progress& progress) { return std::pair{standing(progress, incarnation), progress.arrival}; });
+  if (least.incarnation != incarnation) least = {.arrival = least.arrival, .incarnation = incarnation};
+  return least;
+}
+
+/// `of_sink`: `least` is a sink's, else the snapshot's own.
 Result<void> load_state(Partition partition, const Progress& least, bool of_sink, Snapshots& snapshots,
                         LaneStart& start) {
   start.silent = least.position;
@@ -43,6 +58,7 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   return {};
 }
 
+/// One rule for all that was kept.
 Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
                            Position after, const std::string& fingerprint) {
   for (const Progress& progress : kept) {
@@ -60,6 +76,43 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
                                 : weir::format("behind the snapshot at {}", after)));
   }
   return {};
+}
+
+/// What this incarnation has committed, ascending.
+std::vector<Progress> kept_of(const std::vector<Progress>& stands, std::uint32_t incarnation) {
+  std::vector<Progress> kept;
+  for (const Progress& progress : stands) {
+    const Position position = standing(progress, incarnation);
+    if (position > 0 && !std::ranges::contains(kept, position, &Progress::position)) kept.push_back(progress);
+  }
+  std::ranges::sort(kept, {}, &Progress::position);
+  return kept;
+}
+
+}  // namespace
+
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
+                          const std::string& fingerprint) {
+  auto least = least_of(std::span{stands}.last(keepers), partition, snapshots);
+  if (!least) return std::unexpected(least.error());
+  LaneStart start;
+  if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
+    return std::unexpected(loaded.error());
+  const std::uint32_t incarnation = least->incarnation;
+  if (auto same = same_pipeline(partition, stands, incarnation, start.after, fingerprint); !same)
+    return std::unexpected(same.error());
+  if (keepers == 0 && !least->snapshot.empty()) {
+    const std::string name = std::exchange(*least, start.at).snapshot;
+    least->snapshot = name;
+  }
+  for (std::size_t i = 0; i + keepers < stands.size(); ++i) stands[i] = *least;
+  start.kept = kept_of(stands, least->incarnation);
+  start.at.incarnation = least->incarnation;
+  start.anew = least->incarnation > 0 && start.after == 0;
+  for (const Progress& progress : start.kept) {
+    if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
+  }
+  return Recovered{std::move(start), *std::move(least), std::move(stands)};
 }
 
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start) {

@@ -1,7 +1,6 @@
 /// Where a lane starts, from what its sinks and snapshots kept; and whether its stream still is the one they tell of.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -29,25 +28,25 @@ struct LaneStart {
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }
 };
 
-/// Of several progresses of a lane: the greatest incarnation.
-std::uint32_t newest_incarnation(std::span<const Progress> kept);
-
 /// The position that counts in an incarnation: nothing of an earlier one does.
 inline Position standing(const Progress& progress, std::uint32_t incarnation) {
   return progress.incarnation == incarnation ? progress.position : 0;
 }
 
-/// Loads the snapshot that `least`, the least advanced progress, names (`of_sink`: of a sink; else of the snapshot
-/// itself) and says in `start` where that leaves the lane.
-/// changed: it is gone.
-Result<void> load_state(Partition partition, const Progress& least, bool of_sink, Snapshots& snapshots,
-                        LaneStart& start);
+/// What the outlets of a lane together say of it.
+struct Recovered {
+  LaneStart start;               ///< without the borders
+  Progress least;                ///< the least advanced of those that keep progress, with the snapshot that it names
+  std::vector<Progress> stands;  ///< by outlet: what it has; those that keep no progress have what the least has
+};
 
-/// changed: of what an incarnation has committed, something behind `after` is another pipeline's, so that replaying it
-/// silently would not lead to the state that the rows there came from. Whose the state at `after` is does not matter:
-/// whoever committed behind it began with it.
-Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
-                           Position after, const std::string& fingerprint);
+/// From what each outlet has, of which the last `keepers` keep progress, to where the lane starts, with the state of
+/// the snapshot that the least advanced one names; without keepers, of the one that was remembered. changed: the
+/// snapshot is gone; or something behind it was committed by another pipeline, so that replaying it silently would not
+/// lead to the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it
+/// began with it.
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
+                          const std::string& fingerprint);
 
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
 /// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches

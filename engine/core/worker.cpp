@@ -9,6 +9,7 @@
 #include <thread>
 #include <variant>
 
+#include "core/claiming.hpp"
 #include "core/inbox.hpp"
 #include "core/lanes.hpp"
 #include "core/node_context.hpp"
@@ -20,7 +21,6 @@ namespace {
 constexpr Duration idle_commit_every = second;  // for positions without rows
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 10 * second;
-constexpr Duration claim_again_after = second;
 
 struct Ended {
   Partition partition = 0;
@@ -77,7 +77,7 @@ struct Worker::Impl {
     store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
     snapshots = std::make_unique<Snapshots>(*store, pipeline.name);
     box = dead_letter_file(pipeline.dead_letters, pipeline.name);
-    std::vector<CommitCycle::Outlet> outlets;
+    std::vector<Outlet> outlets;
     for (const auto& [number, sink] : sinks) {
       const Node& node = pipeline.nodes[number];
       if (node.input) {
@@ -86,10 +86,11 @@ struct Worker::Impl {
       outlets.push_back(
           {number, sink.get(), node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}});
     }
-    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, fence);
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters);
     if (auto opened = store->open(); !opened) return opened;
     if (auto opened = cycle->open(); !opened) return opened;
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
+    claims = std::make_unique<Claiming>(pipeline, *made, clock);
     const std::scoped_lock lock{mutex};
     lanes = std::move(made);
     return {};
@@ -137,13 +138,13 @@ struct Worker::Impl {
   void handle(Exhausted&) { commit_now = true; }
   void handle(Lost& lost) {
     spdlog::warn("partition {}: the lease was lost to another worker", lost.partition);
-    give_up(lost.partition, claim_again_after);
+    give_up(lost.partition, Claiming::again_after);
   }
 
   void give_up(Partition partition, Duration claim_again_in) {
     lanes->drop(partition);
     credits.give_back(cycle->release(partition));
-    claim_at[partition] = clock.steady() + claim_again_in;
+    claims->later(partition, claim_again_in);
   }
 
   // Committing.
@@ -173,7 +174,7 @@ struct Worker::Impl {
     credits.give_back(report->bytes);
     for (const Partition partition : report->refused) {
       spdlog::warn("partition {}: another worker has committed it; this one lets go", partition);
-      give_up(partition, claim_again_after);
+      give_up(partition, Claiming::again_after);
     }
     for (const auto& lane : report->committed) lanes->committed(lane.partition, lane.position);
     // What came of these before their stream changed is durable now.
@@ -228,45 +229,8 @@ struct Worker::Impl {
 
   // Life.
 
-  Result<void> start_all(std::stop_token drain) {
-    const Node& node = pipeline.nodes[pipeline.source()];
-    const std::uint32_t partitions = node.op->spec.claims_of ? node.op->spec.claims_of(node.settings).partitions : 1;
-    for (Partition partition = 0; partition < partitions && !drain.stop_requested(); ++partition) {
-      auto started = lanes->start(partition);
-      if (started) continue;
-      if (started.error().kind != Error::Kind::refused) return started;
-      spdlog::info("partition {}: {}; waiting for it", partition, started.error().message);
-      claim_at[partition] = clock.steady() + claim_again_after;
-    }
-    return {};
-  }
-
-  void claim_waiting(Timestamp now) {
-    for (auto it = claim_at.begin(); it != claim_at.end();) {
-      if (now < it->second) {
-        ++it;
-        continue;
-      }
-      const Partition partition = it->first;
-      auto started = lanes->start(partition);
-      const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
-      note_trouble(claim_trouble, "claim", unreachable ? started.error().message : "");
-      if (started) {
-        it = claim_at.erase(it);
-        continue;
-      }
-      if (started.error().kind == Error::Kind::refused || unreachable) {
-        it->second = now + claim_again_after;
-        ++it;
-        continue;
-      }
-      lanes->broke(partition, started.error());
-      it = claim_at.erase(it);
-    }
-  }
-
   bool nothing_left() const {
-    return claim_at.empty() && begin_again.empty() &&
+    return !claims->waiting() && begin_again.empty() &&
            std::ranges::all_of(lanes->partitions(), [&](Partition partition) {
              return std::ranges::contains(finished, partition) || lanes->broken(partition);
            });
@@ -282,7 +246,7 @@ struct Worker::Impl {
         if (!done && done.error().kind != Error::Kind::unreachable) return done;
       }
       lanes->want_snapshots(now);
-      claim_waiting(now);
+      if (auto trouble = claims->due(now)) note_trouble(claim_trouble, "claim", *std::move(trouble));
       if (nothing_left()) break;
     }
     return {};
@@ -315,7 +279,7 @@ struct Worker::Impl {
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
     // Starting many lanes takes longer than a lease.
     std::jthread renewing{[this](std::stop_token stop) { renew_leases(stop); }};
-    if (auto started = start_all(drain); !started) return started;
+    if (auto started = claims->all(drain); !started) return started;
     {
       const std::scoped_lock lock{mutex};
       ready = true;
@@ -335,6 +299,7 @@ struct Worker::Impl {
     }
     const std::scoped_lock lock{mutex};
     ready = false;
+    claims.reset();
     lanes.reset();
     cycle.reset();
     sinks.clear();
@@ -361,9 +326,9 @@ struct Worker::Impl {
   std::unique_ptr<CommitCycle> cycle;
   Inbox<Event> inbox;
   Inbox<Taken> to_store;
+  std::unique_ptr<Claiming> claims;
 
   // The loop's own.
-  std::map<Partition, Timestamp> claim_at;
   std::vector<Partition> finished, begin_again;
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;

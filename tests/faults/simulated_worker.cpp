@@ -67,7 +67,7 @@ SimulatedWorker::SimulatedWorker(Plant& plant, int number)
       box_{std::make_unique<NoBox>()} {
   pipeline_.name = "simulated";
   pipeline_.fingerprint = "the same";
-  std::vector<CommitCycle::Outlet> outlets;
+  std::vector<Outlet> outlets;
   for (SimulatedDatabase* database : plant.databases) {
     Claims claims;
     claims.transactional = true;
@@ -78,7 +78,7 @@ SimulatedWorker::SimulatedWorker(Plant& plant, int number)
   outlets.push_back({outlets.size(), sinks_.back().get(), {}});
   pipeline_.nodes.resize(outlets.size());
   for (std::size_t i = 0; i < outlets.size(); ++i) pipeline_.nodes[i].id = weir::format("out{}", i);
-  cycle_ = std::make_unique<CommitCycle>(pipeline_, outlets, snapshots_, *box_, counters_, fence_);
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, outlets, snapshots_, *box_, counters_);
   if (auto opened = cycle_->open(); !opened) fail_if_fatal(opened.error(), "open");
 }
 

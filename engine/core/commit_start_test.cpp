@@ -1,0 +1,188 @@
+/// Where a lane starts after what was committed, and which snapshots commits name.
+#include <set>
+
+#include "core/commit.hpp"
+#include "fakes/commit_fixture.hpp"
+
+namespace weir {
+namespace {
+
+class CommitStart : public fakes::CommitTest {};
+
+TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  const auto name = snapshots_.write(0, "f", snapshot(9, "state at 9"));
+  ASSERT_TRUE(name);
+  cycle_->name_snapshot(0, *name, 9);
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, "") << "a snapshot ahead of the commit would lose what lies between";
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->after, 9u);
+  EXPECT_EQ(start->silent, 12u);
+  EXPECT_EQ(start->state, "state at 9");
+}
+
+TEST_F(CommitStart, AMissingOrChangedChunkStopsTheLane) {
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto name = snapshots_.write(0, "f", snapshot(5, std::string(Store::largest_value + 10, 's')));
+  ASSERT_TRUE(name);
+  cycle_->name_snapshot(0, *name, 5);
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  store_.values[*name + "/1"] = "changed!!!";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+  store_.values.erase(*name + "/1");
+  EXPECT_EQ(cycle_->claim(0).error().message, "chunk 1 of snapshot " + *name + " is missing");
+}
+
+TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  cycle_->name_snapshot(0, *name, 5);
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0)) << "nothing lies between snapshot and commit";
+  pipeline_.fingerprint = "one";
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 7, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  cycle_->name_snapshot(0, *name, 5);
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 7, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();  // killed before a snapshot of its own
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 7u);
+  pipeline_.fingerprint = "one";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed) << "nor is the new one's work replayed by the old one";
+}
+
+TEST_F(CommitStart, WhatASinkCommittedWithoutASnapshotIsReplayedByTheSamePipelineOnly) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0));
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
+  ASSERT_TRUE(cycle_->claim(0));
+  for (Position position = 1; position <= 4; ++position) {
+    cycle_->take(step(0, position, "r"));
+    const auto name = snapshots_.write(0, "f", snapshot(position, "state"));
+    cycle_->name_snapshot(0, *name, position);
+    ASSERT_TRUE(cycle_->commit());
+  }
+  std::set<std::string> manifests;
+  for (const auto& [name, value] : store_.values) {
+    if (name.ends_with("/manifest")) manifests.insert(name);
+  }
+  EXPECT_EQ(manifests, (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
+}
+
+TEST_F(CommitStart, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "old"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto start = cycle_->begin_again(0);
+  EXPECT_TRUE(start.anew);
+  EXPECT_EQ(start.quiet, 9);
+  EXPECT_EQ(start.time_borders, std::vector<Timestamp>{9});
+  cycle_->reading(0, {"S", 2}, 0);
+  EXPECT_TRUE(cycle_->pending()) << "that it has begun is worth a commit";
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.incarnation, 1u);
+  EXPECT_EQ(database_.places[0].progress.position, 0u);
+  // Another worker must know it too.
+  start_worker();
+  const auto again = cycle_->claim(0);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->anew);
+  EXPECT_EQ(again->quiet, 9);
+  LaneStep known = step(0, 3, "known");
+  cycle_->take(std::move(known));
+  cycle_->take(step(0, 12, "new"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "new"}));
+  EXPECT_EQ(database_.places[0].progress.position, 12u);
+}
+
+TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
+  second_database_.places[0].progress = {.position = 0};
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  cycle_->take(step(0, 9, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(false, true);  // with a second sink, which has nothing yet
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->silent, 0u);
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  LaneStep replayed = step(0, 5, "a");
+  replayed.rows.push_back(step(0, 5, "a", 2).rows.front());
+  cycle_->take(std::move(replayed));
+  cycle_->name_snapshot(0, *name, 5);
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  EXPECT_EQ(second_database_.places[0].progress.position, 5u);
+  EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
+}
+
+TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
+  EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
+  cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(9, "state")), 9);
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+  pipeline_.nodes[0].id = "renamed";
+  database_.places.clear();
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"renamed"});
+}
+
+TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.fingerprint = "two";
+  start_worker(false, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_FALSE(start);
+  EXPECT_EQ(start.error().kind, Error::Kind::changed);
+  EXPECT_FALSE(sink_->owns(0) || second_->owns(0));
+}
+
+}  // namespace
+}  // namespace weir

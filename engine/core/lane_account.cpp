@@ -1,0 +1,137 @@
+#include "core/lane_account.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+std::size_t rows_of(const LaneStep& step) {
+  std::size_t rows = step.dead_letters.size();
+  for (const auto& part : step.rows) rows += part.encoded.rows;
+  return rows;
+}
+
+LaneAccount::LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least)
+    : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot} {
+  for (const Progress& progress : stands) {
+    done_.push_back(standing(progress, least.incarnation));
+    named_.push_back(progress.snapshot);
+    arrivals_.push_back(progress.arrival);
+    // An incarnation that begins has what the one before it wrote.
+    const bool begins = progress.incarnation != least.incarnation || progress.consumed == 0;
+    quiet_.push_back(begins && least.incarnation > 0 ? progress.arrival : no_time);
+  }
+}
+
+void LaneAccount::set_borders(LaneStart& start) const {
+  start.borders = done_;
+  std::ranges::sort(start.borders);
+  start.time_borders = quiet_;
+  std::ranges::sort(start.time_borders);
+  start.quiet = start.time_borders.empty() ? no_time : start.time_borders.front();
+}
+
+LaneStart LaneAccount::begin_again() {
+  const std::uint32_t incarnation = committed_.incarnation + 1;
+  committed_ = {.arrival = committed_.arrival, .incarnation = incarnation};
+  std::ranges::fill(done_, 0);
+  quiet_ = arrivals_;
+  snapshot_.clear();
+  snapshot_position_ = 0;
+  begun_again_ = true;
+  LaneStart start;
+  start.anew = true;
+  start.at.incarnation = incarnation;
+  set_borders(start);
+  start.at.arrival = start.quiet;
+  return start;
+}
+
+void LaneAccount::reading(const StreamIdentity& stream, Position after) {
+  committed_.stream = stream;
+  committed_.position = std::max(committed_.position, after);
+}
+
+void LaneAccount::take(LaneStep step) {
+  for (std::size_t i = 0; i < done_.size(); ++i) {
+    if (step.reached <= quiet_[i] && step.reached != no_time) done_[i] = step.position;
+  }
+  steps_.push_back(std::move(step));
+}
+
+void LaneAccount::name_snapshot(std::string name, Position position, std::uint32_t incarnation) {
+  if (committed_.incarnation != incarnation) return;
+  snapshot_ = std::move(name);
+  snapshot_position_ = position;
+}
+
+std::size_t LaneAccount::cut(std::size_t rows) {
+  std::size_t taken = 0;
+  for (cut_ = 0; cut_ < steps_.size() && (cut_ == 0 || taken < rows); ++cut_) taken += rows_of(steps_[cut_]);
+  return taken;
+}
+
+bool LaneAccount::pending() const {
+  if (!steps_.empty() || naming()) return true;
+  for (std::size_t i = 0; i < done_.size(); ++i) {
+    if (to_name(i) && done_[i] <= committed_.position) return true;
+  }
+  return false;
+}
+
+bool LaneAccount::is_for(std::size_t outlet) const {
+  const LaneStep* last = cut_ == 0 ? nullptr : &steps_[cut_ - 1];
+  if (last != nullptr && last->position > done_[outlet]) return true;
+  // What an outlet is quiet about must not be committed as if it had come from this incarnation.
+  const bool quiet = last != nullptr && quiet_[outlet] != no_time && last->reached <= quiet_[outlet];
+  // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
+  const Position next = last != nullptr ? last->position : committed_.position;
+  return to_name(outlet) && !quiet && next >= done_[outlet];
+}
+
+Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
+  Progress next = committed_;
+  if (cut_ != 0) {
+    const LaneStep& last = steps_[cut_ - 1];
+    next.position = last.position;
+    next.arrival = last.reached;
+    next.stamp = last.stamp;
+    next.consumed = last.consumed;
+  } else if (begun_again_) {
+    next.arrival = quiet_[outlet];
+  }
+  // A snapshot ahead of the commit would lose the rows between the two.
+  if (snapshot_position_ <= next.position) next.snapshot = snapshot_;
+  next.fingerprint = fingerprint;
+  return next;
+}
+
+std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position position) {
+  std::size_t rows = 0;
+  for (const LaneStep& step : steps_) {
+    if (step.position <= done_[outlet] || step.position > position) continue;
+    for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows : 0;
+  }
+  done_[outlet] = position;
+  return rows;
+}
+
+bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
+  const Position stands = standing(progress, committed_.incarnation);
+  return progress.incarnation <= committed_.incarnation &&
+         (stands == done_[outlet] || std::ranges::contains(steps_, stands, &LaneStep::position));
+}
+
+void LaneAccount::settle(Progress next) {
+  committed_ = std::move(next);
+  begun_again_ = false;
+}
+
+LaneStep LaneAccount::pop() {
+  --cut_;
+  LaneStep step = std::move(steps_.front());
+  steps_.pop_front();
+  return step;
+}
+
+}  // namespace weir

@@ -1,0 +1,108 @@
+/// What one lane has made that is not committed yet, and what each outlet has of it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <ranges>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+
+#include "core/recovery.hpp"
+
+namespace weir {
+
+/// What one step of a lane made, encoded, ready to be written.
+struct LaneStep {
+  Partition partition = 0;
+  Position position = 0;        ///< everything up to here is in this step or an earlier one
+  Timestamp reached = no_time;  ///< arrival time at `position`
+  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`
+  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
+  struct Rows {
+    std::size_t sink = 0;  ///< number of the node
+    Encoded encoded;
+  };
+  std::vector<Rows> rows;
+  std::vector<Sink::DeadLetter> dead_letters;
+  std::size_t bytes = 0;  ///< credit that it holds until it is committed
+};
+
+/// Rows and dead letters of a step.
+std::size_t rows_of(const LaneStep& step);
+
+/// Outlets are numbered as their owner numbers them.
+///
+/// Threads   one.
+class LaneAccount {
+ public:
+  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has; the last
+  /// `keepers` of them keep progress.
+  LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least);
+
+  /// Steps must not reach over the end of what an outlet has: says so in `start`.
+  void set_borders(LaneStart& start) const;
+  /// The next incarnation: nothing of this one counts any more.
+  LaneStart begin_again();
+  /// What stream the lane reads, and where it begins; before its first step.
+  void reading(const StreamIdentity& stream, Position after);
+
+  void take(LaneStep step);
+  void name_snapshot(std::string name, Position position, std::uint32_t incarnation);
+
+  /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows. Answers their rows.
+  std::size_t cut(std::size_t rows);
+  /// Whether the commit at hand has anything to do with this lane.
+  bool takes_part() const { return cut_ != 0 || naming(); }
+  /// Whether anything waits for a commit.
+  bool pending() const;
+  /// Whether an outlet is to be told in the commit at hand; it is given the steps of the cut that it does not have.
+  bool is_for(std::size_t outlet) const;
+  auto steps_for(std::size_t outlet) const {
+    return steps_ | std::views::take(cut_) |
+           std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.position > done; });
+  }
+  /// What an outlet's progress is after the commit at hand.
+  Progress next_of(std::size_t outlet, const std::string& fingerprint) const;
+
+  /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
+  std::size_t advance(std::size_t outlet, std::size_t node, Position position);
+  void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
+  /// Whether an outlet can have come to this progress by this lane's commits alone.
+  bool is_ours(std::size_t outlet, const Progress& progress) const;
+
+  /// What the last commit of all outlets had come to.
+  const Progress& committed() const { return committed_; }
+  /// The commit at hand is done everywhere.
+  void settle(Progress next);
+  /// Takes out the first step of the cut that was committed; only while steps_left().
+  bool steps_left() const { return cut_ != 0; }
+  LaneStep pop();
+
+  const std::deque<LaneStep>& steps() const { return steps_; }
+
+ private:
+  bool naming() const { return begun_again_ || snapshot_ != committed_.snapshot; }
+  /// Whether an outlet's progress names another snapshot than the lane's newest; one that stayed behind would some day
+  /// name one that is gone.
+  bool to_name(std::size_t outlet) const {
+    const bool keeps = outlet + keepers_ >= done_.size();
+    return keeps && (begun_again_ || (!snapshot_.empty() && snapshot_ != named_[outlet]));
+  }
+
+  std::deque<LaneStep> steps_;
+  std::size_t keepers_;
+  Progress committed_;               // in this incarnation; its snapshot is the one that commits name
+  std::vector<Position> done_;       // by outlet: what it has
+  std::vector<std::string> named_;   // by outlet: the snapshot that its progress names
+  std::vector<Timestamp> quiet_;     // by outlet: it has everything that reaches no further; no_time: see `done`
+  std::vector<Timestamp> arrivals_;  // by outlet: what its commits had reached when it was claimed
+  std::string snapshot_;             // the newest that is whole
+  Position snapshot_position_ = 0;
+  std::size_t cut_ = 0;       // of `steps`: how many the commit at hand takes
+  bool begun_again_ = false;  // the new incarnation is not committed yet
+};
+
+}  // namespace weir

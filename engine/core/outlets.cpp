@@ -1,0 +1,64 @@
+#include "core/outlets.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir {
+
+Outlets::Outlets(std::vector<Outlet> outlets) : outlets_{std::move(outlets)}, in_doubt_(outlets_.size(), false) {
+  std::ranges::stable_partition(outlets_, [](const Outlet& outlet) { return !outlet.keeps(); });
+}
+
+std::size_t Outlets::keepers() const {
+  return static_cast<std::size_t>(std::ranges::count_if(outlets_, &Outlet::keeps));
+}
+
+Result<void> Outlets::open() {
+  for (const Outlet& outlet : outlets_) {
+    if (auto opened = outlet.sink->open(); !opened) return opened;
+  }
+  return {};
+}
+
+Result<std::vector<Progress>> Outlets::claim(Partition partition) {
+  std::vector<Progress> out;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    auto progress = outlets_[i].keeps() ? outlets_[i].sink->claim(partition) : Progress{};
+    if (!progress) {
+      in_doubt_[i] = progress.error().kind == Error::Kind::unreachable;
+      // Half an owner would keep everybody else from becoming a whole one.
+      give_back(partition);
+      return std::unexpected(progress.error());
+    }
+    out.push_back(*std::move(progress));
+  }
+  return out;
+}
+
+void Outlets::give_back(Partition partition) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps() && !in_doubt_[i]) outlets_[i].sink->release(partition);
+  }
+}
+
+Result<std::vector<Partition>> Outlets::renew() {
+  std::vector<Partition> lost;
+  for (const Outlet& outlet : outlets_) {
+    if (!outlet.keeps()) continue;
+    auto renewed = outlet.sink->renew();
+    if (!renewed) return renewed;
+    lost.insert(lost.end(), renewed->begin(), renewed->end());
+  }
+  return lost;
+}
+
+Duration Outlets::lease() const {
+  Duration shortest = 0;
+  for (const Outlet& outlet : outlets_) {
+    const Duration lease = outlet.keeps() ? outlet.sink->lease() : 0;
+    if (lease != 0 && (shortest == 0 || lease < shortest)) shortest = lease;
+  }
+  return shortest;
+}
+
+}  // namespace weir

@@ -1,0 +1,235 @@
+/// One worker's commit cycle over databases and a store that are plain variables, whose connections break when a test
+/// says so.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/commit.hpp"
+
+namespace weir::fakes {
+
+/// A database as the commit protocol sees it: rows and progress change together or not at all.
+struct Database {
+  struct Place {
+    Progress progress;
+    std::uint64_t fence = 0;
+  };
+  std::map<Partition, Place> places;
+  std::vector<std::string> rows;
+  std::vector<std::string> letters;
+  std::uint64_t fences = 0;
+};
+
+enum class Fault { none, before, after };  // where the connection breaks: before the database has the commit, or after
+
+/// A transactional sink over a Database, whose connection breaks when a test says so. Rows are the encoded bytes.
+class DatabaseSink final : public Sink {
+ public:
+  explicit DatabaseSink(Database& database) : database_{database} {}
+
+  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> open() override {
+    ++opened;
+    connected = true;
+    written_.clear();
+    letters_.clear();
+    return {};
+  }
+  Result<void> write(const Encoded& rows) override {
+    written_.push_back(&rows);
+    return {};
+  }
+  bool bury(const DeadLetter& letter) override {
+    letters_.push_back(letter.reason);
+    return true;
+  }
+  Result<Progress> claim(Partition partition) override {
+    if (!connected) return fail(Error::Kind::unreachable, "not connected");
+    if (taken.contains(partition)) return fail(Error::Kind::refused, "another worker owns it");
+    auto& place = database_.places[partition];
+    place.fence = ++database_.fences;
+    fences_[partition] = place.fence;
+    return place.progress;
+  }
+  void release(Partition partition) override { fences_.erase(partition); }
+  bool owns(Partition partition) const { return fences_.contains(partition); }
+
+  Result<Committed> commit(std::span<const LaneCommit> lanes) override {
+    const Fault fault = rows_written() > most ? Fault::before : std::exchange(next_fault, Fault::none);
+    Committed out;
+    if (fault == Fault::before) return broken();
+    for (const LaneCommit& lane : lanes) {
+      auto& place = database_.places[lane.partition];
+      if (place.fence != fences_[lane.partition]) {
+        out.refused.push_back(lane.partition);
+        continue;
+      }
+      place.progress = lane.next;
+    }
+    for (const Encoded* rows : written_) {
+      if (!std::ranges::contains(out.refused, rows->partition)) database_.rows.push_back(rows->bytes);
+    }
+    database_.letters.insert(database_.letters.end(), letters_.begin(), letters_.end());
+    written_.clear();
+    letters_.clear();
+    if (fault == Fault::after) return broken();
+    return out;
+  }
+
+  Fault next_fault = Fault::none;
+  bool connected = true;
+  std::set<Partition> taken;    // by another worker
+  std::size_t most = SIZE_MAX;  // rows for which a transaction has time enough
+  int opened = 0;
+
+ private:
+  std::size_t rows_written() const {
+    std::size_t rows = 0;
+    for (const Encoded* part : written_) rows += part->rows;
+    return rows;
+  }
+  std::unexpected<Error> broken() {
+    written_.clear();
+    letters_.clear();
+    return fail(Error::Kind::unreachable, "the connection was lost");
+  }
+
+  Database& database_;
+  std::map<Partition, std::uint64_t> fences_;
+  std::vector<const Encoded*> written_;
+  std::vector<std::string> letters_;
+};
+
+/// A sink without transactions: rows are durable when commit() returns, and may be written again.
+class ListSink final : public Sink {
+ public:
+  explicit ListSink(std::vector<std::string>& rows) : rows_{rows} {}
+  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> open() override { return {}; }
+  Result<void> write(const Encoded& rows) override {
+    waiting_.push_back(rows.bytes);
+    return {};
+  }
+  Result<Committed> commit(std::span<const LaneCommit>) override {
+    auto waiting = std::exchange(waiting_, {});
+    if (std::exchange(next_fault, Fault::none) == Fault::before) return fail(Error::Kind::unreachable, "no answer");
+    rows_.insert(rows_.end(), waiting.begin(), waiting.end());
+    return Committed{};
+  }
+  Fault next_fault = Fault::none;
+
+ private:
+  std::vector<std::string>& rows_;
+  std::vector<std::string> waiting_;
+};
+
+class MapStore final : public Store {
+ public:
+  Result<void> open() override { return {}; }
+  Result<void> put(std::string_view name, std::string_view value) override {
+    values[std::string{name}] = value;
+    return {};
+  }
+  Result<std::optional<std::string>> get(std::string_view name) override {
+    const auto it = values.find(name);
+    return it == values.end() ? std::nullopt : std::optional{it->second};
+  }
+  Result<void> remove(std::string_view name) override {
+    values.erase(std::string{name});
+    return {};
+  }
+  Result<std::vector<std::string>> names(std::string_view prefix) override {
+    std::vector<std::string> out;
+    for (const auto& [name, value] : values) {
+      if (name.starts_with(prefix)) out.push_back(name);
+    }
+    return out;
+  }
+  bool durable() const override { return true; }
+  std::map<std::string, std::string, std::less<>> values;
+};
+
+class NoBox final : public DeadLetterBox {
+ public:
+  void resume(Partition, Position) override {}
+  void committed(Partition, Position) override {}
+  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
+    for (const auto& letter : letters) kept.push_back(letter.reason);
+    return {};
+  }
+  std::vector<std::string> kept;
+};
+
+/// One worker over a database that outlives it.
+class CommitTest : public testing::Test {
+ protected:
+  CommitTest() {
+    pipeline_.name = "test";
+    pipeline_.fingerprint = "one";
+    pipeline_.nodes.resize(3);
+    pipeline_.nodes[0].id = "db";
+    pipeline_.nodes[1].id = "list";
+    pipeline_.nodes[2].id = "second";
+    start_worker();
+  }
+
+  void start_worker(bool with_list = false, bool with_second = false) {
+    sink_ = std::make_unique<DatabaseSink>(database_);
+    list_ = std::make_unique<ListSink>(list_rows_);
+    Claims transactional;
+    transactional.transactional = true;
+    std::vector<Outlet> outlets{{0, sink_.get(), transactional}};
+    second_ = std::make_unique<DatabaseSink>(second_database_);
+    if (with_second) outlets.push_back({2, second_.get(), transactional});
+    if (with_list) outlets.push_back({1, list_.get(), {}});
+    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_);
+    ++workers_;
+    ASSERT_TRUE(cycle_->open());
+  }
+
+  static LaneStep step(Partition partition, Position position, const std::string& row, std::size_t sink = 0) {
+    LaneStep out;
+    out.partition = partition;
+    out.position = position;
+    out.reached = static_cast<Timestamp>(position);
+    out.consumed = position;
+    out.bytes = 10;
+    if (!row.empty()) {
+      LaneStep::Rows rows;
+      rows.sink = sink;
+      rows.encoded.partition = partition;
+      rows.encoded.rows = 1;
+      rows.encoded.bytes = row;
+      out.rows.push_back(std::move(rows));
+    }
+    return out;
+  }
+
+  static Snapshot snapshot(Position position, std::string state) {
+    return {
+        {.position = position, .arrival = static_cast<Timestamp>(position), .fingerprint = "one", .consumed = position},
+        std::move(state)};
+  }
+
+  Database database_, second_database_;
+  MapStore store_;
+  Snapshots snapshots_{store_, "test"};
+  NoBox box_;
+  Counters counters_;
+  Pipeline pipeline_;
+  std::vector<std::string> list_rows_;
+  std::unique_ptr<DatabaseSink> sink_, second_;
+  std::unique_ptr<ListSink> list_;
+  std::unique_ptr<CommitCycle> cycle_;
+  int workers_ = 0;
+};
+
+}  // namespace weir::fakes
