@@ -89,6 +89,8 @@ struct Chain::Impl {
     decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
     decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
     decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");
+    decoded_untimed = c.declare(p.nodes[source].id, "without_time",
+                                "samples whose payload told no time: their arrival is their event time");
     decoded_empty = c.declare(p.nodes[source].id, "without_samples", "messages decoded that held no sample");
   }
 
@@ -242,7 +244,7 @@ struct Chain::Impl {
   std::vector<Stage> stages;
   std::vector<std::array<std::size_t, 5>> cells;  // counter numbers, by node
   std::unique_ptr<Decoder> decoder;
-  std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0;
+  std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0, decoded_untimed = 0;
   std::uint32_t saved_keys = 0, saved_fields = 0;  // what the tables held at the last step
   Probe probe;
 };
@@ -270,6 +272,7 @@ Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
     chain.counters.add(chain.decoded_bytes, decoded.bytes);
     chain.counters.add(chain.decoded_samples, decoded.batch->rows);
     chain.counters.add(chain.decoded_empty, decoded.empty);
+    chain.counters.add(chain.decoded_untimed, decoded.without_time);
     const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
     for (const auto& letter : decoded.dead_letters) {
       chain.count_refusal(source, letter.reason, 1);

@@ -37,6 +37,7 @@ class Checker {
       if (ordered) settle();
       if (ordered) check_start();
       if (ordered) check_sharing();
+      if (ordered) check_time();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
@@ -220,6 +221,15 @@ class Checker {
                           quoted(source->node.id) + " is a queue that workers share: further workers wait",
                       "run one worker, or read partition streams");
     }
+  }
+
+  void check_time() {
+    if (report_.errors() != 0) return;
+    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
+    if (!source->good || tells_time(pipeline_, source->node, registry_)) return;
+    report_.add(Severity::note, source->text->span, "no-event-time",
+                quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
+                "encode in json or flatbuffers if the devices know better");
   }
 
   // Schemas.

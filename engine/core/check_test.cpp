@@ -168,6 +168,17 @@ TEST(Check, WhatOneWorkerHoldsDoesNotStandBehindASharedQueue) {
   EXPECT_EQ(behind_a_queue("", R"("sink": "drop")").find("queue"), std::string::npos);
 }
 
+TEST(Check, PayloadsThatCanNotTellATimeAreNoted) {
+  const auto encoded = [](const std::string& encoding) {
+    return lint(R"({ "name": "p", "nodes": [
+      { "id": "in", "source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": ")" +
+                encoding + R"(" },
+      { "id": "out", "from": "in", "sink": "drop" } ] })");
+  };
+  EXPECT_NE(encoded("text").find("note: \"in\" reads payloads without a time"), std::string::npos) << encoded("text");
+  EXPECT_EQ(encoded("json").find("without a time"), std::string::npos);
+}
+
 TEST(Check, VariablesAreReplacedAndMissed) {
   const std::string text = with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")");
   CheckOptions options;

@@ -142,6 +142,7 @@ class SampleColumns final : public SampleSink {
     index_ = index;
     arrival_now_ = arrival;
     start_ = times_.size();
+    without_time_now_ = 0;
     reason_.clear();
   }
 
@@ -172,6 +173,7 @@ class SampleColumns final : public SampleSink {
     keys_.push_back(*key);
     fields_.push_back(*field);
     times_.push_back(sample.time.value_or(arrival_now_));
+    without_time_now_ += sample.time ? 0 : 1;
   }
 
   /// After the last sample of a message, whether it can be taken or not.
@@ -190,7 +192,10 @@ class SampleColumns final : public SampleSink {
   void keep() {
     key_of_.keep();
     field_of_.keep();
+    without_time_ += without_time_now_;
   }
+  /// Samples of the messages taken whose payload told no time.
+  std::size_t without_time() const { return without_time_; }
 
   /// Drops what the message has added: its samples when the batch is finished, its names at once.
   void roll_back() {
@@ -271,6 +276,7 @@ class SampleColumns final : public SampleSink {
   std::uint32_t index_ = 0;
   Timestamp arrival_now_ = no_time;
   std::size_t start_ = 0;
+  std::size_t without_time_now_ = 0, without_time_ = 0;
   std::string reason_;
   std::vector<std::uint8_t> kept_;
 };
@@ -318,6 +324,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     columns.roll_back();
   }
   const bool rolled_back = columns.any_rolled_back();
+  out.without_time = columns.without_time();
   auto batch = columns.finish(keys_, fields_);
   batch->origin = {partition_, last_, items.back().sequence};
   last_ = items.back().sequence;

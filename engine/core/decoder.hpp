@@ -19,9 +19,10 @@ struct Decoded {
   std::vector<Sink::DeadLetter> dead_letters;  ///< whole messages that could not be decoded, with their bytes
   std::uint32_t keys = 0;                      ///< how many keys and fields the tables held then: what save() keeps
   std::uint32_t fields = 0;
-  std::uint64_t messages = 0;  ///< without markers
-  std::uint64_t empty = 0;     ///< messages that were fine and held no sample
-  std::uint64_t bytes = 0;     ///< of payload
+  std::uint64_t messages = 0;      ///< without markers
+  std::uint64_t empty = 0;         ///< messages that were fine and held no sample
+  std::uint64_t bytes = 0;         ///< of payload
+  std::uint64_t without_time = 0;  ///< samples whose payload told none: their arrival is their event time
 };
 
 /// Decodes messages with a codec, interning keys and fields: those of a refused message take no place in the tables.

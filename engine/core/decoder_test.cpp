@@ -11,7 +11,7 @@
 namespace weir {
 namespace {
 
-/// A payload is samples "key field;key field;"; "!" at its end breaks it.
+/// A payload is samples "key field;key field;"; "!" at its end breaks it. Those of key "u" have no time.
 class ListCodec final : public Codec {
  public:
   std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
@@ -20,7 +20,9 @@ class ListCodec final : public Codec {
       if (sample == "!") return std::unexpected("broken");
       if (sample.empty()) continue;
       const auto blank = sample.find(' ');
-      out.add({.key = sample.substr(0, blank), .field = sample.substr(blank + 1), .time = 1, .x = 1});
+      Sample one{.key = sample.substr(0, blank), .field = sample.substr(blank + 1), .time = 1, .x = 1};
+      if (one.key == "u") one.time.reset();
+      out.add(one);
     }
     return {};
   }
@@ -83,6 +85,10 @@ TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
   EXPECT_EQ(rows_of(good), (std::vector<std::string>{"x a", "y b", "x a", "z c", "y b"}));
   EXPECT_EQ(good.keys, 3u);
   EXPECT_EQ(good.fields, 3u);
+}
+
+TEST_F(DecoderTest, SamplesWithoutATimeAreCountedWhereTheirMessageIsTaken) {
+  EXPECT_EQ(decode({"a f;u f;", "u f;u f;!", "u f;"}).without_time, 2u);
 }
 
 TEST_F(DecoderTest, WhatIsOverALimitIsRefusedWholeAndTheKnownGoOn) {

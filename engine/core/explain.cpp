@@ -5,7 +5,6 @@
 #include <weir/units.hpp>
 
 #include "core/keeping.hpp"
-#include "core/node_context.hpp"
 
 namespace weir {
 namespace {
@@ -92,21 +91,6 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
   }
 }
 
-/// Whether payloads of the source's encoding can't hold a time: then one is written alike with it and without.
-bool is_timeless(const Pipeline& pipeline, const Registry& registry) {
-  const Node& source = pipeline.nodes[pipeline.source()];
-  const Operator* op = registry.find(Role::codec, source.codec);
-  if (op == nullptr) return false;
-  Counters counters;
-  NodeContext context{{pipeline, registry, counters, system_clock()}, source};
-  const auto codec = op->make_codec(source.codec_settings, context);
-  const Sample without{.key = "k", .field = "f", .x = 1};
-  Sample with = without;
-  with.time = second;
-  const auto written = codec->encode({&with, 1}, true, true);
-  return written && written == codec->encode({&without, 1}, true, true);
-}
-
 void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
   const Node* keeper = nullptr;
   for (const Node& node : pipeline.nodes) {
@@ -154,7 +138,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   const bool whole = facts.source.partitioned && facts.source.ordered;
   out.push_back({"order", whole ? "per vehicle" : "none",
                  whole ? "rows of different vehicles interleave" : "messages of one vehicle may overtake each other"});
-  const bool timeless = is_timeless(pipeline, registry);
+  const bool timeless = !tells_time(pipeline, source, registry);
   add_time(facts.source,
            timeless ? "arrival time only: " + pipeline.nodes[pipeline.source()].codec + " has no other"
                     : "event time, from the payload",

@@ -184,7 +184,8 @@ TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
       whole = Example{spec(), text}.pipeline(R"(, "columns": { "speed": {} })");
       checked = check_pipeline(whole, "example", registry(), options);
     }
-    EXPECT_TRUE(checked.findings.empty()) << whole << "\n" << render(checked.findings, Format::text);
+    const auto is_note = [](const Finding& finding) { return finding.severity == Severity::note; };
+    EXPECT_TRUE(std::ranges::all_of(checked.findings, is_note)) << whole << "\n" << render(checked.findings, Format::text);
     if (!checked.pipeline) continue;
     const std::size_t before = open_files();
     if (GetParam().role == Role::codec) {
