@@ -215,6 +215,7 @@ Spec spec() {
       .counter("forced", "ticks closed early because of max_pending")
       .accepts({Shape::samples})
       .keyed_state()
+      .version(2)
       .needs_whole_keys()
       .state([](const Settings& settings) {
         return "≤ 64 B per (vehicle, field), and 32 B per (vehicle, field) and tick that waits; at most " +

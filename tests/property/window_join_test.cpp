@@ -7,9 +7,8 @@
 #include <weir/format.hpp>
 
 #include "core/completion.hpp"
-#include "core/registry.hpp"
 #include "fakes/context.hpp"
-#include "property/faulty_stream.hpp"
+#include "property/planned_join.hpp"
 #include "reference/completion.hpp"
 
 namespace weir::property {
@@ -23,16 +22,6 @@ struct Outcome {
 };
 
 constexpr std::array counter_names{"late", "off_stale", "other_fields", "forced"};
-
-std::vector<FieldDemand> demand_of(const Plan& plan) {
-  std::vector<FieldDemand> out;
-  for (const std::string& field : plan.join.fields) {
-    out.push_back({field, field == "position" ? FieldKind::point
-                          : field == "mode"   ? FieldKind::text
-                                              : FieldKind::number});
-  }
-  return out;
-}
 
 std::vector<RowColumn> columns_of(const Plan& plan) {
   std::vector<RowColumn> out;
@@ -98,34 +87,6 @@ Outcome expected(const Script& script, const Plan& plan) {
 
 // --- The operator
 // --------------------------------------------------------------------------------------------------------
-
-Settings settings_of(const Plan& plan) {
-  const reference::JoinSettings& join = plan.join;
-  Settings out{"rows"};
-  out.set("every", Setting{join.every});
-  out.set("wait", Setting{join.wait});
-  out.set("disorder", Setting{join.disorder});
-  out.set("max_ahead", Setting{join.max_ahead});
-  out.set("max_behind", Setting{join.max_behind});
-  out.set("max_pending", Setting{static_cast<std::int64_t>(join.max_pending)});
-  if (!join.session) return out;
-  auto session = std::make_shared<Settings>();
-  session->set("field", Setting{join.session->field});
-  session->set("on", Setting{join.session->on});
-  session->set("off", Setting{join.session->off});
-  session->set("timeout", Setting{join.timeout});
-  out.set("session", Setting{std::shared_ptr<const Settings>{session}});
-  return out;
-}
-
-const Operator& window_join() {
-  static const Registry registry = [] {
-    Registry all;
-    register_all(all);
-    return all;
-  }();
-  return *registry.find(Role::transform, "window-join");
-}
 
 Port port_named(std::string_view name) {
   const auto& ports = window_join().spec.ports;
@@ -250,16 +211,6 @@ class Run {
       out.push_back(batch.take(reached));
     }
     return out;
-  }
-
-  static void add(fakes::SampleBatch& batch, const reference::Sample& s) {
-    Sample sample{.key = s.key, .field = s.field, .time = s.time};
-    sample.x = s.value.x;
-    sample.kind = s.value.text ? Sample::Kind::text : s.value.y ? Sample::Kind::point : Sample::Kind::number;
-    sample.y = s.value.y.value_or(0);
-    sample.z = s.value.z.value_or(std::numeric_limits<double>::quiet_NaN());
-    if (s.value.text) sample.text = *s.value.text;
-    batch.add(sample, s.arrival);
   }
 
   void process(Transform& transform, const BatchPtr& in) {

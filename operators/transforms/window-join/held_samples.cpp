@@ -163,19 +163,23 @@ void HeldSamples::save(StateWriter& state, Vehicle& v) const {
   }
 }
 
-void HeldSamples::load(StateReader& state, Vehicle*& v, const std::vector<Stored>& fields) {
+bool HeldSamples::load(StateReader& state, Vehicle*& v, const std::vector<Stored>& fields) {
   const auto count_of_reaches = state.get<std::uint16_t>();
   for (std::size_t i = 0; i < count_of_reaches && state.ok(); ++i) {
     const auto tick = state.get<Timestamp>();
+    if (i > 0 && tick <= reach_tick(*v, i - 1)) return false;
     add_reach(v, tick, state.get<Timestamp>());
   }
   for (const Stored& field : fields) {
     const auto size = state.get<std::uint16_t>();
-    for (std::size_t i = 0; i < size && state.ok(); ++i) load_entry(state, v, field);
+    for (std::size_t i = 0; i < size; ++i) {
+      if (!load_entry(state, v, field)) return false;
+    }
   }
+  return state.ok();
 }
 
-void HeldSamples::load_entry(StateReader& state, Vehicle*& v, Stored to) {
+bool HeldSamples::load_entry(StateReader& state, Vehicle*& v, Stored to) {
   const auto at = state.get<Timestamp>();
   SampleValue value;
   if (to.kind == FieldKind::text) {
@@ -184,7 +188,11 @@ void HeldSamples::load_entry(StateReader& state, Vehicle*& v, Stored to) {
     value.x = state.get<double>();
     if (to.kind == FieldKind::point) value.y = state.get<double>(), value.z = state.get<double>();
   }
-  if (to.slot != nowhere) insert(v, to.slot, count(*v, to.slot), at, value);
+  if (to.slot == nowhere || !state.ok()) return state.ok();
+  const std::size_t size = count(*v, to.slot);
+  if (size == Series::most || (size != 0 && at < newest(*v, to.slot))) return false;
+  insert(v, to.slot, size, at, value);
+  return true;
 }
 
 }  // namespace weir::window_join

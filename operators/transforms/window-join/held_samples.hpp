@@ -131,7 +131,8 @@ class HeldSamples {
   static constexpr std::size_t nowhere = SIZE_MAX;
 
   void save(StateWriter& state, Vehicle& v) const;
-  void load(StateReader& state, Vehicle*& v, const std::vector<Stored>& fields);
+  /// False if it is not what save() wrote.
+  bool load(StateReader& state, Vehicle*& v, const std::vector<Stored>& fields);
 
  private:
   static constexpr std::size_t reach = 0;
@@ -162,7 +163,7 @@ class HeldSamples {
   Vehicle* lay_out(const Vehicle& head);
   void grow(Vehicle*& v);
   void move(Vehicle*& v, std::size_t rows);
-  void load_entry(StateReader& state, Vehicle*& v, Stored to);
+  bool load_entry(StateReader& state, Vehicle*& v, Stored to);
 
   std::vector<FieldKind> kinds_;       ///< by slot
   std::vector<std::uint32_t> places_;  ///< words before a slot's entry in a row

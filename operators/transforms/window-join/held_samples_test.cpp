@@ -144,7 +144,7 @@ TEST(HeldSamples, HoldWhatAListWould) {
     other.lists = twin.lists;
     other.reaches = twin.reaches;
     StateReader in{out.bytes()};
-    other.held.load(in, other.v, {{1, kinds[0]}, {2, kinds[1]}, {3, kinds[2]}, {4, kinds[3]}});
+    ASSERT_TRUE(other.held.load(in, other.v, {{1, kinds[0]}, {2, kinds[1]}, {3, kinds[2]}, {4, kinds[3]}}));
     ASSERT_TRUE(in.ok() && in.at_end());
     ASSERT_NO_FATAL_FAILURE(other.check());
   }

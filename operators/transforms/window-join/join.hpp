@@ -68,7 +68,8 @@ class Join {
   void refresh();
 
   void save(StateWriter& state) const;
-  /// Reads what save() wrote, perhaps with other fields, into an empty object; false if it can't have been that.
+  /// Reads what save() wrote, perhaps with other fields and rules, into an empty object; false if it can't have been
+  /// that.
   bool load(StateReader& state, std::uint32_t keys);
 
   std::size_t vehicles() const { return live_; }
@@ -112,6 +113,7 @@ class Join {
 
   // join.cpp: what both need
   Timestamp interval_before(Timestamp time);
+  Timestamp tick_at_or_before(Timestamp time);
   std::vector<Session>& unpack(const Vehicle& v);
   static void pack(Vehicle& v, const std::vector<Session>& sessions);
   static bool has_tick(const Vehicle& v) { return v.sessions != 0 && v.now.real && v.tick <= v.now.last; }
@@ -119,7 +121,9 @@ class Join {
   void count_fields(Vehicle& v);
   void count_field(Vehicle& v, std::size_t slot) const;
 
-  bool load_vehicle(StateReader& state, std::uint32_t key, const std::vector<HeldSamples::Stored>& fields);
+  bool load_vehicle(StateReader& state, std::uint32_t key, const std::vector<HeldSamples::Stored>& fields,
+                    bool aligned);
+  bool align_reaches(Vehicle*& v, Timestamp newest, bool aligned);
 
   const Rules& rules_;
   const Slots& slots_;

@@ -163,12 +163,12 @@ void Join::split(Vehicle& v, std::vector<Session>& sessions, Timestamp off) cons
   session.last = off;
   session.ended = Session::Ended::off;
   session.over_at = now_ + rules_.wait;
-  if (rest.last == off) return;
   rest.first = end_of_time;
   for (std::size_t slot = 1; slot < slots_.size(); ++slot) {
     const std::size_t i = samples_.upper_bound(v, slot, off);
     if (i < HeldSamples::count(v, slot)) rest.first = std::min(rest.first, samples_.time(v, slot, i));
   }
+  if (rest.first == end_of_time) return;  // `rest.last` may be of a field that takes part no more
   const std::size_t power = samples_.upper_bound(v, slots_.session, rest.first);
   rest.first_on = power > 0 && samples_.time(v, slots_.session, power - 1) == rest.first &&
                   std::bit_cast<double>(samples_.entry(v, slots_.session, power - 1)[1]) == rules_.on;
@@ -226,9 +226,8 @@ void Join::note_pair(Vehicle& v, std::size_t slot) {
 
 /// Remembers when the vehicle first came to the newest tick at or before `time`: deadlines count from there.
 void Join::note_reach(Vehicle*& v, Timestamp time) {
-  const Timestamp before = interval_before(time);
-  const Timestamp tick = time == before + rules_.every ? time : before;
-  samples_.add_reach(v, tick, now_);
+  const Timestamp tick = tick_at_or_before(time);
+  samples_.add_reach(v, tick, v->last_arrival);
   v->next_reach = tick + rules_.every;
 }
 
