@@ -184,15 +184,24 @@ class File final : public DeadLetterBox {
     for (const auto& letter : letters) {
       if (!known_[letter.partition].contains(identity(letter))) text += line(letter);
     }
-    for (std::string_view rest = text; !rest.empty();) {
-      const auto written = ::write(file_, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return problem("write to");
-      rest.remove_prefix(static_cast<std::size_t>(written));
+    const off_t before = ::lseek(file_, 0, SEEK_END);
+    if (before < 0) return problem("read");
+    if (auto written = write_through(text); !written) {
+      // The part that found room would be there twice when these letters are given again.
+      return ::ftruncate(file_, before) == 0 ? written : problem("mend");
     }
-    if (::fdatasync(file_) != 0 && errno != EINVAL) return problem("synchronise");
     for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
     return {};
+  }
+
+  Result<void> write_through(std::string_view text) {
+    while (!text.empty()) {
+      const auto written = ::write(file_, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return problem("write to");
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return ::fdatasync(file_) == 0 || errno == EINVAL ? Result<void>{} : problem("synchronise");
   }
 
   Result<void> problem(const char* what) const {

@@ -24,7 +24,7 @@ class DeadLetterBox {
   /// What led to this position is not given again.
   virtual void committed(Partition partition, Position position) = 0;
   /// Durable when it returns. A letter that is here already, because it was kept and the commit then failed, or because
-  /// a worker died before its commit, is not kept twice.
+  /// a worker died before its commit, is not kept twice. After an error none of these is kept.
   virtual Result<void> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
 };
 

@@ -1,6 +1,8 @@
 #include "core/dead_letters.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -103,6 +105,44 @@ TEST_F(DeadLetterFile, ARowIsKnownByItsNumberWhereverItsBatchWasCut) {
   ASSERT_TRUE(open(90)->keep({row_letter(40, 95), row_letter(41, 120), row_letter(42, 120)}));
   EXPECT_EQ(lines(), 3u);
   EXPECT_NE(text().find(R"("row":42)"), std::string::npos);
+}
+
+/// No file grows beyond a size as long as it lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, signal_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*signal_)(int) = ::signal(SIGXFSZ, SIG_IGN);
+};
+
+TEST_F(DeadLetterFile, LettersForWhichThereWasNoRoomAreKeptOnceWhenThereIs) {
+  auto box = open(0);
+  ASSERT_TRUE(box->keep({letter(1)}));
+  const std::string before = text();
+  std::vector<Sink::DeadLetter> many;
+  for (Position position = 2; position < 102; ++position) many.push_back(letter(position));
+  Result<void> kept;
+  {
+    const FileSizeLimit limit{before.size() * 61};
+    kept = box->keep(many);
+  }
+  ASSERT_FALSE(kept);
+  EXPECT_TRUE(kept.error().message.contains("can't write to the dead-letter file")) << kept.error().message;
+  EXPECT_EQ(text(), before);
+  ASSERT_TRUE(box->keep(many));
+  EXPECT_EQ(lines(), 101u);
 }
 
 TEST(DeadLetter, OfARowWithoutAMessageIsTheRow) {
