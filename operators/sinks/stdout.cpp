@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 #include "clients/json_rows.hpp"
@@ -43,14 +45,21 @@ void end_line(std::string& line, std::string& out) {
   line.clear();
 }
 
+/// Numbers with eight digits, which is a metre of a position, fit into their column.
+std::string cell(const Column& column, std::size_t row) {
+  if (!column.valid(row)) return "-";
+  if (column.type() == Type::float64) {
+    const double value = column.float64s()[row];
+    return std::isfinite(value) ? weir::format("{:.8g}", value) : "-";
+  }
+  return plain(column, row);
+}
+
 void write_table(const Batch& batch, std::string& out) {
   std::string line;
   for (std::size_t row = 0; row < batch.rows; ++row) {
     for (std::size_t i = 0; i < batch.columns.size(); ++i) {
-      const Column& column = batch.columns[i];
-      std::string text = column.valid(row) ? plain(column, row) : "-";
-      if (text.empty() && !is_text(column.type())) text = "-";
-      pad(line, text, batch.schema->columns[i]);
+      pad(line, cell(batch.columns[i], row), batch.schema->columns[i]);
     }
     end_line(line, out);
   }
@@ -106,8 +115,7 @@ const Spec spec =
     Spec::sink("prints rows to standard output, as JSON lines or a table")
         .details(
             "One JSON object per row: NULL, NaN and infinity are null, times are RFC 3339 in UTC with as many decimals "
-            "as "
-            "they need. Rows may be printed again after a crash.")
+            "as they need. A table shows numbers to eight digits. Rows may be printed again after a crash.")
         .field("format", kind::choice({"json", "table"}), "JSON lines for programs, a table for people", "json")
         .optional(
             "columns", kind::columns(),

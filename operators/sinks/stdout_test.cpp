@@ -57,6 +57,15 @@ TEST(Stdout, PrintsATableWithOneHeading) {
             "key           tick                           speed        gear     on\n" + line + line);
 }
 
+TEST(Stdout, NumbersOfATableFitTheirColumn) {
+  auto rows = std::make_shared<Batch>();
+  rows->schema = std::make_shared<const Schema>(Schema{Shape::other, {{"x", Type::float64}, {"y", Type::float64}}});
+  rows->rows = 2;
+  rows->columns = {Column::float64({13.467815944423341, 0.0 / 0.0}), Column::float64({1e100, -52.559312})};
+  const std::string lines = " 13.467816      1e+100\n         -  -52.559312\n";
+  EXPECT_EQ(printed("table", rows), "         x           y\n" + lines + lines);
+}
+
 TEST(Stdout, NaNIsNull) {
   auto rows = std::make_shared<Batch>();
   rows->schema = std::make_shared<const Schema>(Schema{Shape::other, {{"x", Type::float64}}});
