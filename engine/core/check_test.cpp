@@ -208,6 +208,23 @@ TEST(Check, OverridesReplaceSettings) {
   EXPECT_NE(lint(good, options).find("has no setting \"evry\""), std::string::npos);
 }
 
+TEST(Check, AnOverrideOfNullRemovesASetting) {
+  CheckOptions options;
+  options.overrides = {{"rows.every", "null"}};
+  EXPECT_NE(lint(good, options).find("window-join\" needs \"every\""), std::string::npos) << lint(good, options);
+  options.overrides = {{"rows.every", "null"}, {"rows.every", "3s"}, {"db.columns.position", "null"}};
+  const auto pipeline = check(good, options).pipeline;
+  ASSERT_TRUE(pipeline);
+  EXPECT_EQ(pipeline->nodes[2].settings.duration("every"), 3 * second);
+  ASSERT_EQ(pipeline->nodes[3].settings.columns("columns").size(), 1u);
+  EXPECT_EQ(pipeline->nodes[3].settings.columns("columns")[0].field, "speed");
+  options.overrides = {{"rows.evry", "null"}};
+  EXPECT_EQ(lint(good, options),
+            "p.json: error: -s rows.evry: there is no \"evry\" to remove; did you mean \"every\"?\n");
+  options.overrides = {{"limits.keys", "null"}};
+  EXPECT_NE(lint(good, options).find("keeps state for every key, without a bound"), std::string::npos);
+}
+
 TEST(Check, AMistakeInAnOverrideNamesTheOption) {
   const auto with_option = [](const char* path, const char* value) {
     CheckOptions options;

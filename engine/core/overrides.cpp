@@ -11,17 +11,21 @@ class Overrider {
  public:
   Overrider(Document& document, Reporter& report) : document_{document}, report_{report} {}
 
-  /// -s path=value: the first part names a node by its id, or a member of the root.
+  /// -s path=value: the first part names a node by its id, or a member of the root. null removes what is there.
   void apply(const std::vector<std::pair<std::string, std::string>>& overrides) {
     for (const auto& [path, value] : overrides) {
       const Span span = report_.place_of_option("-s " + path);
       if (!begins_somewhere(path, span)) continue;
+      Document parsed = read_text(value, "");
+      if (parsed.findings.empty() && parsed.root.is(Value::Kind::null)) {
+        remove(path, span);
+        continue;
+      }
       Value* at = target_of(path, span);
       if (at == nullptr) {
         report_.error(span, "bad-override", "there is no node or setting of that name", "write -s node.setting=value");
         continue;
       }
-      Document parsed = read_text(value, "");
       if (parsed.findings.empty()) {
         *at = std::move(parsed.root);
       } else {
@@ -61,19 +65,42 @@ class Overrider {
     return false;
   }
 
-  Value* target_of(std::string_view path, const Span& span) {
+  /// Where a path begins, and what remains of it: a node, without its id, or the root.
+  std::pair<Value*, std::string_view> start_of(std::string_view path) {
     const auto dot = path.find('.');
-    const auto first = path.substr(0, dot);
-    Value* at = &document_.root;
-    if (Value* nodes = at->find("nodes"); nodes != nullptr && dot != std::string_view::npos) {
+    Value* nodes = dot == std::string_view::npos ? nullptr : document_.root.find("nodes");
+    if (nodes != nullptr) {
       for (Value& node : nodes->items) {
         const Value* id = node.find("id");
-        if (id == nullptr || id->text != first) continue;
-        at = &node;
-        path = path.substr(dot + 1);
-        break;
+        if (id != nullptr && id->text == path.substr(0, dot)) return {&node, path.substr(dot + 1)};
       }
     }
+    return {&document_.root, path};
+  }
+
+  void remove(std::string_view whole, const Span& span) {
+    auto [at, path] = start_of(whole);
+    for (;;) {
+      const auto dot = path.find('.');
+      const auto name = path.substr(0, dot);
+      Value* found = at->find(name);
+      if (found == nullptr) {
+        std::vector<std::string> known;
+        for (const Member& member : at->members) known.push_back(member.key);
+        report_.error(span, "bad-override", "there is no " + quoted(name) + " to remove", did_you_mean(name, known));
+        return;
+      }
+      if (dot == std::string_view::npos) {
+        std::erase_if(at->members, [&](const Member& member) { return member.key == name; });
+        return;
+      }
+      at = found;
+      path = path.substr(dot + 1);
+    }
+  }
+
+  Value* target_of(std::string_view whole, const Span& span) {
+    auto [at, path] = start_of(whole);
     while (true) {
       const auto next = path.find('.');
       const auto name = path.substr(0, next);

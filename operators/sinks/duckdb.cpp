@@ -246,8 +246,9 @@ const Spec spec =
             "Rows and progress commit in one transaction. One process at a time may hold the file; several sinks of "
             "one process may write to it, each to a table of its own. Times are stored in "
             "UTC as whole microseconds "
-            "(cut off, towards the past). The table is created if it is absent, and checked if it is not. Read it "
-            "with: duckdb FILE")
+            "(cut off, towards the past). The table is created if it is absent, and checked if it is not. Any client of "
+            "DuckDB (of 2.0 or later) reads the file when no weir holds it; to see rows without one, print them: -s "
+            "NODE.sink=stdout -s NODE.path=null -s NODE.table=null")
         .field("path", kind::text(), "the file; made if it is not there")
         .field("table", kind::text(), "\"table\" or \"schema.table\"", "rows")
         .optional(
