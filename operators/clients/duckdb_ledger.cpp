@@ -6,8 +6,8 @@
 
 #include <weir/format.hpp>
 
-#include "clients/refusal.hpp"
 #include "clients/table.hpp"
+#include "clients/utf8.hpp"
 
 namespace weir::duck {
 namespace {
@@ -114,7 +114,7 @@ Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter, std::uint6
       .run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
                         place(sql::dead_letters_table), sql::literal(pipeline_), sql::literal(letter.node),
                         letter.partition, letter.position, ordinal, number(letter.arrival),
-                        sql::literal(refusal::clean(letter.reason)), sql::literal(refusal::clean(letter.subject)), hex))
+                        sql::literal(utf8::clean(letter.reason)), sql::literal(utf8::clean(letter.subject)), hex))
       .transform([](const Rows&) {});
 }
 

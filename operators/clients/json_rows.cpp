@@ -4,7 +4,10 @@
 #include <cmath>
 
 #include <rapidjson/writer.h>
+#include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
+
+#include "clients/utf8.hpp"
 
 namespace weir::json {
 namespace {
@@ -44,17 +47,24 @@ std::string plain(const Column& column, std::size_t row) {
   return {text, end};
 }
 
-void append_row(const Batch& batch, std::size_t row, std::string& out) {
+void append_row(const Batch& batch, std::size_t row, std::string& out, Style style) {
+  const bool evidence = style == Style::evidence;
   Appender stream{out};
   rapidjson::Writer<Appender> json{stream};
+  const auto write = [&](const std::string& text) {
+    json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+  };
   json.StartObject();
   for (std::size_t i = 0; i < batch.columns.size(); ++i) {
     const std::string& name = batch.schema->columns[i].name;
     const Column& column = batch.columns[i];
     json.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
-    const std::string text = column.valid(row) ? plain(column, row) : std::string{};
-    if (column.valid(row) && is_text(column.type())) {
-      json.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+    const bool valid = column.valid(row);
+    const std::string text = valid ? plain(column, row) : std::string{};
+    if (valid && is_text(column.type())) {
+      write(evidence ? utf8::clean(text) : text);
+    } else if (valid && text.empty() && evidence) {
+      write(weir::format("{}", column.float64s()[row]));
     } else if (text.empty()) {
       json.Null();
     } else {

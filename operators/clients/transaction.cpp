@@ -8,6 +8,7 @@
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
 #include "clients/refusal.hpp"
+#include "clients/utf8.hpp"
 
 namespace weir::postgres {
 namespace {
@@ -106,7 +107,7 @@ class Transaction {
     } else {
       tuples.int64(letter.arrival);
     }
-    tuples.text(refusal::clean(letter.reason)).text(refusal::clean(letter.subject)).text(letter.payload);
+    tuples.text(utf8::clean(letter.reason)).text(utf8::clean(letter.subject)).text(letter.payload);
   }
 
   Result<Outcome> finish() {
