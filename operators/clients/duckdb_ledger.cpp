@@ -33,14 +33,14 @@ std::string Ledger::place(std::string_view table) const {
 
 std::string Ledger::create() const {
   return weir::format(
-      "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
+      "CREATE TABLE IF NOT EXISTS {0} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
       "BIGINT, "
       "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
       "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, incarnation INTEGER DEFAULT 0, "
       "updated BIGINT DEFAULT epoch_ns(now()));"
-      "CREATE TABLE IF NOT EXISTS {} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
-      "BIGINT, "
-      "arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);",
+      "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
+      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);"
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;",
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
@@ -107,13 +107,15 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
       .transform([&](const Rows&) { return there->size(); });
 }
 
-Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter, std::uint64_t ordinal) const {
+Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter) const {
   std::string hex;
   for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
   return file
-      .run(weir::format("INSERT INTO {} VALUES ({}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
+      .run(weir::format("INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, "
+                        "subject, payload) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
                         place(sql::dead_letters_table), sql::literal(pipeline_), sql::literal(letter.node),
-                        letter.partition, letter.position, ordinal, number(letter.arrival),
+                        letter.partition, letter.position, letter.row ? "NULL" : std::to_string(letter.ordinal),
+                        letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
                         sql::literal(utf8::clean(letter.reason)), sql::literal(utf8::clean(letter.subject)), hex))
       .transform([](const Rows&) {});
 }

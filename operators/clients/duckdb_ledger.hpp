@@ -20,15 +20,15 @@ class Ledger {
  public:
   Ledger(std::string schema, std::string pipeline, std::string node);
 
-  /// SQL that makes both tables if they are not there.
+  /// SQL that makes both tables if they are not there, and brings those of an earlier version up to date.
   std::string create() const;
 
   /// The lane's progress; a line for it is made if there is none.
   Result<Progress> claim(File& file, Partition partition) const;
   /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
   Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
-  /// Within the open transaction: stores a dead letter, cleaned of what is no text. `ordinal` stands for the letter's.
-  Result<void> keep(File& file, const Sink::DeadLetter& letter, std::uint64_t ordinal) const;
+  /// Within the open transaction: stores a dead letter, cleaned of what is no text.
+  Result<void> keep(File& file, const Sink::DeadLetter& letter) const;
 
   /// Lines of all partitions. No table: no lines.
   Result<std::vector<ProgressLine>> lines(File& file) const;

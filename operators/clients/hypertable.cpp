@@ -155,14 +155,24 @@ class Opening {
 
   Result<void> dead_letters() {
     state_.dead_letters = sql::quoted(schema_) + ".weir_dead_letters";
-    return ensure("weir_dead_letters",
-                  weir::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
-                               "NULL, position bigint NOT "
-                               "NULL, ordinal bigint NOT NULL, arrival timestamptz, arrival_ns bigint, reason text NOT "
-                               "NULL, subject text NOT NULL, "
-                               "payload bytea NOT NULL, buried timestamptz NOT NULL DEFAULT clock_timestamp());"
-                               "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly'",
+    const auto made =
+        ensure("weir_dead_letters",
+               weir::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT NULL, "
+                            "position bigint NOT NULL, ordinal bigint, \"row\" bigint, arrival timestamptz, arrival_ns "
+                            "bigint, reason text NOT NULL, subject text NOT NULL, payload bytea NOT NULL, "
+                            "buried timestamptz NOT NULL DEFAULT clock_timestamp());"
+                            "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly';"
+                            "COMMENT ON COLUMN {0}.ordinal IS 'among the letters of this position; not of rows';"
+                            "COMMENT ON COLUMN {0}.\"row\" IS 'of a row that the sink''s table refused: its number "
+                            "among all rows of its partition for this sink'",
+                            state_.dead_letters));
+    if (!made) return made;
+    // The table is weir's own, so one that an earlier version made is brought up to date; its owner alone may do that.
+    return columns_of(connection_, schema_, "weir_dead_letters").and_then([&](const Found& found) -> Result<void> {
+      if (std::ranges::contains(found.columns, "row", &sql::TableColumn::name)) return {};
+      return step(weir::format("ALTER TABLE {} ADD COLUMN \"row\" bigint, ALTER COLUMN ordinal DROP NOT NULL",
                                state_.dead_letters));
+    });
   }
 
   /// What only some servers and licences have; nothing here stops the rows.

@@ -69,7 +69,7 @@ Result<std::string> schema_of(Connection& connection, const sql::TableName& tabl
 
 /// Columns of weir_dead_letters, in the order in which they are copied.
 inline constexpr std::string_view dead_letter_columns =
-    "pipeline, node, partition, position, ordinal, arrival, arrival_ns, reason, subject, payload";
-inline constexpr std::uint16_t dead_letter_column_count = 10;
+    "pipeline, node, partition, position, ordinal, \"row\", arrival, arrival_ns, reason, subject, payload";
+inline constexpr std::uint16_t dead_letter_column_count = 11;
 
 }  // namespace weir::postgres

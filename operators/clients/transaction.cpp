@@ -92,21 +92,22 @@ class Transaction {
 
   std::string dead_tuples() const {
     copy::Tuples tuples;
-    for (const Sink::DeadLetter& letter : work_.handed.dead) add_letter(tuples, letter, letter.ordinal);
+    for (const Sink::DeadLetter& letter : work_.handed.dead) add_letter(tuples, letter);
     for (const LeftOut& bad : outcome_.left_out)
-      add_letter(tuples, refusal::letter_of(*bad.rows, bad.row, to_.node, bad.message), bad.rows->number + bad.row);
+      add_letter(tuples, refusal::letter_of(*bad.rows, bad.row, to_.node, bad.message));
     return tuples.bytes();
   }
 
-  void add_letter(copy::Tuples& tuples, const Sink::DeadLetter& letter, std::uint64_t ordinal) const {
+  void add_letter(copy::Tuples& tuples, const Sink::DeadLetter& letter) const {
+    const auto number = [&](bool there, std::uint64_t n) {
+      there ? tuples.int64(static_cast<std::int64_t>(n)) : tuples.null();
+    };
     tuples.begin(dead_letter_column_count).text(to_.pipeline).text(letter.node);
     tuples.int32(static_cast<std::int32_t>(letter.partition)).int64(static_cast<std::int64_t>(letter.position));
-    tuples.int64(static_cast<std::int64_t>(ordinal)).timestamp(letter.arrival);
-    if (letter.arrival == no_time) {
-      tuples.null();
-    } else {
-      tuples.int64(letter.arrival);
-    }
+    number(!letter.row, letter.ordinal);
+    number(letter.row.has_value(), letter.row.value_or(0));
+    tuples.timestamp(letter.arrival);
+    number(letter.arrival != no_time, static_cast<std::uint64_t>(letter.arrival));
     tuples.text(utf8::clean(letter.reason)).text(utf8::clean(letter.subject)).text(letter.payload);
   }
 

@@ -206,7 +206,7 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
     if (auto done = append(*part, out); !done) return std::unexpected(done.error());
   }
   for (const DeadLetter& letter : handed.dead) {
-    if (auto done = ledger_.keep(*file_, letter, letter.ordinal); !done) return std::unexpected(done.error());
+    if (auto done = ledger_.keep(*file_, letter); !done) return std::unexpected(done.error());
   }
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
@@ -226,7 +226,7 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
     skip.resize(batch.rows);
     skip[row] = true;
     const DeadLetter letter = refusal::letter_of(rows, row, context_.node(), why);
-    if (auto kept = ledger_.keep(*file_, letter, rows.number + row); !kept) return kept;
+    if (auto kept = ledger_.keep(*file_, letter); !kept) return kept;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
   return file_->append(table_.schema, table_.name, names_, batch, skip);

@@ -171,10 +171,10 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   EXPECT_EQ(done->rejected[2].batch, batch);
   EXPECT_EQ(count(), "1007");
   EXPECT_EQ(positions(), "0 21");
-  EXPECT_THAT(letters(), HasSubstr("0 20 0 earlier 0 21 23 new row for relation"));
-  EXPECT_THAT(letters(), HasSubstr("0 21 510 key: text with a NUL byte"));
+  EXPECT_THAT(letters(), HasSubstr("0 20 0 earlier 0 21 row 23 new row for relation"));
+  EXPECT_THAT(letters(), HasSubstr("0 21 row 510 key: text with a NUL byte"));
   EXPECT_EQ(ask("SELECT convert_from(payload, 'UTF8')::json->>'speed' FROM " + schema_ +
-                ".weir_dead_letters WHERE ordinal = 710"),
+                ".weir_dead_letters WHERE row = 710"),
             "700");
   if (!GetParam()) {
     EXPECT_EQ(ask("SELECT bool_and(earlier < ctid) FROM (SELECT ctid, lag(ctid) OVER (ORDER BY time) AS earlier FROM " +

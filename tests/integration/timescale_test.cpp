@@ -212,6 +212,18 @@ TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
       "b \\x00ff");
 }
 
+TEST_P(TimescaleRows, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_version_made) {
+  worker().reset();
+  const std::string letters_of = schema_ + ".weir_dead_letters";
+  ask("ALTER TABLE " + letters_of + " DROP COLUMN row, ALTER COLUMN ordinal SET NOT NULL");
+  auto one = worker({0});
+  ask("ALTER TABLE " + table() + " ADD CHECK (speed <> 13)");
+  ASSERT_TRUE(one->sink->bury({0, 7, 2, second, "signals", "bad", "", ""}));
+  ASSERT_TRUE(commit(*one, rows(20), 0, 7).has_value());
+  EXPECT_EQ(ask("SELECT position, ordinal, row FROM " + letters_of + " ORDER BY row NULLS FIRST"),
+            "7 2 NULL 7 NULL 13");
+}
+
 TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   auto never_opened = make(settings(), rows(0)->schema);
   EXPECT_THAT(*never_opened->sink->progress(), IsEmpty());
