@@ -197,10 +197,12 @@ class Opening {
       try_step("retention", weir::format("SELECT {}.add_retention_policy({}, {}, if_not_exists => true)", *timescale_,
                                          sql::literal(state_.table), interval(plan_.retention)));
     } else {
-      // Waits for nobody: who reads an old chunk may finish, the next time will do.
-      state_.drop_chunks =
-          weir::format("BEGIN; SET LOCAL lock_timeout = '1s'; SELECT {}.drop_chunks({}, older_than => {}); COMMIT",
-                       *timescale_, sql::literal(state_.table), interval(plan_.retention));
+      state_.expired_chunks = weir::format(
+          "SELECT DISTINCT ON (range_end, range_start) format('SELECT {}.drop_chunks(%L, older_than => %L::timestamptz, "
+          "newer_than => %L::timestamptz)', {}, range_end, range_start) FROM timescaledb_information.chunks WHERE "
+          "hypertable_schema = {} AND hypertable_name = {} AND range_end <= now() - {} ORDER BY range_end, range_start",
+          *timescale_, sql::literal(state_.table), sql::literal(schema_), sql::literal(plan_.table.name),
+          interval(plan_.retention));
     }
     return {};
   }

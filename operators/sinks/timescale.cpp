@@ -9,6 +9,7 @@
 #include "clients/hypertable.hpp"
 #include "clients/ledger.hpp"
 #include "clients/postgres.hpp"
+#include "clients/retention.hpp"
 #include "clients/table.hpp"
 #include "clients/transaction.hpp"
 
@@ -16,8 +17,6 @@ namespace {
 using namespace weir;
 using postgres::Connection;
 using postgres::Ledger;
-
-constexpr Duration housekeeping = 60 * minute;
 
 class Timescale final : public Sink {
  public:
@@ -80,6 +79,11 @@ class Timescale final : public Sink {
     to_.check = [this](Connection& over) { return postgres::check_table(over, plan_, state_); };
     to_.copy_dead = copy(state_.dead_letters, postgres::dead_letter_columns);
     data_ = *std::move(connection);
+    if (state_.expired_chunks.empty()) {
+      retention_.reset();
+    } else if (!retention_) {
+      retention_.emplace(url_, application_ + "/retention", state_.table, state_.expired_chunks, context_);
+    }
     return {};
   }
 
@@ -164,7 +168,7 @@ class Timescale final : public Sink {
 
   std::mutex control_mutex_;  // guards what renew() uses from its own thread
   std::optional<Connection> control_;
-  Timestamp kept_house_ = no_time;
+  std::optional<postgres::Retention> retention_;
 };
 
 Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
@@ -195,14 +199,6 @@ Result<std::vector<Partition>> Timescale::renew() {
   }
   auto lost = ledger_.renew(*control_);
   if (!lost) control_.reset();
-  const Timestamp now = context_.clock().steady();
-  if (control_ && !state_.drop_chunks.empty() && (kept_house_ == no_time || now - kept_house_ >= housekeeping)) {
-    kept_house_ = now;
-    if (auto dropped = control_->run(state_.drop_chunks); !dropped) {
-      context_.warn("retention: " + dropped.error().message);
-      control_.reset();
-    }
-  }
   return lost;
 }
 

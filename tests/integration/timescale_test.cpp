@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "clients/postgres.hpp"
 #include "fakes/timescale_fixture.hpp"
 
 namespace {
@@ -184,20 +185,48 @@ TEST_P(TimescaleRows, says_what_a_hypertable_lacks) {
               HasSubstr(GetParam() ? "SELECT create_hypertable(" : "CREATE EXTENSION timescaledb"));
 }
 
-TEST_P(TimescaleRows, drops_old_chunks_where_the_licence_has_no_job_for_it) {
+TEST_P(TimescaleRows, drops_old_chunks_one_by_one_where_the_licence_has_no_job_for_it) {
+  constexpr Duration day = 24 * 60 * minute;
+  worker().reset();
+  constexpr int days = 60;
+  ask("INSERT INTO " + table() + " SELECT 'v', now() - d * interval '1 day', d, d FROM generate_series(0, " +
+      std::to_string(days) + ") d");
+  auto reading = postgres::Connection::open({server().url(), "reader", minute});
+  const std::string chunks = " FROM timescaledb_information.chunks WHERE hypertable_schema = '" + schema_ + "'";
+  const std::string oldest =
+      GetParam() ? ask("SELECT format('%I.%I', chunk_schema, chunk_name)" + chunks + " ORDER BY range_start LIMIT 1")
+                 : table();
+  ASSERT_TRUE(reading->run("BEGIN; LOCK TABLE " + oldest + " IN ACCESS SHARE MODE").has_value());
+  lease_ = 3 * second;
   auto with = settings();
-  with.set("retention", Duration{24 * 60 * minute});
-  with.set("compress", Duration{24 * 60 * minute});
+  with.set("retention", 3 * day);
+  with.set("compress", day);
   auto one = make(with, rows(0)->schema);
   ASSERT_TRUE(one->sink->open().has_value());
   ASSERT_TRUE(one->sink->claim(0).has_value());
-  auto batch = rows(2);
-  batch->columns[1] = Column::timestamp({second, system_clock().now()});
-  ASSERT_TRUE(commit(*one, batch, 0, 1).has_value());
-  ASSERT_TRUE(one->sink->renew().has_value());
-  EXPECT_EQ(count(), GetParam() ? "1" : "2");
-  EXPECT_THAT(testing::PrintToString(one->context.warnings()),
-              HasSubstr(GetParam() ? "community licence" : "is not a hypertable; nothing is deleted"));
+  const auto chunks_become = [&](const std::string& number) {
+    for (int i = 0; i < 500 && ask("SELECT count(*)" + chunks) != number; ++i)
+      system_clock().wait(20 * millisecond, {});
+    return ask("SELECT count(*)" + chunks) == number;
+  };
+  if (!GetParam()) {
+    EXPECT_EQ(count(), std::to_string(days + 1));
+    EXPECT_THAT(testing::PrintToString(one->context.warnings()), HasSubstr("is not a hypertable; nothing is deleted"));
+    return;
+  }
+  // Chunks are days: today's and three more are not wholly older, and the oldest one is being read.
+  EXPECT_TRUE(chunks_become("5"));
+  EXPECT_EQ(ask("SELECT count(*), max(speed) FROM " + table()), "5 " + std::to_string(days));
+  EXPECT_TRUE(one->sink->renew().has_value());
+  for (int i = 0; i < 100 && one->context.warnings().size() < 2; ++i) system_clock().wait(20 * millisecond, {});
+  ASSERT_EQ(one->context.warnings().size(), 2u);
+  EXPECT_THAT(one->context.warnings()[0], HasSubstr("community licence"));
+  EXPECT_THAT(one->context.warnings()[1], HasSubstr("lock timeout"));
+  ASSERT_TRUE(reading->run("ROLLBACK").has_value());
+  one = make(with, rows(0)->schema);
+  EXPECT_TRUE(one->sink->open().has_value());
+  EXPECT_TRUE(chunks_become("4"));
+  EXPECT_EQ(ask("SELECT count(*), max(speed) FROM " + table()), "4 3");
 }
 
 TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
