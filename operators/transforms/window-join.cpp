@@ -90,7 +90,7 @@ class WindowJoin final : public Transform {
     if (const char* problem = read(rows, row, slots_.kind(slot), value); problem != nullptr)
       return out.refuse(in, row, problem);
     const Timestamp time = rows.time(row);
-    const Timestamp arrival = rows.arrival[row];
+    const Timestamp arrival = std::clamp(rows.arrival[row], Rules::earliest, Rules::latest);
     if (time > arrival + rules_.max_ahead)
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
     if (time < arrival - rules_.max_behind)

@@ -329,6 +329,21 @@ TEST(WindowJoin, RefusesWhatItCannotTrust) {
   EXPECT_EQ(join.join->size().keys, 0u);
 }
 
+TEST(WindowJoin, TimesFarFromTodayAreOnlyTimes) {
+  Joined join{{.every = 60 * minute, .demand = {{"a", FieldKind::number}}, .forget = INT64_MAX}};
+  const Timestamp last = INT64_MAX - 800 * 24 * 60 * minute;  // that arrival time comes to
+  for (const Timestamp arrival : {INT64_MIN + 1, last - 120 * minute}) {
+    const Timestamp hour = std::max<Timestamp>(arrival, 0) / (60 * minute) * 60 * minute;
+    SampleBatch in{join.context};
+    for (const Timestamp time : {INT64_MIN, hour - 1, hour, INT64_MAX}) in.number("k", "a", time, 1, arrival);
+    join.feed(in.take());
+    join.mark(arrival < 0 ? minute : INT64_MAX);
+    EXPECT_EQ(std::ranges::count(join.texts[0], '\n'), arrival < 0 ? 1 : 2) << join.texts[0];
+  }
+  join.feed(SampleBatch{join.context}.number("k", "a", last, 1, INT64_MAX).take());
+  EXPECT_EQ(std::ranges::count(join.texts[3], '\n'), 4) << join.texts[3];
+}
+
 /// Pairs of samples with a gap of 29 ticks between them, of as many vehicles, each pair in one message or all.
 BatchPtr pairs_with_gaps(FakeContext& context, int vehicles, bool one_message) {
   SampleBatch out{context};

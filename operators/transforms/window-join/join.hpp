@@ -1,6 +1,7 @@
 /// Sessions, pending samples and ticks of all vehicles: section 6 of the design, driven by samples and by arrival time.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -43,6 +44,7 @@ class Join {
   void reach(Timestamp until) {
     if (until <= now_) return;
     set_timer();
+    until = std::clamp(until, Rules::earliest, Rules::latest);
     if (until >= next_) act_until(until);
     now_ = until;
   }
@@ -107,7 +109,7 @@ class Join {
   std::size_t count_passed(Vehicle& v, std::size_t slot, Timestamp tick) const;
   void tell_start(Vehicle& v, std::uint32_t key);
   void end_session(Vehicle*& v, std::uint32_t key);
-  Timestamp forget_at(std::uint32_t key) const { return samples_[key]->last_arrival + rules_.forget; }
+  Timestamp forget_at(std::uint32_t key) const { return rules_.forget_at(samples_[key]->last_arrival); }
   bool is_exact(const Timers::Entry& entry) const;
   void renew(Timers::Entry entry);
 

@@ -18,7 +18,7 @@ Due Join::progress(Vehicle& v) const {
 /// The same, or that the vehicle is forgotten.
 Due Join::next(Vehicle& v) const {
   Due due = progress(v);
-  due.instant = std::max(now_, std::min(due.instant, v.last_arrival + rules_.forget));
+  due.instant = std::max(now_, std::min(due.instant, rules_.forget_at(v.last_arrival)));
   return due;
 }
 

@@ -8,8 +8,8 @@ void Join::add(std::uint32_t key, Timestamp arrival) {
   samples_[key] = samples_.make();
   samples_[key]->last_arrival = arrival;
   ++live_;
-  forgets_.push({arrival + rules_.forget, no_time}, key);
-  next_ = std::min(next_, arrival + rules_.forget);
+  forgets_.push({rules_.forget_at(arrival), no_time}, key);
+  next_ = std::min(next_, rules_.forget_at(arrival));
 }
 
 std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of, std::size_t row, std::size_t end) {

@@ -16,6 +16,9 @@ struct Rules {
   /// they can't make many rows of few bytes.
   static constexpr std::int64_t most_ticks = 100'000, usual_ticks = 8;
 
+  /// Arrival times beyond (before 1970, after 2260) count as these, so that no sum of a time and a setting overflows.
+  static constexpr Timestamp earliest = 0, latest = end_of_time - 800 * 24 * 60 * minute;
+
   Duration every, wait, disorder, timeout, max_ahead, max_behind, forget;
   std::size_t max_pending;
   std::string session_field;  ///< empty: there is none
@@ -23,6 +26,10 @@ struct Rules {
   Duration usual_gap;  ///< free, and no end of a session
 
   Rules(const Settings& settings, const Context& context);
+
+  Timestamp forget_at(Timestamp last_arrival) const {
+    return last_arrival > end_of_time - forget ? end_of_time : last_arrival + forget;
+  }
 };
 
 /// The fields that take part, as slots of a vehicle: 1 … n those of the brackets, n + 1 the session's if it is not one.
