@@ -185,7 +185,8 @@ TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
       checked = check_pipeline(whole, "example", registry(), options);
     }
     const auto is_note = [](const Finding& finding) { return finding.severity == Severity::note; };
-    EXPECT_TRUE(std::ranges::all_of(checked.findings, is_note)) << whole << "\n" << render(checked.findings, Format::text);
+    EXPECT_TRUE(std::ranges::all_of(checked.findings, is_note)) << whole << "\n"
+                                                                << render(checked.findings, Format::text);
     if (!checked.pipeline) continue;
     const std::size_t before = open_files();
     if (GetParam().role == Role::codec) {
