@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ranges>
 
+#include <weir/format.hpp>
 #include <weir/partition.hpp>
 #include <weir/shapes.hpp>
 
@@ -44,7 +45,7 @@ class DecoderTest : public testing::Test {
       messages->items.back().refused = refused;
     }
     messages->owner = held;
-    Decoder decoder{codec_, "in", 0, partitions, keys, fields};
+    Decoder decoder{codec_, "in", 0, partitions, keys_, fields_};
     decoder.start(sequence_ - held->payloads.size(), 1);
     return decoder.decode(messages);
   }
@@ -59,8 +60,8 @@ class DecoderTest : public testing::Test {
     return out;
   }
 
-  std::shared_ptr<Dictionary> keys = std::make_shared<Dictionary>(3);
-  std::shared_ptr<Dictionary> fields = std::make_shared<Dictionary>(3);
+  std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>(3);
+  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(3);
 
  private:
   ListCodec codec_;
@@ -72,15 +73,15 @@ TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
     std::vector<std::string> junk;
     for (int j = 0; j < 100; ++j) {
       const std::string name = std::to_string(i * 100 + j);
-      junk.push_back(name + " " + name + (j % 2 == 0 ? ";!" : "; none;" + name + " "));
+      junk.push_back(j % 2 == 0 ? weir::format("{0} {0};!", name) : weir::format("{0} {0}; none;{0} ", name));
     }
     const Decoded decoded = decode(junk);
     ASSERT_EQ(decoded.dead_letters.size(), junk.size());
     ASSERT_EQ(decoded.batch->rows, 0u);
   }
   decode({"a b;"}, 1, "a marker of somebody else's");
-  EXPECT_EQ(keys->size(), 0u);
-  EXPECT_EQ(fields->size(), 0u);
+  EXPECT_EQ(keys_->size(), 0u);
+  EXPECT_EQ(fields_->size(), 0u);
   const Decoded good = decode({"x a;y b;x a;", "junk junk;!", "z c;y b;"});
   EXPECT_EQ(rows_of(good), (std::vector<std::string>{"x a", "y b", "x a", "z c", "y b"}));
   EXPECT_EQ(good.keys, 3u);
