@@ -198,8 +198,7 @@ class Checker {
     if (finds_start_again(source->node, sinks, keeps_state(pipeline_, source->node, registry_))) return;
     report_.error(source->text->find("start")->span, "lost-start",
                   "a restarted worker would not find this place in the stream again",
-                  R"(have it kept by a durable store, as "state": { "store": "jetstream-kv", "bucket": "p-state" }, )"
-                  R"(or write "start": "first")");
+                  R"(have it kept by a durable store, see `weir list stores` and "state", or write "start": "first")");
   }
 
   /// What belongs to one worker can't stand behind a queue that several read.
