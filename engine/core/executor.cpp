@@ -157,7 +157,9 @@ struct LaneRun::Impl {
         backoff = std::min(backoff * 2, last_backoff);
         continue;
       }
-      if (backoff != first_backoff) trouble_is({});
+      const bool came = pulled->state == Pulled::State::messages;
+      if (backoff != first_backoff || (came && mark_failed)) trouble_is({});
+      if (came) mark_failed = false;
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) {
@@ -230,12 +232,17 @@ struct LaneRun::Impl {
   void mark_if_due() {
     if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
-    if (when > around.clock.now()) return;
+    if (when > around.clock.now()) {
+      if (std::exchange(mark_failed, false)) trouble_is({});
+      return;
+    }
     const Timestamp now = around.clock.steady();
     if (when == marked_due && now - marked_at < mark_again_after) return;
     marked_due = when;
     marked_at = now;
-    if (auto marked = source->mark(when); !marked) trouble_is(marked.error().message);
+    auto marked = source->mark(when);
+    if (!marked) trouble_is(marked.error().message);
+    if (std::exchange(mark_failed, !marked) && marked) trouble_is({});
   }
 
   // Bookkeeping.
@@ -290,6 +297,7 @@ struct LaneRun::Impl {
   std::uint64_t consumed = 0;  // pulled, since the stream's beginning
   std::size_t next_kept = 0;   // of start.kept: the next to be compared
   Timestamp marked_due = no_time, marked_at = no_time;
+  bool mark_failed = false;  // and so the trouble is
   Timestamp sizes_at = no_time;
 
   std::mutex chunks_mutex;

@@ -79,6 +79,29 @@ TEST_F(ExecutorTest, AnIdleStreamIsMarkedWhenSomethingIsDue) {
   EXPECT_GT(world_.marks, 0);
 }
 
+TEST_F(ExecutorTest, AMarkThatFailedOnceIsNoTroubleAfterOneThatDidNot) {
+  world_.endless = true;
+  world_.messages = 5;
+  world_.refused_marks = 1;
+  const Pipeline p = pipeline();
+  Worker worker{p, registry_, counters_, system_clock()};
+  std::stop_source drain;
+  std::string during = "none";
+  std::string after = "none";
+  std::jthread watcher{[&] {
+    const auto trouble = [&] {
+      const auto status = worker.status();
+      return status.lanes.empty() ? std::string{} : status.lanes.front().trouble;
+    };
+    for (int i = 0; i < 3000 && (during = trouble()).empty(); ++i) system_clock().wait(millisecond, {});
+    for (int i = 0; i < 3000 && !(after = trouble()).empty(); ++i) system_clock().wait(millisecond, {});
+    drain.request_stop();
+  }};
+  ASSERT_TRUE(worker.run(drain.get_token()));
+  EXPECT_EQ(during, "markers may not be written");
+  EXPECT_EQ(after, "");
+}
+
 TEST_F(ExecutorTest, AStreamMadeAnewStopsTheLane) {
   world_.messages = 10;
   world_.progress = {10, 0, "", pipeline().fingerprint, {"S", 99}};

@@ -41,6 +41,7 @@ struct World {
   bool durable = true;
   std::map<std::string, std::string, std::less<>> values;  // the store
   std::atomic<int> marks{0};
+  std::atomic<int> refused_marks{0};  // so many marks fail first
 };
 
 inline World* world = nullptr;  // operators are made by the registry and have no other way to it
@@ -106,6 +107,10 @@ class StreamSource final : public Source {
   }
   Result<void> mark(Timestamp) override {
     ++world->marks;
+    if (world->refused_marks > 0) {
+      --world->refused_marks;
+      return fail(Error::Kind::unreachable, "markers may not be written");
+    }
     return {};
   }
   void committed(Position position) override { world->acknowledged = position; }
