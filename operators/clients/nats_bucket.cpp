@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include <weir/format.hpp>
+#include <weir/units.hpp>
 
 namespace weir::nats {
 namespace {
@@ -24,6 +25,21 @@ bool is_removal(const Bundle& bundle, std::size_t i) {
   bundle.headers(i, headers);
   return std::ranges::any_of(
       headers, [](const auto& header) { return header.first == "KV-Operation" && header.second != "PUT"; });
+}
+
+/// Everything in which an existing bucket differs from what was asked for.
+std::string differences(const jsStreamConfig& is, const BucketConfig& want) {
+  std::string out;
+  const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
+  if (want.replicas && *want.replicas != is.Replicas)
+    add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
+  if (want.lasting && is.MaxAge > 0) {
+    add(weir::format("it removes values after {}, must keep them (nats stream edit {} --max-age=0)",
+                     format_duration(is.MaxAge), bucket_stream(want.name)));
+  }
+  if (want.lasting && is.Discard == js_DiscardOld && (is.MaxBytes > 0 || is.MaxMsgs > 0))
+    add("it removes the oldest values when it is full, must refuse new ones instead (discard policy new)");
+  return out;
 }
 
 }  // namespace
@@ -51,11 +67,12 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   jsErrCode code{};
   natsStatus status = js_GetStreamInfo(&info, jetstream.handle(), stream.c_str(), nullptr, &code);
   if (status == NATS_OK) {
-    const auto replicas = info->Config->Replicas;
+    const auto differs = differences(*info->Config, config);
     jsStreamInfo_Destroy(info);
-    if (!config.replicas || *config.replicas == replicas) return {};
+    if (differs.empty()) return {};
     return fail(Error::Kind::changed,
-                weir::format("{} has {} replicas, the pipeline says {}", what, replicas, *config.replicas), "replicas");
+                what + " is there but is not what the pipeline needs: " + differs + "; change it or choose another",
+                "bucket");
   }
   if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
     return std::unexpected(request_error(jetstream.connection(), what, status, code));

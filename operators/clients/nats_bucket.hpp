@@ -17,11 +17,12 @@
 
 namespace weir::nats {
 
-/// What a bucket is made with if it is absent. Of one that is there only replicas are checked, if they are given.
+/// What a bucket is made with if it is absent, and what one that is there must be.
 struct BucketConfig {
   std::string name;  ///< letters, digits, '_' and '-'
   bool create = true;
-  std::optional<std::int64_t> replicas = {};
+  std::optional<std::int64_t> replicas = {};  ///< not given: any number will do
+  bool lasting = false;                       ///< it must keep what it was given until that is removed
 };
 
 /// The user's mistakes in the settings of access and in the bucket's name, which `setting` gives (none if it is left

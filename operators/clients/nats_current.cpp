@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 
 #include <weir/format.hpp>
 
 #include "clients/nats_bucket.hpp"
+#include "clients/nats_closure.hpp"
 #include "clients/nats_subject.hpp"
 
 namespace weir::nats {
@@ -46,6 +48,13 @@ struct Outcome {
   std::string why = {};  ///< it failed
 };
 
+/// Where the library's thread leaves what became of the publishes of one connection.
+struct Outcomes {
+  std::mutex mutex;
+  std::vector<Outcome> came;
+  std::optional<Closure<Outcomes>> closure;
+};
+
 }  // namespace
 
 struct CurrentValues::Writer {
@@ -56,15 +65,15 @@ struct CurrentValues::Writer {
   Config config;
   const Clock& clock;
 
-  std::mutex mutex;  ///< for offered and outcomes
+  std::mutex mutex;  ///< for offered and overtaken
   std::unordered_map<std::uint64_t, Current> offered;
   std::uint64_t overtaken = 0;  ///< values offered that a newer one replaced in `offered`
-  std::vector<Outcome> outcomes;
 
   // Only the thread's.
   std::unique_ptr<Connection> connection;
   std::unique_ptr<JetStream> jetstream;
   jsCtx* publishing = nullptr;
+  std::shared_ptr<Outcomes> outcomes;
   bool published = false;  ///< by it; the library has no list of what is pending before
   std::unique_ptr<BucketWatch> watch;
   std::deque<Slot> slots;
@@ -82,19 +91,20 @@ struct CurrentValues::Writer {
   void follow(const std::stop_token& stop);
   Result<void> write(std::int64_t wait_ms);
   bool publish(Slot& slot);
-  void settle(const Outcome& outcome);
+  Result<void> settle(const Outcome& outcome);
   void know(Slot& slot, std::uint64_t revision, std::string_view value);
 
   static void answered(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
-    auto& writer = *static_cast<Writer*>(closure);
+    const auto outcomes = Closure<Outcomes>::find(closure);
+    if (outcomes == nullptr) return natsMsg_Destroy(message);
     Outcome outcome{natsMsg_GetSubject(message)};
     if (error == nullptr && ack != nullptr) outcome.revision = ack->Sequence;
     outcome.conflict = error != nullptr && (error->ErrCode == JSStreamWrongLastSequenceErr ||
                                             error->ErrCode == JSStreamWrongLastSequenceConstantErr);
     if (error != nullptr) outcome.why = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     natsMsg_Destroy(message);
-    const std::lock_guard lock{writer.mutex};
-    writer.outcomes.push_back(std::move(outcome));
+    const std::lock_guard lock{outcomes->mutex};
+    outcomes->came.push_back(std::move(outcome));
   }
 };
 
@@ -145,7 +155,9 @@ Result<void> CurrentValues::Writer::connect() {
   options.PublishAsync.MaxPending = in_flight;
   options.PublishAsync.StallWait = ack_wait_ms;
   options.PublishAsync.AckHandler = Writer::answered;
-  options.PublishAsync.AckHandlerClosure = this;
+  outcomes = std::make_shared<Outcomes>();
+  outcomes->closure.emplace(outcomes);
+  options.PublishAsync.AckHandlerClosure = outcomes->closure->value();
   if (natsConnection_JetStream(&publishing, connection->handle(), &options) != NATS_OK)
     return std::unexpected(connection->down());
   auto following = std::make_unique<BucketWatch>(*jetstream, config.bucket, clock);
@@ -161,12 +173,10 @@ void CurrentValues::Writer::disconnect() {
     if (js_PublishAsyncGetPendingList(&pending, publishing) == NATS_OK) natsMsgList_Destroy(&pending);
   }
   jetstream.reset();
-  // The library must not call back into this context any more before it goes.
-  if (connection != nullptr) (void)connection->flush(second);
+  if (outcomes != nullptr) outcomes->closure.reset();
+  outcomes.reset();  // what still comes may not answer what waits then
   jsCtx_Destroy(std::exchange(publishing, nullptr));
   connection.reset();
-  const std::lock_guard lock{mutex};
-  outcomes.clear();  // what they answer may not be what waits now
 }
 
 void CurrentValues::Writer::gather() {
@@ -274,18 +284,21 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
   const bool complete = js_PublishAsyncComplete(publishing, &options) == NATS_OK;
   std::vector<Outcome> done;
   {
-    const std::lock_guard lock{mutex};
-    done.swap(outcomes);
+    const std::lock_guard lock{outcomes->mutex};
+    done.swap(outcomes->came);
   }
-  for (const auto& outcome : done) settle(outcome);
+  Result<void> settled;
+  for (const auto& outcome : done) {
+    if (auto one = settle(outcome); !one) settled = std::move(one);
+  }
   std::erase_if(dirty, [&](std::size_t i) { return !slots[i].dirty; });
-  if (sent && complete) return {};
-  return std::unexpected(connection->down());
+  if (!sent || !complete) return std::unexpected(connection->down());
+  return settled;
 }
 
-void CurrentValues::Writer::settle(const Outcome& outcome) {
+Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
   const auto found = by_subject.find(outcome.subject);
-  if (found == by_subject.end()) return;
+  if (found == by_subject.end()) return {};
   Slot& slot = slots[found->second];
   if (outcome.revision != 0) {
     slot.dirty = false;
@@ -297,13 +310,15 @@ void CurrentValues::Writer::settle(const Outcome& outcome) {
     // Somebody wrote meanwhile: what is there now decides the next time round.
     Bucket bucket{*jetstream, config.bucket};
     const auto value = bucket.get(slot.key + "." + slot.field);
-    if (!value) return;
+    if (!value) return std::unexpected(value.error());
     slot.revision = 0;
     slot.time = no_time;
     if (*value) know(slot, (*value)->revision, (*value)->bytes);
   } else {
-    config.warn("current values wait: " + slot.key + "." + slot.field + ": " + outcome.why);
+    return fail(Error::Kind::refused,
+                weir::format("bucket {} does not take {}.{}: {}", config.bucket, slot.key, slot.field, outcome.why));
   }
+  return {};
 }
 
 CurrentValues::CurrentValues(Config config, const Clock& clock)

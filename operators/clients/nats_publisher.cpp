@@ -3,8 +3,12 @@
 #include <nats/nats.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
+#include <optional>
 #include <vector>
+
+#include "clients/nats_closure.hpp"
 
 namespace weir::nats {
 namespace {
@@ -32,13 +36,18 @@ struct Publisher::State {
   std::mutex mutex;  ///< the library calls back from a thread of its own
   std::vector<MessagePtr> failed;
   std::string reason;
+  std::atomic<std::uint64_t> duplicates{0};
+  std::optional<Closure<State>> closure;
 
-  static void failure(jsCtx*, jsPubAckErr* error, void* closure) {
-    auto& state = *static_cast<State*>(closure);
-    const std::lock_guard lock{state.mutex};
-    state.reason = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
-    state.failed.emplace_back(error->Msg);
-    error->Msg = nullptr;
+  static void answered(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
+    MessagePtr owned{message};
+    const auto state = Closure<State>::find(closure);
+    if (state == nullptr) return;
+    if (ack != nullptr && ack->Duplicate) state->duplicates.fetch_add(1, std::memory_order_relaxed);
+    if (error == nullptr) return;
+    const std::lock_guard lock{state->mutex};
+    state->reason = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
+    state->failed.push_back(std::move(owned));
   }
 
   std::vector<MessagePtr> take_failed() {
@@ -60,16 +69,17 @@ struct Publisher::State {
   }
 };
 
-Publisher::Publisher(std::unique_ptr<State> state) : state_{std::move(state)} {}
+Publisher::Publisher(std::shared_ptr<State> state) : state_{std::move(state)} {}
 
 Result<std::unique_ptr<Publisher>> Publisher::open(Connection& connection, const Clock& clock, std::size_t in_flight) {
-  auto state = std::make_unique<State>(connection, clock);
+  auto state = std::make_shared<State>(connection, clock);
+  state->closure.emplace(state);
   jsOptions options;
   jsOptions_Init(&options);
   options.PublishAsync.MaxPending = static_cast<std::int64_t>(in_flight);
   options.PublishAsync.StallWait = stall_wait_ms;
-  options.PublishAsync.ErrHandler = State::failure;
-  options.PublishAsync.ErrHandlerClosure = state.get();
+  options.PublishAsync.AckHandler = State::answered;
+  options.PublishAsync.AckHandlerClosure = state->closure->value();
   if (natsConnection_JetStream(&state->context, connection.handle(), &options) != NATS_OK) {
     return std::unexpected(connection.down());
   }
@@ -77,9 +87,12 @@ Result<std::unique_ptr<Publisher>> Publisher::open(Connection& connection, const
 }
 
 Publisher::~Publisher() {
+  state_->closure.reset();
   state_->forget();
   jsCtx_Destroy(state_->context);
 }
+
+std::uint64_t Publisher::duplicates() const { return state_->duplicates.load(std::memory_order_relaxed); }
 
 Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id) {
   if (payload.size() > state_->connection.max_payload()) {

@@ -34,10 +34,13 @@ class Publisher {
   /// of what was published is unknown and all of it is forgotten.
   Result<void> complete(Duration patience);
 
+  /// How many messages the stream has dropped, since open(), because it knew their ids.
+  std::uint64_t duplicates() const;
+
  private:
   struct State;
-  explicit Publisher(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Publisher(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;  ///< a callback that is under way keeps it too
 };
 
 }  // namespace weir::nats

@@ -8,7 +8,7 @@ using namespace weir;
 class JetStreamKv final : public Store {
  public:
   JetStreamKv(const Settings& settings, Context& context)
-      : settings_{settings}, context_{context}, config_{.name = settings.text("bucket")} {
+      : settings_{settings}, context_{context}, config_{.name = settings.text("bucket"), .lasting = true} {
     if (settings.has("replicas")) config_.replicas = settings.integer("replicas");
   }
 

@@ -57,7 +57,7 @@ class NatsBucketTest : public testing::Test {
       counts.given_up += more.given_up;
       counts.refused += more.refused;
     };
-    config.warn = [](std::string_view) {};
+    config.warn = [this](std::string_view) { ++warned_; };
     return std::make_unique<nats::CurrentValues>(std::move(config), system_clock());
   }
   static std::uint64_t written(const nats::CurrentValues::Config::Counts& counts, std::mutex& mutex) {
@@ -82,10 +82,59 @@ class NatsBucketTest : public testing::Test {
   static std::unique_ptr<fakes::Servers> servers_;
   std::string bucket_ = testing::UnitTest::GetInstance()->current_test_info()->name();
   fakes::NatsContext context_;
+  std::atomic<int> warned_{0};
   std::unique_ptr<Codec> codec_ =
       fakes::make_codec(weir_operator_codecs_json(), fakes::settings_of(weir_operator_codecs_json(), {}));
 };
 std::unique_ptr<fakes::Servers> NatsBucketTest::servers_;
+
+TEST_F(NatsBucketTest, namesWhatWouldDeleteState) {
+  NatsPeer peer{servers_->nats()};
+  const std::string stream = nats::bucket_stream(bucket_);
+  const std::string subject = nats::bucket_subject(bucket_, ">");
+  const char* subjects[] = {subject.c_str()};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = stream.c_str();
+  config.Subjects = subjects;
+  config.SubjectsLen = 1;
+  config.MaxAge = 60 * minute;
+  config.MaxBytes = 1'000'000;
+  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  const auto opened = store()->open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  for (const char* part : {"removes values after 1h", "removes the oldest values when it is full"})
+    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
+  EXPECT_TRUE(nats::ensure_bucket(*peer.jetstream, {.name = bucket_})) << "current values may go";
+}
+
+TEST_F(NatsBucketTest, writesCurrentValuesLessOftenWhileTheBucketTakesNone) {
+  NatsPeer peer{servers_->nats()};
+  const std::string stream = nats::bucket_stream(bucket_);
+  const std::string subject = nats::bucket_subject(bucket_, ">");
+  const char* subjects[] = {subject.c_str()};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = stream.c_str();
+  config.Subjects = subjects;
+  config.SubjectsLen = 1;
+  config.MaxMsgsPerSubject = 1;
+  config.MaxBytes = 10;
+  config.Discard = js_DiscardNew;
+  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  auto one = worker(counts, mutex);
+  one->offer(values({value(0, second, 1)}));
+  system_clock().wait(2 * second, {});
+  EXPECT_GE(warned_, 2);
+  EXPECT_LE(warned_, 8);
+  config.MaxBytes = 1'000'000;
+  ASSERT_EQ(js_UpdateStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  for (int i = 0; i < 500 && written(counts, mutex) == 0; ++i) system_clock().wait(10 * millisecond, {});
+  EXPECT_EQ(written(counts, mutex), 1);
+}
 
 TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
   auto one = store();
