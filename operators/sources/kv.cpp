@@ -79,7 +79,9 @@ class Kv final : public Source {
   void keep(const nats::BucketWatch::Update& update) {
     const auto found = by_key_.find(update.key);
     if (update.removed) {
-      if (found != by_key_.end()) found->second->there = false;
+      if (found == by_key_.end()) return;
+      found->second->there = false;  // read() frees it; the key may come again before
+      by_key_.erase(found);
       return;
     }
     Entry* entry = found == by_key_.end() ? nullptr : found->second;
@@ -94,12 +96,13 @@ class Kv final : public Source {
 
   /// Copies the bucket as it is now, as messages of this tick; a marker if there is nothing to tell, as time passes.
   void read() {
+    std::erase_if(entries_, [](const auto& entry) { return !entry->there; });
     reading_ = std::make_shared<Reading>();
     std::size_t size = 0;
     for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
     reading_->bytes.reserve(size);
     for (const auto& entry : entries_) {
-      if (!entry->there || (only_changed_ && !entry->changed)) continue;
+      if (only_changed_ && !entry->changed) continue;
       entry->changed = false;
       add(*entry);
     }
