@@ -207,12 +207,13 @@ std::string Connection::inbox() {
   return out;
 }
 
+std::string Connection::last_error() const {
+  const std::lock_guard lock{events_->mutex};
+  return events_->last_error;
+}
+
 Error Connection::down() const {
-  std::string why;
-  {
-    const std::lock_guard lock{events_->mutex};
-    why = events_->last_error;
-  }
+  const std::string why = last_error();
   return {Error::Kind::unreachable,
           "NATS at " + servers_ + " is not connected" + (why.empty() ? "" : " (" + why + ")")};
 }

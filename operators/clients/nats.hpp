@@ -86,6 +86,8 @@ class Connection {
   /// Sends and waits for the answer's payload.
   Result<std::string> request(const std::string& subject, std::string_view payload, Duration timeout);
 
+  /// What the server or the library said last, by itself, that something is wrong; empty: nothing.
+  std::string last_error() const;
   /// The error to return while the connection is down.
   Error down() const;
   __natsConnection* handle() const { return handle_; }

@@ -5,9 +5,12 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <algorithm>
 #include <array>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
+#include <weir/units.hpp>
 
 #include "clients/nats_subject.hpp"
 
@@ -74,6 +77,63 @@ std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
   if (want.replicas && *want.replicas != is.Replicas) {
     add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
   }
+  const Duration least = std::min(want.dedupe.value_or(0), is.MaxAge > 0 ? is.MaxAge : want.dedupe.value_or(0));
+  if (is.Duplicates < least) {
+    add(weir::format(
+        "it knows ids for {} only, repetitions may come after {} (nats stream edit {} --dupe-window={}, or "
+        "set \"deduplicate\": false)",
+        format_duration(is.Duplicates), format_duration(least), want.name, format_duration(least)));
+  }
+  return out;
+}
+
+std::string start_of(const jsConsumerConfig& config) {
+  switch (config.DeliverPolicy) {
+    case js_DeliverAll:
+      return "the first message";
+    case js_DeliverNew:
+      return "new messages";
+    case js_DeliverByStartTime:
+      return "the time " + format_rfc3339(config.OptStartTime);
+    case js_DeliverByStartSequence:
+      return weir::format("message {}", config.OptStartSeq);
+    default:
+      return "the last messages";
+  }
+}
+
+jsConsumerConfig consumer_of(const DurableConfig& want) {
+  jsConsumerConfig out;
+  jsConsumerConfig_Init(&out);
+  out.Durable = want.name.c_str();
+  out.AckPolicy = js_AckExplicit;
+  out.AckWait = want.ack_wait;
+  out.MaxAckPending = want.max_ack_pending;
+  out.DeliverPolicy = js_DeliverAll;
+  if (!want.filter.empty()) out.FilterSubject = want.filter.c_str();
+  if (want.only_new) out.DeliverPolicy = js_DeliverNew;
+  if (want.time) {
+    out.DeliverPolicy = js_DeliverByStartTime;
+    out.OptStartTime = *want.time;
+  }
+  return out;
+}
+
+/// Everything in which an existing durable differs from what was asked for, each after "; ".
+std::string differences(const jsConsumerConfig& is, const jsConsumerConfig& want) {
+  std::string out;
+  if (is.AckPolicy != want.AckPolicy) out += "; it does not take explicit acknowledgements";
+  if (is.DeliverSubject != nullptr) out += "; it pushes, a pull consumer is needed";
+  const auto compare = [&](std::string_view what, const std::string& has, const std::string& wanted) {
+    if (has != wanted) out += weir::format("; its {} is {}, the pipeline says {}", what, has, wanted);
+  };
+  const auto filter = [](const jsConsumerConfig& config) {
+    return weir::format("\"{}\"", config.FilterSubject == nullptr ? "" : config.FilterSubject);
+  };
+  compare("filter", filter(is), filter(want));
+  compare("ack_wait", format_duration(is.AckWait), format_duration(want.AckWait));
+  compare("max_ack_pending", std::to_string(is.MaxAckPending), std::to_string(want.MaxAckPending));
+  compare("start", start_of(is), start_of(want));
   return out;
 }
 
@@ -252,36 +312,19 @@ Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const
 
 Result<void> JetStream::ensure_durable(const std::string& stream, const DurableConfig& want) {
   const std::string what = "durable " + want.name + " of stream " + stream;
+  auto config = consumer_of(want);
   jsConsumerInfo* raw = nullptr;
   jsErrCode code{};
   natsStatus status = js_GetConsumerInfo(&raw, handle_, stream.c_str(), want.name.c_str(), nullptr, &code);
   if (status == NATS_OK) {
     const ConsumerPtr info{raw};
-    const auto& is = *info->Config;
-    std::string differs;
-    if (is.AckPolicy != js_AckExplicit) differs += "; it does not take explicit acknowledgements";
-    if (is.DeliverSubject != nullptr) differs += "; it pushes, a pull consumer is needed";
-    const std::string filter = is.FilterSubject == nullptr ? "" : is.FilterSubject;
-    if (filter != want.filter)
-      differs += "; its filter is \"" + filter + "\", the pipeline says \"" + want.filter + "\"";
+    const std::string differs = differences(*info->Config, config);
     if (differs.empty()) return {};
     return fail(Error::Kind::changed,
                 what + " is not what the pipeline says" + differs + "; choose another name or delete it", "durable");
   }
   if (status != NATS_NOT_FOUND && code != JSConsumerNotFoundErr) {
     return std::unexpected(request_error(connection_, what, status, code));
-  }
-  jsConsumerConfig config;
-  jsConsumerConfig_Init(&config);
-  config.Durable = want.name.c_str();
-  config.AckPolicy = js_AckExplicit;
-  config.AckWait = want.ack_wait;
-  config.MaxAckPending = want.max_ack_pending;
-  if (!want.filter.empty()) config.FilterSubject = want.filter.c_str();
-  if (want.only_new) config.DeliverPolicy = js_DeliverNew;
-  if (want.time) {
-    config.DeliverPolicy = js_DeliverByStartTime;
-    config.OptStartTime = *want.time;
   }
   code = {};
   status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);

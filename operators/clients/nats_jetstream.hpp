@@ -30,6 +30,7 @@ struct StreamConfig {
   std::optional<Duration> max_age;
   std::optional<std::int64_t> max_bytes;
   std::optional<std::int64_t> replicas;
+  std::optional<Duration> dedupe = {};  ///< for at least so long, or as long as it keeps messages, it must know ids
 
   /// From the settings that with_stream() declares, for one stream.
   static StreamConfig from(const Settings& settings, std::string name, std::vector<std::string> subjects);

@@ -10,6 +10,7 @@ namespace weir::nats {
 namespace {
 
 constexpr Duration marker_patience = 250 * millisecond;
+constexpr Duration longest_unanswered = 3 * second;
 
 /// A partition's stream, in order and without acknowledgements.
 class PartitionSource final : public SourceBase {
@@ -46,7 +47,10 @@ class PartitionSource final : public SourceBase {
     restarts_.reach(reader_->restarts());
     dropped_.reach(reader_->dropped());
     reconnects_.reach(connection_->reconnects());
-    if (!read) return std::unexpected(read.error());
+    if (!read) {
+      asked_ = no_time;
+      return std::unexpected(read.error());
+    }
     auto& items = haul->messages.items;
     items.resize(deliveries_.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -56,7 +60,7 @@ class PartitionSource final : public SourceBase {
       if (haul->bundle[i].subject == intake_.names.marker) {
         items[i].subject = haul->bundle[i].subject;
         items[i].marker = true;
-        marked_ = no_time;
+        marked_ = asked_ = no_time;
       } else {
         translate(*haul, i);
       }
@@ -70,9 +74,17 @@ class PartitionSource final : public SourceBase {
     // The server's clock decides; a marker that it stamps too early is followed by another.
     if (context_.clock().now() < due || arrival_ >= due) return {};
     const Timestamp now = context_.clock().steady();
-    if (marked_ != no_time && now - marked_ < marker_patience) return {};
-    marked_ = now;
-    return connection_->publish(intake_.names.marker, std::to_string(due));
+    if (arrival_ >= asked_due_) asked_ = no_time;
+    if (marked_ == no_time || now - marked_ >= marker_patience) {
+      marked_ = now;
+      if (auto sent = connection_->publish(intake_.names.marker, std::to_string(due)); !sent) return sent;
+      if (asked_ == no_time) {
+        asked_ = now;
+        asked_due_ = due;
+      }
+    }
+    if (asked_ == no_time || now - asked_ < longest_unanswered) return {};
+    return std::unexpected(unanswered());
   }
 
   StreamIdentity identity() const override { return identity_; }
@@ -94,6 +106,15 @@ class PartitionSource final : public SourceBase {
       behind_ = state.last > before ? state.last - before : 0;
       return before;
     });
+  }
+
+  /// The server refuses a publish by a message of its own, later: only what does not come back tells of it.
+  Error unanswered() const {
+    const std::string why = connection_->last_error();
+    return {Error::Kind::unreachable,
+            weir::format("markers published to {} do not come back by stream {}{}; may this user publish there? Until "
+                         "they do, time stands still while no message comes",
+                         intake_.names.marker, intake_.names.stream, why.empty() ? "" : " (" + why + ")")};
   }
 
   Result<void> check_end(Position position) const {
@@ -122,8 +143,10 @@ class PartitionSource final : public SourceBase {
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
-  Position last_ = 0;           ///< of the stream when it was opened
-  Timestamp marked_ = no_time;  ///< steady time of the marker that is under way
+  Position last_ = 0;              ///< of the stream when it was opened
+  Timestamp marked_ = no_time;     ///< steady time of the marker that is under way
+  Timestamp asked_ = no_time;      ///< steady time of the first marker since one came back
+  Timestamp asked_due_ = no_time;  ///< what that one was for
   Growth deleted_, restarts_, dropped_;
 };
 

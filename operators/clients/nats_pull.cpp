@@ -17,6 +17,8 @@ constexpr std::size_t request_messages = 4096;
 constexpr std::size_t worthwhile = 2048;
 constexpr Duration linger = 2 * millisecond;
 constexpr int most_lingers = 5;
+constexpr std::size_t most_waiting = 4096;
+constexpr std::size_t most_waiting_bytes = 64u << 20;
 constexpr Duration least_backoff = 50 * millisecond;
 constexpr Duration most_backoff = 2 * second;
 
@@ -128,6 +130,17 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
   if (into.empty() && !connection_.connected()) return give_up("not connected");
   if (into.empty() && clock_.steady() - heard_ > silence) return give_up("no sign of life");
   return true;
+}
+
+void PullReader::drain(Bundle& into) {
+  if (!bound()) return;
+  while (true) {
+    const auto end = subscription_->take(into, most_waiting, most_waiting_bytes, 0, {});
+    if (end == Subscription::End::status)
+      into.drop_last();
+    else if (end != Subscription::End::budget)
+      return;
+  }
 }
 
 OrderedReader::OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock, Holes holes)

@@ -40,6 +40,9 @@ class PullReader {
   /// Messages that came before it was noticed are in `into`, whatever the answer.
   bool read(Bundle& into, const ReadBudget& budget, const std::stop_token& stop);
 
+  /// Appends what waits in the client already, and asks for nothing more.
+  void drain(Bundle& into);
+
   /// What the last false of read() was about.
   const std::string& trouble() const { return trouble_; }
   /// Messages that came but were not read yet were dropped by the library; always 0 unless something is very wrong.

@@ -36,8 +36,12 @@ class SharedSource final : public SourceBase {
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    if (pulled_ != no_time && context_.clock().steady() - pulled_ > durable_.ack_wait / 2) {
+      if (auto done = leave_waiting(); !done) return std::unexpected(done.error());
+    }
     auto haul = std::make_shared<Haul>();
     const bool alive = reader_->read(haul->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
+    pulled_ = context_.clock().steady();
     reconnects_.reach(connection_->reconnects());
     if (!alive && haul->bundle.empty()) {
       if (!connection_->connected()) context_.clock().wait(budget.wait, stop);
@@ -47,19 +51,20 @@ class SharedSource final : public SourceBase {
     auto& items = haul->messages.items;
     items.resize(haul->bundle.size());
     std::uint64_t redelivered = 0;
-    Delivery delivery;
     for (std::size_t i = 0; i < items.size(); ++i) {
-      (void)parse_delivery(haul->bundle[i].reply, delivery);
+      Delivery delivery;
+      const bool delivered = parse_delivery(haul->bundle[i].reply, delivery);
       redelivered += delivery.delivered > 1 ? 1 : 0;
-      arrival_ = std::max(arrival_, delivery.time);
+      arrival_ = std::max(arrival_, delivered ? delivery.time : context_.clock().now());
       items[i].sequence = ++counter_;
       items[i].arrival = arrival_;
       translate(*haul, i);
+      if (delivered)
+        behind_ = delivery.pending;
+      else
+        items[i].refused = "it does not come from the durable";
     }
-    if (!items.empty()) {
-      behind_ = delivery.pending;
-      acknowledger_->hold(haul->bundle, counter_);
-    }
+    if (!items.empty()) acknowledger_->hold(haul->bundle, counter_);
     count("received", items.size());
     count("redelivered", redelivered);
     return Haul::give(std::move(haul));
@@ -74,7 +79,20 @@ class SharedSource final : public SourceBase {
     });
   }
 
+  /// Nobody pulled for so long that what waits in the client is, or soon will be, another worker's: nothing told the
+  /// server that it was in progress. Gives back what still is ours.
+  Result<void> leave_waiting() {
+    Bundle waiting;
+    reader_->drain(waiting);
+    if (context_.clock().steady() - pulled_ < durable_.ack_wait) {
+      for (std::size_t i = 0; i < waiting.size(); ++i) (void)answers_->publish(waiting[i].reply, "-NAK");
+    }
+    pulled_ = no_time;
+    return bind();
+  }
+
   void close() {
+    pulled_ = no_time;
     reader_.reset();
     if (acknowledger_) acknowledger_->give_back();
     if (answers_) (void)answers_->flush(second);
@@ -86,6 +104,7 @@ class SharedSource final : public SourceBase {
   std::unique_ptr<Acknowledger> acknowledger_;
   std::unique_ptr<PullReader> reader_;
   Position counter_ = 0;
+  Timestamp pulled_ = no_time;  ///< steady time at which what waited was taken last
 };
 
 }  // namespace

@@ -292,6 +292,74 @@ TEST_F(NatsSourceTest, keepsSharedMessagesInProgressLongerThanTheAckWait) {
   EXPECT_EQ(source.pull(1, 3 * second).size(), 0) << "redelivered although in progress";
 }
 
+TEST_F(NatsSourceTest, leavesWhatWaitedTooLongInTheClientToOthers) {
+  const std::map<std::string, Setting> shared = {
+      {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}, {"ack_wait", std::int64_t{second}}};
+  NatsPeer peer{servers_->nats()};
+  auto one = make(shared);
+  one.source->open(0).value();
+  publish(peer, 500);
+  peer.wait_for(stream_, 500);
+  std::multiset<std::string> payloads;
+  const auto some = one.source->pull({.messages = 10, .wait = second}, {}).value();
+  ASSERT_EQ(some.state, Pulled::State::messages);
+  for (const auto& message : some.messages->items) payloads.emplace(message.payload);
+  ASSERT_LT(payloads.size(), 100);
+  system_clock().wait(1500 * millisecond, {});  // as when a sink does not answer
+  auto two = make(shared);
+  two.source->open(0).value();
+  const Timestamp end = system_clock().steady() + 5 * second;
+  while (system_clock().steady() < end) {  // to the end: what came twice may come late
+    for (const auto& message : two.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
+    for (const auto& message : one.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
+  }
+  EXPECT_EQ(payloads.size(), 500) << "given out twice";
+  EXPECT_EQ((std::set<std::string>{payloads.begin(), payloads.end()}).size(), 500);
+}
+
+TEST_F(NatsSourceTest, namesWhatDiffersInADurableThatIsThere) {
+  std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}};
+  make(shared).source->open(0).value();
+  EXPECT_TRUE(make(shared).source->open(0)) << "nothing differs";
+  shared["ack_wait"] = std::int64_t{5 * second};
+  shared["max_ack_pending"] = std::int64_t{7};
+  shared["start"] = std::string{"time"};
+  shared["since"] = std::string{"2020-01-01T00:00:00Z"};
+  const auto opened = make(shared).source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  for (const char* part :
+       {"its ack_wait is 30s, the pipeline says 5s", "its max_ack_pending is 20000, the pipeline says 7",
+        "its start is the first message, the pipeline says the time 2020-01-01T00:00:00Z"}) {
+    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
+  }
+  shared["durable"] = std::string{"since"};
+  make(shared).source->open(0).value();
+  EXPECT_TRUE(make(shared).source->open(0)) << "the same time again";
+}
+
+TEST(NatsMarkers, thatMayNotBeWrittenAreTrouble) {
+  fakes::Servers servers{"nats",
+                         "authorization { users: [ { user: u, password: p, permissions: { publish: { deny: "
+                         "\"p.0.clock.>\" } } } ] }\n"};
+  NatsSource source{weir_operator_sources_nats(),
+                    {{"url", servers.nats()},
+                     {"stream", std::string{"T"}},
+                     {"user", std::string{"u"}},
+                     {"password", std::string{"p"}}}};
+  source.source->open(0).value();
+  const Timestamp due = system_clock().now();
+  const Timestamp end = system_clock().steady() + 10 * second;
+  Result<void> marked;
+  while (marked && system_clock().steady() < end) {
+    marked = source.source->mark(due);
+    (void)source.source->pull({.wait = 50 * millisecond}, {});
+  }
+  ASSERT_FALSE(marked);
+  for (const char* part : {"p.0.clock.T", "Permissions Violation", "stream T"})
+    EXPECT_NE(marked.error().message.find(part), std::string::npos) << part << " in: " << marked.error().message;
+}
+
 TEST_F(NatsSourceTest, countsEveryCoreMessage) {
   std::map<std::string, Setting> core = {
       {"url", servers_->nats()}, {"subject", stream_ + ".{key}.{field}"}, {"queue", std::string{"q"}}};
