@@ -7,7 +7,9 @@
 namespace weir::nats {
 namespace {
 
-constexpr Subscription::Limits limits{.messages = 1'000'000, .bytes = 256 << 20};
+/// The library does not say when a message came, so that arrival is the moment it leaves this queue: a long one would
+/// make it wrong by as much as a stalled output lasts, a full one is counted.
+constexpr Subscription::Limits limits{.messages = 131'072, .bytes = 64 << 20};
 
 /// While messages come one upon the other, a short wait gathers them: each batch has its cost, however small.
 constexpr std::size_t worthwhile = 512;

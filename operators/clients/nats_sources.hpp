@@ -15,7 +15,7 @@ std::unique_ptr<Source> partition_source(const Settings& settings, Context& cont
 /// A durable that several workers share: any message to any of them, until it is acknowledged.
 std::unique_ptr<Source> shared_source(const Settings& settings, Context& context);
 
-/// Core NATS: what comes while we listen.
+/// Core NATS: what comes while we listen. Arrival is when it is pulled: the library does not say when it came.
 std::unique_ptr<Source> core_source(const Settings& settings, Context& context);
 
 }  // namespace weir::nats

@@ -127,7 +127,9 @@ Spec spec() {
       .check(problems)
       .details(
           "A partition's stream must have limits retention; it also takes the markers p.<k>.clock.<stream>, by which "
-          "weir moves arrival time on an idle stream.")
+          "weir moves arrival time on an idle stream. Core NATS keeps no time: arrival is when the worker takes a message "
+          "out of its queue of at most 131072 messages or 64 MiB, so it is late while the outputs stall; what does not "
+          "fit is counted as dropped.")
       .example(R"({ "id": "signals", "source": "nats", "stream": "TELEMETRY", "encoding": "flatbuffers" })")
       .example(
           R"({ "id": "signals", "source": "nats", "mode": "shared", "stream": "TELEMETRY", "durable": "ingest", "encoding": "json" })")
