@@ -58,6 +58,7 @@ struct LaneRun::Impl {
     const Claims claims =
         source_node.op->spec.claims_of ? source_node.op->spec.claims_of(source_node.settings) : Claims{};
     marks = claims.writable || claims.clocked;
+    replayable = claims.replayable;
   }
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
@@ -127,7 +128,7 @@ struct LaneRun::Impl {
       encoded.partition = partition;
       encoded.last = done.position;
       encoded.number = part.number;
-      encoded.incarnation = start.at.incarnation;
+      encoded.incarnation = incarnation;
       done.bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
       done.rows.push_back({part.node, std::move(encoded)});
     }
@@ -286,7 +287,8 @@ struct LaneRun::Impl {
   flow::function_node<PiecePtr, PiecePtr> decode;
   flow::function_node<PiecePtr, PiecePtr> step;
   flow::function_node<PiecePtr, PiecePtr> encode;
-  bool marks = false;
+  bool marks = false, replayable = false;
+  std::uint32_t incarnation = 0;  // of the numbers of rows
   PieceSize piece_size;
 
   std::atomic<Timestamp> due{end_of_time};
@@ -334,6 +336,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->at.position = *opened;
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
   impl_->at.stream = source.identity();
+  impl_->incarnation = numbering(impl_->replayable, start, impl_->at);
   impl_->consumed = start.at.consumed;
   while (impl_->next_kept < start.kept.size() && start.kept[impl_->next_kept].position <= *opened) ++impl_->next_kept;
   // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.

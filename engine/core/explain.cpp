@@ -22,13 +22,15 @@ std::string with_reason(std::string text, const Claims& sink) {
 
 Promise promise_of(const Node& node, const Claims& sink, const Facts& facts) {
   if (sink.discards) return {node.id, "kept nowhere", "the sink counts rows and forgets them"};
-  if (!facts.source.replayable && !facts.source.acknowledges) {
-    return {node.id, "at most once",
-            with_reason("the source can't give again what was in flight when the worker stopped", sink)};
-  }
   if (!facts.source.replayable) {
+    // Ids are each run's own then: what the sink says of them would reassure for nothing.
+    const Claims said = sink.idempotent ? Claims{.because = "the ids of what it writes are new in each run"} : sink;
+    if (!facts.source.acknowledges) {
+      return {node.id, "at most once",
+              with_reason("the source can't give again what was in flight when the worker stopped", said)};
+    }
     return {node.id, "at least once",
-            with_reason("the source gives again what was not acknowledged, in any order and to any worker", sink)};
+            with_reason("the source gives again what was not acknowledged, in any order and to any worker", said)};
   }
   if (sink.transactional)
     return {node.id, "exactly once", with_reason("the source replays from the committed position", sink)};

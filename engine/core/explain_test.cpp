@@ -56,6 +56,18 @@ TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "drop")"), "out: kept nowhere"));
 }
 
+TEST(Explain, IdsReassureOnlyWhereTheSourceCanReplay) {
+  const auto drops = [](const std::string& source) {
+    const auto all = explained(source, R"("sink": "nats", "stream": "S", "subject": "v.{key}.{field}")");
+    return std::ranges::any_of(all,
+                               [](const Promise& p) { return p.about == "out" && p.why.contains("dedupe window"); });
+  };
+  EXPECT_TRUE(drops(simulated));
+  EXPECT_FALSE(drops(R"("source": "simulate", "speed": "1x")"));
+  EXPECT_FALSE(drops(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")"));
+  EXPECT_FALSE(drops(R"("source": "nats", "stream": "T", "mode": "shared", "durable": "d")"));
+}
+
 TEST(Explain, PublishedCurrentValuesAreAtMostOnce) {
   const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in")";
   const auto said = [&](const std::string& more) {

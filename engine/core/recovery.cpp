@@ -1,6 +1,7 @@
 #include "core/recovery.hpp"
 
 #include <algorithm>
+#include <random>
 #include <span>
 #include <utility>
 
@@ -146,6 +147,14 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
                                            last.position));
   }
   return {};
+}
+
+std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at) {
+  if (!replayable) return std::random_device{}();
+  // With a state the numbers go on, without they begin at the first message there is.
+  const Position begins = start.state.empty() ? at.position : 0;
+  return static_cast<std::uint32_t>(checksum(
+      weir::format("{} {} {} {} {}", at.fingerprint, at.stream.stream, at.stream.created, begins, at.incarnation)));
 }
 
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted) {

@@ -53,6 +53,11 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
 /// back to where the lane must begin. Says which.
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start);
 
+/// The incarnation that an opened lane's rows are numbered in, see Encoded: a function of all that the numbers depend
+/// on, so that equal ids mean equal rows; drawn at random where a source can't give its messages again. `at`: where
+/// the lane stands then.
+std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at);
+
 /// The error for a replay that came to `position` with another number of messages than were consumed live.
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted);
 

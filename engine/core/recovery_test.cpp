@@ -60,6 +60,27 @@ TEST_F(RecoveryTest, ProgressTellsWhatLedToThePosition) {
   EXPECT_EQ(world_.progress.consumed, 30u) << "what the worker before consumed counts";
 }
 
+TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
+  const LaneStart fresh;
+  LaneStart resumed;
+  resumed.state = "something";
+  const Progress at{.position = 0, .fingerprint = "f", .stream = {"S", 1}};
+  const auto changed = [&](auto change) {
+    Progress other = at;
+    change(other);
+    return numbering(true, fresh, other);
+  };
+  const auto usual = numbering(true, fresh, at);
+  EXPECT_EQ(numbering(true, fresh, at), usual);
+  EXPECT_EQ(numbering(true, resumed, {.position = 70, .fingerprint = "f", .stream = {"S", 1}}), usual)
+      << "the numbers go on where the snapshot has them";
+  EXPECT_NE(changed([](Progress& p) { p.position = 70; }), usual) << "they begin at another message";
+  EXPECT_NE(changed([](Progress& p) { p.stream.created = 2; }), usual);
+  EXPECT_NE(changed([](Progress& p) { p.fingerprint = "g"; }), usual);
+  EXPECT_NE(changed([](Progress& p) { p.incarnation = 1; }), usual);
+  EXPECT_NE(numbering(false, fresh, at), numbering(false, fresh, at)) << "nothing can be given again";
+}
+
 TEST_F(RecoveryTest, ArrivalDoesNotGoBackWhenTheServersClockDidBetweenTwoWorkers) {
   // The greatest timestamp is not the last one's: the source alone can't know it.
   world_.arrival_of = [](Position n) { return (n == 9 ? 100 : n <= 20 ? 50 : 70) * second; };

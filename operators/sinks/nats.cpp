@@ -13,6 +13,7 @@ namespace {
 using namespace weir;
 
 constexpr Duration patience = 30 * second;
+constexpr Duration dedupe_window = 2 * minute;
 
 /// What encode() makes of some rows: a subject and a payload, or why there is none.
 struct Frame {
@@ -76,6 +77,7 @@ class Nats final : public Sink {
 
   Result<void> open() override {
     publisher_.reset();
+    forget();
     const auto access = nats::Access::from(settings_);
     auto connection =
         nats::Connection::open(access, weir::format("weir {}{}", id_, "sink"), nats::Connection::Use::publish);
@@ -88,6 +90,7 @@ class Nats final : public Sink {
       const nats::PartitionNames names{base_, partitions_, k, pattern_};
       auto config = nats::StreamConfig::from(settings_, names.stream, {names.filter});
       config.also = {names.marker};
+      if (deduplicate_) config.dedupe = dedupe_window;
       if (auto state = (*jetstream)->ensure(config); !state) return std::unexpected(state.error());
     }
     return nats::Publisher::open(*connection_, context_.clock()).transform([&](auto made) {
@@ -133,8 +136,12 @@ class Nats final : public Sink {
     Committed out;
     out.rejected = std::exchange(rejected_, {});
     const auto done = publisher_ ? publisher_->complete(patience) : connection_->flush(patience);
+    const std::uint64_t published = std::exchange(published_, 0);
+    const std::uint64_t dropped = publisher_ ? publisher_->duplicates() : 0;
+    const std::uint64_t duplicates = dropped - std::exchange(dropped_, dropped);
     if (!done) return std::unexpected(done.error());
-    context_.count(context_.counter("published"), std::exchange(published_, 0));
+    context_.count(context_.counter("published"), published);
+    context_.count(context_.counter("duplicates"), duplicates);
     return out;
   }
 
@@ -171,11 +178,17 @@ class Nats final : public Sink {
     payload ? append(bytes, frame, subject, *payload) : append(bytes, frame, {}, payload.error());
   }
 
+  /// What was written and not committed will be given again.
+  void forget() {
+    rejected_.clear();
+    published_ = dropped_ = 0;
+  }
+
   void reject(const Encoded& rows, const Frame& frame, std::string_view reason) {
     for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, std::string{reason}});
   }
 
-  /// Unlike any other payload's, and the same after a crash.
+  /// Unlike any other payload's; the same after a crash if the rows are, see Encoded.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
     const std::string again = rows.incarnation == 0 ? "" : weir::format(".{}", rows.incarnation);
@@ -195,20 +208,22 @@ class Nats final : public Sink {
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::Publisher> publisher_;
   std::vector<Committed::Rejected> rejected_;
-  std::uint64_t published_ = 0;
+  std::uint64_t published_ = 0;  ///< since the last commit
+  std::uint64_t dropped_ = 0;    ///< by the stream as duplicates, up to the last commit
 };
 
 Claims claims(const Settings& s) {
   Claims out;
   out.idempotent = s.has("stream") && s.boolean("deduplicate");
-  out.window = 2 * minute;
+  out.window = dedupe_window;
   if (!s.has("stream")) {
     out.because = "core NATS keeps nothing; rows are published again after a crash";
     return out;
   }
-  out.because = out.idempotent
-                    ? "each message has an id, and the stream drops repetitions within its dedupe window (2 minutes)"
-                    : "rows are published again after a crash";
+  out.because =
+      out.idempotent
+          ? "each message has an id, and the stream drops repetitions within its dedupe window (2 minutes or more)"
+          : "rows are published again after a crash";
   out.because += "; one that must be published again comes behind its successors";
   return out;
 }
@@ -252,7 +267,8 @@ Spec spec() {
       .optional("columns", kind::columns(), "columns of the rows, and how each is completed");
   out = nats::with_stream(std::move(out));
   out.encodes()
-      .counter("published", "payloads published")
+      .counter("published", "payloads that core NATS took, or that the stream has")
+      .counter("duplicates", "payloads among them that the stream had before, by their ids")
       .claims(claims)
       .check(problems)
       .details("Samples become payloads by `encoding`; rows and events become JSON objects, one per row.")

@@ -3,11 +3,15 @@
 
 #include <set>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
+#include "clients/nats_publisher.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
 
 namespace weir {
 Operator weir_operator_sources_nats();
@@ -125,6 +129,9 @@ TEST_F(NatsSinkTest, storesEverySampleBeforeTheCommitReturnsAndOnceOnly) {
   ASSERT_TRUE(again.write(samples_of(again.context, 1, 20'000), 20'000));
   ASSERT_TRUE(again.sink->commit({}));
   EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20'001);
+  EXPECT_EQ(sink.context.counted("duplicates"), 0);
+  EXPECT_EQ(again.context.counted("duplicates"), 100);
+  EXPECT_EQ(again.context.counted("published"), 101);
   const auto got = stored(20'001);
   EXPECT_EQ(got[3], stream_ + ".v3.speed 3;");
   EXPECT_EQ(got[20'000], stream_ + ".v0.speed 20000;");
@@ -232,7 +239,8 @@ TEST(NatsSinkRestart, losesNothingWhenTheServerIsKilled) {
   ASSERT_TRUE(sink.write(samples_of(sink.context, 1'000, 2'000), 2'000));
   servers.start("nats");
   // As the engine would: after an error it opens and gives the same rows again.
-  if (!sink.sink->commit({})) {
+  const bool at_once = sink.sink->commit({}).has_value();
+  if (!at_once) {
     sink.sink->open().value();
     ASSERT_TRUE(sink.write(samples_of(sink.context, 2'000, 1'000), 1'000));
     ASSERT_TRUE(sink.sink->commit({}));
@@ -242,6 +250,71 @@ TEST(NatsSinkRestart, losesNothingWhenTheServerIsKilled) {
   std::set<std::string> payloads;
   for (const auto& message : source.pull(4'000, 2 * second)) payloads.emplace(message.payload);
   EXPECT_EQ(payloads.size(), 3'000);
+  EXPECT_EQ(sink.context.counted("published"), 3'000) << "at once: " << at_once;
+}
+
+TEST_F(NatsSinkTest, forgetsWhatWasWrittenWhenItIsOpenedAgain) {
+  NatsSink sink{settings()};
+  auto batch = std::make_shared<Batch>(*samples_of(sink.context, 2));
+  Ids keys{{}, sink.context.keys()};
+  for (const char* key : {"fine", "not.fine"}) keys.ids.push_back(*sink.context.keys()->intern(key));
+  batch->columns[samples::key] = Column::dictionary(keys);
+  for (int i = 0; i < 3; ++i) {
+    sink.sink->open().value();
+    ASSERT_TRUE(sink.write(batch));
+  }
+  EXPECT_EQ(sink.sink->commit({}).value().rejected.size(), 1);
+  EXPECT_EQ(sink.context.counted("published"), 1);
+}
+
+TEST_F(NatsSinkTest, wantsAStreamThatKnowsIdsLongEnough) {
+  const std::string subject = stream_ + ".>";
+  const char* subjects[] = {subject.c_str()};
+  NatsPeer peer{servers_->nats()};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = stream_.c_str();
+  config.Subjects = subjects;
+  config.SubjectsLen = 1;
+  config.Duplicates = 10 * second;
+  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  NatsSink sink{settings()};
+  const auto opened = sink.sink->open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  EXPECT_NE(opened.error().message.find("it knows ids for 10s only"), std::string::npos) << opened.error().message;
+  EXPECT_TRUE((NatsSink{settings({{"deduplicate", false}})}.sink->open()));
+  // No id need be known longer than messages are kept.
+  config.MaxAge = 10 * second;
+  ASSERT_EQ(js_UpdateStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  EXPECT_TRUE(NatsSink{settings()}.sink->open());
+}
+
+TEST_F(NatsSinkTest, mayGoWhileTheServerStillAnswers) {
+  NatsPeer peer{servers_->nats()};
+  for (int i = 0; i < 50; ++i) {
+    auto publisher = nats::Publisher::open(*peer.connection, system_clock()).value();
+    for (int n = 0; n < 500; ++n) publisher->publish("nobody.listens", "x", "").value();
+    system_clock().wait(i * 10 * microsecond, {});
+  }
+}
+
+TEST_F(NatsSinkTest, runsOfASourceThatCanNotReplayNeverCollide) {
+  const fakes::TemporaryDirectory files;
+  files.write("fleet.json", weir::format(R"({{ "name": "fleet", "nodes": [
+    {{ "id": "vehicles", "source": "simulate", "speed": "10x", "vehicles": 20, "for": "10s" }},
+    {{ "id": "out", "sink": "nats", "from": "vehicles", "url": "{}", "stream": "{}",
+       "subject": "{}.{{key}}.{{field}}" }} ] }})",
+                                         servers_->nats(), stream_, stream_));
+  NatsPeer peer{servers_->nats()};
+  fakes::WeirProcess run{{"run", files.file("fleet.json")}, files.file("log")};
+  ASSERT_EQ(run.wait(30 * second), 0) << run.log();
+  const auto once = peer.jetstream->state(stream_).value().messages;
+  EXPECT_GT(once, 100);
+  run.start();
+  ASSERT_EQ(run.wait(30 * second), 0) << run.log();
+  EXPECT_GT(peer.jetstream->state(stream_).value().messages, once + once / 2)
+      << "the second run's messages were dropped";
 }
 
 }  // namespace

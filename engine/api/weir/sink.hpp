@@ -19,9 +19,9 @@ namespace weir {
 struct Encoded {
   Partition partition = 0;
   Position last = 0;         ///< position of the batch they come from
-  std::uint64_t number = 0;  ///< of its first row, counting all rows that this lane ever gave this sink: a function of
-                             ///< the stream alone, so pipeline/node/partition/number is a row's id, also after a crash
-  std::uint32_t incarnation = 0;  ///< of the lane, see Progress; `number` counts anew in each
+  std::uint64_t number = 0;  ///< of its first row, counting the rows that the lane gave this sink in this incarnation:
+                             ///< pipeline/node/partition/incarnation/number is a row's id, and never another row's
+  std::uint32_t incarnation = 0;  ///< of the numbers: the same after a crash if the source replays, else each run's own
   std::size_t rows = 0;
   std::string bytes;  ///< the sink's own format; may be empty if `batch` is enough
   BatchPtr batch;     ///< the rows themselves, for bisecting and for sinks that encode nothing
