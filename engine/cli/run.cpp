@@ -236,7 +236,9 @@ class Runner {
     std::_Exit(internal);
   }
 
-  /// Checks the new text first; a bad one leaves the old pipeline running.
+  /// Checks the new text first; a bad one leaves the old pipeline running. Draining for a reload ends by itself after
+  /// "shutdown_timeout" and the call it is in, which a client's own time-outs end. Nobody waits for this process to be
+  /// gone meanwhile, so it does not give up as it does when it is to stop.
   void reload() {
     progress_.end();
     const auto loaded = load();

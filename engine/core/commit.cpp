@@ -85,6 +85,15 @@ bool CommitCycle::pending() const {
   return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.pending(); });
 }
 
+bool CommitCycle::has_steps() const {
+  return std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.steps().empty(); });
+}
+
+bool CommitCycle::has_steps(Partition partition) const {
+  const auto lane = lanes_.find(partition);
+  return lane != lanes_.end() && !lane->second.steps().empty();
+}
+
 Result<CommitReport> CommitCycle::commit() {
   CommitReport report = std::exchange(unreported_, {});
   const auto failed = [&](Error error) {

@@ -71,6 +71,9 @@ class CommitCycle {
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;
   std::size_t pending_rows() const { return pending_rows_; }
+  /// Whether steps of any lane, of this lane, are not committed yet: with rows or without.
+  bool has_steps() const;
+  bool has_steps(Partition partition) const;
 
   /// Makes what was taken so far durable: all of it, or after failures as much as is likely to succeed. pending() tells
   /// whether something is left.

@@ -142,6 +142,7 @@ struct Worker::Impl {
   }
 
   void give_up(Partition partition, Duration claim_again_in) {
+    std::erase(begin_again, partition);
     lanes->drop(partition);
     credits.give_back(cycle->release(partition));
     claims->later(partition, claim_again_in);
@@ -177,8 +178,11 @@ struct Worker::Impl {
       give_up(partition, Claiming::again_after);
     }
     for (const auto& lane : report->committed) lanes->committed(lane.partition, lane.position);
-    // What came of these before their stream changed is durable now.
-    for (const Partition partition : std::exchange(begin_again, {})) give_up(partition, 0);
+    // These begin again once all that came of them before their stream changed is durable; it can't be read again.
+    for (const Partition partition : std::vector{begin_again}) {
+      if (!cycle->has_steps(partition)) give_up(partition, 0);
+    }
+    commit_now = !begin_again.empty();
     const std::scoped_lock lock{mutex};
     for (const auto& lane : report->committed) {
       auto& known = committed[lane.partition];
@@ -266,7 +270,7 @@ struct Worker::Impl {
     backoff = first_backoff;  // there is not the time for the patience that an outage has taught
     while (cycle->pending()) {
       const auto done = commit();
-      if (done && cycle->pending_rows() == 0) break;
+      if (done && !cycle->has_steps()) break;  // what is still to be named waits for a position that it does not have
       if (done) continue;
       if (done.error().kind != Error::Kind::unreachable || clock.steady() + backoff > deadline) return done;
       clock.wait(backoff, {});

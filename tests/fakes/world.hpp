@@ -37,6 +37,13 @@ struct World {
   std::vector<std::string> rows;    // the table
   std::vector<Timestamp> arrivals;  // of the rows that were encoded
   Progress progress;
+  bool down = false;         // the table does not answer
+  bool answer_lost = false;  // of the next commit that succeeds
+  bool taken = false;        // another worker has the lease of the partition
+  int fence = 0;             // of the last claim; another worker's claim raises it
+  int commits = 0;           // that succeeded
+  Duration slow = 0;         // how long a commit takes
+  Duration lease = 0;        // 0: none
   Position acknowledged = 0;
   bool durable = true;
   std::map<std::string, std::string, std::less<>> values;  // the store
@@ -139,19 +146,22 @@ class NumberCodec final : public Codec {
 /// Adds up what it sees: state that must survive.
 class Sum final : public Transform {
  public:
-  explicit Sum(const Settings& settings) : fails_at_{settings.integer("fails_at")} {}
+  explicit Sum(const Settings& settings)
+      : fails_at_{settings.integer("fails_at")}, silent_above_{settings.integer("silent_above")} {}
   Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     if (in->rows == 0) return {};
     auto sums = std::vector<double>{};
+    auto keep = std::vector<std::uint8_t>{};
     for (const double x : in->columns[samples::x].float64s()) {
       if (static_cast<std::int64_t>(x) == fails_at_) throw std::runtime_error("this breaks");
       sum_ += x;
       sums.push_back(sum_);
+      keep.push_back(static_cast<std::int64_t>(x) <= silent_above_);
     }
     auto batch = std::make_shared<Batch>(*in);
     batch->columns[samples::x] = Column::float64(std::move(sums));
-    out.emit(std::move(batch));
+    out.emit(batch->select(keep));
     return {};
   }
   std::optional<Timestamp> due() const override { return 0; }
@@ -162,7 +172,7 @@ class Sum final : public Transform {
   }
 
  private:
-  std::int64_t fails_at_;
+  std::int64_t fails_at_, silent_above_;
   double sum_ = 0;
 };
 
@@ -170,7 +180,11 @@ class TableSink final : public Sink {
  public:
   explicit TableSink(const Settings&) {}
   Result<void> settle(const SchemaPtr&) override { return {}; }
-  Result<void> open() override { return {}; }
+  Result<void> open() override {
+    const std::scoped_lock lock{world->mutex};
+    written_.clear();
+    return world->down ? no_answer() : Result<void>{};
+  }
   Encoded encode(const BatchPtr& rows) const override {
     Encoded out;
     out.rows = rows->rows;
@@ -189,10 +203,29 @@ class TableSink final : public Sink {
   }
   Result<Progress> claim(Partition) override {
     const std::scoped_lock lock{world->mutex};
+    if (world->down) return no_answer();
+    if (world->taken) return fail(Error::Kind::refused, "another worker owns it");
+    fence_ = ++world->fence;
     return world->progress;
   }
-  Result<Committed> commit(std::span<const LaneCommit> lanes) override {
+  void release(Partition) override {
     const std::scoped_lock lock{world->mutex};
+    fence_ = 0;
+  }
+  Duration lease() const override { return world->lease; }
+  Result<std::vector<Partition>> renew() override {
+    const std::scoped_lock lock{world->mutex};
+    if (world->down) return no_answer();
+    return world->taken && fence_ != 0 ? std::vector<Partition>{0} : std::vector<Partition>{};
+  }
+  Result<Committed> commit(std::span<const LaneCommit> lanes) override {
+    if (world->slow != 0) system_clock().wait(world->slow, {});
+    const std::scoped_lock lock{world->mutex};
+    if (world->down || fence_ != world->fence) {
+      written_.clear();
+      if (world->down) return no_answer();
+      return Committed{.refused = {0}};
+    }
     for (std::size_t begin = 0; begin < written_.size();) {
       const auto end = written_.find('\n', begin);
       world->rows.push_back(written_.substr(begin, end - begin));
@@ -200,11 +233,16 @@ class TableSink final : public Sink {
     }
     written_.clear();
     world->progress = lanes[0].next;
+    ++world->commits;
+    if (std::exchange(world->answer_lost, false)) return no_answer();
     return Committed{};
   }
 
  private:
+  static std::unexpected<Error> no_answer() { return fail(Error::Kind::unreachable, "the table does not answer"); }
+
   std::string written_;
+  int fence_ = 0;  // 0: the partition is not this sink's
 };
 
 class WorldStore final : public Store {
@@ -247,6 +285,7 @@ class WorldTest : public testing::Test {
     registry_.add("sources", "stream", make_operator<StreamSource>(source));
     Spec sum = Spec::transform("adds up");
     sum.field("fails_at", kind::integer(), "throws at this number", "-1");
+    sum.field("silent_above", kind::integer(), "emits nothing for numbers above it", "1000000000");
     registry_.add("transforms", "sum", make_operator<Sum>(sum));
     Spec table = Spec::sink("a table");
     table.claims([](const Settings&) {

@@ -1,0 +1,214 @@
+#include "core/worker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fakes/world.hpp"
+
+namespace weir {
+namespace {
+
+/// A worker at work while the test changes the world around it.
+class WorkerTest : public fakes::WorldTest {
+ protected:
+  WorkerTest() { world_.endless = true; }
+  ~WorkerTest() override { (void)drain(); }
+
+  void start(std::string_view sum_settings = "", std::string_view root_settings = "") {
+    pipeline_.emplace(pipeline(sum_settings, root_settings));
+    worker_ = std::make_unique<Worker>(*pipeline_, registry_, counters_, system_clock());
+    stop_ = {};
+    thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};
+  }
+  void ask_to_drain() { stop_.request_stop(); }
+  Result<void> drain() {
+    ask_to_drain();
+    if (thread_.joinable()) thread_.join();
+    return result_;
+  }
+
+  /// Changes the world between two calls of it, or looks at it.
+  template <typename F>
+  auto in_world(F&& what) {
+    const std::scoped_lock lock{world_.mutex};
+    return what(world_);
+  }
+  void send(Position messages) {
+    in_world([&](fakes::World& world) { world.messages += messages; });
+  }
+  Position position() {
+    return in_world([](fakes::World& world) { return world.progress.position; });
+  }
+
+  /// Waits until it is so; false if it does not come.
+  template <typename F>
+  static bool wait_for(F&& so) {
+    for (int i = 0; i < 10'000; ++i) {
+      if (so()) return true;
+      system_clock().wait(millisecond, {});
+    }
+    return false;
+  }
+  bool wait_until_committed(Position messages) {
+    return wait_for([&] { return position() == messages; });
+  }
+  bool wait_until_stepped(Position messages) {
+    return wait_for([&] {
+      const auto status = worker_->status();
+      return status.lanes.size() == 1 && status.lanes.front().stepped == messages;
+    });
+  }
+
+  std::optional<Pipeline> pipeline_;
+  std::unique_ptr<Worker> worker_;
+  std::stop_source stop_;
+  Result<void> result_;
+  std::thread thread_;
+};
+
+TEST_F(WorkerTest, ACommitThatIsRefusedLetsGoOfTheLaneAndClaimsItAgainLater) {
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  in_world([](fakes::World& world) {
+    ++world.fence;  // another worker has come, and died before its first commit
+    world.messages += 50;
+  });
+  ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); }));
+  EXPECT_FALSE(worker_->status().ready);
+  EXPECT_EQ(position(), 50u);
+  ASSERT_TRUE(wait_until_committed(100));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(100));
+  EXPECT_EQ(worker_->status().in_flight, 0u) << "the credit of what was given up";
+}
+
+TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
+  world_.lease = 15 * millisecond;
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  in_world([](fakes::World& world) { world.taken = true; });
+  ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); })) << "although there is nothing to commit";
+  // What the other worker commits is not this one's to write.
+  send(50);
+  in_world([](fakes::World& world) {
+    world.progress.position = world.progress.consumed = 80;
+    world.progress.arrival = world.progress.stamp = 80 * second;
+    ++world.fence;
+    world.taken = false;
+  });
+  ASSERT_TRUE(wait_until_committed(100));
+  EXPECT_TRUE(drain());
+  auto without = expected(100);
+  without.erase(without.begin() + 49, without.begin() + 79);
+  EXPECT_EQ(rows_without_letters(), without);
+}
+
+TEST_F(WorkerTest, APartitionThatAnotherWorkerHasIsWaitedFor) {
+  world_.taken = true;
+  world_.messages = 30;
+  start();
+  system_clock().wait(50 * millisecond, {});
+  EXPECT_TRUE(worker_->status().lanes.empty());
+  EXPECT_FALSE(worker_->status().ready);
+  in_world([](fakes::World& world) { world.taken = false; });
+  ASSERT_TRUE(wait_until_committed(30));
+  EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(30));
+}
+
+TEST_F(WorkerTest, ACommitOfUnknownOutcomeIsNotRepeated) {
+  start();
+  for (Position messages = 30; messages <= 120; messages += 30) {
+    in_world([&](fakes::World& world) {
+      world.answer_lost = true;
+      world.messages = messages;
+    });
+    ASSERT_TRUE(wait_until_committed(messages));
+  }
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(120));
+  EXPECT_GE(counters_.value("", "commit_retries"), 4u);
+  EXPECT_EQ(counters_.value("out", "rows"), 119u) << "counted once";
+}
+
+TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
+  start();
+  send(20);
+  ASSERT_TRUE(wait_until_committed(20));
+  in_world([](fakes::World& world) { world.down = true; });
+  send(500);
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  EXPECT_FALSE(worker_->status().ready);
+  in_world([](fakes::World& world) { world.down = false; });
+  ASSERT_TRUE(wait_until_committed(520));
+  EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(520));
+}
+
+TEST_F(WorkerTest, ASlowTableGetsMoreWithEachCommit) {
+  world_.slow = 30 * millisecond;
+  start();
+  send(7000);
+  ASSERT_TRUE(wait_until_committed(7000));
+  EXPECT_LT(in_world([](fakes::World& world) { return world.commits; }), 100) << "of 1000 steps";
+  EXPECT_GE(worker_->status().commit_time, world_.slow);
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(7000));
+}
+
+TEST_F(WorkerTest, WhatCameBeforeAStreamChangedIsCommittedWholeAfterAnOutage) {
+  start("", R"( "on_stream_changed": "restart",)");
+  send(7);
+  ASSERT_TRUE(wait_until_committed(7));
+  in_world([](fakes::World& world) { world.down = true; });
+  send(4993);
+  ASSERT_TRUE(wait_until_stepped(5000));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  in_world([](fakes::World& world) {
+    world.changes = true;
+    world.stream = {"S", 2};
+    world.messages = 20;
+    world.arrival_of = [](Position n) { return static_cast<Timestamp>(10'000 + n) * second; };
+  });
+  ASSERT_TRUE(wait_for([&] { return in_world([](fakes::World& world) { return !world.changes; }); }));
+  system_clock().wait(50 * millisecond, {});  // for the worker to hear of it
+  in_world([](fakes::World& world) { world.down = false; });
+  ASSERT_TRUE(wait_for([&] {
+    return in_world(
+        [](fakes::World& world) { return world.progress.incarnation == 1 && world.progress.position == 20; });
+  }));
+  EXPECT_TRUE(drain());
+  auto rows = expected(5000);
+  rows.append_range(expected(20));
+  EXPECT_EQ(rows_without_letters().size(), rows.size());
+  EXPECT_EQ(rows_without_letters(), rows) << "a commit after a failure takes a part of what waits";
+}
+
+TEST_F(WorkerTest, ADrainNamesTheSnapshotAtItsPositionAlsoBehindStepsWithoutRows) {
+  start(R"(, "silent_above": 1001)");
+  ASSERT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  in_world([](fakes::World& world) {
+    world.down = true;
+    world.messages = 2100;
+  });
+  ASSERT_TRUE(wait_until_stepped(2100));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ask_to_drain();
+  system_clock().wait(30 * millisecond, {});
+  in_world([](fakes::World& world) { world.down = false; });
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(world_.progress.position, 2100u);
+
+  start(R"(, "silent_above": 2107)");
+  send(7);
+  EXPECT_TRUE(wait_until_committed(2107)) << "a changed pipeline can go on from there only";
+  const auto done = drain();
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(rows_without_letters().back(), std::to_string(2107 * 2108 / 2 - 13));
+}
+
+}  // namespace
+}  // namespace weir
