@@ -19,6 +19,16 @@ std::uint32_t partitions_of(const Node& source) {
   return source.op->spec.claims_of ? source.op->spec.claims_of(source.settings).partitions : 1;
 }
 
+/// The batch as a part of the step that has this origin. Until it is emitted it is its maker's, who has let go of it if
+/// nobody else holds it.
+BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
+  const Origin& has = batch->origin;
+  if (has.partition == origin.partition && has.first == origin.first && has.last == origin.last) return batch;
+  auto own = batch.use_count() == 1 ? std::const_pointer_cast<Batch>(batch) : std::make_shared<Batch>(*batch);
+  own->origin = origin;
+  return own;
+}
+
 /// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
 void number_letters(std::vector<Sink::DeadLetter>& letters) {
   std::ranges::stable_sort(letters, {}, &Sink::DeadLetter::position);
@@ -49,14 +59,14 @@ struct Chain::Impl {
   /// What a transform sees of the step.
   class StageOutput final : public Output {
    public:
-    StageOutput(Impl& chain, Stage& stage, bool muted, ChainOutput& out)
-        : chain_{chain}, stage_{stage}, muted_{muted}, out_{out} {}
+    StageOutput(Impl& chain, Stage& stage, const Origin& origin, bool muted, ChainOutput& out)
+        : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, out_{out} {}
 
     void emit(BatchPtr batch, Port port) override {
       assert(port < stage_.exits.size() && "a port that the Spec does not declare");
       const Stage::Exit& exit = stage_.exits[port];
       if (!muted_ && exit.readers.empty()) chain_.counters.add(exit.unread, batch->rows);
-      chain_.deliver(stage_, port, batch);
+      chain_.deliver(stage_, port, with_origin(std::move(batch), origin_));
     }
     void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
       if (muted_) return;
@@ -70,6 +80,7 @@ struct Chain::Impl {
    private:
     Impl& chain_;
     Stage& stage_;
+    const Origin& origin_;
     bool muted_;
     ChainOutput& out_;
   };
@@ -165,7 +176,7 @@ struct Chain::Impl {
   }
 
   Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
-    StageOutput output{*this, stage, muted, out};
+    StageOutput output{*this, stage, samples->origin, muted, out};
     for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
     for (const BatchPtr& batch : stage.waiting) {
       auto done = process(stage, batch, output);

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <weir/format.hpp>
+#include <weir/shapes.hpp>
 
+#include "core/chain.hpp"
 #include "core/counters.hpp"
 #include "core/node_context.hpp"
 #include "core/pipeline.hpp"
@@ -206,6 +208,63 @@ TEST(Transforms, HaveACaseFileBesideThem) {
         std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / "transforms" / weir::format("{}.test.json", name);
     EXPECT_TRUE(std::filesystem::exists(path)) << path << " is missing";
   }
+}
+
+// --- Origins
+// ----------------------------------------------------------------------------------------------------------
+
+/// Ten seconds of a vehicle's speed, as a lane's source would decode them.
+BatchPtr ten_seconds(const Chain& chain, const Origin& origin) {
+  auto batch = std::make_shared<Batch>();
+  batch->schema = samples::schema();
+  batch->rows = 10;
+  batch->origin = origin;
+  std::vector<Timestamp> times;
+  for (Position n = origin.first + 1; n <= origin.last; ++n)
+    times.push_back((1'800'000'000 + static_cast<Timestamp>(n)) * second);
+  batch->arrival = times;
+  batch->reached = times.back();
+  batch->columns.resize(batch->schema->columns.size());
+  const auto ten = [](std::uint32_t id) { return std::vector<std::uint32_t>(10, id); };
+  batch->columns[samples::key] = Column::dictionary({ten(chain.keys()->intern("v").value()), chain.keys()});
+  batch->columns[samples::field] = Column::dictionary({ten(chain.fields()->intern("speed").value()), chain.fields()});
+  batch->columns[samples::time] = Column::timestamp(std::move(times));
+  batch->columns[samples::x] = Column::float64(std::vector<double>(10, 150));
+  return batch;
+}
+
+/// By it dead letters of rows are told apart and found again, also far behind the source.
+TEST(Transforms, EmitNothingWithoutItsPartitionAndPositions) {
+  constexpr Partition partition = 3;
+  std::size_t brackets = 0, events = 0;
+  for (const auto name : registry().names(Role::transform)) {
+    const Spec& spec = registry().find(Role::transform, name)->spec;
+    for (const std::string& text : spec.examples) {
+      auto checked =
+          check_pipeline(Example{spec, text}.pipeline(R"(, "columns": { "speed": {} })"), "example", registry(), {});
+      if (!checked.pipeline) checked = check_pipeline(Example{spec, text}.pipeline(), "example", registry(), {});
+      ASSERT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+      Counters counters;
+      Chain chain{*checked.pipeline, registry(), counters, system_clock(), partition};
+      chain.start(100);
+      Origin origin{partition, 100, 110};
+      chain.watch([&](PortRef port, const BatchPtr& batch) {
+        const std::string& node = checked.pipeline->nodes[port.node].id;
+        EXPECT_EQ(batch->origin.partition, partition) << node << " in " << text;
+        EXPECT_EQ(batch->origin.first, origin.first) << node << " in " << text;
+        EXPECT_EQ(batch->origin.last, origin.last) << node << " in " << text;
+        brackets += batch->schema->shape == Shape::brackets ? batch->rows : 0;
+        events += batch->schema->shape == Shape::events ? batch->rows : 0;
+      });
+      for (int step = 0; step < 3; ++step, origin = {partition, origin.last, origin.last + 10}) {
+        ChainOutput out;
+        ASSERT_TRUE(chain.step(ten_seconds(chain, origin), false, out));
+        for (const SinkBatch& part : out.batches) EXPECT_EQ(part.batch->origin.partition, partition) << text;
+      }
+    }
+  }
+  EXPECT_GT(brackets, 0u);
+  EXPECT_GT(events, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Operators, testing::ValuesIn(every_operator()), [](const auto& param) {
