@@ -328,8 +328,8 @@ TEST(Check, AStartThatNobodyFindsAgainIsAMistake) {
   const std::string_view file = R"("duckdb", "path": "x.duckdb")";
   const std::string_view durable = R"("state": { "store": "jetstream-kv", "bucket": "b" },)";
   const std::string wrong = R"(p.json:2:61: error: a restarted worker would not find this place in the stream again; )"
-                            R"(have it kept by a durable store)"
-                            R"("bucket": "p-state" }, or write "start": "first")"
+                            R"(have it kept by a durable store, see `weir list stores` and "state", )"
+                            R"(or write "start": "first")"
                             "\n";
   EXPECT_EQ(start(R"("new")", R"("stdout")"), wrong);
   EXPECT_EQ(start(since, R"("stdout")"), wrong);
