@@ -103,7 +103,9 @@ bool SimulatedWorker::finish() {
       through = false;
       continue;
     }
-    while (lane->second.at < plant_.streams[partition].size()) read(partition, lane->second);
+    while (!over(partition, lane->second) && lane->second.at < plant_.streams[partition].size())
+      read(partition, lane->second);
+    through = through && !over(partition, lane->second);
   }
   commit();
   return through && !cycle_->pending();
@@ -112,6 +114,7 @@ bool SimulatedWorker::finish() {
 void SimulatedWorker::claim(Partition partition) {
   auto start = cycle_->claim(partition);
   if (!start) return fail_if_fatal(start.error(), "claim");
+  if (start->at.incarnation < plant_.incarnations[partition]) *start = cycle_->begin_again(partition);
   Lane lane;
   lane.at = start->after;
   if (!start->state.empty()) {
@@ -120,12 +123,13 @@ void SimulatedWorker::claim(Partition partition) {
     std::from_chars(between + 1, end, lane.rows);
   }
   lane.start = *std::move(start);
-  cycle_->reading(partition, {"simulated", 1}, lane.at);
+  cycle_->reading(partition, {"simulated", 1 + static_cast<Timestamp>(lane.start.at.incarnation)}, lane.at);
   lanes_[partition] = std::move(lane);
 }
 
 /// Takes a few messages, but none behind a border together with one before it.
 void SimulatedWorker::read(Partition partition, Lane& lane) {
+  if (over(partition, lane)) return;
   const auto& stream = plant_.streams[partition];
   Position last = std::min<Position>(lane.at + 1 + plant_.dice.roll(5), stream.size());
   for (const Position border : lane.start.borders) {
@@ -138,13 +142,13 @@ void SimulatedWorker::read(Partition partition, Lane& lane) {
   for (; lane.at < last; ++lane.at) {
     if (!next(lane.sum, stream[lane.at])) continue;
     encoded.bytes += row_of(lane.rows++, lane.at + 1, lane.sum) + "\n";
-    ++encoded.rows;
+    encoded.rows += rows_counted;
   }
   if (last <= lane.start.silent) return;
   LaneStep step;
   step.partition = partition;
   step.position = step.consumed = last;
-  step.reached = static_cast<Timestamp>(last);
+  step.reached = arrival_of(lane.start.at.incarnation, last);
   for (std::size_t sink = 0; sink < sinks_.size() && encoded.rows > 0; ++sink) step.rows.push_back({sink, encoded});
   (void)cycle_->take(std::move(step));
 }
@@ -153,9 +157,10 @@ void SimulatedWorker::take_snapshot(Partition partition, const Lane& lane) {
   const Position says = plant_.snapshots_tell_truth ? lane.at : lane.at - std::min<Position>(lane.at, 3);
   taken_.push_back({partition,
                     {{.position = says,
-                      .arrival = static_cast<Timestamp>(says),
+                      .arrival = arrival_of(lane.start.at.incarnation, says),
                       .fingerprint = pipeline_.fingerprint,
-                      .consumed = says},
+                      .consumed = says,
+                      .incarnation = lane.start.at.incarnation},
                      weir::format("{} {}", lane.sum, lane.rows)}});
 }
 
@@ -163,7 +168,8 @@ void SimulatedWorker::take_snapshot(Partition partition, const Lane& lane) {
 void SimulatedWorker::store_snapshots() {
   for (const Taken& taken : std::exchange(taken_, {})) {
     const auto name = snapshots_.write(taken.partition, fence_, taken.snapshot);
-    if (name) cycle_->name_snapshot(taken.partition, *name, taken.snapshot.at.position);
+    const Progress& at = taken.snapshot.at;
+    if (name) cycle_->name_snapshot(taken.partition, *name, at.position, at.incarnation);
   }
 }
 
@@ -171,6 +177,15 @@ void SimulatedWorker::commit() {
   const auto report = cycle_->commit();
   if (!report) return fail_if_fatal(report.error(), "commit");
   for (const Partition partition : report->refused) lanes_.erase(partition);
+  std::erase_if(lanes_, [&](const auto& entry) {
+    const bool done = over(entry.first, entry.second) && !cycle_->has_steps(entry.first);
+    if (done) (void)cycle_->release(entry.first);
+    return done;
+  });
+}
+
+bool SimulatedWorker::over(Partition partition, const Lane& lane) const {
+  return lane.start.at.incarnation != plant_.incarnations[partition];
 }
 
 /// As a drain does: commit, snapshot, commit its name, release.

@@ -21,14 +21,20 @@ using Streams = std::vector<std::vector<std::uint64_t>>;
 /// The rows that a partition's stream makes.
 std::vector<std::string> expected_rows(const Streams& streams, Partition partition);
 
+/// The arrival time of a message: later in every incarnation of the stream than in the one before.
+inline Timestamp arrival_of(std::uint32_t incarnation, Position position) {
+  return static_cast<Timestamp>(1'000'000 * std::uint64_t{incarnation} + position);
+}
+
 /// What all workers share.
 struct Plant {
   Dice& dice;
   Streams streams;
   Store& store;
   std::vector<SimulatedDatabase*> databases;
-  std::vector<std::string>& list;    ///< of a sink without transactions
-  bool snapshots_tell_truth = true;  ///< false: a snapshot says that it is older than it is
+  std::vector<std::string>& list;           ///< of a sink without transactions
+  std::vector<std::uint32_t> incarnations;  ///< of the streams: how often each was made anew
+  bool snapshots_tell_truth = true;         ///< false: a snapshot says that it is older than it is
 };
 
 class SimulatedWorker {
@@ -57,8 +63,12 @@ class SimulatedWorker {
     Snapshot snapshot;
   };
 
+  static constexpr std::size_t rows_counted = 400;  ///< for each, so that commits after a failure take a part
+
   void claim(Partition partition);
   void read(Partition partition, Lane& lane);
+  /// Whether the lane's stream was made anew; the lane lets go of it when everything before that is committed.
+  bool over(Partition partition, const Lane& lane) const;
   void take_snapshot(Partition partition, const Lane& lane);
   void store_snapshots();
   void commit();
