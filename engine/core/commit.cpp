@@ -234,12 +234,14 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
 Result<void> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
   const Progress next =
       outlets_.size() == 0 ? lane.committed() : lane.next_of(outlets_.size() - 1, pipeline_.fingerprint);
-  if (next.snapshot != lane.committed().snapshot) {
+  // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
+  if (lane.agrees_on(next.snapshot)) {
     if (outlets_.keepers() == 0) {
       if (auto kept = snapshots_.remember(partition, next.snapshot); !kept) return kept;
     }
     // One that is not deleted costs space only.
-    (void)snapshots_.prune(partition, next.snapshot, lane.committed().snapshot);
+    (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
+    lane.agree(next.snapshot);
   }
   lane.settle(next);
   box_.committed(partition, next.position);

@@ -12,7 +12,7 @@ std::size_t rows_of(const LaneStep& step) {
 }
 
 LaneAccount::LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least)
-    : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot} {
+    : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
   for (const Progress& progress : stands) {
     done_.push_back(standing(progress, least.incarnation));
     named_.push_back(progress.snapshot);
@@ -63,6 +63,7 @@ void LaneAccount::name_snapshot(std::string name, Position position, std::uint32
   if (committed_.incarnation != incarnation) return;
   snapshot_ = std::move(name);
   snapshot_position_ = position;
+  own_.push_back(snapshot_);
 }
 
 std::size_t LaneAccount::cut(std::size_t rows) {
@@ -116,15 +117,22 @@ std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position 
   return rows;
 }
 
+bool LaneAccount::agrees_on(const std::string& snapshot) const {
+  const auto names_it = [&](const std::string& named) { return named == snapshot; };
+  return snapshot != agreed_ && std::ranges::all_of(named_ | std::views::drop(named_.size() - keepers_), names_it);
+}
+
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
   const Position stands = standing(progress, committed_.incarnation);
   return progress.incarnation <= committed_.incarnation &&
+         (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
          (stands == done_[outlet] || std::ranges::contains(steps_, stands, &LaneStep::position));
 }
 
 void LaneAccount::settle(Progress next) {
   committed_ = std::move(next);
   begun_again_ = false;
+  std::erase_if(own_, [this](const std::string& name) { return name != snapshot_ && name != committed_.snapshot; });
 }
 
 LaneStep LaneAccount::pop() {

@@ -70,7 +70,13 @@ class LaneAccount {
   /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
   std::size_t advance(std::size_t outlet, std::size_t node, Position position);
   void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
-  /// Whether an outlet can have come to this progress by this lane's commits alone.
+  /// Whether every outlet that keeps progress names this snapshot, which they did not before.
+  bool agrees_on(const std::string& snapshot) const;
+  void agree(std::string snapshot) { agreed_ = std::move(snapshot); }
+  /// The snapshot that all of them named last.
+  const std::string& agreed() const { return agreed_; }
+  /// Whether an outlet can have come to this progress by this lane's commits alone. An owner in between may have
+  /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same.
   bool is_ours(std::size_t outlet, const Progress& progress) const;
 
   /// What the last commit of all outlets had come to.
@@ -100,6 +106,8 @@ class LaneAccount {
   std::vector<Timestamp> quiet_;     // by outlet: it has everything that reaches no further; no_time: see `done`
   std::vector<Timestamp> arrivals_;  // by outlet: what its commits had reached when it was claimed
   std::string snapshot_;             // the newest that is whole
+  std::string agreed_;               // the last that every outlet's progress named
+  std::vector<std::string> own_;     // what this lane's unsettled commits may have named
   Position snapshot_position_ = 0;
   std::size_t cut_ = 0;       // of `steps`: how many the commit at hand takes
   bool begun_again_ = false;  // the new incarnation is not committed yet

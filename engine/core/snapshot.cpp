@@ -118,9 +118,8 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
-    // One further on may be under way.
-    if (snapshot == newest || snapshot == before || name.ends_with("/latest") || age_in(snapshot) >= age_in(newest))
-      continue;
+    const bool under_way = age_in(snapshot) >= age_in(newest);
+    if (under_way || snapshot == before || name.ends_with("/latest")) continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }
   return {};

@@ -33,8 +33,8 @@ class Snapshots {
   /// Error::changed if it is not there or not whole.
   Result<Snapshot> read(std::string_view name);
 
-  /// Deletes the partition's snapshots older than `newest`, but for `before`; only by the owner, after a commit named
-  /// `newest`.
+  /// Deletes the partition's snapshots older than `newest`, but for `before`; only by the owner, after a commit in
+  /// which every progress came to name `newest`.
   Result<void> prune(Partition partition, std::string_view newest, std::string_view before);
 
   /// For pipelines whose sinks keep no progress: the name of the snapshot to start from.
