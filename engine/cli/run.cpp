@@ -258,7 +258,7 @@ class Runner {
     }
     spdlog::info(
         "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
-        "state) can be tried only then; if it can't start, the old one goes on",
+        "state) can be tried only then; the old one comes back if it can't start",
         options_.file);
     current()->drain();
     next_ = loaded;

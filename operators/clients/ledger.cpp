@@ -55,34 +55,32 @@ std::string Ledger::create(const std::string& schema) {
   table_ = weir::format("{}.weir_progress", sql::quoted(schema));
   // Room in the pages keeps the updates of every commit in place.
   return weir::format(
-      "CREATE TABLE IF NOT EXISTS {0} (pipeline text, node text, partition integer, position bigint NOT NULL DEFAULT "
-      "0, "
-      "arrival bigint, snapshot text NOT NULL DEFAULT '', fingerprint text NOT NULL DEFAULT '', stream text NOT NULL "
-      "DEFAULT '', "
-      "stream_created bigint, stamp bigint, consumed bigint NOT NULL DEFAULT 0, incarnation integer NOT NULL DEFAULT "
-      "0, "
-      "owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, "
-      "updated timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (pipeline, node, partition)) WITH "
-      "(fillfactor = 40);"
-      "COMMENT ON COLUMN {0}.arrival IS 'ns since 1970'; COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970'; "
-      "COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position'",
+      R"(CREATE TABLE IF NOT EXISTS {0} (
+  pipeline text, node text, partition integer,
+  position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
+  fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
+  stamp bigint, consumed bigint NOT NULL DEFAULT 0, incarnation integer NOT NULL DEFAULT 0,
+  owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
+  updated timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
+COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
+COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
+COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position')",
       table_);
 }
 
 std::string Ledger::prepare() const {
   return weir::format(
-      "PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[], "
-      "bigint[], bigint[], bigint[], integer[]) AS "
-      "UPDATE {} p SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot, fingerprint "
-      "= n.fingerprint, "
-      "stream = n.stream, stream_created = n.created, stamp = n.stamp, consumed = n.consumed, incarnation = "
-      "n.incarnation, updated = clock_timestamp() "
-      "FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
-      "AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, "
-      "incarnation) "
-      "WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = "
-      "n.last "
-      "RETURNING p.partition;",
+      R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
+                       bigint[], bigint[], bigint[], integer[]) AS
+UPDATE {} p
+   SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
+       fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
+       stamp = n.stamp, consumed = n.consumed, incarnation = n.incarnation, updated = clock_timestamp()
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, incarnation)
+ WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
+RETURNING p.partition;)",
       table_);
 }
 
