@@ -9,9 +9,11 @@ namespace {
 
 /// A worker at work while the test changes the world around it.
 class WorkerTest : public fakes::WorldTest {
+ public:
+  ~WorkerTest() override { (void)drain(); }
+
  protected:
   WorkerTest() { world_.endless = true; }
-  ~WorkerTest() override { (void)drain(); }
 
   void start(std::string_view sum_settings = "", std::string_view root_settings = "") {
     pipeline_.emplace(pipeline(sum_settings, root_settings));
