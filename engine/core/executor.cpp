@@ -1,6 +1,8 @@
 #include "core/executor.hpp"
 
 #include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -283,7 +285,12 @@ struct LaneRun::Impl {
   const Node& source_node;
   NodeContext source_context;
   std::unique_ptr<Source> source;
-  flow::graph graph;
+  // On one processor oneTBB has no thread but those that wait for it, and the puller does not.
+  tbb::global_control threads{tbb::global_control::max_allowed_parallelism,
+                              std::max<std::size_t>(2, tbb::this_task_arena::max_concurrency())};
+  tbb::task_arena arena{std::max(2, tbb::this_task_arena::max_concurrency())};
+  std::unique_ptr<flow::graph> made = arena.execute([] { return std::make_unique<flow::graph>(); });
+  flow::graph& graph = *made;
   flow::function_node<PiecePtr, PiecePtr> decode;
   flow::function_node<PiecePtr, PiecePtr> step;
   flow::function_node<PiecePtr, PiecePtr> encode;
