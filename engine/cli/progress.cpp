@@ -8,6 +8,7 @@
 #include <weir/rfc3339.hpp>
 
 #include "cli/command.hpp"
+#include "core/keeping.hpp"
 #include "core/node_context.hpp"
 
 namespace weir::cli {
@@ -26,8 +27,7 @@ class Keepers {
  public:
   Keepers(const Pipeline& pipeline, const Registry& registry) {
     for (const Node& node : pipeline.nodes) {
-      if (node.role != Role::sink || !node.op->spec.claims_of || !node.op->spec.claims_of(node.settings).transactional)
-        continue;
+      if (node.role != Role::sink || !claims_of(node).transactional) continue;
       const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
       auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
       sinks_.emplace_back(node.id, node.op->make_sink(node.settings, context));

@@ -7,6 +7,7 @@
 
 #include "core/completion.hpp"
 #include "core/dead_letters.hpp"
+#include "core/keeping.hpp"
 #include "core/node_context.hpp"
 
 namespace weir {
@@ -14,10 +15,6 @@ namespace {
 
 /// Batches that wait at a node's input during a step.
 using Waiting = std::vector<BatchPtr>;
-
-std::uint32_t partitions_of(const Node& source) {
-  return source.op->spec.claims_of ? source.op->spec.claims_of(source.settings).partitions : 1;
-}
 
 /// The batch as a part of the step that has this origin. Until it is emitted it is its maker's, who has let go of it if
 /// nobody else holds it.
@@ -96,7 +93,7 @@ struct Chain::Impl {
     for (Stage& stage : stages) link(stage);
     const std::size_t source = p.source();
     decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part,
-                                        partitions_of(p.nodes[source]), keys, fields);
+                                        claims_of(p.nodes[source]).partitions, keys, fields);
     decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
     decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
     decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");

@@ -35,9 +35,7 @@ class Checker {
       const bool ordered = order();
       if (ordered) check_graph();
       if (ordered) settle();
-      if (ordered) check_start();
-      if (ordered) check_sharing();
-      if (ordered) check_time();
+      if (ordered) check_source();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
@@ -177,8 +175,8 @@ class Checker {
     }
     if (!spec.whole_keys) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
-    if (source == drafts_.end() || !source->good || !source->node.op->spec.claims_of) return;
-    if (!source->node.op->spec.claims_of(source->node.settings).partitioned) {
+    if (source == drafts_.end() || !source->good) return;
+    if (!claims_of(source->node).partitioned) {
       report_.error(draft.text->span, "shared-queue",
                     quoted(draft.node.id) + " needs every sample of a vehicle, in order, but " +
                         quoted(source->node.id) + " is a queue that workers share",
@@ -186,49 +184,48 @@ class Checker {
     }
   }
 
-  /// A start in the middle of a stream must be found again after a restart.
-  void check_start() {
+  /// What the source's claims mean for the whole.
+  void check_source() {
     if (report_.errors() != 0) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
+    if (std::ranges::all_of(drafts_, [](const Draft& draft) { return draft.good && draft.node.op != nullptr; })) {
+      const bool keeps = keeps_state(pipeline_, source->node, registry_);
+      check_start(*source, keeps);
+      if (report_.errors() == 0) check_sharing(*source, keeps);
+    }
+    if (report_.errors() != 0 || !source->good || tells_time(pipeline_, source->node, registry_)) return;
+    report_.add(Severity::note, source->text->span, "no-event-time",
+                quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
+                "encode in json or flatbuffers if the devices know better");
+  }
+
+  /// A start in the middle of a stream must be found again after a restart.
+  void check_start(const Draft& source, bool keeps) {
     std::vector<const Node*> sinks;
     for (const Draft& draft : drafts_) {
-      if (!draft.good || draft.node.op == nullptr) return;
       if (draft.node.role == Role::sink) sinks.push_back(&draft.node);
     }
-    if (finds_start_again(source->node, sinks, keeps_state(pipeline_, source->node, registry_))) return;
-    report_.error(source->text->find("start")->span, "lost-start",
+    if (finds_start_again(source.node, sinks, keeps)) return;
+    report_.error(source.text->find("start")->span, "lost-start",
                   "a restarted worker would not find this place in the stream again",
                   R"(have it kept by a durable store, see `weir list stores` and "state", or write "start": "first")");
   }
 
   /// What belongs to one worker can't stand behind a queue that several read.
-  void check_sharing() {
-    if (report_.errors() != 0) return;
-    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
-    if (!std::ranges::all_of(drafts_, [](const Draft& draft) { return draft.good && draft.node.op != nullptr; }))
-      return;
-    if (claims_of(source->node).partitioned) return;
-    if (keeps_state(pipeline_, source->node, registry_)) {
+  void check_sharing(const Draft& source, bool keeps) {
+    if (claims_of(source.node).partitioned) return;
+    if (keeps) {
       report_.error(document_.root.find("state")->span, "shared-state",
-                    quoted(source->node.id) + " is a queue that workers share; they would overwrite each other's state",
+                    quoted(source.node.id) + " is a queue that workers share; they would overwrite each other's state",
                     R"(leave "state" out: what a queue has given out is not given again)");
     }
     for (const Draft& draft : drafts_) {
       if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
       report_.warning(draft.text->span, "shared-queue",
-                      quoted(draft.node.id) + " keeps progress, which one worker holds, but " +
-                          quoted(source->node.id) + " is a queue that workers share: further workers wait",
+                      quoted(draft.node.id) + " keeps progress, which one worker holds, but " + quoted(source.node.id) +
+                          " is a queue that workers share: further workers wait",
                       "run one worker, or read partition streams");
     }
-  }
-
-  void check_time() {
-    if (report_.errors() != 0) return;
-    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
-    if (!source->good || tells_time(pipeline_, source->node, registry_)) return;
-    report_.add(Severity::note, source->text->span, "no-event-time",
-                quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
-                "encode in json or flatbuffers if the devices know better");
   }
 
   // Schemas.

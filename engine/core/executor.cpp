@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/keeping.hpp"
 #include "core/node_context.hpp"
 #include "core/pieces.hpp"
 
@@ -57,8 +58,7 @@ struct LaneRun::Impl {
                [this](PiecePtr piece) { return leave(guarded("encode", std::move(piece), &Impl::run_encode)); }} {
     flow::make_edge(decode, step);
     flow::make_edge(step, encode);
-    const Claims claims =
-        source_node.op->spec.claims_of ? source_node.op->spec.claims_of(source_node.settings) : Claims{};
+    const Claims claims = claims_of(source_node);
     marks = claims.writable || claims.clocked;
     replayable = claims.replayable;
   }

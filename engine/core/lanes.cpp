@@ -5,6 +5,8 @@
 #include <ranges>
 #include <utility>
 
+#include "core/keeping.hpp"
+
 namespace weir {
 namespace {
 
@@ -28,7 +30,7 @@ void go_on_without_replay(LaneStart& start) {
 Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence)
     : around_{std::move(around)}, cycle_{cycle}, snapshots_{snapshots}, fence_{std::move(fence)} {
   const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
-  replayable_ = source.op->spec.claims_of && source.op->spec.claims_of(source.settings).replayable;
+  replayable_ = claims_of(source).replayable;
   restarts_counter_ =
       around_.counters.declare(source.id, "stream_restarts", "times a lane began again because its stream had changed");
   lost_counter_ = around_.counters.declare(

@@ -11,6 +11,7 @@
 
 #include "core/claiming.hpp"
 #include "core/inbox.hpp"
+#include "core/keeping.hpp"
 #include "core/lanes.hpp"
 #include "core/node_context.hpp"
 #include "core/shared_store.hpp"
@@ -83,8 +84,7 @@ struct Worker::Impl {
       if (node.input) {
         if (auto settled = sink->settle(node.input); !settled) return settled;
       }
-      outlets.push_back(
-          {number, sink.get(), node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{}});
+      outlets.push_back({number, sink.get(), claims_of(node)});
     }
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters);
     if (auto opened = store->open(); !opened) return opened;
