@@ -42,6 +42,9 @@ struct LaneRun::Impl {
     bool muted = false;
   };
   using PiecePtr = std::shared_ptr<Piece>;
+  /// Puts from inside its body: a function_node lets its next body begin before it passes on what the last one
+  /// returned, so pieces could overtake each other.
+  using Stage = flow::multifunction_node<PiecePtr, std::tuple<PiecePtr>>;
 
   Impl(const Surroundings& a, Partition p)
       : around{a},
@@ -50,14 +53,14 @@ struct LaneRun::Impl {
         source_node{a.pipeline.nodes[a.pipeline.source()]},
         source_context{{a.pipeline, a.registry, a.counters, a.clock}, source_node, p, chain.keys(), chain.fields()},
         source{source_node.op->make_source(source_node.settings, source_context)},
-        decode{graph, flow::serial,
-               [this](PiecePtr piece) { return guarded("decode", std::move(piece), &Impl::run_decode); }},
-        step{graph, flow::serial,
-             [this](PiecePtr piece) { return guarded("transforms", std::move(piece), &Impl::run_step); }},
-        encode{graph, flow::serial,
-               [this](PiecePtr piece) { return leave(guarded("encode", std::move(piece), &Impl::run_encode)); }} {
-    flow::make_edge(decode, step);
-    flow::make_edge(step, encode);
+        decode{graph, flow::serial, passing_on("decode", &Impl::run_decode)},
+        step{graph, flow::serial, passing_on("transforms", &Impl::run_step)},
+        encode{graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
+                 guarded("encode", *piece, &Impl::run_encode);
+                 leave();
+               }} {
+    flow::make_edge(flow::output_port<0>(decode), step);
+    flow::make_edge(flow::output_port<0>(step), encode);
     const Claims claims = claims_of(source_node);
     marks = claims.writable || claims.clocked;
     replayable = claims.replayable;
@@ -65,24 +68,28 @@ struct LaneRun::Impl {
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
-  PiecePtr guarded(const char* node, PiecePtr piece, void (Impl::*body)(Piece&)) {
-    if (!failed.load(std::memory_order_acquire)) {
-      try {
-        (this->*body)(*piece);
-      } catch (const std::exception& problem) {
-        fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
-      }
-    }
-    return piece;
+  auto passing_on(const char* node, void (Impl::*body)(Piece&)) {
+    return [this, node, body](PiecePtr piece, Stage::output_ports_type& next) {
+      guarded(node, *piece, body);
+      std::get<0>(next).try_put(std::move(piece));
+    };
   }
 
-  PiecePtr leave(PiecePtr piece) {
+  void guarded(const char* node, Piece& piece, void (Impl::*body)(Piece&)) {
+    if (failed.load(std::memory_order_acquire)) return;
+    try {
+      (this->*body)(piece);
+    } catch (const std::exception& problem) {
+      fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
+    }
+  }
+
+  void leave() {
     {
       const std::scoped_lock lock{chunks_mutex};
       --chunks;
     }
     chunk_done.notify_all();
-    return piece;
   }
 
   void run_decode(Piece& piece) { piece.decoded = chain.decode(std::move(piece.messages)); }
@@ -291,9 +298,7 @@ struct LaneRun::Impl {
   tbb::task_arena arena{std::max(2, tbb::this_task_arena::max_concurrency())};
   std::unique_ptr<flow::graph> made = arena.execute([] { return std::make_unique<flow::graph>(); });
   flow::graph& graph = *made;
-  flow::function_node<PiecePtr, PiecePtr> decode;
-  flow::function_node<PiecePtr, PiecePtr> step;
-  flow::function_node<PiecePtr, PiecePtr> encode;
+  Stage decode, step, encode;
   bool marks = false, replayable = false;
   std::uint32_t incarnation = 0;  // of the numbers of rows
   PieceSize piece_size;

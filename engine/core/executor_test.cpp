@@ -1,7 +1,10 @@
 #include "core/executor.hpp"
 
 #include <gtest/gtest.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
 
+#include "fakes/held_up_threads.hpp"
 #include "fakes/world.hpp"
 
 namespace weir {
@@ -21,6 +24,17 @@ TEST_F(ExecutorTest, RunsToTheEndOfTheStream) {
   EXPECT_EQ(world_.acknowledged, 1000u);
   EXPECT_EQ(counters_.value("in", "refused"), 1u);
   EXPECT_EQ(counters_.value("out", "rows"), 999u);
+}
+
+TEST_F(ExecutorTest, KeepsTheOrderOfTheStreamWhenThreadsAreHeldUpAnywhere) {
+  world_.messages = 50'000;
+  const Pipeline p = pipeline();
+  Worker worker{p, registry_, counters_, system_clock()};
+  const tbb::global_control many{tbb::global_control::max_allowed_parallelism, 4};
+  const fakes::HeldUpThreads held_up;
+  const auto done = tbb::task_arena{4}.execute([&] { return worker.run({}); });
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_TRUE(rows_without_letters() == expected(50'000)) << "sums of numbers that came in another order";
 }
 
 TEST_F(ExecutorTest, DrainsCommitsAndGoesOnExactlyThere) {
