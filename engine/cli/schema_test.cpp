@@ -6,6 +6,7 @@
 
 #include "cli/command.hpp"
 #include "core/text.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir::cli {
 namespace {
@@ -106,12 +107,8 @@ class Validator {
 };
 
 const Validator& validator() {
-  static const auto* made = [] {
-    Registry registry;
-    register_all(registry);
-    return new Validator{pipeline_schema(registry)};
-  }();
-  return *made;
+  static const Validator made{pipeline_schema(fakes::registry())};
+  return made;
 }
 
 /// What is wrong with a pipeline of these members and a simulated source with this setting.

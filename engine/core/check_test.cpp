@@ -4,18 +4,12 @@
 
 #include "core/findings.hpp"
 #include "core/pipeline.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir {
 namespace {
 
-const Registry& registry() {
-  static const Registry* all = [] {
-    auto* made = new Registry;
-    register_all(*made);
-    return made;
-  }();
-  return *all;
-}
+using fakes::registry;
 
 Checked check(std::string_view text, CheckOptions options = {}) {
   return check_pipeline(text, "p.json", registry(), options);

@@ -4,19 +4,19 @@
 
 #include <algorithm>
 
+#include "fakes/registry.hpp"
+
 namespace weir {
 namespace {
 
 /// The promises of a pipeline with this source and sink, and what comes between.
 std::vector<Promise> explained(const std::string& source, const std::string& sink, const std::string& between = "") {
-  Registry registry;
-  register_all(registry);
   const std::string text = R"({ "name": "p", "limits": { "keys": 9 }, "nodes": [ { "id": "in", )" + source + " }, " +
                            between + R"({ "id": "out", "from": ")" + (between.empty() ? "in" : "last") + "\", " + sink +
                            " } ] }";
-  const auto checked = check_pipeline(text, "p.json", registry, {});
+  const auto checked = check_pipeline(text, "p.json", fakes::registry(), {});
   EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
-  return explain(*checked.pipeline, registry);
+  return explain(*checked.pipeline, fakes::registry());
 }
 
 /// The promises as `about: what`.

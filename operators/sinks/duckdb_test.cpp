@@ -10,6 +10,7 @@
 
 #include "clients/duckdb.hpp"
 #include "fakes/sink_fixture.hpp"
+#include "fakes/temporary_directory.hpp"
 
 namespace weir {
 Operator weir_operator_sinks_duckdb();
@@ -24,16 +25,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 class DuckDbSink : public testing::Test {
- public:
-  ~DuckDbSink() override { std::filesystem::remove_all(directory_); }
-
  protected:
-  DuckDbSink() {
-    std::string pattern = std::filesystem::temp_directory_path() / "weir-duckdb-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-  }
-
-  std::string path() const { return directory_ / "fleet.duckdb"; }
+  std::string path() const { return directory_.file("fleet.duckdb"); }
 
   std::unique_ptr<Sink> make(const SchemaPtr& schema) { return make(schema, context_, path(), "vehicle_second"); }
 
@@ -79,7 +72,7 @@ class DuckDbSink : public testing::Test {
     return out;
   }
 
-  std::filesystem::path directory_;
+  fakes::TemporaryDirectory directory_;
   fakes::SinkContext context_;
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
 };
@@ -201,10 +194,10 @@ TEST_F(DuckDbSink, refuses_a_table_that_differs_and_prints_the_statements_to_run
 
 TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {
   fakes::CountingContext other_context{"sessions"};
-  std::filesystem::create_directory(directory_ / "sub");
-  std::filesystem::create_symlink(path(), directory_ / "sub" / "link.duckdb");
+  std::filesystem::create_directory(directory_.file("sub"));
+  std::filesystem::create_symlink(path(), directory_.file("sub/link.duckdb"));
   auto one = opened();
-  auto two = make(rows(0)->schema, other_context, directory_ / "sub" / "link.duckdb", "sessions");
+  auto two = make(rows(0)->schema, other_context, directory_.file("sub/link.duckdb"), "sessions");
   const auto done = two->open();
   ASSERT_TRUE(done.has_value()) << done.error().message;
   for (Sink* sink : {one.get(), two.get()}) ASSERT_TRUE(sink->claim(0).has_value());

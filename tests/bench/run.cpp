@@ -8,7 +8,7 @@
 #include <sstream>
 #include <thread>
 
-#include "core/registry.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir::bench {
 
@@ -28,14 +28,7 @@ double processor_seconds() {
 
 namespace {
 
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry made;
-    register_all(made);
-    return made;
-  }();
-  return all;
-}
+using fakes::registry;
 
 Checked check(const std::string& text, std::vector<std::pair<std::string, std::string>> overrides) {
   CheckOptions options;

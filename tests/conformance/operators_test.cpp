@@ -14,9 +14,12 @@
 #include "core/registry.hpp"
 #include "core/settings_check.hpp"
 #include "core/text.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir {
 namespace {
+
+using fakes::registry;
 
 struct Named {
   Role role;
@@ -24,15 +27,6 @@ struct Named {
 };
 
 void PrintTo(const Named& named, std::ostream* os) { *os << to_string(named.role) << "/" << named.name; }
-
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry out;
-    register_all(out);
-    return out;
-  }();
-  return all;
-}
 
 std::vector<Named> every_operator() {
   std::vector<Named> out;

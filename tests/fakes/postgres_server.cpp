@@ -4,9 +4,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 
 #include <weir/format.hpp>
@@ -17,29 +14,23 @@ namespace weir::fakes {
 
 PostgresServer::PostgresServer(bool timescale, bool fsync, const std::vector<std::string>& settings)
     : server_{timescale ? "timescale" : "postgres"}, options_{fsync ? "" : "--fast "} {
-  std::string directory = std::filesystem::temp_directory_path() / "weir-test-XXXXXX";
-  if (::mkdtemp(directory.data()) == nullptr) throw std::runtime_error{"can't make " + directory};
-  directory_ = directory;
-  std::filesystem::permissions(directory_, std::filesystem::perms{0755});
-  std::ofstream conf{directory_ + "/postgresql.conf"};
-  for (const std::string& line : settings) conf << line << '\n';
-  conf.close();
+  std::string conf;
+  for (const std::string& line : settings) conf += line + '\n';
+  directory_.write("postgresql.conf", conf);
   start();
 }
 
 PostgresServer::~PostgresServer() {
   try {
-    run("stop " + directory_);
+    run("stop " + directory_.path());
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(directory_, ignored);
 }
 
 void PostgresServer::start() {
   const std::string said =
-      "\n" + run(weir::format("start {} {}--while {} {}", directory_, options_, ::getpid(), server_));
+      "\n" + run(weir::format("start {} {}--while {} {}", directory_.path(), options_, ::getpid(), server_));
   const std::string key = server_ == "timescale" ? "\nPG_URL=" : "\nPLAIN_PG_URL=";
   const std::size_t at = said.find(key);
   if (at == std::string::npos) throw std::runtime_error{"deploy/servers did not say where the server is: " + said};
@@ -47,7 +38,7 @@ void PostgresServer::start() {
 }
 
 void PostgresServer::kill() {
-  run(weir::format("kill {} {}", directory_, server_));
+  run(weir::format("kill {} {}", directory_.path(), server_));
   // Orphans are ours to bury if we are a container's first process; the server would otherwise seem to live.
   while (::getpid() == 1 && ::waitpid(-1, nullptr, WNOHANG) > 0) {
   }

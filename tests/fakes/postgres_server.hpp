@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "fakes/temporary_directory.hpp"
+
 namespace weir::fakes {
 
 /// Threads   one.
@@ -27,7 +29,7 @@ class PostgresServer {
  private:
   std::string run(const std::string& arguments) const;
 
-  std::string directory_;
+  TemporaryDirectory directory_;
   std::string server_;
   std::string options_;
   std::string url_;

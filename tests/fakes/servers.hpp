@@ -5,12 +5,12 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <stdexcept>
 #include <string>
+
+#include "fakes/temporary_directory.hpp"
 
 namespace weir::fakes {
 
@@ -19,7 +19,7 @@ class Servers {
  public:
   /// `names`: any of "nats timescale postgres". `nats_conf`: lines added to nats-server's configuration.
   explicit Servers(const std::string& names, const std::string& nats_conf = {}) : names_{names} {
-    if (!nats_conf.empty()) std::ofstream{directory() + "/nats.conf"} << nats_conf;
+    if (!nats_conf.empty()) directory_.write("nats.conf", nats_conf);
     start(names_);
   }
   ~Servers() {
@@ -27,8 +27,6 @@ class Servers {
       run("stop " + directory());
     } catch (const std::exception&) {  // they end with this process anyway
     }
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
   }
   Servers(const Servers&) = delete;
   Servers& operator=(const Servers&) = delete;
@@ -55,12 +53,7 @@ class Servers {
   void kill(const std::string& names) { run("kill " + directory() + " " + names); }
 
  private:
-  static std::string make_directory() {
-    std::string path = (std::filesystem::temp_directory_path() / "weir-test-XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) throw std::runtime_error{"can't make a temporary directory"};
-    return path;
-  }
-  const std::string& directory() const { return directory_; }
+  const std::string& directory() const { return directory_.path(); }
 
   static std::string run(const std::string& arguments) {
     const std::string command = std::string{WEIR_SOURCE_DIR} + "/deploy/servers " + arguments + " 2>&1";
@@ -74,7 +67,7 @@ class Servers {
   }
 
   std::string names_;
-  std::string directory_ = make_directory();
+  TemporaryDirectory directory_;
   std::map<std::string, std::string> urls_;
 };
 

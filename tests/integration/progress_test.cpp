@@ -2,12 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
 #include "cli/command.hpp"
+#include "fakes/registry.hpp"
 #include "fakes/sink_fixture.hpp"
+#include "fakes/temporary_directory.hpp"
 
 namespace weir {
 Operator weir_operator_sinks_duckdb();
@@ -19,28 +17,22 @@ using testing::HasSubstr;
 using testing::Not;
 
 class ProgressCommand : public testing::Test {
- public:
-  ~ProgressCommand() override { std::filesystem::remove_all(directory_); }
-
  protected:
   ProgressCommand() {
-    register_all(registry_);
-    std::string pattern = std::filesystem::temp_directory_path() / "weir-progress-XXXXXX";
-    directory_ = ::mkdtemp(pattern.data());
-    std::ofstream{directory_ / "fleet.json"} << R"({ "name": "fleet", "limits": { "keys": 100 }, "nodes": [
+    directory_.write("fleet.json", R"({ "name": "fleet", "limits": { "keys": 100 }, "nodes": [
       { "id": "signals", "source": "simulate", "vehicles": 1, "for": "1s" },
-      { "id": "db", "sink": "duckdb", "from": "signals", "path": ")"
-                                             << file().string() << R"(" } ] })";
+      { "id": "db", "sink": "duckdb", "from": "signals", "path": ")" +
+                                       file() + R"(" } ] })");
   }
 
-  std::filesystem::path file() const { return directory_ / "fleet.duckdb"; }
+  std::string file() const { return directory_.file("fleet.duckdb"); }
 
   /// Runs `weir progress <arguments>`; what it printed. The exit code is in exit_.
   std::string run(std::string_view verb, std::vector<std::string> options = {}) {
-    cli::Session session{registry_, "test"};
+    cli::Session session{fakes::registry(), "test"};
     CLI::App app;
     cli::add_progress(app, session);
-    std::vector<std::string> arguments{"progress", std::string{verb}, directory_ / "fleet.json"};
+    std::vector<std::string> arguments{"progress", std::string{verb}, directory_.file("fleet.json")};
     arguments.insert(arguments.end(), options.begin(), options.end());
     std::ranges::reverse(arguments);
     testing::internal::CaptureStdout();
@@ -53,7 +45,7 @@ class ProgressCommand : public testing::Test {
   /// Commits positions as a worker would.
   void commit(std::initializer_list<std::pair<Partition, Position>> lanes) {
     Settings settings{"db"};
-    settings.set("path", file().string());
+    settings.set("path", file());
     settings.set("table", std::string{"rows"});
     settings.set("key_column", std::string{"vehicle"});
     settings.set("time_column", std::string{"time"});
@@ -70,8 +62,7 @@ class ProgressCommand : public testing::Test {
     ASSERT_TRUE(sink->commit(commits).has_value());
   }
 
-  Registry registry_;
-  std::filesystem::path directory_;
+  fakes::TemporaryDirectory directory_;
   int exit_ = 0;
 };
 

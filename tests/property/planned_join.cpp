@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "core/registry.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir::property {
 
@@ -35,14 +35,7 @@ Settings settings_of(const Plan& plan) {
   return out;
 }
 
-const Operator& window_join() {
-  static const Registry registry = [] {
-    Registry all;
-    register_all(all);
-    return all;
-  }();
-  return *registry.find(Role::transform, "window-join");
-}
+const Operator& window_join() { return *fakes::registry().find(Role::transform, "window-join"); }
 
 void add(fakes::SampleBatch& batch, const reference::Sample& s) {
   Sample sample{.key = s.key, .field = s.field, .time = s.time};
