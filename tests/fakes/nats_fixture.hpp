@@ -1,10 +1,13 @@
 /// What the NATS operators need around them in a test: a context, settings, and somebody who publishes.
 #pragma once
 
+#include <nats/nats.h>
+
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <weir/operator.hpp>
@@ -105,6 +108,33 @@ struct NatsPeer {
 
   std::unique_ptr<nats::Connection> connection;
   std::unique_ptr<nats::JetStream> jetstream;
+};
+
+/// A stream as somebody else makes it: of one subject, and with what a test sets in `config`.
+class ForeignStream {
+ public:
+  ForeignStream(std::string name, std::string subject) : name_{std::move(name)}, subject_{std::move(subject)} {
+    jsStreamConfig_Init(&config);
+    config.Name = name_.c_str();
+    config.Subjects = &subjects_;
+    config.SubjectsLen = 1;
+  }
+  ForeignStream(const ForeignStream&) = delete;
+  ForeignStream& operator=(const ForeignStream&) = delete;
+
+  natsStatus add(const NatsPeer& peer) {
+    return js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr);
+  }
+  natsStatus update(const NatsPeer& peer) {
+    return js_UpdateStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr);
+  }
+
+ private:
+  std::string name_, subject_;
+  const char* subjects_ = subject_.c_str();
+
+ public:
+  jsStreamConfig config;
 };
 
 }  // namespace weir::fakes

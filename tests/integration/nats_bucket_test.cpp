@@ -8,6 +8,7 @@
 #include "fakes/codecs.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
+#include "integration/nats_suite.hpp"
 
 namespace weir {
 Operator weir_operator_sources_kv();
@@ -19,22 +20,19 @@ namespace {
 using fakes::NatsPeer;
 using fakes::NatsSource;
 
-class NatsBucketTest : public testing::Test {
+class NatsBucketTest : public integration::NatsSuite {
  protected:
-  static void SetUpTestSuite() { servers_ = std::make_unique<fakes::Servers>("nats"); }
-  static void TearDownTestSuite() { servers_.reset(); }
-
   std::unique_ptr<Store> store(std::map<std::string, Setting> more = {}) {
-    more.try_emplace("url", servers_->nats());
+    more.try_emplace("url", url());
     more.try_emplace("bucket", bucket_);
     const auto op = weir_operator_stores_jetstream_kv();
     return op.make_store(fakes::settings_of(op, more), context_);
   }
   /// One worker that publishes current values; id is 10 × vehicle + field.
   std::unique_ptr<nats::CurrentValues> worker(nats::CurrentValues::Config::Counts& counts, std::mutex& mutex,
-                                              Duration every = 20 * millisecond, const std::string& url = {}) {
+                                              Duration every = 20 * millisecond, const std::string& other = {}) {
     nats::CurrentValues::Config config;
-    config.access.url = url.empty() ? servers_->nats() : url;
+    config.access.url = other.empty() ? url() : other;
     config.connection = "worker";
     config.bucket = bucket_;
     config.every = every;
@@ -79,28 +77,19 @@ class NatsBucketTest : public testing::Test {
     return got;
   }
 
-  static std::unique_ptr<fakes::Servers> servers_;
-  std::string bucket_ = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string bucket_ = name();
   fakes::NatsContext context_;
   std::atomic<int> warned_{0};
   std::unique_ptr<Codec> codec_ =
       fakes::make_codec(weir_operator_codecs_json(), fakes::settings_of(weir_operator_codecs_json(), {}));
 };
-std::unique_ptr<fakes::Servers> NatsBucketTest::servers_;
 
 TEST_F(NatsBucketTest, namesWhatWouldDeleteState) {
-  NatsPeer peer{servers_->nats()};
-  const std::string stream = nats::bucket_stream(bucket_);
-  const std::string subject = nats::bucket_subject(bucket_, ">");
-  const char* subjects[] = {subject.c_str()};
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  config.Name = stream.c_str();
-  config.Subjects = subjects;
-  config.SubjectsLen = 1;
-  config.MaxAge = 60 * minute;
-  config.MaxBytes = 1'000'000;
-  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
+  stream.config.MaxAge = 60 * minute;
+  stream.config.MaxBytes = 1'000'000;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
   const auto opened = store()->open();
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().kind, Error::Kind::changed);
@@ -110,19 +99,12 @@ TEST_F(NatsBucketTest, namesWhatWouldDeleteState) {
 }
 
 TEST_F(NatsBucketTest, writesCurrentValuesLessOftenWhileTheBucketTakesNone) {
-  NatsPeer peer{servers_->nats()};
-  const std::string stream = nats::bucket_stream(bucket_);
-  const std::string subject = nats::bucket_subject(bucket_, ">");
-  const char* subjects[] = {subject.c_str()};
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  config.Name = stream.c_str();
-  config.Subjects = subjects;
-  config.SubjectsLen = 1;
-  config.MaxMsgsPerSubject = 1;
-  config.MaxBytes = 10;
-  config.Discard = js_DiscardNew;
-  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
+  stream.config.MaxMsgsPerSubject = 1;
+  stream.config.MaxBytes = 10;
+  stream.config.Discard = js_DiscardNew;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
   nats::CurrentValues::Config::Counts counts;
   std::mutex mutex;
   auto one = worker(counts, mutex);
@@ -130,8 +112,8 @@ TEST_F(NatsBucketTest, writesCurrentValuesLessOftenWhileTheBucketTakesNone) {
   system_clock().wait(2 * second, {});
   EXPECT_GE(warned_, 2);
   EXPECT_LE(warned_, 8);
-  config.MaxBytes = 1'000'000;
-  ASSERT_EQ(js_UpdateStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  stream.config.MaxBytes = 1'000'000;
+  ASSERT_EQ(stream.update(peer), NATS_OK);
   for (int i = 0; i < 500 && written(counts, mutex) == 0; ++i) system_clock().wait(10 * millisecond, {});
   EXPECT_EQ(written(counts, mutex), 1);
 }
@@ -165,7 +147,7 @@ TEST_F(NatsBucketTest, makesABucketAgainThatWasDeletedUnderIt) {
   auto one = store();
   one->open().value();
   one->put("fleet/0/5/0", "chunk").value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), nats::bucket_stream(bucket_).c_str(), nullptr, nullptr), NATS_OK);
   EXPECT_FALSE(one->get("fleet/0/5/0").value());
   // What belongs with values that are gone must not be kept as if it were whole.
@@ -183,7 +165,7 @@ TEST_F(NatsBucketTest, makesABucketAgainThatWasDeletedUnderIt) {
 TEST_F(NatsBucketTest, neverPutsAnOlderValueOverANewer) {
   nats::CurrentValues::Config::Counts counts;
   std::mutex mutex;
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   {
     auto one = worker(counts, mutex);
     auto two = worker(counts, mutex);
@@ -225,7 +207,7 @@ TEST_F(NatsBucketTest, agreesOnTheNewestWhenWorkersRace) {
       system_clock().wait(5 * millisecond, {});
     }
   }
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   nats::Bucket bucket{*peer.jetstream, bucket_};
   for (int v = 0; v < 20; ++v) {
     const auto got = bucket.get("v" + std::to_string(v) + ".f0").value();
@@ -253,9 +235,9 @@ TEST_F(NatsBucketTest, countsWhatTheServerDidNotTakeBeforeTheEnd) {
 
 TEST_F(NatsBucketTest, givesOutEmptyValuesAndTellsThatTimePasses) {
   NatsSource source{weir_operator_sources_kv(),
-                    {{"url", servers_->nats()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
+                    {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   nats::Bucket bucket{*peer.jetstream, bucket_};
   bucket.put("v1.speed", "").value();
   const auto got = source.pull(1);
@@ -271,9 +253,9 @@ TEST_F(NatsBucketTest, givesOutEmptyValuesAndTellsThatTimePasses) {
 
 TEST_F(NatsBucketTest, isReadAtEveryTick) {
   NatsSource source{weir_operator_sources_kv(),
-                    {{"url", servers_->nats()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
+                    {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   EXPECT_EQ(source.source->open(7).value(), 7);
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   nats::Bucket bucket{*peer.jetstream, bucket_};
   bucket.put("v1.speed", "1").value();
   bucket.put("v1.speed", "2").value();
@@ -291,11 +273,9 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
   bucket.put("v1.speed", "4").value();
   EXPECT_EQ(source.pull(1).size(), 1);
 
-  NatsSource all{weir_operator_sources_kv(),
-                 {{"url", servers_->nats()},
-                  {"bucket", bucket_},
-                  {"every", std::int64_t{100 * millisecond}},
-                  {"only_changed", false}}};
+  NatsSource all{
+      weir_operator_sources_kv(),
+      {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}, {"only_changed", false}}};
   all.source->open(0).value();
   const auto repeated = all.pull(4);
   ASSERT_EQ(repeated.size(), 4);
@@ -314,7 +294,7 @@ TEST_F(NatsBucketTest, readsAFleetInOneTick) {
   one->offer(std::move(all));
   one.reset();
   const Timestamp written = system_clock().steady();
-  NatsSource source{weir_operator_sources_kv(), {{"url", servers_->nats()}, {"bucket", bucket_}}};
+  NatsSource source{weir_operator_sources_kv(), {{"url", url()}, {"bucket", bucket_}}};
   source.source->open(0).value();
   EXPECT_EQ(source.pull(25'000).size(), 25'000);
   std::set<Timestamp> ticks;

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <nats/nats.h>
 
 #include <set>
 
@@ -12,6 +11,7 @@
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
+#include "integration/nats_suite.hpp"
 
 namespace weir {
 Operator weir_operator_sources_nats();
@@ -80,13 +80,10 @@ struct NatsSink {
   std::unique_ptr<Sink> sink;
 };
 
-class NatsSinkTest : public testing::Test {
+class NatsSinkTest : public integration::NatsSuite {
  protected:
-  static void SetUpTestSuite() { servers_ = std::make_unique<fakes::Servers>("nats"); }
-  static void TearDownTestSuite() { servers_.reset(); }
-
   std::map<std::string, Setting> settings(std::map<std::string, Setting> more = {}) const {
-    more.try_emplace("url", servers_->nats());
+    more.try_emplace("url", url());
     more.try_emplace("stream", stream_);
     more.try_emplace("subject", stream_ + ".{key}.{field}");
     return more;
@@ -102,10 +99,8 @@ class NatsSinkTest : public testing::Test {
     return out;
   }
 
-  static std::unique_ptr<fakes::Servers> servers_;
-  std::string stream_ = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string stream_ = name();
 };
-std::unique_ptr<fakes::Servers> NatsSinkTest::servers_;
 
 TEST_F(NatsSinkTest, endsWithoutHavingPublishedAnything) {
   NatsSink sink{settings()};
@@ -119,7 +114,7 @@ TEST_F(NatsSinkTest, storesEverySampleBeforeTheCommitReturnsAndOnceOnly) {
   const auto batch = samples_of(sink.context, 20'000);
   ASSERT_TRUE(sink.write(batch));
   ASSERT_TRUE(sink.sink->commit({}));
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20'000);
   EXPECT_EQ(sink.context.counted("published"), 20'000);
   // The same rows again, as after a crash, then new ones.
@@ -152,7 +147,7 @@ TEST_F(NatsSinkTest, framesConsecutiveSamplesOfOneVehicleInOneMessage) {
 
 TEST_F(NatsSinkTest, framesAreTheSameWhereverBatchesWereCut) {
   const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{3}}};
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   const auto write = [&](std::vector<std::size_t> cuts, std::uint32_t incarnation = 0) {
     NatsSink sink{settings(framed)};
     sink.sink->open().value();
@@ -268,16 +263,10 @@ TEST_F(NatsSinkTest, forgetsWhatWasWrittenWhenItIsOpenedAgain) {
 }
 
 TEST_F(NatsSinkTest, wantsAStreamThatKnowsIdsLongEnough) {
-  const std::string subject = stream_ + ".>";
-  const char* subjects[] = {subject.c_str()};
-  NatsPeer peer{servers_->nats()};
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  config.Name = stream_.c_str();
-  config.Subjects = subjects;
-  config.SubjectsLen = 1;
-  config.Duplicates = 10 * second;
-  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{stream_, stream_ + ".>"};
+  stream.config.Duplicates = 10 * second;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
   NatsSink sink{settings()};
   const auto opened = sink.sink->open();
   ASSERT_FALSE(opened);
@@ -285,13 +274,13 @@ TEST_F(NatsSinkTest, wantsAStreamThatKnowsIdsLongEnough) {
   EXPECT_NE(opened.error().message.find("it knows ids for 10s only"), std::string::npos) << opened.error().message;
   EXPECT_TRUE((NatsSink{settings({{"deduplicate", false}})}.sink->open()));
   // No id need be known longer than messages are kept.
-  config.MaxAge = 10 * second;
-  ASSERT_EQ(js_UpdateStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+  stream.config.MaxAge = 10 * second;
+  ASSERT_EQ(stream.update(peer), NATS_OK);
   EXPECT_TRUE(NatsSink{settings()}.sink->open());
 }
 
 TEST_F(NatsSinkTest, mayGoWhileTheServerStillAnswers) {
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   for (int i = 0; i < 50; ++i) {
     auto publisher = nats::Publisher::open(*peer.connection, system_clock()).value();
     for (int n = 0; n < 500; ++n) publisher->publish("nobody.listens", "x", "").value();
@@ -305,8 +294,8 @@ TEST_F(NatsSinkTest, runsOfASourceThatCanNotReplayNeverCollide) {
     {{ "id": "vehicles", "source": "simulate", "speed": "10x", "vehicles": 20, "for": "10s" }},
     {{ "id": "out", "sink": "nats", "from": "vehicles", "url": "{}", "stream": "{}",
        "subject": "{}.{{key}}.{{field}}" }} ] }})",
-                                         servers_->nats(), stream_, stream_));
-  NatsPeer peer{servers_->nats()};
+                                         url(), stream_, stream_));
+  NatsPeer peer{url()};
   fakes::WeirProcess run{{"run", files.file("fleet.json")}, files.file("log")};
   ASSERT_EQ(run.wait(30 * second), 0) << run.log();
   const auto once = peer.jetstream->state(stream_).value().messages;

@@ -1,48 +1,21 @@
+/// source/nats that reads partition streams: each message once, from any position, in a stream that is still the same.
 #include <gtest/gtest.h>
 #include <nats/nats.h>
-
-#include <set>
 
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
-#include "clients/nats_pull.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
+#include "integration/nats_source_suite.hpp"
 
 namespace weir {
-Operator weir_operator_sources_nats();
-
 namespace {
 
 using fakes::NatsPeer;
 using fakes::NatsSource;
 
-class NatsSourceTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() { servers_ = std::make_unique<fakes::Servers>("nats"); }
-  static void TearDownTestSuite() { servers_.reset(); }
-
-  /// A source of a stream that no other test uses.
-  NatsSource make(std::map<std::string, Setting> settings = {}, Partition partition = 0) {
-    settings.try_emplace("url", servers_->nats());
-    settings.try_emplace("stream", stream_);
-    settings.try_emplace("subject", stream_ + ".{key}.{field}");
-    return NatsSource{weir_operator_sources_nats(), settings, partition};
-  }
-  std::string prefix() const { return stream_ + "."; }
-  /// "<stream>.v<i % 10>.speed", payload i.
-  void publish(NatsPeer& peer, std::size_t count, std::size_t first = 0) {
-    for (std::size_t i = first; i < first + count; ++i) {
-      peer.publish(stream_ + ".v" + std::to_string(i % 10) + ".speed", std::to_string(i));
-    }
-    peer.connection->flush(10 * second).value();
-  }
-
-  static std::unique_ptr<fakes::Servers> servers_;
-  std::string stream_ = testing::UnitTest::GetInstance()->current_test_info()->name();
-};
-std::unique_ptr<fakes::Servers> NatsSourceTest::servers_;
+class NatsPartitionSource : public integration::NatsSourceSuite {};
 
 void expect_run(const std::vector<Message>& got, Position first, std::size_t count) {
   ASSERT_EQ(got.size(), count);
@@ -55,16 +28,16 @@ void expect_run(const std::vector<Message>& got, Position first, std::size_t cou
   }
 }
 
-TEST_F(NatsSourceTest, readsAStreamFromItsStartAndFromAnyPosition) {
+TEST_F(NatsPartitionSource, readsAStreamFromItsStartAndFromAnyPosition) {
   auto source = make();
   EXPECT_EQ(source.source->open(0).value(), 0);
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   publish(peer, 20'000);
   const auto got = source.pull(20'000);
   expect_run(got, 1, 20'000);
   EXPECT_EQ(got[3].key, "v3");
   EXPECT_EQ(got[3].field, "speed");
-  EXPECT_EQ(got[3].subject, prefix() + "v3.speed");
+  EXPECT_EQ(got[3].subject, stream_ + ".v3.speed");
   EXPECT_EQ(source.source->waiting(), 0);
   EXPECT_EQ(source.context->counted("received"), 20'000);
 
@@ -75,8 +48,8 @@ TEST_F(NatsSourceTest, readsAStreamFromItsStartAndFromAnyPosition) {
   expect_run(again.pull(5'000), 15'001, 5'000);
 }
 
-TEST_F(NatsSourceTest, startsAtNewMessagesOrAtATime) {
-  NatsPeer peer{servers_->nats()};
+TEST_F(NatsPartitionSource, startsAtNewMessagesOrAtATime) {
+  NatsPeer peer{url()};
   auto first = make();
   first.source->open(0).value();
   publish(peer, 100);
@@ -91,8 +64,8 @@ TEST_F(NatsSourceTest, startsAtNewMessagesOrAtATime) {
   EXPECT_EQ(later.source->open(0).value(), 110);
 }
 
-TEST_F(NatsSourceTest, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
-  NatsPeer peer{servers_->nats()};
+TEST_F(NatsPartitionSource, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
+  NatsPeer peer{url()};
   auto first = make();
   first.source->open(0).value();
   publish(peer, 10);
@@ -109,7 +82,7 @@ TEST_F(NatsSourceTest, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
   EXPECT_EQ(again.pull(9).size(), 9);
 }
 
-TEST_F(NatsSourceTest, markersMoveArrivalOnAnIdleStream) {
+TEST_F(NatsPartitionSource, markersMoveArrivalOnAnIdleStream) {
   auto source = make();
   source.source->open(0).value();
   const Timestamp due = system_clock().now() + 100 * millisecond;
@@ -131,19 +104,19 @@ TEST_F(NatsSourceTest, markersMoveArrivalOnAnIdleStream) {
   // What follows the marker carries its arrival, also for a worker that starts behind it.
   auto again = make();
   again.source->open(1).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   publish(peer, 1);
   const auto got = again.pull(1);
   ASSERT_EQ(got.size(), 1);
   EXPECT_GE(got[0].arrival, due);
 }
 
-TEST_F(NatsSourceTest, refusesSubjectsThatDoNotFit) {
+TEST_F(NatsPartitionSource, refusesSubjectsThatDoNotFit) {
   auto source = make({{"subject", stream_ + ".{key}.>"}});
   source.source->open(0).value();
   auto strict = make({{"subject", stream_ + ".{key}.speed"}});
   strict.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   peer.publish(stream_ + ".a.b.c", "1");
   peer.publish(stream_ + ".a.speed", "2");
   peer.connection->flush(second).value();
@@ -158,18 +131,12 @@ TEST_F(NatsSourceTest, refusesSubjectsThatDoNotFit) {
   EXPECT_EQ(got[1].refused, "");
 }
 
-TEST_F(NatsSourceTest, namesWhatDiffersInAStreamThatIsThere) {
-  const std::string subject = stream_ + ".x.*";
-  const char* subjects[] = {subject.c_str()};
-  NatsPeer peer{servers_->nats()};
-  jsStreamConfig config;
-  jsStreamConfig_Init(&config);
-  config.Name = stream_.c_str();
-  config.Subjects = subjects;
-  config.SubjectsLen = 1;
-  config.Retention = js_WorkQueuePolicy;
-  config.Storage = js_MemoryStorage;
-  ASSERT_EQ(js_AddStream(nullptr, peer.jetstream->handle(), &config, nullptr, nullptr), NATS_OK);
+TEST_F(NatsPartitionSource, namesWhatDiffersInAStreamThatIsThere) {
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{stream_, stream_ + ".x.*"};
+  stream.config.Retention = js_WorkQueuePolicy;
+  stream.config.Storage = js_MemoryStorage;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
   auto source = make({{"storage", std::string{"file"}}, {"max_age", std::int64_t{3600 * second}}});
   const auto opened = source.source->open(0);
   ASSERT_FALSE(opened);
@@ -185,7 +152,7 @@ TEST_F(NatsSourceTest, namesWhatDiffersInAStreamThatIsThere) {
   EXPECT_NE(absent.source->open(0).error().message.find("there is no stream ABSENT"), std::string::npos);
 }
 
-TEST_F(NatsSourceTest, namesTheStreamThatHasItsSubjectsAlready) {
+TEST_F(NatsPartitionSource, namesTheStreamThatHasItsSubjectsAlready) {
   auto first = make();
   first.source->open(0).value();
   auto second_stream = make({{"stream", std::string{"SECOND"}}});
@@ -196,10 +163,10 @@ TEST_F(NatsSourceTest, namesTheStreamThatHasItsSubjectsAlready) {
       << opened.error().message;
 }
 
-TEST_F(NatsSourceTest, believesAHoleWhenTheServerConfirmsIt) {
+TEST_F(NatsPartitionSource, believesAHoleWhenTheServerConfirmsIt) {
   auto source = make();
   source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   publish(peer, 100);
   peer.wait_for(stream_, 100);
   for (const std::uint64_t sequence : {50, 51, 70}) {
@@ -213,10 +180,10 @@ TEST_F(NatsSourceTest, believesAHoleWhenTheServerConfirmsIt) {
   EXPECT_EQ(source.context->counted("restarts"), 0);
 }
 
-TEST_F(NatsSourceTest, survivesTheLossOfItsConsumer) {
+TEST_F(NatsPartitionSource, survivesTheLossOfItsConsumer) {
   auto source = make();
   source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   publish(peer, 1000);
   expect_run(source.pull(1000), 1, 1000);
   jsConsumerNamesList* names = nullptr;
@@ -229,10 +196,10 @@ TEST_F(NatsSourceTest, survivesTheLossOfItsConsumer) {
   EXPECT_EQ(source.context->counted("restarts"), 1);
 }
 
-TEST_F(NatsSourceTest, stopsWhenTheStreamIsNotTheSameAnyMore) {
+TEST_F(NatsPartitionSource, stopsWhenTheStreamIsNotTheSameAnyMore) {
   auto source = make();
   source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   publish(peer, 10);
   EXPECT_EQ(source.pull(10).size(), 10);
   auto beyond = make();
@@ -254,88 +221,6 @@ TEST_F(NatsSourceTest, stopsWhenTheStreamIsNotTheSameAnyMore) {
   EXPECT_EQ(source.pull(1, 15 * second).size(), 0);
   EXPECT_EQ(source.last_error.kind, Error::Kind::changed);
   EXPECT_NE(source.last_error.message.find("made anew"), std::string::npos) << source.last_error.message;
-}
-
-TEST_F(NatsSourceTest, sharesADurableAndGivesUnacknowledgedMessagesToAnother) {
-  const std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"ingest"}}};
-  NatsPeer peer{servers_->nats()};
-  auto first = std::make_unique<NatsSource>(make(shared));
-  first->source->open(0).value();
-  publish(peer, 5'000);
-  const auto got = first->pull(5'000);
-  ASSERT_EQ(got.size(), 5'000);
-  EXPECT_EQ(got.back().sequence, 5'000);
-  EXPECT_EQ(first->context->counted("redelivered"), 0);
-  first->source->committed(3'000);
-  first.reset();  // gives the rest back
-  auto second_worker = make(shared);
-  second_worker.source->open(3'000).value();
-  const auto rest = second_worker.pull(2'000);
-  ASSERT_EQ(rest.size(), 2'000);
-  EXPECT_EQ(rest.front().sequence, 3'001);
-  std::set<std::string_view> payloads;
-  for (const auto& message : rest) payloads.insert(message.payload);
-  EXPECT_EQ(payloads.size(), 2'000);
-  EXPECT_TRUE(payloads.contains("3000"));
-  EXPECT_EQ(second_worker.context->counted("redelivered"), 2'000);
-  second_worker.source->committed(5'000);
-  EXPECT_EQ(second_worker.pull(1, second).size(), 0);
-}
-
-TEST_F(NatsSourceTest, keepsSharedMessagesInProgressLongerThanTheAckWait) {
-  auto source =
-      make({{"mode", std::string{"shared"}}, {"durable", std::string{"slow"}}, {"ack_wait", std::int64_t{second}}});
-  source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
-  publish(peer, 10);
-  ASSERT_EQ(source.pull(10).size(), 10);
-  EXPECT_EQ(source.pull(1, 3 * second).size(), 0) << "redelivered although in progress";
-}
-
-TEST_F(NatsSourceTest, leavesWhatWaitedTooLongInTheClientToOthers) {
-  const std::map<std::string, Setting> shared = {
-      {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}, {"ack_wait", std::int64_t{second}}};
-  NatsPeer peer{servers_->nats()};
-  auto one = make(shared);
-  one.source->open(0).value();
-  publish(peer, 500);
-  peer.wait_for(stream_, 500);
-  std::multiset<std::string> payloads;
-  const auto some = one.source->pull({.messages = 10, .wait = second}, {}).value();
-  ASSERT_EQ(some.state, Pulled::State::messages);
-  for (const auto& message : some.messages->items) payloads.emplace(message.payload);
-  ASSERT_LT(payloads.size(), 100);
-  system_clock().wait(1500 * millisecond, {});  // as when a sink does not answer
-  auto two = make(shared);
-  two.source->open(0).value();
-  const Timestamp end = system_clock().steady() + 5 * second;
-  while (system_clock().steady() < end) {  // to the end: what came twice may come late
-    for (const auto& message : two.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
-    for (const auto& message : one.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
-  }
-  EXPECT_EQ(payloads.size(), 500) << "given out twice";
-  EXPECT_EQ((std::set<std::string>{payloads.begin(), payloads.end()}).size(), 500);
-}
-
-TEST_F(NatsSourceTest, namesWhatDiffersInADurableThatIsThere) {
-  std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}};
-  make(shared).source->open(0).value();
-  EXPECT_TRUE(make(shared).source->open(0)) << "nothing differs";
-  shared["ack_wait"] = std::int64_t{5 * second};
-  shared["max_ack_pending"] = std::int64_t{7};
-  shared["start"] = std::string{"time"};
-  shared["since"] = std::string{"2020-01-01T00:00:00Z"};
-  const auto opened = make(shared).source->open(0);
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
-  for (const char* part :
-       {"its ack_wait is 30s, the pipeline says 5s", "its max_ack_pending is 20000, the pipeline says 7",
-        "its start is the first message, the pipeline says the time 2020-01-01T00:00:00Z"}) {
-    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
-  }
-  shared["durable"] = std::string{"since"};
-  make(shared).source->open(0).value();
-  EXPECT_TRUE(make(shared).source->open(0)) << "the same time again";
 }
 
 TEST(NatsMarkers, thatMayNotBeWrittenAreTrouble) {
@@ -360,29 +245,10 @@ TEST(NatsMarkers, thatMayNotBeWrittenAreTrouble) {
     EXPECT_NE(marked.error().message.find(part), std::string::npos) << part << " in: " << marked.error().message;
 }
 
-TEST_F(NatsSourceTest, countsEveryCoreMessage) {
-  std::map<std::string, Setting> core = {
-      {"url", servers_->nats()}, {"subject", stream_ + ".{key}.{field}"}, {"queue", std::string{"q"}}};
-  NatsSource one{weir_operator_sources_nats(), core};
-  NatsSource two{weir_operator_sources_nats(), core};
-  one.source->open(0).value();
-  two.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
-  system_clock().wait(100 * millisecond, {});
-  publish(peer, 10'000);
-  const auto a = one.pull(10'000, 2 * second);
-  const auto b = two.pull(10'000, 2 * second);
-  EXPECT_EQ(a.size() + b.size(), 10'000);
-  EXPECT_GT(a.size(), 1'000);
-  EXPECT_GT(b.size(), 1'000);
-  EXPECT_EQ(one.context->counted("received") + two.context->counted("received"), 10'000);
-  EXPECT_EQ(a.back().sequence, a.size());
-}
-
-TEST_F(NatsSourceTest, keepsHeadersAndLargePayloads) {
+TEST_F(NatsPartitionSource, keepsHeadersAndLargePayloads) {
   auto source = make();
   source.source->open(0).value();
-  NatsPeer peer{servers_->nats()};
+  NatsPeer peer{url()};
   natsMsg* message = nullptr;
   const std::string subject = stream_ + ".a.b";
   const std::string large(1'000'000, 'x');

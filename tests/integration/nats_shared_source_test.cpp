@@ -1,0 +1,123 @@
+/// source/nats whose messages workers share: a durable of a stream, or a queue group of subjects.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include <weir/operator.hpp>
+
+#include "fakes/nats_fixture.hpp"
+#include "integration/nats_source_suite.hpp"
+
+namespace weir {
+namespace {
+
+using fakes::NatsPeer;
+using fakes::NatsSource;
+
+class NatsSharedSource : public integration::NatsSourceSuite {};
+
+TEST_F(NatsSharedSource, sharesADurableAndGivesUnacknowledgedMessagesToAnother) {
+  const std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"ingest"}}};
+  NatsPeer peer{url()};
+  auto first = std::make_unique<NatsSource>(make(shared));
+  first->source->open(0).value();
+  publish(peer, 5'000);
+  const auto got = first->pull(5'000);
+  ASSERT_EQ(got.size(), 5'000);
+  EXPECT_EQ(got.back().sequence, 5'000);
+  EXPECT_EQ(first->context->counted("redelivered"), 0);
+  first->source->committed(3'000);
+  first.reset();  // gives the rest back
+  auto second_worker = make(shared);
+  second_worker.source->open(3'000).value();
+  const auto rest = second_worker.pull(2'000);
+  ASSERT_EQ(rest.size(), 2'000);
+  EXPECT_EQ(rest.front().sequence, 3'001);
+  std::set<std::string_view> payloads;
+  for (const auto& message : rest) payloads.insert(message.payload);
+  EXPECT_EQ(payloads.size(), 2'000);
+  EXPECT_TRUE(payloads.contains("3000"));
+  EXPECT_EQ(second_worker.context->counted("redelivered"), 2'000);
+  second_worker.source->committed(5'000);
+  EXPECT_EQ(second_worker.pull(1, second).size(), 0);
+}
+
+TEST_F(NatsSharedSource, keepsSharedMessagesInProgressLongerThanTheAckWait) {
+  auto source =
+      make({{"mode", std::string{"shared"}}, {"durable", std::string{"slow"}}, {"ack_wait", std::int64_t{second}}});
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  publish(peer, 10);
+  ASSERT_EQ(source.pull(10).size(), 10);
+  EXPECT_EQ(source.pull(1, 3 * second).size(), 0) << "redelivered although in progress";
+}
+
+TEST_F(NatsSharedSource, leavesWhatWaitedTooLongInTheClientToOthers) {
+  const std::map<std::string, Setting> shared = {
+      {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}, {"ack_wait", std::int64_t{second}}};
+  NatsPeer peer{url()};
+  auto one = make(shared);
+  one.source->open(0).value();
+  publish(peer, 500);
+  peer.wait_for(stream_, 500);
+  std::multiset<std::string> payloads;
+  const auto some = one.source->pull({.messages = 10, .wait = second}, {}).value();
+  ASSERT_EQ(some.state, Pulled::State::messages);
+  for (const auto& message : some.messages->items) payloads.emplace(message.payload);
+  ASSERT_LT(payloads.size(), 100);
+  system_clock().wait(1500 * millisecond, {});  // as when a sink does not answer
+  auto two = make(shared);
+  two.source->open(0).value();
+  const Timestamp end = system_clock().steady() + 5 * second;
+  while (system_clock().steady() < end) {  // to the end: what came twice may come late
+    for (const auto& message : two.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
+    for (const auto& message : one.pull(500, 200 * millisecond)) payloads.emplace(message.payload);
+  }
+  EXPECT_EQ(payloads.size(), 500) << "given out twice";
+  EXPECT_EQ((std::set<std::string>{payloads.begin(), payloads.end()}).size(), 500);
+}
+
+TEST_F(NatsSharedSource, namesWhatDiffersInADurableThatIsThere) {
+  std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}};
+  make(shared).source->open(0).value();
+  EXPECT_TRUE(make(shared).source->open(0)) << "nothing differs";
+  shared["ack_wait"] = std::int64_t{5 * second};
+  shared["max_ack_pending"] = std::int64_t{7};
+  shared["start"] = std::string{"time"};
+  shared["since"] = std::string{"2020-01-01T00:00:00Z"};
+  const auto opened = make(shared).source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  for (const char* part :
+       {"its ack_wait is 30s, the pipeline says 5s", "its max_ack_pending is 20000, the pipeline says 7",
+        "its start is the first message, the pipeline says the time 2020-01-01T00:00:00Z"}) {
+    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
+  }
+  shared["durable"] = std::string{"since"};
+  make(shared).source->open(0).value();
+  EXPECT_TRUE(make(shared).source->open(0)) << "the same time again";
+}
+
+TEST_F(NatsSharedSource, countsEveryCoreMessage) {
+  std::map<std::string, Setting> core = {
+      {"url", url()}, {"subject", stream_ + ".{key}.{field}"}, {"queue", std::string{"q"}}};
+  NatsSource one{weir_operator_sources_nats(), core};
+  NatsSource two{weir_operator_sources_nats(), core};
+  one.source->open(0).value();
+  two.source->open(0).value();
+  NatsPeer peer{url()};
+  system_clock().wait(100 * millisecond, {});
+  publish(peer, 10'000);
+  const auto a = one.pull(10'000, 2 * second);
+  const auto b = two.pull(10'000, 2 * second);
+  EXPECT_EQ(a.size() + b.size(), 10'000);
+  EXPECT_GT(a.size(), 1'000);
+  EXPECT_GT(b.size(), 1'000);
+  EXPECT_EQ(one.context->counted("received") + two.context->counted("received"), 10'000);
+  EXPECT_EQ(a.back().sequence, a.size());
+}
+
+}  // namespace
+}  // namespace weir
