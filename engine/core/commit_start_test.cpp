@@ -7,7 +7,20 @@
 namespace weir {
 namespace {
 
-class CommitStart : public fakes::CommitTest {};
+class CommitStart : public fakes::CommitTest {
+ protected:
+  /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
+  std::string commit_with_snapshot(Position position, std::string state = "state") {
+    EXPECT_TRUE(cycle_->claim(0));
+    const auto name = snapshots_.write(0, "f", snapshot(position, std::move(state)));
+    EXPECT_TRUE(name);
+    cycle_->name_snapshot(0, *name, position);
+    cycle_->take(step(0, position, "a"));
+    EXPECT_TRUE(cycle_->commit());
+    EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+    return *name;
+  }
+};
 
 TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
   ASSERT_TRUE(cycle_->claim(0));
@@ -30,49 +43,32 @@ TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
 }
 
 TEST_F(CommitStart, AMissingOrChangedChunkStopsTheLane) {
-  ASSERT_TRUE(cycle_->claim(0));
-  const auto name = snapshots_.write(0, "f", snapshot(5, std::string(Store::largest_value + 10, 's')));
-  ASSERT_TRUE(name);
-  cycle_->name_snapshot(0, *name, 5);
-  cycle_->take(step(0, 5, "a"));
-  ASSERT_TRUE(cycle_->commit());
-  store_.values[*name + "/1"] = "changed!!!";
+  const std::string name = commit_with_snapshot(5, std::string(Store::largest_value + 10, 's'));
+  stored_[name + "/1"] = "changed!!!";
   start_worker();
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
-  store_.values.erase(*name + "/1");
-  EXPECT_EQ(cycle_->claim(0).error().message, "chunk 1 of snapshot " + *name + " is missing");
+  stored_.erase(name + "/1");
+  EXPECT_EQ(cycle_->claim(0).error().message, "chunk 1 of snapshot " + name + " is missing");
 }
 
 TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
-  ASSERT_TRUE(cycle_->claim(0));
-  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
-  cycle_->name_snapshot(0, *name, 5);
-  cycle_->take(step(0, 5, "a"));
-  ASSERT_TRUE(cycle_->commit());
+  commit_with_snapshot(5);
   pipeline_.fingerprint = "two";
   start_worker();
   EXPECT_TRUE(cycle_->claim(0)) << "nothing lies between snapshot and commit";
   pipeline_.fingerprint = "one";
   start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 7, "b"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(7, "b");
   pipeline_.fingerprint = "two";
   start_worker();
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
 }
 
 TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
-  ASSERT_TRUE(cycle_->claim(0));
-  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
-  cycle_->name_snapshot(0, *name, 5);
-  cycle_->take(step(0, 5, "a"));
-  ASSERT_TRUE(cycle_->commit());
+  commit_with_snapshot(5);
   pipeline_.fingerprint = "two";
   start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 7, "b"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(7, "b");
   start_worker();  // killed before a snapshot of its own
   const auto start = cycle_->claim(0);
   ASSERT_TRUE(start) << start.error().message;
@@ -84,9 +80,7 @@ TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
 }
 
 TEST_F(CommitStart, WhatASinkCommittedWithoutASnapshotIsReplayedByTheSamePipelineOnly) {
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 5, "a"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(5, "a");
   start_worker();
   EXPECT_TRUE(cycle_->claim(0));
   pipeline_.fingerprint = "two";
@@ -103,16 +97,14 @@ TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
     ASSERT_TRUE(cycle_->commit());
   }
   std::set<std::string> manifests;
-  for (const auto& [name, value] : store_.values) {
+  for (const auto& [name, value] : stored_) {
     if (name.ends_with("/manifest")) manifests.insert(name);
   }
   EXPECT_EQ(manifests, (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
 }
 
 TEST_F(CommitStart, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 9, "old"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(9, "old");
   start_worker();
   ASSERT_TRUE(cycle_->claim(0));
   const auto start = cycle_->begin_again(0);
@@ -173,9 +165,7 @@ TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
 }
 
 TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 9, "a"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(9, "a");
   pipeline_.fingerprint = "two";
   start_worker(false, true);
   const auto start = cycle_->claim(0);

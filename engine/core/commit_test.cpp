@@ -1,12 +1,9 @@
 #include "core/commit.hpp"
 
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
-
 #include <random>
-#include <sstream>
 
 #include "fakes/commit_fixture.hpp"
+#include "fakes/log.hpp"
 
 namespace weir {
 namespace {
@@ -99,9 +96,7 @@ TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
 }
 
 TEST_F(CommitTest, ACommitOfANewIncarnationWhoseAnswerWasLostIsNotWrittenTwice) {
-  ASSERT_TRUE(cycle_->claim(0));
-  cycle_->take(step(0, 9, "old"));
-  ASSERT_TRUE(cycle_->commit());
+  claim_and_commit(9, "old");
   start_worker();
   ASSERT_TRUE(cycle_->claim(0));
   (void)cycle_->begin_again(0);
@@ -165,7 +160,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
     std::mt19937 random{seed};
     const auto chance = [&](unsigned percent) { return random() % 100 < percent; };
     database_ = second_database_ = {};
-    store_.values.clear();
+    stored_.clear();
     const bool two = chance(50);
     start_worker(false, two);
     auto start = cycle_->claim(0);
@@ -217,10 +212,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
 }
 
 TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
-  std::ostringstream log;
-  const auto before = spdlog::default_logger();
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+  const fakes::Log log;
   ASSERT_TRUE(cycle_->claim(0));
   Position position = 0;
   for (const char* reason : {"not a number: x", "not a number: y", "too many keys"}) {
@@ -234,11 +226,10 @@ TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
     cycle_->take(std::move(with_letter));
     EXPECT_TRUE(cycle_->commit());
   }
-  spdlog::set_default_logger(before);
-  EXPECT_TRUE(log.str().contains("signals/0: dead letter: not a number: x; subject v.1; kept in weir_dead_letters"))
-      << log.str();
-  EXPECT_FALSE(log.str().contains("not a number: y"));
-  EXPECT_TRUE(log.str().contains("too many keys"));
+  EXPECT_TRUE(log.contains("signals/0: dead letter: not a number: x; subject v.1; kept in weir_dead_letters"))
+      << log.text();
+  EXPECT_FALSE(log.contains("not a number: y"));
+  EXPECT_TRUE(log.contains("too many keys"));
 }
 
 }  // namespace

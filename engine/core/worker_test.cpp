@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <iostream>
+
+#include "fakes/log.hpp"
 #include "fakes/world.hpp"
 
 namespace weir {
@@ -10,7 +13,10 @@ namespace {
 /// A worker at work while the test changes the world around it.
 class WorkerTest : public fakes::WorldTest {
  public:
-  ~WorkerTest() override { (void)drain(); }
+  ~WorkerTest() override {
+    (void)drain();
+    if (HasFailure()) std::cerr << log_.text();
+  }
 
  protected:
   WorkerTest() { world_.endless = true; }
@@ -60,6 +66,7 @@ class WorkerTest : public fakes::WorldTest {
     });
   }
 
+  const fakes::Log log_;
   std::optional<Pipeline> pipeline_;
   std::unique_ptr<Worker> worker_;
   std::stop_source stop_;
@@ -110,7 +117,7 @@ TEST_F(WorkerTest, APartitionThatAnotherWorkerHasIsWaitedFor) {
   world_.taken = true;
   world_.messages = 30;
   start();
-  system_clock().wait(50 * millisecond, {});
+  ASSERT_TRUE(wait_for([&] { return in_world([](fakes::World& world) { return world.refused_claims > 0; }); }));
   EXPECT_TRUE(worker_->status().lanes.empty());
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.taken = false; });
@@ -175,8 +182,7 @@ TEST_F(WorkerTest, WhatCameBeforeAStreamChangedIsCommittedWholeAfterAnOutage) {
     world.messages = 20;
     world.arrival_of = [](Position n) { return static_cast<Timestamp>(10'000 + n) * second; };
   });
-  ASSERT_TRUE(wait_for([&] { return in_world([](fakes::World& world) { return !world.changes; }); }));
-  system_clock().wait(50 * millisecond, {});  // for the worker to hear of it
+  ASSERT_TRUE(wait_for([&] { return log_.contains("the stream was made anew"); })) << "before anything is committed";
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_for([&] {
     return in_world(
@@ -199,7 +205,7 @@ TEST_F(WorkerTest, ADrainNamesTheSnapshotAtItsPositionAlsoBehindStepsWithoutRows
   ASSERT_TRUE(wait_until_stepped(2100));
   ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
   ask_to_drain();
-  system_clock().wait(30 * millisecond, {});
+  ASSERT_TRUE(wait_for([&] { return worker_->status().draining; }));
   in_world([](fakes::World& world) { world.down = false; });
   EXPECT_TRUE(drain());
   EXPECT_EQ(world_.progress.position, 2100u);

@@ -4,26 +4,16 @@
 
 #include <memory>
 
+#include "fakes/columns.hpp"
+
 namespace {
 using namespace weir;
+using fakes::batch;
+using fakes::texts;
 
 std::string bytes(std::initializer_list<int> values) {
   std::string out;
   for (const int value : values) out += static_cast<char>(value);
-  return out;
-}
-
-Texts texts(std::initializer_list<std::string_view> values) {
-  Texts out;
-  for (const auto value : values) out.push(value);
-  return out;
-}
-
-Batch batch(std::vector<ColumnType> types, std::size_t rows, std::vector<Column> columns) {
-  Batch out;
-  out.schema = std::make_shared<const Schema>(Schema{Shape::other, std::move(types)});
-  out.rows = rows;
-  out.columns = std::move(columns);
   return out;
 }
 

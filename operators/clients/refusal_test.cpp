@@ -6,23 +6,12 @@
 #include <memory>
 
 #include "clients/utf8.hpp"
+#include "fakes/columns.hpp"
 
 namespace {
 using namespace weir;
-
-Texts texts(std::initializer_list<std::string_view> values) {
-  Texts out;
-  for (const auto value : values) out.push(value);
-  return out;
-}
-
-Batch batch(std::vector<ColumnType> types, std::size_t rows, std::vector<Column> columns) {
-  Batch out;
-  out.schema = std::make_shared<const Schema>(Schema{Shape::other, std::move(types)});
-  out.rows = rows;
-  out.columns = std::move(columns);
-  return out;
-}
+using fakes::batch;
+using fakes::texts;
 
 TEST(Refusal, objects_to_texts_that_no_database_takes) {
   const auto objection = [](std::string_view text) {

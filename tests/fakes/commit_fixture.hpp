@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "core/commit.hpp"
+#include "fakes/map_store.hpp"
+#include "fakes/no_box.hpp"
 
 namespace weir::fakes {
 
@@ -131,43 +133,6 @@ class ListSink final : public Sink {
   std::vector<std::string> waiting_;
 };
 
-class MapStore final : public Store {
- public:
-  Result<void> open() override { return {}; }
-  Result<void> put(std::string_view name, std::string_view value) override {
-    values[std::string{name}] = value;
-    return {};
-  }
-  Result<std::optional<std::string>> get(std::string_view name) override {
-    const auto it = values.find(name);
-    return it == values.end() ? std::nullopt : std::optional{it->second};
-  }
-  Result<void> remove(std::string_view name) override {
-    values.erase(std::string{name});
-    return {};
-  }
-  Result<std::vector<std::string>> names(std::string_view prefix) override {
-    std::vector<std::string> out;
-    for (const auto& [name, value] : values) {
-      if (name.starts_with(prefix)) out.push_back(name);
-    }
-    return out;
-  }
-  bool durable() const override { return true; }
-  std::map<std::string, std::string, std::less<>> values;
-};
-
-class NoBox final : public DeadLetterBox {
- public:
-  void resume(Partition, Position) override {}
-  void committed(Partition, Position) override {}
-  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
-    for (const auto& letter : letters) kept.push_back(letter.reason);
-    return {};
-  }
-  std::vector<std::string> kept;
-};
-
 /// One worker over a database that outlives it.
 class CommitTest : public testing::Test {
  protected:
@@ -219,8 +184,16 @@ class CommitTest : public testing::Test {
         std::move(state)};
   }
 
+  /// Claims partition 0 and commits a row of it.
+  void claim_and_commit(Position position, const std::string& row) {
+    ASSERT_TRUE(cycle_->claim(0));
+    cycle_->take(step(0, position, row));
+    ASSERT_TRUE(cycle_->commit());
+  }
+
   Database database_, second_database_;
-  MapStore store_;
+  MapStore::Values stored_;
+  MapStore store_{stored_};
   Snapshots snapshots_{store_, "test"};
   NoBox box_;
   Counters counters_;

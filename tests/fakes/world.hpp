@@ -18,6 +18,7 @@
 #include <weir/shapes.hpp>
 
 #include "core/worker.hpp"
+#include "fakes/map_store.hpp"
 
 namespace weir::fakes {
 
@@ -40,13 +41,14 @@ struct World {
   bool down = false;         // the table does not answer
   bool answer_lost = false;  // of the next commit that succeeds
   bool taken = false;        // another worker has the lease of the partition
+  int refused_claims = 0;    // because of that
   int fence = 0;             // of the last claim; another worker's claim raises it
   int commits = 0;           // that succeeded
   Duration slow = 0;         // how long a commit takes
   Duration lease = 0;        // 0: none
   Position acknowledged = 0;
   bool durable = true;
-  std::map<std::string, std::string, std::less<>> values;  // the store
+  MapStore::Values values;  // the store
   std::atomic<int> marks{0};
   std::atomic<int> refused_marks{0};  // so many marks fail first
 };
@@ -204,7 +206,10 @@ class TableSink final : public Sink {
   Result<Progress> claim(Partition) override {
     const std::scoped_lock lock{world->mutex};
     if (world->down) return no_answer();
-    if (world->taken) return fail(Error::Kind::refused, "another worker owns it");
+    if (world->taken) {
+      ++world->refused_claims;
+      return fail(Error::Kind::refused, "another worker owns it");
+    }
     fence_ = ++world->fence;
     return world->progress;
   }
@@ -245,29 +250,9 @@ class TableSink final : public Sink {
   int fence_ = 0;  // 0: the partition is not this sink's
 };
 
-class WorldStore final : public Store {
+class WorldStore final : public MapStore {
  public:
-  explicit WorldStore(const Settings&) {}
-  Result<void> open() override { return {}; }
-  Result<void> put(std::string_view name, std::string_view value) override {
-    world->values[std::string{name}] = value;
-    return {};
-  }
-  Result<std::optional<std::string>> get(std::string_view name) override {
-    const auto it = world->values.find(name);
-    return it == world->values.end() ? std::nullopt : std::optional{it->second};
-  }
-  Result<void> remove(std::string_view name) override {
-    world->values.erase(std::string{name});
-    return {};
-  }
-  Result<std::vector<std::string>> names(std::string_view prefix) override {
-    std::vector<std::string> out;
-    for (const auto& [name, value] : world->values) {
-      if (name.starts_with(prefix)) out.push_back(name);
-    }
-    return out;
-  }
+  explicit WorldStore(const Settings&) : MapStore{world->values} {}
   bool durable() const override { return world->durable; }
 };
 

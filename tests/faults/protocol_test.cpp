@@ -9,6 +9,7 @@
 
 #include <weir/format.hpp>
 
+#include "fakes/map_store.hpp"
 #include "faults/simulated_worker.hpp"
 
 namespace weir::faults {
@@ -17,35 +18,18 @@ namespace {
 constexpr std::size_t partitions = 3;
 constexpr std::size_t most_workers = 3;
 
-class MapStore final : public Store {
+/// Does not always answer.
+class FlakyStore final : public fakes::MapStore {
  public:
-  explicit MapStore(Dice& dice) : dice_{dice} {}
-  Result<void> open() override { return {}; }
+  FlakyStore(Dice& dice, Values& values) : MapStore{values}, dice_{dice} {}
   Result<void> put(std::string_view name, std::string_view value) override {
     if (!calm && dice_.chance(3)) return fail(Error::Kind::unreachable, "the store does not answer");
-    values_[std::string{name}] = value;
-    return {};
+    return MapStore::put(name, value);
   }
-  Result<std::optional<std::string>> get(std::string_view name) override {
-    const auto it = values_.find(name);
-    return it == values_.end() ? std::nullopt : std::optional{it->second};
-  }
-  Result<void> remove(std::string_view name) override {
-    values_.erase(std::string{name});
-    return {};
-  }
-  Result<std::vector<std::string>> names(std::string_view prefix) override {
-    std::vector<std::string> out;
-    for (auto it = values_.lower_bound(prefix); it != values_.end() && it->first.starts_with(prefix); ++it)
-      out.push_back(it->first);
-    return out;
-  }
-  bool durable() const override { return true; }
   bool calm = false;
 
  private:
   Dice& dice_;
-  std::map<std::string, std::string, std::less<>> values_;
 };
 
 /// What stands before the expected rows: of a stream that was made anew, what the one before it made up to anywhere.
@@ -64,7 +48,8 @@ std::optional<std::vector<std::string>> rows_before(const std::vector<std::strin
 std::string simulate(std::uint64_t seed, Safeguards safeguards, bool snapshots_tell_truth = true) {
   Dice dice{seed};
   SimulatedDatabase first{dice, safeguards}, second{dice, safeguards};
-  MapStore store{dice};
+  fakes::MapStore::Values stored;
+  FlakyStore store{dice, stored};
   std::vector<std::string> list;
   const auto make_stream = [&dice] {
     std::vector<std::uint64_t> stream(20 + dice.roll(60));

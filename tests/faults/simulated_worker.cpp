@@ -6,6 +6,8 @@
 
 #include <weir/format.hpp>
 
+#include "fakes/no_box.hpp"
+
 namespace weir::faults {
 namespace {
 
@@ -18,13 +20,6 @@ bool next(std::uint64_t& sum, std::uint64_t message) {
 std::string row_of(std::uint64_t number, Position position, std::uint64_t sum) {
   return weir::format("{} at {}: {}", number, position, sum);
 }
-
-class NoBox final : public DeadLetterBox {
- public:
-  void resume(Partition, Position) override {}
-  void committed(Partition, Position) override {}
-  Result<void> keep(const std::vector<Sink::DeadLetter>&) override { return {}; }
-};
 
 /// Not transactional: what was written is there once commit() was called, with or without an answer.
 class ListSink final : public Sink {
@@ -64,7 +59,7 @@ SimulatedWorker::SimulatedWorker(Plant& plant, int number)
     : plant_{plant},
       fence_{weir::format("worker{}", number)},
       snapshots_{plant.store, "simulated"},
-      box_{std::make_unique<NoBox>()} {
+      box_{std::make_unique<fakes::NoBox>()} {
   pipeline_.name = "simulated";
   pipeline_.fingerprint = "the same";
   std::vector<Outlet> outlets;

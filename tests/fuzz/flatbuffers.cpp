@@ -1,30 +1,22 @@
 // Whatever bytes come: a reason or samples, no more of them than the payload can hold, and the same after a round trip.
 #include <algorithm>
-#include <cstdlib>
 
 #include "fakes/codecs.hpp"
+#include "fuzz/keeper.hpp"
 
 namespace weir {
 Operator weir_operator_codecs_flatbuffers();
 
 namespace {
 
-/// Keeps samples with their texts.
-class Keeper final : public SampleSink {
- public:
-  std::vector<Sample> samples;
-  void add(const Sample& sample) override { samples.push_back(sample); }
-};
+using fuzz::Keeper;
+using fuzz::require;
 
 std::vector<std::string> lines(const std::vector<Sample>& samples) {
   fakes::Samples out;
   for (const Sample& sample : samples) out.add(sample);
   std::ranges::sort(out.lines);
   return out.lines;
-}
-
-void require(bool condition) {
-  if (!condition) std::abort();
 }
 
 void check(std::string_view payload) {

@@ -1,13 +1,15 @@
 // Whatever bytes come: a reason or samples, and the same samples after a round trip. The first byte chooses the
 // settings.
-#include <cstdlib>
-
 #include "fakes/codecs.hpp"
+#include "fuzz/keeper.hpp"
 
 namespace weir {
 Operator weir_operator_codecs_json();
 
 namespace {
+
+using fuzz::Keeper;
+using fuzz::require;
 
 std::unique_ptr<Codec> make(const char* unit, const char* time, const char* value, const char* fields = nullptr) {
   Settings settings{"json"};
@@ -23,23 +25,6 @@ std::unique_ptr<Codec> make(const char* unit, const char* time, const char* valu
     settings.set("fields", std::shared_ptr<const Settings>{std::move(map)});
   }
   return fakes::make_codec(weir_operator_codecs_json(), settings);
-}
-
-class Keeper final : public SampleSink {
- public:
-  std::vector<Sample> samples;
-  std::vector<std::unique_ptr<std::string>> texts;
-  void add(const Sample& sample) override {
-    samples.push_back(sample);
-    for (auto* text : {&samples.back().key, &samples.back().field, &samples.back().text}) {
-      texts.push_back(std::make_unique<std::string>(*text));
-      *text = *texts.back();
-    }
-  }
-};
-
-void require(bool condition) {
-  if (!condition) std::abort();
 }
 
 void check(std::uint8_t choice, std::string_view payload) {

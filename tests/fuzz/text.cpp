@@ -1,22 +1,14 @@
 // Whatever bytes come: a reason or one finite number, which reads back the same when written.
-#include <cstdlib>
-
 #include "fakes/codecs.hpp"
+#include "fuzz/keeper.hpp"
 
 namespace weir {
 Operator weir_operator_codecs_text();
 
 namespace {
 
-class Keeper final : public SampleSink {
- public:
-  std::vector<Sample> samples;
-  void add(const Sample& sample) override { samples.push_back(sample); }
-};
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::Keeper;
+using fuzz::require;
 
 void check(std::string_view payload) {
   static const auto codec = fakes::make_codec(weir_operator_codecs_text());

@@ -18,7 +18,21 @@ using testing::Not;
 // --- How it ends
 // -------------------------------------------------------------------------------------------------------
 
-class Drain : public Job {};
+class Drain : public Job {
+ protected:
+  void run_to_the_first_row(const JobText& job = {}) {
+    run(job);
+    send(500 * millisecond, 10);
+    send(1500 * millisecond, 20);
+    expect_rows("1 15");
+  }
+  /// Which the job notices at the next row.
+  void lose_the_database() {
+    database_.kill();
+    send(2500 * millisecond, 30);
+    ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  }
+};
 
 TEST_F(Drain, ClosesNoTick) {
   run({.wait = "3s"});
@@ -38,13 +52,8 @@ TEST_F(Drain, ClosesNoTick) {
 }
 
 TEST_F(Drain, TakesNoLongerThanShutdownTimeoutAndLosesNothingByIt) {
-  run({.shutdown_timeout = "1s"});
-  send(500 * millisecond, 10);
-  send(1500 * millisecond, 20);
-  expect_rows("1 15");
-  database_.kill();
-  send(2500 * millisecond, 30);
-  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  run_to_the_first_row({.shutdown_timeout = "1s"});
+  lose_the_database();
   const Timestamp told = system_clock().steady();
   EXPECT_EQ(job_->end(SIGTERM), 69) << job_->log();
   EXPECT_LT(system_clock().steady() - told, 3 * second);
@@ -56,13 +65,8 @@ TEST_F(Drain, TakesNoLongerThanShutdownTimeoutAndLosesNothingByIt) {
 }
 
 TEST_F(Drain, WaitsForAServerThatComesBackInTime) {
-  run();
-  send(500 * millisecond, 10);
-  send(1500 * millisecond, 20);
-  expect_rows("1 15");
-  database_.kill();
-  send(2500 * millisecond, 30);
-  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  run_to_the_first_row();
+  lose_the_database();
   pause(2 * second);  // in which the engine has become patient
   job_->send(SIGTERM);
   ASSERT_TRUE(job_->says("draining")) << job_->log();
@@ -72,10 +76,7 @@ TEST_F(Drain, WaitsForAServerThatComesBackInTime) {
 }
 
 TEST_F(Drain, TakesNoLongerEvenWhileACommitHangs) {
-  run({.shutdown_timeout = "1s", .lease = "30s"});
-  send(500 * millisecond, 10);
-  send(1500 * millisecond, 20);
-  expect_rows("1 15");
+  run_to_the_first_row({.shutdown_timeout = "1s", .lease = "30s"});
   const auto writer = static_cast<pid_t>(
       std::stoi(database_.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir/job/db'")));
   ASSERT_EQ(::kill(writer, SIGSTOP), 0);
@@ -87,13 +88,8 @@ TEST_F(Drain, TakesNoLongerEvenWhileACommitHangs) {
 }
 
 TEST_F(Drain, EndsAtTheSecondSignal) {
-  run({.shutdown_timeout = "10m"});
-  send(500 * millisecond, 10);
-  send(1500 * millisecond, 20);
-  expect_rows("1 15");
-  database_.kill();
-  send(2500 * millisecond, 30);
-  ASSERT_TRUE(job_->says("commit: ")) << job_->log();
+  run_to_the_first_row({.shutdown_timeout = "10m"});
+  lose_the_database();
   job_->send(SIGTERM);
   ASSERT_TRUE(job_->says("a second signal gives up")) << job_->log();
   EXPECT_EQ(job_->end(SIGTERM, second), 70) << job_->log();
