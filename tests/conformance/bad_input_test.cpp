@@ -1,236 +1,22 @@
-/// Bad input, from the raw message to the sink: each has a clear reason, nothing is lost, nothing is dropped uncounted.
+/// Bad input beyond the payload, from samples to the pipeline's text: each has a clear reason, nothing is lost, nothing
+/// is dropped uncounted.
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 
 #include <weir/format.hpp>
 
-#include "core/chain.hpp"
-#include "core/node_context.hpp"
+#include "conformance/lane.hpp"
 #include "core/text.hpp"
 
-namespace weir {
+namespace weir::conformance {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
-
-constexpr Timestamp now = 1'800'000'000 * second;  // 2027
-
-const Registry& registry() {
-  static const Registry all = [] {
-    Registry out;
-    register_all(out);
-    return out;
-  }();
-  return all;
-}
-
-std::shared_ptr<const Pipeline> checked(const std::string& text) {
-  auto checked = check_pipeline(text, "test.json", registry(), {});
-  EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
-  return std::make_shared<const Pipeline>(std::move(checked.pipeline).value());
-}
-
-/// A lane without threads and servers: messages in, rows and dead letters out.
-class Lane {
- public:
-  /// `nodes` stand behind the source "signals"; `limits` are members of the pipeline's limits.
-  Lane(const std::string& encoding, const std::string& nodes, const std::string& limits)
-      : pipeline_{checked(weir::format(
-            R"({{ "name": "bad", "limits": {{ {} }}, "nodes": [ {{ "id": "signals", "source": "nats", "encoding": "{}" }}, {} ] }})",
-            limits, encoding, nodes))},
-        chain_{*pipeline_, registry(), counters, system_clock(), 0} {
-    chain_.start(0);
-  }
-  explicit Lane(const std::string& encoding)
-      : Lane{encoding, R"({ "id": "out", "sink": "drop", "from": "signals" })", R"("keys": 1000)"} {}
-
-  /// One pull's worth of messages of key "v" and field "f", all of one arrival; later ones do what is due before.
-  ChainOutput feed(const std::vector<std::string>& payloads, Timestamp arrival = now) {
-    auto messages = std::make_shared<Messages>();
-    for (const std::string& payload : payloads) {
-      messages->items.push_back({.subject = "vehicle.v.f",
-                                 .payload = payload,
-                                 .sequence = ++sequence_,
-                                 .arrival = arrival,
-                                 .key = "v",
-                                 .field = "f"});
-    }
-    return feed(std::move(messages));
-  }
-  ChainOutput feed(std::shared_ptr<const Messages> messages) {
-    ChainOutput out;
-    const auto done = chain_.step(chain_.decode(std::move(messages)), false, out);
-    EXPECT_TRUE(done) << done.error().message;
-    return out;
-  }
-  Chain& chain() { return chain_; }
-
-  /// "reason count" of what a node refused, in order of first appearance.
-  std::vector<std::string> refused(std::string_view node) const {
-    std::vector<std::string> out;
-    for (const auto& line : counters.lines()) {
-      if (line.node == node && line.name == "refused") out.push_back(weir::format("{} {}", line.reason, line.value));
-    }
-    return out;
-  }
-
-  Counters counters;
-
- private:
-  std::shared_ptr<const Pipeline> pipeline_;
-  Chain chain_;
-  Position sequence_ = 0;
-};
-
-const Codec& codec(const std::string& name) {
-  static const auto pipeline = checked(
-      R"({ "name": "c", "nodes": [ { "id": "s", "source": "nats" }, { "id": "d", "sink": "drop", "from": "s" } ] })");
-  static Counters counters;
-  static NodeContext context{
-      {*pipeline, registry(), counters, system_clock()}, pipeline->nodes[0], 0, nullptr, nullptr};
-  return *context.codec(name);
-}
-
-std::string encoded(const std::string& with, const std::vector<Sample>& samples) {
-  const auto payload = codec(with).encode(samples, false, false);
-  EXPECT_TRUE(payload) << payload.error();
-  return payload.value_or("");
-}
-
-std::size_t rows_of(const ChainOutput& out) {
-  std::size_t rows = 0;
-  for (const auto& part : out.batches) rows += part.batch->rows;
-  return rows;
-}
-
-/// Each payload between two good ones: the good ones pass, the bad one is a dead letter with its bytes.
-void expect_refused(Lane& lane, const std::string& good, const std::string& bad, const std::string& reason) {
-  SCOPED_TRACE(bad.substr(0, 80));
-  const auto out = lane.feed({good, bad, good});
-  EXPECT_EQ(rows_of(out), 2u);
-  ASSERT_EQ(out.dead_letters.size(), 1u);
-  EXPECT_THAT(out.dead_letters[0].reason, HasSubstr(reason));
-  EXPECT_EQ(out.dead_letters[0].payload, bad);
-  EXPECT_EQ(out.dead_letters[0].subject, "vehicle.v.f");
-  EXPECT_EQ(out.dead_letters[0].position, out.position - 1);
-  EXPECT_EQ(out.dead_letters[0].node, "signals");
-}
-
-TEST(BadInput, a_json_payload_is_refused_whole_with_a_reason) {
-  Lane lane{"json"};
-  const std::string good = R"({"time":1800000000000000000,"value":1})";
-  const std::string long_key(10'000, 'k'), megabyte(1 << 20, 'x');
-  const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},
-      {megabyte, "not JSON"},
-      {std::string(1 << 20, '['), "not JSON"},
-      {R"({"value":NaN})", "not JSON"},
-      {R"({"value":1e999})", "out of range"},
-      {R"({"value":-1e999})", "out of range"},
-      {R"({"time":1e300,"value":1})", "not a time"},
-      {R"({"time":"yesterday","value":1})", "not a time"},
-      {R"({"key":")" + long_key + R"(","value":1})", "key longer than 1024 bytes"},
-      {R"({"field":")" + long_key + R"(","value":1})", "field longer than 1024 bytes"},
-      {"{\"key\":\"\xff\",\"value\":1}", ""},
-      {R"([{"value":1},{"value":[]}])", "a value is an array"},
-  };
-  for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
-  EXPECT_EQ(lane.counters.value("signals", "messages"), 3 * bad.size());
-}
-
-TEST(BadInput, a_text_payload_is_refused_whole_with_a_reason) {
-  Lane lane{"text"};
-  const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},      {" \n", "empty payload"},
-      {"nan", "NaN or infinite"}, {"-inf", "NaN or infinite"},
-      {"1e999", "out of range"},  {"0x1p3", "not a decimal number"},
-      {"12 13", "not a decimal"}, {std::string(1 << 20, '9'), "out of range"},
-  };
-  for (const auto& [payload, reason] : bad) expect_refused(lane, "21.5", payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
-}
-
-TEST(BadInput, a_flatbuffer_is_refused_whole_with_a_reason) {
-  Lane lane{"flatbuffers"};
-  const std::string good = encoded("flatbuffers", {{.key = "v", .field = "f", .time = now, .x = 1.25}});
-  const auto bits = std::bit_cast<std::array<char, 8>>(1.25);
-  const auto at = good.find(std::string_view{bits.data(), bits.size()});
-  ASSERT_NE(at, std::string::npos);
-  const auto with = [&](double value) {
-    std::string out = good;
-    std::memcpy(out.data() + at, &value, sizeof value);
-    return out;
-  };
-  const std::string long_key(10'000, 'k');
-  const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},
-      {"abc", "not a FlatBuffer: 3 bytes"},
-      {std::string(1 << 20, 'x'), "not a weir frame"},
-      {with(std::nan("")), "NaN or infinite"},
-      {with(HUGE_VAL), "NaN or infinite"},
-      {encoded("flatbuffers", {{.key = long_key, .field = "f", .time = now, .x = 1}}), "key longer than 1024 bytes"},
-      {good.substr(0, good.size() - 8), "not a FlatBuffer: its offsets do not fit"},
-  };
-  for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
-}
-
-TEST(BadInput, a_corrupt_flatbuffer_becomes_samples_or_a_dead_letter_never_neither) {
-  Lane lane{"flatbuffers"};
-  const std::string whole =
-      encoded("flatbuffers", {{.key = "v", .field = "speed", .time = now, .x = 1.25},
-                              {.key = "v", .field = "speed", .time = now + 1, .x = 2.5},
-                              {.key = "v", .field = "mode", .time = now, .text = "eco", .kind = Sample::Kind::text}});
-  std::vector<std::string> corrupt;
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    corrupt.push_back(whole.substr(0, i));
-    for (const int flip : {0x01, 0x80, 0xff}) {
-      corrupt.push_back(whole);
-      corrupt.back()[i] = static_cast<char>(corrupt.back()[i] ^ flip);
-    }
-  }
-  std::uint64_t letters = 0;
-  for (const auto& payload : corrupt) {
-    const auto out = lane.feed({payload});
-    letters += out.dead_letters.size();
-    const bool empty = lane.counters.value("signals", "without_samples") > 0;
-    EXPECT_TRUE(out.dead_letters.size() == 1 || rows_of(out) > 0 || empty);
-  }
-  const auto refused = lane.counters.value("signals", "refused");
-  EXPECT_EQ(letters, refused);
-  EXPECT_GT(refused, corrupt.size() / 4);
-  EXPECT_EQ(lane.counters.value("signals", "messages"), corrupt.size());
-}
-
-TEST(BadInput, a_message_that_holds_no_sample_is_counted) {
-  Lane lane{"json"};
-  const auto out = lane.feed({"[]", R"({"value":null})", R"({"value":1})"});
-  EXPECT_EQ(rows_of(out), 1u);
-  EXPECT_THAT(out.dead_letters, IsEmpty());
-  EXPECT_EQ(lane.counters.value("signals", "messages"), 3u);
-  EXPECT_EQ(lane.counters.value("signals", "without_samples"), 2u);
-}
-
-TEST(BadInput, a_large_payload_passes_whole) {
-  Lane lane{"json"};
-  std::string payload = "[";
-  std::size_t samples = 0;
-  for (; payload.size() < 1'000'000; ++samples)
-    payload += weir::format(R"({}{{"time":{},"value":{}}})", samples == 0 ? "" : ",",
-                            now + static_cast<Timestamp>(samples), samples);
-  const auto out = lane.feed({payload + "]"});
-  EXPECT_EQ(rows_of(out), samples);
-  EXPECT_THAT(out.dead_letters, IsEmpty());
-}
 
 constexpr const char* joined = R"(
   { "id": "last", "transform": "keyed-last-value", "from": "signals" },
@@ -379,7 +165,7 @@ TEST(BadInput, ten_million_keys_stay_within_the_declared_bound) {
 
 TEST(BadInput, a_malformed_pipeline_is_shown_where_it_is) {
   const auto first = [](std::string_view text) {
-    const auto checked = check_pipeline(text, "p.json", registry(), {});
+    const auto checked = check_pipeline(text, "p.json", fakes::registry(), {});
     EXPECT_FALSE(checked.pipeline);
     EXPECT_FALSE(checked.findings.empty());
     return checked.findings.empty() ? std::string{} : render(std::span{checked.findings}.first(1), Format::text);
@@ -402,4 +188,4 @@ TEST(BadInput, a_malformed_pipeline_is_shown_where_it_is) {
 }
 
 }  // namespace
-}  // namespace weir
+}  // namespace weir::conformance
