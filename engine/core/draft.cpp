@@ -291,6 +291,19 @@ void report_cycles(const std::vector<Draft>& rest, Reporter& report) {
   }
 }
 
+Draft* find_draft(std::vector<Draft>& drafts, std::string_view id) {
+  const auto it = std::ranges::find_if(drafts, [&](const Draft& draft) { return draft.node.id == id && !id.empty(); });
+  return it == drafts.end() ? nullptr : &*it;
+}
+
+std::optional<Port> port_of(const Draft& draft, std::string_view name) {
+  if (name.empty()) return 0;
+  const auto& ports = draft.node.op->spec.ports;
+  const auto it = std::ranges::find(ports, name, &PortSpec::name);
+  if (it == ports.end()) return {};
+  return static_cast<Port>(it - ports.begin()) + 1;
+}
+
 bool has_columns(const Spec& spec) {
   return std::ranges::any_of(spec.fields, [](const Field& field) { return field.kind.tag == Kind::Tag::columns; });
 }

@@ -1,8 +1,10 @@
 /// The first half of checking: a pipeline's text read against the operators' specs, node by node. What the nodes mean
-/// together is check.cpp's.
+/// together is check.cpp's, and what flows between them settling.cpp's.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/pipeline.hpp"
@@ -33,6 +35,12 @@ Drafts read_drafts(const Document& document, const Registry& registry, const Set
 /// Reports each cycle once, where its first node reads; nodes that are only behind one are not the mistake. `rest`:
 /// those that could not be put behind what they read.
 void report_cycles(const std::vector<Draft>& rest, Reporter& report);
+
+/// The node of this id; null if there is none.
+Draft* find_draft(std::vector<Draft>& drafts, std::string_view id);
+
+/// The port that a node calls so, "" being the first one; nothing if it has none such.
+std::optional<Port> port_of(const Draft& draft, std::string_view name);
 
 bool has_columns(const Spec& spec);
 

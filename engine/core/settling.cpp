@@ -1,0 +1,156 @@
+#include "core/settling.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "core/completion.hpp"
+#include "core/node_context.hpp"
+
+namespace weir {
+namespace {
+
+class Settling {
+ public:
+  Settling(std::vector<Draft>& drafts, const Pipeline& pipeline, const Registry& registry, std::string_view text,
+           Reporter& report)
+      : drafts_{drafts}, pipeline_{pipeline}, registry_{registry}, text_{text}, report_{report} {}
+
+  void settle() {
+    gather_demand();
+    std::map<std::string, std::size_t> numbers;
+    for (Draft& draft : drafts_) {
+      const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
+      if (!draft.from_id.empty() && (input == numbers.end() || !drafts_[input->second].good)) draft.good = false;
+      if (draft.node.role == Role::transform && !demand_known(draft)) draft.good = false;
+      if (draft.good) {
+        if (input != numbers.end())
+          draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
+        draft.good = settle(draft);
+      }
+      numbers[draft.node.id] = static_cast<std::size_t>(&draft - drafts_.data());
+    }
+  }
+
+ private:
+  /// What the sinks name flows up to everything they read, directly or not.
+  void gather_demand() {
+    for (const Draft& sink : drafts_) {
+      for (const RowColumn& column : sink.node.columns) {
+        const FieldDemand wanted{column.field, column.kind};
+        for (const Draft* at = &sink; !at->from_id.empty();) {
+          Draft* input = find_draft(drafts_, at->from_id);
+          if (input == nullptr) break;
+          want(input->node, wanted, *sink.text);
+          at = input;
+        }
+      }
+    }
+  }
+
+  /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
+  /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
+  bool demand_known(const Draft& draft, std::size_t behind = 0) const {
+    if (draft.node.id.empty()) return true;  // nothing can read it
+    if (behind > drafts_.size()) return false;
+    return std::ranges::all_of(drafts_, [&](const Draft& other) {
+      return other.from_id != draft.node.id ||
+             (other.node.role == Role::sink ? other.good : demand_known(other, behind + 1));
+    });
+  }
+
+  void want(Node& node, const FieldDemand& wanted, const Value& sink) {
+    const auto known = std::ranges::find(node.demand, wanted.name, &FieldDemand::name);
+    if (known == node.demand.end()) {
+      node.demand.push_back(wanted);
+    } else if (known->kind != wanted.kind) {
+      report_.error(place_of(sink, "columns." + wanted.name, 0, {}), "two-kinds",
+                    quoted(wanted.name) + " is wanted as two kinds of value by the sinks behind " + quoted(node.id));
+    }
+  }
+
+  void blame(const Draft& draft, const Error& error) {
+    report_.error(place_of(*draft.text, error.setting, error.offset, text_), "does-not-fit",
+                  quoted(draft.node.id) + ": " + error.message, way_round_brackets(draft));
+  }
+
+  /// What to do about a transform that finds brackets where somebody meant rows: only sinks make rows of them.
+  std::string way_round_brackets(const Draft& draft) const {
+    if (draft.node.role != Role::transform || draft.node.inputs.empty()) return {};
+    const Node& input = drafts_[draft.node.inputs.front().node].node;
+    const Port port = draft.node.inputs.front().port;
+    if (port >= input.outputs.size() || input.outputs[port]->shape != Shape::brackets) return {};
+    return quoted(input.id) + " gives brackets (key, tick, <field>.before, <field>.after, …), which only a sink's " +
+           "\"columns\" complete to rows; put " + quoted(draft.node.id) + " before " + quoted(input.id) +
+           ", where the samples are (key, field, time, x, …)";
+  }
+
+  bool settle(Draft& draft) {
+    Node& node = draft.node;
+    const std::size_t errors = report_.errors();
+    if (node.op->spec.problems_of) {
+      for (const Error& problem : node.op->spec.problems_of(node.settings)) blame(draft, problem);
+    }
+    if (report_.errors() != errors) return false;
+    if (node.role == Role::source) {
+      node.outputs = {samples::schema()};
+      return true;
+    }
+    const PortRef ref = node.inputs.front();
+    const SchemaPtr input = drafts_[ref.node].node.outputs[ref.port];
+    const auto& accepted = node.op->spec.inputs;
+    if (!accepted.empty() && !std::ranges::contains(accepted, input->shape)) {
+      std::string shapes;
+      for (const Shape shape : accepted) shapes += (shapes.empty() ? "" : " or ") + std::string{to_string(shape)};
+      report_.error(draft.from->span, "wrong-shape",
+                    quoted(node.id) + " takes " + shapes + ", but " + quoted(draft.from->text) + " gives " +
+                        std::string{to_string(input->shape)},
+                    way_round_brackets(draft));
+      return false;
+    }
+    auto settled = node.role == Role::sink ? settle_sink(draft, input) : settle_transform(node, input);
+    if (!settled) blame(draft, settled.error());
+    return settled.has_value();
+  }
+
+  NodeContext context_for(const Node& node) {
+    return NodeContext{{pipeline_, registry_, counters_, system_clock()}, node};
+  }
+
+  Result<void> settle_transform(Node& node, const SchemaPtr& input) {
+    NodeContext context = context_for(node);
+    auto outputs = node.op->make_transform(node.settings, context)->settle({input});
+    if (!outputs) return std::unexpected(outputs.error());
+    node.outputs = std::move(*outputs);
+    return {};
+  }
+
+  Result<void> settle_sink(Draft& draft, const SchemaPtr& input) {
+    Node& node = draft.node;
+    node.input = input;
+    if (!node.columns.empty()) {
+      auto rows = Completion{node.columns, node.write_empty}.settle(*input);
+      if (!rows) return std::unexpected(rows.error());
+      node.input = *rows;
+    } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
+      return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
+    }
+    NodeContext context = context_for(node);
+    return node.op->make_sink(node.settings, context)->settle(node.input);
+  }
+
+  std::vector<Draft>& drafts_;
+  const Pipeline& pipeline_;
+  const Registry& registry_;
+  std::string_view text_;
+  Reporter& report_;
+  Counters counters_;
+};
+
+}  // namespace
+
+void settle_schemas(std::vector<Draft>& drafts, const Pipeline& pipeline, const Registry& registry,
+                    std::string_view text, Reporter& report) {
+  Settling{drafts, pipeline, registry, text, report}.settle();
+}
+
+}  // namespace weir

@@ -1,0 +1,19 @@
+/// The last part of checking: what flows between the nodes.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "core/draft.hpp"
+#include "core/registry.hpp"
+#include "core/settings_check.hpp"
+
+namespace weir {
+
+/// Gives each node its inputs, its schemas and what the sinks behind it want, and each operator the word on whether
+/// they fit; what does not is reported, and its node no longer good. `drafts`: each behind what it reads. `text`:
+/// theirs.
+void settle_schemas(std::vector<Draft>& drafts, const Pipeline& pipeline, const Registry& registry,
+                    std::string_view text, Reporter& report);
+
+}  // namespace weir
