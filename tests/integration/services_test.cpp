@@ -110,49 +110,45 @@ TEST(Services, that_do_not_let_this_user_at_jetstream_say_so) {
 }
 
 /// A pipeline that logs in to NATS by a password, and to PostgreSQL by one in the URL.
-std::string secretive(const fakes::Servers& servers) {
-  return weir::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
+class ServicesWithLogins : public testing::Test {
+ protected:
+  fakes::Servers servers_{"nats timescale", "authorization { user: weir, password: \"n8s-pa55\" }\n"};
+  const std::string& database_ = servers_.url("PG_URL");
+  const std::size_t at_ = database_.find('@'), colon_ = database_.rfind(':', at_);
+  const std::string text_ = weir::format(R"({{ "name": "core", "limits": {{ "keys": 100 }}, "nodes": [
     {{ "id": "signals", "source": "nats", "url": "{}", "user": "weir", "password": "${{NATS_PASSWORD}}", "encoding": "json" }},
     {{ "id": "db", "sink": "timescale", "from": "signals", "url": "${{DB_URL}}", "table": "samples" }} ] }})",
-                      servers.nats());
-}
+                                         servers_.nats());
+  const fakes::TemporaryDirectory files_;
+  const std::string pipeline_ = files_.write("core.json", text_);
+};
 
-TEST(Services, that_refuse_a_login_end_the_run_with_69_and_no_secret) {
-  fakes::Servers servers{"nats timescale", "authorization { user: weir, password: \"n8s-pa55\" }\n"};
-  fakes::TemporaryDirectory files;
-  const std::string pipeline = files.write("core.json", secretive(servers));
-  const std::string& good = servers.url("PG_URL");
-  const auto at = good.find('@'), colon = good.rfind(':', at);
-  const std::string wrong_database = good.substr(0, colon) + ":gue55ed" + good.substr(at);
+TEST_F(ServicesWithLogins, that_refuse_them_end_the_run_with_69_and_no_secret) {
+  const std::string wrong_database = database_.substr(0, colon_) + ":gue55ed" + database_.substr(at_);
   {
-    const auto env = files.write("env", "NATS_PASSWORD=gue55ed\nDB_URL=" + good + "\n");
-    fakes::WeirProcess run{{"run", pipeline, "-e", env}, files.file("nats.log")};
+    const auto env = files_.write("env", "NATS_PASSWORD=gue55ed\nDB_URL=" + database_ + "\n");
+    fakes::WeirProcess run{{"run", pipeline_, "-e", env}, files_.file("nats.log")};
     EXPECT_EQ(run.wait(), 69) << run.log();
     EXPECT_THAT(run.log(), AllOf(HasSubstr("refuses the login"), Not(HasSubstr("gue55ed"))));
   }
   {
-    const auto env = files.write("env", "NATS_PASSWORD=n8s-pa55\nDB_URL=" + wrong_database + "\n");
-    fakes::WeirProcess run{{"run", pipeline, "-e", env}, files.file("db.log")};
+    const auto env = files_.write("env", "NATS_PASSWORD=n8s-pa55\nDB_URL=" + wrong_database + "\n");
+    fakes::WeirProcess run{{"run", pipeline_, "-e", env}, files_.file("db.log")};
     EXPECT_EQ(run.wait(), 69) << run.log();
     EXPECT_THAT(run.log(), AllOf(HasSubstr("password authentication failed"), Not(HasSubstr("gue55ed")),
                                  Not(HasSubstr("n8s-pa55"))));
   }
 }
 
-TEST(Services, never_see_a_secret_shown) {
-  fakes::Servers servers{"nats timescale", "authorization { user: weir, password: \"n8s-pa55\" }\n"};
-  fakes::TemporaryDirectory files;
-  const std::string pipeline = files.write("core.json", secretive(servers));
-  const std::string& database = servers.url("PG_URL");
-  const auto at = database.find('@'), colon = database.rfind(':', at);
-  const std::string db_password = database.substr(colon + 1, at - colon - 1);
+TEST_F(ServicesWithLogins, never_see_a_secret_shown) {
+  const std::string db_password = database_.substr(colon_ + 1, at_ - colon_ - 1);
   const auto env =
-      files.write("env", "NATS_PASSWORD=file:" + files.write("nats", "n8s-pa55\n") + "\nDB_URL=" + database + "\n");
+      files_.write("env", "NATS_PASSWORD=file:" + files_.write("nats", "n8s-pa55\n") + "\nDB_URL=" + database_ + "\n");
   const auto shows_none = AllOf(Not(HasSubstr("n8s-pa55")), Not(HasSubstr(db_password)));
   ASSERT_GT(db_password.size(), 8u);
 
-  fakes::WeirProcess run{{"run", pipeline, "-e", env, "--http", "127.0.0.1:0", "--log-level", "debug"},
-                         files.file("run.log")};
+  fakes::WeirProcess run{{"run", pipeline_, "-e", env, "--http", "127.0.0.1:0", "--log-level", "debug"},
+                         files_.file("run.log")};
   ASSERT_TRUE(run.says("partition 0: starts")) << run.log();
   const std::string log = run.log(), before = "http on port ";
   httplib::Client client{"127.0.0.1", std::stoi(log.substr(log.find(before) + before.size()))};
@@ -166,20 +162,19 @@ TEST(Services, never_see_a_secret_shown) {
   EXPECT_THAT(run.log(), shows_none);
 
   for (const std::string verb : {"explain", "graph", "lint"}) {
-    fakes::WeirProcess shown{{verb, pipeline, "-e", env}, files.file(verb)};
+    fakes::WeirProcess shown{{verb, pipeline_, "-e", env}, files_.file(verb)};
     EXPECT_EQ(shown.wait(), 0) << shown.log();
     EXPECT_THAT(shown.log(), shows_none) << verb;
   }
   // Mistakes in and around secrets are shown without them.
-  const auto text = secretive(servers);
   const auto broken = [&](const std::string& from, const std::string& to) {
-    std::string out = text;
+    std::string out = text_;
     return out.replace(out.find(from), from.size(), to);
   };
   for (const auto& mistake : {broken(R"("user": "weir", )", ""), broken(R"("table")", R"("tabel")"),
                               broken("samples", "a.b.c.d"), broken(R"("${NATS_PASSWORD}")", R"(["n8s-pa55"])"),
                               broken(R"("${DB_URL}")", "\"mysql://weir:" + db_password + "@host/db\"")}) {
-    fakes::WeirProcess lint{{"lint", files.write("broken.json", mistake), "-e", env}, files.file("lint")};
+    fakes::WeirProcess lint{{"lint", files_.write("broken.json", mistake), "-e", env}, files_.file("lint")};
     EXPECT_EQ(lint.wait(), 1) << lint.log();
     EXPECT_THAT(lint.log(), shows_none);
   }
