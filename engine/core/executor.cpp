@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -68,7 +69,7 @@ struct LaneRun::Impl {
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
-  auto passing_on(const char* node, void (Impl::*body)(Piece&)) {
+  std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node, void (Impl::*body)(Piece&)) {
     return [this, node, body](PiecePtr piece, Stage::output_ports_type& next) {
       guarded(node, *piece, body);
       std::get<0>(next).try_put(std::move(piece));
