@@ -5,8 +5,9 @@
 #include <cassert>
 #include <exception>
 
+#include <weir/dead_letter.hpp>
+
 #include "core/completion.hpp"
-#include "core/dead_letters.hpp"
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
 

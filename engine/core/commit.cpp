@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <spdlog/spdlog.h>
+#include <weir/dead_letter.hpp>
 
 namespace weir {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/utf8.hpp"
+#include <weir/utf8.hpp>
 
 namespace weir {
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <map>
 
@@ -21,43 +20,6 @@ using Json = rapidjson::Writer<rapidjson::StringBuffer>;
 
 void write(Json& json, std::string_view value) {
   json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-}
-
-void write(Json& json, const Column& column, std::size_t row) {
-  if (column.absent() || !column.valid(row)) {
-    json.Null();
-    return;
-  }
-  switch (column.type()) {
-    case Type::int64:
-    case Type::timestamp:
-      json.Int64(column.int64s()[row]);
-      return;
-    case Type::float64:
-      if (const double x = column.float64s()[row]; std::isfinite(x))
-        json.Double(x);
-      else
-        write(json, weir::format("{}", x));
-      return;
-    case Type::boolean:
-      json.Bool(column.booleans()[row] != 0);
-      return;
-    case Type::string:
-    case Type::dictionary:
-      write(json, column.text(row));
-  }
-}
-
-std::string row_as_json(const Batch& batch, std::size_t row) {
-  rapidjson::StringBuffer buffer;
-  Json json{buffer};
-  json.StartObject();
-  for (std::size_t c = 0; c < batch.columns.size(); ++c) {
-    json.Key(batch.schema->columns[c].name.c_str());
-    write(json, batch.columns[c], row);
-  }
-  json.EndObject();
-  return {buffer.GetString(), buffer.GetSize()};
 }
 
 /// RFC 4648, section 4.
@@ -243,24 +205,6 @@ class File final : public DeadLetterBox {
 };
 
 }  // namespace
-
-Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, const std::string& node, std::string_view reason) {
-  Sink::DeadLetter letter;
-  letter.partition = in.origin.partition;
-  letter.position = in.origin.last;
-  letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
-  letter.node = node;
-  letter.reason = reason;
-  if (in.messages && row < in.message_of_row.size()) {
-    const Message& message = in.messages->items[in.message_of_row[row]];
-    letter.position = message.sequence;
-    letter.subject = message.subject;
-    letter.payload = message.payload;
-  } else {
-    letter.payload = row_as_json(in, row);
-  }
-  return letter;
-}
 
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline) {
   return std::make_unique<File>(std::move(path), std::move(pipeline));

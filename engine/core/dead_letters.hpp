@@ -3,16 +3,11 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include <weir/batch.hpp>
 #include <weir/sink.hpp>
 
 namespace weir {
-
-/// A letter for a row of a batch: the raw message behind it, or where there is none any more the row itself as JSON.
-Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, const std::string& node, std::string_view reason);
 
 /// Keeps dead letters.
 /// Threads   one.

@@ -9,8 +9,6 @@
 #include <fstream>
 #include <iterator>
 
-#include <weir/shapes.hpp>
-
 namespace weir {
 namespace {
 
@@ -143,23 +141,6 @@ TEST_F(DeadLetterFile, LettersForWhichThereWasNoRoomAreKeptOnceWhenThereIs) {
   EXPECT_EQ(text(), before);
   ASSERT_TRUE(box->keep(many));
   EXPECT_EQ(lines(), 101u);
-}
-
-TEST(DeadLetter, OfARowWithoutAMessageIsTheRow) {
-  Batch batch;
-  auto schema = std::make_shared<Schema>(
-      Schema{Shape::rows, {{"tick", Type::timestamp}, {"speed", Type::float64}, {"note", Type::string}}});
-  batch.schema = schema;
-  batch.rows = 1;
-  Texts texts;
-  texts.push("a \"b\"");
-  batch.columns = {Column::timestamp({5}), Column{}, Column::string(std::move(texts))};
-  batch.arrival = {9};
-  batch.origin = {2, 10, 20};
-  const auto letter = dead_letter_of(batch, 0, "out", "why");
-  EXPECT_EQ(letter.payload, R"({"tick":5,"speed":null,"note":"a \"b\""})");
-  EXPECT_EQ(letter.position, 20u);
-  EXPECT_EQ(letter.partition, 2u);
 }
 
 }  // namespace

@@ -8,8 +8,7 @@
 #include <rapidjson/stringbuffer.h>
 
 #include <weir/format.hpp>
-
-#include "core/utf8.hpp"
+#include <weir/utf8.hpp>
 
 namespace weir {
 namespace {

@@ -5,8 +5,7 @@
 #include <utility>
 
 #include <weir/format.hpp>
-
-#include "core/utf8.hpp"
+#include <weir/utf8.hpp>
 
 namespace weir {
 namespace {

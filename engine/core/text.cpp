@@ -6,9 +6,9 @@
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/utf8.hpp>
 
 #include "core/lexer.hpp"
-#include "core/utf8.hpp"
 
 namespace weir {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/utf8.hpp>
 
 #include "clients/table.hpp"
-#include "clients/utf8.hpp"
 
 namespace weir::duck {
 namespace {
@@ -116,7 +116,7 @@ Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter) const {
                         place(sql::dead_letters_table), sql::literal(pipeline_), sql::literal(letter.node),
                         letter.partition, letter.position, letter.row ? "NULL" : std::to_string(letter.ordinal),
                         letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
-                        sql::literal(utf8::clean(letter.reason)), sql::literal(utf8::clean(letter.subject)), hex))
+                        sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex))
       .transform([](const Rows&) {});
 }
 

@@ -1,9 +1,8 @@
 #include "clients/refusal.hpp"
 
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
-
-#include "clients/json_rows.hpp"
-#include "clients/utf8.hpp"
+#include <weir/utf8.hpp>
 
 namespace weir::refusal {
 
@@ -15,7 +14,7 @@ std::string objection(const Batch& batch, std::size_t row) {
     const std::string& name = batch.schema->columns[c].name;
     if (text.contains('\0')) return weir::format("{}: text with a NUL byte", name);
     while (!text.empty()) {
-      const std::size_t size = utf8::character(text);
+      const std::size_t size = utf8_length(text);
       if (size == 0) return weir::format("{}: text that is not UTF-8", name);
       text.remove_prefix(size);
     }
@@ -25,21 +24,9 @@ std::string objection(const Batch& batch, std::size_t row) {
 
 Sink::DeadLetter letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
   const Batch& batch = *rows.batch;
-  Sink::DeadLetter letter;
-  letter.partition = rows.partition;
-  letter.position = rows.last;
-  if (row < batch.arrival.size()) letter.arrival = batch.arrival[row];
-  letter.node = node;
-  letter.reason = reason;
+  Sink::DeadLetter letter = dead_letter_of(batch, row, node, reason);
+  if (!batch.messages || row >= batch.message_of_row.size()) letter.position = rows.last;
   letter.row = rows.number + row;
-  if (batch.messages && row < batch.message_of_row.size()) {
-    const Message& message = batch.messages->items[batch.message_of_row[row]];
-    letter.position = message.sequence;
-    letter.subject = message.subject;
-    letter.payload = message.payload;
-  } else {
-    json::append_row(batch, row, letter.payload, json::Style::evidence);
-  }
   return letter;
 }
 

@@ -5,7 +5,6 @@
 #include <limits>
 #include <memory>
 
-#include "clients/utf8.hpp"
 #include "fakes/columns.hpp"
 
 namespace {
@@ -28,11 +27,6 @@ TEST(Refusal, objects_to_texts_that_no_database_takes) {
         "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv, "\xE2\x82"sv, "ok\xFF"sv}) {
     EXPECT_EQ(objection(bad), "name: text that is not UTF-8") << bad;
   }
-}
-
-TEST(Refusal, cleans_texts_for_dead_letters) {
-  using namespace std::string_view_literals;
-  EXPECT_EQ(utf8::clean("a\0\xFF\xC3\xA9"sv), "a\xEF\xBF\xBD\xEF\xBF\xBD\xC3\xA9");
 }
 
 /// Row 0 of a batch that ends at position 9, and whose first row is this lane's 40th.

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/utf8.hpp>
 
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
 #include "clients/refusal.hpp"
-#include "clients/utf8.hpp"
 
 namespace weir::postgres {
 namespace {
@@ -108,7 +108,7 @@ class Transaction {
     number(letter.row.has_value(), letter.row.value_or(0));
     tuples.timestamp(letter.arrival);
     number(letter.arrival != no_time, static_cast<std::uint64_t>(letter.arrival));
-    tuples.text(utf8::clean(letter.reason)).text(utf8::clean(letter.subject)).text(letter.payload);
+    tuples.text(storable_utf8(letter.reason)).text(storable_utf8(letter.subject)).text(letter.payload);
   }
 
   Result<Outcome> finish() {

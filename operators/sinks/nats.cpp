@@ -1,10 +1,10 @@
 #include <cstring>
 
 #include <weir/format.hpp>
+#include <weir/json_rows.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
-#include "clients/json_rows.hpp"
 #include "clients/nats_jetstream.hpp"
 #include "clients/nats_publisher.hpp"
 #include "clients/nats_subject.hpp"

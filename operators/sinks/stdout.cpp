@@ -5,9 +5,8 @@
 #include <cstring>
 
 #include <weir/format.hpp>
+#include <weir/json_rows.hpp>
 #include <weir/operator.hpp>
-
-#include "clients/json_rows.hpp"
 
 namespace {
 using namespace weir;

@@ -1,4 +1,4 @@
-#include "core/utf8.hpp"
+#include <weir/utf8.hpp>
 
 #include <initializer_list>
 
@@ -57,6 +57,15 @@ std::string valid_utf8(std::string_view text) {
     text.remove_prefix(length == 0 ? 1 : length);
   }
   return valid;
+}
+
+std::string storable_utf8(std::string_view text) {
+  std::string valid;
+  for (auto nul = text.find('\0'); nul != std::string_view::npos; nul = text.find('\0')) {
+    valid += valid_utf8(text.substr(0, nul)) + "\xef\xbf\xbd";
+    text.remove_prefix(nul + 1);
+  }
+  return valid + valid_utf8(text);
 }
 
 }  // namespace weir

@@ -1,4 +1,4 @@
-#include "clients/json_rows.hpp"
+#include <weir/json_rows.hpp>
 
 #include <charconv>
 #include <cmath>
@@ -6,8 +6,7 @@
 #include <rapidjson/writer.h>
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
-
-#include "clients/utf8.hpp"
+#include <weir/utf8.hpp>
 
 namespace weir::json {
 namespace {
@@ -62,7 +61,7 @@ void append_row(const Batch& batch, std::size_t row, std::string& out, Style sty
     const bool valid = column.valid(row);
     const std::string text = valid ? plain(column, row) : std::string{};
     if (valid && is_text(column.type())) {
-      write(evidence ? utf8::clean(text) : text);
+      write(evidence ? storable_utf8(text) : text);
     } else if (valid && text.empty() && evidence) {
       write(weir::format("{}", column.float64s()[row]));
     } else if (text.empty()) {

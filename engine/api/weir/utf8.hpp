@@ -16,4 +16,7 @@ void append_utf8(std::string& text, char32_t point);
 /// The text with every byte that belongs to no code point replaced by U+FFFD.
 std::string valid_utf8(std::string_view text);
 
+/// The same with NUL replaced too, which databases refuse.
+std::string storable_utf8(std::string_view text);
+
 }  // namespace weir

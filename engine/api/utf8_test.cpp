@@ -1,4 +1,4 @@
-#include "core/utf8.hpp"
+#include <weir/utf8.hpp>
 
 #include <gtest/gtest.h>
 
@@ -55,6 +55,13 @@ TEST(Utf8, IsMadeValid) {
                        "ä\xe2\x82"),
             "a\xef\xbf\xbd\xef\xbf\xbdä\xef\xbf\xbd\xef\xbf\xbd");
   EXPECT_EQ(valid_utf8("ä"), "ä");
+}
+
+TEST(Utf8, IsMadeStorable) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(storable_utf8("a\0\xff\xc3\xa9"sv), "a\xef\xbf\xbd\xef\xbf\xbd\xc3\xa9");
+  EXPECT_EQ(storable_utf8("\0\0"sv), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(storable_utf8(""), "");
 }
 
 }  // namespace

@@ -1,0 +1,24 @@
+#include <weir/dead_letter.hpp>
+#include <weir/json_rows.hpp>
+
+namespace weir {
+
+Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason) {
+  Sink::DeadLetter letter;
+  letter.partition = in.origin.partition;
+  letter.position = in.origin.last;
+  letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
+  letter.node = node;
+  letter.reason = reason;
+  if (in.messages && row < in.message_of_row.size()) {
+    const Message& message = in.messages->items[in.message_of_row[row]];
+    letter.position = message.sequence;
+    letter.subject = message.subject;
+    letter.payload = message.payload;
+  } else {
+    json::append_row(in, row, letter.payload, json::Style::evidence);
+  }
+  return letter;
+}
+
+}  // namespace weir
