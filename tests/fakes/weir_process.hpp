@@ -26,8 +26,9 @@ class WeirProcess {
   static constexpr int endless = -2;
 
   /// `arguments` follow the program's name. `log`: the file.
-  WeirProcess(std::vector<std::string> arguments, std::string log)
-      : arguments_{std::move(arguments)}, log_{std::move(log)} {
+  /// `before`: what starts it, e.g. taskset and its arguments.
+  WeirProcess(std::vector<std::string> arguments, std::string log, std::vector<std::string> before = {})
+      : arguments_{std::move(arguments)}, before_{std::move(before)}, log_{std::move(log)} {
     start();
   }
   ~WeirProcess() { end(SIGKILL); }
@@ -36,7 +37,8 @@ class WeirProcess {
 
   /// Runs the same command again, after its end.
   void start() {
-    std::vector<std::string> words{std::string{WEIR_BUILD_DIR} + "/weir"};
+    std::vector<std::string> words = before_;
+    words.push_back(std::string{WEIR_BUILD_DIR} + "/weir");
     words.insert(words.end(), arguments_.begin(), arguments_.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -50,7 +52,7 @@ class WeirProcess {
     const int log = ::open(log_.c_str(), O_CREAT | O_APPEND | O_WRONLY, 0644);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
-    ::execv(argv[0], argv.data());
+    ::execvp(argv[0], argv.data());
     ::_exit(127);
   }
 
@@ -105,7 +107,7 @@ class WeirProcess {
   }
 
  private:
-  std::vector<std::string> arguments_;
+  std::vector<std::string> arguments_, before_;
   std::string log_;
   pid_t child_ = 0;
   int exit_ = 0;

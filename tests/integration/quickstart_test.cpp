@@ -1,7 +1,7 @@
 /// pipelines/quickstart.json as the README shows it: no server, rows in one file, once whatever happens.
 #include <gmock/gmock.h>
+#include <sched.h>
 
-#include <format>
 #include <memory>
 
 #include "clients/duckdb.hpp"
@@ -13,12 +13,13 @@ namespace {
 
 class Quickstart : public testing::Test {
  protected:
-  /// The command that writes this file; `length` of simulated time instead of the pipeline's.
-  std::unique_ptr<fakes::WeirProcess> run(const std::string& file, const std::string& length = {}) const {
+  /// The command that writes this file; `length` of simulated time instead of the pipeline's. `before`: what starts it.
+  std::unique_ptr<fakes::WeirProcess> run(const std::string& file, const std::string& length = {},
+                                          std::vector<std::string> before = {}) const {
     std::vector<std::string> arguments{"run", "-q", std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json", "-e",
                                        directory_.write(file + ".env", "OUT=" + directory_.file(file) + "\n")};
     if (!length.empty()) arguments.insert(arguments.end(), {"-s", "signals.for=" + length});
-    return std::make_unique<fakes::WeirProcess>(arguments, directory_.file("log"));
+    return std::make_unique<fakes::WeirProcess>(arguments, directory_.file("log"), std::move(before));
   }
 
   /// One value of a query.
@@ -54,6 +55,17 @@ TEST_F(Quickstart, WritesEachRowOnceHoweverOftenItRuns) {
   const std::string first = content("one");
   EXPECT_EQ(run("one")->wait(), 0);
   EXPECT_EQ(content("one"), first);
+}
+
+TEST_F(Quickstart, NeedsNoMoreThanOneProcessor) {
+  EXPECT_EQ(run("two", "30m")->wait(), 0);
+  cpu_set_t allowed;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  int one = 0;
+  while (!CPU_ISSET(one, &allowed)) ++one;
+  auto alone = run("one", "30m", {"taskset", "-c", std::to_string(one)});
+  EXPECT_EQ(alone->wait(60 * second), 0) << alone->log();
+  EXPECT_EQ(content("one"), content("two"));
 }
 
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
