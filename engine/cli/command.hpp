@@ -13,8 +13,16 @@
 
 namespace weir::cli {
 
-/// Exit codes (sysexits.h where it has a word for it).
-enum Exit : int { fine = 0, findings = 1, usage = 64, unreachable = 69, internal = 70, bad_pipeline = 78 };
+/// Exit codes (sysexits.h where it has a word for it; 141 is what a shell says of a program that SIGPIPE ended).
+enum Exit : int {
+  fine = 0,
+  findings = 1,
+  usage = 64,
+  unreachable = 69,
+  internal = 70,
+  bad_pipeline = 78,
+  closed_pipe = 141
+};
 
 /// "0.1.0"
 std::string program_version();

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 fine, 1 findings, 64 usage, 69 a service is unreachable, 70 stopped by an error, 78 bad "
-      "pipeline.");
+      "pipeline, 141 standard output was closed.");
   for (auto* add : {cli::add_run, cli::add_lint, cli::add_fmt, cli::add_test, cli::add_explain, cli::add_list,
                     cli::add_describe, cli::add_schema, cli::add_graph, cli::add_progress}) {
     add(app, session);

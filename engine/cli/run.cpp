@@ -35,6 +35,8 @@ int exit_code(const Error& error) {
       return unreachable;
     case Error::Kind::invalid:
       return bad_pipeline;
+    case Error::Kind::stopped:
+      return closed_pipe;
     default:
       return internal;
   }
@@ -223,7 +225,10 @@ class Runner {
     const auto result = current()->result();
     summary();
     if (result) return fine;
-    std::cerr << "weir: " << result.error().message << "\n";
+    if (result.error().kind == Error::Kind::stopped)
+      spdlog::info("{}: ending", result.error().message);  // as it wished, with `| head`
+    else
+      std::cerr << "weir: " << result.error().message << "\n";
     return exit_code(result.error());
   }
 

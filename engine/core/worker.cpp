@@ -164,7 +164,8 @@ struct Worker::Impl {
     last_commit = clock.steady();
     commit_now = false;
     if (!report) {
-      note_trouble(commit_trouble, "commit", report.error().message);
+      if (report.error().kind == Error::Kind::unreachable)  // what else it may be ends the run
+        note_trouble(commit_trouble, "commit", report.error().message);
       next_try = last_commit + backoff;
       backoff = std::min(backoff * 2, last_backoff);
       return std::unexpected(report.error());

@@ -102,6 +102,7 @@ class Stdout final : public Sink {
     return {};
   }
   static Error lost() {
+    if (errno == EPIPE) return {Error::Kind::stopped, "whoever read standard output has closed it"};
     return {Error::Kind::refused, "standard output takes no more: " + std::string{std::strerror(errno)}};
   }
 

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 
 #include "clients/duckdb.hpp"
@@ -36,6 +39,11 @@ class Quickstart : public testing::Test {
     return ask(file, "SELECT count(*)::VARCHAR || ' ' || sum(hash(v))::VARCHAR FROM vehicle_second v");
   }
 
+  static std::string read(const std::string& path) {
+    std::ifstream in{path};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+
   fakes::TemporaryDirectory directory_;
 };
 
@@ -66,6 +74,20 @@ TEST_F(Quickstart, NeedsNoMoreThanOneProcessor) {
   auto alone = run("one", "30m", {"taskset", "-c", std::to_string(one)});
   EXPECT_EQ(alone->wait(60 * second), 0) << alone->log();
   EXPECT_EQ(content("one"), content("two"));
+}
+
+TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {
+  const std::string command = "set -o pipefail; " WEIR_BUILD_DIR "/weir run -q " WEIR_SOURCE_DIR
+                              "/pipelines/quickstart.json -s db.sink=stdout -s db.path=null -s db.table=null 2>" +
+                              directory_.file("err") + " | head -n 3 >" + directory_.file("out") + "; echo $? >>" +
+                              directory_.file("out");
+  ASSERT_EQ(std::system(("timeout 60 bash -c '" + command + "'").c_str()), 0);
+  const std::string out = read(directory_.file("out"));
+  EXPECT_EQ(std::ranges::count(out, '\n'), 4) << out;
+  EXPECT_TRUE(out.ends_with("\n141\n")) << out;
+  const std::string said = read(directory_.file("err"));
+  EXPECT_THAT(said, testing::HasSubstr(" info whoever read standard output has closed it: ending\n"));
+  EXPECT_THAT(said, testing::Not(testing::AnyOf(testing::HasSubstr("weir: "), testing::HasSubstr(" warn"))));
 }
 
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
