@@ -6,6 +6,7 @@
 
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/rfc3339.hpp>
 
@@ -58,6 +59,17 @@ std::optional<Timestamp> scaled(std::string_view text, Duration unit) {
   const bool negative = text.front() == '-';
   if (__builtin_add_overflow(time, negative ? -fraction : fraction, &time)) return {};
   return time;
+}
+
+/// What to do about a time that is too large in its unit, or has none: the largest unit in which it is of this
+/// millennium.
+std::string advice(std::string_view text) {
+  constexpr Timestamp millennium = 946'684'800 * second;
+  for (const std::string_view unit : {"s", "ms", "us", "ns"}) {
+    if (const auto time = scaled(text, unit_of(unit)); time && *time > millennium)
+      return weir::format("; with \"time_unit\": \"{}\" it would be {}", unit, format_rfc3339(*time));
+  }
+  return {};
 }
 
 class Json final : public Codec {
@@ -238,7 +250,7 @@ Reason Json::time(Decoding& in, const Value& value) const {
   const bool text = value.kind == Value::Kind::text;
   if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = scaled(value.text, unit_);
   if (!time && text) time = parse_rfc3339(value.text);
-  if (!time) return no("not a time: " + std::string{value.text.substr(0, 64)});
+  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), advice(value.text)));
   in.sample.time = time;
   return {};
 }

@@ -7,6 +7,8 @@ Operator weir_operator_codecs_json();
 
 namespace {
 using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
@@ -92,6 +94,12 @@ TEST(JsonCodec, ReadsTimesExactly) {
   EXPECT_THAT(time("rfc3339", "5"), ElementsAre("refused: not a time: 5"));
   EXPECT_THAT(time("s", "9300000000"), ElementsAre("refused: not a time: 9300000000"));
   EXPECT_THAT(time("s", "1e300"), ElementsAre("refused: not a time: 1e300"));
+  EXPECT_THAT(time("s", "1767225600123"),
+              ElementsAre("refused: not a time: 1767225600123; with \"time_unit\": \"ms\" it "
+                          "would be 2026-01-01T00:00:00.123Z"));
+  EXPECT_THAT(time("ms", "1767225600123456"), ElementsAre(EndsWith("; with \"time_unit\": \"us\" it would be "
+                                                                   "2026-01-01T00:00:00.123456Z")));
+  EXPECT_THAT(time("rfc3339", "1767225600"), ElementsAre(HasSubstr("\"time_unit\": \"s\"")));
   EXPECT_THAT(time("s", "\"soon\""), ElementsAre("refused: not a time: soon"));
   EXPECT_THAT(time("s", "[]"), ElementsAre(StartsWith("refused: not a time")));
 }

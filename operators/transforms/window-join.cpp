@@ -1,4 +1,6 @@
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
+#include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
 
 #include <algorithm>
@@ -9,6 +11,19 @@
 namespace {
 using namespace weir;
 using namespace weir::window_join;
+
+/// What a time far behind may come of: it was counted in a larger unit than it was read in. Within 2 %, which is a
+/// year, so that devices whose clock starts in 1970 are not suspected.
+std::string unit_advice(Timestamp time, Timestamp arrival) {
+  constexpr std::pair<Duration, const char*> parts[] = {
+      {microsecond, "a thousandth"}, {millisecond, "a millionth"}, {second, "a billionth"}};
+  for (const auto& [part, word] : parts) {
+    const Timestamp wrong = arrival / part;
+    if (time > 0 && std::abs(time - wrong) < wrong / 50)
+      return weir::format(": {} is {} of the time since 1970; is \"time_unit\" right?", format_rfc3339(time), word);
+  }
+  return {};
+}
 
 class WindowJoin final : public Transform {
  public:
@@ -94,7 +109,7 @@ class WindowJoin final : public Transform {
     if (time > arrival + rules_.max_ahead)
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
     if (time < arrival - rules_.max_behind)
-      return out.refuse(in, row, "event time is behind arrival by more than max_behind");
+      return out.refuse(in, row, "event time is behind arrival by more than max_behind" + unit_advice(time, arrival));
     if (in.message_of_row.empty() || in.message_of_row[row] != message_) join_.begin_message();
     if (!in.message_of_row.empty()) message_ = in.message_of_row[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {

@@ -81,6 +81,25 @@ TEST(WindowJoin, RefusesWhatItCannotTrust) {
   EXPECT_EQ(join.join->size().keys, 0u);
 }
 
+TEST(WindowJoin, SuspectsTheUnitOfATimeThatIsAPowerOfAThousandTooSmall) {
+  Joined join;
+  const Timestamp now = 1'767'225'600 * second;
+  join.feed(SampleBatch{join.context}
+                .number("k", "a", now / second, 1, now)
+                .number("k", "a", now / millisecond, 1, now)
+                .number("k", "a", now / microsecond - 60 * minute / 1000, 1, now)
+                .number("k", "a", now / microsecond * 9 / 10, 1, now)
+                .number("k", "a", 0, 1, now)
+                .take());
+  const std::string behind = "event time is behind arrival by more than max_behind";
+  EXPECT_EQ(join.texts[3],
+            behind + ": 1970-01-01T00:00:01.7672256Z is a billionth of the time since 1970; is \"time_unit\" right?\n" +
+                behind +
+                ": 1970-01-01T00:29:27.2256Z is a millionth of the time since 1970; is \"time_unit\" right?\n" +
+                behind + ": 1970-01-21T10:53:42Z is a thousandth of the time since 1970; is \"time_unit\" right?\n" +
+                behind + "\n" + behind + "\n");
+}
+
 TEST(WindowJoin, TimesFarFromTodayAreOnlyTimes) {
   Joined join{{.every = 60 * minute, .demand = {{"a", FieldKind::number}}, .forget = INT64_MAX}};
   const Timestamp last = INT64_MAX - 800 * 24 * 60 * minute;  // that arrival time comes to
