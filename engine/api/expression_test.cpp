@@ -295,6 +295,7 @@ TEST(Expression, DepthAndLengthAreBounded) {
   EXPECT_TRUE(values(repeated("not ", 10'000) + "ok").contains("nested more than 200 deep"));
   EXPECT_TRUE(values(repeated("1+", 1000) + "1").contains("nested more than 200 deep"));
   EXPECT_EQ(values(repeated("ok or ", 5000) + "true"), "true true true");
+  EXPECT_EQ(values("max(" + repeated("n, ", 150) + "1)"), "7 1 1");
   EXPECT_EQ(values(std::string(70'000, ' ') + "1"), "0: an expression may have 65,536 bytes");
 }
 

@@ -1,20 +1,18 @@
 /// How an expression is held between its three passes: parse, bind, evaluate. Not for operators.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include <weir/batch.hpp>
+#include <weir/expression.hpp>
 
 namespace weir::expression {
 
-class Block;
+struct Block;
 struct Node;
 struct Values;
 
@@ -31,24 +29,26 @@ struct Form {
   Values (*evaluate)(Block& block, const Node& node);
 };
 
-inline constexpr std::size_t many = 100;  ///< as `most`: no bound
+inline constexpr std::size_t many = SIZE_MAX;  ///< as `most`: no bound
 std::span<const Form> forms();
 
-/// The id of a text in the dictionaries that it was looked for in. Dictionaries only grow, so what was found stays, and
-/// only what was added since needs looking at. (Dictionary::find may not be called here: another thread interns.)
-class KnownIds {
+/// The id of a text in the dictionary of a column. Dictionaries only grow, so what was found stays, and only what was
+/// added since needs looking at. (Dictionary::find may not be called here: another thread interns.)
+class KnownId {
  public:
-  static constexpr std::uint32_t none = UINT32_MAX;
-  std::uint32_t find(std::string_view text, const std::shared_ptr<const Dictionary>& table);
+  /// An id that no row has yet if the text is not there.
+  std::uint32_t find(std::string_view text, const std::shared_ptr<const Dictionary>& table) {
+    const std::lock_guard lock{mutex_};
+    if (table_.lock() != table) next_ = 0;
+    table_ = table;
+    for (const std::uint32_t size = table->size(); next_ < size && table->at(next_) != text;) ++next_;
+    return next_;
+  }
 
  private:
-  struct Entry {
-    std::weak_ptr<const Dictionary> table;
-    std::uint32_t seen = 0;
-    std::uint32_t id = none;
-  };
   std::mutex mutex_;
-  std::vector<Entry> entries_;
+  std::weak_ptr<const Dictionary> table_;  ///< looked in last
+  std::uint32_t next_ = 0;                 ///< the first that is or may be the text
 };
 
 struct Node {
@@ -57,24 +57,30 @@ struct Node {
   std::size_t depth = 1;
   Type type = Type::float64;
   bool is_name = false;
-  bool null = false;      ///< the literal NULL: fits every type
-  std::string text = {};  ///< of a text literal or a name
-  double number = 0;
-  std::int64_t integer = 0;            ///< int64, timestamp and boolean literals
-  std::size_t column = 0;              ///< of a name
-  std::shared_ptr<KnownIds> ids = {};  ///< of a text literal
+  bool null = false;                 ///< the literal NULL: fits every type
+  std::string text = {};             ///< of a text literal or a name
+  double number = 0;                 ///< float64 literals
+  std::int64_t integer = 0;          ///< int64, timestamp and boolean literals
+  std::size_t column = 0;            ///< of a name
+  std::shared_ptr<KnownId> id = {};  ///< of a text literal
   std::vector<Node> args = {};
 
   bool is_literal() const { return form == nullptr && !is_name; }
+  template <typename T>
+  T value() const {  ///< of a literal
+    if constexpr (std::is_same_v<T, std::string_view>)
+      return text;
+    else
+      return type == Type::float64 ? static_cast<T>(number) : static_cast<T>(integer);
+  }
 };
 
 /// Column number of the name `arrival` where the schema has no such column.
 inline constexpr std::size_t arrival_column = static_cast<std::size_t>(-1);
 
-Result<Node> parse(std::string_view text);
-/// Looks up names, decides every node's type, and turns literals into the type of what they meet.
-Result<void> bind(Node& root, const Schema& schema);
-Column evaluate(const Node& root, const Batch& batch);
-std::vector<std::uint8_t> test(const Node& root, const Batch& batch);
-
 }  // namespace weir::expression
+
+struct weir::Expression::Program {
+  std::string text;
+  expression::Node root;
+};
