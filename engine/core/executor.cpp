@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -30,13 +31,24 @@ constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should st
 
 }  // namespace
 
+// The puller and the worker never join in, so all threads but the one that oneTBB takes for granted are its own.
+struct LaneThreads::Impl {
+  tbb::global_control allowed{tbb::global_control::max_allowed_parallelism,
+                              static_cast<std::size_t>(tbb::this_task_arena::max_concurrency()) + 1};
+  tbb::task_arena arena{tbb::this_task_arena::max_concurrency(), 0};
+};
+
+LaneThreads::LaneThreads() : impl_{std::make_unique<Impl>()} {}
+LaneThreads::~LaneThreads() = default;
+
 struct LaneRun::Impl {
   struct Piece {
     Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
     Held held;
     std::size_t count = 0;       // of messages
-    Timestamp stamp = no_time;   // of its last message
+    Position last = 0;           // of its last message
+    Timestamp stamp = no_time;   // the same
     std::uint64_t consumed = 0;  // messages up to there
     Decoded decoded;
     ChainOutput output;
@@ -47,16 +59,18 @@ struct LaneRun::Impl {
   /// returned, so pieces could overtake each other.
   using Stage = flow::multifunction_node<PiecePtr, std::tuple<PiecePtr>>;
 
-  Impl(const Surroundings& a, Partition p)
+  Impl(const Surroundings& a, tbb::task_arena& arena, LaneId lane)
       : around{a},
-        partition{p},
-        chain{a.pipeline, a.registry, a.counters, a.clock, p},
+        id{lane},
+        chain{a.pipeline, a.registry, a.counters, a.clock, lane.partition},
         source_node{a.pipeline.nodes[a.pipeline.source()]},
-        source_context{{a.pipeline, a.registry, a.counters, a.clock}, source_node, p, chain.keys(), chain.fields()},
+        source_context{
+            {a.pipeline, a.registry, a.counters, a.clock}, source_node, lane.partition, chain.keys(), chain.fields()},
         source{source_node.op->make_source(source_node.settings, source_context)},
-        decode{graph, flow::serial, passing_on("decode", &Impl::run_decode)},
-        step{graph, flow::serial, passing_on("transforms", &Impl::run_step)},
-        encode{graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
+        graph{arena.execute([] { return std::make_unique<flow::graph>(); })},
+        decode{*graph, flow::serial, passing_on("decode", &Impl::run_decode)},
+        step{*graph, flow::serial, passing_on("transforms", &Impl::run_step)},
+        encode{*graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
                  guarded("encode", *piece, &Impl::run_encode);
                  leave();
                }} {
@@ -76,13 +90,20 @@ struct LaneRun::Impl {
     };
   }
 
+  /// What stands before a piece that fails goes its way to the end; what stands behind it goes no further.
   void guarded(const char* node, Piece& piece, void (Impl::*body)(Piece&)) {
-    if (failed.load(std::memory_order_acquire)) return;
+    if (piece.last >= fails_at.load(std::memory_order_acquire)) return;
     try {
       (this->*body)(piece);
     } catch (const std::exception& problem) {
-      fail_lane({Error::Kind::internal, std::string{node} + ": " + problem.what()});
+      fail_piece(piece, {Error::Kind::internal, std::string{node} + ": " + problem.what()});
     }
+  }
+
+  void fail_piece(const Piece& piece, Error error) {
+    Position first = fails_at.load();
+    while (piece.last < first && !fails_at.compare_exchange_weak(first, piece.last)) continue;
+    fail_lane(std::move(error));
   }
 
   void leave() {
@@ -100,7 +121,7 @@ struct LaneRun::Impl {
     const Timestamp arrival = piece.decoded.batch->reached;
     piece.muted = last <= start.silent || (start.quiet != no_time && arrival <= start.quiet);
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
-      fail_lane(done.error());
+      fail_piece(piece, done.error());
       return;
     }
     piece_size.learn(piece.count, rows_of(piece.output));
@@ -112,7 +133,7 @@ struct LaneRun::Impl {
     stepped.store(last, std::memory_order_release);
     reached.store(piece.output.reached, std::memory_order_release);
     note_sizes();
-    if (snapshot_wanted.exchange(false)) around.events.snapshot(partition, snapshot_now());
+    if (snapshot_wanted.exchange(false)) around.events.snapshot(id, snapshot_now());
     piece.decoded.batch = nullptr;  // the raw messages are not needed any more
   }
 
@@ -125,7 +146,7 @@ struct LaneRun::Impl {
   void run_encode(Piece& piece) {
     if (piece.muted) return;
     LaneStep done;
-    done.partition = partition;
+    done.partition = id.partition;
     done.position = piece.output.position;
     done.reached = piece.output.reached;
     done.stamp = piece.stamp;
@@ -135,7 +156,7 @@ struct LaneRun::Impl {
     for (const SinkBatch& part : piece.output.batches) {
       const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
       Encoded encoded = sink->second->encode(part.batch);
-      encoded.partition = partition;
+      encoded.partition = id.partition;
       encoded.last = done.position;
       encoded.number = part.number;
       encoded.incarnation = incarnation;
@@ -144,7 +165,7 @@ struct LaneRun::Impl {
     }
     for (const auto& letter : done.dead_letters) done.bytes += letter.payload.size() + message_overhead;
     piece.held.pass_on(done.bytes);
-    around.events.step(std::move(done));
+    around.events.step(id, std::move(done));
   }
 
   // The pulling thread.
@@ -159,7 +180,7 @@ struct LaneRun::Impl {
       auto pulled = pull(budget, stop);
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable) {
-          graph.wait_for_all();  // what was pulled before is whole
+          wait_until_empty();  // what was pulled before is whole
           if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
           break;
         }
@@ -174,7 +195,7 @@ struct LaneRun::Impl {
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) {
-        graph.wait_for_all();
+        wait_until_empty();
         say_ended({});
         break;
       }
@@ -206,10 +227,17 @@ struct LaneRun::Impl {
     return chunk_done.wait(lock, stop, [this] { return chunks < most_chunks_in_flight; });
   }
 
+  /// Until every piece has left. Threads that are not the lanes' own must not help the graph: they would bring their
+  /// own work with them.
+  void wait_until_empty() {
+    std::unique_lock lock{chunks_mutex};
+    chunk_done.wait(lock, [this] { return chunks == 0; });
+  }
+
   bool put(MessagesPtr messages) {
     for (MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
       if (auto same = check_count(part->items); !same) {
-        graph.wait_for_all();
+        wait_until_empty();
         fail_lane(same.error());
         return false;
       }
@@ -217,6 +245,7 @@ struct LaneRun::Impl {
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
       piece->count = piece->messages->items.size();
+      piece->last = piece->messages->items.back().sequence;
       piece->stamp = piece->messages->items.back().arrival;
       piece->consumed = consumed;
       {
@@ -234,7 +263,8 @@ struct LaneRun::Impl {
       const Progress& kept = start.kept[next_kept];
       if (part.back().sequence < kept.position) break;
       const std::uint64_t counted = consumed + (part.front().sequence <= kept.position ? part.size() : 0);
-      if (kept.consumed != 0 && counted != kept.consumed) return std::unexpected(other_count(partition, kept, counted));
+      if (kept.consumed != 0 && counted != kept.consumed)
+        return std::unexpected(other_count(id.partition, kept, counted));
     }
     return {};
   }
@@ -271,8 +301,8 @@ struct LaneRun::Impl {
 
   void trouble_is(std::string text) {
     const std::scoped_lock lock{status_mutex};
-    if (!text.empty() && text != trouble) spdlog::warn("{}/{}: {}; trying again", source_node.id, partition, text);
-    if (text.empty() && !trouble.empty()) spdlog::info("{}/{}: reachable again", source_node.id, partition);
+    if (!text.empty() && text != trouble) spdlog::warn("{}/{}: {}; trying again", source_node.id, id.partition, text);
+    if (text.empty() && !trouble.empty()) spdlog::info("{}/{}: reachable again", source_node.id, id.partition);
     trouble = std::move(text);
   }
 
@@ -282,23 +312,18 @@ struct LaneRun::Impl {
   }
 
   void say_ended(std::optional<Error> error) {
-    if (!said_ended.exchange(true)) around.events.ended(partition, std::move(error));
+    if (!said_ended.exchange(true)) around.events.ended(id, std::move(error));
   }
 
   Surroundings around;
-  Partition partition;
+  LaneId id;
   LaneStart start;
   Progress at;  // of the last step
   Chain chain;
   const Node& source_node;
   NodeContext source_context;
   std::unique_ptr<Source> source;
-  // On one processor oneTBB has no thread but those that wait for it, and the puller does not.
-  tbb::global_control threads{tbb::global_control::max_allowed_parallelism,
-                              std::max<std::size_t>(2, tbb::this_task_arena::max_concurrency())};
-  tbb::task_arena arena{std::max(2, tbb::this_task_arena::max_concurrency())};
-  std::unique_ptr<flow::graph> made = arena.execute([] { return std::make_unique<flow::graph>(); });
-  flow::graph& graph = *made;
+  std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
   Stage decode, step, encode;
   bool marks = false, replayable = false;
   std::uint32_t incarnation = 0;  // of the numbers of rows
@@ -306,6 +331,7 @@ struct LaneRun::Impl {
 
   std::atomic<Timestamp> due{end_of_time};
   std::atomic<Position> stepped{0}, pulled_up_to{0};
+  std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
   std::atomic<Timestamp> reached{no_time};
   std::atomic<std::uint64_t> waiting{0};
   std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
@@ -326,7 +352,8 @@ struct LaneRun::Impl {
   std::jthread puller;  // last: stops before anything it uses is gone
 };
 
-LaneRun::LaneRun(const Surroundings& around, Partition partition) : impl_{std::make_unique<Impl>(around, partition)} {}
+LaneRun::LaneRun(const Surroundings& around, LaneThreads& threads, LaneId lane)
+    : impl_{std::make_unique<Impl>(around, threads.impl_->arena, lane)} {}
 
 LaneRun::~LaneRun() {
   stop();
@@ -344,7 +371,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   Source& source = *impl_->source;
   auto opened = start.anew ? source.open_first() : source.open(start.after);
   if (!opened) return opened;
-  if (auto same = same_stream(source, impl_->partition, *opened, start); !same) return std::unexpected(same.error());
+  if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
   impl_->at = start.at;
   impl_->at.position = *opened;
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
@@ -360,6 +387,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   return opened;
 }
 
+LaneId LaneRun::id() const { return impl_->id; }
+
 StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
 
 void LaneRun::run() {
@@ -370,7 +399,7 @@ void LaneRun::stop() { impl_->puller.request_stop(); }
 
 void LaneRun::finish() {
   if (impl_->puller.joinable()) impl_->puller.join();
-  impl_->graph.wait_for_all();
+  impl_->wait_until_empty();
 }
 
 Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
@@ -381,7 +410,7 @@ void LaneRun::committed(Position position) { impl_->source->committed(position);
 
 LaneRun::Status LaneRun::status() const {
   Status out;
-  out.partition = impl_->partition;
+  out.partition = impl_->id.partition;
   out.pulled = impl_->pulled_up_to.load();
   out.stepped = impl_->stepped.load();
   out.reached = impl_->reached.load();

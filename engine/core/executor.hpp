@@ -15,15 +15,35 @@
 
 namespace weir {
 
-/// What a lane tells its worker. Called from the lane's threads; must be quick and must not throw.
-struct LaneEvents {
-  std::function<void(LaneStep)> step;                          ///< in order of position
-  std::function<void(Partition, Snapshot)> snapshot;           ///< the answer to want_snapshot()
-  std::function<void(Partition, std::optional<Error>)> ended;  ///< the source has ended, or the lane can't go on; once
-  std::function<void()> credits_exhausted;                     ///< commit now
+/// A partition's lane. The same partition may have one lane after another; what an earlier one said may come late.
+struct LaneId {
+  Partition partition = 0;
+  std::uint64_t run = 0;  ///< each time a lane is set to work
+  bool operator==(const LaneId&) const = default;
 };
 
-/// A lane at work. Its source is pulled by a thread of its own; the graph's nodes run on oneTBB's workers.
+/// What a lane tells its worker. Called from the lane's threads; must be quick and must not throw.
+struct LaneEvents {
+  std::function<void(LaneId, LaneStep)> step;               ///< in order of position
+  std::function<void(LaneId, Snapshot)> snapshot;           ///< the answer to want_snapshot()
+  std::function<void(LaneId, std::optional<Error>)> ended;  ///< the source has ended, or the lane can't go on; once
+  std::function<void()> credits_exhausted;                  ///< commit now
+};
+
+/// The threads that work for all lanes of a worker, as many as there are processors. In one arena, as several would
+/// starve each other.
+class LaneThreads {
+ public:
+  LaneThreads();
+  ~LaneThreads();
+
+ private:
+  friend class LaneRun;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// A lane at work. Its source is pulled by a thread of its own; the graph's nodes run on the lanes' threads.
 ///
 /// Threads   all functions from the worker's thread; status() from any.
 /// Errors    after an unreachable error of the source the lane tries again with backoff, for ever; other errors, and
@@ -41,12 +61,14 @@ class LaneRun {
     LaneEvents events;
   };
 
-  LaneRun(const Surroundings& around, Partition partition);
+  /// The threads must outlive it.
+  LaneRun(const Surroundings& around, LaneThreads& threads, LaneId lane);
   ~LaneRun();  ///< stops
 
   /// Loads the state, opens the source, and compares its stream with what was committed. Errors are the caller's to
   /// retry; changed: it is not that stream any more. Answers where the source begins.
   Result<Position> open(const LaneStart& start);
+  LaneId id() const;
   StreamIdentity identity() const;
 
   /// Starts pulling.

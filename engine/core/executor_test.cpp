@@ -37,6 +37,34 @@ TEST_F(ExecutorTest, KeepsTheOrderOfTheStreamWhenThreadsAreHeldUpAnywhere) {
   EXPECT_TRUE(rows_without_letters() == expected(50'000)) << "sums of numbers that came in another order";
 }
 
+TEST_F(ExecutorTest, MoreLanesThanProcessorsComeForwardEvenly) {
+  constexpr Partition lanes = 5;
+  world_.messages = 100'000'000;
+  const Pipeline p = pipeline(R"(, "silent_above": 0)");
+  std::array<std::atomic<std::uint64_t>, lanes> steps{};
+  Credits credits{64u << 20};
+  LaneRun::Surroundings around{p, registry_, counters_, system_clock(), credits, {}, {}};
+  around.events.step = [&](LaneId lane, const LaneStep& step) {
+    ++steps.at(lane.partition);
+    credits.give_back(step.bytes);
+  };
+  around.events.ended = [](LaneId, const std::optional<Error>&) {};
+  around.events.credits_exhausted = [] {};
+  LaneThreads threads;
+  std::vector<std::unique_ptr<LaneRun>> runs;
+  for (Partition partition = 0; partition < lanes; ++partition) {
+    runs.push_back(std::make_unique<LaneRun>(around, threads, LaneId{partition, 1}));
+    ASSERT_TRUE(runs.back()->open({}));
+  }
+  for (const auto& run : runs) run->run();
+  system_clock().wait(500 * millisecond, {});
+  for (const auto& run : runs) run->stop();
+  for (const auto& run : runs) run->finish();
+  std::vector<std::uint64_t> counts;
+  for (const auto& count : steps) counts.push_back(count);
+  EXPECT_GT(std::ranges::min(counts), std::ranges::max(counts) / 4) << testing::PrintToString(counts);
+}
+
 TEST_F(ExecutorTest, DrainsCommitsAndGoesOnExactlyThere) {
   world_.endless = true;
   Position written = 0;

@@ -68,7 +68,7 @@ Result<void> Lanes::start(Partition partition) {
 }
 
 Result<void> Lanes::open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start) {
-  lane = std::make_unique<LaneRun>(around_, partition);
+  lane = std::make_unique<LaneRun>(around_, threads_, LaneId{partition, ++runs_});
   const auto opened = lane->open(start);
   if (!opened) return std::unexpected(opened.error());
   cycle_.reading(partition, lane->identity(), *opened);
@@ -129,6 +129,11 @@ void Lanes::broke(Partition partition, Error error) {
 
 bool Lanes::has(Partition partition) const { return lanes_.contains(partition); }
 
+bool Lanes::has(LaneId lane) const {
+  const auto it = lanes_.find(lane.partition);
+  return it != lanes_.end() && it->second->id() == lane;
+}
+
 bool Lanes::broken(Partition partition) const { return broken_.contains(partition); }
 
 std::vector<Partition> Lanes::partitions() const { return {std::from_range, std::views::keys(lanes_)}; }
@@ -154,9 +159,10 @@ void Lanes::want_snapshots(Timestamp now) {
 
 void Lanes::snapshot_settled(Partition partition) { unsettled_.erase(partition); }
 
-void Lanes::save_all() {
+void Lanes::save_all(Timestamp until) {
   if (!snapshots_.durable()) return;
   for (auto& [partition, lane] : lanes_) {
+    if (around_.clock.steady() >= until) return;
     if (broken(partition) || lane->status().replaying) continue;
     const Snapshot last = lane->snapshot();
     if (auto name = snapshots_.write(partition, fence_, last))

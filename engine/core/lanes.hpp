@@ -35,6 +35,8 @@ class Lanes {
   bool begins_again(const Error& error) const;
 
   bool has(Partition partition) const;
+  /// Whether this is the partition's lane now, not one that was let go.
+  bool has(LaneId lane) const;
   bool broken(Partition partition) const;
   std::vector<Partition> partitions() const;
   /// The first error of a lane that could not go on; nothing if there is none.
@@ -46,8 +48,9 @@ class Lanes {
   void want_snapshots(Timestamp now);
   /// A lane's snapshot is in the store, or could not be written.
   void snapshot_settled(Partition partition);
-  /// Writes a snapshot of each lane as it stands, and has the next commit name it; after finish_all().
-  void save_all();
+  /// Writes a snapshot of each lane as it stands, and has the next commit name it; after finish_all(). Begins none
+  /// after `until`.
+  void save_all(Timestamp until);
 
   std::vector<LaneRun::Status> statuses() const;
   /// What is wrong, as sentences.
@@ -59,10 +62,12 @@ class Lanes {
   Result<void> keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start);
 
   LaneRun::Surroundings around_;
+  LaneThreads threads_;
   CommitCycle& cycle_;
   Snapshots& snapshots_;
   std::string fence_;
   bool replayable_ = false;
+  std::uint64_t runs_ = 0;
   std::size_t restarts_counter_ = 0, lost_counter_ = 0;
   std::map<Partition, Timestamp> snapshot_at_;
   std::set<Partition> unsettled_;  // have been asked for a snapshot that the store does not have yet

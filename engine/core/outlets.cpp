@@ -1,6 +1,7 @@
 #include "core/outlets.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace weir {
@@ -43,12 +44,14 @@ void Outlets::give_back(Partition partition) {
 
 Result<std::vector<Partition>> Outlets::renew() {
   std::vector<Partition> lost;
+  std::optional<Error> trouble;
   for (const Outlet& outlet : outlets_) {
     if (!outlet.keeps()) continue;
     auto renewed = outlet.sink->renew();
-    if (!renewed) return renewed;
-    lost.insert(lost.end(), renewed->begin(), renewed->end());
+    if (renewed) lost.append_range(*renewed);
+    if (!renewed) trouble = std::move(renewed.error());
   }
+  if (trouble && lost.empty()) return std::unexpected(*std::move(trouble));
   return lost;
 }
 

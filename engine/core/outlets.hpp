@@ -45,7 +45,8 @@ class Outlets {
   void doubt(std::size_t i) { in_doubt_[i] = true; }
   void trust(std::size_t i) { in_doubt_[i] = false; }
 
-  /// Extends the leases; answers the partitions that were lost.
+  /// Extends the leases of all, whichever fails; answers the partitions that were lost, or, if none was, why not all
+  /// could be extended.
   Result<std::vector<Partition>> renew();
   /// The shortest lease of any; 0 if none has leases.
   Duration lease() const;

@@ -23,16 +23,20 @@ constexpr Duration idle_commit_every = second;  // for positions without rows
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 10 * second;
 
+struct Stepped {
+  LaneId lane;
+  LaneStep step;
+};
 struct Ended {
-  Partition partition = 0;
+  LaneId lane;
   std::optional<Error> error;
 };
 struct Taken {
-  Partition partition = 0;
+  LaneId lane;
   Snapshot snapshot;
 };
 struct Stored {
-  Partition partition = 0;
+  LaneId lane;
   std::string name;  ///< empty: it could not be written
   Position position = 0;
   std::uint32_t incarnation = 0;
@@ -41,7 +45,7 @@ struct Exhausted {};
 struct Lost {
   Partition partition = 0;
 };
-using Event = std::variant<LaneStep, Ended, Stored, Exhausted, Lost>;
+using Event = std::variant<Stepped, Ended, Stored, Exhausted, Lost>;
 
 std::string new_fence() {
   std::random_device random;
@@ -99,41 +103,37 @@ struct Worker::Impl {
   LaneRun::Surroundings surroundings() {
     LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}};
     for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
-    around.events.step = [this](LaneStep step) { inbox.put(std::move(step)); };
-    around.events.snapshot = [this](Partition partition, Snapshot snapshot) {
-      to_store.put({partition, std::move(snapshot)});
-    };
-    around.events.ended = [this](Partition partition, std::optional<Error> error) {
-      inbox.put(Ended{partition, std::move(error)});
-    };
+    around.events.step = [this](LaneId lane, LaneStep step) { inbox.put(Stepped{lane, std::move(step)}); };
+    around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); };
+    around.events.ended = [this](LaneId lane, std::optional<Error> error) { inbox.put(Ended{lane, std::move(error)}); };
     around.events.credits_exhausted = [this] { inbox.put(Exhausted{}); };
     return around;
   }
 
-  // The loop's events.
+  // The loop's events. What comes late, of a lane that was let go, is not its successor's.
 
-  void handle(LaneStep& step) {
-    if (!lanes->has(step.partition)) {
-      credits.give_back(step.bytes);
-      return;
-    }
-    credits.give_back(cycle->take(std::move(step)));
+  void handle(Stepped& stepped) {
+    LaneStep& step = stepped.step;
+    credits.give_back(lanes->has(stepped.lane) ? cycle->take(std::move(step)) : step.bytes);
   }
   void handle(Ended& ended) {
+    if (!lanes->has(ended.lane)) return;
+    const Partition partition = ended.lane.partition;
     if (!ended.error) {
-      finished.push_back(ended.partition);
-    } else if (lanes->begins_again(*ended.error) && lanes->has(ended.partition)) {
-      spdlog::warn("partition {}: {}", ended.partition, ended.error->message);
-      begin_again.push_back(ended.partition);
+      finished.push_back(partition);
+    } else if (lanes->begins_again(*ended.error)) {
+      spdlog::warn("partition {}: {}", partition, ended.error->message);
+      begin_again.push_back(partition);
       commit_now = true;
     } else {
-      lanes->broke(ended.partition, *ended.error);
+      lanes->broke(partition, *ended.error);
     }
   }
   void handle(Stored& stored) {
-    lanes->snapshot_settled(stored.partition);
+    if (!lanes->has(stored.lane)) return;
+    lanes->snapshot_settled(stored.lane.partition);
     if (stored.name.empty()) return;
-    cycle->name_snapshot(stored.partition, std::move(stored.name), stored.position, stored.incarnation);
+    cycle->name_snapshot(stored.lane.partition, std::move(stored.name), stored.position, stored.incarnation);
   }
   void handle(Exhausted&) { commit_now = true; }
   void handle(Lost& lost) {
@@ -143,6 +143,7 @@ struct Worker::Impl {
 
   void give_up(Partition partition, Duration claim_again_in) {
     std::erase(begin_again, partition);
+    std::erase(finished, partition);
     lanes->drop(partition);
     credits.give_back(cycle->release(partition));
     claims->later(partition, claim_again_in);
@@ -209,13 +210,12 @@ struct Worker::Impl {
   void store_snapshots(std::stop_token stop) {
     while (!stop.stop_requested()) {
       for (Taken& taken : to_store.take(second, stop)) {
-        const auto name = snapshots->write(taken.partition, fence, taken.snapshot);
+        const auto name = snapshots->write(taken.lane.partition, fence, taken.snapshot);
         if (!name) {
-          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.partition,
+          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
                        name.error().message);
         }
-        inbox.put(
-            Stored{taken.partition, name.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
+        inbox.put(Stored{taken.lane, name.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
       }
     }
   }
@@ -267,7 +267,13 @@ struct Worker::Impl {
     lanes->stop_all();
     lanes->finish_all();
     for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
-    lanes->save_all();
+    // Rows first: a store that does not answer must not take the time that they need.
+    if (auto done = commit_all(deadline); !done) return done;
+    lanes->save_all(deadline);
+    return commit_all(deadline);
+  }
+
+  Result<void> commit_all(Timestamp deadline) {
     backoff = first_backoff;  // there is not the time for the patience that an outage has taught
     while (cycle->pending()) {
       const auto done = commit();

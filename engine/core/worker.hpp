@@ -30,7 +30,7 @@ class Worker {
   Result<void> run(std::stop_token drain);
 
   struct Status {
-    bool ready = false;  ///< sinks open, every lane claimed and its source reachable
+    bool ready = false;  ///< sinks open, a partition claimed, and the source of every lane reachable
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences
     std::vector<LaneRun::Status> lanes;

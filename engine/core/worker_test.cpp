@@ -91,6 +91,39 @@ TEST_F(WorkerTest, ACommitThatIsRefusedLetsGoOfTheLaneAndClaimsItAgainLater) {
   EXPECT_EQ(worker_->status().in_flight, 0u) << "the credit of what was given up";
 }
 
+TEST_F(WorkerTest, WhatALaneSaidThatWasLetGoIsNotItsSuccessors) {
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  in_world([](fakes::World& world) {
+    ++world.fence;  // the next commit is refused, and while it lasts the lane comes to the end of its stream
+    world.slow = 200 * millisecond;
+    world.messages += 50;
+  });
+  ASSERT_TRUE(wait_until_stepped(100));
+  in_world([](fakes::World& world) {
+    world.endless = false;
+    world.slow = 0;
+  });
+  thread_.join();
+  EXPECT_TRUE(result_);
+  EXPECT_EQ(rows_without_letters(), expected(100));
+}
+
+TEST_F(WorkerTest, DrainsRowsBeforeItWritesSnapshots) {
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  in_world([](fakes::World& world) {
+    world.slow = 50 * millisecond;
+    world.messages += 50;
+  });
+  ASSERT_TRUE(wait_until_stepped(100));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(position(), 100u);
+  EXPECT_EQ(world_.committed_when_stored, 100u) << "a store that does not answer must not take the rows' time";
+}
+
 TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
   world_.lease = 15 * millisecond;
   start();

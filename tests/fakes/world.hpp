@@ -48,7 +48,8 @@ struct World {
   Duration lease = 0;        // 0: none
   Position acknowledged = 0;
   bool durable = true;
-  MapStore::Values values;  // the store
+  MapStore::Values values;             // the store
+  Position committed_when_stored = 0;  // what the table had when its last value came
   std::atomic<int> marks{0};
   std::atomic<int> refused_marks{0};  // so many marks fail first
 };
@@ -253,6 +254,11 @@ class TableSink final : public Sink {
 class WorldStore final : public MapStore {
  public:
   explicit WorldStore(const Settings&) : MapStore{world->values} {}
+  Result<void> put(std::string_view name, std::string_view value) override {
+    const std::scoped_lock lock{world->mutex};
+    world->committed_when_stored = world->progress.position;
+    return MapStore::put(name, value);
+  }
   bool durable() const override { return world->durable; }
 };
 
