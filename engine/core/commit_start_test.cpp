@@ -7,6 +7,8 @@
 namespace weir {
 namespace {
 
+using fakes::Fault;
+
 class CommitStart : public fakes::CommitTest {
  protected:
   /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
@@ -19,6 +21,14 @@ class CommitStart : public fakes::CommitTest {
     EXPECT_TRUE(cycle_->commit());
     EXPECT_EQ(database_.places[0].progress.snapshot, *name);
     return *name;
+  }
+  /// Of the snapshots that are in the store.
+  std::set<std::string> manifests() const {
+    std::set<std::string> out;
+    for (const auto& [name, value] : stored_) {
+      if (name.ends_with("/manifest")) out.insert(name);
+    }
+    return out;
   }
 };
 
@@ -49,6 +59,26 @@ TEST_F(CommitStart, AMissingOrChangedChunkStopsTheLane) {
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
   stored_.erase(name + "/1");
   EXPECT_EQ(cycle_->claim(0).error().message, "chunk 1 of snapshot " + name + " is missing");
+}
+
+TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
+  database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::internal);
+}
+
+TEST_F(CommitStart, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
+  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
+  CommitCycle first = alone();
+  ASSERT_TRUE(first.claim(0));
+  first.take(step(0, 5, "a", 1));
+  first.name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
+  ASSERT_TRUE(first.commit());
+  const auto start = alone().claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->committed(), 5u);
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 5u);
+  EXPECT_EQ(start->state, "state");
 }
 
 TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
@@ -96,18 +126,27 @@ TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
     cycle_->name_snapshot(0, *name, position);
     ASSERT_TRUE(cycle_->commit());
   }
-  std::set<std::string> manifests;
-  for (const auto& [name, value] : stored_) {
-    if (name.ends_with("/manifest")) manifests.insert(name);
+  EXPECT_EQ(manifests(), (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
+}
+
+TEST_F(CommitStart, ASnapshotOfTheIncarnationBeforeIsOlderWhateverItsPosition) {
+  for (const auto& [incarnation, position] : {std::pair{0u, 9u}, {1u, 2u}, {1u, 3u}, {2u, 1u}}) {
+    Snapshot one = snapshot(position, "state");
+    one.at.incarnation = incarnation;
+    ASSERT_TRUE(snapshots_.write(0, "f", one));
   }
-  EXPECT_EQ(manifests, (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
+  ASSERT_TRUE(snapshots_.prune(0, "test/0/1.3-f", "test/0/1.2-f"));
+  EXPECT_EQ(manifests(),
+            (std::set<std::string>{"test/0/1.2-f/manifest", "test/0/1.3-f/manifest", "test/0/2.1-f/manifest"}));
 }
 
 TEST_F(CommitStart, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
   claim_and_commit(9, "old");
   start_worker();
   ASSERT_TRUE(cycle_->claim(0));
+  EXPECT_EQ(box_.resumed[0], 9u);
   const auto start = cycle_->begin_again(0);
+  EXPECT_EQ(box_.resumed[0], 0u) << "its dead letters come again too";
   EXPECT_TRUE(start.anew);
   EXPECT_EQ(start.quiet, 9);
   EXPECT_EQ(start.time_borders, std::vector<Timestamp>{9});
@@ -128,6 +167,65 @@ TEST_F(CommitStart, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "new"}));
   EXPECT_EQ(database_.places[0].progress.position, 12u);
+}
+
+TEST_F(CommitStart, ASnapshotOfASilentIncarnationDoesNotEndItsSilence) {
+  claim_and_commit(9, "old");
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  (void)cycle_->begin_again(0);
+  cycle_->reading(0, {"S", 2}, 0);
+  ASSERT_TRUE(cycle_->commit());
+  Snapshot at_3 = snapshot(3, "state at 3");
+  at_3.at.incarnation = 1;
+  const auto name = snapshots_.write(0, "f", at_3);
+  cycle_->take(step(0, 3, "known"));
+  cycle_->name_snapshot(0, *name, 3, 1);
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  const auto again = cycle_->claim(0);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->quiet, 9);
+}
+
+TEST_F(CommitStart, ANewIncarnationIsSilentInEachSinkUpToWhereThatOneHadCome) {
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  const auto take = [&](Position position) {
+    LaneStep both = step(0, position, "row");
+    both.rows.push_back(step(0, position, "row", 2).rows.front());
+    cycle_->take(std::move(both));
+  };
+  take(5);
+  ASSERT_TRUE(cycle_->commit());
+  take(9);
+  second_->next_fault = Fault::before;
+  ASSERT_FALSE(cycle_->commit());
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  EXPECT_EQ(cycle_->begin_again(0).time_borders, (std::vector<Timestamp>{5, 9}));
+  cycle_->reading(0, {"S", 2}, 0);
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->time_borders, (std::vector<Timestamp>{5, 9})) << "another worker must know it too";
+}
+
+TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
+  commit_with_snapshot(5);
+  cycle_->take(step(0, 9, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  ASSERT_EQ(cycle_->claim(0)->after, 5u);
+  for (const Position position : {6, 7, 8}) {
+    const auto name = snapshots_.write(0, "g", snapshot(position, "state"));
+    cycle_->take(step(0, position, ""));
+    cycle_->name_snapshot(0, *name, position);
+    ASSERT_TRUE(cycle_->commit());
+  }
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->after, 5u) << "nothing was committed since";
 }
 
 TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {

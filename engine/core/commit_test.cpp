@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "fakes/columns.hpp"
 #include "fakes/commit_fixture.hpp"
 #include "fakes/log.hpp"
 
@@ -79,6 +80,47 @@ TEST_F(CommitTest, APositionThatAnotherWorkerMovedIsNotWrittenOver) {
   EXPECT_TRUE(database_.rows.empty());
 }
 
+TEST_F(CommitTest, APartitionWhoseSnapshotAnotherWorkerNamedIsNotWrittenOver) {
+  claim_and_commit(5, "a");
+  cycle_->take(step(0, 6, "b"));
+  sink_->next_fault = Fault::before;
+  ASSERT_FALSE(cycle_->commit());
+  database_.places[0].progress.snapshot = "test/0/0.5-another";  // it owned the partition in between
+  const auto report = cycle_->commit();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->refused, std::vector<Partition>{0});
+  EXPECT_EQ(database_.rows, std::vector<std::string>{"a"});
+}
+
+TEST_F(CommitTest, DeadLettersLieBesideTheRowsAndNowhereElse) {
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  LaneStep made = step(0, 5, "row");
+  made.rows.push_back(step(0, 5, "event", 1).rows.front());
+  made.dead_letters.emplace_back().reason = "bad";
+  cycle_->take(std::move(made));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.letters, std::vector<std::string>{"bad"});
+  EXPECT_TRUE(box_.kept.empty());
+}
+
+TEST_F(CommitTest, ARowThatASinkWouldNotTakeIsKeptUnderItsNumber) {
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  LaneStep made = step(0, 5, "rows", 1);
+  Encoded& rows = made.rows.front().encoded;
+  rows.batch = std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 2, {Column::float64({1, 2})}));
+  rows.rows = 2;
+  rows.number = 40;
+  list_->rejected_row = 1;
+  cycle_->take(std::move(made));
+  ASSERT_TRUE(cycle_->commit());
+  ASSERT_EQ(box_.kept.size(), 1u);
+  EXPECT_EQ(box_.kept[0].row, 41u);
+  EXPECT_EQ(box_.kept[0].node, "list");
+  EXPECT_EQ(box_.kept[0].reason, "not wanted");
+}
+
 TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
   start_worker(true);
   ASSERT_TRUE(cycle_->claim(0));
@@ -137,6 +179,16 @@ TEST_F(CommitTest, AWorkerWithoutLanesFindsItsDatabaseAgain) {
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::unreachable);
   EXPECT_TRUE(cycle_->claim(0)) << "nothing else would open it";
   EXPECT_EQ(sink_->opened, 2);
+}
+
+TEST_F(CommitTest, TheShortestLeaseCounts) {
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->lease(), 0);
+  for (const Duration other : {10 * second, 50 * second}) {
+    sink_->lease_length = 30 * second;
+    second_->lease_length = other;
+    EXPECT_EQ(cycle_->lease(), std::min(30 * second, other));
+  }
 }
 
 TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {

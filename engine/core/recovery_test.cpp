@@ -23,6 +23,7 @@ class RecoveryTest : public fakes::WorldTest {
     const auto done = run();
     ASSERT_TRUE(done) << done.error().message;
     ASSERT_EQ(world_.progress.position, messages);
+    ASSERT_FALSE(world_.owned);
     world_.rows.clear();
     world_.arrivals.clear();
   }
@@ -35,6 +36,7 @@ class RecoveryTest : public fakes::WorldTest {
     EXPECT_NE(done.error().message.find("on_stream_changed"), std::string::npos) << done.error().message;
     EXPECT_TRUE(world_.rows.empty());
     EXPECT_EQ(world_.progress.position, before.position);
+    EXPECT_FALSE(world_.owned) << "others must find it free";
   }
   /// Rows of the messages from `first` to `last`, each the sum over all from `begin` on.
   static std::vector<std::string> sums(Position begin, Position first, Position last) {
@@ -185,6 +187,17 @@ TEST_F(RecoveryTest, MessagesThatTheStreamDroppedUnreadAreCounted) {
   ASSERT_TRUE(run(restart));
   EXPECT_EQ(rows_without_letters(), sums(26, 26, 30));
   EXPECT_EQ(counters_.value("in", "lost_messages"), 5u);
+}
+
+TEST_F(RecoveryTest, WhatAStreamMadeAnewDoesNotHoldIsNotLost) {
+  read_up_to(20);
+  world_.stream = {"S", 2};
+  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
+  world_.first = 30;
+  world_.messages = 35;
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(30, 30, 35));
+  EXPECT_EQ(counters_.value("in", "lost_messages"), 0u) << "its numbers are its own";
 }
 
 TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderIsBegunAgainAtOnce) {

@@ -146,6 +146,55 @@ TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
   EXPECT_EQ(rows_without_letters(), without);
 }
 
+TEST_F(WorkerTest, ALeaseThatIsLostGivesBackTheCreditOfWhatWaited) {
+  world_.lease = 15 * millisecond;
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  in_world([](fakes::World& world) { world.down = true; });
+  send(50);
+  ASSERT_TRUE(wait_until_stepped(100));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  EXPECT_GT(worker_->status().in_flight, 0u);
+  in_world([](fakes::World& world) { world.taken = true; });
+  ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); }));
+  EXPECT_TRUE(wait_for([&] { return worker_->status().in_flight == 0; }));
+  in_world([](fakes::World& world) { world.down = world.taken = false; });
+  ASSERT_TRUE(wait_until_committed(100));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(100));
+}
+
+TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
+  world_.taken = true;
+  world_.messages = 30;
+  start();
+  ASSERT_TRUE(wait_for([&] { return in_world([](fakes::World& world) { return world.refused_claims > 0; }); }));
+  in_world([](fakes::World& world) { world.down = true; });
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  EXPECT_EQ(worker_->status().troubles, std::vector<std::string>{"the table does not answer"});
+  in_world([](fakes::World& world) { world.down = false; });
+  ASSERT_TRUE(wait_for([&] { return worker_->status().troubles.empty(); })) << "it answers: the partition is taken";
+  in_world([](fakes::World& world) { world.taken = false; });
+  ASSERT_TRUE(wait_until_committed(30));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(30));
+}
+
+TEST_F(WorkerTest, SnapshotsAreTakenAgainAndAgain) {
+  start();
+  std::string last;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(wait_for([&] {
+      send(1);
+      return in_world([&](fakes::World& world) { return world.progress.snapshot != last; });
+    })) << "after "
+        << last;
+    last = in_world([](fakes::World& world) { return world.progress.snapshot; });
+  }
+  EXPECT_TRUE(drain());
+}
+
 TEST_F(WorkerTest, APartitionThatAnotherWorkerHasIsWaitedFor) {
   world_.taken = true;
   world_.messages = 30;

@@ -162,5 +162,25 @@ TEST(WindowJoinState, LoadsAStateOfOtherColumns) {
             "99500000000 2 100500000000 2 3 4 3 4\n");
 }
 
+TEST(WindowJoinState, LeavesValuesOfAFieldThatIsOfAnotherKindNow) {
+  Joined before{{.demand = {{"a", FieldKind::number}, {"p", FieldKind::point}}}};
+  before.feed(SampleBatch{before.context}
+                  .number("k", "a", 99'500 * millisecond, 1, 100 * second)
+                  .add({"k", "p", 99'500 * millisecond, 2, 3, 4, {}, Sample::Kind::point}, 100 * second)
+                  .take());
+  const std::string state = before.state();
+  Joined after{{.demand = {{"a", FieldKind::number}, {"p", FieldKind::number}}}};
+  after.context.keys()->intern("k");
+  StateReader in{state};
+  ASSERT_TRUE(after.join->load(in));
+  ASSERT_TRUE(in.ok() && in.at_end());
+  after.feed(SampleBatch{after.context}
+                 .number("k", "a", 100'500 * millisecond, 5, 101 * second)
+                 .number("k", "p", 100'500 * millisecond, 7, 101 * second)
+                 .take());
+  after.mark(103 * second);
+  EXPECT_EQ(after.texts[0], "102000000000 k 100000000000 99500000000 1 100500000000 5 - - 100500000000 7\n");
+}
+
 }  // namespace
 }  // namespace weir

@@ -7,14 +7,15 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/commit.hpp"
+#include "fakes/letter_box.hpp"
 #include "fakes/map_store.hpp"
-#include "fakes/no_box.hpp"
 
 namespace weir::fakes {
 
@@ -62,6 +63,7 @@ class DatabaseSink final : public Sink {
     return place.progress;
   }
   void release(Partition partition) override { fences_.erase(partition); }
+  Duration lease() const override { return lease_length; }
   bool owns(Partition partition) const { return fences_.contains(partition); }
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
@@ -91,6 +93,7 @@ class DatabaseSink final : public Sink {
   std::set<Partition> taken;    // by another worker
   std::size_t most = SIZE_MAX;  // rows for which a transaction has time enough
   int opened = 0;
+  Duration lease_length = 0;
 
  private:
   std::size_t rows_written() const {
@@ -118,19 +121,22 @@ class ListSink final : public Sink {
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded& rows) override {
     waiting_.push_back(rows.bytes);
+    if (rejected_row) rejected_.push_back({rows.batch, *rejected_row, "not wanted"});
     return {};
   }
   Result<Committed> commit(std::span<const LaneCommit>) override {
     auto waiting = std::exchange(waiting_, {});
     if (std::exchange(next_fault, Fault::none) == Fault::before) return fail(Error::Kind::unreachable, "no answer");
     rows_.insert(rows_.end(), waiting.begin(), waiting.end());
-    return Committed{};
+    return Committed{.rejected = std::exchange(rejected_, {})};
   }
   Fault next_fault = Fault::none;
+  std::optional<std::size_t> rejected_row;  // of every batch
 
  private:
   std::vector<std::string>& rows_;
   std::vector<std::string> waiting_;
+  std::vector<Committed::Rejected> rejected_;
 };
 
 /// One worker over a database that outlives it.
@@ -195,7 +201,7 @@ class CommitTest : public testing::Test {
   MapStore::Values stored_;
   MapStore store_{stored_};
   Snapshots snapshots_{store_, "test"};
-  NoBox box_;
+  LetterBox box_;
   Counters counters_;
   Pipeline pipeline_;
   std::vector<std::string> list_rows_;

@@ -43,6 +43,7 @@ struct World {
   bool taken = false;        // another worker has the lease of the partition
   int refused_claims = 0;    // because of that
   int fence = 0;             // of the last claim; another worker's claim raises it
+  bool owned = false;        // claimed, and not given back
   int commits = 0;           // that succeeded
   Duration slow = 0;         // how long a commit takes
   Duration lease = 0;        // 0: none
@@ -212,16 +213,17 @@ class TableSink final : public Sink {
       return fail(Error::Kind::refused, "another worker owns it");
     }
     fence_ = ++world->fence;
+    world->owned = true;
     return world->progress;
   }
   void release(Partition) override {
     const std::scoped_lock lock{world->mutex};
     fence_ = 0;
+    world->owned = false;
   }
   Duration lease() const override { return world->lease; }
-  Result<std::vector<Partition>> renew() override {
+  Result<std::vector<Partition>> renew() override {  // on a connection of its own
     const std::scoped_lock lock{world->mutex};
-    if (world->down) return no_answer();
     return world->taken && fence_ != 0 ? std::vector<Partition>{0} : std::vector<Partition>{};
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {

@@ -6,7 +6,7 @@
 
 #include <weir/format.hpp>
 
-#include "fakes/no_box.hpp"
+#include "fakes/letter_box.hpp"
 
 namespace weir::faults {
 namespace {
@@ -59,7 +59,7 @@ SimulatedWorker::SimulatedWorker(Plant& plant, int number)
     : plant_{plant},
       fence_{weir::format("worker{}", number)},
       snapshots_{plant.store, "simulated"},
-      box_{std::make_unique<fakes::NoBox>()} {
+      box_{std::make_unique<fakes::LetterBox>()} {
   pipeline_.name = "simulated";
   pipeline_.fingerprint = "the same";
   std::vector<Outlet> outlets;

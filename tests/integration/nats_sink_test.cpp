@@ -170,6 +170,20 @@ TEST_F(NatsSinkTest, framesAreTheSameWhereverBatchesWereCut) {
   EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 40) << "another incarnation's numbers are others";
 }
 
+TEST_F(NatsSinkTest, rowsOfTwoPartitionsAreNeverTakenForRepetitions) {
+  NatsSink sink{settings()};
+  sink.sink->open().value();
+  for (const Partition partition : {0u, 1u}) {
+    auto encoded = sink.sink->encode(samples_of(sink.context, 10));
+    encoded.partition = partition;
+    ASSERT_TRUE(sink.sink->write(encoded));
+    ASSERT_TRUE(sink.sink->commit({}));
+  }
+  NatsPeer peer{url()};
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20);
+  EXPECT_EQ(sink.context.counted("duplicates"), 0);
+}
+
 TEST_F(NatsSinkTest, rejectsWhatCanNotBePublishedAndNothingElse) {
   NatsSink sink{settings()};
   sink.sink->open().value();

@@ -1,0 +1,24 @@
+/// Where dead letters go that no sink keeps, for a test to look at.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "core/dead_letters.hpp"
+
+namespace weir::fakes {
+
+class LetterBox final : public DeadLetterBox {
+ public:
+  void resume(Partition partition, Position committed) override { resumed[partition] = committed; }
+  void committed(Partition, Position) override {}
+  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
+    kept.insert(kept.end(), letters.begin(), letters.end());
+    return {};
+  }
+
+  std::map<Partition, Position> resumed;  ///< where lanes went on last
+  std::vector<Sink::DeadLetter> kept;
+};
+
+}  // namespace weir::fakes
