@@ -120,9 +120,6 @@ class WindowJoin final : public Transform {
         late[row] = 1;
         ++join_.counts.late;
         break;
-      case Join::Taken::full:
-        out.refuse(in, row, "too many pending samples");
-        break;
       case Join::Taken::crowded:
         out.refuse(in, row, "gaps of its message would make more than 100000 rows");
         break;
@@ -218,8 +215,11 @@ Spec spec() {
       .field("max_behind", kind::duration(),
              "samples with an event time further behind their arrival go to the dead letters", "1d")
       .between(1.0 * millisecond, 366 * 24 * hour)
-      .field("max_pending", kind::integer(),
-             "samples of one vehicle that may wait; beyond, its oldest tick closes at once", "65536")
+      .field(
+          "max_pending", kind::integer(),
+          "samples of one vehicle that may wait; beyond, or beyond 65533 ticks or samples of one field, its oldest tick "
+          "closes at once",
+          "65536")
       .between(2, 16'777'216)
       .port("late", "samples at or before the vehicle's last closed tick, or of no session that is not over")
       .port("sessions",
@@ -227,10 +227,10 @@ Spec spec() {
       .counter("late", "samples that came too late for a tick; those inside an open session still serve later ones")
       .counter("off_stale", "offs from before the open session, or while none was open: without effect")
       .counter("other_fields", "samples of fields that no column names")
-      .counter("forced", "ticks closed early because of max_pending")
+      .counter("forced", "ticks closed, and sessions ended, early because of max_pending")
       .accepts({Shape::samples})
       .keyed_state()
-      .version(2)
+      .version(3)
       .needs_whole_keys()
       .state([](const Settings& settings) {
         return "≤ 64 B per (vehicle, field), and 32 B per (vehicle, field) and tick that waits; at most " +

@@ -30,6 +30,49 @@ TEST(WindowJoin, ABurstOfOneVehicleIsLinear) {
   EXPECT_LT(join.join->size().bytes, empty + (4u << 20));
 }
 
+/// What is the same however batches are cut and whenever the lane starts again: a burst with more samples of one field,
+/// more ticks and more samples in all than a vehicle holds.
+TEST(WindowJoin, ABurstBeyondWhatAVehicleHoldsClosesItsOldestTicks) {
+  constexpr int samples = 70'000;
+  for (const std::int64_t max_pending : {16'777'216, 65'536, 1'000}) {
+    const fakes::JoinOptions options{
+        .every = 10 * millisecond, .max_pending = max_pending, .demand = {{"a", FieldKind::number}}};
+    Joined whole{options}, parts{options};
+    SampleBatch all{whole.context};
+    for (int from = 0; from < samples; from += 1'000) {
+      SampleBatch part{parts.context};
+      for (int i = from; i < from + 1'000; ++i) {
+        for (SampleBatch* to : {&all, &part}) to->number("k", "a", i * 10 * millisecond, i, 700 * second);
+      }
+      parts.feed(part.take());
+      if (from % 10'000 == 0) parts.restart();
+    }
+    whole.feed(all.take());
+    const auto forced = static_cast<std::uint64_t>(samples - std::min<std::int64_t>(max_pending, 65'533));
+    EXPECT_EQ(whole.context.counted("forced"), forced) << max_pending;
+    EXPECT_EQ(std::ranges::count(whole.texts[0], '\n'), forced);
+    for (Joined* join : {&whole, &parts}) join->mark(702 * second);
+    EXPECT_EQ(std::ranges::count(whole.texts[0], '\n'), samples);
+    EXPECT_EQ(whole.context.counted("late"), 0u);
+    EXPECT_EQ(whole.texts[3], "");
+    EXPECT_EQ(parts.texts, whole.texts);
+    EXPECT_EQ(parts.context.counted("forced"), forced);
+  }
+}
+
+TEST(WindowJoin, ASessionThatIsDoneEndsBeforeAVehicleHoldsTooMuch) {
+  Joined join{{.wait = minute, .timeout = 2 * second, .max_pending = 4}};
+  SampleBatch in{join.context};
+  for (const int at : {1, 2, 10, 11, 12, 13, 14, 15}) in.number("k", "a", at * second, at, 15 * second);
+  join.feed(in.take());
+  EXPECT_EQ(join.context.counted("forced"), 5u);  // four ticks, and what keeps the two sessions apart
+  EXPECT_EQ(std::ranges::count(join.texts[0], '\n'), 4);
+  EXPECT_EQ(join.texts[2],
+            "15000000000 k start sample 1000000000\n15000000000 k end timeout 2000000000\n"
+            "15000000000 k start sample 10000000000\n");
+  EXPECT_EQ(join.texts[1] + join.texts[3], "");
+}
+
 TEST(WindowJoin, AFastSensorTakesNoMoreMemoryThanASlowOne) {
   Joined slow, fast;
   for (const auto& [join, steps] : {std::pair{&slow, 4}, {&fast, 20'000}}) {

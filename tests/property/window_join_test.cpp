@@ -275,32 +275,5 @@ RC_GTEST_PROP(WindowJoinProperty, AFaultyFleetGivesTheRowsOfTheReference, ()) {
   compare(*fleet_script(), plan);
 }
 
-/// Random streams come upon this once in a thousand.
-TEST(WindowJoinExample, ASampleThatIsRefusedRelievesNothing) {
-  const Script script{{35, 0, speed, 35, 0},
-                      {343, 0, speed, 343, 0},
-                      {358, 0, position, 354, 0},
-                      {377, 0, speed, 377, 0},
-                      {557, 0, speed, 415, 0}};  // too far behind: refused, though max_pending is exceeded
-  Plan plan;
-  plan.join.every = 10 * unit;
-  plan.join.wait = 200 * unit;
-  plan.join.disorder = 5 * unit;
-  plan.join.timeout = 50 * unit;
-  plan.join.session = reference::SessionSettings{"power", 1, 0};
-  plan.join.max_ahead = 0;
-  plan.join.max_behind = 100 * unit;
-  plan.join.max_pending = 2;
-  plan.join.fields = {"speed", "position", "mode", "charge"};
-  plan.cuts = {2};
-  plan.restarts = {false};
-  const Outcome want = expected(script, plan);
-  const Outcome got = property::Run{script, plan}.take();
-  EXPECT_EQ(want.counters, (Lines{"late 0", "off_stale 0", "other_fields 0", "forced 0"}));
-  EXPECT_EQ(got.counters, want.counters);
-  EXPECT_EQ(got.brackets, want.brackets);
-  EXPECT_EQ(got.refused, want.refused);
-}
-
 }  // namespace
 }  // namespace weir::property

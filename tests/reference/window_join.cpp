@@ -343,14 +343,16 @@ class Join {
     return n;
   }
 
-  /// Keeps a vehicle below max_pending samples as long as there are ticks to close.
+  /// Keeps a vehicle below max_pending samples: closes its oldest tick; where the oldest session has none left and
+  /// waits for its own late samples, that is over first. The operator does so at 65,533 waiting ticks or samples of one
+  /// field too, which would take this one a day.
   void relieve(const std::string& key) {
     while (vehicles_.contains(key) && pending(vehicles_.at(key)) > settings_.max_pending) {
       Vehicle& vehicle = vehicles_.at(key);
       const auto tick = next_tick(vehicle, vehicle.sessions.front());
-      if (!tick) return;
+      if (!tick && vehicle.sessions.size() == 1) return;
       ++out_.counters["forced"];
-      close_tick(key, vehicle, *tick);
+      tick ? close_tick(key, vehicle, *tick) : end_session(key, vehicle);
       do_everything_due(now_);
     }
   }

@@ -133,6 +133,7 @@ void HeldSamples::erase(Vehicle& v, std::size_t slot, std::size_t i) {
 void HeldSamples::add_reach(Vehicle*& v, Timestamp tick, Timestamp arrival) {
   if (reaches(*v) == reach_rows(v->rows)) grow(v);
   Series& s = series(*v, reach);
+  assert(s.size < Series::most);
   Word* to = reach_entry(*v, s.size++);
   to[0] = std::bit_cast<Word>(tick);
   to[1] = std::bit_cast<Word>(arrival);
@@ -165,6 +166,7 @@ void HeldSamples::save(StateWriter& state, Vehicle& v) const {
 
 bool HeldSamples::load(StateReader& state, Vehicle*& v, const std::vector<Stored>& fields) {
   const auto count_of_reaches = state.get<std::uint16_t>();
+  if (count_of_reaches == Series::most) return false;
   for (std::size_t i = 0; i < count_of_reaches && state.ok(); ++i) {
     const auto tick = state.get<Timestamp>();
     if (i > 0 && tick <= reach_tick(*v, i - 1)) return false;
@@ -190,7 +192,7 @@ bool HeldSamples::load_entry(StateReader& state, Vehicle*& v, Stored to) {
   }
   if (to.slot == nowhere || !state.ok()) return state.ok();
   const std::size_t size = count(*v, to.slot);
-  if (size == Series::most || (size != 0 && at < newest(*v, to.slot))) return false;
+  if (size + 1 == Series::most || (size != 0 && at < newest(*v, to.slot))) return false;
   insert(v, to.slot, size, at, value);
   return true;
 }

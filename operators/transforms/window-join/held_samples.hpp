@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <cassert>
 
 #include <weir/key_blocks.hpp>
 #include <weir/sample_rows.hpp>
@@ -84,6 +85,7 @@ class HeldSamples {
   void append(Vehicle*& v, std::size_t slot, Timestamp time, const SampleValue& value) {
     if (series(*v, slot).size > v->rows) grow(v);
     Series& s = series(*v, slot);
+    assert(s.size < Series::most);
     Word* newest = newest_entry(*v, slot);
     Word* older = older_entry(*v, slot, around(s.head + s.size - 1u, v->rows));
     for (std::size_t i = 0; i < stride(slot); ++i) older[i] = newest[i];

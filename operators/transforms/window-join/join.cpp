@@ -5,7 +5,7 @@
 
 namespace weir::window_join {
 namespace {
-constexpr std::uint16_t state_version = 2;
+constexpr std::uint16_t state_version = 3;
 }
 
 Join::Join(const Rules& rules, const Slots& slots, const Dictionary& keys)
@@ -120,6 +120,7 @@ bool Join::load_vehicle(StateReader& state, std::uint32_t key, const std::vector
   Vehicle*& v = samples_[key];
   for (Timestamp* time : {&v->closed, &v->over, &v->next_reach}) *time = state.get<Timestamp>();
   const auto count = state.get<std::uint16_t>();
+  if (count == Vehicle::most_sessions) return false;
   std::vector<Session> sessions;
   Timestamp newest = v->over;
   for (std::size_t i = 0; i < count && state.ok(); ++i) {

@@ -27,7 +27,7 @@ class Join {
   Join(const Rules& rules, const Slots& slots, const Dictionary& keys);
 
   /// `crowded`: the gaps of its message would open more than Rules::most_ticks ticks with this one.
-  enum class Taken : std::uint8_t { kept, late, full, crowded };
+  enum class Taken : std::uint8_t { kept, late, crowded };
 
  private:
   HeldSamples samples_;
@@ -83,7 +83,7 @@ class Join {
 
   // join_take.cpp: taking a sample
   void add(std::uint32_t key, Timestamp arrival);
-  bool goes_on(Vehicle& v, Timestamp time);
+  bool goes_on(const Vehicle& v, Timestamp time);
   Taken place(Vehicle*& v, std::uint16_t slot, Timestamp time, const SampleValue& value);
   bool spend(const std::vector<Session>& sessions, Timestamp time);
   std::size_t find_session(std::vector<Session>& sessions, Timestamp time, bool may_start, bool on) const;
@@ -99,7 +99,9 @@ class Join {
   Due next(Vehicle& v) const;
   Due timer_of(Vehicle& v) const;
   Timestamp deadline(Vehicle& v) const;
-  void settle(Vehicle*& v, std::uint32_t key, bool usual);
+  void settle(Vehicle*& v, std::uint32_t key, std::size_t slot, bool usual);
+  bool crammed(Vehicle& v, std::size_t slot) const;
+  bool relieve(Vehicle*& v, std::uint32_t key);
   void set_timer();
   void schedule(Vehicle& v, std::uint32_t key, bool usual);
   void set(Vehicle& v, std::uint32_t key, Due due);

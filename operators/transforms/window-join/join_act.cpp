@@ -34,8 +34,9 @@ Timestamp Join::deadline(Vehicle& v) const {
   return std::max(v.tick, samples_.reach_arrival(v, i)) + rules_.wait;
 }
 
-/// Does what has become due for one vehicle through a sample; its timer is set when its run of samples is through.
-void Join::settle(Vehicle*& v, std::uint32_t key, bool usual) {
+/// Does what has become due for one vehicle through a sample of `slot`, and makes room for the next one. Its timer is
+/// set when its run of samples is through.
+void Join::settle(Vehicle*& v, std::uint32_t key, std::size_t slot, bool usual) {
   const auto act_all = [&] {
     while (v != nullptr) {
       const Due due = next(*v);
@@ -44,14 +45,30 @@ void Join::settle(Vehicle*& v, std::uint32_t key, bool usual) {
     }
   };
   act_all();
-  while (v != nullptr && v->held > rules_.max_pending && has_tick(*v)) {
-    ++counts.forced;
-    close(*v, key);
-    act_all();
-  }
+  while (v != nullptr && crammed(*v, slot) && relieve(v, key)) act_all();
   if (v == nullptr) return;
   untimed_usual_ = usual && (untimed_usual_ || untimed_ == no_key);
   untimed_ = key;
+}
+
+/// Whether a vehicle holds more than it should, or what can grow through a sample of `slot` can't once more.
+bool Join::crammed(Vehicle& v, std::size_t slot) const {
+  return v.held > rules_.max_pending || HeldSamples::full(v, slot) || HeldSamples::reaches_full(v) ||
+         v.sessions == Vehicle::most_sessions;
+}
+
+/// Closes a vehicle's oldest tick. Where its earliest session has none left and waits for its own late samples, that
+/// is over. False if neither is possible: then all it holds is of one interval between two ticks.
+bool Join::relieve(Vehicle*& v, std::uint32_t key) {
+  const bool tick = has_tick(*v);
+  if (!tick && v->sessions < 2) return false;
+  ++counts.forced;
+  if (tick) {
+    close(*v, key);
+  } else {
+    end_session(v, key);
+  }
+  return true;
 }
 
 void Join::set_timer() {

@@ -35,24 +35,28 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
     const auto before = std::bit_cast<Timestamp>(newest[0]);
     if (time <= before) return row;
     const bool same_interval = before > interval_;
+    bool crammed = false;
     if (same_interval && samples_.paired(*v, slot)) {
       samples_.put(slot, newest, time, value);  // the first and the last of an interval are enough
     } else {
-      if (HeldSamples::full(*v, slot)) return row;
       ++v->held;
       samples_.append(v, slot, time, value);
       samples_.set_paired(*v, slot, same_interval);
+      crammed = v->held > rules_.max_pending || HeldSamples::full(*v, slot);
     }
     v->last_arrival = now_;
     const bool crossed = time >= v->tick && v->now.last < v->tick;
     v->now.last = std::max(v->now.last, time);
     v->now.real = true;
-    if (time >= v->next_reach) note_reach(v, time);
+    if (time >= v->next_reach) {
+      note_reach(v, time);
+      crammed |= HeldSamples::reaches_full(*v);
+    }
     const Timestamp needed = v->tick + rules_.disorder;
     const bool passed = before < needed && time >= needed && slots_.in_brackets(slot);
     if (passed) --v->now.behind;
-    if (crossed || (passed && v->now.behind == 0) || v->held > rules_.max_pending) {
-      settle(v, key, true);
+    if (crossed || (passed && v->now.behind == 0) || crammed) {
+      settle(v, key, slot, true);
       return row + 1;
     }
   }
@@ -60,11 +64,11 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
 }
 
 /// Whether a sample at this time may be a usual one; interval_ is then its interval.
-bool Join::goes_on(Vehicle& v, Timestamp time) {
+bool Join::goes_on(const Vehicle& v, Timestamp time) {
   if (time <= v.closed || time < v.now.first || time - v.now.last > rules_.usual_gap) return false;
   if (time > now_ + rules_.max_ahead || time < now_ - rules_.max_behind) return false;
   interval_before(time);
-  return !HeldSamples::reaches_full(v);
+  return true;
 }
 
 Join::Taken Join::take(std::uint32_t key, std::uint16_t slot, Timestamp time, const SampleValue& value) {
@@ -73,13 +77,12 @@ Join::Taken Join::take(std::uint32_t key, std::uint16_t slot, Timestamp time, co
   Vehicle*& v = samples_[key];
   v->last_arrival = now_;
   const Taken taken = place(v, slot, time, value);
-  settle(v, key, false);
+  settle(v, key, slot, false);
   return taken;
 }
 
 /// Any sample.
 Join::Taken Join::place(Vehicle*& v, std::uint16_t slot, Timestamp time, const SampleValue& value) {
-  if (HeldSamples::full(*v, slot) || HeldSamples::reaches_full(*v)) return Taken::full;
   const bool off = slot == slots_.session && value.x == rules_.off;
   const bool on = slot == slots_.session && value.x == rules_.on;
   auto& sessions = unpack(*v);

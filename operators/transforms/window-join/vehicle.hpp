@@ -24,13 +24,15 @@ struct Session {
 
 /// Samples of one field, by event time.
 struct Series {
-  static constexpr std::size_t most = UINT16_MAX;
-  std::uint16_t head = 0;  ///< where the oldest is among the older rows
+  static constexpr std::size_t most = UINT16_MAX;  ///< whoever adds an entry sees to it that there are fewer
+  std::uint16_t head = 0;                          ///< where the oldest is among the older rows
   std::uint16_t size = 0;
 };
 
 /// Head of a vehicle's block; what follows it is the business of HeldSamples.
 struct Vehicle {
+  static constexpr std::size_t most_sessions = UINT16_MAX;
+
   Session now = {};                ///< the earliest one, if there is any
   Timestamp tick = no_time;        ///< next to close in the earliest session, if that reaches it
   Timestamp closed = no_time;      ///< last closed tick
