@@ -21,4 +21,13 @@ Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_vi
   return letter;
 }
 
+Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
+  const Batch& batch = *rows.batch;
+  Sink::DeadLetter letter = dead_letter_of(batch, row, node, reason);
+  letter.partition = rows.partition;
+  if (!batch.messages || row >= batch.message_of_row.size()) letter.position = rows.last;
+  letter.row = rows.number + row;
+  return letter;
+}
+
 }  // namespace weir

@@ -135,15 +135,7 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   if (commits.empty()) return {};
   auto committed = outlets_[outlet].sink->commit(commits);
   if (!committed) return std::unexpected(committed.error());
-  const std::string& node = pipeline_.nodes[outlets_[outlet].node].id;
-  std::vector<Sink::DeadLetter> letters;
-  for (const auto& rejected : committed->rejected) {
-    counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", rejected.reason),
-                  1);
-    announce(node, rejected.batch->origin.partition, rejected.reason, "");
-    if (!rejected.buried) letters.push_back(letter_of(rejected, outlet));
-  }
-  if (auto kept = box_.keep(letters); !kept) return kept;
+  if (auto kept = keep_rejected(outlet, committed->rejected); !kept) return kept;
   for (const LaneCommit& commit : commits) {
     if (std::ranges::contains(committed->refused, commit.partition)) {
       drop(commit.partition, report);
@@ -176,6 +168,30 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
   return {};
 }
 
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has
+/// committed already when it refuses rows: if it has not buried them, they go to the box.
+Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
+  const std::size_t number = outlets_[outlet].node;
+  const std::string& node = pipeline_.nodes[number].id;
+  const bool last = outlet + 1 == outlets_.size();
+  std::vector<Sink::DeadLetter> letters;
+  for (const auto& [batch, row, reason, buried] : rejected) {
+    const Partition partition = batch->origin.partition;
+    counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", reason), 1);
+    announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
+    if (buried) continue;
+    auto [step, rows] = lanes_.at(partition).given(number, batch);
+    auto letter = dead_letter_of(rows, row, node, reason);
+    if (last) {
+      letters.push_back(std::move(letter));
+    } else {
+      step.dead_letters.push_back(std::move(letter));
+      ++pending_rows_;
+    }
+  }
+  return box_.keep(letters);
+}
+
 /// Dead letters go to the last outlet, which is transactional if any is: they become durable with the position.
 Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
   if (outlet + 1 != outlets_.size() || step.dead_letters.empty()) return {};
@@ -187,27 +203,12 @@ Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
 
 /// Logs the first letter of its node and reason (up to a ':', as it is counted); the others are only counted.
 void CommitCycle::announce(const std::string& node, Partition partition, const std::string& reason,
-                           std::string_view subject) {
+                           std::string_view subject, bool beside_rows) {
   if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
     return;
-  const bool beside = outlets_.keepers() > 0;
   spdlog::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
-               subject.empty() ? "" : "; subject ", subject, beside ? "weir_dead_letters" : pipeline_.dead_letters);
-}
-
-/// The letter of a row that a sink would not take, told from others by the row's number.
-Sink::DeadLetter CommitCycle::letter_of(const Committed::Rejected& rejected, std::size_t outlet) const {
-  const std::size_t node = outlets_[outlet].node;
-  auto letter = dead_letter_of(*rejected.batch, rejected.row, pipeline_.nodes[node].id, rejected.reason);
-  letter.row = rejected.row;
-  const auto lane = lanes_.find(letter.partition);
-  if (lane == lanes_.end()) return letter;
-  for (const LaneStep& step : lane->second.steps()) {
-    for (const auto& rows : step.rows) {
-      if (rows.sink == node && rows.encoded.batch == rejected.batch) letter.row = rows.encoded.number + rejected.row;
-    }
-  }
-  return letter;
+               subject.empty() ? "" : "; subject ", subject,
+               beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 
 /// After an error nobody knows what the sink has: open it, claim again, and see.
@@ -252,7 +253,8 @@ Result<void> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
     reached = step.reached;
     report.bytes += step.bytes;
     counters_.add(letters_counter_, step.dead_letters.size());
-    for (const auto& letter : step.dead_letters) announce(letter.node, letter.partition, letter.reason, letter.subject);
+    for (const auto& letter : step.dead_letters)
+      announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
     for (const auto& rows : step.rows) report.rows += rows.encoded.rows;
     pending_rows_ -= rows_of(step);
   }

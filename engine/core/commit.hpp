@@ -92,12 +92,13 @@ class CommitCycle {
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
   Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
+  Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
   void advance(std::size_t outlet, LaneAccount& lane, Position position);
   void drop(Partition partition, CommitReport& report);
-  void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject);
+  void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
+                bool beside_rows);
   Result<void> settle(Partition partition, LaneAccount& lane, CommitReport& report);
-  Sink::DeadLetter letter_of(const Committed::Rejected& rejected, std::size_t outlet) const;
 
   const Pipeline& pipeline_;
   Outlets outlets_;

@@ -13,6 +13,7 @@ using fakes::CommitTest;
 using fakes::Database;
 using fakes::DatabaseSink;
 using fakes::Fault;
+using fakes::ListSink;
 
 TEST_F(CommitTest, RowsAndPositionBecomeDurableTogether) {
   ASSERT_EQ(cycle_->claim(0)->after, 0u);
@@ -100,11 +101,13 @@ TEST_F(CommitTest, DeadLettersLieBesideTheRowsAndNowhereElse) {
   made.dead_letters.emplace_back().reason = "bad";
   cycle_->take(std::move(made));
   ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.letters, std::vector<std::string>{"bad"});
+  ASSERT_EQ(database_.letters.size(), 1u);
+  EXPECT_EQ(database_.letters[0].reason, "bad");
   EXPECT_TRUE(box_.kept.empty());
 }
 
-TEST_F(CommitTest, ARowThatASinkWouldNotTakeIsKeptUnderItsNumber) {
+TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithThePosition) {
+  const fakes::Log log;
   start_worker(true);
   ASSERT_TRUE(cycle_->claim(0));
   LaneStep made = step(0, 5, "rows", 1);
@@ -114,11 +117,34 @@ TEST_F(CommitTest, ARowThatASinkWouldNotTakeIsKeptUnderItsNumber) {
   rows.number = 40;
   list_->rejected_row = 1;
   cycle_->take(std::move(made));
+  sink_->next_fault = Fault::before;
+  ASSERT_FALSE(cycle_->commit());
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_TRUE(box_.kept.empty());
+  ASSERT_EQ(database_.letters.size(), 1u);
+  EXPECT_EQ(database_.letters[0].row, 41u);
+  EXPECT_EQ(database_.letters[0].node, "list");
+  EXPECT_EQ(database_.letters[0].reason, "not wanted");
+  EXPECT_EQ(cycle_->pending_rows(), 0u);
+  EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in weir_dead_letters")) << log.text();
+}
+
+TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
+  const fakes::Log log;
+  pipeline_.dead_letters = "test.dead.jsonl";
+  ListSink list{list_rows_};
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, &list, {}}}, snapshots_, box_, counters_);
+  ASSERT_TRUE(cycle_->claim(0));
+  LaneStep made = step(0, 5, "row", 1);
+  Encoded& rows = made.rows.front().encoded;
+  rows.batch = std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
+  rows.number = 40;
+  list.rejected_row = 0;
+  cycle_->take(std::move(made));
   ASSERT_TRUE(cycle_->commit());
   ASSERT_EQ(box_.kept.size(), 1u);
-  EXPECT_EQ(box_.kept[0].row, 41u);
-  EXPECT_EQ(box_.kept[0].node, "list");
-  EXPECT_EQ(box_.kept[0].reason, "not wanted");
+  EXPECT_EQ(box_.kept[0].row, 40u);
+  EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in test.dead.jsonl")) << log.text();
 }
 
 TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {

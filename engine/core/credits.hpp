@@ -1,7 +1,7 @@
 /// The bound on what is in flight.
 #pragma once
 
-#include <algorithm>
+#include <cassert>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -37,7 +37,8 @@ class Credits {
   void trade(std::size_t given, std::size_t taken) {
     {
       const std::scoped_lock lock{mutex_};
-      used_ -= std::min(used_, given);
+      assert(given <= used_ && "credit given back twice");
+      used_ -= given;
       used_ += taken;
     }
     if (given > taken) freed_.notify_all();

@@ -94,13 +94,16 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
 }
 
 void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
-  const Node* keeper = nullptr;
+  const Node* keeper = nullptr;  // the last of them, as when committing
+  std::string own;
   for (const Node& node : pipeline.nodes) {
-    if (node.role == Role::sink && claims_of(node).transactional) keeper = &node;
+    if (node.role != Role::sink || !claims_of(node).transactional) continue;
+    if (keeper != nullptr) own += "; rows that " + keeper->id + " refuses, beside its own";
+    keeper = &node;
   }
   out.push_back(
       keeper != nullptr
-          ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id}
+          ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id + own}
           : Promise{"dead letters", "kept in " + pipeline.dead_letters, "a JSON line each, with its raw bytes"});
 }
 

@@ -107,6 +107,15 @@ TEST(Explain, TextHasNoTimeOfItsOwn) {
 TEST(Explain, SaysWhereDeadLettersAre) {
   EXPECT_TRUE(promised(promises(simulated, file), "dead letters: kept in weir_dead_letters"));
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "dead letters: kept in p.dead.jsonl"));
+  const auto why = [](const std::string& between) {
+    const auto all = explained(simulated, file, between);
+    return std::ranges::find(all, "dead letters", &Promise::about)->why;
+  };
+  EXPECT_EQ(why(""), "beside the rows of out");
+  EXPECT_EQ(why(R"({ "id": "last", "transform": "keyed-last-value", "from": "in" },
+                    { "id": "first", "from": "last", )" +
+                std::string{file} + " },"),
+            "beside the rows of out; rows that first refuses, beside its own");
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "core/lane_account.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <cstdlib>
 #include <utility>
 
 namespace weir {
@@ -57,6 +59,16 @@ void LaneAccount::take(LaneStep step) {
     if (step.reached <= quiet_[i] && step.reached != no_time) done_[i] = step.position;
   }
   steps_.push_back(std::move(step));
+}
+
+LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
+  for (LaneStep& step : steps_) {
+    for (const auto& [sink, rows] : step.rows) {
+      if (sink == node && rows.batch == batch) return {step, rows};
+    }
+  }
+  assert(!"a batch that this lane gave to the sink");
+  std::abort();
 }
 
 void LaneAccount::name_snapshot(std::string name, Position position, std::uint32_t incarnation) {

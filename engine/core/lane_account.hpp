@@ -50,6 +50,12 @@ class LaneAccount {
   void reading(const StreamIdentity& stream, Position after);
 
   void take(LaneStep step);
+  /// The rows that were given to a node's sink as this batch, and their step, which is not settled yet.
+  struct Given {
+    LaneStep& step;
+    const Encoded& rows;
+  };
+  Given given(std::size_t node, const BatchPtr& batch);
   void name_snapshot(std::string name, Position position, std::uint32_t incarnation);
 
   /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows. Answers their rows.

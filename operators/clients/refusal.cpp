@@ -1,6 +1,5 @@
 #include "clients/refusal.hpp"
 
-#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 #include <weir/utf8.hpp>
 
@@ -20,14 +19,6 @@ std::string objection(const Batch& batch, std::size_t row) {
     }
   }
   return {};
-}
-
-Sink::DeadLetter letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
-  const Batch& batch = *rows.batch;
-  Sink::DeadLetter letter = dead_letter_of(batch, row, node, reason);
-  if (!batch.messages || row >= batch.message_of_row.size()) letter.position = rows.last;
-  letter.row = rows.number + row;
-  return letter;
 }
 
 }  // namespace weir::refusal

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 #include <weir/utf8.hpp>
 
 #include "clients/copy.hpp"
 #include "clients/hypertable.hpp"
-#include "clients/refusal.hpp"
 
 namespace weir::postgres {
 namespace {
@@ -94,7 +94,7 @@ class Transaction {
     copy::Tuples tuples;
     for (const Sink::DeadLetter& letter : work_.handed.dead) add_letter(tuples, letter);
     for (const LeftOut& bad : outcome_.left_out)
-      add_letter(tuples, refusal::letter_of(*bad.rows, bad.row, to_.node, bad.message));
+      add_letter(tuples, dead_letter_of(*bad.rows, bad.row, to_.node, bad.message));
     return tuples.bytes();
   }
 

@@ -1,4 +1,5 @@
 /// Rows into a DuckDB file: no server, rows and progress in one transaction.
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 
@@ -225,7 +226,7 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
     if (why.empty()) continue;
     skip.resize(batch.rows);
     skip[row] = true;
-    const DeadLetter letter = refusal::letter_of(rows, row, context_.node(), why);
+    const DeadLetter letter = dead_letter_of(rows, row, context_.node(), why);
     if (auto kept = ledger_.keep(*file_, letter); !kept) return kept;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }

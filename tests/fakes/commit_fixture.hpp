@@ -27,7 +27,7 @@ struct Database {
   };
   std::map<Partition, Place> places;
   std::vector<std::string> rows;
-  std::vector<std::string> letters;
+  std::vector<Sink::DeadLetter> letters;
   std::uint64_t fences = 0;
 };
 
@@ -51,7 +51,7 @@ class DatabaseSink final : public Sink {
     return {};
   }
   bool bury(const DeadLetter& letter) override {
-    letters_.push_back(letter.reason);
+    letters_.push_back(letter);
     return true;
   }
   Result<Progress> claim(Partition partition) override {
@@ -110,7 +110,7 @@ class DatabaseSink final : public Sink {
   Database& database_;
   std::map<Partition, std::uint64_t> fences_;
   std::vector<const Encoded*> written_;
-  std::vector<std::string> letters_;
+  std::vector<DeadLetter> letters_;
 };
 
 /// A sink without transactions: rows are durable when commit() returns, and may be written again.

@@ -12,4 +12,7 @@ namespace weir {
 /// wherever batches were cut; else the position is the last of the batch, and the payload the row as JSON.
 Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason);
 
+/// The letter of a row that a sink would not take, told from others by the row's number.
+Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason);
+
 }  // namespace weir
