@@ -20,6 +20,8 @@
 namespace weir::cli {
 namespace {
 
+constexpr Duration same_signal = 200 * millisecond;
+
 struct RunOptions {
   std::string file;
   PipelineOptions pipeline;
@@ -174,13 +176,13 @@ class Runner {
       : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
 
   int run() {
-    const auto loaded = load();
-    if (!loaded->checked.pipeline) return bad_pipeline;
     sigset_t signals;
     sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread starts
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread starts, and anybody can want a reload
     signal(SIGPIPE, SIG_IGN);
+    const auto loaded = load();
+    if (!loaded->checked.pipeline) return bad_pipeline;
     set_up_log(options_);
     replace(loaded);
     std::unique_ptr<Console> console;
@@ -211,7 +213,9 @@ class Runner {
       const timespec patience{0, 100'000'000};
       const int signal = sigtimedwait(&signals, nullptr, &patience);
       if (signal == SIGHUP && stops == 0) reload();
-      if (signal == SIGTERM || signal == SIGINT) {
+      // What ends a whole group of processes, as `timeout` does, may come by two ways at once.
+      const bool again = stops > 0 && system_clock().steady() - told_ < same_signal;
+      if ((signal == SIGTERM || signal == SIGINT) && !again) {
         if (++stops == 1) told_ = system_clock().steady();
         progress_.end();
         spdlog::info(stops == 1 ? "draining; a second signal gives up" : "giving up");

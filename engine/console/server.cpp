@@ -75,7 +75,8 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
   });
   impl->port = port == 0 ? impl->server.bind_to_any_port(host) : impl->server.bind_to_port(host, port) ? port : -1;
   if (impl->port < 0)
-    return fail(Error::Kind::unreachable, "can't listen on " + address + ": is another process using the port?");
+    return fail(Error::Kind::unreachable,
+                "can't listen on " + address + ": no address of this machine, or another process uses the port");
   impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
   return std::unique_ptr<Console>{new Console{std::move(impl)}};
 }

@@ -200,6 +200,8 @@ TEST(Check, OverridesReplaceSettings) {
   EXPECT_EQ(pipeline->key_limit, 5u);
   options.overrides = {{"rows.evry", "2s"}};
   EXPECT_NE(lint(good, options).find("has no setting \"evry\""), std::string::npos);
+  options.overrides = {{"rows.every", "2"}};
+  EXPECT_NE(lint(good, options).find(R"("2" has no unit; write "2s")"), std::string::npos) << lint(good, options);
 }
 
 TEST(Check, AnOverrideOfNullRemovesASetting) {

@@ -26,9 +26,10 @@ class Overrider {
         report_.error(span, "bad-override", "there is no node or setting of that name", "write -s node.setting=value");
         continue;
       }
-      if (parsed.findings.empty()) {
+      const bool number = parsed.root.is(Value::Kind::integer) || parsed.root.is(Value::Kind::number);
+      if (parsed.findings.empty() && !number) {
         *at = std::move(parsed.root);
-      } else {
+      } else {  // a word, which is what its setting takes it for
         *at = Value{};
         at->kind = Value::Kind::string;
         at->text = value;

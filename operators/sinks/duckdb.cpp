@@ -194,7 +194,7 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
 
 void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out) {
   for (const auto& [partition, next] : lanes) claimed_[partition] = next.position;
-  context_.count(context_.counter("commits"), 1);
+  context_.count(context_.counter("transactions"), 1);
   context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
   context_.count(context_.counter("rejected_rows"), out.rejected.size());
 }
@@ -260,7 +260,7 @@ const Spec spec =
         .field("memory", kind::size(), "the most that DuckDB may use", "256MiB")
         .between(double(16u << 20), 1e12)
         .counter("rows_written", "rows that were committed")
-        .counter("commits", "transactions that were committed")
+        .counter("transactions", "transactions that were committed")
         .counter("rejected_rows", "rows whose texts can't be stored; they are in weir_dead_letters")
         .check(problems)
         .claims([](const Settings&) {

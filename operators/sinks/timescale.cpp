@@ -179,7 +179,7 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
     if (done.error().kind == Error::Kind::unreachable) count("retries", 1);
     return std::unexpected(done.error());
   }
-  count("commits", 1);
+  count("transactions", 1);
   count("rows_written", done->rows);
   count("copied_bytes", done->bytes);
   count("refused_lanes", done->refused.size());
@@ -247,7 +247,7 @@ const Spec spec =
         .field("lease", kind::duration(), "how long a partition stays with a worker that does not answer", "30s")
         .between(double(second), 60 * double(minute))
         .counter("rows_written", "rows that were committed")
-        .counter("commits", "transactions that were committed")
+        .counter("transactions", "transactions that were committed")
         .counter("copied_bytes", "bytes of COPY data that were committed")
         .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
         .counter("refused_lanes", "partitions that turned out to belong to another worker")

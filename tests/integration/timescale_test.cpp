@@ -65,7 +65,7 @@ TEST_P(TimescaleRows, commits_all_lanes_in_one_transaction) {
   EXPECT_EQ(ask("SELECT count(DISTINCT xmin::text) FROM (SELECT xmin FROM " + table() + " UNION ALL SELECT xmin FROM " +
                 schema_ + ".weir_progress) AS all_rows"),
             "1");
-  EXPECT_EQ(one->context.counted("commits"), 1u);
+  EXPECT_EQ(one->context.counted("transactions"), 1u);
 }
 
 TEST_P(TimescaleRows, moves_progress_without_rows_and_keeps_the_last_arrival) {
