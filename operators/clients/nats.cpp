@@ -74,6 +74,8 @@ void set_behaviour(natsOptions* o, Connection::Use use, Setup& set) {
   set(natsOptions_SetReconnectWait(o, reconnect_wait_ms), "reconnect");
   set(natsOptions_SetReconnectJitter(o, reconnect_jitter_ms, reconnect_jitter_ms), "reconnect");
   set(natsOptions_SetIgnoreAuthErrorAbort(o, true), "reconnect");
+  // Else any other -ERR of the server ("maximum connections exceeded") closes the connection for good.
+  set(natsOptions_SetReconnectOnProtocolError(o, true), "reconnect");
   set(natsOptions_SetFailRequestsOnDisconnect(o, true), "requests");
   set(natsOptions_SetPingInterval(o, ping_interval_ms), "ping");
   set(natsOptions_SetMaxPingsOut(o, pings_out), "ping");
@@ -122,21 +124,23 @@ std::string library_says(int status) {
 
 /// What the library's threads tell us. Lives until the library has called back for the last time.
 struct Connection::Events {
-  std::atomic<std::uint64_t> reconnects{0};
+  std::atomic<std::uint64_t> errors{0};
+  std::atomic<bool> over{false};
   std::mutex mutex;
   std::string last_error;
 
   using Handle = std::shared_ptr<Events>;
-  static void reconnected(natsConnection*, void* closure) {
-    (*static_cast<Handle*>(closure))->reconnects.fetch_add(1, std::memory_order_relaxed);
+  static void closed(natsConnection*, void* closure) {
+    const std::unique_ptr<Handle> events{static_cast<Handle*>(closure)};
+    (*events)->over.store(true, std::memory_order_relaxed);
   }
-  static void closed(natsConnection*, void* closure) { delete static_cast<Handle*>(closure); }
   static void error(natsConnection* nc, natsSubscription*, natsStatus status, void* closure) {
     std::array<char, 256> text{};
     natsConnection_ReadLastError(nc, text.data(), text.size());
     auto& events = **static_cast<Handle*>(closure);
     const std::lock_guard lock{events.mutex};
     events.last_error = text[0] != '\0' ? text.data() : natsStatus_GetText(status);
+    events.errors.fetch_add(1, std::memory_order_release);
   }
 };
 
@@ -168,7 +172,6 @@ Result<std::unique_ptr<Connection>> Connection::open(const Access& access, const
   set_behaviour(raw, use, set);
   auto events = std::make_shared<Events>();
   auto closure = std::make_unique<Events::Handle>(events);
-  set(natsOptions_SetReconnectedCB(raw, Events::reconnected, closure.get()), "callback");
   set(natsOptions_SetClosedCB(raw, Events::closed, closure.get()), "callback");
   set(natsOptions_SetErrorHandler(raw, Events::error, closure.get()), "callback");
   if (set.failed()) return fail(Error::Kind::invalid, "NATS: " + set.what(), "url");
@@ -193,7 +196,27 @@ Connection::~Connection() {
 
 bool Connection::connected() const { return natsConnection_Status(handle_) == NATS_CONN_STATUS_CONNECTED; }
 
-std::uint64_t Connection::reconnects() const { return events_->reconnects.load(std::memory_order_relaxed); }
+bool Connection::closed() const {
+  return events_->over.load(std::memory_order_relaxed) || natsConnection_Status(handle_) == NATS_CONN_STATUS_CLOSED;
+}
+
+std::uint64_t Connection::reconnects() const {
+  // Not by a callback: that comes later than what is published or answered over the new connection.
+  natsStatistics* statistics = nullptr;
+  if (natsStatistics_Create(&statistics) != NATS_OK) return 0;
+  std::uint64_t count = 0;
+  if (natsConnection_GetStats(handle_, statistics) == NATS_OK)
+    natsStatistics_GetCounts(statistics, nullptr, nullptr, nullptr, nullptr, &count);
+  natsStatistics_Destroy(statistics);
+  return count;
+}
+
+std::uint64_t Connection::errors() const { return events_->errors.load(std::memory_order_acquire); }
+
+std::string Connection::denied() const {
+  std::array<char, 256> text{};
+  return natsConnection_ReadLastError(handle_, text.data(), text.size()) == NATS_NOT_PERMITTED ? text.data() : "";
+}
 
 std::size_t Connection::max_payload() const {
   return static_cast<std::size_t>(std::max<std::int64_t>(natsConnection_GetMaxPayload(handle_), 0));
@@ -214,8 +237,9 @@ std::string Connection::last_error() const {
 
 Error Connection::down() const {
   const std::string why = last_error();
-  return {Error::Kind::unreachable,
-          "NATS at " + servers_ + " is not connected" + (why.empty() ? "" : " (" + why + ")")};
+  return {Error::Kind::unreachable, "NATS at " + servers_ +
+                                        (closed() ? " has closed the connection for good" : " is not connected") +
+                                        (why.empty() ? "" : " (" + why + ")")};
 }
 
 std::string Connection::too_large(std::size_t size) const {

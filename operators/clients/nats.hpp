@@ -51,7 +51,9 @@ std::string redacted(std::string_view urls);
 /// What the library has to say about a natsStatus that a call on this thread just returned.
 std::string library_says(int status);
 
-/// A connection that reconnects for ever, with seconds of jitter, and buffers nothing silently beyond 8 MB.
+/// A connection that reconnects for ever, with seconds of jitter, and buffers nothing silently beyond 8 MB. Should the
+/// library give it up all the same, closed() says so, everything that is tried answers down(), and its owner opens
+/// another.
 ///
 /// Threads   any.
 /// Owns      its library threads; subscriptions made from it must be gone before it.
@@ -69,7 +71,9 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   bool connected() const;
-  /// How many times the connection was lost and made again.
+  /// True: it is over; it will not be connected again.
+  bool closed() const;
+  /// How many times the connection was lost and made again; counted before anything goes over the new one.
   std::uint64_t reconnects() const;
   /// Largest payload the server takes, in bytes.
   std::size_t max_payload() const;
@@ -88,6 +92,11 @@ class Connection {
 
   /// What the server or the library said last, by itself, that something is wrong; empty: nothing.
   std::string last_error() const;
+  /// How often last_error() was set, the same text or another.
+  std::uint64_t errors() const;
+  /// What the server last said that this user may not do, if it said nothing else since; empty: nothing. The server
+  /// answers a publish or subscription so by itself and later: a flush() that has returned has brought its answer.
+  std::string denied() const;
   /// The error to return while the connection is down.
   Error down() const;
   __natsConnection* handle() const { return handle_; }

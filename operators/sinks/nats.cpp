@@ -123,6 +123,7 @@ class Nats final : public Sink {
         reject(rows, frame, payload);
         continue;
       }
+      if (!std::exchange(writing_, true)) reconnects_ = connection_->reconnects();
       const auto sent = publisher_ ? publisher_->publish(subject, payload, id_of(rows, frame))
                                    : connection_->publish(subject, payload);
       if (!sent && sent.error().kind != Error::Kind::refused) return sent;
@@ -135,7 +136,7 @@ class Nats final : public Sink {
   Result<Committed> commit(std::span<const LaneCommit>) override {
     Committed out;
     out.rejected = std::exchange(rejected_, {});
-    const auto done = publisher_ ? publisher_->complete(patience) : connection_->flush(patience);
+    const auto done = publisher_ ? publisher_->complete(patience) : arrived();
     const std::uint64_t published = std::exchange(published_, 0);
     const std::uint64_t dropped = publisher_ ? publisher_->duplicates() : 0;
     const std::uint64_t duplicates = dropped - std::exchange(dropped_, dropped);
@@ -146,6 +147,21 @@ class Nats final : public Sink {
   }
 
  private:
+  /// Core NATS acknowledges nothing: what was published has arrived if the server has read to its end, over the
+  /// connection that it began on, and has refused none of it.
+  Result<void> arrived() {
+    const bool wrote = std::exchange(writing_, false);
+    if (auto done = connection_->flush(patience); !done) return done;
+    if (const auto why = connection_->denied(); !why.empty()) {
+      return fail(Error::Kind::unreachable, "NATS refuses what is published: " + why + "; let this user publish there",
+                  "subject");
+    }
+    if (!wrote || connection_->reconnects() == reconnects_) return {};
+    const auto why = connection_->last_error();
+    return fail(Error::Kind::unreachable,
+                "the connection to NATS was lost while rows were published" + (why.empty() ? "" : " (" + why + ")"));
+  }
+
   /// Rows from `row` on that go into one payload: consecutive ones of one key, up to `frame`, and of one message: a
   /// batch ends between two messages, so that frames don't depend on where it was cut.
   std::size_t run_of_key(const Batch& batch, std::size_t row) const {
@@ -182,6 +198,7 @@ class Nats final : public Sink {
   void forget() {
     rejected_.clear();
     published_ = dropped_ = 0;
+    writing_ = false;
   }
 
   void reject(const Encoded& rows, const Frame& frame, std::string_view reason) {
@@ -208,8 +225,10 @@ class Nats final : public Sink {
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::Publisher> publisher_;
   std::vector<Committed::Rejected> rejected_;
-  std::uint64_t published_ = 0;  ///< since the last commit
-  std::uint64_t dropped_ = 0;    ///< by the stream as duplicates, up to the last commit
+  std::uint64_t published_ = 0;   ///< since the last commit
+  std::uint64_t dropped_ = 0;     ///< by the stream as duplicates, up to the last commit
+  std::uint64_t reconnects_ = 0;  ///< of the connection at the first write since the last commit
+  bool writing_ = false;          ///< something was written since then
 };
 
 Claims claims(const Settings& s) {

@@ -43,6 +43,20 @@ TEST(NatsAccess, takes_user_and_password) {
   EXPECT_THAT(objection({.url = servers.nats()}, Error::Kind::unreachable), refuses_login());
 }
 
+/// A generic -ERR on a connection that stands; by default it is the last thing that the library does with it.
+TEST(NatsConnection, survives_what_a_server_says_against_it) {
+  fakes::Servers servers{"nats", "max_control_line: 512\n"};
+  const auto connection = connect({.url = servers.nats()}).value();
+  ASSERT_TRUE(connection->publish(std::string(2'000, 'x'), ""));  // "maximum control line exceeded"
+  const Timestamp end = system_clock().steady() + 10 * second;
+  while (connection->reconnects() == 0 && system_clock().steady() < end) system_clock().wait(10 * millisecond, {});
+  while (!connection->connected() && system_clock().steady() < end) system_clock().wait(10 * millisecond, {});
+  EXPECT_TRUE(connection->connected());
+  EXPECT_FALSE(connection->closed());
+  EXPECT_TRUE(connection->publish("a", "b"));
+  EXPECT_TRUE(connection->flush(5 * second));
+}
+
 TEST(NatsAccess, takes_a_token) {
   fakes::Servers servers{"nats", "authorization { token: s3cret }\n"};
   EXPECT_TRUE(connect({.url = servers.nats(), .token = "s3cret"}));

@@ -262,6 +262,53 @@ TEST(NatsSinkRestart, losesNothingWhenTheServerIsKilled) {
   EXPECT_EQ(sink.context.counted("published"), 3'000) << "at once: " << at_once;
 }
 
+/// Core NATS: rows are committed only if the server has taken them.
+TEST(NatsCoreSink, doesNotCommitWhatTheServerRefuses) {
+  fakes::Servers servers{"nats",
+                         "authorization { users: [ { user: u, password: p, permissions: { publish: { deny: "
+                         "\"secret.>\" } } } ] }\n"};
+  const auto sink_to = [&](const char* subject) {
+    return NatsSink{{{"url", servers.nats()},
+                     {"user", std::string{"u"}},
+                     {"password", std::string{"p"}},
+                     {"subject", std::string{subject}}}};
+  };
+  auto open = sink_to("open.{key}");
+  open.sink->open().value();
+  ASSERT_TRUE(open.write(samples_of(open.context, 10)));
+  EXPECT_TRUE(open.sink->commit({}));
+  EXPECT_EQ(open.context.counted("published"), 10);
+  auto secret = sink_to("secret.{key}");
+  for (int i = 0; i < 3; ++i) {  // as the engine would, for ever
+    secret.sink->open().value();
+    ASSERT_TRUE(secret.write(samples_of(secret.context, 1)));
+    const auto committed = secret.sink->commit({});
+    ASSERT_FALSE(committed);
+    EXPECT_EQ(committed.error().kind, Error::Kind::unreachable);
+    for (const char* part : {"Permissions Violation", "secret.v0"})
+      EXPECT_NE(committed.error().message.find(part), std::string::npos) << committed.error().message;
+  }
+  EXPECT_EQ(secret.context.counted("published"), 0);
+}
+
+TEST(NatsCoreSink, doesNotCommitWhatALostConnectionMayHaveLost) {
+  fakes::Servers servers{"nats"};
+  NatsSink sink{{{"url", servers.nats()}, {"subject", std::string{"a.{key}"}}}};
+  sink.sink->open().value();
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 10)));
+  servers.kill("nats");
+  servers.start("nats");
+  system_clock().wait(4 * second, {});  // connected again
+  const auto committed = sink.sink->commit({});
+  ASSERT_FALSE(committed);
+  EXPECT_EQ(committed.error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(sink.context.counted("published"), 0);
+  sink.sink->open().value();
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 10)));
+  EXPECT_TRUE(sink.sink->commit({}));
+  EXPECT_EQ(sink.context.counted("published"), 10);
+}
+
 TEST_F(NatsSinkTest, forgetsWhatWasWrittenWhenItIsOpenedAgain) {
   NatsSink sink{settings()};
   auto batch = std::make_shared<Batch>(*samples_of(sink.context, 2));
