@@ -33,6 +33,10 @@ std::string differences(const jsStreamConfig& is, const BucketConfig& want) {
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
   if (want.replicas && *want.replicas != is.Replicas)
     add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
+  if (is.MaxMsgSize > 0 && static_cast<std::size_t>(is.MaxMsgSize) < want.largest) {
+    add(weir::format("it takes messages of {} bytes, values may have {} (nats stream edit {} --max-msg-size=-1)",
+                     is.MaxMsgSize, want.largest, bucket_stream(want.name)));
+  }
   if (want.lasting && is.MaxAge > 0) {
     add(weir::format("it removes values after {}, must keep them (nats stream edit {} --max-age=0)",
                      format_duration(is.MaxAge), bucket_stream(want.name)));

@@ -23,6 +23,7 @@ struct BucketConfig {
   bool create = true;
   std::optional<std::int64_t> replicas = {};  ///< not given: any number will do
   bool lasting = false;                       ///< it must keep what it was given until that is removed
+  std::size_t largest = 0;                    ///< it must take values of so many bytes
 };
 
 /// The user's mistakes in the settings of access and in the bucket's name, which `setting` gives (none if it is left

@@ -14,6 +14,7 @@ constexpr Subscription::Limits limits{.messages = 131'072, .bytes = 64 << 20};
 /// While messages come one upon the other, a short wait gathers them: each batch has its cost, however small.
 constexpr std::size_t worthwhile = 512;
 constexpr Duration linger = 2 * millisecond;
+constexpr Duration answer_wait = 5 * second;
 
 /// Core NATS: what comes while we listen.
 class CoreSource final : public SourceBase {
@@ -26,13 +27,21 @@ class CoreSource final : public SourceBase {
     counter_ = after;
     if (auto done = connect(); !done) return std::unexpected(done.error());
     const std::string group = settings_.has("queue") ? settings_.text("queue") : "";
-    return Subscription::open(*connection_, intake_.names.filter, group, limits).transform([&](auto made) {
-      subscription_ = std::move(made);
-      return after;
-    });
+    auto made = Subscription::open(*connection_, intake_.names.filter, group, limits);
+    if (!made) return std::unexpected(made.error());
+    if (auto answered = connection_->flush(answer_wait); !answered) return std::unexpected(answered.error());
+    if (const auto why = connection_->denied(); !why.empty()) {
+      complaints_.hear(*connection_);
+      return fail(Error::Kind::unreachable, "NATS does not let this user receive: " + why, "subject");
+    }
+    subscription_ = std::move(*made);
+    return after;
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    // All that this connection asks for is its subscription.
+    if (!subscription_ || connection_->closed() || !connection_->denied().empty())
+      return open(counter_).transform([](Position) { return Pulled{}; });
     auto haul = std::make_shared<Haul>();
     subscription_->take(haul->bundle, budget.messages, budget.bytes, budget.wait, stop);
     const std::size_t got = haul->bundle.size();
@@ -43,6 +52,7 @@ class CoreSource final : public SourceBase {
     if (got > 0) gave_ = context_.clock().steady();
     dropped_.reach(subscription_->dropped());
     reconnects_.reach(connection_->reconnects());
+    complaints_.hear(*connection_);
     if (haul->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
     arrival_ = std::max(arrival_, context_.clock().now());
     auto& items = haul->messages.items;

@@ -45,6 +45,7 @@ struct Outcome {
   std::string subject;
   std::uint64_t revision = 0;  ///< 0: it failed
   bool conflict = false;
+  bool too_large = false;
   std::string why = {};  ///< it failed
 };
 
@@ -101,6 +102,7 @@ struct CurrentValues::Writer {
     if (error == nullptr && ack != nullptr) outcome.revision = ack->Sequence;
     outcome.conflict = error != nullptr && (error->ErrCode == JSStreamWrongLastSequenceErr ||
                                             error->ErrCode == JSStreamWrongLastSequenceConstantErr);
+    outcome.too_large = error != nullptr && error->ErrCode == JSStreamMessageExceedsMaximumErr;
     if (error != nullptr) outcome.why = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     natsMsg_Destroy(message);
     const std::lock_guard lock{outcomes->mutex};
@@ -306,6 +308,9 @@ Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
     slot.time = slot.waiting.time;
     slot.ours = true;
     ++counts.written;
+  } else if (outcome.too_large) {
+    slot.dirty = false;  // it would be too large for ever
+    ++counts.refused;
   } else if (outcome.conflict) {
     // Somebody wrote meanwhile: what is there now decides the next time round.
     Bucket bucket{*jetstream, config.bucket};

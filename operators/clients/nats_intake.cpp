@@ -46,9 +46,9 @@ Pulled Haul::give(std::shared_ptr<Haul> haul) {
 }
 
 Acknowledger::Acknowledger(Connection& connection, const Clock& clock, Duration every)
-    : connection_{connection},
-      clock_{clock},
+    : clock_{clock},
       every_{every},
+      connection_{&connection},
       reporter_{[this](const std::stop_token& stop) { report(stop); }} {}
 
 void Acknowledger::hold(const Bundle& bundle, Position last) {
@@ -61,7 +61,8 @@ void Acknowledger::hold(const Bundle& bundle, Position last) {
 
 void Acknowledger::answer_all(const Held& held, std::size_t count, std::string_view text) {
   // An answer that can't be sent is not repeated: the server gives the message to somebody again.
-  for (std::size_t i = 0; i < count; ++i) (void)connection_.publish(held.replies[i], text);
+  for (std::size_t i = 0; i < count; ++i) (void)connection_->publish(held.replies[i], text);
+  if (count > 0) last_reply_ = held.replies[count - 1];
 }
 
 void Acknowledger::acknowledge(Position up_to) {
@@ -84,6 +85,16 @@ void Acknowledger::give_back() {
   const std::lock_guard lock{mutex_};
   for (const auto& held : held_) answer_all(held, held.replies.size(), "-NAK");
   held_.clear();
+}
+
+void Acknowledger::use(Connection& connection) {
+  const std::lock_guard lock{mutex_};
+  connection_ = &connection;
+}
+
+std::string Acknowledger::last_reply() const {
+  const std::lock_guard lock{mutex_};
+  return last_reply_;
 }
 
 void Acknowledger::report(const std::stop_token& stop) {

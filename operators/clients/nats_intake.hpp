@@ -17,6 +17,7 @@
 #include <weir/settings.hpp>
 #include <weir/source.hpp>
 
+#include "clients/nats_counting.hpp"
 #include "clients/nats_jetstream.hpp"
 #include "clients/nats_subject.hpp"
 
@@ -47,28 +48,14 @@ struct Haul {
   static Pulled give(std::shared_ptr<Haul> haul);
 };
 
-/// A counter fed from a total that somebody else keeps.
-class Growth {
- public:
-  Growth(Context& context, std::string_view counter) : context_{context}, counter_{context.counter(counter)} {}
-  void reach(std::uint64_t total) {
-    if (total > seen_) context_.count(counter_, total - seen_);
-    seen_ = total > seen_ ? total : seen_;
-  }
-
- private:
-  Context& context_;
-  std::size_t counter_;
-  std::uint64_t seen_ = 0;
-};
-
 /// Holds messages of a shared durable until they are durable in all outputs, and tells the server meanwhile that they
 /// are in progress.
 ///
 /// Threads   any.
 class Acknowledger {
  public:
-  /// `connection` must outlive it. `every`: how often a held message is reported, less than the durable's ack_wait.
+  /// `connection` must outlive it, or its use. `every`: how often a held message is reported, less than the durable's
+  /// ack_wait.
   Acknowledger(Connection& connection, const Clock& clock, Duration every);
 
   /// Takes over the messages of a bundle that got the positions (last - size, last].
@@ -77,6 +64,11 @@ class Acknowledger {
   void acknowledge(Position up_to);
   /// Gives everything not acknowledged back to the server, for another worker.
   void give_back();
+
+  /// Answers over another connection from now on.
+  void use(Connection& connection);
+  /// Where the last answer went: saying "+WPI" there again does no harm. Empty: there was none.
+  std::string last_reply() const;
 
  private:
   struct Held {
@@ -87,10 +79,11 @@ class Acknowledger {
   void answer_all(const Held& held, std::size_t count, std::string_view text);
   void report(const std::stop_token& stop);
 
-  Connection& connection_;
   const Clock& clock_;
   Duration every_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  Connection* connection_;
+  std::string last_reply_;
   std::deque<Held> held_;
   std::jthread reporter_;
 };
@@ -101,7 +94,11 @@ class Acknowledger {
 class SourceBase : public Source {
  public:
   SourceBase(const Settings& settings, Context& context)
-      : settings_{settings}, context_{context}, intake_{settings, context}, reconnects_{context, "reconnects"} {}
+      : settings_{settings},
+        context_{context},
+        intake_{settings, context},
+        reconnects_{context, "reconnects"},
+        complaints_{context} {}
 
   std::uint64_t waiting() const override { return behind_; }
 
@@ -140,6 +137,7 @@ class SourceBase : public Source {
   Timestamp arrival_ = no_time;
   std::atomic<std::uint64_t> behind_ = 0;
   Growth reconnects_;
+  Complaints complaints_;
 };
 
 /// "start": "time" and its "since"; nothing for the other starts.

@@ -40,6 +40,9 @@ class PartitionSource final : public SourceBase {
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    if (!reader_ || connection_->closed()) {
+      if (auto again = go_on(); !again) return std::unexpected(again.error());
+    }
     auto haul = std::make_shared<Haul>();
     deliveries_.clear();
     const auto read = reader_->read(haul->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
@@ -47,6 +50,7 @@ class PartitionSource final : public SourceBase {
     restarts_.reach(reader_->restarts());
     dropped_.reach(reader_->dropped());
     reconnects_.reach(connection_->reconnects());
+    complaints_.hear(*connection_);
     if (!read) {
       asked_ = no_time;
       return std::unexpected(read.error());
@@ -66,6 +70,7 @@ class PartitionSource final : public SourceBase {
       }
     }
     if (!items.empty()) behind_ = deliveries_.back().pending;
+    if (!items.empty()) given_ = deliveries_.back().sequence;
     count("received", items.size());
     return Haul::give(std::move(haul));
   }
@@ -104,8 +109,23 @@ class PartitionSource final : public SourceBase {
     reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
     return reader_->start(from).transform([&](Position before) {
       behind_ = state.last > before ? state.last - before : 0;
+      given_ = before;
       return before;
     });
+  }
+
+  /// The same stream over another connection.
+  Result<void> go_on() {
+    const StreamIdentity was = identity_;
+    const auto state = find_stream(given_);
+    const bool same = identity_ == was;
+    identity_ = was;
+    if (!state) return std::unexpected(state.error());
+    if (!same) {
+      return fail(Error::Kind::changed,
+                  "stream " + was.stream + " was deleted and made anew while the connection was lost", "stream");
+    }
+    return start({.sequence = given_ + 1}, *state).transform([](Position) {});
   }
 
   /// The server refuses a publish by a message of its own, later: only what does not come back tells of it.
@@ -143,6 +163,7 @@ class PartitionSource final : public SourceBase {
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
+  Position given_ = 0;             ///< the last one given out, or where it began
   Position last_ = 0;              ///< of the stream when it was opened
   Timestamp marked_ = no_time;     ///< steady time of the marker that is under way
   Timestamp asked_ = no_time;      ///< steady time of the first marker since one came back

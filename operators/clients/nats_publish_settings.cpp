@@ -19,7 +19,9 @@ Spec with_publish(Spec spec) {
       .counter("older", "samples not published because a newer one of their key and field was there before")
       .counter("ahead", "samples not published because their event time is ahead of arrival by more than publish_ahead")
       .counter("given_up", "current values that the server had not taken when the worker ended")
-      .counter("unpublishable", "current values whose key or field can't be part of a subject, or that JSON can't hold")
+      .counter("unpublishable",
+               "current values whose key or field can't be part of a subject, that JSON can't hold, or "
+               "that are too large for the bucket")
       .check([](const Settings& s) { return bucket_problems(s, "publish"); });
   return out;
 }

@@ -23,6 +23,9 @@ struct MessageDeleter {
 };
 using MessagePtr = std::unique_ptr<natsMsg, MessageDeleter>;
 
+/// Whether it is the message that the stream objects to, and will for ever.
+bool is_final(jsErrCode code) { return code == JSStreamMessageExceedsMaximumErr; }
+
 }  // namespace
 
 struct Publisher::State {
@@ -35,6 +38,7 @@ struct Publisher::State {
 
   std::mutex mutex;  ///< the library calls back from a thread of its own
   std::vector<MessagePtr> failed;
+  std::vector<Refused> refused;
   std::string reason;
   std::atomic<std::uint64_t> duplicates{0};
   std::optional<Closure<State>> closure;
@@ -46,8 +50,16 @@ struct Publisher::State {
     if (ack != nullptr && ack->Duplicate) state->duplicates.fetch_add(1, std::memory_order_relaxed);
     if (error == nullptr) return;
     const std::lock_guard lock{state->mutex};
+    if (is_final(error->ErrCode)) return state->refuse(owned.get());
     state->reason = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     state->failed.push_back(std::move(owned));
+  }
+
+  void refuse(natsMsg* message) {
+    const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
+    refused.push_back({natsMsg_GetSubject(message), std::string(natsMsg_GetData(message), size),
+                       "too large for its stream: " + std::to_string(size) +
+                           " bytes and the headers; raise its max_msg_size or send less at once"});
   }
 
   std::vector<MessagePtr> take_failed() {
@@ -57,15 +69,19 @@ struct Publisher::State {
 
   Error lost() {
     if (!connection.connected()) return connection.down();
+    const std::string denied = connection.denied();
     const std::lock_guard lock{mutex};
-    return {Error::Kind::unreachable,
-            "NATS does not acknowledge what was published" + (reason.empty() ? "" : ": " + reason)};
+    return {Error::Kind::unreachable, "NATS does not acknowledge what was published" +
+                                          (reason.empty() ? "" : ": " + reason) +
+                                          (denied.empty() ? "" : " (" + denied + ")")};
   }
 
   void forget() {
     natsMsgList pending{};
     if (published && js_PublishAsyncGetPendingList(&pending, context) == NATS_OK) natsMsgList_Destroy(&pending);
     (void)take_failed();
+    const std::lock_guard lock{mutex};
+    refused.clear();
   }
 };
 
@@ -114,6 +130,11 @@ Result<void> Publisher::publish(const std::string& subject, std::string_view pay
   auto error = state_->lost();
   state_->forget();
   return std::unexpected(std::move(error));
+}
+
+std::vector<Publisher::Refused> Publisher::take_refused() {
+  const std::lock_guard lock{state_->mutex};
+  return std::exchange(state_->refused, {});
 }
 
 Result<void> Publisher::complete(Duration patience) {

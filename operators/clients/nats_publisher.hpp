@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <weir/clock.hpp>
 #include <weir/types.hpp>
@@ -33,6 +34,14 @@ class Publisher {
   /// Waits until everything is stored, publishing again what failed, for at most `patience`. After an error the state
   /// of what was published is unknown and all of it is forgotten.
   Result<void> complete(Duration patience);
+
+  /// A message that its stream will never take, however often it is published.
+  struct Refused {
+    std::string subject, payload;
+    std::string reason;  ///< text before ':' is the same for all
+  };
+  /// Those of the last complete(), which counts them as done.
+  std::vector<Refused> take_refused();
 
   /// How many messages the stream has dropped, since open(), because it knew their ids.
   std::uint64_t duplicates() const;

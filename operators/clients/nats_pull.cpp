@@ -37,7 +37,9 @@ bool more_behind(const Bundle& bundle) {
 
 Result<void> PullReader::bind(const std::string& stream, const std::string& consumer, std::size_t request_messages) {
   subscription_.reset();
+  fruitless_ = std::exchange(heard_since_, false) ? 0 : fruitless_ + 1;
   inbox_ = Connection::inbox();
+  stream_ = stream;
   request_subject_ = "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer;
   request_messages_ = request_messages;
   outstanding_ = 0;
@@ -47,6 +49,16 @@ Result<void> PullReader::bind(const std::string& stream, const std::string& cons
   if (!subscription) return std::unexpected(subscription.error());
   subscription_ = std::move(*subscription);
   return {};
+}
+
+Error PullReader::trouble() const {
+  const std::string requests = "$JS.API.CONSUMER.MSG.NEXT." + stream_ + ".";
+  std::string said = connection_.last_error();
+  // A consumer's name, which is another each time, would make it another error each time.
+  if (const auto at = said.find(requests); at != said.npos) said = said.substr(0, at + requests.size()) + ">\"";
+  return {Error::Kind::unreachable,
+          weir::format("nothing comes from stream {}: {}{}; may this user publish to {}>, and receive the answers?",
+                       stream_, trouble_, said.empty() ? "" : " (" + said + ")", requests)};
 }
 
 bool PullReader::give_up(std::string why) {
@@ -112,6 +124,7 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
       --came;
     }
     outstanding_ = std::max<std::int64_t>(outstanding_ - static_cast<std::int64_t>(came), 0);
+    heard_since_ = heard_since_ || came > 0 || (end == Subscription::End::status && fine);
     if (!fine) return give_up(trouble_);
     if (end == Subscription::End::no_responders) return give_up("no JetStream or consumer answers");
     if (end == Subscription::End::closed) return give_up("the subscription is closed");
@@ -136,6 +149,7 @@ void PullReader::drain(Bundle& into) {
   if (!bound()) return;
   while (true) {
     const auto end = subscription_->take(into, most_waiting, most_waiting_bytes, 0, {});
+    heard_since_ = heard_since_ || !into.empty();
     if (end == Subscription::End::status)
       into.drop_last();
     else if (end != Subscription::End::budget)
@@ -240,11 +254,15 @@ Result<void> OrderedReader::read(Bundle& into, std::vector<Delivery>& deliveries
   }
   while (into.size() > good) into.drop_last();
   if (good > begin) backoff_ = 0;
-  if (alive && fits && *fits) return {};
+  const auto unless_silent = [&]() -> Result<void> {
+    if (pull_.silent()) return std::unexpected(pull_.trouble());
+    return {};
+  };
+  if (alive && fits && *fits) return good > begin ? Result<void>{} : unless_silent();
   pull_.unbind();
   if (good > begin) return {};  // the next read() starts again
   if (!fits) return std::unexpected(fits.error());
-  return restart(stop, budget.wait);
+  return restart(stop, budget.wait).and_then(unless_silent);
 }
 
 }  // namespace weir::nats

@@ -43,12 +43,16 @@ class PullReader {
   /// Appends what waits in the client already, and asks for nothing more.
   void drain(Bundle& into);
 
-  /// What the last false of read() was about.
-  const std::string& trouble() const { return trouble_; }
+  /// Bound again and again, and no sign of life came: nothing will come as long as trouble() lasts.
+  bool silent() const { return fruitless_ >= most_fruitless && !heard_since_; }
+  /// What the last false of read() was about, as an error.
+  Error trouble() const;
   /// Messages that came but were not read yet were dropped by the library; always 0 unless something is very wrong.
   std::uint64_t dropped() const { return subscription_ ? subscription_->dropped() : 0; }
 
  private:
+  static constexpr int most_fruitless = 2;
+
   bool request_more();
   bool handle_status(const Bundle& bundle);
   bool give_up(std::string why);
@@ -57,11 +61,14 @@ class PullReader {
   const Clock& clock_;
   std::unique_ptr<Subscription> subscription_;
   std::string inbox_;
+  std::string stream_;
   std::string request_subject_;
   std::size_t request_messages_ = 0;
   std::int64_t outstanding_ = 0;  ///< messages asked for and not come
   Timestamp heard_ = 0;           ///< steady time of the last sign of life
   std::uint64_t reconnects_ = 0;
+  bool heard_since_ = true;  ///< a sign of life came since it was bound
+  int fruitless_ = 0;        ///< how often it was bound again in a row without one before
   std::string trouble_;
 };
 

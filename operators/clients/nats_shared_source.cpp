@@ -8,6 +8,7 @@ namespace weir::nats {
 namespace {
 
 constexpr std::size_t request_messages = 1024;
+constexpr Duration answer_wait = 5 * second;
 
 /// A durable that several workers share: any message to any of them, until it is acknowledged.
 class SharedSource final : public SourceBase {
@@ -27,15 +28,22 @@ class SharedSource final : public SourceBase {
                 .time = start_time(settings_),
                 .ack_wait = settings_.duration("ack_wait"),
                 .max_ack_pending = settings_.integer("max_ack_pending")};
-    auto answers = Connection::open(intake_.access, intake_.connection + " acks", Connection::Use::publish);
+    auto answers = open_answers();
     if (!answers) return std::unexpected(answers.error());
-    answers_ = std::move(*answers);
-    acknowledger_ = std::make_unique<Acknowledger>(*answers_, context_.clock(), durable_.ack_wait / 3);
+    {
+      const std::lock_guard lock{answering_};
+      answers_ = std::move(*answers);
+      acknowledger_ = std::make_unique<Acknowledger>(*answers_, context_.clock(), durable_.ack_wait / 3);
+    }
     reader_ = std::make_unique<PullReader>(*connection_, context_.clock());
     return bind().transform([&] { return after; });
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
+    if (!reader_ || connection_->closed()) {
+      if (auto again = open(counter_); !again) return std::unexpected(again.error());
+    }
+    if (auto heard = check_answers(); !heard) return std::unexpected(heard.error());
     if (pulled_ != no_time && context_.clock().steady() - pulled_ > durable_.ack_wait / 2) {
       if (auto done = leave_waiting(); !done) return std::unexpected(done.error());
     }
@@ -43,11 +51,13 @@ class SharedSource final : public SourceBase {
     const bool alive = reader_->read(haul->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
     pulled_ = context_.clock().steady();
     reconnects_.reach(connection_->reconnects());
+    complaints_.hear(*connection_);
     if (!alive && haul->bundle.empty()) {
       if (!connection_->connected()) context_.clock().wait(budget.wait, stop);
       if (!connection_->connected()) return std::unexpected(connection_->down());
-      return bind().transform([] { return Pulled{}; });
+      if (auto bound = bind(); !bound) return std::unexpected(bound.error());
     }
+    if (haul->bundle.empty() && reader_->silent()) return std::unexpected(reader_->trouble());
     auto& items = haul->messages.items;
     items.resize(haul->bundle.size());
     std::uint64_t redelivered = 0;
@@ -70,13 +80,39 @@ class SharedSource final : public SourceBase {
     return Haul::give(std::move(haul));
   }
 
-  void committed(Position position) override { acknowledger_->acknowledge(position); }
+  void committed(Position position) override {
+    const std::lock_guard lock{answering_};
+    if (acknowledger_) acknowledger_->acknowledge(position);
+  }
 
  private:
   Result<void> bind() {
     return jetstream_->ensure_durable(intake_.names.stream, durable_).and_then([&] {
       return reader_->bind(intake_.names.stream, durable_.name, request_messages);
     });
+  }
+
+  Result<std::unique_ptr<Connection>> open_answers() const {
+    return Connection::open(intake_.access, intake_.connection + " acks", Connection::Use::publish);
+  }
+
+  /// While no acknowledgement arrives there is no use in reading on: the server would give out everything again.
+  Result<void> check_answers() {
+    if (answers_->denied().empty() && !answers_->closed()) return {};
+    auto made = open_answers();
+    if (!made) return std::unexpected(made.error());
+    if (const auto reply = acknowledger_->last_reply(); !reply.empty()) {
+      if (auto asked = (*made)->publish(reply, "+WPI"); !asked) return asked;
+      if (auto answered = (*made)->flush(answer_wait); !answered) return answered;
+    }
+    if (const auto why = (*made)->denied(); !why.empty()) {
+      return fail(Error::Kind::unreachable,
+                  "NATS refuses acknowledgements: " + why + "; let this user publish to $JS.ACK.>", "durable");
+    }
+    const std::lock_guard lock{answering_};
+    acknowledger_->use(**made);
+    answers_ = std::move(*made);
+    return {};
   }
 
   /// Nobody pulled for so long that what waits in the client is, or soon will be, another worker's: nothing told the
@@ -94,12 +130,14 @@ class SharedSource final : public SourceBase {
   void close() {
     pulled_ = no_time;
     reader_.reset();
+    const std::lock_guard lock{answering_};
     if (acknowledger_) acknowledger_->give_back();
     if (answers_) (void)answers_->flush(second);
     acknowledger_.reset();
   }
 
   DurableConfig durable_;
+  std::mutex answering_;  ///< for what committed() uses, and changes to it
   std::unique_ptr<Connection> answers_;
   std::unique_ptr<Acknowledger> acknowledger_;
   std::unique_ptr<PullReader> reader_;

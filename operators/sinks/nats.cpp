@@ -1,10 +1,12 @@
 #include <cstring>
+#include <map>
 
 #include <weir/format.hpp>
 #include <weir/json_rows.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
+#include "clients/nats_counting.hpp"
 #include "clients/nats_jetstream.hpp"
 #include "clients/nats_publisher.hpp"
 #include "clients/nats_subject.hpp"
@@ -27,6 +29,22 @@ void append(std::string& bytes, Frame frame, std::string_view subject, std::stri
   frame.subject_size = static_cast<std::uint32_t>(subject.size());
   frame.payload_size = static_cast<std::uint32_t>(payload.size());
   bytes.append(reinterpret_cast<const char*>(&frame), sizeof frame).append(subject).append(payload);
+}
+
+struct Part {
+  Frame frame;
+  std::string_view subject, payload;
+};
+
+/// Takes the first one off.
+Part next_part(std::string_view& bytes) {
+  Part out;
+  std::memcpy(&out.frame, bytes.data(), sizeof(Frame));
+  bytes.remove_prefix(sizeof(Frame));
+  out.subject = bytes.substr(0, out.frame.subject_size);
+  out.payload = bytes.substr(out.frame.subject_size, out.frame.payload_size);
+  bytes.remove_prefix(out.subject.size() + out.payload.size());
+  return out;
 }
 
 Sample sample_of(const Batch& batch, std::size_t row) {
@@ -60,7 +78,8 @@ class Nats final : public Sink {
         frame_{static_cast<std::size_t>(settings.integer("frame"))},
         deduplicate_{settings.boolean("deduplicate")},
         base_{settings.has("stream") ? settings.text("stream") : ""},
-        id_{weir::format("{}/{}/", context.pipeline(), context.node())} {}
+        id_{weir::format("{}/{}/", context.pipeline(), context.node())},
+        complaints_{context} {}
 
   Result<void> settle(const SchemaPtr& input) override {
     samples_ = input->shape == Shape::samples;
@@ -112,13 +131,10 @@ class Nats final : public Sink {
   }
 
   Result<void> write(const Encoded& rows) override {
-    const std::string_view bytes = rows.bytes;
-    for (std::size_t at = 0; at < bytes.size();) {
-      Frame frame;
-      std::memcpy(&frame, bytes.data() + at, sizeof frame);
-      const std::string subject{bytes.substr(at + sizeof frame, frame.subject_size)};
-      const auto payload = bytes.substr(at + sizeof frame + frame.subject_size, frame.payload_size);
-      at += sizeof frame + frame.subject_size + frame.payload_size;
+    written_.push_back(&rows);
+    for (std::string_view bytes = rows.bytes; !bytes.empty();) {
+      const auto [frame, view, payload] = next_part(bytes);
+      const std::string subject{view};
       if (subject.empty()) {
         reject(rows, frame, payload);
         continue;
@@ -135,8 +151,11 @@ class Nats final : public Sink {
 
   Result<Committed> commit(std::span<const LaneCommit>) override {
     Committed out;
-    out.rejected = std::exchange(rejected_, {});
     const auto done = publisher_ ? publisher_->complete(patience) : arrived();
+    complaints_.hear(*connection_);
+    if (done && publisher_) reject(publisher_->take_refused());
+    written_.clear();
+    out.rejected = std::exchange(rejected_, {});
     const std::uint64_t published = std::exchange(published_, 0);
     const std::uint64_t dropped = publisher_ ? publisher_->duplicates() : 0;
     const std::uint64_t duplicates = dropped - std::exchange(dropped_, dropped);
@@ -199,10 +218,28 @@ class Nats final : public Sink {
     rejected_.clear();
     published_ = dropped_ = 0;
     writing_ = false;
+    written_.clear();
   }
 
   void reject(const Encoded& rows, const Frame& frame, std::string_view reason) {
     for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, std::string{reason}});
+  }
+
+  /// The stream tells of a message, not of rows: those that made one like it are meant.
+  void reject(const std::vector<nats::Publisher::Refused>& refused) {
+    if (refused.empty()) return;
+    using Like = std::pair<std::string_view, std::string_view>;
+    std::map<Like, std::string_view> reasons;
+    for (const auto& one : refused) reasons.emplace(Like{one.subject, one.payload}, one.reason);
+    for (const Encoded* rows : written_) {
+      for (std::string_view bytes = rows->bytes; !bytes.empty();) {
+        const Part part = next_part(bytes);
+        const auto found = reasons.find(Like{part.subject, part.payload});
+        if (part.subject.empty() || found == reasons.end()) continue;
+        reject(*rows, part.frame, found->second);
+        --published_;
+      }
+    }
   }
 
   /// Unlike any other payload's; the same after a crash if the rows are, see Encoded.
@@ -220,15 +257,17 @@ class Nats final : public Sink {
   std::size_t frame_;
   bool deduplicate_;
   std::string base_, id_;
+  nats::Complaints complaints_;
   bool samples_ = false;
   std::size_t key_column_ = 0;
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::Publisher> publisher_;
   std::vector<Committed::Rejected> rejected_;
-  std::uint64_t published_ = 0;   ///< since the last commit
-  std::uint64_t dropped_ = 0;     ///< by the stream as duplicates, up to the last commit
-  std::uint64_t reconnects_ = 0;  ///< of the connection at the first write since the last commit
-  bool writing_ = false;          ///< something was written since then
+  std::vector<const Encoded*> written_;  ///< since the last commit
+  std::uint64_t published_ = 0;          ///< since the last commit
+  std::uint64_t dropped_ = 0;            ///< by the stream as duplicates, up to the last commit
+  std::uint64_t reconnects_ = 0;         ///< of the connection at the first write since the last commit
+  bool writing_ = false;                 ///< something was written since then
 };
 
 Claims claims(const Settings& s) {

@@ -4,6 +4,7 @@
 #include <weir/operator.hpp>
 
 #include "clients/nats_bucket.hpp"
+#include "clients/nats_counting.hpp"
 
 namespace {
 using namespace weir;
@@ -31,7 +32,10 @@ class Kv final : public Source {
         only_changed_{settings.boolean("only_changed")},
         received_{context.counter("received")},
         ticks_{context.counter("ticks")},
-        missed_{context.counter("missed")} {}
+        missed_{context.counter("missed")},
+        restarts_{context, "restarts"},
+        reconnects_{context, "reconnects"},
+        complaints_{context} {}
 
   Result<Position> open(Position after) override {
     watch_.reset();
@@ -60,9 +64,15 @@ class Kv final : public Source {
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
     if (reading_ != nullptr) return hand_out(budget);
+    if (!watch_ || connection_->closed()) {
+      if (auto again = open(sequence_); !again) return std::unexpected(again.error());
+    }
     const Duration left = next_tick_ - context_.clock().now();
     const auto came =
         watch_->follow([&](const auto& update) { keep(update); }, std::clamp<Duration>(left, 0, budget.wait), stop);
+    restarts_.reach(watch_->restarts());
+    reconnects_.reach(connection_->reconnects());
+    complaints_.hear(*connection_);
     if (!came) return std::unexpected(came.error());
     // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
     const Duration late = context_.clock().now() - next_tick_;
@@ -156,6 +166,8 @@ class Kv final : public Source {
   Duration every_;
   bool only_changed_;
   std::size_t received_, ticks_, missed_;
+  nats::Growth restarts_, reconnects_;
+  nats::Complaints complaints_;
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::JetStream> jetstream_;
   std::unique_ptr<nats::BucketWatch> watch_;
@@ -179,6 +191,8 @@ Spec spec() {
       .counter("received", "values given out")
       .counter("ticks", "ticks at which the bucket was read")
       .counter("missed", "ticks that passed unread")
+      .counter("restarts", "times a lost consumer was made again")
+      .counter("reconnects", "times a lost connection was made again")
       .claims([](const Settings&) {
         Claims claims;
         claims.ordered = true;

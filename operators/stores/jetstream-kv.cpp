@@ -8,7 +8,9 @@ using namespace weir;
 class JetStreamKv final : public Store {
  public:
   JetStreamKv(const Settings& settings, Context& context)
-      : settings_{settings}, context_{context}, config_{.name = settings.text("bucket"), .lasting = true} {
+      : settings_{settings},
+        context_{context},
+        config_{.name = settings.text("bucket"), .lasting = true, .largest = largest_value} {
     if (settings.has("replicas")) config_.replicas = settings.integer("replicas");
   }
 
@@ -33,22 +35,31 @@ class JetStreamKv final : public Store {
   }
 
   Result<void> put(std::string_view name, std::string_view value) override {
+    if (auto ready = connected(); !ready) return ready;
     return bucket_->put(name, value).or_else([&](const Error& error) -> Result<void> {
       return std::unexpected(mend(error));
     });
   }
 
   Result<std::optional<std::string>> get(std::string_view name) override {
+    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
     auto value = bucket_->get(name);
     if (!value) return gone() ? Result<std::optional<std::string>>{} : std::unexpected(value.error());
     return *value ? std::optional{std::move((*value)->bytes)} : std::nullopt;
   }
 
-  Result<void> remove(std::string_view name) override { return bucket_->remove(name); }
-  Result<std::vector<std::string>> names(std::string_view prefix) override { return bucket_->names(prefix); }
+  Result<void> remove(std::string_view name) override {
+    return connected().and_then([&] { return bucket_->remove(name); });
+  }
+  Result<std::vector<std::string>> names(std::string_view prefix) override {
+    return connected().and_then([&] { return bucket_->names(prefix); });
+  }
   bool durable() const override { return true; }
 
  private:
+  /// Opens again after the connection was closed for good.
+  Result<void> connected() { return bucket_ && !connection_->closed() ? Result<void>{} : open(); }
+
   bool gone() {
     const auto there = jetstream_->state(nats::bucket_stream(config_.name));
     return !there && there.error().kind == Error::Kind::changed;

@@ -308,5 +308,20 @@ TEST_F(NatsBucketTest, readsAFleetInOneTick) {
             << (read - written) / millisecond << " ms (its first tick included)\n";
 }
 
+TEST(NatsBucketRestart, isCountedByTheSource) {
+  fakes::Servers servers{"nats"};
+  NatsSource source{weir_operator_sources_kv(), {{"url", servers.nats()}, {"bucket", std::string{"b"}}}};
+  source.source->open(0).value();
+  (void)source.pull(1, 100 * millisecond);
+  EXPECT_EQ(source.context->counted("reconnects") + source.context->counted("restarts"), 0);
+  servers.kill("nats");
+  servers.start("nats");
+  const Timestamp end = system_clock().steady() + 15 * second;
+  while (source.context->counted("restarts") == 0 && system_clock().steady() < end)
+    (void)source.pull(1, 100 * millisecond);
+  EXPECT_GE(source.context->counted("reconnects"), 1);
+  EXPECT_GE(source.context->counted("restarts"), 1);
+}
+
 }  // namespace
 }  // namespace weir

@@ -8,6 +8,7 @@
 #include <weir/operator.hpp>
 
 #include "fakes/nats_fixture.hpp"
+#include "fakes/servers.hpp"
 #include "integration/nats_source_suite.hpp"
 
 namespace weir {
@@ -117,6 +118,78 @@ TEST_F(NatsSharedSource, countsEveryCoreMessage) {
   EXPECT_GT(b.size(), 1'000);
   EXPECT_EQ(one.context->counted("received") + two.context->counted("received"), 10'000);
   EXPECT_EQ(a.back().sequence, a.size());
+}
+
+/// A server whose one user may not do something: it answers so by itself, and later.
+class NatsDenied : public testing::Test {
+ protected:
+  void deny(const std::string& permissions) {
+    servers_ = std::make_unique<fakes::Servers>(
+        "nats", "authorization { users: [ { user: u, password: p, permissions: { " + permissions + " } } ] }\n");
+  }
+  NatsSource make(std::map<std::string, Setting> settings) const {
+    settings.insert({{"url", servers_->nats()}, {"user", std::string{"u"}}, {"password", std::string{"p"}}});
+    return NatsSource{weir_operator_sources_nats(), settings};
+  }
+  /// The first error of pull() within `patience`.
+  static std::string trouble_of(NatsSource& source, Duration patience) {
+    const Timestamp end = system_clock().steady() + patience;
+    while (system_clock().steady() < end) {
+      if (const auto pulled = source.source->pull({.wait = 50 * millisecond}, {}); !pulled) {
+        EXPECT_EQ(pulled.error().kind, Error::Kind::unreachable);
+        return pulled.error().message;
+      }
+    }
+    return "none";
+  }
+  static void expect_warned(const NatsSource& source) {
+    const auto warnings = source.context->warnings();
+    ASSERT_EQ(warnings.size(), 1) << "once";
+    EXPECT_NE(warnings[0].find("Permissions Violation"), std::string::npos) << warnings[0];
+  }
+
+  std::unique_ptr<fakes::Servers> servers_;
+};
+
+TEST_F(NatsDenied, subscriptionsAreTrouble) {
+  deny("subscribe: { deny: \"secret.>\" }");
+  auto source = make({{"subject", std::string{"secret.{key}.{field}"}}});
+  const auto opened = source.source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::unreachable);
+  EXPECT_NE(opened.error().message.find("Permissions Violation"), std::string::npos) << opened.error().message;
+  EXPECT_NE(trouble_of(source, second).find("Permissions Violation"), std::string::npos) << "and it stays so";
+  EXPECT_TRUE(make({{"subject", std::string{"open.{key}.{field}"}}}).source->open(0));
+}
+
+TEST_F(NatsDenied, pullRequestsAreTrouble) {
+  deny("publish: { deny: \"$JS.API.CONSUMER.MSG.NEXT.>\" }");
+  auto ordered = make({{"stream", std::string{"S"}}});
+  auto shared = make({{"stream", std::string{"S"}}, {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}});
+  for (auto* source : {&ordered, &shared}) {
+    source->source->open(0).value();
+    const auto trouble = trouble_of(*source, 30 * second);
+    for (const char* part : {"no sign of life", "Permissions Violation", "$JS.API.CONSUMER.MSG.NEXT.S.>"})
+      EXPECT_NE(trouble.find(part), std::string::npos) << part << " in: " << trouble;
+    EXPECT_EQ(trouble_of(*source, second), trouble) << "and it stays so";
+    expect_warned(*source);
+  }
+}
+
+TEST_F(NatsDenied, acknowledgementsAreTrouble) {
+  deny("publish: { deny: \"$JS.ACK.>\" }");
+  auto source = make({{"stream", std::string{"S"}}, {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}});
+  source.source->open(0).value();
+  const std::string url = servers_->nats();
+  NatsPeer peer{"nats://u:p@" + url.substr(url.find("//") + 2)};
+  peer.publish_many(10);
+  ASSERT_EQ(source.pull(10).size(), 10);
+  EXPECT_EQ(trouble_of(source, 200 * millisecond), "none");
+  source.source->committed(10);
+  const auto trouble = trouble_of(source, 5 * second);
+  for (const char* part : {"acknowledgements", "Permissions Violation", "$JS.ACK.S.d"})
+    EXPECT_NE(trouble.find(part), std::string::npos) << part << " in: " << trouble;
+  EXPECT_EQ(trouble_of(source, second), trouble) << "and it stays so";
 }
 
 }  // namespace

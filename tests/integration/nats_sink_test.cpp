@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <set>
 
 #include <weir/format.hpp>
@@ -70,12 +71,13 @@ struct NatsSink {
     sink->settle(samples::schema()).value();
   }
   Result<void> write(const BatchPtr& batch, std::uint64_t number = 0) {
-    auto encoded = sink->encode(batch);
+    auto& encoded = written.emplace_back(sink->encode(batch));
     encoded.number = number;
     return sink->write(encoded);
   }
 
   Plain codec;
+  std::deque<Encoded> written;  ///< a sink may point to what it was given until commit() returns
   fakes::NatsContext context;
   std::unique_ptr<Sink> sink;
 };
@@ -338,6 +340,28 @@ TEST_F(NatsSinkTest, wantsAStreamThatKnowsIdsLongEnough) {
   stream.config.MaxAge = 10 * second;
   ASSERT_EQ(stream.update(peer), NATS_OK);
   EXPECT_TRUE(NatsSink{settings()}.sink->open());
+}
+
+TEST_F(NatsSinkTest, rejectsWhatIsTooLargeForTheStreamAndGoesOn) {
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{stream_, stream_ + ".>"};
+  stream.config.MaxMsgSize = 200;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
+  const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{100}}};
+  NatsSink sink{settings(framed)};
+  sink.sink->open().value();
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 3, 0, 1, 100)));
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 40, 3, 1, 100), 3));
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 3, 43, 1, 100), 43));
+  const auto committed = sink.sink->commit({});
+  ASSERT_TRUE(committed) << committed.error().message;
+  ASSERT_EQ(committed->rejected.size(), 40);
+  EXPECT_EQ(committed->rejected[39].row, 39);
+  EXPECT_TRUE(committed->rejected[0].reason.starts_with("too large for its stream: "));
+  EXPECT_EQ(sink.context.counted("published"), 2);
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 2);
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 1, 46, 1, 100), 46));
+  EXPECT_TRUE(sink.sink->commit({}).value().rejected.empty());
 }
 
 TEST_F(NatsSinkTest, mayGoWhileTheServerStillAnswers) {
