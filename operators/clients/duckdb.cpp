@@ -23,11 +23,12 @@ namespace {
   CALL(appender_error_data) \
   CALL(appender_flush) \
   CALL(close) \
+  CALL(column_count) \
+  CALL(column_type) \
   CALL(connect) \
   CALL(create_config) \
   CALL(create_data_chunk) \
   CALL(create_logical_type) \
-  CALL(data_chunk_get_column_count) \
   CALL(data_chunk_get_size) \
   CALL(data_chunk_get_vector) \
   CALL(data_chunk_reset) \
@@ -44,6 +45,7 @@ namespace {
   CALL(open_ext) \
   CALL(query) \
   CALL(result_error) \
+  CALL(result_return_type) \
   CALL(set_config) \
   CALL(string_t_data) \
   CALL(string_t_length) \
@@ -210,6 +212,31 @@ Result<std::shared_ptr<Database>> share_database(const Library& duckdb, const st
   return made;
 }
 
+/// The rows of a result, all of whose columns must be text: the library hands out the bare memory of each column.
+Result<Rows> rows_of(const Library& duckdb, duckdb_result& result) {
+  const idx_t columns = duckdb.column_count(&result);
+  for (idx_t c = 0; c < columns; ++c) {
+    if (duckdb.column_type(&result, c) != DUCKDB_TYPE_VARCHAR)
+      return fail(Error::Kind::internal, weir::format("DuckDB: column {} of a query is not cast to VARCHAR", c + 1));
+  }
+  Rows rows;
+  while (duckdb_data_chunk chunk = duckdb.fetch_chunk(result)) {
+    const idx_t count = duckdb.data_chunk_get_size(chunk);
+    for (idx_t r = 0; r < count; ++r) {
+      Row& row = rows.emplace_back(columns);
+      for (idx_t c = 0; c < columns; ++c) {
+        const duckdb_vector vector = duckdb.data_chunk_get_vector(chunk, c);
+        std::uint64_t* validity = duckdb.vector_get_validity(vector);
+        if (validity != nullptr && !duckdb.validity_row_is_valid(validity, r)) continue;
+        auto* texts = static_cast<duckdb_string_t*>(duckdb.vector_get_data(vector));
+        row[c] = std::string{duckdb.string_t_data(&texts[r]), duckdb.string_t_length(texts[r])};
+      }
+    }
+    duckdb.destroy_data_chunk(&chunk);
+  }
+  return rows;
+}
+
 }  // namespace
 
 struct File::Handles {
@@ -253,22 +280,8 @@ Result<Rows> File::run(const std::string& sql) {
     duckdb.destroy_result(&result);
     return error;
   }
-  Rows rows;
-  while (duckdb_data_chunk chunk = duckdb.fetch_chunk(result)) {
-    const idx_t count = duckdb.data_chunk_get_size(chunk);
-    const idx_t columns = duckdb.data_chunk_get_column_count(chunk);
-    for (idx_t r = 0; r < count; ++r) {
-      Row& row = rows.emplace_back(columns);
-      for (idx_t c = 0; c < columns; ++c) {
-        const duckdb_vector vector = duckdb.data_chunk_get_vector(chunk, c);
-        std::uint64_t* validity = duckdb.vector_get_validity(vector);
-        if (validity != nullptr && !duckdb.validity_row_is_valid(validity, r)) continue;
-        auto* texts = static_cast<duckdb_string_t*>(duckdb.vector_get_data(vector));
-        row[c] = std::string{duckdb.string_t_data(&texts[r]), duckdb.string_t_length(texts[r])};
-      }
-    }
-    duckdb.destroy_data_chunk(&chunk);
-  }
+  // What a statement changed is counted in a column of numbers, which nobody asked for.
+  auto rows = duckdb.result_return_type(result) == DUCKDB_RESULT_TYPE_QUERY_RESULT ? rows_of(duckdb, result) : Rows{};
   duckdb.destroy_result(&result);
   return rows;
 }

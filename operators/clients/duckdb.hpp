@@ -32,8 +32,8 @@ class File {
   /// The File must outlive it.
   std::unique_lock<std::mutex> alone();
 
-  /// Runs statements, separated by semicolons; answers the rows of the last one. All its columns must be text
-  /// (VARCHAR).
+  /// Runs statements, separated by semicolons; answers the rows of the last one if it is a query or has RETURNING. All
+  /// its columns must be text (VARCHAR); internal if one is not.
   Result<Rows> run(const std::string& sql);
 
   /// Appends rows of a batch, except those whose flag in `skip` is set (empty: none), to these columns of a table,

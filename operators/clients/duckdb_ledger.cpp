@@ -44,12 +44,17 @@ std::string Ledger::create() const {
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
+Result<bool> Ledger::exists(File& file) const {
+  return file
+      .run(weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = {}",
+                        sql::literal(schema_), sql::literal(sql::progress_table)))
+      .transform([](const Rows& rows) { return !rows.empty(); });
+}
+
 Result<std::vector<ProgressLine>> Ledger::lines(File& file) const {
-  const auto there = file.run(
-      weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = 'weir_progress'",
-                   sql::literal(schema_)));
+  const auto there = exists(file);
   if (!there) return std::unexpected(there.error());
-  if (there->empty()) return std::vector<ProgressLine>{};
+  if (!*there) return std::vector<ProgressLine>{};
   const auto rows = file.run(
       weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
                    "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
@@ -98,13 +103,14 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) 
 }
 
 Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partition) const {
-  auto there = lines(file);
+  const auto there = exists(file);
   if (!there) return std::unexpected(there.error());
-  if (partition) std::erase_if(*there, [&](const ProgressLine& line) { return line.partition != *partition; });
-  if (there->empty()) return 0;
+  if (!*there) return 0;
   const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
-  return file.run(weir::format("DELETE FROM {} WHERE {}{}", place(sql::progress_table), mine_, which))
-      .transform([&](const Rows&) { return there->size(); });
+  return file
+      .run(weir::format("DELETE FROM {} WHERE {}{} RETURNING partition::VARCHAR", place(sql::progress_table), mine_,
+                        which))
+      .transform([](const Rows& rows) { return rows.size(); });
 }
 
 Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter) const {

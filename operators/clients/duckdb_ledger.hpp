@@ -36,6 +36,8 @@ class Ledger {
   Result<std::size_t> forget(File& file, std::optional<Partition> partition) const;
 
  private:
+  /// Whether the file has a table of progress.
+  Result<bool> exists(File& file) const;
   std::string place(std::string_view table) const;
 
   std::string schema_;

@@ -264,4 +264,25 @@ TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
   EXPECT_THAT(*closed->progress(), IsEmpty());
 }
 
+TEST_F(DuckDbSink, forgets_many_partitions_or_one_and_says_how_many) {
+  auto sink = opened();
+  for (Partition partition = 0; partition < 20; ++partition) ASSERT_TRUE(sink->claim(partition).has_value());
+  EXPECT_EQ(*sink->reset(Partition{7}), 1u);
+  EXPECT_EQ(*sink->reset(Partition{7}), 0u);
+  EXPECT_EQ(*sink->reset(std::nullopt), 19u);
+  EXPECT_THAT(*sink->progress(), IsEmpty());
+}
+
+TEST_F(DuckDbSink, reads_text_and_nothing_else) {
+  auto file = duck::File::open(path(), 64u << 20);
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  const auto numbers = file->run("SELECT 'a', 4711");
+  ASSERT_FALSE(numbers.has_value());
+  EXPECT_THAT(numbers.error().message, HasSubstr("column 2 of a query is not cast to VARCHAR"));
+  ASSERT_TRUE(file->run("CREATE TABLE t (x BIGINT)").has_value());
+  const auto changed = file->run("INSERT INTO t SELECT range FROM range(20)");
+  ASSERT_TRUE(changed.has_value()) << changed.error().message;
+  EXPECT_THAT(*changed, IsEmpty());
+}
+
 }  // namespace
