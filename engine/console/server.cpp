@@ -78,6 +78,8 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
     return fail(Error::Kind::unreachable,
                 "can't listen on " + address + ": no address of this machine, or another process uses the port");
   impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
+  // Until the thread listens, stop() would do nothing, and the thread go on for ever. Returns too if listening fails.
+  impl->server.wait_until_ready();
   return std::unique_ptr<Console>{new Console{std::move(impl)}};
 }
 

@@ -1,0 +1,46 @@
+#include "console/server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+
+namespace {
+using namespace weir;
+
+ConsoleViews views() {
+  return {.troubles = [] { return std::vector<std::string>{}; },
+          .metrics = [] { return std::string{}; },
+          .pipeline = [] { return std::string{"{}"}; },
+          .pipeline_name = "p",
+          .version = "0"};
+}
+
+TEST(Console, ends_at_once_even_if_it_has_only_just_begun) {
+  // One that never ends would hold the test up for ever, so it is left behind.
+  std::promise<std::string> ended;
+  auto outcome = ended.get_future();
+  std::thread{[ended = std::move(ended)]() mutable {
+    for (int i = 0; i < 200; ++i) {
+      const auto console = Console::serve("127.0.0.1:0", views());
+      if (!console) return ended.set_value(console.error().message);
+    }
+    ended.set_value("");
+  }}.detach();
+  ASSERT_EQ(outcome.wait_for(std::chrono::seconds{60}), std::future_status::ready) << "still listening";
+  EXPECT_EQ(outcome.get(), "");
+}
+
+TEST(Console, says_what_is_wrong_with_an_address) {
+  const auto first = Console::serve("127.0.0.1:0", views());
+  ASSERT_TRUE(first.has_value()) << first.error().message;
+  const auto second = Console::serve("127.0.0.1:" + std::to_string((*first)->port()), views());
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().kind, Error::Kind::unreachable);
+  for (const char* bad : {"localhost", "localhost:", "localhost:http", "localhost:70000"})
+    EXPECT_EQ(Console::serve(bad, views()).error().kind, Error::Kind::invalid) << bad;
+}
+
+}  // namespace
