@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace weir {
@@ -15,7 +16,8 @@ namespace weir {
 /// A set of counters that only grow. Numbers handed out stay valid for the life of the set.
 ///
 /// Threads   any. add() is one relaxed atomic addition.
-/// Bound     at most `most` counters; at most 64 reasons for one name of a node, the rest are counted as "other".
+/// Bound     at most `most` counters, the last of which, "other", counts for all beyond; at most 64 reasons for one
+///           name of a node, the rest are counted as "other".
 class Counters {
  public:
   static constexpr std::size_t most = 4096;
@@ -46,8 +48,24 @@ class Counters {
     std::string node, name, reason, doc;
     std::atomic<std::uint64_t> value{0};
   };
+  /// Views into a slot's texts, or into what is looked for.
+  struct Key {
+    std::string_view node, name, reason;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const;
+  };
+  struct Family {
+    std::size_t reasons = 0;
+    std::size_t newest = 0;  // counter
+  };
+  std::size_t make(std::string_view node, std::string_view name, std::string_view doc, std::string_view reason);
+
   mutable std::mutex mutex_;
   std::size_t size_ = 0;
+  std::unordered_map<Key, std::size_t, Hash> numbers_;
+  std::unordered_map<Key, Family, Hash> families_;  // by node and name
   std::array<std::atomic<Slot*>, most> slots_{};
 };
 

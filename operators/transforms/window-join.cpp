@@ -136,16 +136,20 @@ class WindowJoin final : public Transform {
 
   void emit(const Batch& in, const std::vector<std::uint8_t>& late, Output& out) {
     const Counts counts = std::exchange(join_.counts, {});
-    out.count(context_.counter("late"), counts.late);
-    out.count(context_.counter("off_stale"), counts.off_stale);
-    out.count(context_.counter("other_fields"), counts.other_fields);
-    out.count(context_.counter("forced"), counts.forced);
+    out.count(late_counter_, counts.late);
+    out.count(off_stale_counter_, counts.off_stale);
+    out.count(other_fields_counter_, counts.other_fields);
+    out.count(forced_counter_, counts.forced);
     out.emit(join_.rows.take(brackets_, context_.keys(), in.reached), 0);
     if (!late.empty()) out.emit(in.select(late), 1);
     if (!join_.events.empty()) out.emit(join_.events.take(events_, context_.keys(), in.reached), 2);
   }
 
   Context& context_;
+  const std::size_t late_counter_ = context_.counter("late");
+  const std::size_t off_stale_counter_ = context_.counter("off_stale");
+  const std::size_t other_fields_counter_ = context_.counter("other_fields");
+  const std::size_t forced_counter_ = context_.counter("forced");
   Rules rules_;
   Slots slots_;
   Join join_;
