@@ -39,12 +39,14 @@ namespace {
   CALL(destroy_logical_type) \
   CALL(destroy_result) \
   CALL(disconnect) \
+  CALL(error_data_error_type) \
   CALL(error_data_message) \
   CALL(fetch_chunk) \
   CALL(free) \
   CALL(open_ext) \
   CALL(query) \
   CALL(result_error) \
+  CALL(result_error_type) \
   CALL(result_return_type) \
   CALL(set_config) \
   CALL(string_t_data) \
@@ -157,6 +159,15 @@ struct Database {
   dev_t device = 0;  // these two say which file it is
   ino_t inode = 0;
 };
+
+/// Unreachable: a full disk or too little memory, which may be over the next time or enough for fewer rows. Why a
+/// commit fails is said in words only.
+Error error_of(duckdb_error_type type, const char* said) {
+  const std::string why = said == nullptr ? "no reason given" : said;
+  const bool of_commit = type == DUCKDB_ERROR_TRANSACTION && !why.contains("onstraint");
+  const bool passes = type == DUCKDB_ERROR_IO || type == DUCKDB_ERROR_OUT_OF_MEMORY || of_commit;
+  return {passes ? Error::Kind::unreachable : Error::Kind::refused, weir::format("DuckDB: {}", why)};
+}
 
 Error not_opened(const std::string& path, const std::string& why) {
   if (!why.contains("Could not set lock"))
@@ -275,10 +286,9 @@ Result<Rows> File::run(const std::string& sql) {
   duckdb_result result;
   std::memset(&result, 0, sizeof result);
   if (duckdb.query(handles_->connection, sql.c_str(), &result) == DuckDBError) {
-    const char* said = duckdb.result_error(&result);
-    auto error = fail(Error::Kind::refused, weir::format("DuckDB: {}", said == nullptr ? "no reason given" : said));
+    auto error = error_of(duckdb.result_error_type(&result), duckdb.result_error(&result));
     duckdb.destroy_result(&result);
-    return error;
+    return std::unexpected(std::move(error));
   }
   // What a statement changed is counted in a column of numbers, which nobody asked for.
   auto rows = duckdb.result_return_type(result) == DUCKDB_RESULT_TYPE_QUERY_RESULT ? rows_of(duckdb, result) : Rows{};
@@ -314,7 +324,7 @@ Result<void> File::append(const std::string& schema, const std::string& table, c
   Error error{Error::Kind::refused, {}};
   if (!good) {
     duckdb_error_data data = duckdb.appender_error_data(appender);
-    error.message = weir::format("DuckDB: {}", duckdb.error_data_message(data));
+    error = error_of(duckdb.error_data_error_type(data), duckdb.error_data_message(data));
     duckdb.destroy_error_data(&data);
   }
   duckdb.destroy_data_chunk(&chunk);

@@ -22,7 +22,8 @@ using Rows = std::vector<Row>;
 /// would write over each other.
 ///
 /// Threads   one each; whoever changes something holds alone() from before BEGIN to after COMMIT.
-/// Errors    unreachable: another process holds the file. refused: anything else.
+/// Errors    unreachable: another process holds the file, the disk is full, or the memory does not suffice; fewer rows
+///           may fit. refused: anything else.
 class File {
  public:
   /// Opens or makes it. `memory` is the most that DuckDB may use, in bytes; of those who share it the largest counts.

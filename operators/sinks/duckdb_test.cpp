@@ -1,9 +1,11 @@
 /// sink/duckdb on files of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <limits>
 #include <thread>
@@ -283,6 +285,69 @@ TEST_F(DuckDbSink, reads_text_and_nothing_else) {
   const auto changed = file->run("INSERT INTO t SELECT range FROM range(20)");
   ASSERT_TRUE(changed.has_value()) << changed.error().message;
   EXPECT_THAT(*changed, IsEmpty());
+}
+
+TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
+  const auto fill_and_free = [&]() -> std::string {
+    auto sink = opened();
+    if (!sink->claim(0)) return "no claim";
+    std::signal(SIGXFSZ, SIG_IGN);
+    for (const std::size_t count : {1000u, 200'000u}) {  // the one goes through the log, the other past it
+      const rlimit full{8'000, RLIM_INFINITY}, freed{RLIM_INFINITY, RLIM_INFINITY};
+      ::setrlimit(RLIMIT_FSIZE, &full);
+      const auto failed = commit(*sink, rows(count), 0, 10);
+      ::setrlimit(RLIMIT_FSIZE, &freed);
+      if (failed || failed.error().kind != Error::Kind::unreachable)
+        return failed ? "committed" : "not unreachable: " + failed.error().message;
+      if (const auto again = sink->open(); !again) return again.error().message;
+      if (sink->claim(0)->position != 0) return "half committed";
+    }
+    const auto done = commit(*sink, rows(7), 0, 10);
+    return done ? "" : done.error().message;
+  };
+  // Limits are of the whole process, and can't be lifted everywhere.
+  int said[2];
+  ASSERT_EQ(::pipe(said), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const std::string trouble = fill_and_free();
+    (void)!::write(said[1], trouble.data(), trouble.size());
+    ::_exit(0);
+  }
+  ::close(said[1]);
+  char buffer[512];
+  const ssize_t length = ::read(said[0], buffer, sizeof buffer);
+  ::close(said[0]);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ((std::string{buffer, static_cast<std::size_t>(std::max<ssize_t>(length, 0))}), "");
+  EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "7");
+}
+
+TEST_F(DuckDbSink, too_little_memory_may_do_for_fewer_rows) {
+  auto file = duck::File::open(path(), 16u << 20);
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  const auto distinct = [&](std::size_t rows) {
+    return file->run("SET temp_directory = ''; SELECT count(*)::VARCHAR FROM (SELECT DISTINCT hash(range) FROM range(" +
+                     std::to_string(rows) + "))");
+  };
+  const auto much = distinct(3'000'000);
+  ASSERT_FALSE(much.has_value());
+  EXPECT_EQ(much.error().kind, Error::Kind::unreachable) << much.error().message;
+  const auto little = distinct(1000);
+  ASSERT_TRUE(little.has_value()) << little.error().message;
+  EXPECT_EQ(file->run("SELECT nothing").error().kind, Error::Kind::refused);
+}
+
+TEST_F(DuckDbSink, a_row_that_a_constraint_forbids_is_refused) {
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  ask("CREATE UNIQUE INDEX once ON vehicle_second (speed)");
+  ASSERT_TRUE(commit(*sink, rows(1), 0, 1).has_value());
+  const auto twice = commit(*sink, rows(1), 0, 2);
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_EQ(twice.error().kind, Error::Kind::refused) << twice.error().message;
 }
 
 }  // namespace
