@@ -27,7 +27,9 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+/// An error without a state is libpq's own, not the server's: it says nothing of the data.
 Error::Kind kind_of(std::string_view state) {
+  if (state.empty()) return Error::Kind::unreachable;
   static constexpr std::array passing{"08", "28", "40", "53", "55", "57", "58"};
   const bool passes = std::ranges::any_of(passing, [&](std::string_view c) { return state.starts_with(c); });
   const bool standby_or_limit = state == "25006" || state == "25P03" || state == "25P04";
@@ -169,9 +171,13 @@ Result<Rows> Connection::converse(std::span<const Pieces> copies) {
         if (!error) error = error_of(result.get(), state_);
     }
   }
-  if (error) return std::unexpected(*std::move(error));
-  if (!alive()) return std::unexpected(lost());
-  return rows;
+  if (!error && !alive()) error = lost();
+  if (!error) return rows;
+  if (!alive() && error->kind != Error::Kind::unreachable) {
+    error->kind = Error::Kind::unreachable;
+    state_.clear();
+  }
+  return std::unexpected(*std::move(error));
 }
 
 Result<Rows> Connection::run(const std::string& sql, std::span<const Pieces> copies) {
