@@ -59,6 +59,16 @@ std::string valid_utf8(std::string_view text) {
   return valid;
 }
 
+bool is_storable_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = byte < 0x80 ? byte != 0 : utf8_length(text.substr(i));
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
 std::string storable_utf8(std::string_view text) {
   std::string valid;
   for (auto nul = text.find('\0'); nul != std::string_view::npos; nul = text.find('\0')) {

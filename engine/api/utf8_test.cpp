@@ -64,5 +64,19 @@ TEST(Utf8, IsMadeStorable) {
   EXPECT_EQ(storable_utf8(""), "");
 }
 
+TEST(Utf8, IsStorableIfWholeAndWithoutNul) {
+  using namespace std::string_view_literals;
+  for (const std::string_view good :
+       {""sv, "abc"sv, "\x7f"sv, "a\xc3\xa9z"sv, "€🚗"sv, "\xed\x9f\xbf\xf4\x8f\xbf\xbf"sv}) {
+    EXPECT_TRUE(is_storable_utf8(good)) << testing::PrintToString(good);
+    EXPECT_EQ(storable_utf8(good), good);
+  }
+  for (const std::string_view bad : {"\0"sv, "abc\0"sv, "a\xff"sv, "ab\xc3"sv, "\xc0\x80"sv, "\xe0\x9f\xbfz"sv,
+                                     "\xed\xa0\x80"sv, "\xf0\x8f\xbf\xbf"sv, "\xf4\x90\x80\x80"sv, "\xf0\x9f\x9a"sv}) {
+    EXPECT_FALSE(is_storable_utf8(bad)) << testing::PrintToString(bad);
+    EXPECT_NE(storable_utf8(bad), bad);
+  }
+}
+
 }  // namespace
 }  // namespace weir

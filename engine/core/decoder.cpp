@@ -9,36 +9,12 @@
 
 #include <weir/partition.hpp>
 #include <weir/shapes.hpp>
+#include <weir/utf8.hpp>
 
 namespace weir {
 namespace {
 
 constexpr std::size_t bytes_of_sample = 20;  // in a large frame; for the first guess of how many rows there will be
-
-/// Whether a text is well-formed UTF-8 without NUL: what every output can hold.
-bool storable(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80                   ? 1
-                               : lead >= 0xC2 && lead < 0xE0 ? 2
-                               : lead >= 0xE0 && lead < 0xF0 ? 3
-                               : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                             : 0;
-    if (length == 0 || lead == 0 || i + length > text.size()) return false;
-    for (std::size_t j = 1; j < length; ++j) {
-      if ((static_cast<unsigned char>(text[i + j]) & 0xC0) != 0x80) return false;
-    }
-    if (length > 2) {
-      const auto second = static_cast<unsigned char>(text[i + 1]);
-      if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-          (lead == 0xF4 && second > 0x8F)) {
-        return false;
-      }
-    }
-    i += length;
-  }
-  return true;
-}
 
 /// As ==, without a call for the short names that come again and again.
 bool same(std::string_view a, std::string_view b) {
@@ -110,7 +86,7 @@ class Interner {
     if (name.empty()) return "no " + what;
     if (name.size() > Decoder::longest_key)
       return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
-    if (!storable(name)) return what + " is not UTF-8 text";
+    if (!is_storable_utf8(name)) return what + " is not UTF-8 text";
     return {};
   }
 
@@ -160,7 +136,7 @@ class SampleColumns final : public SampleSink {
     const bool number = sample.kind != Sample::Kind::text;
     if (sample.kind == Sample::Kind::point) has_points_ = true;
     if (!number) {
-      if (!storable(sample.text)) {
+      if (!is_storable_utf8(sample.text)) {
         reason_ = "text is not UTF-8";
         return;
       }

@@ -16,7 +16,10 @@ void append_utf8(std::string& text, char32_t point);
 /// The text with every byte that belongs to no code point replaced by U+FFFD.
 std::string valid_utf8(std::string_view text);
 
-/// The same with NUL replaced too, which databases refuse.
+/// Whether it is all code points, none of them NUL: what every output can hold.
+bool is_storable_utf8(std::string_view text);
+
+/// valid_utf8() with NUL replaced too, which databases refuse.
 std::string storable_utf8(std::string_view text);
 
 }  // namespace weir
