@@ -44,6 +44,9 @@ void add_pipeline_options(CLI::App& command, PipelineOptions& options);
 /// The text of a file; nothing if it can't be read.
 std::optional<std::string> read_file(const std::string& path);
 
+/// A variable of the process's environment; nothing if it is not set.
+std::optional<std::string> environment_variable(std::string_view name);
+
 /// The files that a path on the command line means: a file itself; of a folder, or of a path that ends in "/...", all
 /// those below it that `wanted` takes by their names, sorted.
 std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_view name));

@@ -27,6 +27,11 @@ std::optional<std::string> read_file(const std::string& path) {
   return file.bad() ? std::nullopt : std::optional{text.str()};
 }
 
+std::optional<std::string> environment_variable(std::string_view name) {
+  const char* value = std::getenv(std::string{name}.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+}
+
 std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_view name)) {
   if (path.ends_with("...")) path.resize(path.size() - 3);
   if (path.empty()) path = ".";
@@ -74,7 +79,7 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
   check.to_run = to_run;
   check.read_file = read_file;
   check.variable = [variables](std::string_view name) -> std::optional<std::string> {
-    if (const char* value = std::getenv(std::string{name}.c_str())) return value;
+    if (auto value = environment_variable(name)) return value;
     const auto it = variables->find(name);
     return it == variables->end() ? std::nullopt : std::optional{it->second};
   };

@@ -76,7 +76,7 @@ class Report {
 void test_file(const std::string& file, const TestOptions& options, const Registry& registry, Report& report) {
   const auto text = read_file(file);
   if (!text) return report.file_failed(file, file + ": error: can't read the file\n");
-  const ReadCases read = read_cases(*text, file, registry, read_file);
+  const ReadCases read = read_cases(*text, file, registry, read_file, environment_variable);
   if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
   if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
   for (const Case& one : read.file->cases) {

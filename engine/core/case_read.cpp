@@ -46,8 +46,10 @@ void read_value(const TableCell& cell, CaseSample& out) {
 /// Reads a file of cases, collecting what is wrong with it.
 class CaseReader {
  public:
-  CaseReader(std::string_view text, std::string_view file, const Registry& registry)
-      : document_{read_text(text, file)}, registry_{registry} {}
+  CaseReader(std::string_view text, std::string_view file, const Registry& registry, const Environment& environment)
+      : document_{read_text(text, file)}, registry_{registry} {
+    options_.variable = environment;
+  }
 
   ReadCases read(const std::function<std::optional<std::string>(const std::string&)>& beside) {
     findings_ = document_.findings;
@@ -143,7 +145,7 @@ class CaseReader {
     } else {
       return;
     }
-    Checked checked = check_pipeline(text, file, registry_, {});
+    Checked checked = check_pipeline(text, file, registry_, options_);
     for (Finding& finding : checked.findings) {
       if (finding.severity == Severity::error) findings_.push_back(std::move(finding));
     }
@@ -337,6 +339,7 @@ class CaseReader {
 
   Document document_;
   const Registry& registry_;
+  CheckOptions options_;
   const Pipeline* pipeline_ = nullptr;
   std::vector<Finding> findings_;
 };
@@ -344,8 +347,9 @@ class CaseReader {
 }  // namespace
 
 ReadCases read_cases(std::string_view text, std::string_view file, const Registry& registry,
-                     const std::function<std::optional<std::string>(const std::string&)>& beside) {
-  return CaseReader{text, file, registry}.read(beside);
+                     const std::function<std::optional<std::string>(const std::string&)>& beside,
+                     const Environment& environment) {
+  return CaseReader{text, file, registry, environment}.read(beside);
 }
 
 }  // namespace weir

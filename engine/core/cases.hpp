@@ -32,6 +32,7 @@
 #include "core/pipeline.hpp"
 #include "core/registry.hpp"
 #include "core/text.hpp"
+#include "core/variables.hpp"
 
 namespace weir {
 
@@ -87,9 +88,11 @@ struct ReadCases {
   std::vector<Finding> findings;  ///< the pipeline's too
 };
 
-/// `beside` gives the text of a file that "pipeline" names, relative to `file`. Pure otherwise.
+/// `beside` gives the text of a file that "pipeline" names, relative to `file`; `environment` its variables. Pure
+/// otherwise.
 ReadCases read_cases(std::string_view text, std::string_view file, const Registry& registry,
-                     const std::function<std::optional<std::string>(const std::string&)>& beside);
+                     const std::function<std::optional<std::string>(const std::string&)>& beside,
+                     const Environment& environment = {});
 
 /// What became of one case.
 struct CaseResult {

@@ -177,6 +177,19 @@ TEST(Cases, APipelineMayBeAFileBesideTheCases) {
   EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
 }
 
+TEST(Cases, ThePipelineSeesTheEnvironment) {
+  const Registry operators = registry();
+  const std::string text =
+      R"({ "pipeline": { "limits": { "keys": "${KEYS}" }, "nodes": [ { "id": "in", "source": "nothing", "encoding": "text" }, { "id": "out", "sink": "away", "from": "in" } ] }, "tests": [ { "name": "one", "script": [ { "at": "1s" } ], "expect": [ { "dead_letters": [] } ] } ] })";
+  const auto three = [](std::string_view name) {
+    return name == "KEYS" ? std::optional<std::string>{"3"} : std::nullopt;
+  };
+  const ReadCases read = read_cases(text, "p.test.json", operators, nullptr, three);
+  ASSERT_TRUE(read.file) << render(read.findings, Format::text);
+  EXPECT_EQ(read.file->pipeline.key_limit, 3u);
+  EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
+}
+
 TEST(Cases, APipelineIsNotAFileOfTests) {
   const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", registry(), {});
   EXPECT_FALSE(read.file);

@@ -12,6 +12,8 @@
 namespace weir::duck {
 namespace {
 
+constexpr std::size_t statement_bytes = 256u << 10;  // about; a statement a letter would take a millisecond each
+
 std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(t); }
 
 std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise) {
@@ -113,17 +115,27 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
       .transform([](const Rows& rows) { return rows.size(); });
 }
 
-Result<void> Ledger::keep(File& file, const Sink::DeadLetter& letter) const {
+std::string Ledger::values_of(const Sink::DeadLetter& letter) const {
   std::string hex;
   for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
-  return file
-      .run(weir::format("INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, "
-                        "subject, payload) VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))",
-                        place(sql::dead_letters_table), sql::literal(pipeline_), sql::literal(letter.node),
-                        letter.partition, letter.position, letter.row ? "NULL" : std::to_string(letter.ordinal),
-                        letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
-                        sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex))
-      .transform([](const Rows&) {});
+  return weir::format("({}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))", sql::literal(pipeline_),
+                      sql::literal(letter.node), letter.partition, letter.position,
+                      letter.row ? "NULL" : std::to_string(letter.ordinal),
+                      letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
+                      sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex);
+}
+
+Result<void> Ledger::keep(File& file, std::span<const Sink::DeadLetter> letters) const {
+  const std::string head = weir::format(
+      "INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, subject, payload) "
+      "VALUES ",
+      place(sql::dead_letters_table));
+  for (std::size_t next = 0; next < letters.size();) {
+    std::string sql = head + values_of(letters[next++]);
+    while (next < letters.size() && sql.size() < statement_bytes) sql += ", " + values_of(letters[next++]);
+    if (auto kept = file.run(sql); !kept) return std::unexpected(kept.error());
+  }
+  return {};
 }
 
 }  // namespace weir::duck

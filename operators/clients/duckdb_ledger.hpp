@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,8 @@ class Ledger {
   Result<Progress> claim(File& file, Partition partition) const;
   /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
   Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
-  /// Within the open transaction: stores a dead letter, cleaned of what is no text.
-  Result<void> keep(File& file, const Sink::DeadLetter& letter) const;
+  /// Within the open transaction: stores dead letters, cleaned of what is no text.
+  Result<void> keep(File& file, std::span<const Sink::DeadLetter> letters) const;
 
   /// Lines of all partitions. No table: no lines.
   Result<std::vector<ProgressLine>> lines(File& file) const;
@@ -39,6 +40,7 @@ class Ledger {
   /// Whether the file has a table of progress.
   Result<bool> exists(File& file) const;
   std::string place(std::string_view table) const;
+  std::string values_of(const Sink::DeadLetter& letter) const;
 
   std::string schema_;
   std::string pipeline_;

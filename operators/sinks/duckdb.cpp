@@ -206,9 +206,7 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
   for (const Encoded* part : handed.rows) {
     if (auto done = append(*part, out); !done) return std::unexpected(done.error());
   }
-  for (const DeadLetter& letter : handed.dead) {
-    if (auto done = ledger_.keep(*file_, letter); !done) return std::unexpected(done.error());
-  }
+  if (auto kept = ledger_.keep(*file_, handed.dead); !kept) return std::unexpected(kept.error());
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
     const auto done = ledger_.advance(*file_, {partition, next}, claimed_.at(partition));
@@ -221,15 +219,16 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
 Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
   const Batch& batch = *rows.batch;
   std::vector<bool> skip;
+  std::vector<DeadLetter> letters;
   for (std::size_t row = 0; row < batch.rows; ++row) {
     std::string why = refusal::objection(batch, row);
     if (why.empty()) continue;
     skip.resize(batch.rows);
     skip[row] = true;
-    const DeadLetter letter = dead_letter_of(rows, row, context_.node(), why);
-    if (auto kept = ledger_.keep(*file_, letter); !kept) return kept;
+    letters.push_back(dead_letter_of(rows, row, context_.node(), why));
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
+  if (auto kept = ledger_.keep(*file_, letters); !kept) return kept;
   return file_->append(table_.schema, table_.name, names_, batch, skip);
 }
 

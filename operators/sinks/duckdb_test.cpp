@@ -169,6 +169,20 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
             "key: text that is not UTF-8");
 }
 
+TEST_F(DuckDbSink, keeps_many_dead_letters_of_any_size_in_one_commit) {
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  for (std::int64_t n = 0; n < 5000; ++n) {
+    const std::size_t size = n == 2500 ? 1u << 20 : 10;
+    ASSERT_TRUE(sink->bury({0, static_cast<Position>(n), 0, n, "signals", "bad", "s", std::string(size, 'x')}));
+  }
+  ASSERT_TRUE(commit(*sink, rows(1), 0, 5000).has_value());
+  sink.reset();
+  EXPECT_EQ(ask("SELECT concat_ws(' ', count(*), count(DISTINCT position), sum(octet_length(payload))) FROM "
+                "weir_dead_letters"),
+            std::to_string(5000) + " 5000 " + std::to_string(4999 * 10 + (1 << 20)));
+}
+
 TEST_F(DuckDbSink, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_version_made) {
   ask("CREATE TABLE weir_dead_letters (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB)");

@@ -227,8 +227,12 @@ class TableSink final : public Sink {
     return world->taken && fence_ != 0 ? std::vector<Partition>{0} : std::vector<Partition>{};
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
-    if (world->slow != 0) system_clock().wait(world->slow, {});
-    const std::scoped_lock lock{world->mutex};
+    std::unique_lock lock{world->mutex};
+    if (const Duration slow = world->slow; slow != 0) {
+      lock.unlock();
+      system_clock().wait(slow, {});
+      lock.lock();
+    }
     if (world->down || fence_ != world->fence) {
       written_.clear();
       if (world->down) return no_answer();
