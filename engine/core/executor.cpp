@@ -117,20 +117,19 @@ struct LaneRun::Impl {
   void run_decode(Piece& piece) { piece.decoded = chain.decode(std::move(piece.messages)); }
 
   void run_step(Piece& piece) {
-    const Position last = piece.decoded.batch->origin.last;
     const Timestamp arrival = piece.decoded.batch->reached;
-    piece.muted = last <= start.silent || (start.quiet != no_time && arrival <= start.quiet);
+    piece.muted = piece.last <= start.silent || (start.quiet != no_time && arrival <= start.quiet);
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
       fail_piece(piece, done.error());
       return;
     }
     piece_size.learn(piece.count, rows_of(piece.output));
     due.store(chain.due().value_or(end_of_time), std::memory_order_release);
-    at.position = last;
+    at.position = piece.last;
     at.arrival = piece.output.reached;
     at.stamp = piece.stamp;
     at.consumed = piece.consumed;
-    stepped.store(last, std::memory_order_release);
+    stepped.store(piece.last, std::memory_order_release);
     reached.store(piece.output.reached, std::memory_order_release);
     note_sizes();
     if (snapshot_wanted.exchange(false)) around.events.snapshot(id, snapshot_now());

@@ -127,8 +127,6 @@ void Lanes::broke(Partition partition, Error error) {
   broken_[partition] = std::move(error);
 }
 
-bool Lanes::has(Partition partition) const { return lanes_.contains(partition); }
-
 bool Lanes::has(LaneId lane) const {
   const auto it = lanes_.find(lane.partition);
   return it != lanes_.end() && it->second->id() == lane;

@@ -34,7 +34,6 @@ class Lanes {
   /// Whether this lane is to begin again because its stream was changed while it was read.
   bool begins_again(const Error& error) const;
 
-  bool has(Partition partition) const;
   /// Whether this is the partition's lane now, not one that was let go.
   bool has(LaneId lane) const;
   bool broken(Partition partition) const;
