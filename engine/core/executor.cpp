@@ -81,6 +81,11 @@ struct LaneRun::Impl {
     replayable = claims.replayable;
   }
 
+  // The last body may still be on its way out when every piece has left; what it uses must outlive it.
+  ~Impl() { graph->wait_for_all(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
   std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node, void (Impl::*body)(Piece&)) {
