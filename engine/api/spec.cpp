@@ -102,6 +102,11 @@ Spec& Spec::claims(std::function<Claims(const Settings&)> function) {
   return *this;
 }
 
+Spec& Spec::subjects(std::function<void(const Settings&, Message&)> function) {
+  dissect = std::move(function);
+  return *this;
+}
+
 Spec& Spec::state(std::function<std::string(const Settings&)> function) {
   state_of = std::move(function);
   return *this;

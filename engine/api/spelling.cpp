@@ -54,6 +54,19 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
   return candidate ? weir::format("did you mean {}?", quoted(*candidate)) : "";
 }
 
+std::string suggest(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t few = 12;
+  if (const auto candidate = nearest(word, candidates)) return weir::format("did you mean {}?", quoted(*candidate));
+  if (candidates.empty() || candidates.size() > few) return {};
+  return (candidates.size() == 1 ? "there is only " : "there are ") + listed(candidates);
+}
+
+std::string listed(std::span<const std::string> words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + quoted(word);
+  return out;
+}
+
 std::string quoted(std::string_view text) {
   constexpr std::size_t most = 60;
   std::string result = "\"";

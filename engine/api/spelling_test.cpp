@@ -38,6 +38,16 @@ TEST(Nearest, IsBoundedForPastedText) {
   EXPECT_EQ(did_you_mean("postgres", words), "");
 }
 
+TEST(Suggest, NamesTheNearestOrAllIfTheyAreFew) {
+  std::vector<std::string> words{"timescale", "duckdb"};
+  EXPECT_EQ(suggest("timescal", words), R"(did you mean "timescale"?)");
+  EXPECT_EQ(suggest("postgres", words), R"(there are "timescale", "duckdb")");
+  EXPECT_EQ(suggest("postgres", std::vector<std::string>{"drop"}), R"(there is only "drop")");
+  EXPECT_EQ(suggest("postgres", {}), "");
+  words.resize(13, "sink");
+  EXPECT_EQ(suggest("postgres", words), "");
+}
+
 TEST(Quoted, EscapesAndCuts) {
   EXPECT_EQ(quoted("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\u0001")");
   std::string umlauts;

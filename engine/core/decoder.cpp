@@ -7,8 +7,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include <weir/format.hpp>
 #include <weir/partition.hpp>
 #include <weir/shapes.hpp>
+#include <weir/spelling.hpp>
 #include <weir/utf8.hpp>
 
 namespace weir {
@@ -172,6 +174,8 @@ class SampleColumns final : public SampleSink {
   }
   /// Samples of the messages taken whose payload told no time.
   std::size_t without_time() const { return without_time_; }
+  /// Of the message at hand alone.
+  bool untimed() const { return without_time_now_ != 0; }
 
   /// Drops what the message has added: its samples when the batch is finished, its names at once.
   void roll_back() {
@@ -268,6 +272,16 @@ Decoder::Decoder(const Codec& codec, std::string node, Partition partition, std:
       keys_{std::move(keys)},
       fields_{std::move(fields)} {}
 
+void Decoder::tell(Telling& telling, const Message& message, std::vector<std::string>& notices) const {
+  if (telling.tries == 0) return;
+  --telling.tries;
+  const std::string why = codec_.explain(message, telling.lack);
+  if (why.empty()) return;
+  telling.tries = 0;
+  notices.push_back(
+      weir::format("a payload of {} {}: {}; {}", quoted(message.subject), telling.says, why, telling.means));
+}
+
 Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   Decoded out;
   const auto& items = messages->items;
@@ -294,6 +308,8 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     if (decoded && columns.reason().empty()) {
       columns.keep();
       out.empty += columns.added() == 0 ? 1 : 0;
+      if (columns.untimed()) tell(untimed_, message, out.notices);
+      if (columns.added() == 0) tell(empty_, message, out.notices);
       continue;
     }
     refuse(message, decoded ? std::move(columns.reason()) : std::move(decoded.error()));

@@ -19,10 +19,11 @@ struct Decoded {
   std::vector<Sink::DeadLetter> dead_letters;  ///< whole messages that could not be decoded, with their bytes
   std::uint32_t keys = 0;                      ///< how many keys and fields the tables held then: what save() keeps
   std::uint32_t fields = 0;
-  std::uint64_t messages = 0;      ///< without markers
-  std::uint64_t empty = 0;         ///< messages that were fine and held no sample
-  std::uint64_t bytes = 0;         ///< of payload
-  std::uint64_t without_time = 0;  ///< samples whose payload told none: their arrival is their event time
+  std::uint64_t messages = 0;             ///< without markers
+  std::uint64_t empty = 0;                ///< messages that were fine and held no sample
+  std::uint64_t bytes = 0;                ///< of payload
+  std::uint64_t without_time = 0;         ///< samples whose payload told none: their arrival is their event time
+  std::vector<std::string> notices = {};  ///< lines for the log: what the first payload of a kind lacks
 };
 
 /// Decodes messages with a codec, interning keys and fields: those of a refused message take no place in the tables.
@@ -46,6 +47,14 @@ class Decoder {
   Decoded decode(std::shared_ptr<const Messages> messages);
 
  private:
+  /// How a lack is told: once, of the first payload of which the codec has something to say.
+  struct Telling {
+    Lack lack;
+    std::string_view says, means;
+    unsigned tries = 100;  ///< each reads the payload again; where so many need not have it, none need
+  };
+  void tell(Telling& telling, const Message& message, std::vector<std::string>& notices) const;
+
   const Codec& codec_;
   std::string node_;
   Partition partition_;
@@ -54,6 +63,9 @@ class Decoder {
   std::shared_ptr<Dictionary> fields_;
   Position last_ = 0;
   Timestamp arrival_ = no_time;  // the greatest so far: a stream's own timestamps may go back
+  Telling untimed_{Lack::time, "tells no time",
+                   "its arrival is its event time (this is said once; without_time counts)"};
+  Telling empty_{Lack::samples, "holds no sample", "nothing comes of it (this is said once; without_samples counts)"};
 };
 
 }  // namespace weir

@@ -27,6 +27,10 @@ class ListCodec final : public Codec {
     }
     return {};
   }
+  std::string explain(const Message& message, Lack lack) const override {
+    if (message.payload.starts_with("u h")) return {};  // need not have one
+    return lack == Lack::time ? "no clock" : "an empty list";
+  }
   std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
     return std::unexpected("no");
   }
@@ -35,20 +39,23 @@ class ListCodec final : public Codec {
 class DecoderTest : public testing::Test {
  protected:
   Decoded decode(std::vector<std::string> payloads, std::uint32_t partitions = 1, std::string_view refused = {}) {
-    struct Held {
-      std::vector<std::string> payloads;
-    };
-    auto held = std::make_shared<Held>(std::move(payloads));
+    Decoder decoder{codec_, "in", 0, partitions, keys_, fields_};
+    decoder.start(sequence_, 1);
+    return decoder.decode(messages(std::move(payloads), refused));
+  }
+
+  std::shared_ptr<const Messages> messages(std::vector<std::string> payloads, std::string_view refused = {}) {
+    auto held = std::make_shared<std::vector<std::string>>(std::move(payloads));
     auto messages = std::make_shared<Messages>();
-    for (const std::string& payload : held->payloads) {
+    for (const std::string& payload : *held) {
       messages->items.push_back({.subject = "s", .payload = payload, .sequence = ++sequence_, .arrival = 1});
       messages->items.back().refused = refused;
     }
     messages->owner = held;
-    Decoder decoder{codec_, "in", 0, partitions, keys_, fields_};
-    decoder.start(sequence_ - held->payloads.size(), 1);
-    return decoder.decode(messages);
+    return messages;
   }
+
+  const Codec& codec() const { return codec_; }
 
   /// "key field" by row.
   static std::vector<std::string> rows_of(const Decoded& decoded) {
@@ -90,6 +97,22 @@ TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
 
 TEST_F(DecoderTest, SamplesWithoutATimeAreCountedWhereTheirMessageIsTaken) {
   EXPECT_EQ(decode({"a f;u f;", "u f;u f;!", "u f;"}).without_time, 2u);
+}
+
+TEST_F(DecoderTest, WhatTheFirstPayloadLacksIsToldOnce) {
+  Decoder decoder{codec(), "in", 0, 1, keys_, fields_};
+  decoder.start(0, 1);
+  const auto told = [&](const std::vector<std::string>& payloads) {
+    return decoder.decode(messages(payloads)).notices;
+  };
+  EXPECT_EQ(told({"a f;", "u f;!", "u h;"}), std::vector<std::string>{}) << "refused, or all right";
+  EXPECT_EQ(told({"u f;", "u f;"}), (std::vector<std::string>{"a payload of \"s\" tells no time: no clock; its arrival "
+                                                              "is its event time (this is said once; without_time "
+                                                              "counts)"}));
+  EXPECT_EQ(told({"u f;", ";", ";"}), (std::vector<std::string>{"a payload of \"s\" holds no sample: an empty list; "
+                                                                "nothing comes of it (this is said once; "
+                                                                "without_samples counts)"}));
+  EXPECT_EQ(told({"u f;", ";"}), std::vector<std::string>{});
 }
 
 TEST_F(DecoderTest, WhatIsOverALimitIsRefusedWholeAndTheKnownGoOn) {

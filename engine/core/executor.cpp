@@ -119,7 +119,10 @@ struct LaneRun::Impl {
     chunk_done.notify_all();
   }
 
-  void run_decode(Piece& piece) { piece.decoded = chain.decode(std::move(piece.messages)); }
+  void run_decode(Piece& piece) {
+    piece.decoded = chain.decode(std::move(piece.messages));
+    for (const auto& notice : piece.decoded.notices) spdlog::warn("{}/{}: {}", source_node.id, id.partition, notice);
+  }
 
   void run_step(Piece& piece) {
     const Timestamp arrival = piece.decoded.batch->reached;

@@ -30,6 +30,8 @@ std::size_t NodeContext::counter(std::string_view name) const {
   return shared_.counters.declare(node_.id, name, "");
 }
 
+void NodeContext::tell(std::string_view message) { spdlog::info("{}/{}: {}", node_.id, partition_, message); }
+
 void NodeContext::warn(std::string_view message) {
   const Timestamp now = shared_.clock.steady();
   Timestamp last = last_warning_.load();

@@ -40,6 +40,7 @@ class NodeContext final : public Context {
   std::size_t counter(std::string_view name) const override;
   void count(std::size_t counter, std::uint64_t n) override { shared_.counters.add(counter, n); }
   void warn(std::string_view message) override;
+  void tell(std::string_view message) override;
 
  private:
   Shared shared_;

@@ -97,6 +97,10 @@ const Value* Tree::member(const Value& object, std::string_view name) const {
   return value;
 }
 
+const Value* Tree::step(const Value& from, std::string_view name) const {
+  return from.kind == Value::Kind::array ? element(*this, from, name) : member(from, name);
+}
+
 Path::Path(std::string_view text) {
   while (!text.empty()) {
     const auto end = std::min(text.find('.'), text.size());
@@ -105,11 +109,17 @@ Path::Path(std::string_view text) {
   }
 }
 
+std::string Path::text() const {
+  std::string out;
+  for (const std::string& step : steps_) out += (out.empty() ? "" : ".") + step;
+  return out;
+}
+
 const Value* Path::find(const Tree& tree, const Value& from) const {
   const Value* value = steps_.empty() ? nullptr : &from;
   for (const std::string& step : steps_) {
     if (value == nullptr) break;
-    value = value->kind == Value::Kind::array ? element(tree, *value, step) : tree.member(*value, step);
+    value = tree.step(*value, step);
   }
   return value;
 }

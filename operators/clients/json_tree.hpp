@@ -34,6 +34,8 @@ class Tree {
   const Value* next(const Value& value) const { return at(value.next); }
   /// The first member of that name; null if there is none or `object` is not one.
   const Value* member(const Value& object, std::string_view name) const;
+  /// The member of that name, or of an array the element of that number; null if there is none.
+  const Value* step(const Value& from, std::string_view name) const;
 
  private:
   struct Builder;
@@ -48,6 +50,9 @@ class Path {
   Path() = default;
   explicit Path(std::string_view text);
 
+  bool empty() const { return steps_.empty(); }
+  const std::vector<std::string>& steps() const { return steps_; }
+  std::string text() const;
   /// Null if there is nothing, or the path is empty.
   const Value* find(const Tree& tree, const Value& from) const;
   bool starts_with(std::string_view name) const { return !steps_.empty() && steps_.front() == name; }

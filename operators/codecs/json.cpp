@@ -11,6 +11,8 @@
 #include <weir/rfc3339.hpp>
 
 #include "clients/json_tree.hpp"
+#include "codecs/json/absence.hpp"
+#include "codecs/json/scalars.hpp"
 
 namespace {
 using namespace weir;
@@ -27,59 +29,24 @@ struct FieldPath {
   std::vector<Path> parts;
 };
 
-Duration unit_of(std::string_view name) {
-  if (name == "s") return second;
-  if (name == "ms") return millisecond;
-  if (name == "us") return microsecond;
-  return name == "ns" ? 1 : 0;
-}
-
-/// Decimal text times a unit, exactly; digits below a nanosecond are cut off.
-std::optional<Timestamp> scaled(std::string_view text, Duration unit) {
-  const char* const end = text.data() + text.size();
-  if (text.find_first_of("eE") != std::string_view::npos) {
-    double value = 0;
-    const auto [at, error] = std::from_chars(text.data(), end, value);
-    value *= static_cast<double>(unit);
-    if (error != std::errc{} || at != end || !(std::abs(value) < 9.2e18)) return {};
-    return static_cast<Timestamp>(value);
-  }
-  std::int64_t whole = 0;
-  Timestamp time = 0;
-  auto [at, error] = std::from_chars(text.data(), end, whole);
-  if (error != std::errc{} || __builtin_mul_overflow(whole, unit, &time)) return {};
-  if (at == end) return time;
-  if (*at != '.') return {};
-  std::int64_t fraction = 0;
-  for (++at; at != end; ++at) {
-    if (*at < '0' || *at > '9') return {};
-    unit /= 10;
-    fraction += (*at - '0') * unit;
-  }
-  const bool negative = text.front() == '-';
-  if (__builtin_add_overflow(time, negative ? -fraction : fraction, &time)) return {};
-  return time;
-}
-
-/// What to do about a time that is too large in its unit, or has none: the largest unit in which it is of this
-/// millennium.
-std::string advice(std::string_view text) {
-  constexpr Timestamp millennium = 946'684'800 * second;
-  for (const std::string_view unit : {"s", "ms", "us", "ns"}) {
-    if (const auto time = scaled(text, unit_of(unit)); time && *time > millennium)
-      return weir::format("; with \"time_unit\": \"{}\" it would be {}", unit, format_rfc3339(*time));
-  }
-  return {};
-}
+/// One message on its way to samples.
+struct Decoding {
+  const Tree& tree;
+  SampleSink& out;
+  bool text_numbers;  ///< a text may be a number
+  Sample sample;
+};
 
 class Json final : public Codec {
  public:
   explicit Json(const Settings& settings)
-      : time_{settings.text("time")},
+      : each_{settings.has("each") ? settings.text("each") : ""},
+        time_{settings.text("time")},
         value_{settings.text("value")},
         key_{settings.text("key")},
         field_{settings.text("field")},
-        unit_{unit_of(settings.text("time_unit"))} {
+        unit_{json::unit_of(settings.text("time_unit"))},
+        text_numbers_{settings.boolean("text_numbers")} {
     if (!settings.has("fields")) return;
     for (const auto& [field, path] : settings.object("fields").entries()) {
       FieldPath& entry = fields_.emplace_back(field);
@@ -96,93 +63,78 @@ class Json final : public Codec {
   }
 
   std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override;
+  std::string explain(const Message& message, Lack lack) const override;
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
                                                  bool field_outside) const override;
 
  private:
-  /// One message on its way to samples.
-  struct Decoding {
-    const Tree& tree;
-    SampleSink& out;
-    Sample sample;
-  };
-
   Reason item(Decoding& in, const Value& value) const;
+  Reason one(Decoding& in, const Value& value) const;
+  Reason head(Decoding& in, const Value& value) const;
   Reason object(Decoding& in, const Value& value) const;
   Reason members(Decoding& in, const Value& value) const;
   Reason named(Decoding& in, const Value& value) const;
   Reason time(Decoding& in, const Value& value) const;
-  std::string time_text(Timestamp time) const;
 
-  Path time_, value_, key_, field_;
+  std::string no_time(const Tree& tree, const Value& value) const;
+  std::string no_sample(const Tree& tree, const Value& value) const;
+
+  Path each_, time_, value_, key_, field_;
   Duration unit_;  ///< of times written as numbers; 0: they must be RFC 3339
+  bool text_numbers_;
   std::vector<FieldPath> fields_;
 };
 
-std::expected<double, std::string> number(const Value& value) {
-  double result = 0;
-  const char* const end = value.text.data() + value.text.size();
-  const auto [at, error] = std::from_chars(value.text.data(), end, result);
-  if (error == std::errc::result_out_of_range) {
-    long double wider = HUGE_VALL;  // tells the too small, which are 0, from the too large
-    std::from_chars(value.text.data(), end, wider);
-    if (std::abs(wider) < 1) return 0;
-    return no("a number is out of range: " + std::string{value.text.substr(0, 64)});
-  }
-  if (error != std::errc{} || at != end) return no("a value is not a number");
-  return result;
+/// Whether it is a number, or a text that may be one and is.
+bool is_number(const Decoding& in, const Value& value) {
+  if (value.kind == Value::Kind::text) return in.text_numbers && json::is_decimal(value.text);
+  return value.kind == Value::Kind::number;
 }
 
 /// Adds latitude, longitude and, if it is there, altitude as one sample.
-Reason add_point(Sample& sample, SampleSink& out, const Value* latitude, const Value* longitude,
-                 const Value* altitude) {
+Reason add_point(Decoding& in, const Value* latitude, const Value* longitude, const Value* altitude) {
   double parts[3] = {0, 0, std::nan("")};
   const Value* const values[3] = {latitude, longitude, altitude};
   for (std::size_t i = 0; i < 3; ++i) {
     if (i == 2 && (values[i] == nullptr || values[i]->kind == Value::Kind::null)) break;
-    if (values[i] == nullptr || values[i]->kind != Value::Kind::number) return no("a point's part is not a number");
-    const auto part = number(*values[i]);
+    if (values[i] == nullptr || !is_number(in, *values[i])) return no("a point's part is not a number");
+    const auto part = json::number(values[i]->text);
     if (!part) return no(part.error());
     parts[i] = *part;
   }
-  sample.kind = Sample::Kind::point;
-  sample.x = parts[0];
-  sample.y = parts[1];
-  sample.z = parts[2];
-  out.add(sample);
+  in.sample.kind = Sample::Kind::point;
+  in.sample.x = parts[0];
+  in.sample.y = parts[1];
+  in.sample.z = parts[2];
+  in.out.add(in.sample);
   return {};
 }
 
 /// Adds one value; a null is no sample.
-Reason add(Sample& sample, SampleSink& out, const Tree& tree, const Value& value) {
-  switch (value.kind) {
-    case Value::Kind::null:
-      return {};
-    case Value::Kind::array:
-      return no("a value is an array: " + std::string{sample.field});
-    case Value::Kind::object: {
-      const Value* latitude = tree.member(value, "lat");
-      const Value* longitude = tree.member(value, "lon");
-      if (latitude == nullptr || longitude == nullptr)
-        return no("a value is an object without lat and lon: " + std::string{sample.field});
-      return add_point(sample, out, latitude, longitude, tree.member(value, "alt"));
-    }
-    case Value::Kind::text:
-      sample.kind = Sample::Kind::text;
-      sample.text = value.text;
-      break;
-    case Value::Kind::boolean:
-      sample.kind = Sample::Kind::number;
-      sample.x = value.text == "true" ? 1 : 0;
-      break;
-    case Value::Kind::number: {
-      const auto x = number(value);
-      if (!x) return no(x.error());
-      sample.kind = Sample::Kind::number;
-      sample.x = *x;
-    }
+Reason add(Decoding& in, const Value& value) {
+  Sample& sample = in.sample;
+  sample.kind = Sample::Kind::number;
+  if (is_number(in, value)) {
+    const auto x = json::number(value.text);
+    if (!x) return no(x.error());
+    sample.x = *x;
+  } else if (value.kind == Value::Kind::null) {
+    return {};
+  } else if (value.kind == Value::Kind::array) {
+    return no("a value is an array: " + std::string{sample.field});
+  } else if (value.kind == Value::Kind::object) {
+    const Value* latitude = in.tree.member(value, "lat");
+    const Value* longitude = in.tree.member(value, "lon");
+    if (latitude == nullptr || longitude == nullptr)
+      return no("a value is an object without lat and lon: " + std::string{sample.field});
+    return add_point(in, latitude, longitude, in.tree.member(value, "alt"));
+  } else if (value.kind == Value::Kind::text) {
+    sample.kind = Sample::Kind::text;
+    sample.text = value.text;
+  } else {
+    sample.x = value.text == "true" ? 1 : 0;
   }
-  out.add(sample);
+  in.out.add(sample);
   return {};
 }
 
@@ -191,7 +143,7 @@ Reason Json::decode(const Message& message, SampleSink& out) const {
   static thread_local Tree tree;
   std::string text{message.payload};  // read in place
   if (auto read = tree.read(text); !read) return read;
-  Decoding in{tree, out, {.key = message.key, .field = message.field}};
+  Decoding in{tree, out, text_numbers_, {.key = message.key, .field = message.field}};
   if (tree.root().kind != Value::Kind::array) return item(in, tree.root());
   for (const Value* value = tree.child(tree.root()); value != nullptr; value = tree.next(*value)) {
     in.sample = {.key = message.key, .field = message.field};
@@ -201,10 +153,25 @@ Reason Json::decode(const Message& message, SampleSink& out) const {
 }
 
 Reason Json::item(Decoding& in, const Value& value) const {
-  return value.kind == Value::Kind::object ? object(in, value) : add(in.sample, in.out, in.tree, value);
+  if (each_.empty()) return one(in, value);
+  if (auto read = head(in, value); !read) return read;
+  const Value* list = each_.find(in.tree, value);
+  if (list == nullptr || list->kind == Value::Kind::null) return {};
+  if (list->kind != Value::Kind::array) return one(in, *list);
+  const Sample around = in.sample;
+  for (const Value* element = in.tree.child(*list); element != nullptr; element = in.tree.next(*element)) {
+    in.sample = around;
+    if (auto added = one(in, *element); !added) return added;
+  }
+  return {};
 }
 
-Reason Json::object(Decoding& in, const Value& value) const {
+Reason Json::one(Decoding& in, const Value& value) const {
+  return value.kind == Value::Kind::object ? object(in, value) : add(in, value);
+}
+
+/// What an object says of all its samples.
+Reason Json::head(Decoding& in, const Value& value) const {
   if (const Value* at = time_.find(in.tree, value); at != nullptr && at->kind != Value::Kind::null) {
     if (auto read = time(in, *at); !read) return read;
   }
@@ -214,18 +181,23 @@ Reason Json::object(Decoding& in, const Value& value) const {
     if (at->kind != Value::Kind::text && at->kind != Value::Kind::number) return no("a key or field is not a text");
     in.sample.*name = at->text;
   }
+  return {};
+}
+
+Reason Json::object(Decoding& in, const Value& value) const {
+  if (auto read = head(in, value); !read) return read;
   if (!fields_.empty()) return named(in, value);
-  if (const Value* at = value_.find(in.tree, value)) return add(in.sample, in.out, in.tree, *at);
+  if (const Value* at = value_.find(in.tree, value)) return add(in, *at);
   if (in.sample.field.empty()) return members(in, value);
-  if (in.tree.member(value, "lat") != nullptr) return add(in.sample, in.out, in.tree, value);
-  return no("no value: the object has none where the setting \"value\" says");
+  if (in.tree.member(value, "lat") != nullptr) return add(in, value);
+  return no("no value: " + json::absence(in.tree, value, value_, "the object"));
 }
 
 Reason Json::members(Decoding& in, const Value& value) const {
   for (const Value* member = in.tree.child(value); member != nullptr; member = in.tree.next(*member)) {
     if (time_.starts_with(member->name) || key_.starts_with(member->name)) continue;
     in.sample.field = member->name;
-    if (auto added = add(in.sample, in.out, in.tree, *member); !added) return added;
+    if (auto added = add(in, *member); !added) return added;
   }
   return {};
 }
@@ -239,7 +211,7 @@ Reason Json::named(Decoding& in, const Value& value) const {
       return i < entry.parts.size() ? entry.parts[i].find(in.tree, value) : nullptr;
     };
     const bool point = entry.parts.size() > 1;
-    auto added = point ? add_point(in.sample, in.out, at, part(1), part(2)) : add(in.sample, in.out, in.tree, *at);
+    auto added = point ? add_point(in, at, part(1), part(2)) : add(in, *at);
     if (!added) return added;
   }
   return {};
@@ -248,22 +220,46 @@ Reason Json::named(Decoding& in, const Value& value) const {
 Reason Json::time(Decoding& in, const Value& value) const {
   std::optional<Timestamp> time;
   const bool text = value.kind == Value::Kind::text;
-  if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = scaled(value.text, unit_);
+  if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = json::scaled(value.text, unit_);
   if (!time && text) time = parse_rfc3339(value.text);
-  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), advice(value.text)));
+  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), json::unit_advice(value.text)));
   in.sample.time = time;
   return {};
 }
 
-std::string Json::time_text(Timestamp time) const {
-  if (unit_ == 0) return '"' + format_rfc3339(time) + '"';
-  std::string text = std::to_string(time / unit_);
-  if (time % unit_ == 0) return text;
-  if (time < 0 && time / unit_ == 0) text.insert(0, "-");
-  std::string fraction = std::to_string(unit_ + std::abs(time % unit_));
-  fraction.front() = '.';
-  fraction.erase(fraction.find_last_not_of('0') + 1);
-  return text + fraction;
+std::string Json::explain(const Message& message, Lack lack) const {
+  Tree tree;
+  std::string text{message.payload};
+  if (!tree.read(text)) return {};
+  const bool list = tree.root().kind == Value::Kind::array;
+  for (const Value* at = list ? tree.child(tree.root()) : &tree.root(); at != nullptr; at = tree.next(*at)) {
+    if (std::string why = lack == Lack::time ? no_time(tree, *at) : no_sample(tree, *at); !why.empty()) return why;
+  }
+  return {};
+}
+
+/// Nothing if the time is there, or nowhere by intent.
+std::string Json::no_time(const Tree& tree, const Value& value) const {
+  const auto timed = [&](const Value& of) {
+    const Value* at = time_.find(tree, of);
+    return at != nullptr && at->kind != Value::Kind::null;
+  };
+  if (time_.empty() || timed(value)) return {};
+  std::string why = json::absence(tree, value, time_);
+  if (each_.empty()) return why;
+  const Value* element = each_.find(tree, value);
+  if (element != nullptr && element->kind == Value::Kind::array) element = tree.child(*element);
+  while (element != nullptr && timed(*element)) element = tree.next(*element);
+  return element == nullptr ? "" : why + "; " + json::absence(tree, *element, time_, "an entry of " + each_.text());
+}
+
+/// Nothing if there need not be one.
+std::string Json::no_sample(const Tree& tree, const Value& value) const {
+  const Value* at = each_.empty() ? &value : each_.find(tree, value);
+  if (at == nullptr) return json::absence(tree, value, each_);
+  if (!each_.empty() && at->kind == Value::Kind::array) at = tree.child(*at);
+  if (at == nullptr || fields_.empty()) return {};
+  return json::absence(tree, *at, fields_.front().parts.front(), each_.empty() ? "the payload" : "an entry");
 }
 
 using Writer = rapidjson::Writer<rapidjson::StringBuffer>;
@@ -294,8 +290,8 @@ void write_value(Writer& out, const Sample& sample) {
 
 std::expected<std::string, std::string> Json::encode(std::span<const Sample> samples, bool key_outside,
                                                      bool field_outside) const {
-  if (!fields_.empty() || !time_.plain() || !value_.plain() || !key_.plain() || !field_.plain()) {
-    return no("nested paths and \"fields\" are for reading only");
+  if (!fields_.empty() || !each_.empty() || !time_.plain() || !value_.plain() || !key_.plain() || !field_.plain()) {
+    return no("nested paths, \"each\" and \"fields\" are for reading only");
   }
   rapidjson::StringBuffer buffer;
   Writer out{buffer};
@@ -314,7 +310,7 @@ std::expected<std::string, std::string> Json::encode(std::span<const Sample> sam
       write(out, sample.field);
     }
     if (sample.time) {
-      const std::string text = time_text(*sample.time);
+      const std::string text = json::time_text(*sample.time, unit_);
       write(out, time_.name());
       out.RawValue(text.data(), text.size(), rapidjson::kNumberType);
     }
@@ -326,12 +322,26 @@ std::expected<std::string, std::string> Json::encode(std::span<const Sample> sam
   return std::string{buffer.GetString(), buffer.GetSize()};
 }
 
+/// Whether somebody meant a JSON pointer or JSONPath.
+bool other_notation(std::string_view path) { return path.starts_with('/') || path.starts_with("$."); }
+
 std::vector<Error> check(const Settings& settings) {
   std::vector<Error> problems;
+  const auto other = [&](std::string_view path, std::string setting) {
+    if (!other_notation(path)) return false;
+    problems.push_back({Error::Kind::invalid,
+                        "a path is names with dots between (\"gps.fix.0\"), no JSON pointer and no JSONPath",
+                        std::move(setting)});
+    return true;
+  };
+  for (const char* name : {"each", "time", "value", "key", "field"}) {
+    if (settings.has(name)) other(settings.text(name), name);
+  }
   if (!settings.has("fields")) return problems;
   for (const auto& [field, path] : settings.object("fields").entries()) {
     const auto* text = std::get_if<std::string>(&path);
     const auto parts = text == nullptr ? 0 : 1 + std::count(text->begin(), text->end(), ',');
+    if (text != nullptr && other(*text, "fields." + field)) continue;
     if (text != nullptr && !text->empty() && parts <= 3) continue;
     problems.push_back({Error::Kind::invalid,
                         "write the path of the value, or of latitude, longitude and altitude with commas between: "
@@ -343,7 +353,11 @@ std::vector<Error> check(const Settings& settings) {
 
 const Spec spec =
     Spec::codec("JSON: a value, an object, or an array of these")
-        .field("time", kind::text(), "path of the event time; where a payload has none, arrival stands in", "time")
+        .optional("each", kind::text(),
+                  "path of the array whose entries are the samples, or of the object that is one; time, key and field "
+                  "of the object around them hold for all that say none")
+        .field("time", kind::text(),
+               "path of the event time; where a payload has none, arrival stands in; \"\" if none ever has", "time")
         .field("time_unit", kind::choice({"ns", "us", "ms", "s", "rfc3339"}),
                "what a time written as a number counts since 1970; a text may be RFC 3339 whatever the unit", "ns")
         .field("value", kind::text(), "path of the value in an object that holds one sample", "value")
@@ -351,6 +365,7 @@ const Spec spec =
         .field("field", kind::text(), "path of the field, where the payload names it", "field")
         .optional("fields", kind::map(),
                   "names of fields and where their values are, for objects with many; the rest is ignored")
+        .field("text_numbers", kind::boolean(), "a text that is a decimal number is that number: \"12.5\"", "false")
         .check(check)
         .details(
             "A value is a number, true or false (1, 0), a text, or a point {\"lat\", \"lon\", \"alt\"}; null is no "
@@ -360,9 +375,14 @@ const Spec spec =
             "{\"position\": \"gps.latitude, gps.longitude\"}. Numbers keep their full precision; one beyond a float64 "
             "sends the message to the dead letters. When written, a sample is an object with plain names, or only its "
             "value if the subject says key and field and it has no time.")
+        .details(
+            "Payloads without a time, or without a sample, are taken and counted (without_time, without_samples); of "
+            "the first the log says what stands in it instead.")
         .example(R"({ "codec": "json", "time": "ts", "time_unit": "ms" })")
         .example(
-            R"({ "codec": "json", "time": "gps.at", "time_unit": "rfc3339", "fields": { "speed": "obd.speed", "position": "gps.lat, gps.lon" } })");
+            R"({ "codec": "json", "time": "gps.at", "time_unit": "rfc3339", "fields": { "speed": "obd.speed", "position": "gps.lat, gps.lon" } })")
+        .example(
+            R"({ "codec": "json", "each": "readings", "time": "at", "time_unit": "ms", "field": "name", "text_numbers": true })");
 }  // namespace
 
 WEIR_OPERATOR(codecs, json, Json, spec)

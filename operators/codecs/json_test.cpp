@@ -18,6 +18,7 @@ std::unique_ptr<Codec> codec(const Changes& changes = {}) {
   Settings settings{"json"};
   for (const char* name : {"time", "value", "key", "field"}) settings.set(name, std::string{name});
   settings.set("time_unit", std::string{"ns"});
+  settings.set("text_numbers", false);
   for (const auto& [name, value] : changes) settings.set(name, value);
   return fakes::make_codec(weir_operator_codecs_json(), settings);
 }
@@ -67,7 +68,19 @@ TEST(JsonCodec, FollowsPaths) {
   const Changes changes{{"time", "meta.at"}, {"value", "readings.1"}, {"time_unit", "ms"}};
   EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": [1, 2]})", "f", changes), ElementsAre("k f 1500000000 2"));
   EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": []})", "f", changes),
-              ElementsAre(StartsWith("refused: no value")));
+              ElementsAre(R"(refused: no value: nothing at "readings.1": "readings" is an array)"));
+}
+
+TEST(JsonCodec, TellsItsPathsFromOtherNotations) {
+  Settings settings{"json"};
+  settings.set("time", std::string{"/ts"});
+  settings.set("fields", fields({{"speed", "$.obd.speed"}, {"gear", "obd.gear"}}));
+  std::vector<std::string> blamed;
+  for (const Error& problem : weir_operator_codecs_json().spec.problems_of(settings)) {
+    EXPECT_THAT(problem.message, HasSubstr("names with dots between"));
+    blamed.push_back(problem.setting);
+  }
+  EXPECT_THAT(blamed, ElementsAre("time", "fields.speed"));
 }
 
 TEST(JsonCodec, ReadsNamedFields) {
@@ -77,6 +90,73 @@ TEST(JsonCodec, ReadsNamedFields) {
       decoded(R"({"time": 9, "gps": {"lat": 1, "lng": 2, "height": 3}, "can": {"v": 50}, "rest": [[]]})", "", changes),
       ElementsAre("k position 9 1,2,3", "k speed 9 50"));
   EXPECT_THAT(decoded(R"({"gps": {"lat": 1}})", "", changes), ElementsAre("refused: a point's part is not a number"));
+}
+
+TEST(JsonCodec, ReadsSamplesInsideAnObjectThatSaysWhatTheyShare) {
+  const Changes changes{{"each", std::string{"data.readings"}}};
+  EXPECT_THAT(decoded(R"({"key": "v", "time": 5, "data": {"readings": [
+                          {"field": "speed", "value": 50}, {"field": "gear", "value": 3, "time": 6}]}})",
+                      "", changes),
+              ElementsAre("v speed 5 50", "v gear 6 3"));
+  EXPECT_THAT(decoded(R"({"time": 5, "data": {"readings": [1, null, {"value": 2}]}})", "f", changes),
+              ElementsAre("k f 5 1", "k f 5 2"));
+  EXPECT_THAT(decoded(R"({"time": 5, "data": {"readings": {"speed": 1, "charge": 2}}})", "", changes),
+              ElementsAre("k speed 5 1", "k charge 5 2"));
+  EXPECT_THAT(decoded(R"([{"time": 5, "data": {"readings": [1]}}, {"data": {"readings": [2]}}])", "f", changes),
+              ElementsAre("k f 5 1", "k f - 2"))
+      << "what one object says does not hold for the next";
+  for (const char* none : {R"({"data": {"readings": []}})", R"({"data": {"readings": null}})", R"({"data": 1})", "5"})
+    EXPECT_THAT(decoded(none, "f", changes), IsEmpty()) << none;
+  EXPECT_THAT(decoded(R"({"data": {"readings": [[1]]}})", "f", changes),
+              ElementsAre("refused: a value is an array: f"));
+  const Sample number{.x = 1};
+  EXPECT_FALSE(codec(changes)->encode({&number, 1}, true, true));
+}
+
+TEST(JsonCodec, TakesTextsForNumbersWhereItIsToldTo) {
+  const Changes changes{{"text_numbers", true}};
+  EXPECT_THAT(decoded(R"({"value": "12.50"})"), ElementsAre("k f - \"12.50\""));
+  EXPECT_THAT(decoded(R"({"value": "12.50"})", "f", changes), ElementsAre("k f - 12.5"));
+  EXPECT_THAT(decoded(R"(["-1e3", ".5", 7])", "f", changes), ElementsAre("k f - -1000", "k f - 0.5", "k f - 7"));
+  EXPECT_THAT(decoded(R"({"lat": "52.5", "lon": "13.4"})", "f", changes), ElementsAre("k f - 52.5,13.4"));
+  for (const std::string text : {"", " 1", "1 km", "inf", "nan", "0x10", "1-2", "e"})
+    EXPECT_THAT(decoded('"' + text + '"', "f", changes), ElementsAre("k f - \"" + text + "\"")) << text;
+  EXPECT_THAT(decoded("\"1e999\"", "f", changes), ElementsAre("refused: a number is out of range: 1e999"));
+}
+
+TEST(JsonCodec, SaysWhatStandsWhereATimeWasLookedFor) {
+  const auto why = [](const char* payload, const Changes& changes = {}) {
+    return codec(changes)->explain({.payload = payload, .key = "k", .field = "f"}, Lack::time);
+  };
+  EXPECT_EQ(why(R"({"timestamp": 5, "value": 1})", {{"time", std::string{"ts"}}}),
+            R"(nothing at "ts": the payload has "timestamp", "value")");
+  EXPECT_EQ(why(R"({"gps": {"at": 5}, "value": 1})", {{"time", std::string{"gps.time"}}}),
+            R"(nothing at "gps.time": "gps" has "at")");
+  EXPECT_EQ(why(R"({"time": null, "value": 1})"), R"(nothing at "time": "time" is null)");
+  EXPECT_EQ(why("{}"), R"(nothing at "time": the payload is an empty object)");
+  EXPECT_EQ(why("21.5"), R"(nothing at "time": the payload is a number)");
+  EXPECT_EQ(why(R"([{"time": 5, "value": 1}, {"at": 6, "value": 1}])"),
+            R"(nothing at "time": the payload has "at", "value")")
+      << "the first that lacks it";
+  EXPECT_EQ(why(R"({"at": 5, "list": [{"time": 1, "value": 1}, {"v": 1}]})", {{"each", std::string{"list"}}}),
+            R"(nothing at "time": the payload has "at", "list"; nothing at "time": an entry of list has "v")");
+  EXPECT_EQ(why(R"({"time": 5, "value": 1})"), "");
+  EXPECT_EQ(why("21.5", {{"time", std::string{}}}), "") << "no payload has one, and that is said";
+  EXPECT_EQ(why(R"({"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1})"),
+            R"(nothing at "time": the payload has "a", "b", "c", "d", "e", "f", "g", "h", …)");
+}
+
+TEST(JsonCodec, SaysWhatStandsWhereASampleWasLookedFor) {
+  const auto why = [](const char* payload, const Changes& changes = {}) {
+    return codec(changes)->explain({.payload = payload, .key = "k", .field = "f"}, Lack::samples);
+  };
+  const Changes paths{{"fields", fields({{"speed", "obd.speed"}, {"gear", "obd.gear"}})}};
+  EXPECT_EQ(why(R"({"obd2": {"speed": 5}})", paths), R"(nothing at "obd.speed": the payload has "obd2")");
+  EXPECT_EQ(why(R"({"obd": {"v": 5}})", paths), R"(nothing at "obd.speed": "obd" has "v")");
+  EXPECT_EQ(why(R"({"reading": []})", {{"each", std::string{"readings"}}}),
+            R"(nothing at "readings": the payload has "reading")");
+  for (const char* fine : {"null", "[]", "{}", R"({"time": 5})"}) EXPECT_EQ(why(fine), "") << fine;
+  EXPECT_EQ(why(R"({"readings": []})", {{"each", std::string{"readings"}}}), "");
 }
 
 TEST(JsonCodec, ReadsTimesExactly) {

@@ -31,6 +31,7 @@ class FakeContext final : public Context {
   }
   void count(std::size_t counter, std::uint64_t n) override { counts_[counter] += n; }
   void warn(std::string_view message) override { warnings.emplace_back(message); }
+  void tell(std::string_view message) override { told.emplace_back(message); }
 
   /// What was added to a counter so far.
   std::uint64_t counted(std::string_view name) const {
@@ -41,7 +42,7 @@ class FakeContext final : public Context {
   std::vector<FieldDemand> demand_of_sinks;
   Duration forget_after = 24 * 60 * minute;
   const Codec* the_codec = nullptr;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings, told;
 
  private:
   const Clock& clock_;

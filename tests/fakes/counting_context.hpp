@@ -40,6 +40,10 @@ class CountingContext : public Context {
     const std::scoped_lock lock{mutex_};
     warnings_.emplace_back(message);
   }
+  void tell(std::string_view message) override {
+    const std::scoped_lock lock{mutex_};
+    told_.emplace_back(message);
+  }
 
   std::uint64_t counted(std::string_view name) const {
     const std::size_t number = counter(name);
@@ -50,6 +54,10 @@ class CountingContext : public Context {
   std::vector<std::string> warnings() const {
     const std::scoped_lock lock{mutex_};
     return warnings_;
+  }
+  std::vector<std::string> told() const {
+    const std::scoped_lock lock{mutex_};
+    return told_;
   }
 
  private:
@@ -62,7 +70,7 @@ class CountingContext : public Context {
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::size_t> numbers_;
   std::map<std::size_t, std::uint64_t> counts_;
-  std::vector<std::string> warnings_;
+  std::vector<std::string> warnings_, told_;
 };
 
 }  // namespace weir::fakes

@@ -18,7 +18,9 @@ std::unique_ptr<Codec> make(const char* unit, const char* time, const char* valu
   settings.set("key", std::string{"key"});
   settings.set("field", std::string{"field"});
   settings.set("time_unit", std::string{unit});
+  settings.set("text_numbers", fields != nullptr);
   if (fields != nullptr) {
+    settings.set("each", std::string{"each"});
     auto map = std::make_shared<Settings>();
     map->set("position", std::string{"gps.lat, gps.lon"});
     map->set("speed", std::string{fields});
@@ -35,6 +37,7 @@ void check(std::uint8_t choice, std::string_view payload) {
   Keeper first;
   const auto decoded = codec.decode({.payload = payload, .key = "k", .field = (choice & 4) != 0 ? "f" : ""}, first);
   require(first.samples.size() <= payload.size());
+  for (const Lack lack : {Lack::time, Lack::samples}) codec.explain({.payload = payload}, lack);
   if (!decoded) {
     require(!decoded.error().empty());
     return;

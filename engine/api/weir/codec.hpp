@@ -31,6 +31,9 @@ class SampleSink {
   virtual void add(const Sample& sample) = 0;
 };
 
+/// What a payload that was taken may lack.
+enum class Lack : std::uint8_t { time, samples };
+
 /// Bytes to samples and back. One instance may be used by many lanes.
 ///
 /// Threads   decode and encode may be called from several threads at once; no state.
@@ -40,6 +43,9 @@ class Codec {
   virtual ~Codec() = default;
   /// `message.key` and `message.field` stand in where the payload names none.
   virtual std::expected<void, std::string> decode(const Message& message, SampleSink& out) const = 0;
+  /// Of a message that decode() took and that gave no sample, or one without a time: where that was looked for, and
+  /// what stands there instead, as a line for the log. Empty: the encoding has none, or this message need not have any.
+  virtual std::string explain(const Message&, Lack) const { return {}; }
   /// One payload with these samples. `key_outside` and `field_outside`: the subject says it, so leave it out.
   /// An Error if this encoding can't hold them (text: one number only).
   virtual std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,

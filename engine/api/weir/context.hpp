@@ -46,6 +46,8 @@ class Context {
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
   /// A line for the log: something an operator of the fleet should know. Any thread; the engine limits its rate.
   virtual void warn(std::string_view message) = 0;
+  /// A line for the log about something that was done and is all right, such as a stream that was made. Any thread.
+  virtual void tell(std::string_view message) = 0;
 };
 
 }  // namespace weir

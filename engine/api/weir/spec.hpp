@@ -14,6 +14,8 @@
 
 namespace weir {
 
+struct Message;
+
 enum class Role : std::uint8_t { source, transform, sink, store, codec };
 std::string_view to_string(Role);
 
@@ -134,6 +136,9 @@ class Spec {
   Spec& details(std::string paragraph);  ///< shown by `weir describe`
   Spec& version(int state_version);      ///< raise it when save()'s format or the meaning of the state changes
   Spec& claims(std::function<Claims(const Settings&)> claims);
+  /// How the source takes apart a message's `subject`: fills in key and field, or says why it is refused, as pull()
+  /// does. Cases with messages need it.
+  Spec& subjects(std::function<void(const Settings&, Message&)> dissect);
   /// How many bytes of state a pipeline must expect, as a sentence for explain.
   Spec& state(std::function<std::string(const Settings&)> state);
   /// Things that the settings alone show to be wrong together; each Error names its setting.
@@ -161,6 +166,7 @@ class Spec {
   bool has_encoding = false;
   std::string usual_encoding = "flatbuffers";  ///< codec of a node whose text names none
   std::function<Claims(const Settings&)> claims_of;
+  std::function<void(const Settings&, Message&)> dissect;
   std::function<std::string(const Settings&)> state_of;
   std::function<std::vector<Error>(const Settings&)> problems_of;
 

@@ -15,6 +15,12 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 /// `did you mean "timescale"?`, or nothing: for Finding::suggestion.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
+/// The same, or if none is near and there are few, all of them: `there are "drop", "nats"`.
+std::string suggest(std::string_view word, std::span<const std::string> candidates);
+
+/// `"a", "b", "c"`
+std::string listed(std::span<const std::string> words);
+
 /// The text in double quotes with JSON's escapes, cut after 60 code points: for messages.
 std::string quoted(std::string_view text);
 
