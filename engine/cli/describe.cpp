@@ -97,6 +97,9 @@ Script: what arrives, instead of the source
     { "at": "0.5s", "samples": ["key field time value", "145 speed 0.5s 0", …] }
         a table: its first line names the columns; a position is 52.5/13.4/30, a time of - is arrival
         0.5s..9.5s/1s stands for many lines; 0..90 beside it for as many values
+    { "at": "0.5s", "messages": [ { "subject": "vehicle.145.speed", "payload": { "time": 500000000, "value": 0 } } ] }
+        what devices send, through the source's "subject" and "encoding"; a payload that is a text stands for itself,
+        other values for the JSON that is written there, "hex": "0a ff" for bytes; times in payloads count from 1970
     { "advance": "10s" }, { "at": "60s" }
         arrival time goes on without samples
 

@@ -1,47 +1,17 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
-#include <limits>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
+#include "core/case_feed.hpp"
 #include "core/cases.hpp"
 
 namespace weir {
 namespace {
 
 using Kind = Value::Kind;
-
-std::optional<double> number_in(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  return value;
-}
-
-/// `12`, `52.5/13.4`, `52.5/13.4/30`; anything else, or in quotes, is a text.
-void read_value(const TableCell& cell, CaseSample& out) {
-  std::array<double, 3> parts{0, 0, std::numeric_limits<double>::quiet_NaN()};
-  std::size_t count = 0;
-  bool numbers = !cell.quoted;
-  for (std::string_view rest = cell.text; numbers && count < parts.size();) {
-    const std::size_t end = rest.find('/');
-    const auto number = number_in(rest.substr(0, end));
-    numbers = number.has_value() && !(end != rest.npos && count + 1 == parts.size());
-    if (!numbers) break;
-    parts[count++] = *number;
-    if (end == rest.npos) break;
-    rest.remove_prefix(end + 1);
-  }
-  out.kind = !numbers ? Sample::Kind::text : count == 1 ? Sample::Kind::number : Sample::Kind::point;
-  out.x = parts[0];
-  out.y = parts[1];
-  out.z = parts[2];
-  if (!numbers) out.text = cell.text;
-}
 
 /// Reads a file of cases, collecting what is wrong with it.
 class CaseReader {
@@ -180,7 +150,7 @@ class CaseReader {
   }
 
   void read_step(const Value& value, Timestamp& now, std::vector<CaseStep>& out) {
-    if (!expect_object(value, {"at", "advance", "node", "samples"}, {})) return;
+    if (!expect_object(value, {"at", "advance", "node", "samples", "messages"}, {})) return;
     const Value *at = value.find("at"), *advance = value.find("advance");
     if ((at == nullptr) == (advance == nullptr))
       return error(value.span, "when", "a step needs either \"at\" or \"advance\"");
@@ -204,8 +174,45 @@ class CaseReader {
     }
     CaseStep step;
     step.at = now;
-    if (const Value* samples = value.find("samples")) read_samples(*samples, step);
+    const Value *samples = value.find("samples"), *messages = value.find("messages");
+    if (samples != nullptr && messages != nullptr)
+      return error(value.span, "two-feeds", "a step has samples or messages, not both", "write two steps");
+    if (samples != nullptr) read_samples(*samples, step);
+    if (messages != nullptr) read_messages(*messages, step);
     out.push_back(std::move(step));
+  }
+
+  void read_messages(const Value& list, CaseStep& step) {
+    const Node& source = pipeline_->nodes[pipeline_->source()];
+    if (!source.op->spec.dissect) {
+      return error(list.span, "no-messages",
+                   weir::format("nobody sends messages to source {}, it makes them itself", quoted(source.name)),
+                   "write \"samples\"");
+    }
+    each(list, [&](const Value& item) {
+      if (!expect_object(item, {"subject", "payload", "hex"}, {"subject"})) return;
+      const Value &subject = *item.find("subject"), *payload = item.find("payload"), *hex = item.find("hex");
+      if (!expect(subject, Kind::string, "\"subject\"")) return;
+      if ((payload == nullptr) == (hex == nullptr))
+        return error(item.span, "no-payload", "a message has either \"payload\" or \"hex\"");
+      auto bytes = payload != nullptr ? payload_in(*payload) : bytes_in(*hex);
+      if (bytes) step.messages.push_back({subject.text, *std::move(bytes)});
+    });
+  }
+
+  /// A text is the payload itself; any other value the JSON that is written there.
+  std::optional<std::string> payload_in(const Value& value) const {
+    if (value.is(Kind::invalid)) return {};
+    if (value.is(Kind::string)) return value.text;
+    const std::size_t begin = value.span.begin.offset;
+    return document_.text.substr(begin, value.span.end.offset - begin);
+  }
+
+  std::optional<std::string> bytes_in(const Value& hex) {
+    if (!expect(hex, Kind::string, "\"hex\"")) return {};
+    if (auto bytes = bytes_of(hex.text)) return bytes;
+    error(hex.span, "bad-hex", "\"hex\" must be pairs of hexadecimal digits", "write for example \"0a ff\"");
+    return {};
   }
 
   void read_samples(const Value& list, CaseStep& step) {
@@ -283,6 +290,8 @@ class CaseReader {
     const auto node = find_node(name, name.text.substr(0, dot));
     if (!node) return;
     std::vector<std::string> known{"refused", "cells", "empty_rows", "unread"};
+    if (*node == pipeline_->source())
+      known.append_range(std::array{"messages", "bytes", "samples", "without_time", "without_samples"});
     for (const CounterSpec& counter : pipeline_->nodes[*node].op->spec.counters) known.push_back(counter.name);
     out.node = *node;
     out.name = name.text;

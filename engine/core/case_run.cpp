@@ -3,8 +3,10 @@
 
 #include <weir/format.hpp>
 
+#include "core/case_feed.hpp"
 #include "core/cases.hpp"
 #include "core/chain.hpp"
+#include "core/node_context.hpp"
 
 namespace weir {
 namespace {
@@ -69,97 +71,6 @@ void record(const Batch& batch, Recording& out) {
   }
 }
 
-/// A sample of a script with the arrival time of its step; or, without a sample, the end of a step that has none.
-struct Arrival {
-  Timestamp at = 0;
-  const CaseSample* sample = nullptr;
-};
-
-std::vector<Arrival> arrivals_of(const Case& one) {
-  std::vector<Arrival> out;
-  for (const CaseStep& step : one.script) {
-    for (const CaseSample& sample : step.samples) out.push_back({step.at, &sample});
-    if (step.samples.empty()) out.push_back({step.at, nullptr});
-  }
-  return out;
-}
-
-/// The message that would have brought a sample, so that dead letters have something to show.
-struct Mail {
-  std::vector<std::string> texts;
-  Messages messages;
-};
-
-std::string payload_of(const CaseSample& s) {
-  if (s.kind == Sample::Kind::text) return s.text;
-  if (s.kind == Sample::Kind::number) return weir::format("{}", s.x);
-  return s.z == s.z ? weir::format("{}/{}/{}", s.x, s.y, s.z) : weir::format("{}/{}", s.x, s.y);
-}
-
-/// Columns of samples in the making.
-class BatchMaker {
- public:
-  explicit BatchMaker(const Chain& chain) : keys_{chain.keys()}, fields_{chain.fields()} {}
-
-  /// False if the pipeline's bound on keys or fields is reached.
-  bool add(const CaseSample& sample, Timestamp arrival) {
-    const auto key = keys_->intern(sample.key), field = fields_->intern(sample.field);
-    if (!key || !field) return false;
-    const bool point = sample.kind == Sample::Kind::point, text = sample.kind == Sample::Kind::text;
-    const std::size_t row = arrival_.size();
-    key_.push_back(*key);
-    field_.push_back(*field);
-    time_.push_back(sample.time.value_or(arrival));
-    arrival_.push_back(arrival);
-    x_valid_.push(!text, row), y_valid_.push(point, row), z_valid_.push(point && sample.z == sample.z, row),
-        text_valid_.push(text, row);
-    x_.push_back(sample.x), y_.push_back(sample.y), z_.push_back(sample.z == sample.z ? sample.z : 0),
-        text_.push(sample.text);
-    points_ |= point, texts_ |= text;
-    mail_->texts.push_back(payload_of(sample));
-    return true;
-  }
-
-  BatchPtr take(Timestamp reached, Position first, bool marker) {
-    auto batch = std::make_shared<Batch>();
-    batch->schema = samples::schema();
-    batch->rows = arrival_.size();
-    batch->reached = reached;
-    batch->origin = {0, first, first + arrival_.size() + (marker ? 1 : 0)};
-    for (std::size_t row = 0; row < batch->rows; ++row) {
-      batch->message_of_row.push_back(static_cast<std::uint32_t>(row));
-      mail_->messages.items.push_back({.subject = field_text(row),
-                                       .payload = mail_->texts[row],
-                                       .sequence = first + row + 1,
-                                       .arrival = arrival_[row],
-                                       .key = keys_->at(key_[row])});
-    }
-    batch->messages = std::shared_ptr<const Messages>{mail_, &mail_->messages};
-    batch->columns.resize(batch->schema->columns.size());
-    batch->columns[samples::key] = Column::dictionary({std::move(key_), keys_});
-    batch->columns[samples::field] = Column::dictionary({std::move(field_), fields_});
-    batch->columns[samples::time] = Column::timestamp(std::move(time_));
-    batch->columns[samples::x] = Column::float64(std::move(x_), std::move(x_valid_));
-    if (points_) batch->columns[samples::y] = Column::float64(std::move(y_), std::move(y_valid_));
-    if (points_) batch->columns[samples::z] = Column::float64(std::move(z_), std::move(z_valid_));
-    if (texts_) batch->columns[samples::text] = Column::string(std::move(text_), std::move(text_valid_));
-    batch->arrival = std::move(arrival_);
-    return batch;
-  }
-
- private:
-  std::string_view field_text(std::size_t row) const { return fields_->at(field_[row]); }
-
-  std::shared_ptr<Dictionary> keys_, fields_;
-  std::shared_ptr<Mail> mail_ = std::make_shared<Mail>();
-  std::vector<std::uint32_t> key_, field_;
-  std::vector<Timestamp> time_, arrival_;
-  std::vector<double> x_, y_, z_;
-  Texts text_;
-  Validity x_valid_, y_valid_, z_valid_, text_valid_;
-  bool points_ = false, texts_ = false;
-};
-
 /// How the script is fed in.
 struct Variation {
   std::string name;
@@ -183,19 +94,18 @@ class CaseRun {
     start();
   }
 
-  Outcome run(const std::vector<Arrival>& arrivals) {
-    for (std::size_t i = 0; i < arrivals.size() && outcome_.error.empty();) {
-      BatchMaker batch{*chain_};
-      const Position first = i;
-      Timestamp reached = no_time;
-      bool marker = false;
-      for (std::size_t taken = 0; i < arrivals.size() && taken < variation_.batch && !marker; ++i, ++taken) {
-        reached = arrivals[i].at;
-        marker = arrivals[i].sample == nullptr;
-        if (!marker && !batch.add(*arrivals[i].sample, reached))
-          outcome_.error = "the bound on keys (\"limits\": {\"keys\": …}) is reached";
+  Outcome run(std::span<const Arrival> arrivals) {
+    for (Position first = 0; first < arrivals.size() && outcome_.error.empty();) {
+      const auto feed = arrivals.subspan(first, length_of_feed(arrivals.subspan(first), variation_.batch));
+      if (feed.front().message != nullptr) {
+        step(decode(feed, first));
+      } else if (const BatchPtr batch = samples_of(feed, first, *chain_)) {
+        step(batch);
+      } else {
+        outcome_.error = "the bound on keys (\"limits\": {\"keys\": …}) is reached";
       }
-      step(batch.take(reached, first, marker));
+      first += feed.size();
+      reached_ = feed.back().at;
       if (variation_.restart) restart();
     }
     outcome_.counters = counters_.lines();
@@ -217,9 +127,18 @@ class CaseRun {
     if (loaded && !loaded->empty()) outcome_.error = "saved state is not loaded by " + loaded->front();
   }
 
-  void step(const BatchPtr& batch) {
+  /// As in a run, but that a case has all keys of all partitions in one lane.
+  Decoded decode(std::span<const Arrival> feed, Position first) {
+    const Node& source = pipeline_.nodes[pipeline_.source()];
+    const NodeContext context{{pipeline_, registry_, counters_, clock_}, source, 0, chain_->keys(), chain_->fields()};
+    Decoder decoder{*context.codec(""), source.id, 0, 1, chain_->keys(), chain_->fields()};
+    decoder.start(first, reached_);
+    return decoder.decode(messages_of(feed, first, source));
+  }
+
+  void step(const auto& input) {
     ChainOutput out;
-    if (const auto done = chain_->step(batch, false, out); !done) outcome_.error = done.error().message;
+    if (const auto done = chain_->step(input, false, out); !done) outcome_.error = done.error().message;
     for (const SinkBatch& rows : out.batches) record(*rows.batch, outcome_.recordings[{rows.node, 0}]);
     for (const Sink::DeadLetter& letter : out.dead_letters) {
       outcome_.dead_letters.rows.push_back({{letter.node},
@@ -229,9 +148,9 @@ class CaseRun {
                                             {format_instant(letter.arrival)},
                                             {weir::format("{}", letter.position)}});
     }
-    if (const auto due = chain_->due(); due && *due <= batch->reached && outcome_.error.empty()) {
+    if (const auto due = chain_->due(); due && *due <= out.reached && outcome_.error.empty()) {
       outcome_.error =
-          weir::format("something due at {} was not done at {}", format_instant(*due), format_instant(batch->reached));
+          weir::format("something due at {} was not done at {}", format_instant(*due), format_instant(out.reached));
     }
   }
 
@@ -242,6 +161,7 @@ class CaseRun {
   Counters counters_;
   Outcome outcome_;
   std::unique_ptr<Chain> chain_;
+  Timestamp reached_ = no_time;
 };
 
 // --- Comparing

@@ -7,6 +7,9 @@
 ///           { "at": "0.5s", "samples": ["key field time value",       a compact table, see case_table.hpp
 ///                                       "145 speed 0.5s 0",
 ///                                       "145 position 0.5s 52.5/13.4/30", ...] },   lat/lon[/alt]; time - is arrival
+///           { "at": "0.7s", "messages": [                             as devices send them, through "subject" and
+///               { "subject": "vehicle.145.speed", "payload": {"time": 500000000, "value": 0} },      "encoding"
+///               { "subject": "vehicle.145.speed", "hex": "00 ff" } ] },   a payload that is a text stands for itself
 ///           { "advance": "10s" }, { "at": "60s" } ],                  arrival time moves on without samples
 ///         "expect": [
 ///           { "node": "db", "rows": ["key tick speed", "145 1s..9s/1s 0.5..9.5"] },
@@ -51,10 +54,17 @@ struct CaseSample {
   std::string text;
 };
 
-/// One entry of a script.
+/// One message of a script.
+struct CaseMessage {
+  std::string subject;
+  std::string payload;
+};
+
+/// One entry of a script: samples, or messages, or neither if time passes and nothing else.
 struct CaseStep {
-  Timestamp at = 0;                 ///< arrival time
-  std::vector<CaseSample> samples;  ///< none: time passes, nothing else
+  Timestamp at = 0;  ///< arrival time
+  std::vector<CaseSample> samples;
+  std::vector<CaseMessage> messages;
 };
 
 /// One entry of what is expected.

@@ -55,6 +55,12 @@ Registry registry() {
   Registry out;
   register_all(out);
   out.add("sources", "nothing", make_operator<Nothing>(Spec::source("gives nothing")));
+  out.add("sources", "spoken",
+          make_operator<Nothing>(Spec::source("hears \"field of key\"").subjects([](const Settings&, Message& message) {
+            const auto of = message.subject.find(" of ");
+            message.field = message.subject.substr(0, of);
+            message.key = message.subject.substr(of + 4);
+          })));
   out.add("sinks", "away", make_operator<Away>(Spec::sink("keeps nothing")));
   out.add("transforms", "pass",
           make_operator<Pass>(Spec::transform("passes on")
@@ -155,6 +161,39 @@ TEST(Cases, MistakesInTheFileAreShownWhereTheyAre) {
       ":10:50: error: 1s..2s is not a whole number of steps of 3s");
   has("", "a test that expects nothing can't fail");
   has(R"({ "nodes": "out" })", R"(unknown field "nodes"; did you mean "node"?)");
+}
+
+std::string message_case(const std::string& source, const std::string& step) {
+  return weir::format(R"({{
+  "pipeline": {{ "nodes": [ {{ "id": "in", "source": "{}", "encoding": "text" }}, {{ "id": "out", "sink": "away", "from": "in" }} ] }},
+  "tests": [ {{ "name": "one",
+    "script": [ {{ "at": "1s", {} }} ],
+    "expect": [ {{ "node": "out", "rows": ["key field time value", "v-7 speed 1s 7.5"] }} ] }} ] }})",
+                      source, step);
+}
+
+TEST(Cases, MessagesPassSubjectAndEncodingOfTheSource) {
+  const std::string subject = R"("messages": [ { "subject": "speed of v-7", )";
+  EXPECT_EQ(run(message_case("spoken", subject + R"("payload": 7.5 } ])")), "passed");
+  EXPECT_EQ(run(message_case("spoken", subject + R"("payload": "7.5" } ])")), "passed");
+  EXPECT_EQ(run(message_case("spoken", subject + R"("hex": "37 2e35" } ])")), "passed");
+  const std::string refused = run(message_case("spoken", subject + R"("payload": "fast" } ])"));
+  EXPECT_NE(refused.find("+ in    'not a decimal number'"), std::string::npos) << refused;
+}
+
+TEST(Cases, MistakesInMessagesAreShownWhereTheyAre) {
+  const auto has = [](const std::string& step, const std::string& finding, const std::string& source = "spoken") {
+    const std::string got = run(message_case(source, step));
+    EXPECT_NE(got.find(finding), std::string::npos) << got;
+  };
+  has(R"("messages": [ { "subject": "a", "payload": 1, "hex": "31" } ])", R"(either "payload" or "hex")");
+  has(R"("messages": [ { "subject": "a" } ])", R"(either "payload" or "hex")");
+  has(R"("messages": [ { "payload": 1 } ])", R"("subject" is missing)");
+  has(R"("messages": [ { "subject": "a", "hex": "3" } ])", ":4:70: error: \"hex\" must be pairs");
+  has(R"("messages": [ { "subject": "a", "hex": "3g" } ])", "pairs of hexadecimal digits");
+  has(R"("messages": [], "samples": [])", "samples or messages, not both");
+  has(R"("messages": [ { "subject": "a", "payload": 1 } ])",
+      R"(nobody sends messages to source "nothing", it makes them itself; write "samples")", "nothing");
 }
 
 TEST(Cases, ThePipelinesMistakesAreShownInTheFileOfTheCases) {

@@ -20,9 +20,9 @@ Intake::Intake(const Settings& settings, const Context& context)
 void Intake::dissect(Message& out, std::string_view subject) const {
   if (subject.starts_with(names.prefix)) subject.remove_prefix(names.prefix.size());
   out.subject = subject;
-  if (!pattern.match(subject, out.key, out.field)) {
-    out.refused = "the subject does not fit the source's \"subject\"";
-  } else if (partitions > 1 && pattern.has_key() && partition_of(out.key, partitions) != partition) {
+  take_apart(pattern, out);
+  if (!out.refused.empty()) return;
+  if (partitions > 1 && pattern.has_key() && partition_of(out.key, partitions) != partition) {
     out.refused = "the key does not belong to this partition";
   }
 }

@@ -102,6 +102,11 @@ std::string SubjectPattern::expand(std::string_view key, std::string_view field)
   return out;
 }
 
+void take_apart(const SubjectPattern& pattern, Message& message) {
+  if (!pattern.match(message.subject, message.key, message.field))
+    message.refused = "the subject does not fit the source's \"subject\"";
+}
+
 PartitionNames::PartitionNames(const std::string& base, std::uint32_t partitions, Partition k,
                                const SubjectPattern& pattern)
     : stream{partitions > 1 ? base + "-" + std::to_string(k) : base},

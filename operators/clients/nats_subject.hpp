@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <weir/message.hpp>
 #include <weir/types.hpp>
 
 namespace weir::nats {
@@ -40,6 +41,9 @@ class SubjectPattern {
   int field_ = -1;
   bool tail_ = false;  ///< ends in ">"
 };
+
+/// What every source of subjects does with a message: key and field from its subject, or a refusal.
+void take_apart(const SubjectPattern& pattern, Message& message);
 
 /// Names of one partition of a stream set. Several partitions: streams <base>-<k>, subjects p.<k>.…; a single one: the
 /// stream <base> itself with plain subjects.

@@ -23,6 +23,13 @@ struct Reading {
   std::vector<Message> messages;
 };
 
+/// Key and field of a value, by its key in the bucket.
+void take_apart(Message& message) {
+  const auto dot = message.subject.rfind('.');
+  message.key = message.subject.substr(0, dot);
+  if (dot != std::string_view::npos) message.field = message.subject.substr(dot + 1);
+}
+
 class Kv final : public Source {
  public:
   Kv(const Settings& settings, Context& context)
@@ -134,9 +141,7 @@ class Kv final : public Source {
       return std::string_view{reading_->bytes}.substr(begin);
     };
     Message message{.subject = place(entry.key), .payload = place(entry.value)};
-    const auto dot = message.subject.rfind('.');
-    message.key = message.subject.substr(0, dot);
-    if (dot != std::string_view::npos) message.field = message.subject.substr(dot + 1);
+    take_apart(message);
     message.sequence = ++sequence_;
     reading_->messages.push_back(message);
   }
@@ -201,6 +206,7 @@ Spec spec() {
         return claims;
       })
       .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
+      .subjects([](const Settings&, Message& message) { take_apart(message); })
       .details(
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip.")

@@ -125,6 +125,9 @@ Spec spec() {
       .counter("reconnects", "times a lost connection was made again")
       .claims(claims)
       .check(problems)
+      .subjects([](const Settings& s, Message& message) {
+        nats::take_apart(nats::SubjectPattern::parse(s.text("subject")).value_or({}), message);
+      })
       .details(
           "A partition's stream must have limits retention; it also takes the markers p.<k>.clock.<stream>, by which "
           "weir moves arrival time on an idle stream. Core NATS keeps no time: arrival is when the worker takes a message "
