@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <set>
+#include <utility>
 
 #include "core/draft.hpp"
 #include "core/fingerprint.hpp"
@@ -218,26 +220,51 @@ class Checker {
   Pipeline finish() {
     pipeline_.shown = shown_without_secrets();
     std::vector<Part> parts;
-    for (Draft& draft : drafts_) {
-      if (draft.node.role != Role::sink) {
-        auto& [name, meaning] = parts.emplace_back(draft.node.id);
-        meaning =
-            draft.node.id + " " + draft.node.name + " v" + std::to_string(draft.node.op->spec.state_version) + " ";
-        Value text = *draft.text;
-        // Where a stream lies is not what it says.
-        std::erase_if(text.members, [&](const Member& member) {
-          return member.key == "url" || member.key == "description" || is_secret(draft.node.op->spec, member.key);
-        });
-        write_canonical(text, meaning);
-        for (const FieldDemand& field : draft.node.demand)
-          meaning += "," + field.name + std::to_string(static_cast<int>(field.kind));
-      }
-      pipeline_.nodes.push_back(std::move(draft.node));
+    for (const Draft& draft : drafts_) {
+      if (draft.node.role != Role::sink) parts.push_back(part_of(draft));
     }
-    parts.emplace_back("limits",
-                       " forget " + std::to_string(pipeline_.forget) + " keys " + std::to_string(pipeline_.key_limit));
-    pipeline_.fingerprint = fingerprint(parts);
+    const std::uint32_t keys = pipeline_.key_limit != 0 ? pipeline_.key_limit : Dictionary::default_limit;
+    pipeline_.fingerprint = fingerprint(parts, {.keys = keys, .forget = pipeline_.forget});
+    for (Draft& draft : drafts_) pipeline_.nodes.push_back(std::move(draft.node));
     return std::move(pipeline_);
+  }
+
+  Part part_of(const Draft& draft) const {
+    const Node& node = draft.node;
+    Part part{node.id, node.name + " ", node.op->spec.state_version, leads_to_state(draft), {}};
+    Value text = *draft.text;
+    // Where a stream lies, and who may read it, is not what it says.
+    constexpr std::array<std::string_view, 7> outside{"description", "url",       "tls", "user",
+                                                      "credentials", "nkey_seed", "nkey"};
+    std::erase_if(text.members, [&](const Member& member) {
+      return std::ranges::contains(outside, member.key) || is_secret(node.op->spec, member.key);
+    });
+    write_canonical(text, part.meaning);
+    constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
+    // What a transform makes of the sinks' wishes shows in what it gives.
+    for (const SchemaPtr& schema : node.outputs) {
+      if (schema->shape != Shape::brackets) continue;
+      for (const FieldDemand& field : brackets::fields(*schema))
+        part.wishes.push_back(
+            {field.name, std::string{kinds.at(std::to_underlying(field.kind))}, asker(draft, field.name)});
+    }
+    return part;
+  }
+
+  bool leads_to_state(const Draft& draft) const {
+    return draft.node.keeps_state || std::ranges::any_of(drafts_, [&](const Draft& reader) {
+             return reader.from_id == draft.node.id && leads_to_state(reader);
+           });
+  }
+
+  /// The first sink behind a node whose columns name the field.
+  std::string asker(const Draft& draft, std::string_view field) const {
+    for (const Draft& reader : drafts_) {
+      if (reader.from_id != draft.node.id) continue;
+      if (std::ranges::contains(reader.node.columns, field, &RowColumn::field)) return reader.node.id;
+      if (auto behind = asker(reader, field); !behind.empty()) return behind;
+    }
+    return {};
   }
 
   /// The whole text for people to see.

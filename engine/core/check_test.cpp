@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/findings.hpp"
+#include "core/fingerprint.hpp"
 #include "core/pipeline.hpp"
 #include "fakes/registry.hpp"
 
@@ -275,6 +276,46 @@ TEST(Check, TheFingerprintIsOfWhatStateMeans) {
   const std::string before = of(std::string{good});
   EXPECT_EQ(before, of(with(std::string{good}, R"("sink": "stdout")", R"("description": "x", "sink": "stdout")")));
   EXPECT_NE(before, of(with(std::string{good}, R"("every": "1s")", R"("every": "2s")")));
+}
+
+TEST(Check, AChangeIsNamedWhereItWasMade) {
+  const auto said = [](const std::string& from, const std::string& to) {
+    std::string out;
+    for (const Change& change : changes(check(from).pipeline->fingerprint, check(to).pipeline->fingerprint))
+      out += (change.counts ? "! " : "") + change.words + "\n";
+    return out;
+  };
+  const std::string text{good};
+  EXPECT_EQ(said(text, with(text, R"("speed": {)", R"("charge": {}, "speed": {)")),
+            "! db.columns now asks rows for \"charge\"\n")
+      << "and of nothing upstream, which does not mind";
+  EXPECT_EQ(said(text, with(text, R"("speed": { "fill": "linear" }, )", "")),
+            "! db.columns no longer asks rows for \"speed\"\n");
+  EXPECT_EQ(said(text, with(text, R"("fill": "linear")", R"("fill": "step")")), "");
+  EXPECT_EQ(said(text, with(text, R"("vehicles": 3)", R"("vehicles": 4)")), "! \"signals\" was edited\n");
+  EXPECT_EQ(said(text, with(text, R"("id": "db")", R"("id": "out")")), "");
+  EXPECT_EQ(said(text, with(text, R"("keys": 1000)", R"("keys": 1001)")), "limits.keys was raised from 1000 to 1001\n");
+  const std::string fixed =
+      with(text, R"("every": "1s")", R"("every": "1s", "fields": ["speed", "position", "charge"])");
+  EXPECT_EQ(said(fixed, with(fixed, R"("speed": {)", R"("charge": {}, "speed": {)")), "")
+      << "it kept \"charge\" anyway";
+  const std::string seen =
+      with(text, R"("from": "rows", "columns": { "speed": { "fill": "linear" }, "position": { "fill": "geo" } } })",
+           R"("from": "seen" }, { "id": "seen", "transform": "filter", "from": "last", "where": "x > 1" })");
+  const std::string no_join =
+      with(seen, R"({ "id": "rows", "transform": "window-join", "from": "last", "every": "1s" },)", "");
+  EXPECT_EQ(said(no_join, with(no_join, "x > 1", "x > 2")), "\"seen\" was edited\n") << "no state depends on it";
+}
+
+TEST(Check, HowAStreamIsReachedIsNotWhatItSays) {
+  const auto of = [](const std::string& access) {
+    return check(R"({ "name": "p", "nodes": [ { "id": "in", "source": "nats", "stream": "S")" + access + R"( },
+                      { "id": "out", "sink": "stdout", "from": "in" } ] })")
+        .pipeline->fingerprint;
+  };
+  EXPECT_EQ(of(""), of(R"(, "url": "nats://other", "user": "u", "password": "p", "tls": {})"));
+  EXPECT_EQ(of(""), of(R"(, "credentials": "other.creds")"));
+  EXPECT_NE(of(""), of(R"(, "subject": "v.{key}")"));
 }
 
 TEST(Check, WhatIsNoPipelineAtAllSaysSo) {

@@ -25,14 +25,15 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, 
   letters_counter_ = counters_.declare("", "dead_letters", "dead letters made durable");
 }
 
-Result<LaneStart> CommitCycle::claim(Partition partition) {
+Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     if (!outlets_.in_doubt(i)) continue;
     if (auto sure = reclaim(i, unreported_); !sure) return std::unexpected(sure.error());
   }
   auto stands = outlets_.claim(partition);
   if (!stands) return std::unexpected(stands.error());
-  auto recovered = recover(partition, *std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint);
+  auto recovered =
+      recover(partition, *std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
   const auto named = recovered ? name_blank(partition, *recovered) : std::unexpected(recovered.error());
   if (!named) {
     outlets_.give_back(partition);
@@ -53,10 +54,12 @@ Result<void> CommitCycle::name_blank(Partition partition, Recovered& found) {
     const bool nothing = outlets_[i].keeps() && found.stands[i].position == 0 && found.stands[i].incarnation == 0;
     if (nothing) blank.push_back(pipeline_.nodes[outlets_[i].node].id);
   }
-  if (blank.empty() || !snapshots_.durable()) return {};
-  return snapshots_.any(partition).transform([&](bool ran_before) {
-    if (ran_before) found.start.blank = std::move(blank);
-  });
+  if (blank.empty()) return {};
+  auto ran_before = found.start.kept.empty() && snapshots_.durable() ? snapshots_.any(partition)
+                                                                     : Result<bool>{!found.start.kept.empty()};
+  if (!ran_before) return std::unexpected(ran_before.error());
+  if (*ran_before) found.start.blank = std::move(blank);
+  return {};
 }
 
 LaneStart CommitCycle::begin_again(Partition partition) {

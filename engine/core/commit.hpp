@@ -48,8 +48,8 @@ class CommitCycle {
   Result<void> open() { return outlets_.open(); }
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns
-  /// it.
-  Result<LaneStart> claim(Partition partition);
+  /// it. `replays`: as for recover().
+  Result<LaneStart> claim(Partition partition, bool replays = true);
 
   /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
   /// incarnation. What the old one committed stays. The new one writes what goes beyond the arrival time that the old

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "core/commit.hpp"
+#include "core/fingerprint.hpp"
 #include "fakes/commit_fixture.hpp"
 
 namespace weir {
@@ -260,6 +261,60 @@ TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
   database_.places.clear();
   start_worker();
   EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"renamed"});
+}
+
+TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshotsToo) {
+  store_.is_durable = false;
+  start_worker(false, true);
+  EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
+  start_worker();
+  claim_and_commit(9, "a");
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+}
+
+TEST_F(CommitStart, WhatIsNotReplayedMayBeChanged) {
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = "two";
+  start_worker();
+  const auto start = cycle_->claim(0, false);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->committed(), 5u);
+}
+
+TEST_F(CommitStart, MoreKeysNeedNoSnapshot) {
+  const std::vector<Part> parts{{"in", "a"}};
+  const auto with_keys = [&](std::uint32_t keys) { return fingerprint(parts, {.keys = keys, .forget = minute}); };
+  pipeline_.fingerprint = with_keys(10);
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = with_keys(20);
+  start_worker();
+  claim_and_commit(7, "b");
+  pipeline_.fingerprint = with_keys(10);
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed) << "those that came in would not again";
+}
+
+TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
+  const Bounds bounds{.keys = 10, .forget = minute};
+  const auto asked = [&](std::vector<Part::Wish> wishes) {
+    return fingerprint(std::vector<Part>{{"in", "a"}, {"rows", "b", 1, true, std::move(wishes)}}, bounds);
+  };
+  store_.is_durable = false;
+  pipeline_.fingerprint = asked({{"speed", "number", "db"}});
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = asked({{"speed", "number", "db"}, {"charge", "number", "db"}});
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().message, R"(partition 0: the pipeline was changed since its commit at position 5
+  changed    db.columns now asks rows for "charge"
+  why not    no snapshot was kept, so messages 1 to 5 would be read again, but lead to another state
+  ways out   undo the change
+             or give the old file a durable "state" store, run it, let it drain, then start this one
+             or `weir progress reset`, or another "name": all rows again, beside those that are there)");
+  store_.is_durable = true;
+  EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or run the old file once more, let it drain"));
+  start_worker(false, true);
+  EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or take two steps: first add the sink"));
 }
 
 TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {

@@ -38,7 +38,7 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
 }
 
 Result<void> Lanes::start(Partition partition) {
-  auto start = cycle_.claim(partition);
+  auto start = cycle_.claim(partition, replayable_);
   if (!start) return std::unexpected(start.error());
   if (!replayable_) go_on_without_replay(*start);
   std::unique_ptr<LaneRun> lane;

@@ -34,6 +34,7 @@ struct Node {
   Schemas outputs;                  ///< settled schema per port; a source has the samples schema, a sink none
   SchemaPtr input;                  ///< of a sink: what it gets (the completed rows if it has `columns`)
   std::vector<RowColumn> columns;   ///< of a sink with a `columns` setting; empty otherwise
+  bool keeps_state = false;         ///< of a transform: what it does depends on more than the batch at hand
   bool write_empty = false;         ///< of such a sink: rows of NULLs only are written too
   std::vector<FieldDemand> demand;  ///< what the sinks downstream name, in first-named order
   std::string codec;                ///< of a node with an encoding
@@ -61,8 +62,8 @@ struct Pipeline {
   std::string dead_letters;  ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default
                              ///< "<name>.dead.jsonl"
 
-  /// Of everything that decides what state means: operators, their state versions and settings, from the sources to
-  /// the last stateful node. Equal fingerprints: one's snapshot is the other's.
+  /// Of everything that decides what state means: operators, their state versions and settings, from the source to
+  /// the last node that keeps state, what sinks ask of them, and the limits. Says what differs, see fingerprint.hpp.
   std::string fingerprint;
 
   std::size_t source() const;  ///< the number of its one source

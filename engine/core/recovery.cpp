@@ -59,22 +59,41 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   return {};
 }
 
+/// What was changed, why that matters, and what can be done: a line or two each.
+Error other_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint,
+                     bool durable, bool new_sink) {
+  std::string what;
+  for (const Change& change : changes(kept.fingerprint, fingerprint)) {
+    if (change.counts) what += (what.empty() ? "" : ", ") + change.words;
+  }
+  if (what.empty()) what = "it was run by another build, which does not tell";
+  const std::string from = after == 0 ? "no snapshot was kept, so " : "";
+  std::string ways = "undo the change";
+  if (new_sink) {
+    ways += "\n             or take two steps: first add the sink that has no progress yet, then make the change";
+  } else if (durable) {
+    ways += "\n             or run the old file once more, let it drain (SIGTERM, or a reload), then start this one";
+  } else {
+    ways += "\n             or give the old file a durable \"state\" store, run it, let it drain, then start this one";
+  }
+  ways += "\n             or `weir progress reset`, or another \"name\": all rows again, beside those that are there";
+  return {Error::Kind::changed,
+          weir::format("partition {}: the pipeline was changed since its commit at position {}\n"
+                       "  changed    {}\n"
+                       "  why not    {}messages {} to {} would be read again, but lead to another state\n"
+                       "  ways out   {}",
+                       partition, kept.position, what, from, after + 1, kept.position, ways)};
+}
+
 /// One rule for all that was kept.
 Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
-                           Position after, const std::string& fingerprint) {
+                           Position after, const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
     if (standing(progress, incarnation) <= after) continue;
-    if (progress.fingerprint.empty() || progress.fingerprint == fingerprint) continue;
-    const std::string what = changed_parts(progress.fingerprint, fingerprint);
-    return fail(
-        Error::Kind::changed,
-        weir::format("partition {}: the pipeline's state means something else since its commit at position {}{}, and "
-                     "messages {} would be replayed into it; undo the change; or run the old file with a durable "
-                     "\"state\" store, let it drain, then start the new one, and add a sink in a step of its own; or "
-                     "give the progress up with `weir progress reset`: rows that are there stay",
-                     partition, progress.position, what.empty() ? "" : " (" + what + ")",
-                     after == 0 ? "from the first one on, as no snapshot was kept,"
-                                : weir::format("behind the snapshot at {}", after)));
+    if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
+    const bool new_sink =
+        std::ranges::any_of(kept, [](const Progress& one) { return one.position == 0 && one.incarnation == 0; });
+    return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));
   }
   return {};
 }
@@ -93,15 +112,17 @@ std::vector<Progress> kept_of(const std::vector<Progress>& stands, std::uint32_t
 }  // namespace
 
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
-                          const std::string& fingerprint) {
+                          const std::string& fingerprint, bool replays) {
   auto least = least_of(std::span{stands}.last(keepers), partition, snapshots);
   if (!least) return std::unexpected(least.error());
   LaneStart start;
   if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
     return std::unexpected(loaded.error());
   const std::uint32_t incarnation = least->incarnation;
-  if (auto same = same_pipeline(partition, stands, incarnation, start.after, fingerprint); !same)
-    return std::unexpected(same.error());
+  const auto same = replays ? same_pipeline(partition, std::span{stands}.last(keepers), incarnation, start.after,
+                                            fingerprint, snapshots.durable())
+                            : Result<void>{};
+  if (!same) return std::unexpected(same.error());
   if (keepers == 0 && !least->snapshot.empty()) {
     const std::string name = std::exchange(*least, start.at).snapshot;
     least->snapshot = name;
@@ -153,8 +174,8 @@ std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress&
   if (!replayable) return std::random_device{}();
   // With a state the numbers go on, without they begin at the first message there is.
   const Position begins = start.state.empty() ? at.position : 0;
-  return static_cast<std::uint32_t>(checksum(
-      weir::format("{} {} {} {} {}", at.fingerprint, at.stream.stream, at.stream.created, begins, at.incarnation)));
+  return static_cast<std::uint32_t>(checksum(weir::format(
+      "{} {} {} {} {}", without_askers(at.fingerprint), at.stream.stream, at.stream.created, begins, at.incarnation)));
 }
 
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted) {

@@ -44,9 +44,9 @@ struct Recovered {
 /// the snapshot that the least advanced one names; without keepers, of the one that was remembered. changed: the
 /// snapshot is gone; or something behind it was committed by another pipeline, so that replaying it silently would not
 /// lead to the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it
-/// began with it.
+/// began with it. `replays`: whether the source gives its messages again at all.
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
-                          const std::string& fingerprint);
+                          const std::string& fingerprint, bool replays = true);
 
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
 /// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches

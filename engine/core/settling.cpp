@@ -118,9 +118,14 @@ class Settling {
 
   Result<void> settle_transform(Node& node, const SchemaPtr& input) {
     NodeContext context = context_for(node);
-    auto outputs = node.op->make_transform(node.settings, context)->settle({input});
+    const auto transform = node.op->make_transform(node.settings, context);
+    auto outputs = transform->settle({input});
     if (!outputs) return std::unexpected(outputs.error());
     node.outputs = std::move(*outputs);
+    const Spec& spec = node.op->spec;
+    StateWriter none;
+    transform->save(none);
+    node.keeps_state = spec.state_of || spec.bounded_by_keys || !none.bytes().empty();
     return {};
   }
 

@@ -34,7 +34,9 @@ class MapStore : public Store {
       out.push_back(it->first);
     return out;
   }
-  bool durable() const override { return true; }
+  bool durable() const override { return is_durable; }
+
+  bool is_durable = true;
 
  private:
   Values& values_;
