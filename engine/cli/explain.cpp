@@ -1,5 +1,6 @@
-/// weir explain: what a pipeline promises, before it runs.
+/// weir explain: what a pipeline promises, before it runs, and what a change of it would do.
 #include "core/explain.hpp"
+#include "core/explain_change.hpp"
 
 #include <fmt/format.h>
 
@@ -12,14 +13,11 @@ namespace {
 
 struct ExplainOptions {
   std::string file;
+  std::string after;
   PipelineOptions pipeline;
 };
 
-int explain(const ExplainOptions& options, const Registry& registry) {
-  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, false);
-  print_findings(loaded);
-  if (!loaded.checked.pipeline) return bad_pipeline;
-  const auto promises = weir::explain(*loaded.checked.pipeline, registry);
+void print(const std::vector<Promise>& promises) {
   std::size_t about = 0;
   std::size_t what = 0;
   for (const Promise& promise : promises) {
@@ -28,6 +26,20 @@ int explain(const ExplainOptions& options, const Registry& registry) {
   }
   for (const Promise& promise : promises)
     std::cout << fmt::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
+}
+
+int explain(const ExplainOptions& options, const Registry& registry) {
+  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, false);
+  print_findings(loaded);
+  if (!loaded.checked.pipeline) return bad_pipeline;
+  if (options.after.empty()) {
+    print(weir::explain(*loaded.checked.pipeline, registry));
+    return fine;
+  }
+  const LoadedPipeline before = load_pipeline(options.after, options.pipeline, registry, false);
+  print_findings(before);
+  if (!before.checked.pipeline) return bad_pipeline;
+  print(explain_change(*before.checked.pipeline, *loaded.checked.pipeline, registry));
   return fine;
 }
 
@@ -37,6 +49,8 @@ void add_explain(CLI::App& app, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = app.add_subcommand("explain", "says what a pipeline guarantees, and why");
   command->add_option("pipeline", options->file, "pipeline file")->required();
+  command->add_option("--after", options->after,
+                      "what the file was before: says instead what a reload or restart would make of the change");
   add_pipeline_options(*command, options->pipeline);
   command->callback([options, &session] { session.exit = explain(*options, session.registry); });
 }

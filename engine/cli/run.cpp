@@ -15,6 +15,7 @@
 #include "cli/command.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
+#include "core/explain_change.hpp"
 #include "core/worker.hpp"
 
 namespace weir::cli {
@@ -82,11 +83,20 @@ void set_up_log(const RunOptions& options) {
   spdlog::set_formatter(std::move(formatter));
 }
 
-/// One pipeline at work: its text, counters and worker, replaced as a whole by a reload.
+/// One pipeline at work: its text and worker, replaced as a whole by a reload. What is counted goes on through all of
+/// them, as counters of a process don't go back.
 class Running {
  public:
-  Running(std::shared_ptr<const LoadedPipeline> loaded, const Registry& registry)
-      : loaded_{std::move(loaded)}, worker_{*loaded_->checked.pipeline, registry, counters_, system_clock()} {}
+  /// `counters` must outlive this. `before`: the status of the one that this replaces.
+  Running(std::shared_ptr<const LoadedPipeline> loaded, const Registry& registry, Counters& counters,
+          const Worker::Status& before)
+      : loaded_{std::move(loaded)},
+        counters_{counters},
+        worker_{*loaded_->checked.pipeline, registry, counters_, system_clock()} {
+    before_.rows = before.rows;
+    before_.commits = before.commits;
+    before_.commit_time_total = before.commit_time_total;
+  }
 
   void start() {
     thread_ = std::thread{[this] {
@@ -111,12 +121,19 @@ class Running {
   }
   const std::shared_ptr<const LoadedPipeline>& loaded() const { return loaded_; }
   const Pipeline& pipeline() const { return *loaded_->checked.pipeline; }
-  const Worker& worker() const { return worker_; }
   const Counters& counters() const { return counters_; }
+  Worker::Status status() const {
+    Worker::Status out = worker_.status();
+    out.rows += before_.rows;
+    out.commits += before_.commits;
+    out.commit_time_total += before_.commit_time_total;
+    return out;
+  }
 
  private:
   std::shared_ptr<const LoadedPipeline> loaded_;
-  Counters counters_;
+  Counters& counters_;
+  Worker::Status before_;
   Worker worker_;
   std::stop_source drain_;
   mutable std::mutex mutex_;
@@ -133,7 +150,7 @@ class ProgressLine {
   void show(const Running& running, Timestamp now) {
     const Duration every = terminal_ ? second / 2 : 10 * second;
     if (quiet_ || (last_ != no_time && now - last_ < every)) return;
-    const auto status = running.worker().status();
+    const auto status = running.status();
     const auto samples = running.counters().value(running.pipeline().nodes[running.pipeline().source()].id, "samples");
     const double past = last_ == no_time ? 1.0 : static_cast<double>(now - last_) / static_cast<double>(second);
     const auto rate = [past](std::uint64_t value, std::uint64_t before) {
@@ -260,17 +277,26 @@ class Runner {
                     current()->pipeline().name, loaded->checked.pipeline->name);
       return;
     }
-    if (const auto status = current()->worker().status(); !status.troubles.empty()) {
+    if (const auto status = current()->status(); !status.troubles.empty()) {
       spdlog::error("reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later",
                     status.troubles.front());
       return;
     }
+    say_change(*loaded->checked.pipeline);
     spdlog::info(
         "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
         "state) can be tried only then; the old one comes back if it can't start",
         options_.file);
     current()->drain();
     next_ = loaded;
+  }
+
+  void say_change(const Pipeline& now) const {
+    for (const Promise& promise : explain_change(current()->pipeline(), now, session_.registry)) {
+      const bool harmless = promise.about == "changed" || (promise.about == "state" && promise.what != "is refused");
+      spdlog::log(harmless ? spdlog::level::info : spdlog::level::warn, "reload: {} {}: {}", promise.about,
+                  promise.what, promise.why);
+    }
   }
 
   /// The old pipeline has ended for a new one; false if there is none.
@@ -287,7 +313,7 @@ class Runner {
 
   /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it.
   void settle() {
-    if (!replaced_ || !current()->worker().status().ready) return;
+    if (!replaced_ || !current()->status().ready) return;
     replaced_.reset();
     spdlog::info("reload: the new pipeline runs");
   }
@@ -296,13 +322,15 @@ class Runner {
   bool fall_back() {
     const auto result = current()->result();
     if (!replaced_ || result) return false;
-    spdlog::error("reload: the new pipeline does not start: {}; the old one goes on", result.error().message);
+    spdlog::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
     replace(std::exchange(replaced_, nullptr));
     return true;
   }
 
   void replace(std::shared_ptr<const LoadedPipeline> loaded) {
-    auto next = std::make_shared<Running>(std::move(loaded), session_.registry);
+    const auto before = current();
+    auto next = std::make_shared<Running>(std::move(loaded), session_.registry, counters_,
+                                          before ? before->status() : Worker::Status{});
     next->start();
     const std::scoped_lock lock{mutex_};
     current_ = std::move(next);
@@ -319,10 +347,10 @@ class Runner {
     views.pipeline_name = current()->pipeline().name;
     views.metrics = [this] {
       const auto running = current();
-      return render_metrics(running->pipeline(), running->counters(), running->worker().status(), system_clock().now());
+      return render_metrics(running->pipeline(), running->counters(), running->status(), system_clock().now());
     };
     views.troubles = [this] {
-      const auto status = current()->worker().status();
+      const auto status = current()->status();
       auto troubles = status.troubles;
       if (status.draining) troubles.push_back("draining");
       if (!status.ready && troubles.empty()) troubles.push_back("starting");
@@ -333,7 +361,7 @@ class Runner {
   }
 
   static std::string describe_running(const Running& running) {
-    const auto status = running.worker().status();
+    const auto status = running.status();
     std::string lanes;
     for (const auto& lane : status.lanes) {
       lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
@@ -357,6 +385,7 @@ class Runner {
   Session& session_;
   ProgressLine progress_;
   Timestamp told_ = 0;  // to stop
+  Counters counters_;   // of all that run one after the other
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready

@@ -107,6 +107,22 @@ void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
           : Promise{"dead letters", "kept in " + pipeline.dead_letters, "a JSON line each, with its raw bytes"});
 }
 
+/// Of what state depends on: the source, transforms up to the last one with state, what columns ask of them, limits.
+Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
+  const std::string more = "; `explain NEW --after OLD` tells what it does";
+  if (!facts.source.replayable && !facts.durable_state)
+    return {"a change", "goes on", "with new messages and empty state, as every start does" + more};
+  if (!facts.source.replayable)
+    return {"a change", "goes on", "with new messages: nodes that stay keep their state" + more};
+  if (facts.durable_state)
+    return {"a change", "goes on", "where the old file was drained: nodes that stay keep their state" + more};
+  if (!facts.any_transactional) return {"a change", "begins anew", "as every start does" + more};
+  if (std::ranges::none_of(pipeline.nodes, &Node::keeps_state))
+    return {"a change", "goes on", "as no node keeps state" + more};
+  return {"a change", "is refused",
+          "where state depends on it, once rows are committed: no store keeps state to go on from" + more};
+}
+
 void add_time(const Claims& source, const std::string& event, std::vector<Promise>& out) {
   if (source.writable) {
     out.push_back({"time", event, "arrival time from the stream, marked by weir when it is idle and something is due"});
@@ -150,8 +166,8 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
            out);
   add_dead_letters(pipeline, out);
   out.push_back({"names", "are keys",
-                 "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again; a "
-                 "source or transform renamed is a changed pipeline"});
+                 "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again"});
+  out.push_back(fate_of_changes(pipeline, facts));
   if (pipeline.restart_on_change) {
     out.push_back({"changed stream", "begun again",
                    "at its first message, with empty state; silent up to the arrival time that was committed, so a "

@@ -16,7 +16,7 @@ struct Promise {
 };
 
 /// Derived from the operators' own claims; connects to nothing. Sinks first, in the order of the text, then what
-/// transforms write themselves, ports that nobody reads, state, order, time, replay, dead letters, names.
+/// transforms write themselves, ports that nobody reads, state, order, time, replay, dead letters, names, changes.
 std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry);
 
 }  // namespace weir

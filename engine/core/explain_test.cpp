@@ -95,6 +95,18 @@ TEST(Explain, StateInMemoryIsMadeAgainWhereTheSourceCan) {
                   .starts_with("in memory, a restart begins with none"));
 }
 
+TEST(Explain, SaysWhatBecomesOfAChange) {
+  const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in" }, )";
+  const auto fate = [](const std::string& source, const std::string& sink, const std::string& between = "") {
+    const auto all = explained(source, sink, between);
+    return std::ranges::find(all, "a change", &Promise::about)->what;
+  };
+  EXPECT_EQ(fate(simulated, file, last), "is refused");
+  EXPECT_EQ(fate(simulated, file), "goes on") << "no state";
+  EXPECT_EQ(fate(R"("source": "simulate", "speed": "1x")", file, last), "goes on");
+  EXPECT_EQ(fate(simulated, R"("sink": "stdout")", last), "begins anew");
+}
+
 TEST(Explain, TextHasNoTimeOfItsOwn) {
   const auto with_codec = [](const std::string& codec) {
     return promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": )" + codec, file);

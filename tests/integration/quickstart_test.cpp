@@ -76,6 +76,58 @@ TEST_F(Quickstart, NeedsNoMoreThanOneProcessor) {
   EXPECT_EQ(content("one"), content("two"));
 }
 
+TEST_F(Quickstart, ReloadsChangeNoRowAndNoCounterGoesBack) {
+  directory_.write("paced.json", read(std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json"));
+  const auto paced = [&](const std::string& file, const std::string& speed) {
+    return std::make_unique<fakes::WeirProcess>(
+        std::vector<std::string>{"run", "-q", directory_.file("paced.json"), "-e",
+                                 directory_.write(file + ".env", "OUT=" + directory_.file(file) + "\n"), "-s",
+                                 "signals.for=30s", "-s", "signals.start=2026-01-01T00:00:00Z", "-s",
+                                 "signals.speed=" + speed},
+        directory_.file(file + ".log"));
+  };
+  auto whole = paced("whole", "max");
+  ASSERT_EQ(whole->wait(), 0) << whole->log();
+  auto reloaded = paced("reloaded", "20x");
+  ASSERT_TRUE(reloaded->says("partition 0: starts")) << reloaded->log();
+  const std::string text = read(directory_.file("paced.json"));
+  for (const std::string unit : {"km/h", "kmh", "km per hour"}) {
+    system_clock().wait(400 * millisecond, {});
+    std::string changed = text;
+    directory_.write("paced.json", changed.replace(changed.find("km/h"), 4, unit));
+    reloaded->send(SIGHUP);
+    system_clock().wait(200 * millisecond, {});
+  }
+  EXPECT_EQ(reloaded->wait(), 0) << reloaded->log();
+  EXPECT_THAT(reloaded->log(), testing::HasSubstr("reload: the new pipeline runs"));
+  EXPECT_EQ(content("reloaded"), content("whole"));
+  EXPECT_THAT(reloaded->log(), testing::HasSubstr(" db.rows " + rows("whole") + "\n"));
+  EXPECT_THAT(reloaded->log(), testing::ContainsRegex(" rows.unread.sessions. 100\n"));
+}
+
+TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
+  std::string text = read(std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json");
+  text.insert(text.find(R"("for": )"), R"("start": "2026-01-01T00:00:00Z", "speed": "10x", )");
+  const auto with = [](std::string of, const std::string& from, const std::string& to) {
+    return of.replace(of.find(from), from.size(), to);
+  };
+  const std::string path = directory_.write("job.json", text);
+  fakes::WeirProcess job{{"run", "-q", path, "-e", directory_.write("env", "OUT=" + directory_.file("one") + "\n")},
+                         directory_.file("log")};
+  ASSERT_TRUE(job.says("partition 0: starts")) << job.log();
+  system_clock().wait(second, {});
+  directory_.write("job.json", with(text, R"("speed": {)", R"("torque": {}, "speed": {)"));
+  job.send(SIGHUP);
+  EXPECT_TRUE(job.says("so the old one goes on: ")) << job.log();
+  EXPECT_THAT(job.log(), testing::HasSubstr(R"(reload: changed for the state: db.columns now asks rows for "torque")"));
+  directory_.write("job.json", with(text, R"("id": "db")", R"("id": "out")"));
+  job.send(SIGHUP);
+  EXPECT_TRUE(job.says("reload: the new pipeline runs")) << job.log();
+  EXPECT_THAT(job.log(),
+              testing::HasSubstr(" warning reload: out is new: gets all rows from the stream's first message"));
+  job.end(SIGTERM);
+}
+
 TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {
   const std::string command = "set -o pipefail; " WEIR_BUILD_DIR "/weir run -q " WEIR_SOURCE_DIR
                               "/pipelines/quickstart.json -s db.sink=stdout -s db.path=null -s db.table=null 2>" +

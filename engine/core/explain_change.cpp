@@ -1,0 +1,85 @@
+#include "core/explain_change.hpp"
+
+#include <algorithm>
+
+#include <weir/spelling.hpp>
+
+#include "core/fingerprint.hpp"
+#include "core/keeping.hpp"
+
+namespace weir {
+namespace {
+
+bool has_sink(const Pipeline& pipeline, std::string_view id) {
+  return std::ranges::any_of(pipeline.nodes, [&](const Node& n) { return n.role == Role::sink && n.id == id; });
+}
+
+bool keeps_progress(const Node& node) { return node.role == Role::sink && claims_of(node).transactional; }
+
+/// What happens to the state. `differs`: it means something else.
+Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
+  const Node& source = now.nodes[now.source()];
+  const bool kept = keeps_state(before, before.nodes[before.source()], registry);
+  const bool found = kept && before.store == now.store;
+  const bool progress = std::ranges::any_of(before.nodes, keeps_progress);
+  const bool stays = std::ranges::any_of(
+      now.nodes, [&](const Node& node) { return keeps_progress(node) && has_sink(before, node.id); });
+  if (kept && !found) {
+    return {"state", "is refused",
+            "it lies in the old file's store, and is looked for in another; `weir progress reset` begins anew"};
+  }
+  const bool replays = claims_of(source).replayable;
+  if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
+  if (!progress && !kept)
+    return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
+  if (progress && !stays) return {"state", "begins anew", "no sink has progress under its id"};
+  if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
+  const std::string by_node = "a node of the same id and operator keeps its own, others begin empty";
+  if (!replays || !progress) return {"state", "goes on", by_node};
+  if (kept && !new_keepers(before, now).empty()) {
+    return {"state", "is refused",
+            "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own"};
+  }
+  if (kept) {
+    return {"state", "goes on",
+            "after a drain (reload, SIGTERM): " + by_node + "; after a crash the old file has to run once more"};
+  }
+  return {"state", "is refused",
+          "once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and drain it "
+          "first, or begin anew by another \"name\" or `weir progress reset`"};
+}
+
+}  // namespace
+
+std::vector<std::string> new_keepers(const Pipeline& before, const Pipeline& now) {
+  std::vector<std::string> out;
+  for (const Node& node : now.nodes) {
+    if (keeps_progress(node) && !has_sink(before, node.id)) out.push_back(node.id);
+  }
+  return out;
+}
+
+std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now, const Registry& registry) {
+  if (before.name != now.name) {
+    return {{"name", "another pipeline",
+             quoted(now.name) + " begins as if nothing had run; what " + quoted(before.name) + " has kept stays"}};
+  }
+  std::vector<Promise> out;
+  for (const Change& change : changes(before.fingerprint, now.fingerprint))
+    out.push_back({"changed", change.counts ? "for the state" : "freely", change.words});
+  const bool differs = !same_state(before.fingerprint, now.fingerprint);
+  out.push_back(fate_of_state(before, now, differs, registry));
+  const bool again = claims_of(now.nodes[now.source()]).replayable;
+  for (const std::string& id : new_keepers(before, now)) {
+    out.push_back({id, "is new",
+                   again ? "gets all rows from the stream's first message on; if it was only renamed, they come twice"
+                         : "gets the rows from here on"});
+  }
+  for (const Node& node : before.nodes) {
+    if (keeps_progress(node) && !has_sink(now, node.id))
+      out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});
+  }
+  return out;
+}
+
+}  // namespace weir

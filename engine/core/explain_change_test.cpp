@@ -1,0 +1,91 @@
+#include "core/explain_change.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fakes/registry.hpp"
+
+namespace weir {
+namespace {
+
+const std::string simulated = R"("source": "simulate", "for": "1s")";
+const std::string file = R"("sink": "duckdb", "path": "x.duckdb")";
+const std::string durable = R"("state": { "store": "jetstream-kv", "bucket": "b" }, )";
+
+const std::string second = R"(, { "id": "more", "from": "in", )" + file + " }";
+
+struct Text {
+  std::string name = "p";
+  std::string root = "";
+  std::string source = simulated;
+  std::string every = "1s";
+  std::string id = "db";
+  std::string sink = file;
+  std::string columns = R"("speed": {})";
+  std::string more = "";
+};
+
+Pipeline pipeline(const Text& text) {
+  const std::string all = R"({ "name": ")" + text.name + R"(", )" + text.root +
+                          R"("limits": { "keys": 9 }, "nodes": [ { "id": "in", )" + text.source +
+                          R"( }, { "id": "rows", "transform": "window-join", "from": "in", "every": ")" + text.every +
+                          R"(" }, { "id": ")" + text.id + R"(", "from": "rows", )" + text.sink + R"(, "columns": { )" +
+                          text.columns + " } }" + text.more + " ] }";
+  auto checked = check_pipeline(all, "p.json", fakes::registry(), {});
+  EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+  return std::move(*checked.pipeline);
+}
+
+/// A line for each promise: `about what: why`, the reason cut at its first comma, colon or semicolon.
+std::string said(const Text& before, const Text& now) {
+  std::string out;
+  for (const Promise& promise : explain_change(pipeline(before), pipeline(now), fakes::registry()))
+    out += promise.about + " " + promise.what + ": " + promise.why.substr(0, promise.why.find_first_of(",:;")) + "\n";
+  return out;
+}
+
+TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
+  const std::string goes_on = "state goes on: nothing that it depends on was changed\n";
+  EXPECT_EQ(said({}, {}), goes_on);
+  EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), goes_on);
+  EXPECT_EQ(said({}, {.root = durable}), goes_on);
+  EXPECT_EQ(said({}, {.more = second}), goes_on + "more is new: gets all rows from the stream's first message on\n");
+}
+
+TEST(ExplainChange, WithoutAStoreWhatStateDependsOnIsRefused) {
+  EXPECT_EQ(said({}, {.every = "2s"}),
+            "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n");
+  EXPECT_EQ(
+      said({}, {.columns = R"("speed": {}, "charge": {})"}),
+      "changed for the state: db.columns now asks rows for \"charge\"\nstate is refused: once rows are committed\n");
+}
+
+TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
+  EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s"}),
+            "changed for the state: \"rows\" was edited\nstate goes on: after a drain (reload\n");
+  EXPECT_EQ(said({.root = durable}, {}), "state is refused: it lies in the old file's store\n");
+  EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = second}),
+            "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n"
+            "more is new: gets all rows from the stream's first message on\n");
+}
+
+TEST(ExplainChange, ARenamedSinkGetsAllRowsAgain) {
+  EXPECT_EQ(said({}, {.id = "out"}),
+            "state begins anew: no sink has progress under its id\n"
+            "out is new: gets all rows from the stream's first message on\ndb is gone: its rows stay\n");
+}
+
+TEST(ExplainChange, WhatIsNotReplayedIsNotRefused) {
+  const std::string paced = R"("source": "simulate", "speed": "1x")";
+  EXPECT_EQ(said({.source = paced}, {.source = paced, .every = "2s", .id = "out"}),
+            "changed for the state: \"rows\" was edited\nstate begins empty: as at every start\n"
+            "out is new: gets the rows from here on\ndb is gone: its rows stay\n");
+  EXPECT_EQ(said({.sink = R"("sink": "stdout")"}, {.every = "2s", .sink = R"("sink": "stdout")"}),
+            "changed for the state: \"rows\" was edited\nstate is made anew: as at every start\n");
+}
+
+TEST(ExplainChange, AnotherNameIsAnotherPipeline) {
+  EXPECT_EQ(said({}, {.name = "q"}), "name another pipeline: \"q\" begins as if nothing had run\n");
+}
+
+}  // namespace
+}  // namespace weir
