@@ -173,10 +173,9 @@ Error not_opened(const std::string& path, const std::string& why) {
   if (!why.contains("Could not set lock"))
     return {Error::Kind::refused, weir::format("can't open {}: {}", path, why), "path"};
   const std::size_t pid = why.find("PID ");
-  const std::string holder =
-      pid == std::string::npos
-          ? ""
-          : weir::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
+  std::string holder;  // of another container it is 0, which names nobody
+  if (pid != std::string::npos && !why.substr(pid).starts_with("PID 0"))
+    holder = weir::format(" ({})", why.substr(pid, why.find_first_not_of("0123456789", pid + 4) - pid));
   return {Error::Kind::unreachable,
           weir::format("{} is open in another process{}; one process at a time may hold a DuckDB file: end it, or "
                        "write to another",

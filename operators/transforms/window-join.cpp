@@ -238,7 +238,8 @@ Spec spec() {
       .needs_whole_keys()
       .state([](const Settings& settings) {
         return "≤ 64 B per (vehicle, field), and 32 B per (vehicle, field) and tick that waits; at most " +
-               std::to_string(settings.integer("max_pending")) + " waiting samples per vehicle";
+               std::to_string(settings.integer("max_pending")) +
+               " waiting samples per vehicle, 65533 of one field or ticks; beyond, its oldest tick closes";
       })
       .details(
           "Each vehicle's ticks close by its own progress: when every field of its session has passed the tick, or "
