@@ -1,12 +1,39 @@
 /// weir: the program.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 
 #include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
 
+namespace {
+
+/// A file or connection that got the number of a closed channel would be given all that is printed there. Reading these
+/// ends at once, writing fails, as before.
+void occupy_closed_channels() {
+  for (int channel = STDIN_FILENO; channel <= STDERR_FILENO; ++channel) {
+    if (::fcntl(channel, F_GETFD) == -1) (void)::open("/dev/null", O_RDONLY);
+  }
+}
+
+/// What found no room must not look as if it had been printed.
+int printed(int exit) {
+  errno = 0;
+  if (std::cout.flush()) return exit;
+  std::cerr << "weir: standard output takes no more" << (errno == 0 ? "" : ": ")
+            << (errno == 0 ? "" : std::strerror(errno)) << "\n";
+  return exit == weir::cli::fine ? weir::cli::internal : exit;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace weir;
+  occupy_closed_channels();
   Registry registry;
   register_all(registry);
   cli::Session session{registry, cli::program_version()};
@@ -32,7 +59,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? cli::fine : cli::usage;
+    return printed(app.exit(error) == 0 ? cli::fine : cli::usage);
   }
-  return session.exit;
+  return printed(session.exit);
 }

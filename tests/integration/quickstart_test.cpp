@@ -142,6 +142,30 @@ TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {
   EXPECT_THAT(said, testing::Not(testing::AnyOf(testing::HasSubstr("weir: "), testing::HasSubstr(" warn"))));
 }
 
+TEST_F(Quickstart, NeverLogsIntoItsFile) {
+  int number = 0;
+  for (const std::string closed : {"2>&-", ">&-", "<&- >&- 2>&-"}) {
+    const std::string file = "rows" + std::to_string(++number);
+    const std::string command =
+        "OUT=" + directory_.file(file) +
+        " " WEIR_BUILD_DIR "/weir run " WEIR_SOURCE_DIR "/pipelines/quickstart.json -s signals.for=5s " + closed;
+    EXPECT_EQ(std::system(command.c_str()), 0) << closed;
+    EXPECT_GT(std::stoi(rows(file)), 100) << closed;
+  }
+}
+
+TEST_F(Quickstart, SaysWhenWhatItPrintsFindsNoRoom) {
+  const std::string file = WEIR_SOURCE_DIR "/pipelines/quickstart.json";
+  for (const std::string& command : {std::string{"list"}, std::string{"describe nats"}, std::string{"schema"},
+                                     "explain " + file, "graph " + file, "fmt - <" + file, std::string{"--help"},
+                                     "run -q " + file + " -s db.sink=stdout -s db.path=null -s db.table=null"}) {
+    const int status =
+        std::system((WEIR_BUILD_DIR "/weir " + command + " >/dev/full 2>" + directory_.file("err")).c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 70) << command;
+    EXPECT_THAT(read(directory_.file("err")), testing::HasSubstr("weir: standard output takes no more")) << command;
+  }
+}
+
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
   EXPECT_EQ(run("whole", "2h")->wait(), 0);
   auto broken = run("broken", "2h");
