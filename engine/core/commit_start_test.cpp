@@ -53,13 +53,30 @@ TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
   EXPECT_EQ(start->state, "state at 9");
 }
 
-TEST_F(CommitStart, AMissingOrChangedChunkStopsTheLane) {
+TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
   const std::string name = commit_with_snapshot(5, std::string(Store::largest_value + 10, 's'));
+  const auto lost = [&] {
+    start_worker();
+    const auto start = cycle_->claim(0);
+    if (!start) return start.error().message;
+    EXPECT_EQ(start->after, 0u);
+    EXPECT_EQ(start->silent, 5u) << "its rows are there";
+    EXPECT_EQ(start->state, "");
+    cycle_->release(0);
+    return start->lost;
+  };
   stored_[name + "/1"] = "changed!!!";
-  start_worker();
-  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+  EXPECT_EQ(lost(), "chunk 1 of snapshot " + name + " is not what was written");
   stored_.erase(name + "/1");
-  EXPECT_EQ(cycle_->claim(0).error().message, "chunk 1 of snapshot " + name + " is missing");
+  EXPECT_EQ(lost(), "chunk 1 of snapshot " + name + " is missing");
+  stored_.clear();
+  EXPECT_EQ(lost(), "snapshot " + name + " is not in the store");
+}
+
+TEST_F(CommitStart, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
+  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
+  ASSERT_TRUE(snapshots_.remember(0, "somebody/0/0.5-f"));
+  EXPECT_EQ(alone().claim(0).error().message, "snapshot somebody/0/0.5-f is not in the store");
 }
 
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {

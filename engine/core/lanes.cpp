@@ -58,6 +58,11 @@ Result<void> Lanes::start(Partition partition) {
         "table was, has them already: then stop this, and give it its old id",
         partition, sink);
   }
+  if (!start->lost.empty()) {
+    spdlog::warn(
+        "partition {}: {}; {}", partition, start->lost,
+        replayable_ ? "the state is made again from the stream's first message" : "it starts with empty state");
+  }
   spdlog::info("partition {}: {}", partition, describe(*start));
   lane->run();
   snapshot_at_[partition] = around_.clock.steady();
@@ -163,6 +168,8 @@ void Lanes::save_all(Timestamp until) {
     if (around_.clock.steady() >= until) return;
     if (broken(partition) || lane->status().replaying) continue;
     const Snapshot last = lane->snapshot();
+    // Where nothing was read there is no state, and a sink without progress is no wonder.
+    if (last.at.position == 0 && last.at.incarnation == 0) continue;
     if (auto name = snapshots_.write(partition, fence_, last))
       cycle_.name_snapshot(partition, *name, last.at.position, last.at.incarnation);
   }

@@ -46,6 +46,10 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   start.silent = least.position;
   if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
+  if (!snapshot && of_sink && snapshot.error().kind == Error::Kind::changed) {
+    start.lost = std::move(snapshot.error().message);
+    return {};
+  }
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
   if (!of_sink) start.silent = at.position;
@@ -162,10 +166,10 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
   // Where the count is known the replay will tell, unless there is none.
   const Progress& last = start.kept.back();
   if (last.consumed == 0 ? begins != 0 : begins >= last.position) {
-    return changed(partition, weir::format("no snapshot was kept and the stream no longer reaches back to its first "
-                                           "message, so the state at position {} can't be made again; a durable "
-                                           "\"state\" store keeps it",
-                                           last.position));
+    return changed(partition, weir::format("{} and the stream no longer reaches back to its first message, so the "
+                                           "state at position {} can't be made again{}",
+                                           start.lost.empty() ? "no snapshot was kept" : start.lost, last.position,
+                                           start.lost.empty() ? "; a durable \"state\" store keeps it" : ""));
   }
   return {};
 }

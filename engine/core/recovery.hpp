@@ -20,6 +20,7 @@ struct LaneStart {
   std::vector<Position> borders;  ///< steps must end at each of these, ascending
   std::vector<Timestamp> time_borders;  ///< and before the first message behind each of these, ascending
   std::string state = {};               ///< for Chain::load(); empty: start empty
+  std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed; and the incarnation
   std::vector<Progress> kept = {};      ///< what this incarnation has committed, ascending: the stream must bear it out
   std::vector<std::string> blank = {};  ///< sinks that keep progress and have none, although the pipeline ran before
@@ -41,10 +42,11 @@ struct Recovered {
 };
 
 /// From what each outlet has, of which the last `keepers` keep progress, to where the lane starts, with the state of
-/// the snapshot that the least advanced one names; without keepers, of the one that was remembered. changed: the
-/// snapshot is gone; or something behind it was committed by another pipeline, so that replaying it silently would not
-/// lead to the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it
-/// began with it. `replays`: whether the source gives its messages again at all.
+/// the snapshot that the least advanced one names; without keepers, of the one that was remembered. If that snapshot is
+/// gone, the lane starts where it would without one: at the first message. changed: without keepers it is gone; or
+/// something behind it was committed by another pipeline, so that replaying it silently would not lead to the state
+/// that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began with it.
+/// `replays`: whether the source gives its messages again at all.
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fakes/log.hpp"
 #include "fakes/world.hpp"
 
 namespace weir {
@@ -128,6 +129,41 @@ TEST_F(RecoveryTest, WithoutASnapshotAStreamThatLostItsBeginningStopsTheLane) {
   expect_stop("no snapshot was kept");
   world_.first = 5;
   expect_stop("16 messages lead to position 20");
+}
+
+TEST_F(RecoveryTest, AWorkerThatSawNoMessageLeavesNothingToWonderAt) {
+  const fakes::Log log;
+  world_.messages = 0;
+  ASSERT_TRUE(run());
+  ASSERT_TRUE(run());
+  EXPECT_FALSE(log.contains("has no progress although")) << log.text();
+  world_.messages = 5;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5));
+}
+
+TEST_F(RecoveryTest, ASnapshotThatIsGoneIsMadeUpForByTheStream) {
+  read_up_to(20);
+  world_.values.clear();
+  world_.messages = 30;
+  ASSERT_TRUE(run());
+  EXPECT_EQ(rows_without_letters(), sums(1, 21, 30)) << "with the sum over all";
+  world_.rows.clear();
+  world_.values.clear();
+  world_.first = 31;
+  world_.messages = 40;
+  expect_stop("is not in the store and the stream no longer reaches back to its first message");
+}
+
+TEST_F(RecoveryTest, AStreamMadeAnewMayHaveTakenTheSnapshotWithIt) {
+  read_up_to(20);
+  world_.values.clear();
+  world_.stream = {"S", 2};
+  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
+  world_.messages = 5;
+  expect_stop("it was made anew since");
+  ASSERT_TRUE(run(restart));
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "with empty state";
 }
 
 TEST_F(RecoveryTest, AStreamMadeAnewIsReadFromItsFirstMessage) {

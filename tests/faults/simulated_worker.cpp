@@ -109,6 +109,7 @@ bool SimulatedWorker::finish() {
 void SimulatedWorker::claim(Partition partition) {
   auto start = cycle_->claim(partition);
   if (!start) return fail_if_fatal(start.error(), "claim");
+  if (!start->lost.empty()) return fail_if_fatal({Error::Kind::changed, start->lost}, "claim");
   if (start->at.incarnation < plant_.incarnations[partition]) *start = cycle_->begin_again(partition);
   Lane lane;
   lane.at = start->after;
