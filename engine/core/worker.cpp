@@ -137,6 +137,7 @@ struct Worker::Impl {
   }
   void handle(Exhausted&) { commit_now = true; }
   void handle(Lost& lost) {
+    if (!std::ranges::contains(lanes->partitions(), lost.partition)) return;  // let go already, for another sink
     spdlog::warn("partition {}: the lease was lost to another worker", lost.partition);
     give_up(lost.partition, Claiming::again_after);
   }
@@ -176,7 +177,10 @@ struct Worker::Impl {
     next_try = 0;
     credits.give_back(report->bytes);
     for (const Partition partition : report->refused) {
-      spdlog::warn("partition {}: another worker has committed it; this one lets go", partition);
+      spdlog::warn(
+          "partition {}: its progress is not where this worker left it, so another one has it, or the database went "
+          "back; this one lets go",
+          partition);
       give_up(partition, Claiming::again_after);
     }
     for (const auto& lane : report->committed) lanes->committed(lane.partition, lane.position);
@@ -222,12 +226,13 @@ struct Worker::Impl {
 
   void renew_leases(std::stop_token stop) {
     const Duration every = cycle->lease() / 3;
+    bool failing = false;
     while (every != 0 && clock.wait(every, stop)) {
       auto lost = cycle->renew();
-      if (!lost) {
-        spdlog::warn("leases not renewed: {}", lost.error().message);
-        continue;
-      }
+      const bool told = std::exchange(failing, !lost);
+      if (!lost && !told) spdlog::warn("leases not renewed: {}; trying again", lost.error().message);
+      if (!lost) continue;
+      if (told) spdlog::info("leases are renewed again");
       for (const Partition partition : *lost) inbox.put(Lost{partition});
     }
   }

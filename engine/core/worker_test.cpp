@@ -239,6 +239,20 @@ TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
   EXPECT_EQ(rows_without_letters(), expected(520));
 }
 
+TEST_F(WorkerTest, LeasesThatAreNotRenewedAreToldOfOnce) {
+  world_.lease = 3 * millisecond;
+  start();
+  send(20);
+  ASSERT_TRUE(wait_until_committed(20));
+  in_world([](fakes::World& world) { world.not_renewed = true; });
+  ASSERT_TRUE(wait_for([&] { return log_.contains("leases not renewed"); }));
+  system_clock().wait(50 * millisecond, {});
+  EXPECT_EQ(log_.lines("leases not renewed"), 1);
+  in_world([](fakes::World& world) { world.not_renewed = false; });
+  ASSERT_TRUE(wait_for([&] { return log_.contains("leases are renewed again"); }));
+  EXPECT_TRUE(drain());
+}
+
 TEST_F(WorkerTest, ASlowTableGetsMoreWithEachCommit) {
   world_.slow = 30 * millisecond;
   start();

@@ -24,6 +24,10 @@ class Log {
   bool contains(std::string_view text) const {
     return std::ranges::any_of(lines_->last_formatted(), [&](const std::string& line) { return line.contains(text); });
   }
+  /// How many lines have it.
+  std::ptrdiff_t lines(std::string_view text) const {
+    return std::ranges::count_if(lines_->last_formatted(), [&](const auto& line) { return line.contains(text); });
+  }
   /// All of it.
   std::string text() const {
     std::string out;

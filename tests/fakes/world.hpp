@@ -40,6 +40,7 @@ struct World {
   Progress progress;
   bool down = false;         // the table does not answer
   bool answer_lost = false;  // of the next commit that succeeds
+  bool not_renewed = false;  // leases can't be renewed
   bool taken = false;        // another worker has the lease of the partition
   int refused_claims = 0;    // because of that
   int fence = 0;             // of the last claim; another worker's claim raises it
@@ -224,6 +225,7 @@ class TableSink final : public Sink {
   Duration lease() const override { return world->lease; }
   Result<std::vector<Partition>> renew() override {  // on a connection of its own
     const std::scoped_lock lock{world->mutex};
+    if (world->not_renewed) return fail(Error::Kind::unreachable, "no answer to the control connection");
     return world->taken && fence_ != 0 ? std::vector<Partition>{0} : std::vector<Partition>{};
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
