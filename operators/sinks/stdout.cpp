@@ -1,7 +1,8 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 
 #include <weir/format.hpp>
@@ -91,14 +92,18 @@ class Stdout final : public Sink {
     return print(rows.bytes);
   }
 
-  Result<Committed> commit(std::span<const LaneCommit>) override {
-    if (std::fflush(stdout) != 0) return std::unexpected(lost());
-    return Committed{};
-  }
+  Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
 
  private:
+  /// Whole lines at once: a buffer that is full in the middle of one would leave half of it after a crash, for the next
+  /// line to stick to, and let another process's lines in between.
   static Result<void> print(std::string_view text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return std::unexpected(lost());
+    while (!text.empty()) {
+      const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return std::unexpected(lost());
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
     return {};
   }
   static Error lost() {

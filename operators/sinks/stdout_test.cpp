@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <weir/operator.hpp>
 
@@ -64,6 +66,21 @@ TEST(Stdout, NumbersOfATableFitTheirColumn) {
   rows->columns = {Column::float64({13.467815944423341, 0.0 / 0.0}), Column::float64({1e100, -52.559312})};
   const std::string lines = " 13.467816      1e+100\n         -  -52.559312\n";
   EXPECT_EQ(printed("table", rows), "         x           y\n" + lines + lines);
+}
+
+TEST(Stdout, HoldsNothingBack) {
+  fakes::FakeContext context;
+  Settings settings{"show"};
+  settings.set("format", std::string{"json"});
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings, context);
+  const Encoded rows = sink->encode(batch());
+  testing::internal::CaptureStdout();
+  EXPECT_TRUE(sink->write(rows));
+  // Not what is printed when a process ends as it should, but what is there if it does not.
+  struct stat file{};
+  EXPECT_EQ(::fstat(STDOUT_FILENO, &file), 0);
+  EXPECT_EQ(static_cast<std::size_t>(file.st_size), rows.bytes.size()) << "no part of a line, and no line, waits";
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), rows.bytes);
 }
 
 TEST(Stdout, NaNIsNull) {
