@@ -166,8 +166,15 @@ Error request_error(const Connection& connection, const std::string& what, int s
   const std::string why = library_says(status);
   if (!connection.connected()) return {Error::Kind::unreachable, what + ": " + connection.down().message};
   if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
-  const bool passes =
-      code == 0 || code == JSClusterNotAvailErr || code == JSClusterNotLeaderErr || code == JSInsufficientResourcesErr;
+  // No code, or a failure of the server's own, such as a full disk.
+  static constexpr std::array<int, 7> passing{0,
+                                              JSClusterNotAvailErr,
+                                              JSClusterNotLeaderErr,
+                                              JSInsufficientResourcesErr,
+                                              JSConsumerCreateErr,
+                                              JSConsumerStoreFailedErr,
+                                              JSStreamCreateErr};
+  const bool passes = std::ranges::contains(passing, code);
   return {passes ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
 }
 
@@ -284,6 +291,14 @@ Result<std::optional<std::uint64_t>> JetStream::next_sequence(const std::string&
               "stream " + stream + ": can't ask what follows " + std::to_string(from) + ": " + answer->substr(0, 200));
 }
 
+std::string JetStream::refusal_in(std::string_view answer) {
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(answer.data(), answer.size());
+  if (!json.IsObject() || !json.HasMember("error") || !json["error"].IsObject()) return {};
+  const auto& error = json["error"];
+  return error.HasMember("description") && error["description"].IsString() ? error["description"].GetString() : "";
+}
+
 Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const ReadFrom& from) {
   std::string name = Connection::inbox();
   name = "weir-" + name.substr(name.rfind('.') + 1);
@@ -310,7 +325,7 @@ Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const
   return Reader{std::move(name), info->Delivered.Stream};
 }
 
-Result<void> JetStream::ensure_durable(const std::string& stream, const DurableConfig& want) {
+Result<bool> JetStream::ensure_durable(const std::string& stream, const DurableConfig& want) {
   const std::string what = "durable " + want.name + " of stream " + stream;
   auto config = consumer_of(want);
   jsConsumerInfo* raw = nullptr;
@@ -319,7 +334,7 @@ Result<void> JetStream::ensure_durable(const std::string& stream, const DurableC
   if (status == NATS_OK) {
     const ConsumerPtr info{raw};
     const std::string differs = differences(*info->Config, config);
-    if (differs.empty()) return {};
+    if (differs.empty()) return false;
     return fail(Error::Kind::changed,
                 what + " is not what the pipeline says" + differs + "; choose another name or delete it", "durable");
   }
@@ -330,7 +345,7 @@ Result<void> JetStream::ensure_durable(const std::string& stream, const DurableC
   status = js_AddConsumer(&raw, handle_, stream.c_str(), &config, nullptr, &code);
   if (status != NATS_OK) return std::unexpected(request_error(connection_, "can't create " + what, status, code));
   const ConsumerPtr info{raw};
-  return {};
+  return true;
 }
 
 void JetStream::forget_consumer(const std::string& stream, const std::string& consumer) {

@@ -81,6 +81,9 @@ class JetStream {
   /// The first sequence at or after `from` that the stream still has; nothing if there is none.
   Result<std::optional<std::uint64_t>> next_sequence(const std::string& stream, std::uint64_t from);
 
+  /// What an answer of JetStream's says against what was asked or published; empty if nothing.
+  static std::string refusal_in(std::string_view answer);
+
   /// An ephemeral consumer that was made.
   struct Reader {
     std::string name;
@@ -89,8 +92,8 @@ class JetStream {
   /// Makes an ephemeral consumer without filter and acknowledgements; the server removes it after two minutes without
   /// a request.
   Result<Reader> add_reader(const std::string& stream, const ReadFrom& from);
-  /// Makes the durable, or checks the one that is there.
-  Result<void> ensure_durable(const std::string& stream, const DurableConfig& config);
+  /// Makes the durable, or checks the one that is there. Answers whether it was made.
+  Result<bool> ensure_durable(const std::string& stream, const DurableConfig& config);
   /// Tells the server that a consumer is no longer needed; does not wait.
   void forget_consumer(const std::string& stream, const std::string& consumer);
   /// False if the server says that there is no such consumer.

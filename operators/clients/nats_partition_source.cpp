@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration marker_patience = 250 * millisecond;
 constexpr Duration longest_unanswered = 3 * second;
+constexpr Duration answer_wait = second;
 
 /// A partition's stream, in order and without acknowledgements.
 class PartitionSource final : public SourceBase {
@@ -65,6 +66,7 @@ class PartitionSource final : public SourceBase {
         items[i].subject = haul->bundle[i].subject;
         items[i].marker = true;
         marked_ = asked_ = no_time;
+        unanswered_.reset();
       } else {
         translate(*haul, i);
       }
@@ -89,7 +91,11 @@ class PartitionSource final : public SourceBase {
       }
     }
     if (asked_ == no_time || now - asked_ < longest_unanswered) return {};
-    return std::unexpected(unanswered());
+    if (!unanswered_ || now - wondered_ >= longest_unanswered) {
+      unanswered_ = unanswered(due);
+      wondered_ = now;
+    }
+    return std::unexpected(*unanswered_);
   }
 
   StreamIdentity identity() const override { return identity_; }
@@ -128,8 +134,16 @@ class PartitionSource final : public SourceBase {
     return start({.sequence = given_ + 1}, *state).transform([](Position) {});
   }
 
-  /// The server refuses a publish by a message of its own, later: only what does not come back tells of it.
-  Error unanswered() const {
+  /// The server refuses a publish by a message of its own, later: only what does not come back tells of it. A stream
+  /// says why to one who wants an answer.
+  Error unanswered(Timestamp due) const {
+    const auto answer = connection_->request(intake_.names.marker, std::to_string(due), answer_wait);
+    if (const std::string refused = answer ? JetStream::refusal_in(*answer) : ""; !refused.empty()) {
+      return {Error::Kind::unreachable,
+              weir::format("stream {} does not store the markers that are published to {}: {}; until it does, time "
+                           "stands still while no message comes",
+                           intake_.names.stream, intake_.names.marker, refused)};
+    }
     const std::string why = connection_->last_error();
     return {Error::Kind::unreachable,
             weir::format("markers published to {} do not come back by stream {}{}; may this user publish there? Until "
@@ -163,11 +177,13 @@ class PartitionSource final : public SourceBase {
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
-  Position given_ = 0;             ///< the last one given out, or where it began
-  Position last_ = 0;              ///< of the stream when it was opened
-  Timestamp marked_ = no_time;     ///< steady time of the marker that is under way
-  Timestamp asked_ = no_time;      ///< steady time of the first marker since one came back
-  Timestamp asked_due_ = no_time;  ///< what that one was for
+  Position given_ = 0;               ///< the last one given out, or where it began
+  Position last_ = 0;                ///< of the stream when it was opened
+  Timestamp marked_ = no_time;       ///< steady time of the marker that is under way
+  Timestamp asked_ = no_time;        ///< steady time of the first marker since one came back
+  Timestamp asked_due_ = no_time;    ///< what that one was for
+  std::optional<Error> unanswered_;  ///< why none comes back, as far as known
+  Timestamp wondered_ = no_time;     ///< steady time at which that was found out
   Growth deleted_, restarts_, dropped_;
 };
 

@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <utility>
+
+#include <weir/format.hpp>
 
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"
@@ -87,9 +90,18 @@ class SharedSource final : public SourceBase {
 
  private:
   Result<void> bind() {
-    return jetstream_->ensure_durable(intake_.names.stream, durable_).and_then([&] {
+    return jetstream_->ensure_durable(intake_.names.stream, durable_).and_then([&](bool made) {
+      if (std::exchange(bound_, true) && made) tell_of_loss();
       return reader_->bind(intake_.names.stream, durable_.name, request_messages);
     });
+  }
+
+  void tell_of_loss() {
+    count("restarts", 1);
+    context_.warn(weir::format("durable {} of stream {} was gone; it is made again and begins {}", durable_.name,
+                               intake_.names.stream,
+                               durable_.only_new ? "with new messages: those that it had not given out yet are left out"
+                                                 : "anew: messages that were acknowledged come once more"));
   }
 
   Result<std::unique_ptr<Connection>> open_answers() const {
@@ -141,6 +153,7 @@ class SharedSource final : public SourceBase {
   std::unique_ptr<Connection> answers_;
   std::unique_ptr<Acknowledger> acknowledger_;
   std::unique_ptr<PullReader> reader_;
+  bool bound_ = false;  ///< the durable was there since this source was made
   Position counter_ = 0;
   Timestamp pulled_ = no_time;  ///< steady time at which what waited was taken last
 };

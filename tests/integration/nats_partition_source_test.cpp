@@ -28,6 +28,18 @@ void expect_run(const std::vector<Message>& got, Position first, std::size_t cou
   }
 }
 
+/// Lets time pass on an idle stream until the source says that it can't.
+Result<void> mark_until_refused(NatsSource& source) {
+  const Timestamp due = system_clock().now();
+  const Timestamp end = system_clock().steady() + 10 * second;
+  Result<void> marked;
+  while (marked && system_clock().steady() < end) {
+    marked = source.source->mark(due);
+    (void)source.source->pull({.wait = 50 * millisecond}, {});
+  }
+  return marked;
+}
+
 TEST_F(NatsPartitionSource, readsAStreamFromItsStartAndFromAnyPosition) {
   auto source = make();
   EXPECT_EQ(source.source->open(0).value(), 0);
@@ -223,6 +235,24 @@ TEST_F(NatsPartitionSource, stopsWhenTheStreamIsNotTheSameAnyMore) {
   EXPECT_NE(source.last_error.message.find("made anew"), std::string::npos) << source.last_error.message;
 }
 
+TEST_F(NatsPartitionSource, tellsWhyTheStreamTakesNoMarkers) {
+  auto source = make();
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  const std::string made = peer.connection->request("$JS.API.STREAM.INFO." + stream_, {}, second).value();
+  const auto begin = made.find("\"config\":") + 9;
+  std::string config = made.substr(begin, made.find(",\"created\"", begin) - begin);
+  config.replace(config.find("\"sealed\":false"), 14, "\"sealed\":true");
+  const auto sealed = peer.connection->request("$JS.API.STREAM.UPDATE." + stream_, config, second).value();
+  ASSERT_NE(sealed.find("\"sealed\":true"), std::string::npos) << sealed;
+  const auto marked = mark_until_refused(source);
+  ASSERT_FALSE(marked);
+  EXPECT_EQ(marked.error().kind, Error::Kind::unreachable);
+  EXPECT_NE(marked.error().message.find("stream " + stream_ + " does not store the markers"), std::string::npos)
+      << marked.error().message;
+  EXPECT_NE(marked.error().message.find("sealed"), std::string::npos) << marked.error().message;
+}
+
 TEST(NatsMarkers, thatMayNotBeWrittenAreTrouble) {
   fakes::Servers servers{"nats",
                          "authorization { users: [ { user: u, password: p, permissions: { publish: { deny: "
@@ -233,13 +263,7 @@ TEST(NatsMarkers, thatMayNotBeWrittenAreTrouble) {
                      {"user", std::string{"u"}},
                      {"password", std::string{"p"}}}};
   source.source->open(0).value();
-  const Timestamp due = system_clock().now();
-  const Timestamp end = system_clock().steady() + 10 * second;
-  Result<void> marked;
-  while (marked && system_clock().steady() < end) {
-    marked = source.source->mark(due);
-    (void)source.source->pull({.wait = 50 * millisecond}, {});
-  }
+  const auto marked = mark_until_refused(source);
   ASSERT_FALSE(marked);
   for (const char* part : {"p.0.clock.T", "Permissions Violation", "stream T"})
     EXPECT_NE(marked.error().message.find(part), std::string::npos) << part << " in: " << marked.error().message;

@@ -1,6 +1,8 @@
 /// source/nats whose messages workers share: a durable of a stream, or a queue group of subjects.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
@@ -78,6 +80,43 @@ TEST_F(NatsSharedSource, leavesWhatWaitedTooLongInTheClientToOthers) {
   }
   EXPECT_EQ(payloads.size(), 500) << "given out twice";
   EXPECT_EQ((std::set<std::string>{payloads.begin(), payloads.end()}).size(), 500);
+}
+
+TEST_F(NatsSharedSource, tellsWhenItsDurableWasDeleted) {
+  auto source = make({{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}});
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  publish(peer, 10);
+  ASSERT_EQ(source.pull(10).size(), 10);
+  source.source->committed(10);
+  EXPECT_TRUE(source.context->warnings().empty());
+  peer.connection->request("$JS.API.CONSUMER.DELETE." + stream_ + ".d", {}, second).value();
+  EXPECT_EQ(source.pull(10).size(), 10) << "all of them again";
+  EXPECT_EQ(source.context->counted("restarts"), 1);
+  const auto warnings = source.context->warnings();
+  ASSERT_EQ(warnings.size(), 1);
+  EXPECT_NE(warnings[0].find("durable d of stream " + stream_ + " was gone"), std::string::npos) << warnings[0];
+}
+
+TEST(NatsDurable, thatTheServerCanNotMakeIsTriedAgain) {
+  fakes::Servers servers{"nats"};
+  const auto source = [&](const std::string& durable) {
+    return NatsSource{
+        weir_operator_sources_nats(),
+        {{"url", servers.nats()}, {"stream", std::string{"S"}}, {"mode", std::string{"shared"}}, {"durable", durable}}};
+  };
+  source("one").source->open(0).value();
+  std::filesystem::path kept;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator{servers.nats_data()})
+    if (entry.path().filename() == "obs") kept = entry.path();
+  ASSERT_FALSE(kept.empty());
+  std::filesystem::remove_all(kept);
+  std::ofstream{kept} << "in the way";
+  const auto refused = source("two").source->open(0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::unreachable) << refused.error().message;
+  std::filesystem::remove(kept);
+  EXPECT_TRUE(source("two").source->open(0));
 }
 
 TEST_F(NatsSharedSource, namesWhatDiffersInADurableThatIsThere) {
