@@ -80,6 +80,12 @@ class Kv final : public Source {
     restarts_.reach(watch_->restarts());
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
+    if (!came && came.error().kind == Error::Kind::changed) {
+      // Current values have no past that could be missed, and whoever writes them makes their bucket again.
+      context_.warn(came.error().message + "; it is looked for, or made, again");
+      watch_.reset();
+      return Pulled{};
+    }
     if (!came) return std::unexpected(came.error());
     // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
     const Duration late = context_.clock().now() - next_tick_;

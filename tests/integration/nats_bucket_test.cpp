@@ -282,6 +282,26 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
   EXPECT_LT(repeated[1].arrival, repeated[2].arrival);
 }
 
+TEST_F(NatsBucketTest, isReadAgainAfterItWasDeleted) {
+  NatsSource source{weir_operator_sources_kv(),
+                    {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  bucket.put("v1.speed", "1").value();
+  const auto before = source.pull(1);
+  ASSERT_EQ(before.size(), 1);
+  ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), nats::bucket_stream(bucket_).c_str(), nullptr, nullptr), NATS_OK);
+  EXPECT_EQ(source.pull(1, second).size(), 0);
+  ASSERT_EQ(source.context->warnings().size(), 1);
+  EXPECT_NE(source.context->warnings()[0].find(bucket_ + " is gone"), std::string::npos);
+  bucket.put("v2.speed", "2").value();
+  const auto after = source.pull(1);
+  ASSERT_EQ(after.size(), 1);
+  EXPECT_EQ(after[0].key, "v2");
+  EXPECT_GT(after[0].sequence, before[0].sequence);
+}
+
 TEST_F(NatsBucketTest, readsAFleetInOneTick) {
   nats::CurrentValues::Config::Counts counts;
   std::mutex mutex;
