@@ -16,13 +16,13 @@
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
 #include "core/pieces.hpp"
+#include "core/tally.hpp"
 
 namespace weir {
 namespace {
 
 namespace flow = oneapi::tbb::flow;
 
-constexpr std::size_t most_chunks_in_flight = 8;
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
@@ -72,7 +72,7 @@ struct LaneRun::Impl {
         step{*graph, flow::serial, passing_on("transforms", &Impl::run_step)},
         encode{*graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
                  guarded("encode", *piece, &Impl::run_encode);
-                 leave();
+                 in_flight.leave();
                }} {
     flow::make_edge(flow::output_port<0>(decode), step);
     flow::make_edge(flow::output_port<0>(step), encode);
@@ -109,14 +109,6 @@ struct LaneRun::Impl {
     Position first = fails_at.load();
     while (piece.last < first && !fails_at.compare_exchange_weak(first, piece.last)) continue;
     fail_lane(std::move(error));
-  }
-
-  void leave() {
-    {
-      const std::scoped_lock lock{chunks_mutex};
-      --chunks;
-    }
-    chunk_done.notify_all();
   }
 
   void run_decode(Piece& piece) {
@@ -182,12 +174,12 @@ struct LaneRun::Impl {
     Budget budget;
     budget.bytes = pull_bytes;
     while (!stop.stop_requested() && !failed.load()) {
-      if (!around.credits.wait(stop, around.events.credits_exhausted) || !wait_for_room(stop)) break;
+      if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
       budget.wait = patience();
       auto pulled = pull(budget, stop);
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable) {
-          wait_until_empty();  // what was pulled before is whole
+          in_flight.wait_until_none();  // what was pulled before is whole
           if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
           break;
         }
@@ -202,7 +194,7 @@ struct LaneRun::Impl {
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) {
-        wait_until_empty();
+        in_flight.wait_until_none();
         say_ended({});
         break;
       }
@@ -229,51 +221,24 @@ struct LaneRun::Impl {
     }
   }
 
-  bool wait_for_room(std::stop_token stop) {
-    std::unique_lock lock{chunks_mutex};
-    return chunk_done.wait(lock, stop, [this] { return chunks < most_chunks_in_flight; });
-  }
-
-  /// Until every piece has left. Threads that are not the lanes' own must not help the graph: they would bring their
-  /// own work with them.
-  void wait_until_empty() {
-    std::unique_lock lock{chunks_mutex};
-    chunk_done.wait(lock, [this] { return chunks == 0; });
-  }
-
   bool put(MessagesPtr messages) {
     for (MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
-      if (auto same = check_count(part->items); !same) {
-        wait_until_empty();
-        fail_lane(same.error());
+      const auto consumed = tally.add(part->items);
+      if (!consumed) {
+        in_flight.wait_until_none();
+        fail_lane(consumed.error());
         return false;
       }
-      consumed += part->items.size();
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
       piece->count = piece->messages->items.size();
       piece->last = piece->messages->items.back().sequence;
       piece->stamp = piece->messages->items.back().arrival;
-      piece->consumed = consumed;
-      {
-        const std::scoped_lock lock{chunks_mutex};
-        ++chunks;
-      }
+      piece->consumed = *consumed;
+      in_flight.enter();
       decode.try_put(std::move(piece));
     }
     return true;
-  }
-
-  /// A replay must come to each committed position by as many messages as were consumed then.
-  Result<void> check_count(const std::vector<Message>& part) {
-    for (; next_kept < start.kept.size(); ++next_kept) {
-      const Progress& kept = start.kept[next_kept];
-      if (part.back().sequence < kept.position) break;
-      const std::uint64_t counted = consumed + (part.front().sequence <= kept.position ? part.size() : 0);
-      if (kept.consumed != 0 && counted != kept.consumed)
-        return std::unexpected(other_count(id.partition, kept, counted));
-    }
-    return {};
   }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
@@ -335,6 +300,8 @@ struct LaneRun::Impl {
   bool marks = false, replayable = false;
   std::uint32_t incarnation = 0;  // of the numbers of rows
   PieceSize piece_size;
+  Tally tally;
+  InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
   std::atomic<Position> stepped{0}, pulled_up_to{0};
@@ -342,15 +309,9 @@ struct LaneRun::Impl {
   std::atomic<Timestamp> reached{no_time};
   std::atomic<std::uint64_t> waiting{0};
   std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
-  std::uint64_t consumed = 0;  // pulled, since the stream's beginning
-  std::size_t next_kept = 0;   // of start.kept: the next to be compared
   Timestamp marked_due = no_time, marked_at = no_time;
   bool mark_failed = false;  // and so the trouble is
   Timestamp sizes_at = no_time;
-
-  std::mutex chunks_mutex;
-  std::condition_variable_any chunk_done;
-  std::size_t chunks = 0;
 
   mutable std::mutex status_mutex;
   std::string trouble;
@@ -384,8 +345,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
   impl_->at.stream = source.identity();
   impl_->incarnation = numbering(impl_->replayable, start, impl_->at);
-  impl_->consumed = start.at.consumed;
-  while (impl_->next_kept < start.kept.size() && start.kept[impl_->next_kept].position <= *opened) ++impl_->next_kept;
+  impl_->tally = Tally{impl_->id.partition, start, *opened};
   // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
   impl_->chain.start(*opened, start.at.consumed == 0 ? no_time : start.at.arrival);
   impl_->stepped.store(*opened);
@@ -406,7 +366,7 @@ void LaneRun::stop() { impl_->puller.request_stop(); }
 
 void LaneRun::finish() {
   if (impl_->puller.joinable()) impl_->puller.join();
-  impl_->wait_until_empty();
+  impl_->in_flight.wait_until_none();
 }
 
 Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -46,6 +49,40 @@ class PieceSize {
 
  private:
   std::atomic<std::size_t> most_{1024};
+};
+
+/// How many pieces are on their way through the graph.
+///
+/// Threads   any. Those that wait must not be the graph's, and do not help it: they would bring their own work along.
+class InFlight {
+ public:
+  static constexpr std::size_t most = 8;
+
+  void enter() {
+    const std::scoped_lock lock{mutex_};
+    ++pieces_;
+  }
+  void leave() {
+    {
+      const std::scoped_lock lock{mutex_};
+      --pieces_;
+    }
+    left_.notify_all();
+  }
+  /// Until one more may enter. False: stopped before.
+  bool wait_for_room(std::stop_token stop) {
+    std::unique_lock lock{mutex_};
+    return left_.wait(lock, stop, [this] { return pieces_ < most; });
+  }
+  void wait_until_none() {
+    std::unique_lock lock{mutex_};
+    left_.wait(lock, [this] { return pieces_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any left_;
+  std::size_t pieces_ = 0;
 };
 
 /// Credit that a piece of work holds.
