@@ -231,7 +231,8 @@ class Checker {
 
   Part part_of(const Draft& draft) const {
     const Node& node = draft.node;
-    Part part{node.id, node.name + " ", node.op->spec.state_version, leads_to_state(draft), {}};
+    Part part{node.id, node.name + " ", node.op->spec.state_version, {}, {}};
+    part.counts = node.role == Role::source || leads_to_state(draft);  // positions are the source's
     Value text = *draft.text;
     // Where a stream lies, and who may read it, is not what it says.
     constexpr std::array<std::string_view, 7> outside{"description", "url",       "tls", "user",

@@ -305,6 +305,8 @@ TEST(Check, AChangeIsNamedWhereItWasMade) {
   const std::string no_join =
       with(seen, R"({ "id": "rows", "transform": "window-join", "from": "last", "every": "1s" },)", "");
   EXPECT_EQ(said(no_join, with(no_join, "x > 1", "x > 2")), "\"seen\" was edited\n") << "no state depends on it";
+  EXPECT_EQ(said(no_join, with(no_join, R"("vehicles": 3)", R"("vehicles": 4)")), "! \"signals\" was edited\n")
+      << "positions are the source's";
 }
 
 TEST(Check, HowAStreamIsReachedIsNotWhatItSays) {

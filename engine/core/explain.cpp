@@ -118,7 +118,7 @@ Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
     return {"a change", "goes on", "where the old file was drained: nodes that stay keep their state" + more};
   if (!facts.any_transactional) return {"a change", "begins anew", "as every start does" + more};
   if (std::ranges::none_of(pipeline.nodes, &Node::keeps_state))
-    return {"a change", "goes on", "as no node keeps state" + more};
+    return {"a change", "goes on", "unless it is the source's, as no node keeps state" + more};
   return {"a change", "is refused",
           "where state depends on it, once rows are committed: no store keeps state to go on from" + more};
 }

@@ -212,7 +212,8 @@ Spec spec() {
                          false, "30s", 1.0 * millisecond, 24 * hour}}),
           "what starts and ends a vehicle's sessions besides gaps of 30s; rows are written only within one")
       .optional("fields", kind::texts(),
-                "fields that take part; default: those that the columns of the sinks behind name")
+                "fields that take part; default: those that the columns of the sinks behind name. Numbers named here "
+                "may become columns later without a change of the state")
       .field("max_ahead", kind::duration(),
              "samples with an event time further ahead of their arrival go to the dead letters", "5s")
       .between(0, 24 * hour)
