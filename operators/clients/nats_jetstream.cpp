@@ -166,8 +166,10 @@ Error request_error(const Connection& connection, const std::string& what, int s
   const std::string why = library_says(status);
   if (!connection.connected()) return {Error::Kind::unreachable, what + ": " + connection.down().message};
   if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
-  // No code, or a failure of the server's own, such as a full disk.
-  static constexpr std::array<int, 7> passing{0,
+  // No code; a failure of the server's own, such as a full disk; or consumers of workers that were killed, which it
+  // removes after a while.
+  static constexpr std::array<int, 8> passing{0,
+                                              JSMaximumConsumersLimitErr,
                                               JSClusterNotAvailErr,
                                               JSClusterNotLeaderErr,
                                               JSInsufficientResourcesErr,

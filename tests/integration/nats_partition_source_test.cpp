@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <nats/nats.h>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
@@ -190,6 +191,26 @@ TEST_F(NatsPartitionSource, believesAHoleWhenTheServerConfirmsIt) {
   EXPECT_EQ(got[49].sequence, 52);
   EXPECT_EQ(source.context->counted("deleted"), 3);
   EXPECT_EQ(source.context->counted("restarts"), 0);
+}
+
+TEST_F(NatsPartitionSource, waitsUntilTheConsumersOfKilledWorkersAreGone) {
+  NatsPeer peer{url()};
+  const std::string subjects = weir::format(R"(["{0}.*.*","p.0.clock.{0}"])", stream_);
+  const auto made =
+      peer.connection
+          ->request("$JS.API.STREAM.CREATE." + stream_,
+                    weir::format(R"({{"name":"{}","subjects":{},"max_consumers":1}})", stream_, subjects), second)
+          .value();
+  ASSERT_EQ(made.find("error"), std::string::npos) << made;
+  auto killed = std::make_unique<NatsSource>(make());
+  killed->source->open(0).value();
+  auto next = make();
+  const auto refused = next.source->open(0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::unreachable) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("maximum consumers limit"), std::string::npos) << refused.error().message;
+  killed.reset();
+  EXPECT_TRUE(next.source->open(0));
 }
 
 TEST_F(NatsPartitionSource, survivesTheLossOfItsConsumer) {
