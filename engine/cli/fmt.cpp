@@ -22,11 +22,14 @@ bool is_json(std::string_view name) { return name.ends_with(".json"); }
 bool replace(const std::string& file, const std::string& text) {
   const std::string fresh = file + ".fmt";
   std::error_code failed;
-  if (!(std::ofstream{fresh, std::ios::binary} << text).flush()) return false;
-  std::filesystem::permissions(fresh, std::filesystem::status(file).permissions(), failed);
-  std::filesystem::rename(fresh, file, failed);
-  if (failed) std::filesystem::remove(fresh);
-  return !failed;
+  const bool whole{(std::ofstream{fresh, std::ios::binary} << text).flush()};
+  if (whole) {
+    std::filesystem::permissions(fresh, std::filesystem::status(file).permissions(), failed);
+    std::filesystem::rename(fresh, file, failed);
+    if (!failed) return true;
+  }
+  std::filesystem::remove(fresh, failed);
+  return false;
 }
 
 /// The worst that happened to one of the files.

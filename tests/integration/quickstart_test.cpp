@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -164,6 +165,16 @@ TEST_F(Quickstart, SaysWhenWhatItPrintsFindsNoRoom) {
     EXPECT_EQ(WEXITSTATUS(status), 70) << command;
     EXPECT_THAT(read(directory_.file("err")), testing::HasSubstr("weir: standard output takes no more")) << command;
   }
+}
+
+TEST_F(Quickstart, FormatsAFileWholeOrNotAtAll) {
+  const std::string text = "{\"name\":\"p\",\"nodes\":[]}";
+  const std::string file = directory_.write("p.json", text);
+  std::filesystem::create_symlink("/dev/full", file + ".fmt");
+  const int status = std::system((WEIR_BUILD_DIR "/weir fmt " + file + " >/dev/null 2>&1").c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_EQ(read(file), text);
+  EXPECT_FALSE(std::filesystem::is_symlink(file + ".fmt")) << "nothing is left behind";
 }
 
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
