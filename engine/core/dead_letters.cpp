@@ -5,11 +5,13 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include <weir/format.hpp>
 
@@ -92,6 +94,10 @@ class File final : public DeadLetterBox {
 
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
     if (letters.empty()) return {};
+    if (file_ >= 0 && !in_place()) {
+      ::close(std::exchange(file_, -1));
+      known_.clear();  // what is in the other file may be gone
+    }
     if (file_ < 0) file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (file_ < 0) return problem("open");
     if (::flock(file_, LOCK_EX) != 0) return problem("lock");
@@ -101,6 +107,14 @@ class File final : public DeadLetterBox {
   }
 
  private:
+  /// Whether the path still means the file that is open: it may have been moved away, as logs are, or deleted.
+  bool in_place() const {
+    struct stat open{};
+    struct stat there{};
+    return ::fstat(file_, &open) == 0 && ::stat(path_.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
+           open.st_ino == there.st_ino;
+  }
+
   /// Cuts off half a line at the end, and learns what is there of lanes that go on.
   Result<void> mend() {
     const off_t size = ::lseek(file_, 0, SEEK_END);

@@ -70,6 +70,19 @@ TEST_F(DeadLetterFile, AFileOfHalfALineOnlyIsEmpty) {
   EXPECT_EQ(text().find("{{"), std::string::npos);
 }
 
+TEST_F(DeadLetterFile, AFileThatWasMovedAwayOrDeletedIsMadeAgain) {
+  const auto box = open(0);
+  ASSERT_TRUE(box->keep({letter(1)}));
+  std::filesystem::rename(path_, path_ + ".1");
+  ASSERT_TRUE(box->keep({letter(2)}));
+  EXPECT_EQ(lines(), 1u) << text();
+  EXPECT_NE(text().find(R"("position":2)"), std::string::npos);
+  std::filesystem::remove(path_ + ".1");
+  std::filesystem::remove(path_);
+  ASSERT_TRUE(box->keep({letter(2), letter(3)}));
+  EXPECT_EQ(lines(), 2u) << "what was not committed yet is there again: " << text();
+}
+
 TEST_F(DeadLetterFile, LettersThatAReplayGivesAgainAreKeptOnce) {
   ASSERT_TRUE(open(0)->keep({letter(1), letter(5), letter(6)}));
   // The commit behind them failed, at position 4.
