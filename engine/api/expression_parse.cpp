@@ -302,9 +302,10 @@ class Binder : Pass {
     for (const ColumnType& column : schema_.columns) names.push_back(column.name);
     names.emplace_back("arrival");
     std::string hint = did_you_mean(n.text, names);
-    if (hint.empty()) {
-      hint = "there are";
-      for (const std::string& name : names) hint += (&name == &names.front() ? " " : ", ") + name;
+    if (hint.empty() && schema_.shape == Shape::samples) {
+      hint = weir::format("a sample is one value of one field: field = '{}' and x > 0", n.text);
+    } else if (hint.empty()) {
+      for (const std::string& name : names) hint += (hint.empty() ? "there are " : ", ") + name;
       hint += weir::format("; a text is written '{}'", n.text);
     }
     blame(n.offset, "unknown name {}; {}", quoted(n.text), hint);

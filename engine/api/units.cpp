@@ -111,11 +111,13 @@ std::optional<std::uint64_t> times(std::string_view number, std::uint64_t factor
 
 std::unexpected<std::string> wrong(std::string message) { return std::unexpected(std::move(message)); }
 
-/// Blanks are the commonest slip of all.
-std::optional<std::string> blank_inside(std::string_view text) {
+/// Blanks are the commonest slip of all. `parse` says whether they are the only one.
+template <typename Parse>
+std::optional<std::string> blank_inside(std::string_view text, const Parse& parse) {
   if (!text.contains(' ') && !text.contains('\t')) return {};
   std::string without{text};
   std::erase_if(without, [](char c) { return c == ' ' || c == '\t'; });
+  if (const auto parsed = parse(without); !parsed) return parsed.error();
   return quoted(text) + ": no space between number and unit; write " + quoted(without);
 }
 
@@ -132,7 +134,7 @@ std::string unknown_unit(std::string_view text, std::string_view name, std::span
 }  // namespace
 
 std::expected<Duration, std::string> parse_duration(std::string_view text) {
-  if (auto blank = blank_inside(text)) return wrong(std::move(*blank));
+  if (auto blank = blank_inside(text, parse_duration)) return wrong(std::move(*blank));
   std::uint64_t total = 0;
   std::uint64_t last_factor = UINT64_MAX;
   std::string_view rest = text;
@@ -161,7 +163,7 @@ std::expected<Duration, std::string> parse_duration(std::string_view text) {
 }
 
 std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
-  if (auto blank = blank_inside(text)) return wrong(std::move(*blank));
+  if (auto blank = blank_inside(text, parse_size)) return wrong(std::move(*blank));
   std::string_view rest = text;
   const auto number = take_number(rest);
   if (number.empty()) return wrong(quoted(text) + R"( is not a size; write for example "64MB" or "1GiB")");
@@ -173,7 +175,7 @@ std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
 }
 
 std::expected<double, std::string> parse_rate(std::string_view text) {
-  if (auto blank = blank_inside(text)) return wrong(std::move(*blank));
+  if (auto blank = blank_inside(text, parse_rate)) return wrong(std::move(*blank));
   std::string_view rest = text;
   const auto number = take_number(rest);
   if (number.empty()) return wrong(quoted(text) + R"( is not a rate; write for example "5/s", "60/m" or "100k/s")");

@@ -39,25 +39,28 @@ TEST(Units, DurationsAreWrittenWithTheirUnits) {
 }
 
 TEST(Units, AWrongDurationSaysWhatToWrite) {
-  expect_errors(parse_duration, {
-                                    {"10 s", R"("10 s": no space between number and unit; write "10s")"},
-                                    {"1m 30s", R"("1m 30s": no space between number and unit; write "1m30s")"},
-                                    {"1", R"("1" has no unit; write "1s" or "1ms")"},
-                                    {"1m30", R"("1m30" has no unit; write "1m30s" or "1m30ms")"},
-                                    {"10sec", R"("10sec": unknown unit "sec"; write "10s")"},
-                                    {"2Minutes30s", R"("2Minutes30s": unknown unit "Minutes"; write "2m30s")"},
-                                    {"10µs", R"("10µs": unknown unit "µs"; write "10us")"},
-                                    {"5S", R"("5S": unknown unit "S"; write "5s")"},
-                                    {"5weeks", R"("5weeks": unknown unit "weeks"; units are d, h, m, s, ms, us, ns)"},
-                                    {"1s1m", R"("1s1m": units must descend, each once; write them as in "1m30s")"},
-                                    {"1s1s", R"("1s1s": units must descend, each once; write them as in "1m30s")"},
-                                    {"", R"("" is not a duration; write for example "1s", "250ms" or "1m30s")"},
-                                    {"-1s", R"("-1s" is not a duration; write for example "1s", "250ms" or "1m30s")"},
-                                    {"nans", R"("nans" is not a duration; write for example "1s", "250ms" or "1m30s")"},
-                                    {"0.5ns", R"("0.5ns": durations go in steps of 1ns up to 292 years)"},
-                                    {"106752d", R"("106752d": durations go in steps of 1ns up to 292 years)"},
-                                    {"106751d24h", R"("106751d24h": durations go in steps of 1ns up to 292 years)"},
-                                });
+  expect_errors(parse_duration,
+                {
+                    {"10 s", R"("10 s": no space between number and unit; write "10s")"},
+                    {"10 parsecs", R"("10parsecs": unknown unit "parsecs"; units are d, h, m, s, ms, us, ns)"},
+                    {"10 seconds", R"("10seconds": unknown unit "seconds"; write "10s")"},
+                    {"1m 30s", R"("1m 30s": no space between number and unit; write "1m30s")"},
+                    {"1", R"("1" has no unit; write "1s" or "1ms")"},
+                    {"1m30", R"("1m30" has no unit; write "1m30s" or "1m30ms")"},
+                    {"10sec", R"("10sec": unknown unit "sec"; write "10s")"},
+                    {"2Minutes30s", R"("2Minutes30s": unknown unit "Minutes"; write "2m30s")"},
+                    {"10µs", R"("10µs": unknown unit "µs"; write "10us")"},
+                    {"5S", R"("5S": unknown unit "S"; write "5s")"},
+                    {"5weeks", R"("5weeks": unknown unit "weeks"; units are d, h, m, s, ms, us, ns)"},
+                    {"1s1m", R"("1s1m": units must descend, each once; write them as in "1m30s")"},
+                    {"1s1s", R"("1s1s": units must descend, each once; write them as in "1m30s")"},
+                    {"", R"("" is not a duration; write for example "1s", "250ms" or "1m30s")"},
+                    {"-1s", R"("-1s" is not a duration; write for example "1s", "250ms" or "1m30s")"},
+                    {"nans", R"("nans" is not a duration; write for example "1s", "250ms" or "1m30s")"},
+                    {"0.5ns", R"("0.5ns": durations go in steps of 1ns up to 292 years)"},
+                    {"106752d", R"("106752d": durations go in steps of 1ns up to 292 years)"},
+                    {"106751d24h", R"("106751d24h": durations go in steps of 1ns up to 292 years)"},
+                });
   for (const char* text : {"s", "1e5s", "inf", ".5s", "1.s", "1.5.5s", "99999999999999999999s"}) {
     EXPECT_FALSE(parse_duration(text)) << text;
   }

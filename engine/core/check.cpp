@@ -15,12 +15,27 @@
 namespace weir {
 namespace {
 
+/// Whether somebody wrote it in the notation of other tools.
+bool is_yaml(const Document& document) {
+  if (document.file.ends_with(".yaml") || document.file.ends_with(".yml")) return true;
+  std::string_view text = document.text;
+  while (text.starts_with('#') || text.starts_with('\n'))
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  const auto name = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_");
+  return text.starts_with("---") || (name != 0 && name < text.size() && text.substr(name, 2) == ": ");
+}
+
 class Checker {
  public:
   Checker(std::string_view text, std::string_view file, const Registry& registry, const CheckOptions& options)
       : document_{read_text(text, file)}, registry_{registry}, options_{options}, report_{std::string{file}} {}
 
   Checked run() {
+    if (document_.root.is(Value::Kind::invalid) && is_yaml(document_)) {
+      document_.findings.clear();
+      report_.error({}, "no-json", "this is YAML, and pipelines are JSON",
+                    R"(write { "name": "…", "nodes": [ … ] }; comments may stay, as // …)");
+    }
     report_.take(std::move(document_.findings));
     apply_overrides(document_, options_.overrides, report_);
     report_.take(
@@ -31,10 +46,11 @@ class Checker {
       Drafts drafts = read_drafts(document_, registry_, context, report_);
       pipeline_ = std::move(drafts.pipeline);
       drafts_ = std::move(drafts.nodes);
+      whole_ = drafts.whole && std::ranges::all_of(drafts_, &Draft::has_role);
       connect();
       const bool ordered = order();
       if (ordered) check_graph();
-      if (ordered) settle_schemas(drafts_, pipeline_, registry_, document_.text, report_);
+      if (ordered) settle_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
       if (ordered) check_source();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
@@ -54,7 +70,7 @@ class Checker {
       if (draft.node.role == Role::source || (draft.node.op == nullptr && draft.from == nullptr)) continue;
       if (draft.from == nullptr) {
         draft.good = false;
-        report_.error(draft.text->span, "missing-input", quoted(draft.node.id) + " has no \"from\"",
+        report_.error(draft.text->span, "missing-input", called(draft) + " has no \"from\"",
                       "name the node that it reads");
         continue;
       }
@@ -79,9 +95,11 @@ class Checker {
     const Draft* input = find_draft(drafts_, draft.from_id);
     if (input == nullptr) {
       std::vector<std::string> ids;
-      for (const Draft& other : drafts_) ids.push_back(other.node.id);
+      for (const Draft& other : drafts_) {
+        if (&other != &draft && other.node.role != Role::sink && !other.node.id.empty()) ids.push_back(other.node.id);
+      }
       report_.error(from->span, "unknown-node", "there is no node " + quoted(draft.from_id),
-                    did_you_mean(draft.from_id, ids));
+                    suggest(draft.from_id, ids));
       draft.good = false;
     } else if (input->node.role == Role::sink) {
       report_.error(from->span, "sink-as-input", quoted(draft.from_id) + " is a sink; nothing comes out of it");
@@ -131,33 +149,37 @@ class Checker {
     std::size_t sources = 0;
     bool sinks = false;
     // A misspelt "from" may mean any node, so none can be said to be unread.
-    const bool known = std::ranges::all_of(drafts_, [&](const Draft& draft) {
-      return draft.node.role == Role::source || find_draft(drafts_, draft.from_id) != nullptr;
-    });
+    const bool known = whole_ && std::ranges::all_of(drafts_, [&](const Draft& draft) {
+                         return draft.node.role == Role::source || find_draft(drafts_, draft.from_id) != nullptr;
+                       });
     for (const Draft& draft : drafts_) {
-      if (draft.node.op == nullptr) return;
       if (draft.node.role == Role::source && ++sources == 2) {
         report_.error(draft.text->span, "two-sources", "a pipeline has one source",
                       "write a pipeline for each, with a name of its own");
       }
       sinks = sinks || draft.node.role == Role::sink;
-      if (known && draft.node.role != Role::sink &&
+      if (known && draft.node.role != Role::sink && !draft.node.id.empty() &&
           std::ranges::none_of(drafts_, [&](const Draft& other) { return other.from_id == draft.node.id; })) {
         report_.error(draft.text->span, "unread", "nothing reads " + quoted(draft.node.id),
                       "add a sink, or take the node out");
       }
-      check_claims(draft);
+      if (draft.node.op != nullptr) check_claims(draft);
     }
     const Span everywhere = document_.root.span;
-    if (sources == 0) report_.error(everywhere, "no-source", "the pipeline has no source");
-    if (!sinks) report_.error(everywhere, "no-sink", "the pipeline has no sink");
+    if (whole_ && sources == 0) report_.error(everywhere, "no-source", "the pipeline has no source");
+    if (whole_ && !sinks) report_.error(everywhere, "no-sink", "the pipeline has no sink");
+  }
+
+  /// Whether the text says a bound on keys, be it wrong.
+  bool tells_bound() const {
+    const Value* limits = document_.root.find("limits");
+    return limits != nullptr && (!limits->is(Value::Kind::object) || limits->find("keys") != nullptr);
   }
 
   void check_claims(const Draft& draft) {
     const Spec& spec = draft.node.op->spec;
-    if (spec.bounded_by_keys && pipeline_.key_limit == 0) {
-      report_.error(draft.text->span, "unbounded-state",
-                    quoted(draft.node.id) + " keeps state for every key, without a bound",
+    if (spec.bounded_by_keys && pipeline_.key_limit == 0 && !tells_bound()) {
+      report_.error(draft.text->span, "unbounded-state", called(draft) + " keeps state for every key, without a bound",
                     R"(add "limits": { "keys": 200000 } to the pipeline)");
     }
     if (!spec.whole_keys) return;
@@ -294,6 +316,7 @@ class Checker {
   Reporter report_;
   Pipeline pipeline_;
   std::vector<Draft> drafts_;
+  bool whole_ = true;  // these are all the nodes, and what they are is known
 };
 
 }  // namespace

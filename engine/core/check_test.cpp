@@ -271,6 +271,82 @@ TEST(Check, ATransformBehindWindowJoinIsToldToStandBeforeIt) {
   }
 }
 
+TEST(Check, AMistakeHidesNoOtherOfItsNodeOrBehindIt) {
+  const std::string found = lint(R"({ "name": "p", "limits": { "keys": 5 }, "nodes": [
+    { "id": "in", "source": "nats", "stream": "S.x", "bogus": 1, "start": "time" },
+    { "id": "fast", "transform": "filter", "from": "in", "where": "speed > 130" },
+    { "id": "db", "sink": "duckdb", "from": "fast", "path": "", "key_column": "car", "nope": 1 },
+    { "id": "out", "sink": "kafka", "from": "in" } ] })");
+  for (const char* one :
+       {"2:47: error: \"in\": a stream's name", "2:54: error: source \"nats\" has no setting \"bogus\"",
+        "2:75: error: \"in\": \"start\": \"time\" needs \"since\"", "3:67: error: \"fast\": unknown name",
+        "4:61: error: \"db\": a file needs a name", "4:79: error: \"db\": \"key_column\"",
+        "4:86: error: sink \"duckdb\" has no setting \"nope\"", "5:28: error: unknown sink"}) {
+    EXPECT_TRUE(found.contains(one)) << one << "\n" << found;
+  }
+  EXPECT_EQ(std::ranges::count(found, '\n'), 8) << found;
+}
+
+TEST(Check, AMistakeHasNoFollowers) {
+  const auto followed = [](std::string_view from, std::string_view to) {
+    return lint(with(std::string{good}, from, to));
+  };
+  const auto one = [&](std::string_view from, std::string_view to, const std::string& finding) {
+    const std::string found = followed(from, to);
+    EXPECT_TRUE(found.contains(finding)) << found;
+    EXPECT_EQ(std::ranges::count(found, '\n'), 1) << found;
+  };
+  one(R"("keys": 1000)", R"("keys": "abc")", R"("keys" must be a whole number)");
+  one(R"({ "keys": 1000 })", "[]", R"("limits" must be an object)");
+  one(R"("sink": "stdout")", R"("sink": "kafka")", R"(there are "drop", "duckdb", "nats", "stdout", "timescale")");
+  one(R"("source": "simulate", "vehicles": 3, "for": "10s")", R"("source": "kafka")",
+      R"(there are "kv", "nats", "simulate")");
+  one(R"("transform": "keyed-last-value")", R"("transform": "smooth")",
+      R"(unknown transform "smooth"; there are "filter")");
+  one(R"("from": "rows")", R"("from": "joined")", R"(there are "signals", "last", "rows")");
+  one(R"("from": "rows")", R"("from": "rows.later")", R"(did you mean "late"?)");
+  one(R"("fill": "linear")", R"("fill": "cubic")", R"(choose one of "linear", "angle", "geo", "step")");
+  one(R"("every": "1s")", R"("every": "1 fortnight")", "units are d, h, m, s, ms, us, ns");
+  one(R"({ "id": "last",)", R"("last", { "id": "last",)", "a node must be an object");
+  one(R"("id": "db")", R"("id": "the db")", R"("id" must be made of letters)");
+  one(R"("id": "db", "sink": "stdout")", R"("id": "db")", "the node names no operator");
+  one(R"("id": "db", "sink": "stdout")", R"("sink": "stdout")", "the node has no \"id\"");
+}
+
+TEST(Check, SettingsThatMeanNothingWithoutColumnsAreMistakes) {
+  const auto sink = [](const std::string& settings) {
+    return lint(R"({ "name": "p", "nodes": [ { "id": "in", "source": "simulate", "vehicles": 1, "for": "1s" },
+    { "id": "db", "sink": "duckdb", "path": "x", "from": "in", )" +
+                settings + " } ] }");
+  };
+  EXPECT_TRUE(
+      sink(R"("key_column": "car")").contains("2:78: error: \"db\": \"key_column\" names a column of the rows"));
+  EXPECT_TRUE(sink(R"("time_column": "at")").contains("\"time_column\" names a column of the rows"));
+  EXPECT_TRUE(sink(R"("write_empty": true)").contains("\"write_empty\" is about rows"));
+  EXPECT_EQ(sink(R"("key_column": "vehicle")"), "") << "what it is anyway";
+}
+
+TEST(Check, AFieldIsNoColumnOfSamples) {
+  const std::string found = lint(R"({ "name": "p", "nodes": [ { "id": "in", "source": "simulate", "vehicles": 1 },
+    { "id": "fast", "transform": "filter", "from": "in", "where": "speed > 0" },
+    { "id": "out", "sink": "drop", "from": "fast" } ] })");
+  EXPECT_TRUE(found.contains(R"(a sample is one value of one field: field = 'speed' and x > 0)")) << found;
+}
+
+TEST(Check, AnotherNotationIsNamed) {
+  const auto is_yaml = [](std::string_view text, std::string_view file) {
+    const auto findings = check_pipeline(text, file, registry(), {}).findings;
+    return findings.size() == 1 && findings[0].message == "this is YAML, and pipelines are JSON";
+  };
+  EXPECT_TRUE(is_yaml("name: fleet\nnodes:\n  - id: a\n", "p.json"));
+  EXPECT_TRUE(is_yaml("# ours\n\n---\nname: fleet\n", "p.json"));
+  EXPECT_TRUE(is_yaml("- 1\n", "p.yaml"));
+  EXPECT_FALSE(is_yaml("", "p.json"));
+  EXPECT_FALSE(is_yaml("#", "p.json"));
+  EXPECT_FALSE(is_yaml("nodes", "p.json"));
+  EXPECT_EQ(check_pipeline(good, "p.yaml", registry(), {}).findings.size(), 0u) << "JSON is YAML";
+}
+
 TEST(Check, TheFingerprintIsOfWhatStateMeans) {
   const auto of = [](const std::string& text) { return check(text).pipeline->fingerprint; };
   const std::string before = of(std::string{good});

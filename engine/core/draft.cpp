@@ -32,7 +32,7 @@ class DraftReader {
     for (const Member& member : root.members) {
       if (std::ranges::contains(root_members, member.key)) continue;
       report_.error(member.key_span, "unknown-member", "a pipeline has no member " + quoted(member.key),
-                    did_you_mean(member.key, root_members));
+                    suggest(member.key, root_members));
     }
     if (const Value* name = root.find("name"); name == nullptr) {
       report_.error(root.span, "missing-name",
@@ -74,11 +74,14 @@ class DraftReader {
     return settings_of(object == nullptr ? nothing : *object, fields, reserved, quoted(name), name, context_, report_);
   }
 
-  /// What an operator that is no node says of its settings, once nothing else is wrong with them.
-  void check_settings(const Spec& spec, const Settings& settings, const Value& object, std::size_t errors_before) {
-    if (!spec.problems_of || report_.errors() != errors_before) return;
+  /// What an operator says of its settings together, if all of them are known: `open` were not before. `who`: before
+  /// the message.
+  void check_settings(const Spec& spec, const Settings& settings, const Value& object, std::size_t open,
+                      const std::string& who = {}) {
+    if (!spec.problems_of || report_.left_open() != open) return;
     for (const Error& problem : spec.problems_of(settings)) {
-      report_.error(place_of(object, problem.setting, problem.offset, document_.text), "does-not-fit", problem.message);
+      report_.error(place_of(object, problem.setting, problem.offset, document_.text), "does-not-fit",
+                    who + problem.message);
     }
   }
 
@@ -119,17 +122,15 @@ class DraftReader {
     }
     const Operator* op = registry_.find(Role::store, store->text);
     if (op == nullptr) {
-      report_.error(store->span, "unknown-store", "unknown store " + quoted(store->text),
-                    did_you_mean(store->text, stores));
+      report_.error(store->span, "unknown-store", "unknown store " + quoted(store->text), suggest(store->text, stores));
       return;
     }
     std::vector<Field> fields = op->spec.fields;
     fields.append_range(state_fields());
     drafts_.pipeline.store = store->text;
-    const std::size_t errors = report_.errors();
     const std::size_t open = report_.left_open();
     drafts_.pipeline.store_settings = read_object(root, "state", fields, {"store"});
-    if (report_.left_open() == open) check_settings(op->spec, drafts_.pipeline.store_settings, *state, errors);
+    check_settings(op->spec, drafts_.pipeline.store_settings, *state, open);
     if (drafts_.pipeline.store_settings.has("every"))
       drafts_.pipeline.snapshot_every = drafts_.pipeline.store_settings.duration("every");
   }
@@ -139,6 +140,7 @@ class DraftReader {
   void read_nodes(const Value& nodes) {
     drafts_.nodes.reserve(nodes.items.size());
     for (const Value& text : nodes.items) {
+      drafts_.whole = drafts_.whole && text.is(Value::Kind::object);
       if (text.is(Value::Kind::invalid)) continue;
       if (!text.is(Value::Kind::object)) {
         report_.error(text.span, "wrong-type", "a node must be an object");
@@ -167,12 +169,13 @@ class DraftReader {
     const Value* id = draft.text->find("id");
     if (id == nullptr) {
       report_.error(draft.text->span, "missing-id", "the node has no \"id\"");
-    } else if (!id->is(Value::Kind::string) || !plain_name(id->text)) {
+      return;
+    }
+    draft.node.id = id->is(Value::Kind::string) ? id->text : "";
+    if (!plain_name(draft.node.id)) {
       report_.error(id->span, "bad-id", "\"id\" must be made of letters, digits, '-' and '_'");
-    } else if (std::ranges::contains(drafts_.nodes, id->text, [](const Draft& other) { return other.node.id; })) {
+    } else if (find_draft(drafts_.nodes, draft.node.id) != nullptr) {
       report_.error(id->span, "duplicate-id", "two nodes have the id " + quoted(id->text));
-    } else {
-      draft.node.id = id->text;
     }
   }
 
@@ -194,6 +197,7 @@ class DraftReader {
         report_.error(named->value.span, "wrong-type", quoted(named->key) + " must be the name of an operator");
       return;
     }
+    draft.has_role = true;
     draft.node.role = named->key == "source" ? Role::source : named->key == "sink" ? Role::sink : Role::transform;
     draft.node.name = named->value.text;
     draft.node.op = registry_.find(draft.node.role, draft.node.name);
@@ -211,7 +215,7 @@ class DraftReader {
     std::vector<std::string> names;
     for (const auto name : registry_.names(role)) names.emplace_back(name);
     report_.error(named.value.span, "unknown-operator", "unknown " + named.key + " " + quoted(named.value.text),
-                  did_you_mean(named.value.text, names));
+                  suggest(named.value.text, names));
   }
 
   void read_settings(Draft& draft) {
@@ -223,13 +227,21 @@ class DraftReader {
     if (encoded) reserved.push_back("encoding");
     std::vector<Field> fields = spec.fields;
     if (has_columns(spec)) fields.append_range(completing_fields());
+    const std::size_t open = report_.left_open();
     node.settings =
         settings_of(*draft.text, fields, reserved, std::string{to_string(node.role)} + " " + quoted(node.name), node.id,
                     context_, report_);
+    check_settings(spec, node.settings, *draft.text, open, node.id.empty() ? "" : quoted(node.id) + ": ");
     if (encoded) read_encoding(draft);
     for (const Field& field : spec.fields) {
-      if (field.kind.tag == Kind::Tag::columns && node.settings.has(field.name))
-        node.columns = node.settings.columns(field.name);
+      if (field.kind.tag != Kind::Tag::columns) continue;
+      const bool there = node.settings.has(field.name);
+      draft.columns_known = there || draft.text->find(field.name) == nullptr;
+      if (there) node.columns = node.settings.columns(field.name);
+    }
+    const Value* write_empty = draft.text->find("write_empty");
+    if (has_columns(spec) && draft.columns_known && node.columns.empty() && write_empty != nullptr) {
+      report_.error(write_empty->span, "no-effect", "\"write_empty\" is about rows, which only \"columns\" makes");
     }
     node.write_empty = node.settings.has("write_empty") && has_columns(spec) && node.settings.boolean("write_empty");
   }
@@ -244,18 +256,17 @@ class DraftReader {
       std::vector<std::string> names;
       for (const auto known : registry_.names(Role::codec)) names.emplace_back(known);
       report_.error(encoding == nullptr ? draft.text->span : encoding->span, "unknown-encoding",
-                    "unknown encoding " + quoted(draft.node.codec), did_you_mean(draft.node.codec, names));
+                    "unknown encoding " + quoted(draft.node.codec), suggest(draft.node.codec, names));
       return;
     }
     Value none;
     none.kind = Value::Kind::object;
     none.span = encoding == nullptr ? draft.text->span : encoding->span;
     const bool object = encoding != nullptr && encoding->is(Value::Kind::object);
-    const std::size_t errors = report_.errors(), open = report_.left_open();
+    const std::size_t open = report_.left_open();
     draft.node.codec_settings = settings_of(object ? *encoding : none, op->spec.fields, {"codec"},
                                             "encoding " + quoted(draft.node.codec), draft.node.id, context_, report_);
-    if (report_.left_open() == open)
-      check_settings(op->spec, draft.node.codec_settings, object ? *encoding : none, errors);
+    check_settings(op->spec, draft.node.codec_settings, object ? *encoding : none, open);
   }
 
   const Document& document_;
@@ -290,6 +301,8 @@ void report_cycles(const std::vector<Draft>& rest, Reporter& report) {
                  quoted(draft.node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
   }
 }
+
+std::string called(const Draft& draft) { return draft.node.id.empty() ? "this node" : quoted(draft.node.id); }
 
 Draft* find_draft(std::vector<Draft>& drafts, std::string_view id) {
   const auto it = std::ranges::find_if(drafts, [&](const Draft& draft) { return draft.node.id == id && !id.empty(); });

@@ -19,13 +19,16 @@ struct Draft {
   const Value* text = nullptr;  ///< the node's object; in the document
   const Value* from = nullptr;  ///< its "from", if it has one
   std::string from_id = {}, from_port = {};
-  bool good = true;  ///< nothing wrong with it so far: it may be made and settled
+  bool has_role = false;      ///< the text says whether it is a source, a transform or a sink
+  bool columns_known = true;  ///< what it wants of what it reads, if anything
+  bool good = true;           ///< nothing wrong with it so far: it may be made and settled
 };
 
 /// What the text alone says.
 struct Drafts {
   Pipeline pipeline;         ///< all but the nodes
   std::vector<Draft> nodes;  ///< in the order of the text
+  bool whole = true;         ///< these are all; false: some could not be read
 };
 
 /// Reads the root of a document, which must be an object and outlive the drafts.
@@ -35,6 +38,9 @@ Drafts read_drafts(const Document& document, const Registry& registry, const Set
 /// Reports each cycle once, where its first node reads; nodes that are only behind one are not the mistake. `rest`:
 /// those that could not be put behind what they read.
 void report_cycles(const std::vector<Draft>& rest, Reporter& report);
+
+/// Its id in quotes, for messages; "this node" if it has none.
+std::string called(const Draft& draft);
 
 /// The node of this id; null if there is none.
 Draft* find_draft(std::vector<Draft>& drafts, std::string_view id);

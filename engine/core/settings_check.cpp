@@ -8,10 +8,14 @@
 namespace weir {
 namespace {
 
-std::string listed(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + quoted(word);
-  return out;
+/// What of a given value is known: nothing as long as anything about it is wrong.
+std::optional<Setting> whole_value(const Field& field, const Value& value, const SettingsContext& context,
+                                   Reporter& report) {
+  const std::size_t errors = report.errors();
+  auto setting = read_value(field, value, context, report);
+  if (setting && report.errors() == errors) return setting;
+  report.leave_open();
+  return {};
 }
 
 }  // namespace
@@ -47,8 +51,9 @@ Settings settings_of(const Value& object, const std::vector<Field>& fields, cons
   for (const Field& field : fields) {
     const Value* value = object.find(field.name);
     if (value != nullptr) {
-      if (auto setting = read_value(field, *value, context, report)) out.set(field.name, std::move(*setting));
+      if (auto setting = whole_value(field, *value, context, report)) out.set(field.name, std::move(*setting));
     } else if (field.required) {
+      report.leave_open();
       report.error(object.span, "missing-setting",
                    std::string{what} + " needs " + quoted(field.name) + ": " + field.doc);
     } else if (auto setting = read_fallback(field, report)) {
@@ -60,9 +65,10 @@ Settings settings_of(const Value& object, const std::vector<Field>& fields, cons
   known.insert(known.end(), reserved.begin(), reserved.end());
   for (const Member& member : object.members) {
     if (std::ranges::contains(known, member.key)) continue;
-    const std::string near = did_you_mean(member.key, known);
+    const auto near = nearest(member.key, known);
+    if (near && object.find(*near) == nullptr) report.leave_open();  // it is most likely meant
     report.error(member.key_span, "unknown-setting", std::string{what} + " has no setting " + quoted(member.key),
-                 near.empty() ? "it has " + listed(known) : near);
+                 near ? "did you mean " + quoted(*near) + "?" : "it has " + listed(known));
   }
   return out;
 }

@@ -31,7 +31,8 @@ class Reporter {
   /// instead of a line.
   Span place_of_option(std::string option);
   std::size_t errors() const { return errors_; }
-  /// Settings whose value nobody knows yet (a required variable that lint only warns of).
+  /// Settings whose value nobody knows: a mistake in it has been reported, or a required variable, of which lint only
+  /// warns, is not set. Nothing that depends on them can be said.
   void leave_open() { ++left_open_; }
   std::size_t left_open() const { return left_open_; }
   std::vector<Finding>& findings() { return findings_; }

@@ -11,23 +11,24 @@ namespace {
 
 class Settling {
  public:
-  Settling(std::vector<Draft>& drafts, const Pipeline& pipeline, const Registry& registry, std::string_view text,
-           Reporter& report)
-      : drafts_{drafts}, pipeline_{pipeline}, registry_{registry}, text_{text}, report_{report} {}
+  Settling(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
+           std::string_view text, Reporter& report)
+      : drafts_{drafts}, whole_{whole}, pipeline_{pipeline}, registry_{registry}, text_{text}, report_{report} {}
 
   void settle() {
     gather_demand();
     std::map<std::string, std::size_t> numbers;
     for (Draft& draft : drafts_) {
       const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
-      if (!draft.from_id.empty() && (input == numbers.end() || !drafts_[input->second].good)) draft.good = false;
-      if (draft.node.role == Role::transform && !demand_known(draft)) draft.good = false;
+      if (!draft.from_id.empty() && (input == numbers.end() || !gives(drafts_[input->second]))) draft.good = false;
+      if (draft.node.role == Role::transform && !(whole_ && demand_known(draft))) draft.good = false;
       if (draft.good) {
         if (input != numbers.end())
           draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
         draft.good = settle(draft);
       }
-      numbers[draft.node.id] = static_cast<std::size_t>(&draft - drafts_.data());
+      if (draft.node.role == Role::source) draft.node.outputs = {samples::schema()};
+      numbers.try_emplace(draft.node.id, static_cast<std::size_t>(&draft - drafts_.data()));
     }
   }
 
@@ -47,14 +48,22 @@ class Settling {
     }
   }
 
+  /// Whether it is known what comes out of it; of a source it always is.
+  static bool gives(const Draft& draft) {
+    return draft.good || (draft.node.role == Role::source && draft.node.op != nullptr);
+  }
+
   /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
   /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
   bool demand_known(const Draft& draft, std::size_t behind = 0) const {
     if (draft.node.id.empty()) return true;  // nothing can read it
     if (behind > drafts_.size()) return false;
     return std::ranges::all_of(drafts_, [&](const Draft& other) {
-      return other.from_id != draft.node.id ||
-             (other.node.role == Role::sink ? other.good : demand_known(other, behind + 1));
+      // What misses its way, or can't be read, may want anything of anybody.
+      if (other.node.role != Role::source && find_draft(drafts_, other.from_id) == nullptr) return false;
+      if (other.from_id != draft.node.id) return true;
+      if (other.node.op == nullptr) return false;
+      return other.node.role == Role::sink ? other.columns_known : demand_known(other, behind + 1);
     });
   }
 
@@ -86,15 +95,7 @@ class Settling {
 
   bool settle(Draft& draft) {
     Node& node = draft.node;
-    const std::size_t errors = report_.errors();
-    if (node.op->spec.problems_of) {
-      for (const Error& problem : node.op->spec.problems_of(node.settings)) blame(draft, problem);
-    }
-    if (report_.errors() != errors) return false;
-    if (node.role == Role::source) {
-      node.outputs = {samples::schema()};
-      return true;
-    }
+    if (node.role == Role::source) return true;
     const PortRef ref = node.inputs.front();
     const SchemaPtr input = drafts_[ref.node].node.outputs[ref.port];
     const auto& accepted = node.op->spec.inputs;
@@ -144,6 +145,7 @@ class Settling {
   }
 
   std::vector<Draft>& drafts_;
+  bool whole_;
   const Pipeline& pipeline_;
   const Registry& registry_;
   std::string_view text_;
@@ -153,9 +155,9 @@ class Settling {
 
 }  // namespace
 
-void settle_schemas(std::vector<Draft>& drafts, const Pipeline& pipeline, const Registry& registry,
+void settle_schemas(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
                     std::string_view text, Reporter& report) {
-  Settling{drafts, pipeline, registry, text, report}.settle();
+  Settling{drafts, whole, pipeline, registry, text, report}.settle();
 }
 
 }  // namespace weir

@@ -51,13 +51,6 @@ std::string looks_like(const Kind& kind) {
   return "something else";
 }
 
-/// "a", "b", "c"
-std::string listed(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + quoted(word);
-  return out;
-}
-
 /// Reads one value of a declared kind.
 class ValueReader {
  public:

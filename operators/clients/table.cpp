@@ -65,6 +65,24 @@ Result<TableName> parse_table(std::string_view text) {
   return check_name(text, "the table").transform([&] { return table; });
 }
 
+std::vector<Error> naming_problems(const Settings& settings) {
+  std::vector<Error> out;
+  const Naming usual;
+  for (const auto& [name, fallback] : {std::pair{"key_column", usual.key}, {"time_column", usual.time}}) {
+    const std::string& text = settings.text(name);
+    if (text.empty()) {
+      out.push_back({Error::Kind::invalid, "a column needs a name", name});
+    } else if (text != fallback && !settings.has("columns")) {
+      out.push_back({Error::Kind::invalid,
+                     weir::format("\"{}\" names a column of the rows that \"columns\" makes; without it columns are "
+                                  "called as in the input",
+                                  name),
+                     name});
+    }
+  }
+  return out;
+}
+
 std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
                                        const std::vector<RowColumn>& described, std::string_view (*type_name)(Type)) {
   const auto unit_of = units(described);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <weir/batch.hpp>
+#include <weir/settings.hpp>
 #include <weir/shapes.hpp>
 
 namespace weir::sql {
@@ -35,6 +36,9 @@ struct Naming {
   std::string key = "vehicle";
   std::string time = "time";
 };
+
+/// What is wrong with the settings key_column and time_column, which name columns of rows.
+std::vector<Error> naming_problems(const Settings& settings);
 
 /// The columns for a schema, in its order. `type_name` says what the database calls a type.
 std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,

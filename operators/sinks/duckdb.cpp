@@ -237,6 +237,7 @@ std::vector<Error> problems(const Settings& settings) {
   if (auto table = sql::parse_table(settings.text("table")); !table)
     out.push_back({Error::Kind::invalid, table.error().message, "table"});
   if (settings.text("path").empty()) out.push_back({Error::Kind::invalid, "a file needs a name", "path"});
+  out.append_range(sql::naming_problems(settings));
   return out;
 }
 

@@ -209,9 +209,7 @@ std::vector<Error> problems(const Settings& settings) {
   };
   if (const std::string& url = settings.text("url"); !url.empty()) check("url", postgres::url_problem(url));
   if (auto table = sql::parse_table(settings.text("table")); !table) check("table", table.error().message);
-  for (const std::string_view name : {"key_column", "time_column"}) {
-    if (settings.text(name).empty()) check(name, "a column needs a name");
-  }
+  out.append_range(sql::naming_problems(settings));
   return out;
 }
 

@@ -196,13 +196,16 @@ Spec spec() {
              "others set")
       .optional("where", kind::expression(),
                 "only rows for which this is true are changed; a column that is added is NULL in the others")
-      .accepts({Shape::samples, Shape::rows, Shape::events, Shape::other})
+      .accepts({Shape::samples, Shape::events})
       .check(problems)
       .details(
           "Of samples field, time, x, y, z and text can be set, each to a value of its own type; a sample whose "
-          "field or time would be NULL goes to the dead letters. Of rows any column can be replaced, and any be "
-          "added, but not key and tick. The key can't be set because it decides the lane: publish under the new key"
-          " and read that in a second pipeline.")
+          "field or time would be NULL goes to the dead letters. Of events (window-join's port sessions) any column "
+          "can be replaced, and any be added, but not key and tick. The key can't be set because it decides the lane: "
+          "publish under the new key and read that in a second pipeline.")
+      .details(
+          "map stands before window-join: behind it rows are made by the sink, where no transform comes any more. So a "
+          "sample can be computed from itself, not a column from others; that is for the database, in a view.")
       .details("Expressions are those of filter: weir describe filter.")
       .example(
           R"({ "id": "metric", "transform": "map", "from": "signals", "where": "field = 'speed'", "set": { "x": "x * 1.609344" } })")
