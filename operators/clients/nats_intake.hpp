@@ -115,7 +115,9 @@ class SourceBase : public Source {
     auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    return jetstream_->ensure(StreamConfig::from(settings_, intake_.names.stream, std::move(subjects)));
+    auto state = jetstream_->ensure(StreamConfig::from(settings_, intake_.names.stream, std::move(subjects)));
+    if (state && !state->news.empty()) context_.tell(state->news);
+    return state;
   }
 
   void count(std::string_view counter, std::uint64_t n) {

@@ -246,7 +246,9 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
     return std::unexpected(std::move(error));
   }
   const InfoPtr info{raw};
-  return state_of(*info);
+  StreamState made = state_of(*info);
+  made.news = weir::format("stream {} was not there; created it, for {}", config.name, subjects_of(wanted));
+  return made;
 }
 
 Result<StreamState> JetStream::state(const std::string& stream) {

@@ -45,6 +45,7 @@ struct StreamState {
   std::uint64_t messages = 0;
   std::uint64_t first = 0;  ///< sequence of the first message; last + 1 if there is none
   std::uint64_t last = 0;   ///< highest sequence ever given
+  std::string news = {};    ///< "stream TELEMETRY was not there; created it (…)", if ensure() made it
 };
 
 /// Where a reader begins.

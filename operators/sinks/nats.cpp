@@ -110,7 +110,9 @@ class Nats final : public Sink {
       auto config = nats::StreamConfig::from(settings_, names.stream, {names.filter});
       config.also = {names.marker};
       if (deduplicate_) config.dedupe = dedupe_window;
-      if (auto state = (*jetstream)->ensure(config); !state) return std::unexpected(state.error());
+      const auto state = (*jetstream)->ensure(config);
+      if (!state) return std::unexpected(state.error());
+      if (!state->news.empty()) context_.tell(state->news);
     }
     return nats::Publisher::open(*connection_, context_.clock()).transform([&](auto made) {
       publisher_ = std::move(made);

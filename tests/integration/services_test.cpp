@@ -93,6 +93,29 @@ TEST(Services, that_lack_a_stream_or_bucket_say_so) {
               AllOf(HasSubstr("there is no bucket absent"), HasSubstr("\"create\": true")));
 }
 
+TEST(Services, that_were_made_and_payloads_that_lack_something_are_told_once) {
+  fakes::Servers servers{"nats"};
+  fakes::TemporaryDirectory directory;
+  const std::string file = directory.write("p.json", weir::format(R"({{ "name": "p", "nodes": [
+    {{ "id": "in", "source": "nats", "url": "{}", "stream": "TELEMETRI",
+       "encoding": {{ "codec": "json", "time": "ts", "time_unit": "s" }} }},
+    {{ "id": "out", "sink": "drop", "from": "in" }} ] }})",
+                                                                  servers.nats()));
+  fakes::WeirProcess run{{"run", "-q", file}, directory.file("log")};
+  ASSERT_TRUE(run.says("info in/0: stream TELEMETRI was not there; created it, for vehicle.*.*,p.0.clock.TELEMETRI\n"))
+      << run.log();
+  fakes::NatsPeer peer{servers.nats()};
+  for (int i = 0; i < 3; ++i) peer.publish("vehicle.145.speed", R"({"timestamp": 1800000000, "value": 50})");
+  EXPECT_TRUE(
+      run.says("warning in/0: a payload of \"vehicle.145.speed\" tells no time: nothing at \"ts\": the payload "
+               "has \"timestamp\", \"value\"; "))
+      << run.log();
+  EXPECT_EQ(run.end(SIGTERM), 0);
+  const std::string log = run.log();
+  EXPECT_EQ(log.find("tells no time"), log.rfind("tells no time")) << log;
+  EXPECT_TRUE(log.contains("in.without_time 3\n")) << log;
+}
+
 TEST(Services, that_do_not_let_this_user_at_jetstream_say_so) {
   fakes::Servers servers{"nats",
                          "authorization { users: [ { user: weir, password: pa55, permissions: { publish: { deny: "
