@@ -6,6 +6,8 @@
 
 #include "cli/command.hpp"
 #include "cli/kinds.hpp"
+#include "console/metrics.hpp"
+#include "core/counted.hpp"
 #include "core/draft.hpp"
 #include "core/pipeline_fields.hpp"
 
@@ -22,6 +24,11 @@ void describe_fields(const std::vector<Field>& fields, const std::string& indent
   }
 }
 
+void describe_counters(const std::vector<CounterSpec>& counters) {
+  for (const CounterSpec& counter : counters)
+    std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
+}
+
 void describe(Role role, std::string_view name, const Spec& spec) {
   std::cout << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
   if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
@@ -35,9 +42,10 @@ void describe(Role role, std::string_view name, const Spec& spec) {
     std::cout << "    encoding  (name of a codec, or an object with \"codec\" and its settings, default flatbuffers)\n";
   if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
   for (const PortSpec& port : spec.ports) std::cout << "    " << port.name << "\n        " << port.doc << "\n";
-  if (!spec.counters.empty()) std::cout << "\nCounters\n";
-  for (const CounterSpec& counter : spec.counters)
-    std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
+  const auto common = counted::of(role);
+  if (!spec.counters.empty() || !common.empty()) std::cout << "\nCounters (in a test: <id>.<name>)\n";
+  describe_counters(spec.counters);
+  describe_counters(common);
   if (!spec.examples.empty()) std::cout << "\nExamples\n";
   for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
 }
@@ -120,10 +128,24 @@ Times are lengths from the beginning of the script.
 )";
 }
 
+void describe_metrics() {
+  std::cout << "metrics\n    what /metrics of `weir run --http` says of a pipeline, in the text format of Prometheus\n"
+               "\nCounters of the pipeline\n";
+  describe_counters(counted::of_pipeline());
+  for (const Role role : {Role::source, Role::transform, Role::sink}) {
+    std::cout << "\nCounters of every " << to_string(role)
+              << ", by node; what else one counts: weir describe <operator>\n";
+    describe_counters(counted::of(role));
+  }
+  std::cout << "\nGauges\n";
+  for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
+}
+
 /// Settings and formats that belong to no operator.
 const std::vector<std::pair<std::string_view, void (*)()>> topics{
     {"pipeline", describe_pipeline}, {"limits", describe_limits},   {"commit", describe_limits},
-    {"state", describe_limits},      {"columns", describe_columns}, {"test", describe_test}};
+    {"state", describe_limits},      {"columns", describe_columns}, {"metrics", describe_metrics},
+    {"test", describe_test}};
 
 int describe(const std::string& name, Session& session) {
   if (const auto topic = std::ranges::find(topics, name, [](const auto& entry) { return entry.first; });
@@ -154,8 +176,10 @@ int describe(const std::string& name, Session& session) {
 void add_describe(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
-      "describe", "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, test");
-  command->add_option("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, test")
+      "describe",
+      "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, metrics, test");
+  command
+      ->add_option("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, metrics, test")
       ->required();
   command->callback([name, &session] { session.exit = describe(*name, session); });
 }

@@ -3,6 +3,8 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <cassert>
 #include <cstdio>
 #include <map>
 #include <sstream>
@@ -13,6 +15,22 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
+
+constexpr Gauge all_gauges[] = {
+    {"weir_pulled_position", "stream sequence of the last message pulled"},
+    {"weir_waiting_messages", "messages in the stream that are not pulled yet"},
+    {"weir_replaying", "1 while a lane replays silently after a crash"},
+    {"weir_committed_position", "stream sequence up to which rows are committed"},
+    {"weir_behind_seconds", "wall time less the arrival time up to which rows are committed"},
+    {"weir_state_keys", "keys that a node holds"},
+    {"weir_state_bytes", "bytes of state that a node holds"},
+    {"weir_ready", "1 if the worker is ready"},
+    {"weir_lanes", "partitions that this worker holds"},
+    {"weir_in_flight_bytes", "bytes pulled and not yet committed"},
+    {"weir_in_flight_limit_bytes", "bound on weir_in_flight_bytes"},
+    {"weir_last_commit_seconds", "duration of the last commit"},
+    {"process_resident_memory_bytes", "resident memory"},
+};
 
 /// Families by name, in the order of first use.
 class Families {
@@ -29,9 +47,10 @@ class Families {
     if (type == MetricType::Gauge) metric.gauge.value = value;
     family.metric.push_back(std::move(metric));
   }
-  void gauge(const std::string& name, const std::string& help, double value,
-             std::vector<ClientMetric::Label> labels = {}) {
-    add(name, MetricType::Gauge, help, value, std::move(labels));
+  void gauge(std::string_view name, double value, std::vector<ClientMetric::Label> labels = {}) {
+    const auto known = std::ranges::find(gauges(), name, &Gauge::name);
+    assert(known != gauges().end() && "a gauge that is listed");
+    add(std::string{name}, MetricType::Gauge, std::string{known->help}, value, std::move(labels));
   }
   MetricFamily& find(const std::string& name, MetricType type, const std::string& help) {
     const auto [it, added] = index_.emplace(name, families_.size());
@@ -64,11 +83,9 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
   std::map<std::size_t, Transform::Size> sizes;
   for (const auto& lane : status.lanes) {
     const ClientMetric::Label partition{"partition", std::to_string(lane.partition)};
-    out.gauge("weir_pulled_position", "stream sequence of the last message pulled", static_cast<double>(lane.pulled),
-              {partition});
-    out.gauge("weir_waiting_messages", "messages in the stream that are not pulled yet",
-              static_cast<double>(lane.waiting), {partition});
-    out.gauge("weir_replaying", "1 while a lane replays silently after a crash", lane.replaying ? 1 : 0, {partition});
+    out.gauge("weir_pulled_position", static_cast<double>(lane.pulled), {partition});
+    out.gauge("weir_waiting_messages", static_cast<double>(lane.waiting), {partition});
+    out.gauge("weir_replaying", lane.replaying ? 1 : 0, {partition});
     for (const auto& [node, size] : lane.sizes) {
       sizes[node].keys += size.keys;
       sizes[node].bytes += size.bytes;
@@ -76,31 +93,31 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
   }
   for (const auto& place : status.committed) {
     const ClientMetric::Label partition{"partition", std::to_string(place.partition)};
-    out.gauge("weir_committed_position", "stream sequence up to which rows are committed",
-              static_cast<double>(place.position), {partition});
+    out.gauge("weir_committed_position", static_cast<double>(place.position), {partition});
     if (place.reached == no_time) continue;
-    out.gauge("weir_behind_seconds", "wall time less the arrival time up to which rows are committed",
-              seconds(now - place.reached), {partition});
+    out.gauge("weir_behind_seconds", seconds(now - place.reached), {partition});
   }
   for (const auto& [node, size] : sizes) {
     const ClientMetric::Label label{"node", pipeline.nodes[node].id};
-    out.gauge("weir_state_keys", "keys that a node holds", static_cast<double>(size.keys), {label});
-    out.gauge("weir_state_bytes", "bytes of state that a node holds", static_cast<double>(size.bytes), {label});
+    out.gauge("weir_state_keys", static_cast<double>(size.keys), {label});
+    out.gauge("weir_state_bytes", static_cast<double>(size.bytes), {label});
   }
 }
 
 }  // namespace
 
+std::span<const Gauge> gauges() { return all_gauges; }
+
 std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
                            Timestamp now) {
   Families out{pipeline.name};
-  out.gauge("weir_ready", "1 if the worker is ready", status.ready ? 1 : 0);
-  out.gauge("weir_lanes", "partitions that this worker holds", static_cast<double>(status.lanes.size()));
-  out.gauge("weir_in_flight_bytes", "bytes pulled and not yet committed", static_cast<double>(status.in_flight));
-  out.gauge("weir_in_flight_limit_bytes", "bound on weir_in_flight_bytes", static_cast<double>(status.memory));
-  out.gauge("weir_last_commit_seconds", "duration of the last commit", seconds(status.commit_time));
+  out.gauge("weir_ready", status.ready ? 1 : 0);
+  out.gauge("weir_lanes", static_cast<double>(status.lanes.size()));
+  out.gauge("weir_in_flight_bytes", static_cast<double>(status.in_flight));
+  out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.memory));
+  out.gauge("weir_last_commit_seconds", seconds(status.commit_time));
   out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
-  out.gauge("process_resident_memory_bytes", "resident memory", resident_bytes());
+  out.gauge("process_resident_memory_bytes", resident_bytes());
   add_lanes(out, pipeline, status, now);
   for (const auto& line : counters.lines()) {
     std::vector<ClientMetric::Label> labels;

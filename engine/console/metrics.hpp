@@ -1,13 +1,23 @@
 /// What /metrics says, in the Prometheus text format.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "core/counters.hpp"
 #include "core/pipeline.hpp"
 #include "core/worker.hpp"
 
 namespace weir {
+
+/// A value that goes up and down, and what it means.
+struct Gauge {
+  std::string_view name;
+  std::string_view help;
+};
+/// All that render_metrics() may say.
+std::span<const Gauge> gauges();
 
 /// Counters as weir_<name>_total{pipeline,node,reason}; gauges in seconds and bytes. No label per vehicle. `now` is
 /// wall time, for how far rows are behind arrival.

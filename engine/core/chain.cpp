@@ -8,6 +8,7 @@
 #include <weir/dead_letter.hpp>
 
 #include "core/completion.hpp"
+#include "core/counted.hpp"
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
 
@@ -95,12 +96,12 @@ struct Chain::Impl {
     const std::size_t source = p.source();
     decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part,
                                         claims_of(p.nodes[source]).partitions, keys, fields);
-    decoded_messages = c.declare(p.nodes[source].id, "messages", "messages decoded");
-    decoded_bytes = c.declare(p.nodes[source].id, "bytes", "bytes of payload decoded");
-    decoded_samples = c.declare(p.nodes[source].id, "samples", "samples decoded");
-    decoded_untimed = c.declare(p.nodes[source].id, "without_time",
-                                "samples whose payload told no time: their arrival is their event time");
-    decoded_empty = c.declare(p.nodes[source].id, "without_samples", "messages decoded that held no sample");
+    const auto of_source = [&](const CounterSpec& what) { return counted::declare(c, p.nodes[source].id, what); };
+    decoded_messages = of_source(counted::messages);
+    decoded_bytes = of_source(counted::bytes);
+    decoded_samples = of_source(counted::samples);
+    decoded_untimed = of_source(counted::without_time);
+    decoded_empty = of_source(counted::without_samples);
   }
 
   void make_stage(const NodeContext::Shared& shared, std::size_t number) {
@@ -124,10 +125,9 @@ struct Chain::Impl {
       assert(settled && "checked before");
       for (std::size_t i = 0; i < cell_counters.size(); ++i) {
         cells.resize(std::max(cells.size(), number + 1));
-        cells[number][i] = counters.declare(node.id, "cells", "cells of completed rows by quality", cell_counters[i]);
+        cells[number][i] = counted::declare(counters, node.id, counted::cells, cell_counters[i]);
       }
-      cells[number][cell_counters.size()] =
-          counters.declare(node.id, "empty_rows", "rows of NULLs only that were not written");
+      cells[number][cell_counters.size()] = counted::declare(counters, node.id, counted::empty_rows);
     }
   }
 
@@ -140,8 +140,9 @@ struct Chain::Impl {
         return std::ranges::contains(reader.node->inputs, PortRef{stage.number, port});
       });
       if (read) continue;
-      stage.exits[port].unread = counters.declare(stage.node->id, "unread", "rows of ports that no node reads",
-                                                  port == 0 ? "main" : stage.node->op->spec.ports[port - 1].name);
+      stage.exits[port].unread =
+          counted::declare(counters, stage.node->id, counted::unread,
+                           port == 0 ? "main" : std::string_view{stage.node->op->spec.ports[port - 1].name});
     }
   }
 
@@ -153,8 +154,7 @@ struct Chain::Impl {
   }
 
   void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
-    counters.add(
-        counters.declare(node.id, "refused", "messages and samples sent to the dead letters, by reason", reason), n);
+    counters.add(counted::declare(counters, node.id, counted::refused, reason), n);
   }
 
   Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {

@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <weir/dead_letter.hpp>
 
+#include "core/counted.hpp"
+
 namespace weir {
 namespace {
 
@@ -18,11 +20,11 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, 
                          DeadLetterBox& box, Counters& counters)
     : pipeline_{pipeline}, outlets_{std::move(outlets)}, snapshots_{snapshots}, box_{box}, counters_{counters} {
   for (const Outlet& outlet : outlets_) {
-    rows_counters_.push_back(counters_.declare(pipeline_.nodes[outlet.node].id, "rows", "rows made durable"));
+    rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[outlet.node].id, counted::rows));
   }
-  commits_counter_ = counters_.declare("", "commits", "commits that succeeded");
-  retries_counter_ = counters_.declare("", "commit_retries", "commits that failed and were tried again");
-  letters_counter_ = counters_.declare("", "dead_letters", "dead letters made durable");
+  commits_counter_ = counted::declare(counters_, "", counted::commits);
+  retries_counter_ = counted::declare(counters_, "", counted::commit_retries);
+  letters_counter_ = counted::declare(counters_, "", counted::dead_letters);
 }
 
 Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
@@ -180,7 +182,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
-    counters_.add(counters_.declare(node, "rejected", "rows that the sink would not take, by reason", reason), 1);
+    counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
     announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
     if (buried) continue;
     auto [step, rows] = lanes_.at(partition).given(number, batch);

@@ -5,6 +5,7 @@
 #include <ranges>
 #include <utility>
 
+#include "core/counted.hpp"
 #include "core/keeping.hpp"
 
 namespace weir {
@@ -31,10 +32,8 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
     : around_{std::move(around)}, cycle_{cycle}, snapshots_{snapshots}, fence_{std::move(fence)} {
   const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
   replayable_ = claims_of(source).replayable;
-  restarts_counter_ =
-      around_.counters.declare(source.id, "stream_restarts", "times a lane began again because its stream had changed");
-  lost_counter_ = around_.counters.declare(
-      source.id, "lost_messages", "messages that a changed stream lost before they were read, as its numbers tell");
+  restarts_counter_ = counted::declare(around_.counters, source.id, counted::stream_restarts);
+  lost_counter_ = counted::declare(around_.counters, source.id, counted::lost_messages);
 }
 
 Result<void> Lanes::start(Partition partition) {

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cassert>
+
 namespace weir {
 
 NodeContext::NodeContext(const Shared& shared, const Node& node, Partition partition, std::shared_ptr<Dictionary> keys,
@@ -27,6 +29,7 @@ std::size_t NodeContext::counter(std::string_view name) const {
   for (const CounterSpec& counter : node_.op->spec.counters) {
     if (counter.name == name) return shared_.counters.declare(node_.id, name, counter.doc);
   }
+  assert(!"a counter that the Spec declares");
   return shared_.counters.declare(node_.id, name, "");
 }
 

@@ -1,6 +1,9 @@
 /// What every operator must do, checked for all that are registered.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
 
 #include <gtest/gtest.h>
 
@@ -62,6 +65,52 @@ TEST_P(Operators, AreDocumented) {
   expect_documented(spec().fields, "");
   for (const PortSpec& port : spec().ports) expect_sentence(port.doc, "port " + port.name);
   for (const CounterSpec& counter : spec().counters) expect_sentence(counter.doc, "counter " + counter.name);
+}
+
+/// What is counted in a file: `counter("late")`, `count("retries", …)`, `Growth{context, "restarts"}`.
+std::vector<std::string> counted_in(const std::filesystem::path& file) {
+  static const std::regex use{R"re((?:\bcounter\("([a-z_]+)"\)|\bcount\("([a-z_]+)",|\bcontext_?, "([a-z_]+)"[})]))re"};
+  std::ifstream in{file};
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  std::vector<std::string> out;
+  for (std::sregex_iterator at{text.begin(), text.end(), use}, end; at != end; ++at) {
+    for (std::size_t group = 1; group < at->size(); ++group) {
+      if ((*at)[group].matched) out.push_back((*at)[group].str());
+    }
+  }
+  return out;
+}
+
+bool declares(const Spec& spec, const std::string& counter) {
+  return std::ranges::contains(spec.counters, counter, &CounterSpec::name);
+}
+
+TEST_P(Operators, CountUnderNamesThatTheirSpecLists) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path{WEIR_SOURCE_DIR} / "operators" / (std::string{to_string(GetParam().role)} + "s");
+  std::vector<fs::path> files{folder / (GetParam().name + ".cpp")};
+  ASSERT_TRUE(fs::exists(files[0])) << files[0];
+  if (fs::exists(folder / GetParam().name)) {
+    for (const auto& part : fs::directory_iterator{folder / GetParam().name}) files.push_back(part.path());
+  }
+  for (const fs::path& file : files) {
+    for (const std::string& counter : counted_in(file))
+      EXPECT_TRUE(declares(spec(), counter)) << file << " counts \"" << counter << "\"";
+  }
+}
+
+TEST(Clients, CountUnderNamesThatSomeSpecLists) {
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator{std::string{WEIR_SOURCE_DIR} + "/operators/clients"}) {
+    for (const std::string& counter : counted_in(file.path())) {
+      ++found;
+      EXPECT_TRUE(std::ranges::any_of(
+          every_operator(),
+          [&](const Named& named) { return declares(registry().find(named.role, named.name)->spec, counter); }))
+          << file.path() << " counts \"" << counter << "\"";
+    }
+  }
+  EXPECT_GT(found, 8u) << "they count in some other form now: tell counted_in() about it";
 }
 
 TEST_P(Operators, HaveExactlyOneMaker) {

@@ -1,0 +1,42 @@
+#include "core/counted.hpp"
+
+namespace weir::counted {
+
+const CounterSpec messages{"messages", "messages decoded"};
+const CounterSpec bytes{"bytes", "bytes of payload decoded"};
+const CounterSpec samples{"samples", "samples decoded"};
+const CounterSpec without_time{"without_time", "samples whose payload told no time: their arrival is their event time"};
+const CounterSpec without_samples{"without_samples", "messages decoded that held no sample"};
+const CounterSpec stream_restarts{"stream_restarts", "times a lane began again because its stream had changed"};
+const CounterSpec lost_messages{"lost_messages",
+                                "messages that a changed stream lost before they were read, as its numbers tell"};
+const CounterSpec refused{"refused", "messages and samples sent to the dead letters, by reason"};
+const CounterSpec unread{"unread", "rows of ports that no node reads"};
+const CounterSpec rows{"rows", "rows made durable"};
+const CounterSpec rejected{"rejected", "rows that the sink would not take, by reason"};
+const CounterSpec cells{"cells", "cells of completed rows by quality"};
+const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not written"};
+const CounterSpec commits{"commits", "commits that succeeded"};
+const CounterSpec commit_retries{"commit_retries", "commits that failed and were tried again"};
+const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};
+
+std::vector<CounterSpec> of(Role role) {
+  switch (role) {
+    case Role::source:
+      return {messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages, refused, unread};
+    case Role::transform:
+      return {refused, unread};
+    case Role::sink:
+      return {rows, rejected, cells, empty_rows};
+    default:
+      return {};
+  }
+}
+
+std::vector<CounterSpec> of_pipeline() { return {commits, commit_retries, dead_letters}; }
+
+std::size_t declare(Counters& counters, std::string_view node, const CounterSpec& what, std::string_view reason) {
+  return counters.declare(node, what.name, what.doc, reason);
+}
+
+}  // namespace weir::counted

@@ -1,0 +1,28 @@
+/// What the engine itself counts of nodes and pipelines, beside what operators count by their Specs.
+#pragma once
+
+#include <vector>
+
+#include <weir/spec.hpp>
+
+#include "core/counters.hpp"
+
+namespace weir::counted {
+
+// Of sources.
+extern const CounterSpec messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages;
+// Of sources and transforms.
+extern const CounterSpec refused, unread;
+// Of sinks; the last two of those with `columns`.
+extern const CounterSpec rows, rejected, cells, empty_rows;
+// Of the pipeline.
+extern const CounterSpec commits, commit_retries, dead_letters;
+
+/// Of a node of this role, whatever its operator.
+std::vector<CounterSpec> of(Role role);
+std::vector<CounterSpec> of_pipeline();
+
+/// Counters::declare() for one of these.
+std::size_t declare(Counters& counters, std::string_view node, const CounterSpec& what, std::string_view reason = {});
+
+}  // namespace weir::counted
