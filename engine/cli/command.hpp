@@ -41,7 +41,7 @@ struct PipelineOptions {
 };
 void add_pipeline_options(CLI::App& command, PipelineOptions& options);
 
-/// The text of a file; nothing if it can't be read.
+/// The text of a file, as far as one byte beyond `text_limit`; nothing if it can't be read.
 std::optional<std::string> read_file(const std::string& path);
 
 /// A variable of the process's environment; nothing if it is not set.

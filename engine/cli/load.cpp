@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <sstream>
 
 #include "cli/command.hpp"
 #include "core/variables.hpp"
@@ -22,9 +21,16 @@ Finding problem(const std::string& file, std::string rule, std::string message) 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   if (!file) return {};
-  std::ostringstream text;
-  text << file.rdbuf();
-  return file.bad() ? std::nullopt : std::optional{text.str()};
+  // A byte more than anything of ours may have: whoever reads it says that it is too long. Some files never end.
+  constexpr std::size_t most = text_limit + 1, step = 1 << 16;
+  std::string text;
+  while (text.size() < most && file) {
+    const std::size_t before = text.size();
+    text.resize(std::min(before + step, most));
+    file.read(text.data() + before, static_cast<std::streamsize>(text.size() - before));
+    text.resize(before + static_cast<std::size_t>(file.gcount()));
+  }
+  return file.bad() ? std::nullopt : std::optional{std::move(text)};
 }
 
 std::optional<std::string> environment_variable(std::string_view name) {

@@ -1,7 +1,5 @@
 /// weir run: runs a pipeline until its source ends or it is told to stop.
 #include <signal.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -13,8 +11,10 @@
 #include <weir/units.hpp>
 
 #include "cli/command.hpp"
+#include "cli/log.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
+#include "core/counted.hpp"
 #include "core/explain_change.hpp"
 #include "core/worker.hpp"
 
@@ -43,44 +43,6 @@ int exit_code(const Error& error) {
     default:
       return internal;
   }
-}
-
-/// %v for JSON: the message with quotes, backslashes and control characters escaped.
-class EscapedMessage final : public spdlog::custom_flag_formatter {
- public:
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    const std::string text = quoted_whole({message.payload.data(), message.payload.size()});
-    out.append(text.data(), text.data() + text.size());
-  }
-  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(); }
-
- private:
-  static std::string quoted_whole(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-      if (c == '"' || c == '\\') out += '\\';
-      if (static_cast<unsigned char>(c) < 0x20)
-        out += fmt::format("\\u{:04x}", static_cast<int>(c));
-      else
-        out += c;
-    }
-    return out + '"';
-  }
-};
-
-void set_up_log(const RunOptions& options) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("weir"));
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
-  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  if (options.log == "json") {
-    formatter->add_flag<EscapedMessage>('*').set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
-  } else {
-    // A line takes the place of the progress that is shown.
-    const std::string clear = isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
-    formatter->set_pattern(clear + "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
-  }
-  spdlog::set_formatter(std::move(formatter));
 }
 
 /// One pipeline at work: its text and worker, replaced as a whole by a reload. What is counted goes on through all of
@@ -200,8 +162,8 @@ class Runner {
     signal(SIGPIPE, SIG_IGN);
     const auto loaded = load();
     if (!loaded->checked.pipeline) return bad_pipeline;
-    set_up_log(options_);
-    replace(loaded);
+    set_up_log(options_.log, options_.log_level);
+    install(loaded);
     std::unique_ptr<Console> console;
     if (!options_.http.empty()) {
       auto served = Console::serve(options_.http, views());
@@ -212,6 +174,7 @@ class Runner {
       console = std::move(*served);
       spdlog::info("http on port {}", console->port());
     }
+    current()->start();
     return wait(signals);
   }
 
@@ -328,10 +291,15 @@ class Runner {
   }
 
   void replace(std::shared_ptr<const LoadedPipeline> loaded) {
+    install(std::move(loaded));
+    current()->start();
+  }
+
+  /// Not at work yet.
+  void install(std::shared_ptr<const LoadedPipeline> loaded) {
     const auto before = current();
     auto next = std::make_shared<Running>(std::move(loaded), session_.registry, counters_,
                                           before ? before->status() : Worker::Status{});
-    next->start();
     const std::scoped_lock lock{mutex_};
     current_ = std::move(next);
   }
@@ -373,12 +341,19 @@ class Runner {
         running.pipeline().shown);
   }
 
+  /// What became of everything, counter by counter and in one sentence.
   void summary() const {
     const auto running = current();
-    for (const auto& line : running->counters().lines()) {
+    std::uint64_t refused = 0;
+    for (const auto& line : counters_.lines()) {
       if (line.value == 0 || line.node.empty()) continue;
+      if (line.name == counted::refused.name || line.name == counted::rejected.name) refused += line.value;
       spdlog::info("{}.{}{} {}", line.node, line.name, line.reason.empty() ? "" : "{" + line.reason + "}", line.value);
     }
+    const std::string& source = running->pipeline().nodes[running->pipeline().source()].id;
+    spdlog::info("{} messages with {} samples in, {} rows out, {} refused, {} dead letters kept",
+                 counters_.value(source, counted::messages.name), counters_.value(source, counted::samples.name),
+                 running->status().rows, refused, counters_.value("", counted::dead_letters.name));
   }
 
   const RunOptions& options_;

@@ -48,8 +48,26 @@ class Quickstart : public testing::Test {
   fakes::TemporaryDirectory directory_;
 };
 
+TEST_F(Quickstart, BeginsNothingThatItCanNotServe) {
+  fakes::WeirProcess run{{"run", std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json", "-s",
+                          "db.path=" + directory_.file("none"), "--http", "no.such.host.invalid:1"},
+                         directory_.file("log")};
+  EXPECT_EQ(run.wait(), 69);
+  EXPECT_TRUE(run.log().contains("can't listen on no.such.host.invalid:1")) << run.log();
+  EXPECT_FALSE(run.log().contains("starts")) << run.log();
+}
+
+TEST_F(Quickstart, DoesNotReadForEver) {
+  fakes::WeirProcess lint{{"lint", "/dev/zero"}, directory_.file("log")};
+  EXPECT_EQ(lint.wait(), 1);
+  EXPECT_TRUE(lint.log().contains("/dev/zero: error: more than 16 MiB")) << lint.log();
+}
+
 TEST_F(Quickstart, WritesEachRowOnceHoweverOftenItRuns) {
-  EXPECT_EQ(run("one")->wait(), 0);
+  const auto ran = run("one");
+  EXPECT_EQ(ran->wait(), 0);
+  EXPECT_TRUE(ran->log().contains(" samples in, " + rows("one") + " rows out, 0 refused, 0 dead letters kept\n"))
+      << ran->log();
   EXPECT_GT(std::stoi(rows("one")), 4000);
   EXPECT_EQ(ask("one", "SELECT count(DISTINCT (vehicle, time))::VARCHAR FROM vehicle_second"), rows("one"));
   EXPECT_EQ(ask("one", "SELECT count(DISTINCT vehicle)::VARCHAR FROM vehicle_second"), "100");
