@@ -217,6 +217,17 @@ TEST_F(CommitTest, TheShortestLeaseCounts) {
   }
 }
 
+TEST_F(CommitTest, ADatabaseThatDoesNotAnswerKeepsNoOtherFromRenewing) {
+  start_worker(false, true);
+  sink_->connected = false;
+  const auto failed = cycle_->renew();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind, Error::Kind::unreachable);
+  second_->lost = {3};
+  EXPECT_EQ(cycle_->renew(), std::vector<Partition>{3}) << "what was lost is lost whatever the others say";
+  EXPECT_EQ(second_->renewals, 2);
+}
+
 TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {
   start_worker(false, true);
   second_->taken = {0};

@@ -195,6 +195,56 @@ TEST_F(WorkerTest, SnapshotsAreTakenAgainAndAgain) {
   EXPECT_TRUE(drain());
 }
 
+TEST_F(WorkerTest, AStartInTheMiddleIsKeptBeforeTheFirstMessageComes) {
+  world_.messages = 50;
+  world_.starts_new = true;
+  start();
+  ASSERT_TRUE(wait_until_committed(50)) << "else what comes while no worker is there would be passed over";
+  EXPECT_FALSE(in_world([](fakes::World& world) { return world.progress.snapshot; }).empty());
+  EXPECT_TRUE(drain());
+  send(1);
+  start();
+  ASSERT_TRUE(wait_until_committed(51));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(world_.rows, std::vector<std::string>{"51"});
+}
+
+TEST_F(WorkerTest, ASourceThatIsRefusedEndsTheRunAndKeepsNoPartition) {
+  world_.forbidden = true;
+  start();
+  thread_.join();
+  ASSERT_FALSE(result_);
+  EXPECT_EQ(result_.error().kind, Error::Kind::invalid) << "waiting as for another worker's lease would be for ever";
+  EXPECT_FALSE(world_.owned);
+}
+
+TEST_F(WorkerTest, ADrainInTheMiddleOfAReplayKeepsTheSnapshotThatItBeganWith) {
+  start();
+  send(200);
+  ASSERT_TRUE(wait_until_committed(200));
+  ASSERT_TRUE(drain());
+  const Progress before = world_.progress;
+  ASSERT_FALSE(before.snapshot.empty());
+  in_world([](fakes::World& world) {
+    world.progress.snapshot.clear();  // so the replay begins at the first message
+    world.slow_pull = 20 * millisecond;
+  });
+  start();
+  ASSERT_TRUE(wait_for([&] {
+    const auto status = worker_->status();
+    return status.lanes.size() == 1 && status.lanes.front().stepped > 7;
+  }));
+  EXPECT_TRUE(drain());
+  EXPECT_LT(worker_->status().committed.size(), 1u);
+  EXPECT_EQ(world_.progress.snapshot, "") << "a state in the middle of a replay is behind what the sinks have";
+  in_world([](fakes::World& world) { world.slow_pull = 0; });
+  send(10);
+  start();
+  ASSERT_TRUE(wait_until_committed(210));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(210));
+}
+
 TEST_F(WorkerTest, APartitionThatAnotherWorkerHasIsWaitedFor) {
   world_.taken = true;
   world_.messages = 30;

@@ -64,6 +64,11 @@ class DatabaseSink final : public Sink {
   }
   void release(Partition partition) override { fences_.erase(partition); }
   Duration lease() const override { return lease_length; }
+  Result<std::vector<Partition>> renew() override {
+    ++renewals;
+    if (!connected) return fail(Error::Kind::unreachable, "not connected");
+    return lost;
+  }
   bool owns(Partition partition) const { return fences_.contains(partition); }
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
@@ -94,6 +99,8 @@ class DatabaseSink final : public Sink {
   std::size_t most = SIZE_MAX;  // rows for which a transaction has time enough
   int opened = 0;
   Duration lease_length = 0;
+  std::vector<Partition> lost;  // what the next renewals say
+  int renewals = 0;
 
  private:
   std::size_t rows_written() const {

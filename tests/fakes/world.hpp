@@ -28,8 +28,10 @@ struct World {
   Position messages = 0;  // in the stream
   bool endless = false;   // the source idles at the end instead of ending
   bool unreachable = false;
-  Position first = 1;          // of the messages that the stream still has
-  std::set<Position> deleted;  // of those
+  bool forbidden = false;              // the server lets nobody read the stream
+  std::atomic<Duration> slow_pull{0};  // how long a pull takes
+  Position first = 1;                  // of the messages that the stream still has
+  std::set<Position> deleted;          // of those
   std::function<Timestamp(Position)> arrival_of = [](Position n) { return static_cast<Timestamp>(n) * second; };
   StreamIdentity stream{"S", 1};
   bool changes = false;             // the next pull says so
@@ -65,6 +67,7 @@ class StreamSource final : public Source {
   Result<Position> open(Position after) override {
     const std::scoped_lock lock{world->mutex};
     if (world->unreachable) return fail(Error::Kind::unreachable, "the stream does not answer");
+    if (world->forbidden) return fail(Error::Kind::refused, "not permitted to read the stream");
     if (after > 0 && after + 1 < world->first) return fail(Error::Kind::changed, "messages were deleted");
     stream_ = world->stream;
     next_ = std::max(after + 1, world->first);
@@ -84,6 +87,7 @@ class StreamSource final : public Source {
     return world->arrival_of(position);
   }
   Result<Pulled> pull(const Budget&, std::stop_token stop) override {
+    if (world->slow_pull != 0) system_clock().wait(world->slow_pull, stop);
     const std::scoped_lock lock{world->mutex};
     if (std::exchange(world->changes, false)) return fail(Error::Kind::changed, "the stream was made anew");
     if (next_ > world->messages) {
