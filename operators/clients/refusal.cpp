@@ -11,10 +11,10 @@ std::string objection(const Batch& batch, std::size_t row) {
     if (!column.valid(row) || (column.type() != Type::string && column.type() != Type::dictionary)) continue;
     std::string_view text = column.text(row);
     const std::string& name = batch.schema->columns[c].name;
-    if (text.contains('\0')) return weir::format("{}: text with a NUL byte", name);
+    if (text.contains('\0')) return weir::format("text with a NUL byte: {}", name);
     while (!text.empty()) {
       const std::size_t size = utf8_length(text);
-      if (size == 0) return weir::format("{}: text that is not UTF-8", name);
+      if (size == 0) return weir::format("text that is not UTF-8: {}", name);
       text.remove_prefix(size);
     }
   }

@@ -18,11 +18,11 @@ TEST(Refusal, objects_to_texts_that_no_database_takes) {
        {""sv, "a"sv, "\xC3\xA9"sv, "\xE2\x82\xAC"sv, "\xF0\x9F\x9A\x97"sv, "\xF4\x8F\xBF\xBF"sv, "\xED\x9F\xBF"sv}) {
     EXPECT_EQ(objection(good), "") << good;
   }
-  EXPECT_EQ(objection("a\0b"sv), "name: text with a NUL byte");
+  EXPECT_EQ(objection("a\0b"sv), "text with a NUL byte: name");
   for (const std::string_view bad :
        {"\x80"sv, "\xC3"sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xE0\x80\x80"sv, "\xED\xA0\x80"sv, "\xF0\x80\x80\x80"sv,
         "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv, "\xE2\x82"sv, "ok\xFF"sv}) {
-    EXPECT_EQ(objection(bad), "name: text that is not UTF-8") << bad;
+    EXPECT_EQ(objection(bad), "text that is not UTF-8: name") << bad;
   }
 }
 

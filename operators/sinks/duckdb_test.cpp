@@ -196,7 +196,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
                 "weir_dead_letters WHERE node = 'signals'"),
             "signals 7 2 5 it's\xEF\xBF\xBD 00FF");
   EXPECT_EQ(ask("SELECT reason FROM weir_dead_letters WHERE node = 'db' AND ordinal IS NULL AND row = 50"),
-            "key: text that is not UTF-8");
+            "text that is not UTF-8: key");
 }
 
 TEST_F(DuckDbSink, keeps_many_dead_letters_of_any_size_in_one_commit) {

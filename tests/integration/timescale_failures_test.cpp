@@ -163,7 +163,7 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 3u);
   EXPECT_EQ(done->rejected[0].row, 500u);
-  EXPECT_EQ(done->rejected[0].reason, "key: text with a NUL byte");
+  EXPECT_EQ(done->rejected[0].reason, "text with a NUL byte: key");
   EXPECT_EQ(done->rejected[1].row, 13u);
   EXPECT_EQ(done->rejected[1].reason, "refused by PostgreSQL, SQLSTATE 23514");
   EXPECT_EQ(done->rejected[2].row, 700u);
@@ -172,7 +172,7 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   EXPECT_EQ(count(), "1007");
   EXPECT_EQ(positions(), "0 21");
   EXPECT_THAT(letters(), HasSubstr("0 20 0 earlier 0 21 row 23 new row for relation"));
-  EXPECT_THAT(letters(), HasSubstr("0 21 row 510 key: text with a NUL byte"));
+  EXPECT_THAT(letters(), HasSubstr("0 21 row 510 text with a NUL byte: key"));
   EXPECT_EQ(ask("SELECT convert_from(payload, 'UTF8')::json->>'speed' FROM " + schema_ +
                 ".weir_dead_letters WHERE row = 710"),
             "700");
