@@ -123,6 +123,18 @@ Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
           "where state depends on it, once rows are committed: no store keeps state to go on from" + more};
 }
 
+/// Where a worker begins again after it ended, well or not.
+void add_restart(const Facts& facts, std::vector<Promise>& out) {
+  if (!facts.source.replayable || !facts.any_transactional) return;
+  if (facts.durable_state) {
+    out.push_back({"a restart", "goes on", "from the last snapshot, silently up to what was committed"});
+  } else {
+    out.push_back({"a restart", "reads all again",
+                   "silently, from where it first began up to what was committed; it stops if the source no longer has "
+                   "that; a durable \"state\" store saves both"});
+  }
+}
+
 void add_time(const Claims& source, const std::string& event, std::vector<Promise>& out) {
   if (source.writable) {
     out.push_back({"time", event, "arrival time from the stream, marked by weir when it is idle and something is due"});
@@ -167,6 +179,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   add_dead_letters(pipeline, out);
   out.push_back({"names", "are keys",
                  "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again"});
+  add_restart(facts, out);
   out.push_back(fate_of_changes(pipeline, facts));
   if (pipeline.restart_on_change) {
     out.push_back({"changed stream", "begun again",

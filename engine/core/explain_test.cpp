@@ -107,6 +107,17 @@ TEST(Explain, SaysWhatBecomesOfAChange) {
   EXPECT_EQ(fate(simulated, R"("sink": "stdout")", last), "begins anew");
 }
 
+TEST(Explain, SaysWhereARestartBegins) {
+  const auto restart = [](const std::string& source, const std::string& sink) {
+    const auto all = explained(source, sink);
+    const auto found = std::ranges::find(all, "a restart", &Promise::about);
+    return found == all.end() ? "" : found->what;
+  };
+  EXPECT_EQ(restart(simulated, file), "reads all again");
+  EXPECT_EQ(restart(simulated, R"("sink": "stdout")"), "");
+  EXPECT_EQ(restart(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file), "");
+}
+
 TEST(Explain, TextHasNoTimeOfItsOwn) {
   const auto with_codec = [](const std::string& codec) {
     return promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": )" + codec, file);
