@@ -1,5 +1,6 @@
 #include <weir/spec.hpp>
 
+#include <algorithm>
 #include <cassert>
 
 namespace weir {
@@ -56,6 +57,15 @@ Spec& Spec::field(std::string name, Kind kind, std::string doc, std::string fall
                     .doc = std::move(doc),
                     .required = false,
                     .fallback = std::move(fallback)});
+  return *this;
+}
+
+Spec& Spec::free_to_change(std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) {
+    const auto field = std::ranges::find(fields, name, &Field::name);
+    assert(field != fields.end());
+    field->free_to_change = true;
+  }
   return *this;
 }
 

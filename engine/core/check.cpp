@@ -201,6 +201,7 @@ class Checker {
       const bool keeps = keeps_state(pipeline_, source->node, registry_);
       check_start(*source, keeps);
       if (report_.errors() == 0) check_sharing(*source, keeps);
+      if (report_.errors() == 0 && !keeps) check_restart(*source);
     }
     if (report_.errors() != 0 || !source->good || tells_time(pipeline_, source->node, registry_)) return;
     report_.add(Severity::note, source->text->span, "no-event-time",
@@ -218,6 +219,21 @@ class Checker {
     report_.error(source.text->find("start")->span, "lost-start",
                   "a restarted worker would not find this place in the stream again",
                   R"(have it kept by a durable store, see `weir list stores` and "state", or write "start": "first")");
+  }
+
+  /// A stream loses its first messages as it grows; one that is made from a seed does not.
+  void check_restart(const Draft& source) {
+    const Claims claims = claims_of(source.node);
+    if (!claims.replayable || !claims.writable) return;
+    for (const Draft& draft : drafts_) {
+      if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
+      report_.add(
+          Severity::note, source.text->span, "no-durable-state",
+          "nothing keeps state, so each start reads the stream again from where it first began, and stops if the "
+          "stream no longer has that",
+          R"(have it kept by a durable store, see `weir list stores` and "state")");
+      return;
+    }
   }
 
   /// What belongs to one worker can't stand behind a queue that several read.
@@ -256,11 +272,8 @@ class Checker {
     Part part{node.id, node.name + " ", node.op->spec.state_version, {}, {}};
     part.counts = node.role == Role::source || leads_to_state(draft);  // positions are the source's
     Value text = *draft.text;
-    // Where a stream lies, and who may read it, is not what it says.
-    constexpr std::array<std::string_view, 7> outside{"description", "url",       "tls", "user",
-                                                      "credentials", "nkey_seed", "nkey"};
     std::erase_if(text.members, [&](const Member& member) {
-      return std::ranges::contains(outside, member.key) || is_secret(node.op->spec, member.key);
+      return member.key == "description" || free_to_change(node.op->spec, member.key);
     });
     write_canonical(text, part.meaning);
     constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
@@ -305,9 +318,9 @@ class Checker {
     return shown(root);
   }
 
-  static bool is_secret(const Spec& spec, std::string_view name) {
-    return std::ranges::any_of(
-        spec.fields, [&](const Field& field) { return field.name == name && field.kind.tag == Kind::Tag::secret; });
+  static bool free_to_change(const Spec& spec, std::string_view name) {
+    const auto field = std::ranges::find(spec.fields, name, &Field::name);
+    return field != spec.fields.end() && (field->free_to_change || field->kind.tag == Kind::Tag::secret);
   }
 
   Document document_;

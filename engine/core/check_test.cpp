@@ -393,6 +393,8 @@ TEST(Check, HowAStreamIsReachedIsNotWhatItSays) {
   };
   EXPECT_EQ(of(""), of(R"(, "url": "nats://other", "user": "u", "password": "p", "tls": {})"));
   EXPECT_EQ(of(""), of(R"(, "credentials": "other.creds")"));
+  EXPECT_EQ(of(""), of(R"(, "max_age": "7d", "max_bytes": "1GB", "replicas": 3, "storage": "file", "create": false)"))
+      << "an administrator may have changed the stream, and the file must follow";
   EXPECT_NE(of(""), of(R"(, "subject": "v.{key}")"));
 }
 
@@ -451,10 +453,23 @@ TEST(Check, AStartThatNobodyFindsAgainIsAMistake) {
   EXPECT_EQ(start(R"("new")", file), wrong) << "the position alone does not bring the state back";
   EXPECT_EQ(start(R"("new")", file, R"("state": { "store": "memory" },)"), wrong);
   EXPECT_EQ(start(R"("first")", R"("stdout")"), "");
-  EXPECT_EQ(start(since, file), "") << "an instant is found again";
+  EXPECT_FALSE(start(since, file).contains("error")) << "an instant is found again";
   EXPECT_EQ(start(R"("new")", R"("drop")"), "");
   EXPECT_EQ(start(R"("new")", R"("stdout")", durable), "");
   EXPECT_EQ(start(R"("new", "mode": "shared", "durable": "d")", R"("stdout")"), "") << "the durable keeps its place";
+}
+
+TEST(Check, WhatIsReadAgainAtEveryStartIsNoted) {
+  const auto notes = [](std::string_view source, std::string_view sink, std::string_view state = "") {
+    return lint(R"({ "name": "p",)" + std::string{state} + R"( "nodes": [ { "id": "in", "source": )" +
+                std::string{source} + R"( }, { "id": "out", "from": "in", "sink": )" + std::string{sink} + " } ] }")
+        .contains("note: nothing keeps state, so each start reads the stream again");
+  };
+  const std::string_view stream = R"("nats", "stream": "S")", file = R"("duckdb", "path": "x.duckdb")";
+  EXPECT_TRUE(notes(stream, file));
+  EXPECT_FALSE(notes(stream, file, R"("state": { "store": "jetstream-kv", "bucket": "b" },)"));
+  EXPECT_FALSE(notes(stream, R"("stdout")")) << "nothing tells it what was done";
+  EXPECT_FALSE(notes(R"("simulate", "for": "1s")", file)) << "a seed loses nothing";
 }
 
 TEST(Check, AMistakeInASecretDoesNotShowIt) {

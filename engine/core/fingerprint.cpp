@@ -239,7 +239,7 @@ void write_canonical(const Value& value, std::string& out) {
       out += std::to_string(value.integer);
       return;
     case Value::Kind::number:
-      out += std::to_string(value.number);
+      out += weir::format("{}", value.number);  // as short as tells it from any other
       return;
     case Value::Kind::boolean:
       out += value.boolean ? "true" : "false";

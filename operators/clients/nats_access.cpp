@@ -84,7 +84,8 @@ Spec with_access(Spec spec) {
       .optional("nkey_seed", kind::text(), "file with the seed of nkey")
       .optional("user", kind::text(), "user name")
       .optional("password", kind::secret(), "password of user")
-      .optional("token", kind::secret(), "token to log in with");
+      .optional("token", kind::secret(), "token to log in with")
+      .free_to_change({"url", "tls", "credentials", "nkey", "nkey_seed", "user"});
   return spec;
 }
 

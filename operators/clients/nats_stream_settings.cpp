@@ -10,7 +10,8 @@ Spec with_stream(Spec spec) {
       .between(static_cast<double>(100 * millisecond), 9e18)
       .optional("max_bytes", kind::size(), "how many bytes the stream keeps")
       .optional("replicas", kind::integer(), "copies of the stream in a cluster")
-      .between(1, 5);
+      .between(1, 5)
+      .free_to_change({"create", "storage", "max_age", "max_bytes", "replicas"});
   return spec;
 }
 

@@ -199,6 +199,7 @@ Spec spec() {
       .between(static_cast<double>(10 * millisecond), static_cast<double>(60 * minute))
       .field("only_changed", kind::boolean(), "gives out only what was written since the tick before", "true")
       .field("create", kind::boolean(), "creates the bucket if it is absent", "true")
+      .free_to_change({"create"})
       .counter("received", "values given out")
       .counter("ticks", "ticks at which the bucket was read")
       .counter("missed", "ticks that passed unread")

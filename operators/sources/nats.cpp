@@ -115,7 +115,8 @@ Spec spec() {
              "20000")
       .between(1, 10'000'000)
       .field("start", kind::choice({"first", "new", "time"}), "where to start without progress", "first")
-      .optional("since", kind::text(), "instant for \"start\": \"time\", like 2026-01-31T00:00:00Z");
+      .optional("since", kind::text(), "instant for \"start\": \"time\", like 2026-01-31T00:00:00Z")
+      .free_to_change({"ack_wait", "max_ack_pending"});
   out = nats::with_stream(std::move(out));
   out.counter("received", "messages received")
       .counter("redelivered", "messages that the server gave out before")

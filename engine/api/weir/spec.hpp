@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,7 @@ struct Field {
   std::string fallback = {};  ///< the default as it would be written in the text; empty: none
   std::optional<double> least = {},
                         most = {};  ///< bounds of numbers; durations in ns, sizes in bytes, rates per second
+  bool free_to_change = false;      ///< no state and no position means something else with another value
 };
 
 // Not in the class, where Field is not complete yet.
@@ -128,6 +130,9 @@ class Spec {
   Spec& field(std::string name, Kind kind, std::string doc, std::string fallback);
   /// Bounds for the setting declared last.
   Spec& between(double least, double most);
+  /// Settings declared before that say how a system is reached, or how it keeps what it has, but not what it says: a
+  /// pipeline in which they differ goes on where it was. Secrets are always free to change.
+  Spec& free_to_change(std::initializer_list<std::string_view> names);
 
   Spec& port(std::string name, std::string doc);
   Spec& counter(std::string name, std::string doc);
