@@ -1,3 +1,4 @@
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 namespace {
@@ -6,7 +7,7 @@ using namespace weir;
 class Filter final : public Transform {
  public:
   Filter(const Settings& settings, Context& context)
-      : where_{settings.expression("where")}, dropped_{context.counter("dropped")} {}
+      : context_{context}, where_{settings.expression("where")}, filtered_{context.counter("filtered")} {}
 
   Result<Schemas> settle(const Schemas& inputs) override {
     auto bound = where_.bind(*inputs.at(0));
@@ -21,21 +22,29 @@ class Filter final : public Transform {
 
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     BatchPtr kept = select(in, where_.test(*in));
-    if (kept->rows != in->rows) out.count(dropped_, in->rows - kept->rows);
+    if (kept->rows != in->rows) out.count(filtered_, in->rows - kept->rows);
+    if (kept->rows != 0) warns_at_ = 0;
+    all_ += in->rows;
+    if (warns_at_ != 0 && all_ >= warns_at_) {
+      context_.warn(weir::format("none of the first {} rows passed; is \"where\" what was meant?", all_));
+      warns_at_ = 0;
+    }
     out.emit(std::move(kept));
     return {};
   }
 
  private:
+  Context& context_;
   Expression where_;
-  std::size_t dropped_;
+  std::size_t filtered_;
+  std::uint64_t all_ = 0, warns_at_ = 1000;  // 0: never more
 };
 
 Spec spec() {
   return Spec::transform("keeps the rows for which an expression is true")
       .field("where", kind::expression(),
              "what must be true of a row for it to pass; the names are the input's columns")
-      .counter("dropped", "rows for which the expression was false or NULL")
+      .counter("filtered", "rows for which the expression was false or NULL")
       .details(
           "Samples have the columns key, field, time, x, y, z and text: a number is in x, a point has latitude, "
           "longitude and altitude in x, y and z. `arrival` is the arrival time. Put filter before window-join: behind "

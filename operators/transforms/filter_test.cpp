@@ -42,7 +42,26 @@ TEST_F(FilterTest, KeepsWhatIsTrueAndCountsTheRest) {
   EXPECT_EQ(kept.column("x").float64s()[1], 150);
   EXPECT_EQ(kept.arrival, (std::vector<Timestamp>{5, 9}));
   EXPECT_EQ(kept.reached, 20);
-  EXPECT_EQ(context.counted("dropped"), 3U);
+  EXPECT_EQ(context.counted("filtered"), 3U);
+}
+
+TEST_F(FilterTest, SaysThatNothingPasses) {
+  const auto filter = make("field = 'sped'");
+  ASSERT_TRUE(filter->settle({samples::schema()}));
+  FakeOutput out{context};
+  for (int i = 0; i < 1'001; ++i)
+    ASSERT_TRUE(filter->process(0, SampleBatch{context}.number("a", "speed", 1, 131, 5).take(5), out));
+  ASSERT_EQ(context.warnings.size(), 1u);
+  EXPECT_EQ(context.warnings[0], "none of the first 1000 rows passed; is \"where\" what was meant?");
+}
+
+TEST_F(FilterTest, SaysNothingWhereOneRowPassed) {
+  const auto filter = make("x > 130");
+  ASSERT_TRUE(filter->settle({samples::schema()}));
+  FakeOutput out{context};
+  for (int i = 0; i < 1'001; ++i)
+    ASSERT_TRUE(filter->process(0, SampleBatch{context}.number("a", "speed", 1, i == 500 ? 131 : 0, 5).take(5), out));
+  EXPECT_TRUE(context.warnings.empty());
 }
 
 TEST_F(FilterTest, PassesMarkersAndWholeBatchesAsTheyAre) {
@@ -58,7 +77,7 @@ TEST_F(FilterTest, PassesMarkersAndWholeBatchesAsTheyAre) {
   EXPECT_EQ(out.emitted[1].second->rows, 0U);
   EXPECT_EQ(out.emitted[1].second->reached, 9);
   EXPECT_EQ(out.emitted[2].second->reached, 30);
-  EXPECT_EQ(context.counted("dropped"), 1U);
+  EXPECT_EQ(context.counted("filtered"), 1U);
 }
 
 TEST_F(FilterTest, MistakesNameTheSettingAndThePlace) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "transforms/window-join/join.hpp"
+#include "transforms/window-join/oversights.hpp"
 
 namespace {
 using namespace weir;
@@ -140,7 +141,12 @@ class WindowJoin final : public Transform {
     out.count(off_stale_counter_, counts.off_stale);
     out.count(other_fields_counter_, counts.other_fields);
     out.count(forced_counter_, counts.forced);
-    out.emit(join_.rows.take(brackets_, context_.keys(), in.reached), 0);
+    out.count(tickless_counter_, counts.tickless);
+    const BatchPtr rows = join_.rows.take(brackets_, context_.keys(), in.reached);
+    const Oversights::Seen seen{in.rows, rows->rows, in.reached};
+    const std::string slip = known_ == nullptr ? "" : oversights_.look(seen, counts, *known_);
+    if (!slip.empty()) context_.warn(slip);
+    out.emit(rows, 0);
     if (!late.empty()) out.emit(in.select(late), 1);
     if (!join_.events.empty()) out.emit(join_.events.take(events_, context_.keys(), in.reached), 2);
   }
@@ -150,9 +156,11 @@ class WindowJoin final : public Transform {
   const std::size_t off_stale_counter_ = context_.counter("off_stale");
   const std::size_t other_fields_counter_ = context_.counter("other_fields");
   const std::size_t forced_counter_ = context_.counter("forced");
+  const std::size_t tickless_counter_ = context_.counter("tickless");
   Rules rules_;
   Slots slots_;
   Join join_;
+  Oversights oversights_{rules_, slots_};
   SchemaPtr brackets_, events_;
   static constexpr std::uint32_t no_message = UINT32_MAX;
   std::uint32_t message_ = no_message;  ///< of the batch at hand: whose samples were last taken one by one
@@ -205,12 +213,13 @@ Spec spec() {
       .between(0, hour)
       .optional(
           "session",
-          kind::object({{"field", kind::text(), "field that says that a vehicle is switched on or off"},
+          kind::object({{"field", kind::text(), "field that says that a vehicle is switched on or off", false},
                         {"on", kind::number(), "value that means on", false, "1"},
                         {"off", kind::number(), "value that means off: a session ends there", false, "0"},
                         {"timeout", kind::duration(), "a gap between event times longer than this ends a session too",
                          false, "30s", 1.0 * millisecond, 24 * hour}}),
-          "what starts and ends a vehicle's sessions besides gaps of 30s; rows are written only within one")
+          "what starts and ends a vehicle's sessions; without it, gaps of 30s. Rows are written only within one, so "
+          "the timeout must be longer than its sensors pause")
       .optional("fields", kind::texts(),
                 "fields that take part; default: those that the columns of the sinks behind name. Numbers named here "
                 "may become columns later without a change of the state")
@@ -232,6 +241,7 @@ Spec spec() {
       .counter("late", "samples that came too late for a tick; those inside an open session still serve later ones")
       .counter("off_stale", "offs from before the open session, or while none was open: without effect")
       .counter("other_fields", "samples of fields that no column names")
+      .counter("tickless", "sessions that had no tick between their first and last sample, so no row")
       .counter("forced", "ticks closed, and sessions ended, early because of max_pending")
       .accepts({Shape::samples})
       .keyed_state()

@@ -30,6 +30,44 @@ TEST(WindowJoin, ABurstOfOneVehicleIsLinear) {
   EXPECT_LT(join.join->size().bytes, empty + (4u << 20));
 }
 
+TEST(WindowJoin, AColumnThatNoSampleIsForIsToldOfOnce) {
+  Joined join{{.demand = {{"velocity", FieldKind::number}}, .session = false}};
+  for (int i = 0; i < 3'000; ++i) {
+    SampleBatch in{join.context};
+    in.number("k", i % 2 == 0 ? "speed" : "charge", i * second, i, i * second);
+    join.feed(in.take());
+  }
+  ASSERT_EQ(join.context.warnings.size(), 1u);
+  EXPECT_EQ(join.context.warnings[0], "no sample of \"velocity\" so far; fields that came: \"charge\", \"speed\"");
+}
+
+TEST(WindowJoin, ASlowSensorHasAMinuteToSpeak) {
+  for (const Timestamp first : {59 * second, 62 * second}) {
+    Joined join{{.demand = {{"a", FieldKind::number}, {"slow", FieldKind::number}}, .session = false}};
+    for (int i = 0; i < 6'500; ++i) {
+      SampleBatch in{join.context};
+      in.number("k", "a", i * 10 * millisecond, i, i * 10 * millisecond);
+      if (i * 10 * millisecond == first) in.number("k", "slow", first, 1, first);
+      join.feed(in.take());
+    }
+    EXPECT_EQ(join.context.warnings.size(), first > minute ? 1u : 0u);
+  }
+}
+
+TEST(WindowJoin, SessionsTooShortForATickAreCountedAndToldOf) {
+  Joined join{{.every = minute, .demand = {{"a", FieldKind::number}}}};
+  for (int i = 1; i <= 150; ++i) {
+    SampleBatch in{join.context};
+    in.number("k", "a", i * minute + second, i, i * minute + second);
+    join.feed(in.take());
+  }
+  join.mark(200 * minute);
+  EXPECT_GE(join.context.counted("tickless"), 149u);
+  ASSERT_EQ(join.context.warnings.size(), 1u);
+  EXPECT_TRUE(join.context.warnings[0].starts_with("100 sessions without a row: none had a tick of 1m"))
+      << join.context.warnings[0];
+}
+
 /// What is the same however batches are cut and whenever the lane starts again: a burst with more samples of one field,
 /// more ticks and more samples in all than a vehicle holds.
 TEST(WindowJoin, ABurstBeyondWhatAVehicleHoldsClosesItsOldestTicks) {

@@ -205,6 +205,7 @@ void Join::end_session(Vehicle*& v, std::uint32_t key) {
                          : v->now.ended == Session::Ended::gap ? "timeout"
                                                                : "lost";
     events.add(key, "end", reason, v->now.last, now_);
+    counts.tickless += tick_at_or_before(v->now.last) < v->now.first;
   }
   v->over = std::max(v->over, v->now.last);
   for (std::size_t slot = 1; slot < slots_.size(); ++slot) {

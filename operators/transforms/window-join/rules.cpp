@@ -20,7 +20,7 @@ Rules::Rules(const Settings& settings, const Context& context)
   usual_gap = std::min(timeout, usual_ticks * every);
   if (!settings.has("session")) return;
   const Settings& session = settings.object("session");
-  session_field = session.text("field");
+  if (session.has("field")) session_field = session.text("field");
   on = session.number("on");
   off = session.number("off");
   timeout = session.duration("timeout");

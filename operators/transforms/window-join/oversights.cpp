@@ -1,0 +1,47 @@
+#include "transforms/window-join/oversights.hpp"
+
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
+#include <weir/units.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace weir::window_join {
+
+std::string Oversights::look(const Seen& seen, const Counts& counts, const Dictionary& came) {
+  samples_ += seen.samples;
+  others_ += counts.other_fields;
+  tickless_ += counts.tickless;
+  if (seen.rows != 0) sessions_told_ = true;
+  if (first_ == no_time && seen.samples != 0) first_ = seen.reached;
+  if (!fields_told_ && samples_ >= enough_samples && (others_ == samples_ || seen.reached - first_ >= long_enough)) {
+    fields_told_ = true;
+    if (std::string said = missing_fields(came); !said.empty()) return said;
+  }
+  if (!sessions_told_ && tickless_ >= enough_sessions) {
+    sessions_told_ = true;
+    return weir::format(
+        "{} sessions without a row: none had a tick of {} between its first and its last sample; where a sensor pauses "
+        "for longer than {}, raise \"session\": {{\"timeout\": …}}",
+        tickless_, format_duration(rules_.every), format_duration(rules_.timeout));
+  }
+  return {};
+}
+
+std::string Oversights::missing_fields(const Dictionary& came) const {
+  constexpr std::size_t most = 12;
+  std::vector<std::string> names, missing;
+  for (std::uint32_t id = 0; id < came.size(); ++id) names.emplace_back(came.at(id));
+  for (std::size_t slot = 1; slot < slots_.size(); ++slot) {
+    if (!std::ranges::contains(names, slots_.name(slot))) missing.emplace_back(slots_.name(slot));
+  }
+  if (missing.empty()) return {};
+  std::ranges::sort(names);
+  const bool more = names.size() > most;
+  if (more) names.resize(most);
+  return weir::format("no sample of {} so far; fields that came: {}{}", listed(missing), listed(names),
+                      more ? ", …" : "");
+}
+
+}  // namespace weir::window_join
