@@ -21,7 +21,8 @@ constexpr Gauge all_gauges[] = {
     {"weir_waiting_messages", "messages in the stream that are not pulled yet"},
     {"weir_replaying", "1 while a lane replays silently after a crash"},
     {"weir_committed_position", "stream sequence up to which rows are committed"},
-    {"weir_behind_seconds", "wall time less the arrival time up to which rows are committed"},
+    {"weir_behind_seconds",
+     "wall time less the arrival time up to which rows are committed; 0 while the stream has nothing else"},
     {"weir_state_keys", "keys that a node holds"},
     {"weir_state_bytes", "bytes of state that a node holds"},
     {"weir_ready", "1 if the worker is ready"},
@@ -95,7 +96,12 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
     const ClientMetric::Label partition{"partition", std::to_string(place.partition)};
     out.gauge("weir_committed_position", static_cast<double>(place.position), {partition});
     if (place.reached == no_time) continue;
-    out.gauge("weir_behind_seconds", seconds(now - place.reached), {partition});
+    // A source that can't be reached does not know what waits.
+    const bool idle = std::ranges::any_of(status.lanes, [&](const LaneRun::Status& lane) {
+      return lane.partition == place.partition && lane.trouble.empty() && lane.waiting == 0 &&
+             lane.pulled <= place.position;
+    });
+    out.gauge("weir_behind_seconds", idle ? 0 : seconds(now - place.reached), {partition});
   }
   for (const auto& [node, size] : sizes) {
     const ClientMetric::Label label{"node", pipeline.nodes[node].id};

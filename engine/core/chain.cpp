@@ -353,7 +353,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   impl_->saved_fields = impl_->fields->size();
   std::vector<std::string> empty;
   for (const auto& stage : impl_->stages) {
-    if (stage.transform) empty.push_back(stage.node->id);
+    if (stage.transform && stage.node->keeps_state) empty.push_back(stage.node->id);
   }
   const auto count = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < count && in.ok(); ++i) {

@@ -1,0 +1,34 @@
+#include "console/metrics.hpp"
+
+#include <gtest/gtest.h>
+
+namespace weir {
+namespace {
+
+/// weir_behind_seconds of a lane that has committed up to position 7, at arrival 10 s; the time is 25 s.
+std::string behind(Position pulled, std::uint64_t waiting, std::string trouble = {}) {
+  Pipeline pipeline;
+  pipeline.name = "p";
+  Worker::Status status;
+  status.lanes.emplace_back();
+  status.lanes[0].pulled = pulled;
+  status.lanes[0].waiting = waiting;
+  status.lanes[0].trouble = std::move(trouble);
+  status.committed.push_back({0, 7, 10 * second});
+  const std::string text = render_metrics(pipeline, Counters{}, status, 25 * second);
+  const std::string line = "\nweir_behind_seconds{pipeline=\"p\",partition=\"0\"} ";
+  const std::size_t at = text.find(line);
+  return at == std::string::npos ? text : text.substr(at + line.size(), text.find('\n', at + 1) - at - line.size());
+}
+
+TEST(Metrics, RowsAreBehindWhileTheStreamHasMore) {
+  EXPECT_EQ(behind(7, 3), "15");
+  EXPECT_EQ(behind(9, 0), "15");
+}
+
+TEST(Metrics, AFleetThatIsParkedIsNotBehind) { EXPECT_EQ(behind(7, 0), "0"); }
+
+TEST(Metrics, AStreamThatIsNotReachedMayHaveMore) { EXPECT_EQ(behind(7, 0, "no answer"), "15"); }
+
+}  // namespace
+}  // namespace weir
