@@ -33,8 +33,10 @@ struct FieldPath {
 struct Decoding {
   const Tree& tree;
   SampleSink& out;
-  bool text_numbers;  ///< a text may be a number
+  bool text_numbers;        ///< a text may be a number
+  const Path &key, &field;  ///< where the payload names them
   Sample sample;
+  const Value* named_by;  ///< where key and field were looked for last
 };
 
 class Json final : public Codec {
@@ -85,6 +87,17 @@ class Json final : public Codec {
   std::vector<FieldPath> fields_;
 };
 
+/// Adds the sample if its key and field are known.
+Reason give(Decoding& in) {
+  for (const bool key : {true, false}) {
+    if (!(key ? in.sample.key : in.sample.field).empty()) continue;
+    const std::string_view what = in.named_by == &in.tree.root() ? "the payload" : "the entry";
+    return no(json::nameless(key ? "key" : "field", in.tree, *in.named_by, key ? in.key : in.field, what));
+  }
+  in.out.add(in.sample);
+  return {};
+}
+
 /// Whether it is a number, or a text that may be one and is.
 bool is_number(const Decoding& in, const Value& value) {
   if (value.kind == Value::Kind::text) return in.text_numbers && json::is_decimal(value.text);
@@ -106,8 +119,7 @@ Reason add_point(Decoding& in, const Value* latitude, const Value* longitude, co
   in.sample.x = parts[0];
   in.sample.y = parts[1];
   in.sample.z = parts[2];
-  in.out.add(in.sample);
-  return {};
+  return give(in);
 }
 
 /// Adds one value; a null is no sample.
@@ -134,8 +146,7 @@ Reason add(Decoding& in, const Value& value) {
   } else {
     sample.x = value.text == "true" ? 1 : 0;
   }
-  in.out.add(sample);
-  return {};
+  return give(in);
 }
 
 Reason Json::decode(const Message& message, SampleSink& out) const {
@@ -143,10 +154,11 @@ Reason Json::decode(const Message& message, SampleSink& out) const {
   static thread_local Tree tree;
   std::string text{message.payload};  // read in place
   if (auto read = tree.read(text); !read) return read;
-  Decoding in{tree, out, text_numbers_, {.key = message.key, .field = message.field}};
+  Decoding in{tree, out, text_numbers_, key_, field_, {.key = message.key, .field = message.field}, &tree.root()};
   if (tree.root().kind != Value::Kind::array) return item(in, tree.root());
   for (const Value* value = tree.child(tree.root()); value != nullptr; value = tree.next(*value)) {
     in.sample = {.key = message.key, .field = message.field};
+    in.named_by = &tree.root();
     if (auto added = item(in, *value); !added) return added;
   }
   return {};
@@ -172,6 +184,7 @@ Reason Json::one(Decoding& in, const Value& value) const {
 
 /// What an object says of all its samples.
 Reason Json::head(Decoding& in, const Value& value) const {
+  in.named_by = &value;
   if (const Value* at = time_.find(in.tree, value); at != nullptr && at->kind != Value::Kind::null) {
     if (auto read = time(in, *at); !read) return read;
   }
@@ -197,7 +210,8 @@ Reason Json::members(Decoding& in, const Value& value) const {
   for (const Value* member = in.tree.child(value); member != nullptr; member = in.tree.next(*member)) {
     if (time_.starts_with(member->name) || key_.starts_with(member->name)) continue;
     in.sample.field = member->name;
-    if (auto added = add(in, *member); !added) return added;
+    if (auto added = add(in, *member); !added)
+      return no(added.error() + json::ways_into(in.tree, *member, each_.empty()));
   }
   return {};
 }
@@ -222,7 +236,7 @@ Reason Json::time(Decoding& in, const Value& value) const {
   const bool text = value.kind == Value::Kind::text;
   if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = json::scaled(value.text, unit_);
   if (!time && text) time = parse_rfc3339(value.text);
-  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), json::unit_advice(value.text)));
+  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), json::time_advice(value.text)));
   in.sample.time = time;
   return {};
 }
@@ -370,8 +384,8 @@ const Spec spec =
         .details(
             "A value is a number, true or false (1, 0), a text, or a point {\"lat\", \"lon\", \"alt\"}; null is no "
             "sample. An object with a member at `value` is one sample. Another object, if neither subject nor payload "
-            "says a field, is a sample per member. A path is member names and element numbers with dots between: "
-            "\"gps.fix.0\". In `fields` two or three paths with commas between make a point: "
+            "says a field, is a sample per member, and each must be a value. A path is member names and element "
+            "numbers with dots between: \"gps.fix.0\". In `fields` two or three paths with commas between make a point: "
             "{\"position\": \"gps.latitude, gps.longitude\"}. Numbers keep their full precision; one beyond a float64 "
             "sends the message to the dead letters. When written, a sample is an object with plain names, or only its "
             "value if the subject says key and field and it has no time.")

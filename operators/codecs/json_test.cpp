@@ -53,9 +53,36 @@ TEST(JsonCodec, ReadsAnObjectWithAValue) {
 TEST(JsonCodec, ReadsMembersAsFieldsWhenNobodyNamesOne) {
   EXPECT_THAT(decoded(R"({"time": 5, "key": "v", "speed": 50, "position": {"lat": 1, "lon": 2}, "gear": null})", ""),
               ElementsAre("v speed 5 50", "v position 5 1,2"));
-  EXPECT_THAT(decoded(R"({"speed": [1]})", ""), ElementsAre("refused: a value is an array: speed"));
-  EXPECT_THAT(decoded(R"({"speed": {"v": 1}})", ""),
-              ElementsAre("refused: a value is an object without lat and lon: speed"));
+  EXPECT_THAT(decoded(R"({"at": {"lat": "1", "lon": 2}})", ""), ElementsAre("refused: a point's part is not a number"));
+}
+
+TEST(JsonCodec, SaysWhatToDoAboutMembersThatAreNoValues) {
+  const std::string ways = R"(; name what you want in "fields", or "each": "meta" if these are samples)";
+  EXPECT_THAT(decoded(R"({"time": 5, "temp": 20.5, "meta": {"fw": "1"}})", ""),
+              ElementsAre("refused: a value is an object without lat and lon: meta" + ways));
+  EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre("refused: a value is an array: meta" + ways));
+  EXPECT_THAT(decoded(R"({"list": [{"speed": [1]}]})", "", {{"each", std::string{"list"}}}),
+              ElementsAre(R"(refused: a value is an array: speed; name what you want in "fields")"));
+}
+
+TEST(JsonCodec, SaysWhereKeyAndFieldWereLookedFor) {
+  EXPECT_THAT(decoded(R"({"n": "speed", "value": 1})", "", {{"field", std::string{"name"}}}),
+              ElementsAre(R"(refused: no field: nothing at "name": the payload has "n", "value"; )"
+                          R"(and the subject has no {field})"));
+  EXPECT_THAT(decoded(R"({"list": [{"n": "speed", "v": 1}]})", "",
+                      {{"each", std::string{"list"}}, {"field", std::string{"name"}}, {"value", std::string{"v"}}}),
+              ElementsAre(R"(refused: no field: nothing at "name": the entry has "n", "v"; )"
+                          R"(and the subject has no {field})"));
+  EXPECT_THAT(decoded("[1]", ""), ElementsAre(R"(refused: no field: nothing at "field": the payload is an array; )"
+                                              R"(and the subject has no {field})"));
+  EXPECT_THAT(decoded("1", "", {{"field", std::string{}}}),
+              ElementsAre(R"(refused: no field: "field" is ""; and the subject has no {field})"));
+  EXPECT_THAT(decoded("null", ""), IsEmpty());
+  fakes::Samples samples;
+  const auto keyless = codec()->decode({.payload = R"({"vin": 7, "value": 1})", .field = "f"}, samples);
+  EXPECT_EQ(keyless.error(),
+            R"(no key: nothing at "key": the payload has "vin", "value"; and the subject has no {key})");
+  EXPECT_THAT(samples.lines, IsEmpty());
 }
 
 TEST(JsonCodec, ReadsArraysOfAllThese) {
@@ -181,6 +208,11 @@ TEST(JsonCodec, ReadsTimesExactly) {
                                                                    "2026-01-01T00:00:00.123456Z")));
   EXPECT_THAT(time("rfc3339", "1767225600"), ElementsAre(HasSubstr("\"time_unit\": \"s\"")));
   EXPECT_THAT(time("s", "\"soon\""), ElementsAre("refused: not a time: soon"));
+  EXPECT_THAT(time("s", "\"2026-11-21 16:28:21\""),
+              ElementsAre("refused: not a time: 2026-11-21 16:28:21; write 2026-11-21T16:28:21Z if it is UTC"));
+  EXPECT_THAT(time("ns", "\"2026-11-21T16:28:21.5\""),
+              ElementsAre(EndsWith("; write 2026-11-21T16:28:21.5Z if it is UTC")));
+  EXPECT_THAT(time("ns", "\"2026-11-21\""), ElementsAre(EndsWith("; write 2026-11-21T00:00:00Z if it is UTC")));
   EXPECT_THAT(time("s", "[]"), ElementsAre(StartsWith("refused: not a time")));
 }
 

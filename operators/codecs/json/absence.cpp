@@ -52,4 +52,17 @@ std::string absence(const Tree& tree, const Value& from, const Path& path, std::
   return weir::format("{} is {}", where, at->kind == Value::Kind::object ? "an empty object" : kind_of(at->kind));
 }
 
+std::string nameless(std::string_view kind, const Tree& tree, const Value& from, const Path& path,
+                     std::string_view what) {
+  const std::string where = path.empty() ? weir::format("{} is \"\"", quoted(kind)) : absence(tree, from, path, what);
+  return weir::format("no {}: {}; and the subject has no {{{}}}", kind, where, kind);
+}
+
+std::string ways_into(const Tree& tree, const Value& member, bool outermost) {
+  const bool point = tree.member(member, "lat") != nullptr && tree.member(member, "lon") != nullptr;
+  if (point || (member.kind != Value::Kind::array && member.kind != Value::Kind::object)) return {};
+  return weir::format("; name what you want in \"fields\"{}",
+                      outermost ? weir::format(", or \"each\": {} if these are samples", quoted(member.name)) : "");
+}
+
 }  // namespace weir::json

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "clients/json_tree.hpp"
 
@@ -11,5 +12,14 @@ namespace weir::json {
 /// "timestamp"`, `nothing at "gps.time": "gps" is a number`. Names are shortened, and many cut to a few. `what`: the
 /// value from which the path goes.
 std::string absence(const Tree& tree, const Value& from, const Path& path, std::string_view what = "the payload");
+
+/// Of a sample that nobody names, `kind` "key" or "field": the reason of its refusal. The name was looked for at `path`
+/// of `from`.
+std::string nameless(std::string_view kind, const Tree& tree, const Value& from, const Path& path,
+                     std::string_view what);
+
+/// What to do about a member that is no value though every member must be one, to append to the reason; empty if it is
+/// one. `outermost`: an "each" could lead to it.
+std::string ways_into(const Tree& tree, const Value& member, bool outermost);
 
 }  // namespace weir::json

@@ -75,11 +75,18 @@ std::string time_text(Timestamp time, Duration unit) {
   return text + fraction;
 }
 
-std::string unit_advice(std::string_view text) {
+std::string time_advice(std::string_view text) {
   constexpr Timestamp millennium = 946'684'800 * second;
   for (const std::string_view unit : {"s", "ms", "us", "ns"}) {
     if (const auto time = scaled(text, unit_of(unit)); time && *time > millennium)
       return weir::format("; with \"time_unit\": \"{}\" it would be {}", unit, format_rfc3339(*time));
+  }
+  constexpr std::size_t date = 10;  // bytes of 2026-01-01
+  std::string better{text};
+  if (text.size() > date && text[date] == ' ') better[date] = 'T';
+  for (const std::string_view rest : {"Z", "T00:00:00Z"}) {
+    if (const std::string whole = better + std::string{rest}; parse_rfc3339(whole))
+      return weir::format("; write {} if it is UTC", whole);
   }
   return {};
 }

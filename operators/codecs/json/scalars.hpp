@@ -26,7 +26,7 @@ std::optional<Timestamp> scaled(std::string_view text, Duration unit);
 std::string time_text(Timestamp time, Duration unit);
 
 /// What to do about a time that is too large in its unit, or has none: the largest unit in which it is of this
-/// millennium. May be empty.
-std::string unit_advice(std::string_view text);
+/// millennium; of a text that is nearly RFC 3339, that text. May be empty.
+std::string time_advice(std::string_view text);
 
 }  // namespace weir::json
