@@ -49,6 +49,12 @@ Struct element(const flatbuffers::Vector<const Struct*>& vector, std::uint32_t i
   return out;
 }
 
+/// What the bytes that are no frame seem to be, to append to the reason.
+std::string other_encoding(std::string_view payload) {
+  const bool json = payload.starts_with('{') || payload.starts_with('[');
+  return json ? R"(; it looks like JSON: write "encoding": "json")" : "";
+}
+
 /// Reads one verified frame. A FlatBuffer may point at the same bytes again and again; as every sample is paid for with
 /// bytes of the payload, a small payload can't become many samples.
 class Reader {
@@ -257,11 +263,12 @@ class FlatBuffers final : public Codec {
     const std::string_view payload = message.payload;
     if (payload.empty()) return std::unexpected("empty payload");
     if (payload.size() < 8 || payload.size() >= FLATBUFFERS_MAX_BUFFER_SIZE) {
-      return std::unexpected("not a FlatBuffer: " + std::to_string(payload.size()) + " bytes");
+      return std::unexpected("not a FlatBuffer: " + std::to_string(payload.size()) + " bytes" +
+                             other_encoding(payload));
     }
     const Aligned aligned{payload};
     if (!telemetry::FrameBufferHasIdentifier(aligned.data())) {
-      return std::unexpected("not a weir frame: the FlatBuffer's identifier is not WEIR");
+      return std::unexpected("not a weir frame: the FlatBuffer's identifier is not WEIR" + other_encoding(payload));
     }
     flatbuffers::Verifier::Options bounds;
     bounds.max_depth = 4;

@@ -73,7 +73,10 @@ TEST(FlatBuffersCodec, ReadsAtAnyAddress) {
 TEST(FlatBuffersCodec, RefusesOtherBytes) {
   EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
   EXPECT_THAT(decoded("1234"), ElementsAre("refused: not a FlatBuffer: 4 bytes"));
-  EXPECT_THAT(decoded("{\"speed\": 1}"), ElementsAre(StartsWith("refused: not a weir frame")));
+  const std::string json = R"(; it looks like JSON: write "encoding": "json")";
+  EXPECT_THAT(decoded("{\"speed\": 1}"),
+              ElementsAre("refused: not a weir frame: the FlatBuffer's identifier is not WEIR" + json));
+  EXPECT_THAT(decoded("[1]"), ElementsAre("refused: not a FlatBuffer: 3 bytes" + json));
   EXPECT_THAT(decoded(std::string("\xFF\xFF\xFF\x7FWEIR") + std::string(100, '\xFF')),
               ElementsAre(StartsWith("refused: not a FlatBuffer: ")));
 }
