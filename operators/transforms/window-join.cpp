@@ -104,7 +104,7 @@ class WindowJoin final : public Transform {
     if (!rows.timed(row)) return out.refuse(in, row, "no event time");
     SampleValue value;
     if (const char* problem = read(rows, row, slots_.kind(slot), value); problem != nullptr)
-      return out.refuse(in, row, problem);
+      return out.refuse(in, row, weir::format("{}: {}", problem, details_of(rows, row, slots_.kind(slot))));
     const Timestamp time = rows.time(row);
     const Timestamp arrival = std::clamp(rows.arrival[row], Rules::earliest, Rules::latest);
     if (time > arrival + rules_.max_ahead)

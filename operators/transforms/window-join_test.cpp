@@ -153,12 +153,21 @@ TEST(WindowJoin, RefusesWhatItCannotTrust) {
                 .number("k", "t", 100, 1, 100)
                 .add({"k", "p", 100, 1, nan, nan, {}, Sample::Kind::point}, 100)
                 .add({"k", "a", 100, 0, 0, 0, "one", Sample::Kind::text}, 100)
+                .add({"k", "a", 100, 0, 0, 0, "20.5", Sample::Kind::text}, 100)
+                .add({"k", "a", 100, 1, 2, nan, {}, Sample::Kind::point}, 100)
                 .take());
   EXPECT_EQ(
       join.texts[3],
-      "not a finite number\nevent time is ahead of arrival by more than max_ahead\n"
-      "event time is behind arrival by more than max_behind\nnot a point, but the columns want one\n"
-      "not a text, but the columns want one\nnot a finite number\nnot a number or point, but the columns want one\n");
+      "not a finite number: a is the number inf\nevent time is ahead of arrival by more than max_ahead\n"
+      "event time is behind arrival by more than max_behind\n"
+      "not a point, but the columns want one: p is the number 1; a column with \"fill\": \"geo\" needs lat and lon\n"
+      "not a text, but the columns want one: t is the number 1\n"
+      "not a finite number: p is the point 1, nan\n"
+      "not a number or point, but the columns want one: a is the text \"one\"; "
+      "a column with \"fill\": \"step\", \"type\": \"text\" holds texts\n"
+      "not a number or point, but the columns want one: a is the text \"20.5\"; "
+      "\"text_numbers\": true in a json encoding reads it as a number\n"
+      "a point, but the columns want a number: a is the point 1, 2; a column with \"fill\": \"geo\" holds points\n");
   EXPECT_EQ(join.join->size().keys, 0u);
 }
 

@@ -1,7 +1,11 @@
 #include "transforms/window-join/rules.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
 
 namespace weir::window_join {
 
@@ -62,6 +66,39 @@ const char* read_point_or_text(const SampleRows& rows, std::size_t row, FieldKin
   value.y = rows.y(row);
   value.z = rows.z(row);
   return std::isfinite(value.y) && !std::isinf(value.z) ? nullptr : "not a finite number";
+}
+
+namespace {
+
+bool is_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
+}
+
+/// How a row of that value is taken after all; may be empty.
+std::string_view way_out(const SampleValue& value, FieldKind kind) {
+  using enum SampleValue::Kind;
+  if (value.kind == text && kind != FieldKind::text) {
+    if (kind == FieldKind::number && is_number(value.text))
+      return R"(; "text_numbers": true in a json encoding reads it as a number)";
+    return kind == FieldKind::number ? R"(; a column with "fill": "step", "type": "text" holds texts)" : "";
+  }
+  if (value.kind == point && kind == FieldKind::number) return R"(; a column with "fill": "geo" holds points)";
+  if (value.kind == number && kind == FieldKind::point) return R"(; a column with "fill": "geo" needs lat and lon)";
+  return "";
+}
+
+}  // namespace
+
+std::string details_of(const SampleRows& rows, std::size_t row, FieldKind kind) {
+  const std::string_view field = rows.fields.dictionary->at(rows.fields.ids[row]);
+  const SampleValue value = rows.value(row);
+  std::string what = "nothing";
+  if (value.kind == SampleValue::Kind::text) what = "the text " + quoted(value.text);
+  if (value.kind == SampleValue::Kind::number) what = weir::format("the number {}", value.x);
+  if (value.kind == SampleValue::Kind::point) what = weir::format("the point {}, {}", value.x, value.y);
+  return weir::format("{} is {}{}", field, what, way_out(value, kind));
 }
 
 }  // namespace weir::window_join

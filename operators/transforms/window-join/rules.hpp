@@ -56,6 +56,8 @@ struct Slots {
 };
 
 /// Reads the value of a row as one of this kind; answers what is wrong with it, or null.
+///
+/// Countable: which field and value it is, and what to do, says details_of().
 const char* read_point_or_text(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value);
 inline const char* read(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value) {
   if (kind != FieldKind::number) return read_point_or_text(rows, row, kind, value);
@@ -65,5 +67,8 @@ inline const char* read(const SampleRows& rows, std::size_t row, FieldKind kind,
   if (!finite) return "not a finite number";
   return !rows.all_numbers() && rows.has_y(row) ? "a point, but the columns want a number" : nullptr;
 }
+
+/// Of a row that read() does not take: its field and value, and what to do, to stand behind the problem and a ": ".
+std::string details_of(const SampleRows& rows, std::size_t row, FieldKind kind);
 
 }  // namespace weir::window_join
