@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
@@ -39,7 +40,9 @@ void describe(Role role, std::string_view name, const Spec& spec) {
     std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";
   }
   if (role == Role::source || spec.has_encoding)
-    std::cout << "    encoding  (name of a codec, or an object with \"codec\" and its settings, default flatbuffers)\n";
+    std::cout << weir::format(
+        "    encoding  (name of a codec, or an object with \"codec\" and its settings, default {})\n",
+        spec.usual_encoding);
   if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
   for (const PortSpec& port : spec.ports) std::cout << "    " << port.name << "\n        " << port.doc << "\n";
   const auto common = counted::of(role);

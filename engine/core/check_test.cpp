@@ -53,6 +53,17 @@ TEST(Check, AGoodPipelineIsSettled) {
   EXPECT_EQ(pipeline->nodes[3].input->columns[3].name, "position_lat");
 }
 
+TEST(Check, AnEncodingThatNobodyNamesIsTheUsualOneOfTheSource) {
+  const auto encoding = [](const std::string& source) {
+    const auto pipeline =
+        check(with(std::string{good}, R"("source": "simulate", "vehicles": 3, "for": "10s")", source)).pipeline;
+    return pipeline ? pipeline->nodes[0].codec : "";
+  };
+  EXPECT_EQ(encoding(R"("source": "nats")"), "flatbuffers");
+  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b")"), "json") << "as keyed-last-value publishes";
+  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b", "encoding": "text")"), "text");
+}
+
 TEST(Check, AHalfWrittenFileHasFindingsOnly) {
   for (std::size_t length = 0; length + 3 < good.size(); ++length)
     EXPECT_NE(lint(good.substr(0, length)), "") << good.substr(0, length);

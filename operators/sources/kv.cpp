@@ -194,7 +194,7 @@ class Kv final : public Source {
 
 Spec spec() {
   auto out = nats::with_access(Spec::source("the current values in a bucket, read at every tick"));
-  out.field("bucket", kind::text(), "bucket of current values, as keyed-last-value publishes them")
+  out.field("bucket", kind::text(), "bucket of current values, as keyed-last-value publishes them, in JSON")
       .field("every", kind::duration(), "distance of ticks, which are multiples of it since 1970", "1s")
       .between(static_cast<double>(10 * millisecond), static_cast<double>(60 * minute))
       .field("only_changed", kind::boolean(), "gives out only what was written since the tick before", "true")
@@ -217,7 +217,8 @@ Spec spec() {
       .details(
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip.")
-      .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now", "encoding": "json" })");
+      .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now" })");
+  out.usual_encoding = "json";  // which keyed-last-value writes
   return out;
 }
 
