@@ -8,6 +8,7 @@
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
+#include "expression_habits.hpp"
 #include "expression_tree.hpp"
 
 namespace weir::expression {
@@ -46,7 +47,7 @@ class Parser : Pass {
     if (text_.size() > longest) blame(0, "an expression may have 65,536 bytes");
     next();
     Node root = value(any_value);
-    if (token_.kind != Kind::end) blame(token_.offset, "unexpected {} after a complete expression", shown());
+    if (token_.kind != Kind::end) blame(token_.offset, "unexpected {}", shown(token_, " after a complete expression"));
     if (error_) return std::unexpected(*error_);
     return root;
   }
@@ -60,7 +61,9 @@ class Parser : Pass {
     std::string content = {};  ///< of a text or a quoted name, without its quotes
   };
 
-  std::string shown() const { return token_.kind == Kind::end ? "end" : quoted(token_.raw); }
+  static std::string shown(const Token& token, std::string_view where = "") {
+    return token.raw.empty() ? "the end" : quoted(token.raw).append(where) + habit_hint(token.raw);
+  }
   char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
   bool take(std::string_view text) {
     const bool found = same(token_.raw, text);
@@ -68,7 +71,7 @@ class Parser : Pass {
     return found;
   }
   void expect(std::string_view text, std::string_view why) {
-    if (!take(text)) blame(token_.offset, "expected \"{}\" {}, found {}", text, why, shown());
+    if (!take(text)) blame(token_.offset, "expected \"{}\" {}, found {}", text, why, shown(token_));
   }
 
   void next() {
@@ -87,7 +90,8 @@ class Parser : Pass {
       while (is_letter(peek()) || is_digit(peek()) || peek() == '.' || exponent()) ++at_;
     } else {
       token_.kind = Kind::symbol;
-      at_ += peek(1) != '\0' && find_form(text_.substr(at_, 2)) != nullptr ? 2 : 1;
+      const std::string_view two = text_.substr(at_, 2);
+      at_ += two.size() == 2 && (find_form(two) != nullptr || two == "&&" || two == "||") ? 2 : 1;
     }
     token_.raw = text_.substr(token_.offset, at_ - token_.offset);
   }
@@ -175,7 +179,7 @@ class Parser : Pass {
     }
     if (token.raw == "-") return negative(token.offset, value(sign_operand));
     if (token.raw != "(") {
-      blame(token.offset, "expected a value, found {}", token.raw.empty() ? "the end" : quoted(token.raw));
+      blame(token.offset, "expected a value, found {}", shown(token));
       return {};
     }
     Node inner = value(any_value);
@@ -198,14 +202,13 @@ class Parser : Pass {
     if (truth || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = truth};
     const Form* form = find_form(token.raw);
     if (form != nullptr && form->precedence > 0) blame(token.offset, "expected a value, found \"{}\"", token.raw);
-    if (!take("(")) return {.offset = token.offset, .is_name = true, .text = std::string{token.raw}};
+    if (!take("(")) {
+      const bool sql = same(token.raw, "case") && token_.kind == Kind::word && find_form(token_.raw) == nullptr;
+      if (sql) blame(token.offset, "expected a value, found {}", shown(token));
+      return {.offset = token.offset, .is_name = true, .text = std::string{token.raw}};
+    }
     if (form == nullptr) {
-      std::vector<std::string> names;
-      for (const Form& each : forms()) {
-        if (each.precedence == 0) names.emplace_back(each.name);
-      }
-      const std::string hint = did_you_mean(token.raw, names);
-      blame(token.offset, "unknown function {}{}{}", quoted(token.raw), hint.empty() ? "" : "; ", hint);
+      blame(token.offset, "{}", unknown_function(token.raw));
       return {};
     }
     std::vector<Node> args;
@@ -302,6 +305,7 @@ class Binder : Pass {
     for (const ColumnType& column : schema_.columns) names.push_back(column.name);
     names.emplace_back("arrival");
     std::string hint = did_you_mean(n.text, names);
+    if (const std::string habit = habit_hint(n.text); hint.empty() && !habit.empty()) hint = habit.substr(2);
     if (hint.empty() && schema_.shape == Shape::samples) {
       hint = weir::format("a sample is one value of one field: field = '{}' and x > 0", n.text);
     } else if (hint.empty()) {

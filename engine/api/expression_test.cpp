@@ -252,9 +252,25 @@ TEST(Expression, MistakesSayWhereAndWhat) {
   check({{"", "0: expected a value, found the end"},
          {"n >", "3: expected a value, found the end"},
          {"n > 1 1", "6: unexpected \"1\" after a complete expression"},
-         {"(n > 1", "6: expected \")\" for the \"(\" at byte 0, found end"},
+         {"(n > 1", "6: expected \")\" for the \"(\" at byte 0, found the end"},
          {"ok and tme > 3", "7: unknown name \"tme\"; did you mean \"time\"?"},
          {"sqr(n)", "0: unknown function \"sqr\"; did you mean \"sqrt\"?"},
+         {"n = 1 && ok", "6: unexpected \"&&\" after a complete expression; write and"},
+         {"ok || ok", "3: unexpected \"||\" after a complete expression; write or"},
+         {"!ok", "0: expected a value, found \"!\"; write not"},
+         {"(field like 's%')",
+          "7: expected \")\" for the \"(\" at byte 0, found \"like\"; write starts_with(x, 'a'), ends_with(x, 'a') or "
+          "contains(x, 'a')"},
+         {"case when ok then 1 end", "0: expected a value, found \"case\"; write if(condition, then, else)"},
+         {"field LIKE 's%'",
+          "6: unexpected \"LIKE\" after a complete expression; write starts_with(x, 'a'), ends_with(x, 'a') or "
+          "contains(x, 'a')"},
+         {"Pow(n, 2)", "0: unknown function \"Pow\"; write power(x, y)"},
+         {"time > now() - 5s", "7: unknown function \"now\"; write arrival"},
+         {"time > now", "7: unknown name \"now\"; write arrival"},
+         {"median(n)",
+          "0: unknown function \"median\"; there are abs, min, max, coalesce, if, floor, ceil, round, sqrt, exp, ln, "
+          "sin, cos, hypot, power, length, lower, upper, starts_with, ends_with, contains"},
          {"hypot(n)", "0: hypot() takes 2 values, not 1"},
          {"max()", "0: max() takes at least 1 value, not 0"},
          {"text = 'abc", "7: text without its closing '"},
@@ -275,7 +291,7 @@ TEST(Expression, MistakesSayWhereAndWhat) {
          {"n not 3", "6: expected \"between\" after \"not\", or \"in\", found \"3\""},
          {"n between 1 or 2", "12: expected \"and\" between the two bounds, found \"or\""},
          {"n > and", "4: expected a value, found \"and\""},
-         {"n & 3", "2: unexpected \"&\" after a complete expression"},
+         {"n & 3", "2: unexpected \"&\" after a complete expression; write and"},
          {"if(n, 1, 2)", "3: \"if\" needs a condition first, but \"n\" is a number"},
          {"if(ok, 1, 'a')", "10: \"if\" can't take both: this is a number, and this is a text"}});
   EXPECT_EQ(
