@@ -26,7 +26,10 @@ class Pass final : public Transform {
     return {};
   }
   std::optional<Timestamp> due() const override {
-    return fault_ == "is late" ? std::optional<Timestamp>{0} : std::nullopt;
+    if (fault_ == "is late") return 0;
+    if (fault_ == "waits") return 12 * second;
+    if (fault_ == "waits long") return 100 * second;
+    return {};
   }
 
  private:
@@ -117,6 +120,20 @@ TEST(Cases, ARowThatDiffersIsShown) {
             "      4s    4\n"
             "      5s    52.5/13.4\n"
             "      … 1 equal row\n");
+}
+
+TEST(Cases, AScriptThatEndsTooEarlyIsNamedWhereRowsAreMissing) {
+  const std::string more = R"({ "node": "out", "rows": ["time", "1s..4s/1s", "5s", "1s", "6s"] })";
+  const std::string fewer = R"({ "node": "out", "rows": ["time", "1s..4s/1s", "5s"] })";
+  EXPECT_TRUE(run(case_file("waits", more))
+                  .ends_with("    the script ends at 11s, and what is due at 12s is not done: nothing closes a tick "
+                             "after the end; add { \"advance\": \"60s\" }\n"))
+      << run(case_file("waits", more));
+  for (const std::string& other :
+       {run(case_file("waits", fewer)), run(case_file("waits long", more)), run(case_file("", more))}) {
+    EXPECT_TRUE(other.contains("rows of out differ")) << other;
+    EXPECT_FALSE(other.contains("the script ends")) << other;
+  }
 }
 
 TEST(Cases, ACounterThatDiffersIsShown) {
