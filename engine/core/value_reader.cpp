@@ -119,9 +119,14 @@ class ValueReader {
 
   std::nullopt_t wrong(const Field& field, const Value& value) {
     if (value.is(Value::Kind::invalid)) return open();
+    std::string instead;
+    const bool whole = value.is(Value::Kind::number) && value.number == std::floor(value.number);
+    if (field.kind.tag == Tag::integer && whole && std::abs(value.number) < 1e15)
+      instead = "write " + std::to_string(static_cast<std::int64_t>(value.number));
     report_.error(
         value.span, "wrong-type",
-        quoted(field.name) + " must be " + looks_like(field.kind) + ", not " + std::string{to_string(value.kind)});
+        quoted(field.name) + " must be " + looks_like(field.kind) + ", not " + std::string{to_string(value.kind)},
+        std::move(instead));
     return std::nullopt;
   }
 
