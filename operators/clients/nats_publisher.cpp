@@ -23,6 +23,11 @@ struct MessageDeleter {
 };
 using MessagePtr = std::unique_ptr<natsMsg, MessageDeleter>;
 
+/// As the server counts it: with the headers.
+std::size_t size_of(natsMsg* message) {
+  return static_cast<std::size_t>(natsMsg_GetDataLength(message) + natsMsgHeader_EncodedLength(message));
+}
+
 /// Whether it is the message that the stream objects to, and will for ever.
 bool is_final(jsErrCode code) { return code == JSStreamMessageExceedsMaximumErr; }
 
@@ -125,8 +130,9 @@ Result<void> Publisher::publish(const std::string& subject, std::string_view pay
   if (!id.empty()) options.MsgId = id.c_str();
   state_->published = true;
   const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
-  natsMsg_Destroy(raw);
+  const MessagePtr left{raw};
   if (sent == NATS_OK) return {};
+  if (sent == NATS_MAX_PAYLOAD) return fail(Error::Kind::refused, state_->connection.too_large(size_of(raw)));
   auto error = state_->lost();
   state_->forget();
   return std::unexpected(std::move(error));

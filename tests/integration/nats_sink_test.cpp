@@ -364,6 +364,25 @@ TEST_F(NatsSinkTest, rejectsWhatIsTooLargeForTheStreamAndGoesOn) {
   EXPECT_TRUE(sink.sink->commit({}).value().rejected.empty());
 }
 
+TEST_F(NatsSinkTest, rejectsWhatIsTooLargeForTheServerWithItsHeadersOnly) {
+  const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{100'000}}};
+  NatsSink sink{settings(framed)};
+  sink.sink->open().value();
+  // 17 bytes each, together 16 less than the server takes.
+  constexpr std::size_t many = 61'680;
+  constexpr std::size_t first = 34'808 * many;
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 1), first - 1));
+  const auto written = sink.write(samples_of(sink.context, many, first, 1, many), first);
+  ASSERT_TRUE(written) << written.error().message;
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 1), first + many));
+  const auto committed = sink.sink->commit({});
+  ASSERT_TRUE(committed) << committed.error().message;
+  ASSERT_EQ(committed->rejected.size(), many);
+  EXPECT_TRUE(committed->rejected[0].reason.starts_with("payload too large: 10486")) << committed->rejected[0].reason;
+  EXPECT_EQ(sink.context.counted("published"), 2);
+  EXPECT_EQ(NatsPeer{url()}.jetstream->state(stream_).value().messages, 2);
+}
+
 TEST_F(NatsSinkTest, mayGoWhileTheServerStillAnswers) {
   NatsPeer peer{url()};
   for (int i = 0; i < 50; ++i) {
