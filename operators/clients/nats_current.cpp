@@ -35,6 +35,7 @@ struct Slot {
   std::string key, field, subject;
   Current waiting;
   bool dirty = false;
+  bool told = false;           ///< that a value of it was refused
   bool ours = false;           ///< the bucket's value is the one we wrote
   std::uint64_t revision = 0;  ///< of the bucket's value, as far as known; 0: there is none
   Timestamp time = no_time;    ///< of the bucket's value, as far as known
@@ -92,6 +93,7 @@ struct CurrentValues::Writer {
   void follow(const std::stop_token& stop);
   Result<void> write(std::int64_t wait_ms);
   bool publish(Slot& slot);
+  void refuse(Slot& slot, const std::string& why);
   Result<void> settle(const Outcome& outcome);
   void know(Slot& slot, std::uint64_t revision, std::string_view value);
 
@@ -263,8 +265,19 @@ bool CurrentValues::Writer::publish(Slot& slot) {
   options.ExpectNoMessage = slot.revision == 0;
   published = true;
   const natsStatus sent = js_PublishMsgAsync(publishing, &message, &options);
+  const std::size_t headers =
+      sent == NATS_MAX_PAYLOAD ? static_cast<std::size_t>(natsMsgHeader_EncodedLength(message)) : 0;
   natsMsg_Destroy(message);
-  return sent == NATS_OK;
+  if (sent == NATS_MAX_PAYLOAD) refuse(slot, connection->too_large(payload->size() + headers));
+  return sent == NATS_OK || sent == NATS_MAX_PAYLOAD;
+}
+
+/// Drops what would be refused for ever; the next value may fit.
+void CurrentValues::Writer::refuse(Slot& slot, const std::string& why) {
+  slot.dirty = false;
+  ++counts.refused;
+  if (!std::exchange(slot.told, true))
+    config.warn(weir::format("{}.{} is not published: {}", slot.key, slot.field, why));
 }
 
 Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
@@ -309,8 +322,7 @@ Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
     slot.ours = true;
     ++counts.written;
   } else if (outcome.too_large) {
-    slot.dirty = false;  // it would be too large for ever
-    ++counts.refused;
+    refuse(slot, weir::format("too large for bucket {}: {}; raise its max_msg_size", config.bucket, outcome.why));
   } else if (outcome.conflict) {
     // Somebody wrote meanwhile: what is there now decides the next time round.
     Bucket bucket{*jetstream, config.bucket};

@@ -21,7 +21,7 @@ Spec with_publish(Spec spec) {
       .counter("given_up", "current values that the server had not taken when the worker ended")
       .counter("unpublishable",
                "current values whose key or field can't be part of a subject, that JSON can't hold, or "
-               "that are too large for the bucket")
+               "that are too large for the server or the bucket")
       .check([](const Settings& s) { return bucket_problems(s, "publish"); });
   return out;
 }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <nats/nats.h>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 #include "clients/nats_bucket.hpp"
@@ -55,7 +56,10 @@ class NatsBucketTest : public integration::NatsSuite {
       counts.given_up += more.given_up;
       counts.refused += more.refused;
     };
-    config.warn = [this](std::string_view) { ++warned_; };
+    config.warn = [this](std::string_view text) {
+      const std::lock_guard lock{warnings_mutex_};
+      warnings_.emplace_back(text);
+    };
     return std::make_unique<nats::CurrentValues>(std::move(config), system_clock());
   }
   static std::uint64_t written(const nats::CurrentValues::Config::Counts& counts, std::mutex& mutex) {
@@ -79,7 +83,8 @@ class NatsBucketTest : public integration::NatsSuite {
 
   const std::string bucket_ = name();
   fakes::NatsContext context_;
-  std::atomic<int> warned_{0};
+  std::mutex warnings_mutex_;
+  std::vector<std::string> warnings_;
   std::unique_ptr<Codec> codec_ =
       fakes::make_codec(weir_operator_codecs_json(), fakes::settings_of(weir_operator_codecs_json(), {}));
 };
@@ -110,12 +115,51 @@ TEST_F(NatsBucketTest, writesCurrentValuesLessOftenWhileTheBucketTakesNone) {
   auto one = worker(counts, mutex);
   one->offer(values({value(0, second, 1)}));
   system_clock().wait(2 * second, {});
-  EXPECT_GE(warned_, 2);
-  EXPECT_LE(warned_, 8);
+  {
+    const std::lock_guard lock{warnings_mutex_};
+    EXPECT_GE(warnings_.size(), 2);
+    EXPECT_LE(warnings_.size(), 8);
+  }
   stream.config.MaxBytes = 1'000'000;
   ASSERT_EQ(stream.update(peer), NATS_OK);
   for (int i = 0; i < 500 && written(counts, mutex) == 0; ++i) system_clock().wait(10 * millisecond, {});
   EXPECT_EQ(written(counts, mutex), 1);
+}
+
+/// For the server, with the headers only, or for the bucket.
+TEST_F(NatsBucketTest, refusesACurrentValueThatIsTooLargeAndWritesTheOthers) {
+  NatsPeer peer{url()};
+  constexpr std::size_t around = std::string_view{R"({"time":1000000000,"value":""})"}.size();
+  const std::size_t most = peer.connection->max_payload();
+  fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
+  stream.config.MaxMsgsPerSubject = 1;
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  for (const std::size_t size : {most + 1, most, most - 5, std::size_t{1'000}}) {
+    stream.config.MaxMsgSize = size < 10'000 ? 900 : -1;
+    ASSERT_EQ(size == most + 1 ? stream.add(peer) : stream.update(peer), NATS_OK);
+    counts = {};
+    warnings_.clear();
+    auto one = worker(counts, mutex);
+    auto large = value(10, second, 0);
+    large.kind = Sample::Kind::text;
+    large.text.assign(size - around, 'x');
+    for (int i = 0; i < 2; ++i) {
+      one->offer({large});
+      system_clock().wait(200 * millisecond, {});  // it is the first in the queue
+      one->offer(values({value(20 + static_cast<std::uint64_t>(i), second, static_cast<double>(size))}));
+    }
+    const auto text = weir::format(R"({{"time":1000000000,"value":{}}})", size);
+    ASSERT_EQ(settled(peer, "v2.f0", text), text);
+    ASSERT_EQ(settled(peer, "v2.f1", text), text);
+    one.reset();
+    EXPECT_EQ(counts.refused, 2) << size;
+    EXPECT_EQ(counts.written, 2) << size;
+    ASSERT_EQ(warnings_.size(), 1) << size;
+    EXPECT_TRUE(warnings_[0].starts_with("v1.f0 is not published: ")) << warnings_[0];
+    ASSERT_TRUE((nats::Bucket{*peer.jetstream, bucket_}.remove("v2.f0")));
+    ASSERT_TRUE((nats::Bucket{*peer.jetstream, bucket_}.remove("v2.f1")));
+  }
 }
 
 TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
