@@ -117,6 +117,12 @@ Result<void> Bucket::put(std::string_view key, std::string_view value) {
 }
 
 Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
+  auto out = newest(key);
+  if (out && *out && (*out)->removed) out->reset();
+  return out;
+}
+
+Result<std::optional<Bucket::Value>> Bucket::newest(std::string_view key) {
   natsMsg* message = nullptr;
   jsErrCode code{};
   const natsStatus status = js_GetLastMsg(&message, jetstream_.handle(), bucket_stream(name_).c_str(),
@@ -126,12 +132,10 @@ Result<std::optional<Bucket::Value>> Bucket::get(std::string_view key) {
     return std::unexpected(
         request_error(jetstream_.connection(), weir::format("can't get {} from bucket {}", key, name_), status, code));
   }
-  std::optional<Value> out;
-  if (!is_removal(message)) {
-    const char* data = natsMsg_GetData(message);
-    const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
-    out = Value{size == 0 ? std::string{} : std::string{data, size}, natsMsg_GetSequence(message)};
-  }
+  const char* data = natsMsg_GetData(message);
+  const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
+  std::optional out{
+      Value{size == 0 ? std::string{} : std::string{data, size}, natsMsg_GetSequence(message), is_removal(message)}};
   natsMsg_Destroy(message);
   return out;
 }

@@ -49,9 +49,12 @@ class Bucket {
   struct Value {
     std::string bytes;
     std::uint64_t revision = 0;
+    bool removed = false;  ///< what is there is the mark of a removal
   };
   /// The newest value, from the leader: never a stale one. Nothing if there is none.
   Result<std::optional<Value>> get(std::string_view key);
+  /// The same; the mark that a removal has left is a value too. Who writes under a revision needs the mark's.
+  Result<std::optional<Value>> newest(std::string_view key);
   /// Removes a value and all traces of it.
   Result<void> remove(std::string_view key);
   /// Names that begin with `prefix`, sorted.

@@ -326,7 +326,7 @@ Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
   } else if (outcome.conflict) {
     // Somebody wrote meanwhile: what is there now decides the next time round.
     Bucket bucket{*jetstream, config.bucket};
-    const auto value = bucket.get(slot.key + "." + slot.field);
+    const auto value = bucket.newest(slot.key + "." + slot.field);
     if (!value) return std::unexpected(value.error());
     slot.revision = 0;
     slot.time = no_time;

@@ -162,6 +162,41 @@ TEST_F(NatsBucketTest, refusesACurrentValueThatIsTooLargeAndWritesTheOthers) {
   }
 }
 
+/// A removal leaves its mark in the bucket, with a revision.
+TEST_F(NatsBucketTest, writesACurrentValueAgainThatWasRemovedBefore) {
+  NatsPeer peer{url()};
+  nats::ensure_bucket(*peer.jetstream, {.name = bucket_}).value();
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  const auto mark = [&](const char* key, const char* operation) {
+    natsMsg* message = nullptr;
+    ASSERT_EQ(natsMsg_Create(&message, nats::bucket_subject(bucket_, key).c_str(), nullptr, nullptr, 0), NATS_OK);
+    ASSERT_EQ(natsMsgHeader_Set(message, "KV-Operation", operation), NATS_OK);
+    if (operation == std::string_view{"PURGE"}) {
+      ASSERT_EQ(natsMsgHeader_Set(message, "Nats-Rollup", "sub"), NATS_OK);
+    }
+    EXPECT_EQ(js_PublishMsg(nullptr, peer.jetstream->handle(), message, nullptr, nullptr), NATS_OK);
+    natsMsg_Destroy(message);
+  };
+  bucket.put("v1.f0", "1").value();
+  mark("v1.f0", "DEL");
+  bucket.put("v1.f1", "1").value();
+  mark("v1.f1", "PURGE");
+  EXPECT_FALSE(bucket.get("v1.f0").value());
+  nats::CurrentValues::Config::Counts counts;
+  std::mutex mutex;
+  auto one = worker(counts, mutex);
+  one->offer(values({value(20, second, 2)}));
+  EXPECT_EQ(settled(peer, "v2.f0", R"({"time":1000000000,"value":2})"), R"({"time":1000000000,"value":2})");
+  system_clock().wait(300 * millisecond, {});  // it has followed the bucket to its end before it knows of these two
+  one->offer(values({value(10, second, 2), value(11, second, 2)}));
+  EXPECT_EQ(settled(peer, "v1.f0", R"({"time":1000000000,"value":2})"), R"({"time":1000000000,"value":2})");
+  EXPECT_EQ(settled(peer, "v1.f1", R"({"time":1000000000,"value":2})"), R"({"time":1000000000,"value":2})");
+  // And those that it has written itself.
+  mark("v1.f0", "DEL");
+  one->offer(values({value(10, 2 * second, 3)}));
+  EXPECT_EQ(settled(peer, "v1.f0", R"({"time":2000000000,"value":3})"), R"({"time":2000000000,"value":3})");
+}
+
 TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
   auto one = store();
   one->open().value();
