@@ -133,13 +133,13 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
       lost.push_back(partition);
     }
     if (lost.empty()) return lost;
+    // By owner: the fence of a claim whose answer is still on its way is not known here.
     sql = weir::format(
         "UPDATE {} p SET lease_until = clock_timestamp() + {} * interval '1 microsecond' "
-        "FROM unnest({}::integer[], {}::bigint[]) AS n (partition, fence) "
-        "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.fence = n.fence RETURNING "
-        "p.partition",
-        table_, lease_ / microsecond, quote_array(partitions), quote_array(fences), sql::literal(pipeline_),
-        sql::literal(node_));
+        "FROM unnest({}::integer[]) AS n (partition) "
+        "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.owner = {} RETURNING p.partition",
+        table_, lease_ / microsecond, quote_array(partitions), sql::literal(pipeline_), sql::literal(node_),
+        sql::literal(owner_));
   }
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
