@@ -41,7 +41,8 @@ std::optional<std::string> environment_variable(std::string_view name) {
 std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_view name)) {
   if (path.ends_with("...")) path.resize(path.size() - 3);
   if (path.empty()) path = ".";
-  if (!std::filesystem::is_directory(path)) return {path};
+  std::error_code problem;  // which reading it will say
+  if (!std::filesystem::is_directory(path, problem)) return {path};
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
     if (entry.is_regular_file() && wanted(entry.path().filename().string())) files.push_back(entry.path().string());

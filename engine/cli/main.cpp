@@ -29,11 +29,8 @@ int printed(int exit) {
   return exit == weir::cli::fine ? weir::cli::internal : exit;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int obey(int argc, char** argv) {
   using namespace weir;
-  occupy_closed_channels();
   Registry registry;
   register_all(registry);
   cli::Session session{registry, cli::program_version()};
@@ -62,4 +59,22 @@ int main(int argc, char** argv) {
     return printed(app.exit(error) == 0 ? cli::fine : cli::usage);
   }
   return printed(session.exit);
+}
+
+int broken(std::string_view what) {
+  std::cerr << "weir: internal error: " << what << "\n";
+  return weir::cli::internal;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  occupy_closed_channels();
+  try {
+    return obey(argc, argv);
+  } catch (const std::exception& problem) {
+    return broken(problem.what());
+  } catch (...) {
+    return broken("an exception of an unknown type");
+  }
 }

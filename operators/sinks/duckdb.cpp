@@ -135,7 +135,12 @@ class DuckDb final : public Sink {
   template <typename Use>
   auto with_file(Use use) -> decltype(use(std::declval<duck::File&>())) {
     if (file_) return use(*file_);
-    if (!std::filesystem::exists(path_)) return {};
+    std::error_code problem;
+    if (!std::filesystem::exists(path_, problem)) {
+      if (problem)
+        return fail(Error::Kind::refused, weir::format("can't open {}: {}", path_, problem.message()), "path");
+      return {};
+    }
     auto file = duck::File::open(path_, memory_);
     if (!file) return std::unexpected(file.error());
     return use(*file);

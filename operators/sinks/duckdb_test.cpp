@@ -294,6 +294,13 @@ TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
   EXPECT_THAT(*closed->progress(), IsEmpty());
 }
 
+TEST_F(DuckDbSink, says_that_a_file_can_not_be_looked_for) {
+  auto closed = make(rows(0)->schema, context_, directory_.file(std::string(300, 'x')), "vehicle_second");
+  const auto lines = closed->progress();
+  ASSERT_FALSE(lines.has_value());
+  EXPECT_THAT(lines.error().message, HasSubstr("xxx: File name too long"));
+}
+
 TEST_F(DuckDbSink, forgets_many_partitions_or_one_and_says_how_many) {
   auto sink = opened();
   for (Partition partition = 0; partition < 20; ++partition) ASSERT_TRUE(sink->claim(partition).has_value());

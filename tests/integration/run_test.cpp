@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <httplib.h>
 
+#include <filesystem>
+
 #include <weir/format.hpp>
 
 #include "integration/job_fixture.hpp"
@@ -96,6 +98,18 @@ TEST_F(Drain, EndsAtTheSecondSignal) {
   pause(500 * millisecond);
   ASSERT_TRUE(job_->runs()) << "it was the same signal by another way";
   EXPECT_EQ(job_->end(SIGTERM, second), 70) << job_->log();
+}
+
+TEST(Exceptions, EndTheProgramInOneSentence) {
+  fakes::TemporaryDirectory directory;
+  fakes::WeirProcess long_name{{"lint", std::string(300, 'x')}, directory.file("long")};
+  EXPECT_EQ(long_name.wait(), 1) << long_name.log();
+  EXPECT_THAT(long_name.log(), HasSubstr("can't read the file"));
+  std::filesystem::create_directory(directory.file("pipelines"));
+  std::filesystem::create_symlink("loop.json", directory.file("pipelines/loop.json"));
+  fakes::WeirProcess loop{{"lint", directory.file("pipelines")}, directory.file("log")};
+  EXPECT_EQ(loop.wait(), 70) << loop.log();
+  EXPECT_THAT(loop.log(), testing::StartsWith("weir: internal error: "));
 }
 
 // --- Servers that are not there
