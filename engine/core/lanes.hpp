@@ -13,7 +13,7 @@
 
 namespace weir {
 
-/// Threads   one; statuses(), troubles() and any() from any.
+/// Threads   one; statuses() and troubles() from any.
 class Lanes {
  public:
   /// All must outlive the lanes. `fence` tells this worker's snapshots from another's.

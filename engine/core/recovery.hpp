@@ -60,7 +60,7 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
 /// the lane stands then.
 std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at);
 
-/// The error for a replay that came to `position` with another number of messages than were consumed live.
+/// The error for a replay that came to the position of `kept` with another number of messages than were consumed live.
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted);
 
 }  // namespace weir

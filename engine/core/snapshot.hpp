@@ -21,7 +21,7 @@ struct Snapshot {
 /// that one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the
 /// owner's fence, so that a former owner's late upload overwrites nothing.
 ///
-/// Threads   one at a time.
+/// Threads   those that the store allows: there is no state here.
 class Snapshots {
  public:
   /// The store must be open and outlive this.
