@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <weir/dead_letter.hpp>
 
+#include "core/attempt.hpp"
+
 #include "core/counted.hpp"
 
 namespace weir {
@@ -109,8 +111,11 @@ Result<CommitReport> CommitCycle::commit() {
   };
   cut_lanes();
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (auto sure = outlets_.in_doubt(i) ? reclaim(i, report) : Result<void>{}; !sure) return failed(sure.error());
-    if (auto done = commit_outlet(i, report); !done) {
+    const std::string& id = outlets_[i].id;
+    if (outlets_.in_doubt(i)) {
+      if (auto sure = attempt(id, [&] { return reclaim(i, report); }); !sure) return failed(sure.error());
+    }
+    if (auto done = attempt(id, [&] { return commit_outlet(i, report); }); !done) {
       outlets_.doubt(i);
       most_rows_ = std::max(cut_rows_ / 2, always_few_enough);
       return failed(done.error());

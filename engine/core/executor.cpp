@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/attempt.hpp"
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
 #include "core/pieces.hpp"
@@ -27,6 +28,7 @@ constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
+constexpr std::size_t pull_messages = 4096;
 constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
 
 }  // namespace
@@ -169,6 +171,16 @@ struct LaneRun::Impl {
 
   // The pulling thread.
 
+  void pull_all(const std::stop_token& stop) {
+    const auto done = attempt(source_node.id, [&]() -> Result<void> {
+      pull_loop(stop);
+      return {};
+    });
+    if (done) return;
+    in_flight.wait_until_none();  // what was pulled before is whole
+    fail_lane(done.error());
+  }
+
   void pull_loop(std::stop_token stop) {
     Duration backoff = first_backoff;
     Budget budget;
@@ -176,7 +188,8 @@ struct LaneRun::Impl {
     while (!stop.stop_requested() && !failed.load()) {
       if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
       budget.wait = patience();
-      auto pulled = pull(budget, stop);
+      budget.messages = std::min(pull_messages, piece_size.most());
+      auto pulled = source->pull(budget, stop);
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable) {
           in_flight.wait_until_none();  // what was pulled before is whole
@@ -199,7 +212,7 @@ struct LaneRun::Impl {
         break;
       }
       if (pulled->state == Pulled::State::messages) {
-        if (!put(std::move(pulled->messages))) break;
+        if (!put(std::move(pulled->messages), stop)) break;
       } else {
         mark_if_due();
       }
@@ -213,16 +226,11 @@ struct LaneRun::Impl {
     return std::clamp<Duration>(when - around.clock.now(), millisecond, longest_wait);
   }
 
-  Result<Pulled> pull(const Budget& budget, std::stop_token stop) {
-    try {
-      return source->pull(budget, stop);
-    } catch (const std::exception& problem) {
-      return fail(Error::Kind::internal, source_node.id + ": " + problem.what());
-    }
-  }
-
-  bool put(MessagesPtr messages) {
-    for (MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
+  bool put(MessagesPtr messages, const std::stop_token& stop) {
+    for (bool first = true; MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
+      // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
+      if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
+        (void)in_flight.wait_for_room(stop);
       const auto consumed = tally.add(part->items);
       if (!consumed) {
         in_flight.wait_until_none();
@@ -337,7 +345,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
       spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
   }
   Source& source = *impl_->source;
-  auto opened = start.anew ? source.open_first() : source.open(start.after);
+  auto opened =
+      attempt(impl_->source_node.id, [&] { return start.anew ? source.open_first() : source.open(start.after); });
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
   impl_->at = start.at;
@@ -359,7 +368,7 @@ LaneId LaneRun::id() const { return impl_->id; }
 StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
 
 void LaneRun::run() {
-  impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_loop(stop); }};
+  impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_all(stop); }};
 }
 
 void LaneRun::stop() { impl_->puller.request_stop(); }
@@ -373,7 +382,13 @@ Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
 
 void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
 
-void LaneRun::committed(Position position) { impl_->source->committed(position); }
+void LaneRun::committed(Position position) {
+  const auto told = attempt(impl_->source_node.id, [&]() -> Result<void> {
+    impl_->source->committed(position);
+    return {};
+  });
+  if (!told) impl_->fail_lane(told.error());
+}
 
 LaneRun::Status LaneRun::status() const {
   Status out;

@@ -5,6 +5,7 @@
 #include <ranges>
 #include <utility>
 
+#include "core/attempt.hpp"
 #include "core/counted.hpp"
 #include "core/keeping.hpp"
 
@@ -169,7 +170,7 @@ void Lanes::save_all(Timestamp until) {
     const Snapshot last = lane->snapshot();
     // Where nothing was read there is no state, and a sink without progress is no wonder.
     if (last.at.position == 0 && last.at.incarnation == 0) continue;
-    if (auto name = snapshots_.write(partition, fence_, last))
+    if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, last); }))
       cycle_.name_snapshot(partition, *name, last.at.position, last.at.incarnation);
   }
 }

@@ -4,6 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
+#include "core/attempt.hpp"
+
 namespace weir {
 
 Outlets::Outlets(std::vector<Outlet> outlets) : outlets_{std::move(outlets)}, in_doubt_(outlets_.size(), false) {
@@ -16,7 +20,7 @@ std::size_t Outlets::keepers() const {
 
 Result<void> Outlets::open() {
   for (const Outlet& outlet : outlets_) {
-    if (auto opened = outlet.sink->open(); !opened) return opened;
+    if (auto opened = attempt(outlet.id, [&] { return outlet.sink->open(); }); !opened) return opened;
   }
   return {};
 }
@@ -24,7 +28,9 @@ Result<void> Outlets::open() {
 Result<std::vector<Progress>> Outlets::claim(Partition partition) {
   std::vector<Progress> out;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    auto progress = outlets_[i].keeps() ? outlets_[i].sink->claim(partition) : Progress{};
+    const Outlet& outlet = outlets_[i];
+    auto progress =
+        outlet.keeps() ? attempt(outlet.id, [&] { return outlet.sink->claim(partition); }) : Result<Progress>{};
     if (!progress) {
       in_doubt_[i] = progress.error().kind == Error::Kind::unreachable;
       // Half an owner would keep everybody else from becoming a whole one.
@@ -38,7 +44,13 @@ Result<std::vector<Progress>> Outlets::claim(Partition partition) {
 
 void Outlets::give_back(Partition partition) {
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (outlets_[i].keeps() && !in_doubt_[i]) outlets_[i].sink->release(partition);
+    const Outlet& outlet = outlets_[i];
+    if (!outlet.keeps() || in_doubt_[i]) continue;
+    const auto released = attempt(outlet.id, [&]() -> Result<void> {
+      outlet.sink->release(partition);
+      return {};
+    });
+    if (!released) spdlog::warn("partition {}: not given back: {}", partition, released.error().message);
   }
 }
 
@@ -47,7 +59,7 @@ Result<std::vector<Partition>> Outlets::renew() {
   std::optional<Error> trouble;
   for (const Outlet& outlet : outlets_) {
     if (!outlet.keeps()) continue;
-    auto renewed = outlet.sink->renew();
+    auto renewed = attempt(outlet.id, [&] { return outlet.sink->renew(); });
     if (renewed) lost.append_range(*renewed);
     if (!renewed) trouble = std::move(renewed.error());
   }

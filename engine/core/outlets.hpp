@@ -1,6 +1,7 @@
 /// The sinks of a pipeline in the order in which they commit, and whose the partitions are in them.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include <weir/sink.hpp>
@@ -13,6 +14,7 @@ struct Outlet {
   std::size_t node = 0;  ///< number in Pipeline::nodes
   Sink* sink = nullptr;
   Claims claims;
+  std::string id = {};  ///< of the node; an exception of the sink is an internal error that names it
 
   /// Whether it keeps progress, and with it who owns a partition.
   bool keeps() const { return claims.transactional; }

@@ -48,7 +48,7 @@ class PieceSize {
   }
 
  private:
-  std::atomic<std::size_t> most_{1024};
+  std::atomic<std::size_t> most_{128};
 };
 
 /// How many pieces are on their way through the graph.

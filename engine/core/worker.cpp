@@ -9,6 +9,7 @@
 #include <thread>
 #include <variant>
 
+#include "core/attempt.hpp"
 #include "core/claiming.hpp"
 #include "core/inbox.hpp"
 #include "core/keeping.hpp"
@@ -88,7 +89,7 @@ struct Worker::Impl {
       if (node.input) {
         if (auto settled = sink->settle(node.input); !settled) return settled;
       }
-      outlets.push_back({number, sink.get(), claims_of(node)});
+      outlets.push_back({number, sink.get(), claims_of(node), node.id});
     }
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters);
     if (auto opened = store->open(); !opened) return opened;
@@ -162,7 +163,7 @@ struct Worker::Impl {
 
   Result<void> commit() {
     const Timestamp before = clock.steady();
-    auto report = cycle->commit();
+    auto report = attempt("commit", [&] { return cycle->commit(); });
     last_commit = clock.steady();
     commit_now = false;
     if (!report) {
@@ -214,7 +215,8 @@ struct Worker::Impl {
   void store_snapshots(std::stop_token stop) {
     while (!stop.stop_requested()) {
       for (Taken& taken : to_store.take(second, stop)) {
-        const auto name = snapshots->write(taken.lane.partition, fence, taken.snapshot);
+        const auto name =
+            attempt("store", [&] { return snapshots->write(taken.lane.partition, fence, taken.snapshot); });
         if (!name) {
           spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
                        name.error().message);
@@ -228,7 +230,7 @@ struct Worker::Impl {
     const Duration every = cycle->lease() / 3;
     bool failing = false;
     while (every != 0 && clock.wait(every, stop)) {
-      auto lost = cycle->renew();
+      auto lost = attempt("renew", [&] { return cycle->renew(); });
       const bool told = std::exchange(failing, !lost);
       if (!lost && !told) spdlog::warn("leases not renewed: {}; trying again", lost.error().message);
       if (!lost) continue;
@@ -291,41 +293,46 @@ struct Worker::Impl {
   }
 
   Result<void> work(std::stop_token drain) {
-    if (auto made = make_cycle(); !made) return made;
+    if (auto made = attempt("start", [&] { return make_cycle(); }); !made) return made;
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
     // Starting many lanes takes longer than a lease.
     std::jthread renewing{[this](std::stop_token stop) { renew_leases(stop); }};
-    if (auto started = claims->all(drain); !started) return started;
+    if (auto started = attempt("claim", [&] { return claims->all(drain); }); !started) return started;
     {
       const std::scoped_lock lock{mutex};
       ready = true;
     }
-    if (auto looped = loop(drain); !looped) return looped;
-    if (auto drained = drain_all(); !drained) return drained;
+    if (auto looped = attempt("work", [&] { return loop(drain); }); !looped) return looped;
+    if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
     if (const auto broken = lanes->first_error()) return std::unexpected(*broken);
     return {};
   }
 
   /// Gives the partitions back and closes everything, so that whoever comes next finds files and tables free.
-  void close() {
+  Result<void> close() {
     if (lanes) {
       lanes->stop_all();
       lanes->finish_all();
       for (const Partition partition : lanes->partitions()) cycle->release(partition);
     }
-    const std::scoped_lock lock{mutex};
-    ready = false;
     claims.reset();
-    lanes.reset();
+    std::unique_ptr<Lanes> ending;  // outside of the lock: it and the sinks may take seconds, in which status() answers
+    {
+      const std::scoped_lock lock{mutex};
+      ready = false;
+      ending = std::move(lanes);
+    }
+    ending.reset();
     cycle.reset();
     sinks.clear();
     store.reset();
+    return {};
   }
 
   Result<void> run(std::stop_token drain) {
-    auto worked = work(std::move(drain));
-    close();
-    return worked;
+    auto worked = attempt("worker", [&] { return work(std::move(drain)); });
+    auto closed = attempt("close", [&] { return close(); });
+    return worked ? closed : worked;
   }
 
   const Pipeline& pipeline;
