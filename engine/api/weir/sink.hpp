@@ -73,11 +73,9 @@ struct Committed {
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
 /// Threads   encode() from any lane, several at once; claim, write, commit, release from the writer only; renew() from
-/// a
-///           third thread at any time.
+///           a third thread at any time.
 /// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
-/// and
-///           either finds the position moved, or gives the same rows again.
+///           and either finds the position moved, or gives the same rows again.
 class Sink {
  public:
   virtual ~Sink() = default;
