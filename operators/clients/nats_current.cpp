@@ -20,8 +20,7 @@ namespace {
 
 constexpr std::int64_t in_flight = 4096;
 constexpr std::int64_t ack_wait_ms = 5'000;
-constexpr std::int64_t last_wait_ms = 2'000;
-constexpr int last_rounds = 10;
+constexpr Duration last_words = 2 * second;
 
 /// Catches the time of a stored value.
 class TimeOf final : public SampleSink {
@@ -133,11 +132,12 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
   }
   gather();
   // Another worker may still write the same keys: who meets it has to look and write again.
-  for (int round = 0; round < last_rounds && !dirty.empty() && reachable; ++round) {
+  const Timestamp deadline = clock.steady() + last_words;
+  while (!dirty.empty() && reachable && clock.steady() < deadline) {
     reachable = connect().has_value();
     if (!reachable) break;
     follow({});
-    reachable = write(last_wait_ms).has_value();
+    reachable = write(std::max<Duration>((deadline - clock.steady()) / millisecond, 1)).has_value();
   }
   disconnect();
   counts.given_up += dirty.size();
