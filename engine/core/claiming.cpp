@@ -1,10 +1,9 @@
 #include "core/claiming.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <utility>
 
 #include "core/keeping.hpp"
+#include "core/log.hpp"
 
 namespace weir {
 
@@ -14,7 +13,7 @@ Result<void> Claiming::all(const std::stop_token& drain) {
     auto started = lanes_.start(partition);
     if (started) continue;
     if (started.error().kind != Error::Kind::refused) return started;
-    spdlog::info("partition {}: {}; waiting for it", partition, started.error().message);
+    log::info("partition {}: {}; waiting for it", partition, started.error().message);
     later(partition, again_after);
   }
   return {};

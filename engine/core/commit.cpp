@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include <spdlog/spdlog.h>
 #include <weir/dead_letter.hpp>
 
 #include "core/attempt.hpp"
-
 #include "core/counted.hpp"
+#include "core/log.hpp"
 
 namespace weir {
 namespace {
@@ -216,9 +215,8 @@ void CommitCycle::announce(const std::string& node, Partition partition, const s
                            std::string_view subject, bool beside_rows) {
   if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
     return;
-  spdlog::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
-               subject.empty() ? "" : "; subject ", subject,
-               beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
+  log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
+            subject.empty() ? "" : "; subject ", subject, beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 
 /// After an error nobody knows what the sink has: open it, claim again, and see.

@@ -3,7 +3,6 @@
 #include <oneapi/tbb/flow_graph.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,9 +14,11 @@
 
 #include "core/attempt.hpp"
 #include "core/keeping.hpp"
+#include "core/log.hpp"
 #include "core/node_context.hpp"
 #include "core/pieces.hpp"
 #include "core/tally.hpp"
+#include "core/trouble.hpp"
 
 namespace weir {
 namespace {
@@ -115,7 +116,7 @@ struct LaneRun::Impl {
 
   void run_decode(Piece& piece) {
     piece.decoded = chain.decode(std::move(piece.messages));
-    for (const auto& notice : piece.decoded.notices) spdlog::warn("{}/{}: {}", source_node.id, id.partition, notice);
+    for (const auto& notice : piece.decoded.notices) log::warn("{}/{}: {}", source_node.id, id.partition, notice);
   }
 
   void run_step(Piece& piece) {
@@ -196,13 +197,13 @@ struct LaneRun::Impl {
           if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
           break;
         }
-        trouble_is(pulled.error().message);
+        trouble.is(pulled.error().message);
         around.clock.wait(backoff, stop);
         backoff = std::min(backoff * 2, last_backoff);
         continue;
       }
       const bool came = pulled->state == Pulled::State::messages;
-      if (backoff != first_backoff || (came && mark_failed)) trouble_is({});
+      if (backoff != first_backoff || (came && mark_failed)) trouble.is({});
       if (came) mark_failed = false;
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
@@ -254,7 +255,7 @@ struct LaneRun::Impl {
     if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
     if (when > around.clock.now()) {
-      if (std::exchange(mark_failed, false)) trouble_is({});
+      if (std::exchange(mark_failed, false)) trouble.is({});
       return;
     }
     const Timestamp now = around.clock.steady();
@@ -262,8 +263,8 @@ struct LaneRun::Impl {
     marked_due = when;
     marked_at = now;
     auto marked = source->mark(when);
-    if (!marked) trouble_is(marked.error().message);
-    if (std::exchange(mark_failed, !marked) && marked) trouble_is({});
+    if (!marked) trouble.is(marked.error().message);
+    if (std::exchange(mark_failed, !marked) && marked) trouble.is({});
   }
 
   // Bookkeeping.
@@ -277,13 +278,6 @@ struct LaneRun::Impl {
     auto now_sizes = chain.sizes();
     const std::scoped_lock lock{status_mutex};
     sizes = std::move(now_sizes);
-  }
-
-  void trouble_is(std::string text) {
-    const std::scoped_lock lock{status_mutex};
-    if (!text.empty() && text != trouble) spdlog::warn("{}/{}: {}; trying again", source_node.id, id.partition, text);
-    if (text.empty() && !trouble.empty()) spdlog::info("{}/{}: reachable again", source_node.id, id.partition);
-    trouble = std::move(text);
   }
 
   void fail_lane(Error error) {
@@ -307,6 +301,7 @@ struct LaneRun::Impl {
   Stage decode, step, encode;
   bool marks = false, replayable = false;
   std::uint32_t incarnation = 0;  // of the numbers of rows
+  Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   PieceSize piece_size;
   Tally tally;
   InFlight in_flight;
@@ -322,7 +317,6 @@ struct LaneRun::Impl {
   Timestamp sizes_at = no_time;
 
   mutable std::mutex status_mutex;
-  std::string trouble;
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;
 
   std::jthread puller;  // last: stops before anything it uses is gone
@@ -342,7 +336,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     auto empty = impl_->chain.load(start.state);
     if (!empty) return std::unexpected(empty.error());
     for (const std::string& node : *empty)
-      spdlog::warn("{}: the snapshot has no state of this node; it starts empty", node);
+      log::warn("{}: the snapshot has no state of this node; it starts empty", node);
   }
   Source& source = *impl_->source;
   auto opened =
@@ -397,10 +391,10 @@ LaneRun::Status LaneRun::status() const {
   out.stepped = impl_->stepped.load();
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
+  out.trouble = impl_->trouble.text();
   out.replaying = out.stepped < impl_->start.silent ||
                   (impl_->start.quiet != no_time && impl_->reached.load() <= impl_->start.quiet);
   const std::scoped_lock lock{impl_->status_mutex};
-  out.trouble = impl_->trouble;
   out.sizes = impl_->sizes;
   return out;
 }

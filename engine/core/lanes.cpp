@@ -1,13 +1,12 @@
 #include "core/lanes.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <ranges>
 #include <utility>
 
 #include "core/attempt.hpp"
 #include "core/counted.hpp"
 #include "core/keeping.hpp"
+#include "core/log.hpp"
 
 namespace weir {
 namespace {
@@ -52,18 +51,17 @@ Result<void> Lanes::start(Partition partition) {
     return opened;
   }
   for (const std::string& sink : start->blank) {
-    spdlog::warn(
+    log::warn(
         "partition {}: {} has no progress although this pipeline has run: it gets the rows from the stream's first "
         "message on. So it must be for a new sink, or after `weir progress reset`; but a renamed one, or one whose "
         "table was, has them already: then stop this, and give it its old id",
         partition, sink);
   }
   if (!start->lost.empty()) {
-    spdlog::warn(
-        "partition {}: {}; {}", partition, start->lost,
-        replayable_ ? "the state is made again from the stream's first message" : "it starts with empty state");
+    log::warn("partition {}: {}; {}", partition, start->lost,
+              replayable_ ? "the state is made again from the stream's first message" : "it starts with empty state");
   }
-  spdlog::info("partition {}: {}", partition, describe(*start));
+  log::info("partition {}: {}", partition, describe(*start));
   lane->run();
   snapshot_at_[partition] = around_.clock.steady();
   unsettled_.erase(partition);
@@ -89,8 +87,7 @@ Result<void> Lanes::begin_again(std::unique_ptr<LaneRun>& lane, Partition partit
   const std::uint64_t lost = same && begins > before.committed() ? begins - before.committed() : 0;
   around_.counters.add(restarts_counter_, 1);
   around_.counters.add(lost_counter_, lost);
-  spdlog::warn("{}; it begins again at the first message, with empty state ({} messages lost unread)", why.message,
-               lost);
+  log::warn("{}; it begins again at the first message, with empty state ({} messages lost unread)", why.message, lost);
   return {};
 }
 
@@ -127,7 +124,7 @@ void Lanes::drop(Partition partition) {
 }
 
 void Lanes::broke(Partition partition, Error error) {
-  spdlog::error("partition {} stopped: {}", partition, error.message);
+  log::error("partition {} stopped: {}", partition, error.message);
   const std::scoped_lock lock{mutex_};
   broken_[partition] = std::move(error);
 }

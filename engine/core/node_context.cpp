@@ -1,8 +1,8 @@
 #include "core/node_context.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <cassert>
+
+#include "core/log.hpp"
 
 namespace weir {
 
@@ -33,7 +33,7 @@ std::size_t NodeContext::counter(std::string_view name) const {
   return shared_.counters.declare(node_.id, name, "");
 }
 
-void NodeContext::tell(std::string_view message) { spdlog::info("{}/{}: {}", node_.id, partition_, message); }
+void NodeContext::tell(std::string_view message) { log::info("{}/{}: {}", node_.id, partition_, message); }
 
 void NodeContext::warn(std::string_view message) {
   const Timestamp now = shared_.clock.steady();
@@ -44,9 +44,9 @@ void NodeContext::warn(std::string_view message) {
   }
   const std::uint64_t unsaid = unsaid_.exchange(0);
   if (unsaid == 0) {
-    spdlog::warn("{}/{}: {}", node_.id, partition_, message);
+    log::warn("{}/{}: {}", node_.id, partition_, message);
   } else {
-    spdlog::warn("{}/{}: {} ({} more warnings since the last one)", node_.id, partition_, message, unsaid);
+    log::warn("{}/{}: {} ({} more warnings since the last one)", node_.id, partition_, message, unsaid);
   }
 }
 

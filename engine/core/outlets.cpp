@@ -4,9 +4,8 @@
 #include <optional>
 #include <utility>
 
-#include <spdlog/spdlog.h>
-
 #include "core/attempt.hpp"
+#include "core/log.hpp"
 
 namespace weir {
 
@@ -50,7 +49,7 @@ void Outlets::give_back(Partition partition) {
       outlet.sink->release(partition);
       return {};
     });
-    if (!released) spdlog::warn("partition {}: not given back: {}", partition, released.error().message);
+    if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
   }
 }
 

@@ -1,7 +1,5 @@
 #include "core/worker.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -14,8 +12,10 @@
 #include "core/inbox.hpp"
 #include "core/keeping.hpp"
 #include "core/lanes.hpp"
+#include "core/log.hpp"
 #include "core/node_context.hpp"
 #include "core/shared_store.hpp"
+#include "core/trouble.hpp"
 
 namespace weir {
 namespace {
@@ -123,7 +123,7 @@ struct Worker::Impl {
     if (!ended.error) {
       finished.push_back(partition);
     } else if (lanes->begins_again(*ended.error)) {
-      spdlog::warn("partition {}: {}", partition, ended.error->message);
+      log::warn("partition {}: {}", partition, ended.error->message);
       begin_again.push_back(partition);
       commit_now = true;
     } else {
@@ -139,7 +139,7 @@ struct Worker::Impl {
   void handle(Exhausted&) { commit_now = true; }
   void handle(Lost& lost) {
     if (!std::ranges::contains(lanes->partitions(), lost.partition)) return;  // let go already, for another sink
-    spdlog::warn("partition {}: the lease was lost to another worker", lost.partition);
+    log::warn("partition {}: the lease was lost to another worker", lost.partition);
     give_up(lost.partition, Claiming::again_after);
   }
 
@@ -168,17 +168,17 @@ struct Worker::Impl {
     commit_now = false;
     if (!report) {
       if (report.error().kind == Error::Kind::unreachable)  // what else it may be ends the run
-        note_trouble(commit_trouble, "commit", report.error().message);
+        commit_trouble.is(report.error().message);
       next_try = last_commit + backoff;
       backoff = std::min(backoff * 2, last_backoff);
       return std::unexpected(report.error());
     }
-    note_trouble(commit_trouble, "commit", {});
+    commit_trouble.is({});
     backoff = first_backoff;
     next_try = 0;
     credits.give_back(report->bytes);
     for (const Partition partition : report->refused) {
-      spdlog::warn(
+      log::warn(
           "partition {}: its progress is not where this worker left it, so another one has it, or the database went "
           "back; this one lets go",
           partition);
@@ -202,14 +202,6 @@ struct Worker::Impl {
     return {};
   }
 
-  /// Tells of it when it begins and when it is over, not at every try.
-  void note_trouble(std::string& of, std::string_view what, std::string text) {
-    const std::scoped_lock lock{mutex};
-    if (!text.empty() && text != of) spdlog::warn("{}: {}; trying again", what, text);
-    if (text.empty() && !of.empty()) spdlog::info("{}: works again", what);
-    of = std::move(text);
-  }
-
   // Threads beside the loop.
 
   void store_snapshots(std::stop_token stop) {
@@ -218,8 +210,8 @@ struct Worker::Impl {
         const auto name =
             attempt("store", [&] { return snapshots->write(taken.lane.partition, fence, taken.snapshot); });
         if (!name) {
-          spdlog::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
-                       name.error().message);
+          log::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
+                    name.error().message);
         }
         inbox.put(Stored{taken.lane, name.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
       }
@@ -232,9 +224,9 @@ struct Worker::Impl {
     while (every != 0 && clock.wait(every, stop)) {
       auto lost = attempt("renew", [&] { return cycle->renew(); });
       const bool told = std::exchange(failing, !lost);
-      if (!lost && !told) spdlog::warn("leases not renewed: {}; trying again", lost.error().message);
+      if (!lost && !told) log::warn("leases not renewed: {}; trying again", lost.error().message);
       if (!lost) continue;
-      if (told) spdlog::info("leases are renewed again");
+      if (told) log::info("leases are renewed again");
       for (const Partition partition : *lost) inbox.put(Lost{partition});
     }
   }
@@ -258,7 +250,7 @@ struct Worker::Impl {
         if (!done && done.error().kind != Error::Kind::unreachable) return done;
       }
       lanes->want_snapshots(now);
-      if (auto trouble = claims->due(now)) note_trouble(claim_trouble, "claim", *std::move(trouble));
+      if (auto trouble = claims->due(now)) claim_trouble.is(*std::move(trouble));
       if (nothing_left()) break;
     }
     return {};
@@ -356,10 +348,10 @@ struct Worker::Impl {
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
+  Trouble commit_trouble{"commit"}, claim_trouble{"claim"};
 
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
-  std::string commit_trouble, claim_trouble;
   bool ready = false, draining = false;
   Status totals;
 
@@ -381,8 +373,9 @@ Worker::Status Worker::status() const {
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
   for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
-  for (const std::string* trouble : {&worker.commit_trouble, &worker.claim_trouble})
-    if (!trouble->empty()) out.troubles.push_back(*trouble);
+  for (const Trouble* trouble : {&worker.commit_trouble, &worker.claim_trouble}) {
+    if (std::string text = trouble->text(); !text.empty()) out.troubles.push_back(std::move(text));
+  }
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
     out.troubles.append_range(worker.lanes->troubles());
