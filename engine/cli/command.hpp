@@ -1,13 +1,13 @@
 /// What the files of the commands share: how a pipeline is named on the command line, and exit codes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "cli/arguments.hpp"
 #include "core/pipeline.hpp"
 #include "core/registry.hpp"
 
@@ -39,7 +39,7 @@ struct PipelineOptions {
   std::vector<std::string> overrides;
   std::vector<std::string> env_files;
 };
-void add_pipeline_options(CLI::App& command, PipelineOptions& options);
+void add_pipeline_options(Arguments& command, PipelineOptions& options);
 
 /// The text of a file, as far as one byte beyond `text_limit`; nothing if it can't be read.
 std::optional<std::string> read_file(const std::string& path);
@@ -69,15 +69,15 @@ void print_findings(const LoadedPipeline& loaded);
 std::string pipeline_schema(const Registry& registry);
 
 // One per command, each in the file of its name.
-void add_run(CLI::App& app, Session& session);
-void add_lint(CLI::App& app, Session& session);
-void add_fmt(CLI::App& app, Session& session);
-void add_test(CLI::App& app, Session& session);
-void add_explain(CLI::App& app, Session& session);
-void add_list(CLI::App& app, Session& session);
-void add_describe(CLI::App& app, Session& session);
-void add_schema(CLI::App& app, Session& session);
-void add_graph(CLI::App& app, Session& session);
-void add_progress(CLI::App& app, Session& session);
+void add_run(Arguments& program, Session& session);
+void add_lint(Arguments& program, Session& session);
+void add_fmt(Arguments& program, Session& session);
+void add_test(Arguments& program, Session& session);
+void add_explain(Arguments& program, Session& session);
+void add_list(Arguments& program, Session& session);
+void add_describe(Arguments& program, Session& session);
+void add_schema(Arguments& program, Session& session);
+void add_graph(Arguments& program, Session& session);
+void add_progress(Arguments& program, Session& session);
 
 }  // namespace weir::cli

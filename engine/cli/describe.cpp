@@ -176,15 +176,13 @@ int describe(const std::string& name, Session& session) {
 
 }  // namespace
 
-void add_describe(CLI::App& app, Session& session) {
+void add_describe(Arguments& program, Session& session) {
   auto name = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand(
+  auto command = program.command(
       "describe",
       "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, metrics, test");
-  command
-      ->add_option("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, metrics, test")
-      ->required();
-  command->callback([name, &session] { session.exit = describe(*name, session); });
+  command.needs("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, metrics, test");
+  command.does([name, &session] { session.exit = describe(*name, session); });
 }
 
 }  // namespace weir::cli

@@ -1,8 +1,9 @@
 /// weir explain: what a pipeline promises, before it runs, and what a change of it would do.
 #include "core/explain.hpp"
+#include <algorithm>
 #include "core/explain_change.hpp"
 
-#include <fmt/format.h>
+#include <weir/format.hpp>
 
 #include <iostream>
 
@@ -25,7 +26,7 @@ void print(const std::vector<Promise>& promises) {
     what = std::max(what, promise.what.size());
   }
   for (const Promise& promise : promises)
-    std::cout << fmt::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
+    std::cout << weir::format("{:<{}}  {:<{}}  {}\n", promise.about, about, promise.what, what, promise.why);
 }
 
 int explain(const ExplainOptions& options, const Registry& registry) {
@@ -45,14 +46,14 @@ int explain(const ExplainOptions& options, const Registry& registry) {
 
 }  // namespace
 
-void add_explain(CLI::App& app, Session& session) {
+void add_explain(Arguments& program, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
-  CLI::App* command = app.add_subcommand("explain", "says what a pipeline guarantees, and why");
-  command->add_option("pipeline", options->file, "pipeline file")->required();
-  command->add_option("--after", options->after,
-                      "what the file was before: says instead what a reload or restart would make of the change");
-  add_pipeline_options(*command, options->pipeline);
-  command->callback([options, &session] { session.exit = explain(*options, session.registry); });
+  auto command = program.command("explain", "says what a pipeline guarantees, and why");
+  command.needs("pipeline", options->file, "pipeline file");
+  command.option("--after", options->after,
+                 "what the file was before: says instead what a reload or restart would make of the change");
+  add_pipeline_options(command, options->pipeline);
+  command.does([options, &session] { session.exit = explain(*options, session.registry); });
 }
 
 }  // namespace weir::cli

@@ -75,13 +75,12 @@ int fmt(const FmtOptions& options) {
 
 }  // namespace
 
-void add_fmt(CLI::App& app, Session& session) {
+void add_fmt(Arguments& program, Session& session) {
   auto options = std::make_shared<FmtOptions>();
-  CLI::App* command = app.add_subcommand("fmt", "lays pipelines out in one way, comments kept; names what it changed");
-  command->add_option("paths", options->paths, "files, folders, folder/..., or - for standard input to output")
-      ->required();
-  command->add_flag("--check", options->check, "changes nothing; exit code 1 if something would change");
-  command->callback([options, &session] { session.exit = fmt(*options); });
+  auto command = program.command("fmt", "lays pipelines out in one way, comments kept; names what it changed");
+  command.needs("paths", options->paths, "files, folders, folder/..., or - for standard input to output");
+  command.flag("--check", options->check, "changes nothing; exit code 1 if something would change");
+  command.does([options, &session] { session.exit = fmt(*options); });
 }
 
 }  // namespace weir::cli

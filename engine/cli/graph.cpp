@@ -1,5 +1,6 @@
 /// weir graph: draws a pipeline as text, DOT or SVG.
-#include <fmt/format.h>
+#include <algorithm>
+#include <weir/format.hpp>
 
 #include <iostream>
 
@@ -61,7 +62,7 @@ class Svg {
   }
 
   void draw(std::ostream& out) const {
-    out << fmt::format(
+    out << weir::format(
                R"(<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}" font-family="sans-serif" font-size="13">)",
                columns_ * step_x, rows_ * step_y + margin)
         << "\n";
@@ -82,14 +83,14 @@ class Svg {
     const Node& node = pipeline_.nodes[number];
     const int x = left(number);
     const int y = top(number);
-    out << fmt::format(R"(<rect x="{}" y="{}" width="{}" height="{}" rx="6" fill="#f4f7fa" stroke="#345"/>)", x, y,
-                       box_x, box_y)
+    out << weir::format(R"(<rect x="{}" y="{}" width="{}" height="{}" rx="6" fill="#f4f7fa" stroke="#345"/>)", x, y,
+                        box_x, box_y)
         << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-weight="bold">{}</text>)", x + box_x / 2,
-                       y + 20, node.id)
+        << weir::format(R"(<text x="{}" y="{}" text-anchor="middle" font-weight="bold">{}</text>)", x + box_x / 2,
+                        y + 20, node.id)
         << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" fill="#567">{}</text>)", x + box_x / 2, y + 38,
-                       node.name)
+        << weir::format(R"(<text x="{}" y="{}" text-anchor="middle" fill="#567">{}</text>)", x + box_x / 2, y + 38,
+                        node.name)
         << "\n";
   }
 
@@ -98,11 +99,11 @@ class Svg {
     const int y1 = top(from.node) + box_y / 2;
     const int x2 = left(to);
     const int y2 = top(to) + box_y / 2;
-    out << fmt::format(R"(<path d="M{} {} C{} {} {} {} {} {}" fill="none" stroke="#345"/>)", x1, y1, x1 + 40, y1,
-                       x2 - 40, y2, x2, y2)
+    out << weir::format(R"(<path d="M{} {} C{} {} {} {} {} {}" fill="none" stroke="#345"/>)", x1, y1, x1 + 40, y1,
+                        x2 - 40, y2, x2, y2)
         << "\n"
-        << fmt::format(R"(<text x="{}" y="{}" text-anchor="middle" font-size="11" fill="#567">{}</text>)",
-                       (x1 + x2) / 2, (y1 + y2) / 2 - 5, edge_label(pipeline_, from))
+        << weir::format(R"(<text x="{}" y="{}" text-anchor="middle" font-size="11" fill="#567">{}</text>)",
+                        (x1 + x2) / 2, (y1 + y2) / 2 - 5, edge_label(pipeline_, from))
         << "\n";
   }
 
@@ -133,15 +134,13 @@ int graph(const GraphOptions& options, const Registry& registry) {
 
 }  // namespace
 
-void add_graph(CLI::App& app, Session& session) {
+void add_graph(Arguments& program, Session& session) {
   auto options = std::make_shared<GraphOptions>();
-  CLI::App* command = app.add_subcommand("graph", "draws a pipeline");
-  command->add_option("pipeline", options->file, "pipeline file")->required();
-  command->add_option("--format", options->format, "text, dot or svg")
-      ->check(CLI::IsMember({"text", "dot", "svg"}))
-      ->capture_default_str();
-  add_pipeline_options(*command, options->pipeline);
-  command->callback([options, &session] { session.exit = graph(*options, session.registry); });
+  auto command = program.command("graph", "draws a pipeline");
+  command.needs("pipeline", options->file, "pipeline file");
+  command.choice("--format", options->format, {"text", "dot", "svg"}, "how it is drawn");
+  add_pipeline_options(command, options->pipeline);
+  command.does([options, &session] { session.exit = graph(*options, session.registry); });
 }
 
 }  // namespace weir::cli

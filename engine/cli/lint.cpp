@@ -41,15 +41,13 @@ int lint(const LintOptions& options, const Registry& registry) {
 
 }  // namespace
 
-void add_lint(CLI::App& app, Session& session) {
+void add_lint(Arguments& program, Session& session) {
   auto options = std::make_shared<LintOptions>();
-  CLI::App* command = app.add_subcommand("lint", "reports every mistake in pipelines, with its place");
-  command->add_option("paths", options->paths, "pipeline files, folders, or folder/...")->required();
-  add_pipeline_options(*command, options->pipeline);
-  command->add_option("--format", options->format, "text, json, sarif or github")
-      ->check(CLI::IsMember({"text", "json", "sarif", "github"}))
-      ->capture_default_str();
-  command->callback([options, &session] { session.exit = lint(*options, session.registry); });
+  auto command = program.command("lint", "reports every mistake in pipelines, with its place");
+  command.needs("paths", options->paths, "pipeline files, folders, or folder/...");
+  add_pipeline_options(command, options->pipeline);
+  command.choice("--format", options->format, {"text", "json", "sarif", "github"}, "how findings are written");
+  command.does([options, &session] { session.exit = lint(*options, session.registry); });
 }
 
 }  // namespace weir::cli

@@ -1,6 +1,9 @@
 /// weir list: the operators that exist.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+
+#include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
 
@@ -9,7 +12,14 @@ namespace {
 
 constexpr Role roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
 
-void list(const Registry& registry, const std::string& role) {
+int list(const Registry& registry, std::string role) {
+  if (role.ends_with('s')) role.pop_back();
+  std::vector<std::string> names;
+  for (const Role one : roles) names.emplace_back(to_string(one));
+  if (!role.empty() && !std::ranges::contains(names, role)) {
+    std::cerr << "weir list: there is no role \"" << role << "\"; " << suggest(role, names) << "\n";
+    return usage;
+  }
   for (const Role one : roles) {
     if (!role.empty() && role != to_string(one)) continue;
     for (const auto name : registry.names(one)) {
@@ -17,17 +27,16 @@ void list(const Registry& registry, const std::string& role) {
                   registry.find(one, name)->spec.summary.c_str());
     }
   }
+  return fine;
 }
 
 }  // namespace
 
-void add_list(CLI::App& app, Session& session) {
+void add_list(Arguments& program, Session& session) {
   auto role = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("list", "lists the operators");
-  command->add_option("role", *role, "only sources, transforms, sinks, stores or codecs")
-      ->transform([](std::string text) { return text.ends_with('s') ? text.substr(0, text.size() - 1) : text; }, "", "")
-      ->check(CLI::IsMember({"source", "transform", "sink", "store", "codec"}));
-  command->callback([role, &session] { list(session.registry, *role); });
+  auto command = program.command("list", "lists the operators");
+  command.option("role", *role, "only sources, transforms, sinks, stores or codecs");
+  command.does([role, &session] { session.exit = list(session.registry, *role); });
 }
 
 }  // namespace weir::cli

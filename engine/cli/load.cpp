@@ -53,10 +53,10 @@ std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_v
 
 std::string program_version() { return WEIR_VERSION; }
 
-void add_pipeline_options(CLI::App& command, PipelineOptions& options) {
-  command.add_option("-s,--set", options.overrides,
-                     "path=value: sets a setting, e.g. -s rows.every=2s -s limits.keys=1000; null removes it");
-  command.add_option("-e,--env-file", options.env_files, "file of NAME=value lines for ${NAME}; the environment wins");
+void add_pipeline_options(Arguments& command, PipelineOptions& options) {
+  command.option("-s,--set", options.overrides,
+                 "path=value: sets a setting, e.g. -s rows.every=2s -s limits.keys=1000; null removes it");
+  command.option("-e,--env-file", options.env_files, "file of NAME=value lines for ${NAME}; the environment wins");
 }
 
 LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry,

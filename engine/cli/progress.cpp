@@ -1,4 +1,5 @@
 /// weir progress: how far a pipeline has come, and starting it over.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -120,19 +121,18 @@ int progress(const ProgressOptions& options, const Registry& registry, bool forg
 
 }  // namespace
 
-void add_progress(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("progress", "shows how far a pipeline has come, or starts it over");
-  command->require_subcommand(1);
+void add_progress(Arguments& program, Session& session) {
+  auto command = program.command("progress", "shows how far a pipeline has come, or starts it over");
   for (const bool forget : {false, true}) {
     auto options = std::make_shared<ProgressOptions>();
-    CLI::App* verb = forget ? command->add_subcommand("reset", "forgets the progress of partitions that no worker owns")
-                            : command->add_subcommand("show", "prints every partition's position, and who owns it");
-    verb->add_option("pipeline", options->file, "pipeline file")->required();
-    add_pipeline_options(*verb, options->pipeline);
-    verb->add_option("--node", options->node, "only this sink");
-    verb->add_option("--partition", options->partition, "only this partition");
-    if (forget) verb->add_flag("--yes", options->yes, "do it; without, what would be forgotten is printed");
-    verb->callback([options, &session, forget] { session.exit = progress(*options, session.registry, forget); });
+    auto verb = forget ? command.command("reset", "forgets the progress of partitions that no worker owns")
+                       : command.command("show", "prints every partition's position, and who owns it");
+    verb.needs("pipeline", options->file, "pipeline file");
+    add_pipeline_options(verb, options->pipeline);
+    verb.option("--node", options->node, "only this sink");
+    verb.option("--partition", options->partition, "only this partition");
+    if (forget) verb.flag("--yes", options->yes, "do it; without, what would be forgotten is printed");
+    verb.does([options, &session, forget] { session.exit = progress(*options, session.registry, forget); });
   }
 }
 

@@ -1,8 +1,8 @@
 /// weir run: runs a pipeline until its source ends or it is told to stop.
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <iostream>
@@ -16,6 +16,7 @@
 #include "console/server.hpp"
 #include "core/counted.hpp"
 #include "core/explain_change.hpp"
+#include "core/log.hpp"
 #include "core/worker.hpp"
 
 namespace weir::cli {
@@ -118,14 +119,14 @@ class ProgressLine {
     const auto rate = [past](std::uint64_t value, std::uint64_t before) {
       return static_cast<double>(value - std::min(value, before)) / past;
     };
-    const std::string text = fmt::format("{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples,
-                                         rate(samples, samples_), status.rows, rate(status.rows, rows_), behind(status),
-                                         status.troubles.empty() ? "" : "  ! " + status.troubles.front());
+    const std::string text = weir::format(
+        "{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples, rate(samples, samples_), status.rows,
+        rate(status.rows, rows_), behind(status), status.troubles.empty() ? "" : "  ! " + status.troubles.front());
     if (terminal_) {
       std::fprintf(stderr, "\r\033[K%s", text.c_str());
       shown_ = true;
     } else if (last_ != no_time) {
-      spdlog::info("{}", text);
+      log::info("{}", text);
     }
     last_ = now;
     samples_ = samples;
@@ -140,7 +141,7 @@ class ProgressLine {
   static std::string behind(const Worker::Status& status) {
     std::uint64_t waiting = 0;
     for (const auto& lane : status.lanes) waiting += lane.waiting;
-    return waiting == 0 ? "" : fmt::format("  {} messages waiting", waiting);
+    return waiting == 0 ? "" : weir::format("  {} messages waiting", waiting);
   }
 
   bool terminal_, quiet_, shown_ = false;
@@ -172,7 +173,7 @@ class Runner {
         return served.error().kind == Error::Kind::invalid ? usage : unreachable;
       }
       console = std::move(*served);
-      spdlog::info("http on port {}", console->port());
+      log::info("http on port {}", console->port());
     }
     current()->start();
     return wait(signals);
@@ -198,7 +199,7 @@ class Runner {
       if ((signal == SIGTERM || signal == SIGINT) && !again) {
         if (++stops == 1) told_ = system_clock().steady();
         progress_.end();
-        spdlog::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
+        log::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
         if (stops == 2) std::_Exit(internal);  // as after any crash
         current()->drain();
       }
@@ -210,7 +211,7 @@ class Runner {
     summary();
     if (result) return fine;
     if (result.error().kind == Error::Kind::stopped)
-      spdlog::info("{}: ending", result.error().message);  // as it wished, with `| head`
+      log::info("{}: ending", result.error().message);  // as it wished, with `| head`
     else
       std::cerr << "weir: " << result.error().message << "\n";
     return exit_code(result.error());
@@ -221,7 +222,7 @@ class Runner {
   void give_up_in_time() const {
     const Duration limit = current()->pipeline().shutdown_timeout;
     if (system_clock().steady() - told_ < limit + second) return;
-    spdlog::error("not drained within \"shutdown_timeout\", {}: giving up", format_duration(limit));
+    log::error("not drained within \"shutdown_timeout\", {}: giving up", format_duration(limit));
     std::_Exit(internal);
   }
 
@@ -232,21 +233,21 @@ class Runner {
     progress_.end();
     const auto loaded = load();
     if (!loaded->checked.pipeline) {
-      spdlog::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
+      log::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
       return;
     }
     if (loaded->checked.pipeline->name != current()->pipeline().name) {
-      spdlog::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on",
-                    current()->pipeline().name, loaded->checked.pipeline->name);
+      log::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on",
+                 current()->pipeline().name, loaded->checked.pipeline->name);
       return;
     }
     if (const auto status = current()->status(); !status.troubles.empty()) {
-      spdlog::error("reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later",
-                    status.troubles.front());
+      log::error("reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later",
+                 status.troubles.front());
       return;
     }
     say_change(*loaded->checked.pipeline);
-    spdlog::info(
+    log::info(
         "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
         "state) can be tried only then; the old one comes back if it can't start",
         options_.file);
@@ -257,8 +258,8 @@ class Runner {
   void say_change(const Pipeline& now) const {
     for (const Promise& promise : explain_change(current()->pipeline(), now, session_.registry)) {
       const bool harmless = promise.about == "changed" || (promise.about == "state" && promise.what != "is refused");
-      spdlog::log(harmless ? spdlog::level::info : spdlog::level::warn, "reload: {} {}: {}", promise.about,
-                  promise.what, promise.why);
+      log::write(harmless ? log::Level::info : log::Level::warn,
+                 weir::format("reload: {} {}: {}", promise.about, promise.what, promise.why));
     }
   }
 
@@ -266,8 +267,8 @@ class Runner {
   bool take_over() {
     if (!next_) return false;
     if (const auto drained = current()->result(); !drained) {
-      spdlog::warn("reload: the old pipeline did not drain, so the new one reads again what was not committed: {}",
-                   drained.error().message);
+      log::warn("reload: the old pipeline did not drain, so the new one reads again what was not committed: {}",
+                drained.error().message);
     }
     replaced_ = current()->loaded();
     replace(std::exchange(next_, nullptr));
@@ -278,14 +279,14 @@ class Runner {
   void settle() {
     if (!replaced_ || !current()->status().ready) return;
     replaced_.reset();
-    spdlog::info("reload: the new pipeline runs");
+    log::info("reload: the new pipeline runs");
   }
 
   /// If it could not start, the old pipeline takes over again; false if there is none.
   bool fall_back() {
     const auto result = current()->result();
     if (!replaced_ || result) return false;
-    spdlog::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
+    log::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
     replace(std::exchange(replaced_, nullptr));
     return true;
   }
@@ -332,10 +333,10 @@ class Runner {
     const auto status = running.status();
     std::string lanes;
     for (const auto& lane : status.lanes) {
-      lanes += fmt::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
-                           lane.partition, lane.pulled, lane.stepped, lane.waiting);
+      lanes += weir::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
+                            lane.partition, lane.pulled, lane.stepped, lane.waiting);
     }
-    return fmt::format(
+    return weir::format(
         "{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}],\"pipeline\":{}}}\n",
         running.pipeline().name, running.pipeline().fingerprint, status.ready, status.rows, lanes,
         running.pipeline().shown);
@@ -348,12 +349,12 @@ class Runner {
     for (const auto& line : counters_.lines()) {
       if (line.value == 0 || line.node.empty()) continue;
       if (line.name == counted::refused.name || line.name == counted::rejected.name) refused += line.value;
-      spdlog::info("{}.{}{} {}", line.node, line.name, line.reason.empty() ? "" : "{" + line.reason + "}", line.value);
+      log::info("{}.{}{} {}", line.node, line.name, line.reason.empty() ? "" : "{" + line.reason + "}", line.value);
     }
     const std::string& source = running->pipeline().nodes[running->pipeline().source()].id;
-    spdlog::info("{} messages with {} samples in, {} rows out, {} refused, {} dead letters kept",
-                 counters_.value(source, counted::messages.name), counters_.value(source, counted::samples.name),
-                 running->status().rows, refused, counters_.value("", counted::dead_letters.name));
+    log::info("{} messages with {} samples in, {} rows out, {} refused, {} dead letters kept",
+              counters_.value(source, counted::messages.name), counters_.value(source, counted::samples.name),
+              running->status().rows, refused, counters_.value("", counted::dead_letters.name));
   }
 
   const RunOptions& options_;
@@ -369,21 +370,17 @@ class Runner {
 
 }  // namespace
 
-void add_run(CLI::App& app, Session& session) {
+void add_run(Arguments& program, Session& session) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* command =
-      app.add_subcommand("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
-  command->add_option("pipeline", options->file, "pipeline file")->required();
-  add_pipeline_options(*command, options->pipeline);
-  command->add_option("--http", options->http, "serve /ping /ready /version /metrics on host:port");
-  command->add_option("--log", options->log, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
-  command->add_option("--log-level", options->log_level, "debug, info, warn or error")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->capture_default_str();
-  command->add_flag("-q,--quiet", options->quiet, "no progress");
-  command->callback([options, &session] { session.exit = Runner{*options, session}.run(); });
+  auto command =
+      program.command("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
+  command.needs("pipeline", options->file, "pipeline file");
+  add_pipeline_options(command, options->pipeline);
+  command.option("--http", options->http, "serve /ping /ready /version /metrics on host:port");
+  command.choice("--log", options->log, {"text", "json"}, "how the log is written");
+  command.choice("--log-level", options->log_level, {"debug", "info", "warn", "error"}, "the least that is logged");
+  command.flag("-q,--quiet", options->quiet, "no progress");
+  command.does([options, &session] { session.exit = Runner{*options, session}.run(); });
 }
 
 }  // namespace weir::cli

@@ -315,9 +315,9 @@ class SchemaWriter {
 
 std::string pipeline_schema(const Registry& registry) { return SchemaWriter{registry}.write(); }
 
-void add_schema(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("schema", "prints a JSON Schema of pipelines, for completion in an editor");
-  command->callback([&session] { std::cout << pipeline_schema(session.registry) << "\n"; });
+void add_schema(Arguments& program, Session& session) {
+  auto command = program.command("schema", "prints a JSON Schema of pipelines, for completion in an editor");
+  command.does([&session] { std::cout << pipeline_schema(session.registry) << "\n"; });
 }
 
 }  // namespace weir::cli

@@ -113,14 +113,14 @@ int test(const TestOptions& options, const Registry& registry) {
 
 }  // namespace
 
-void add_test(CLI::App& app, Session& session) {
+void add_test(Arguments& program, Session& session) {
   auto options = std::make_shared<TestOptions>();
-  CLI::App* command = app.add_subcommand("test", "runs the cases beside pipelines and operators, under virtual time");
-  command->add_option("paths", options->paths, "*.test.json files, folders, or folder/...")->required();
-  command->add_option("--filter", options->filter, "only tests whose names contain this");
-  command->add_option("--junit", options->junit, "writes the results to this file as JUnit XML");
-  command->add_flag("--list", options->list, "names the tests and runs none");
-  command->callback([options, &session] { session.exit = test(*options, session.registry); });
+  auto command = program.command("test", "runs the cases beside pipelines and operators, under virtual time");
+  command.needs("paths", options->paths, "*.test.json files, folders, or folder/...");
+  command.option("--filter", options->filter, "only tests whose names contain this");
+  command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
+  command.flag("--list", options->list, "names the tests and runs none");
+  command.does([options, &session] { session.exit = test(*options, session.registry); });
 }
 
 }  // namespace weir::cli

@@ -30,13 +30,14 @@ class ProgressCommand : public testing::Test {
   /// Runs `weir progress <arguments>`; what it printed. The exit code is in exit_.
   std::string run(std::string_view verb, std::vector<std::string> options = {}) {
     cli::Session session{fakes::registry(), "test"};
-    CLI::App app;
-    cli::add_progress(app, session);
-    std::vector<std::string> arguments{"progress", std::string{verb}, directory_.file("fleet.json")};
+    cli::CommandLine line{"weir", "", "test", ""};
+    cli::add_progress(line.arguments(), session);
+    std::vector<std::string> arguments{"weir", "progress", std::string{verb}, directory_.file("fleet.json")};
     arguments.insert(arguments.end(), options.begin(), options.end());
-    std::ranges::reverse(arguments);
+    std::vector<char*> words;
+    for (std::string& argument : arguments) words.push_back(argument.data());
     testing::internal::CaptureStdout();
-    app.parse(arguments);
+    EXPECT_EQ(line.obey(static_cast<int>(words.size()), words.data()), std::nullopt);
     std::cout.flush();
     exit_ = session.exit;
     return testing::internal::GetCapturedStdout();

@@ -1,0 +1,84 @@
+#include "cli/arguments.hpp"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <utility>
+
+#include <weir/spelling.hpp>
+
+#include "cli/command.hpp"
+
+namespace weir::cli {
+
+Arguments Arguments::command(const std::string& name, const std::string& what) {
+  app_->require_subcommand(1);
+  return Arguments{*app_->add_subcommand(name, what)};
+}
+
+Arguments& Arguments::needs(const std::string& name, std::string& value, const std::string& what) {
+  app_->add_option(name, value, what)->required();
+  return *this;
+}
+
+Arguments& Arguments::needs(const std::string& name, std::vector<std::string>& values, const std::string& what) {
+  app_->add_option(name, values, what)->required();
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& names, std::string& value, const std::string& what) {
+  app_->add_option(names, value, what);
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& names, std::vector<std::string>& values, const std::string& what) {
+  app_->add_option(names, values, what);
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& names, std::optional<Partition>& value, const std::string& what) {
+  app_->add_option(names, value, what);
+  return *this;
+}
+
+Arguments& Arguments::choice(const std::string& names, std::string& value, std::initializer_list<const char*> words,
+                             const std::string& what) {
+  app_->add_option(names, value, what)
+      ->check(CLI::IsMember(std::vector<std::string>{words.begin(), words.end()}))
+      ->capture_default_str();
+  return *this;
+}
+
+Arguments& Arguments::flag(const std::string& names, bool& value, const std::string& what) {
+  app_->add_flag(names, value, what);
+  return *this;
+}
+
+void Arguments::does(std::function<void()> what) { app_->callback(std::move(what)); }
+
+CommandLine::CommandLine(const std::string& program, const std::string& summary, const std::string& version,
+                         const std::string& footer)
+    : app_{std::make_unique<CLI::App>(summary, program)}, arguments_{*app_} {
+  app_->set_version_flag("--version", program + " " + version);
+  app_->footer(footer);
+}
+
+CommandLine::~CommandLine() = default;
+
+std::optional<int> CommandLine::obey(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-' && app_->get_subcommand_no_throw(argv[1]) == nullptr) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app_->get_subcommands({})) names.push_back(command->get_name());
+    const std::string meant = did_you_mean(argv[1], names);
+    std::cerr << app_->get_name() << ": there is no command \"" << argv[1] << '"' << (meant.empty() ? "" : "; ")
+              << meant << "\nRun with --help for more information.\n";
+    return usage;
+  }
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app_->exit(error) == 0 ? fine : usage;
+  }
+  return std::nullopt;
+}
+
+}  // namespace weir::cli
