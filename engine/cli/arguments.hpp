@@ -10,8 +10,8 @@
 
 #include <weir/types.hpp>
 
-namespace CLI {
-class App;  // of that library
+namespace CLI {  // NOLINT: its own name
+class App;       // of that library
 }
 
 namespace weir::cli {
