@@ -4,21 +4,29 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <weir/types.hpp>
 
 namespace weir {
 
-/// Calls what answers a Result. An exception that comes out of it is answered as Error::internal, "whose: …"; `whose`:
-/// the node's id, or what was being done.
+/// Calls what answers a Result, or nothing: that becomes a Result<void>. An exception that comes out of it is answered
+/// as Error::internal, "whose: …"; `whose`: the node's id, or what was being done.
 template <typename Call>
-auto attempt(std::string_view whose, Call&& call) -> decltype(std::forward<Call>(call)()) {
+auto attempt(std::string_view whose, Call&& call) {
+  using Answer = std::invoke_result_t<Call>;
+  using Answered = std::conditional_t<std::is_void_v<Answer>, Result<void>, Answer>;
   const auto broken = [whose](std::string_view what) {
-    return fail(Error::Kind::internal, std::string{whose} + ": " + std::string{what});
+    return Answered{fail(Error::Kind::internal, std::string{whose} + ": " + std::string{what})};
   };
   try {
-    return std::forward<Call>(call)();
+    if constexpr (std::is_void_v<Answer>) {
+      std::forward<Call>(call)();
+      return Answered{};
+    } else {
+      return std::forward<Call>(call)();
+    }
   } catch (const std::exception& problem) {
     return broken(problem.what());
   } catch (...) {

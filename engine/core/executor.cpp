@@ -101,11 +101,8 @@ struct LaneRun::Impl {
   /// What stands before a piece that fails goes its way to the end; what stands behind it goes no further.
   void guarded(const char* node, Piece& piece, void (Impl::*body)(Piece&)) {
     if (piece.last >= fails_at.load(std::memory_order_acquire)) return;
-    try {
-      (this->*body)(piece);
-    } catch (const std::exception& problem) {
-      fail_piece(piece, {Error::Kind::internal, std::string{node} + ": " + problem.what()});
-    }
+    const auto done = attempt(node, [&] { (this->*body)(piece); });
+    if (!done) fail_piece(piece, done.error());
   }
 
   void fail_piece(const Piece& piece, Error error) {
@@ -173,10 +170,7 @@ struct LaneRun::Impl {
   // The pulling thread.
 
   void pull_all(const std::stop_token& stop) {
-    const auto done = attempt(source_node.id, [&]() -> Result<void> {
-      pull_loop(stop);
-      return {};
-    });
+    const auto done = attempt(source_node.id, [&] { pull_loop(stop); });
     if (done) return;
     in_flight.wait_until_none();  // what was pulled before is whole
     fail_lane(done.error());
@@ -377,10 +371,7 @@ Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
 void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
 
 void LaneRun::committed(Position position) {
-  const auto told = attempt(impl_->source_node.id, [&]() -> Result<void> {
-    impl_->source->committed(position);
-    return {};
-  });
+  const auto told = attempt(impl_->source_node.id, [&] { impl_->source->committed(position); });
   if (!told) impl_->fail_lane(told.error());
 }
 

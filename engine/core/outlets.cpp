@@ -45,10 +45,7 @@ void Outlets::give_back(Partition partition) {
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     const Outlet& outlet = outlets_[i];
     if (!outlet.keeps() || in_doubt_[i]) continue;
-    const auto released = attempt(outlet.id, [&]() -> Result<void> {
-      outlet.sink->release(partition);
-      return {};
-    });
+    const auto released = attempt(outlet.id, [&] { outlet.sink->release(partition); });
     if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
   }
 }
