@@ -127,6 +127,11 @@ Spec& Spec::check(std::function<std::vector<Error>(const Settings&)> function) {
   return *this;
 }
 
+Spec& Spec::setup(std::string name, std::string doc, std::function<Result<std::string>(const Settings&)> text) {
+  setups.push_back({std::move(name), std::move(doc), std::move(text)});
+  return *this;
+}
+
 Spec& Spec::needs_whole_keys() {
   whole_keys = true;
   return *this;

@@ -79,5 +79,9 @@ void add_describe(Arguments& program, Session& session);
 void add_schema(Arguments& program, Session& session);
 void add_graph(Arguments& program, Session& session);
 void add_progress(Arguments& program, Session& session);
+void add_owners(Arguments& program, Session& session);
+void add_lag(Arguments& program, Session& session);
+/// One for each operator that has setups, of its name.
+void add_setups(Arguments& program, Session& session);
 
 }  // namespace weir::cli

@@ -49,6 +49,9 @@ void describe(Role role, std::string_view name, const Spec& spec) {
   if (!spec.counters.empty() || !common.empty()) std::cout << "\nCounters (in a test: <id>.<name>)\n";
   describe_counters(spec.counters);
   describe_counters(common);
+  if (!spec.setups.empty()) std::cout << "\nCommands\n";
+  for (const SetupSpec& setup : spec.setups)
+    std::cout << "    weir " << name << " " << setup.name << " FILE\n        " << setup.doc << "\n";
   if (!spec.examples.empty()) std::cout << "\nExamples\n";
   for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
 }

@@ -16,6 +16,31 @@ Finding problem(const std::string& file, std::string rule, std::string message) 
   return {Severity::error, file, {}, std::move(rule), std::move(message), ""};
 }
 
+/// Why a file can't be read, as far as looking at it tells.
+std::string unreadable(const std::string& file) {
+  std::error_code why;
+  (void)std::filesystem::status(file, why);
+  return "can't read the file" + (why ? ": " + why.message() : "");
+}
+
+/// What can't be looked at is a file too: reading it will say why. Links to folders are not followed.
+void collect(const std::filesystem::path& folder, bool (*wanted)(std::string_view name),
+             std::vector<std::string>& files) {
+  std::error_code trouble;
+  std::filesystem::directory_iterator entry{folder, trouble};
+  for (; !trouble && entry != std::filesystem::directory_iterator{}; entry.increment(trouble)) {
+    std::error_code looking;
+    const auto type = entry->status(looking).type();
+    if (type == std::filesystem::file_type::directory) {
+      if (!entry->is_symlink(looking)) collect(entry->path(), wanted, files);
+      continue;
+    }
+    const bool readable = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::none;
+    if (readable && wanted(entry->path().filename().string())) files.push_back(entry->path().string());
+  }
+  if (trouble) files.push_back(folder.string());
+}
+
 }  // namespace
 
 std::optional<std::string> read_file(const std::string& path) {
@@ -44,9 +69,7 @@ std::vector<std::string> files_of(std::string path, bool (*wanted)(std::string_v
   std::error_code problem;  // which reading it will say
   if (!std::filesystem::is_directory(path, problem)) return {path};
   std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator{path}) {
-    if (entry.is_regular_file() && wanted(entry.path().filename().string())) files.push_back(entry.path().string());
-  }
+  collect(path, wanted, files);
   std::ranges::sort(files);
   return files;
 }
@@ -64,7 +87,7 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
   LoadedPipeline out{file, {}, {}};
   auto text = read_file(file);
   if (!text) {
-    out.checked.findings.push_back(problem(file, "unreadable", "can't read the file"));
+    out.checked.findings.push_back(problem(file, "unreadable", unreadable(file)));
     return out;
   }
   out.text = std::move(*text);
@@ -72,7 +95,7 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
   for (const std::string& path : options.env_files) {
     const auto content = read_file(path);
     if (!content) {
-      out.checked.findings.push_back(problem(path, "unreadable", "can't read the file"));
+      out.checked.findings.push_back(problem(path, "unreadable", unreadable(path)));
       return out;
     }
     std::vector<Finding> findings;

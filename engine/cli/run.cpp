@@ -12,6 +12,7 @@
 
 #include "cli/command.hpp"
 #include "cli/log.hpp"
+#include "console/lag_watch.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
 #include "core/counted.hpp"
@@ -52,10 +53,10 @@ class Running {
  public:
   /// `counters` must outlive this. `before`: the status of the one that this replaces.
   Running(std::shared_ptr<const LoadedPipeline> loaded, const Registry& registry, Counters& counters,
-          const Worker::Status& before)
+          const Worker::Status& before, const std::string& name)
       : loaded_{std::move(loaded)},
         counters_{counters},
-        worker_{*loaded_->checked.pipeline, registry, counters_, system_clock()} {
+        worker_{*loaded_->checked.pipeline, registry, counters_, system_clock(), name} {
     before_.rows = before.rows;
     before_.commits = before.commits;
     before_.commit_time_total = before.commit_time_total;
@@ -77,6 +78,11 @@ class Running {
   Running& operator=(const Running&) = delete;
 
   void drain() { drain_.request_stop(); }
+  /// For another one to take its place.
+  void make_way() {
+    worker_.will_be_followed();
+    drain();
+  }
   bool done() const { return done_; }
   Result<void> result() const {
     const std::scoped_lock lock{mutex_};
@@ -251,7 +257,7 @@ class Runner {
         "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
         "state) can be tried only then; the old one comes back if it can't start",
         options_.file);
-    current()->drain();
+    current()->make_way();
     next_ = loaded;
   }
 
@@ -300,7 +306,7 @@ class Runner {
   void install(std::shared_ptr<const LoadedPipeline> loaded) {
     const auto before = current();
     auto next = std::make_shared<Running>(std::move(loaded), session_.registry, counters_,
-                                          before ? before->status() : Worker::Status{});
+                                          before ? before->status() : Worker::Status{}, name_);
     const std::scoped_lock lock{mutex_};
     current_ = std::move(next);
   }
@@ -310,13 +316,18 @@ class Runner {
     return current_;
   }
 
-  ConsoleViews views() const {
+  ConsoleViews views() {
     ConsoleViews views;
     views.version = "weir " + session_.version;
     views.pipeline_name = current()->pipeline().name;
     views.metrics = [this] {
       const auto running = current();
-      return render_metrics(running->pipeline(), running->counters(), running->status(), system_clock().now());
+      const auto lag = lag_.lag();
+      return render_metrics(running->pipeline(), running->counters(), running->status(), system_clock().now(),
+                            lag ? std::optional{*lag} : std::nullopt);
+    };
+    views.lag = [this] {
+      return lag_.lag().transform([this](const Lag& lag) { return lag_json(current()->pipeline(), lag); });
     };
     views.troubles = [this] {
       const auto status = current()->status();
@@ -357,6 +368,7 @@ class Runner {
               running->status().rows, refused, counters_.value("", counted::dead_letters.name));
   }
 
+  const std::string name_ = new_worker_name();
   const RunOptions& options_;
   Session& session_;
   ProgressLine progress_;
@@ -366,6 +378,11 @@ class Runner {
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
   std::shared_ptr<const LoadedPipeline> next_;      // waits for the old pipeline to drain
+  LagWatch lag_{[this] {
+                  const auto loaded = current()->loaded();
+                  return measure_lag(*loaded->checked.pipeline, session_.registry, system_clock());
+                },
+                system_clock()};
 };
 
 }  // namespace
@@ -376,7 +393,7 @@ void add_run(Arguments& program, Session& session) {
       program.command("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
   command.needs("pipeline", options->file, "pipeline file");
   add_pipeline_options(command, options->pipeline);
-  command.option("--http", options->http, "serve /ping /ready /version /metrics on host:port");
+  command.option("--http", options->http, "serve /ping /ready /version /metrics /lag on host:port");
   command.choice("--log", options->log, {"text", "json"}, "how the log is written");
   command.choice("--log-level", options->log_level, {"debug", "info", "warn", "error"}, "the least that is logged");
   command.flag("-q,--quiet", options->quiet, "no progress");

@@ -23,6 +23,10 @@ constexpr Gauge all_gauges[] = {
     {"weir_committed_position", "stream sequence up to which rows are committed"},
     {"weir_behind_seconds",
      "wall time less the arrival time up to which rows are committed; 0 while the stream has nothing else"},
+    {"weir_lag_messages",
+     "messages, markers among them, that the streams of all partitions hold beyond what is committed, whoever owns them; "
+     "every worker tells the same; absent while it is not known, see /lag"},
+    {"weir_lag_seconds", "how long the first of those messages has been in its stream; 0 if there is none"},
     {"weir_state_keys", "keys that a node holds"},
     {"weir_state_bytes", "bytes of state that a node holds"},
     {"weir_ready", "1 if the worker is ready"},
@@ -115,7 +119,7 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
 std::span<const Gauge> gauges() { return all_gauges; }
 
 std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
-                           Timestamp now) {
+                           Timestamp now, const std::optional<Lag>& lag) {
   Families out{pipeline.name};
   out.gauge("weir_ready", status.ready ? 1 : 0);
   out.gauge("weir_lanes", static_cast<double>(status.lanes.size()));
@@ -125,6 +129,10 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
   out.gauge("process_resident_memory_bytes", resident_bytes());
   add_lanes(out, pipeline, status, now);
+  if (lag) {
+    out.gauge("weir_lag_messages", static_cast<double>(lag->messages));
+    out.gauge("weir_lag_seconds", seconds(lag->behind));
+  }
   for (const auto& line : counters.lines()) {
     std::vector<ClientMetric::Label> labels;
     if (!line.node.empty()) labels.push_back({"node", line.node});

@@ -1,11 +1,13 @@
 /// What /metrics says, in the Prometheus text format.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "core/counters.hpp"
+#include "core/lag.hpp"
 #include "core/pipeline.hpp"
 #include "core/worker.hpp"
 
@@ -20,8 +22,8 @@ struct Gauge {
 std::span<const Gauge> gauges();
 
 /// Counters as weir_<name>_total{pipeline,node,reason}; gauges in seconds and bytes. No label per vehicle. `now` is
-/// wall time, for how far rows are behind arrival.
+/// wall time, for how far rows are behind arrival. `lag`: nothing if it is not known; then nothing is said of it.
 std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
-                           Timestamp now);
+                           Timestamp now, const std::optional<Lag>& lag);
 
 }  // namespace weir

@@ -31,6 +31,11 @@ struct Console::Impl {
     server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(views.metrics(), "text/plain; version=0.0.4; charset=utf-8");
     });
+    server.Get("/lag", [this](const httplib::Request&, httplib::Response& response) {
+      const auto lag = views.lag();
+      response.status = lag ? 200 : 503;
+      response.set_content((lag ? *lag : lag.error().message) + "\n", lag ? "application/json" : "text/plain");
+    });
     server.Get("/pipelines", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content("[\"" + views.pipeline_name + "\"]\n", "application/json");
     });

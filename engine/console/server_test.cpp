@@ -1,6 +1,7 @@
 #include "console/server.hpp"
 
 #include <gtest/gtest.h>
+#include <httplib.h>
 
 #include <chrono>
 #include <future>
@@ -13,6 +14,7 @@ using namespace weir;
 ConsoleViews views() {
   return {.troubles = [] { return std::vector<std::string>{}; },
           .metrics = [] { return std::string{}; },
+          .lag = [] { return Result<std::string>{"{}"}; },
           .pipeline = [] { return std::string{"{}"}; },
           .pipeline_name = "p",
           .version = "0"};
@@ -41,6 +43,25 @@ TEST(Console, says_what_is_wrong_with_an_address) {
   EXPECT_EQ(second.error().kind, Error::Kind::unreachable);
   for (const char* bad : {"localhost", "localhost:", "localhost:http", "localhost:70000"})
     EXPECT_EQ(Console::serve(bad, views()).error().kind, Error::Kind::invalid) << bad;
+}
+
+TEST(Console, says_the_lag_or_why_it_is_not_known) {
+  Result<std::string> lag{"{\"messages\":3}"};
+  ConsoleViews with = views();
+  with.lag = [&] { return lag; };
+  const auto console = Console::serve("127.0.0.1:0", std::move(with));
+  ASSERT_TRUE(console.has_value()) << console.error().message;
+  httplib::Client client{"127.0.0.1", (*console)->port()};
+  const auto known = client.Get("/lag");
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->status, 200);
+  EXPECT_EQ(known->get_header_value("Content-Type"), "application/json");
+  EXPECT_EQ(known->body, "{\"messages\":3}\n");
+  lag = fail(Error::Kind::unreachable, "no server");
+  const auto unknown = client.Get("/lag");
+  ASSERT_TRUE(unknown);
+  EXPECT_EQ(unknown->status, 503);
+  EXPECT_EQ(unknown->body, "no server\n");
 }
 
 }  // namespace

@@ -377,6 +377,16 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   return empty;
 }
 
+std::optional<KeySession> Chain::session(std::string_view key) const {
+  const auto id = impl_->keys->find(key);
+  if (!id) return {};
+  for (const auto& stage : impl_->stages) {
+    if (!stage.transform) continue;
+    if (const auto found = stage.transform->session(*id)) return found;
+  }
+  return {};
+}
+
 std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
   std::vector<std::pair<std::size_t, Transform::Size>> out;
   for (const auto& stage : impl_->stages) {

@@ -68,6 +68,9 @@ class Chain {
   /// starts empty and its id is in the answer.
   Result<std::vector<std::string>> load(std::string_view state);
 
+  /// The latest session of a key that a transform holds.
+  std::optional<KeySession> session(std::string_view key) const;
+
   /// Keys and bytes of state of a node, for the metrics.
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
 

@@ -1,42 +1,57 @@
 #include "core/claiming.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/keeping.hpp"
 #include "core/log.hpp"
+#include "core/sharing.hpp"
 
 namespace weir {
 
-Result<void> Claiming::all(const std::stop_token& drain) {
+std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partition>& fixed) {
   const std::uint32_t partitions = claims_of(pipeline_.nodes[pipeline_.source()]).partitions;
-  for (Partition partition = 0; partition < partitions && !drain.stop_requested(); ++partition) {
-    auto started = lanes_.start(partition);
-    if (started) continue;
-    if (started.error().kind != Error::Kind::refused) return started;
-    log::info("partition {}: {}; waiting for it", partition, started.error().message);
-    later(partition, again_after);
+  std::vector<Partition> held = lanes_.partitions();
+  std::erase_if(held, [&](Partition partition) { return std::ranges::contains(fixed, partition); });
+  Share todo = share(crew, partitions, held, fixed);
+  std::erase_if(at_, [&](const auto& entry) { return !std::ranges::contains(todo.claim, entry.first); });
+  for (const Partition partition : todo.claim) at_.try_emplace(partition, clock_.steady());
+  wanted_ = todo.wanted;
+  return std::move(todo.let_go);
+}
+
+Result<void> Claiming::all(const std::stop_token& drain) {
+  for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
+    auto started = lanes_.start(it->first);
+    if (!started && started.error().kind != Error::Kind::refused) return started;
+    if (!started) {
+      log::info("partition {}: {}; waiting for it", it->first, started.error().message);
+      it->second = clock_.steady() + again_after;
+      ++it;
+    } else {
+      it = at_.erase(it);
+    }
   }
   return {};
 }
 
+bool Claiming::is_due(Timestamp now) const {
+  return std::ranges::any_of(at_, [&](const auto& entry) { return entry.second <= now; });
+}
+
 std::optional<std::string> Claiming::due(Timestamp now) {
-  std::optional<std::string> trouble;
-  for (auto it = at_.begin(); it != at_.end();) {
-    if (now < it->second) {
-      ++it;
-      continue;
-    }
-    auto started = lanes_.start(it->first);
-    const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
-    if (unreachable || !trouble) trouble = unreachable ? started.error().message : "";
-    if (unreachable || (!started && started.error().kind == Error::Kind::refused)) {
-      it->second = now + again_after;
-      ++it;
-      continue;
-    }
-    if (!started) lanes_.broke(it->first, std::move(started.error()));
-    it = at_.erase(it);
+  // The one that has waited longest: one that takes its time to fail must not keep the others from their turn.
+  const auto it = std::ranges::min_element(at_, {}, [](const auto& entry) { return entry.second; });
+  if (it == at_.end() || it->second > now) return {};
+  auto started = lanes_.start(it->first);
+  const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
+  const std::string trouble = unreachable ? started.error().message : "";
+  if (unreachable || (!started && started.error().kind == Error::Kind::refused)) {
+    it->second = clock_.steady() + again_after;
+    return trouble;
   }
+  if (!started) lanes_.broke(it->first, std::move(started.error()));
+  at_.erase(it);
   return trouble;
 }
 

@@ -1,12 +1,13 @@
-/// The partitions that a worker is to run: started at once, or as soon as nobody else owns them.
+/// The partitions that a worker is to run: its share of them, claimed as soon as nobody else owns them.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
-#include "core/lanes.hpp"
+#include "core/held_lanes.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
@@ -17,28 +18,40 @@ class Claiming {
   static constexpr Duration again_after = second;
 
   /// All must outlive this.
-  Claiming(const Pipeline& pipeline, Lanes& lanes, const Clock& clock)
+  Claiming(const Pipeline& pipeline, HeldLanes& lanes, const Clock& clock)
       : pipeline_{pipeline}, lanes_{lanes}, clock_{clock} {}
 
-  /// Starts all partitions of the source; those that another worker owns are claimed again later. Any other error is
+  /// Decides anew which are to be claimed, as the crew stands. Answers those that this worker is to let go. `fixed`:
+  /// nothing is to be done about these.
+  std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& fixed);
+
+  /// Claims and starts all that are to be; those that another worker owns are claimed again later. Any other error is
   /// the caller's.
   Result<void> all(const std::stop_token& drain);
 
   /// This partition is to be claimed again, after a while.
   void later(Partition partition, Duration wait) { at_[partition] = clock_.steady() + wait; }
 
-  /// Claims those whose time has come. One that can't go on is broken in the lanes; a service that does not answer is
-  /// asked again, and what it is that does not answer is returned: empty if all did, nothing if none was to be claimed.
+  /// Claims the first whose time has come, if any has: what else there is to do need not wait for all of them. One that
+  /// can't go on is broken in the lanes; a service that does not answer is asked again, and what it is that does not
+  /// answer is returned: empty if all did, nothing if none was to be claimed.
   std::optional<std::string> due(Timestamp now);
 
+  /// Whether one is to be claimed now.
+  bool is_due(Timestamp now) const;
   /// Whether any is still to be claimed.
   bool waiting() const { return !at_.empty(); }
+  /// How many partitions are to be this worker's.
+  std::size_t wanted() const { return wanted_; }
+  /// Whether this worker runs fewer than its share, as others have them still: they are to let some go, or are dead.
+  bool short_of_share() const { return lanes_.count() < wanted_; }
 
  private:
   const Pipeline& pipeline_;
-  Lanes& lanes_;
+  HeldLanes& lanes_;
   const Clock& clock_;
   std::map<Partition, Timestamp> at_;
+  std::size_t wanted_ = 0;  // partitions that are this worker's share
 };
 
 }  // namespace weir

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <weir/dead_letter.hpp>
+#include <weir/format.hpp>
 
 #include "core/attempt.hpp"
 #include "core/counted.hpp"
@@ -15,11 +16,14 @@ namespace {
 constexpr std::size_t most_announced = 256;      // reasons; whatever a message can make of them
 constexpr std::size_t always_few_enough = 1000;  // rows; a transaction of no more did not fail by its size
 
+/// Nothing was ever committed there.
+bool is_blank(const Progress& progress) { return progress.position == 0 && progress.incarnation == 0; }
+
 }  // namespace
 
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
-                         DeadLetterBox& box, Counters& counters)
-    : pipeline_{pipeline}, outlets_{std::move(outlets)}, snapshots_{snapshots}, box_{box}, counters_{counters} {
+                         DeadLetterBox& box, Counters& counters, StoreLeases* leases)
+    : pipeline_{pipeline}, outlets_{std::move(outlets), leases}, snapshots_{snapshots}, box_{box}, counters_{counters} {
   for (const Outlet& outlet : outlets_) {
     rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[outlet.node].id, counted::rows));
   }
@@ -35,11 +39,17 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   }
   auto stands = outlets_.claim(partition);
   if (!stands) return std::unexpected(stands.error());
+  if (auto kept = not_deleted(partition, *stands); !kept) {
+    outlets_.give_back(partition);
+    return std::unexpected(kept.error());
+  }
   auto recovered =
       recover(partition, *std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
-  const auto named = recovered ? name_blank(partition, *recovered) : std::unexpected(recovered.error());
+  auto named = recovered ? name_blank(partition, *recovered) : std::unexpected(recovered.error());
   if (!named) {
     outlets_.give_back(partition);
+    // Only a claim says that another worker has it.
+    if (named.error().kind == Error::Kind::refused) named.error().kind = Error::Kind::invalid;
     return std::unexpected(named.error());
   }
   const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};
@@ -50,12 +60,28 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   return std::move(recovered->start);
 }
 
+/// Beginning anew would write again what this worker has written.
+Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) {
+  auto& known = known_[partition];
+  known.resize(outlets_.size());
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (is_blank(stands[i]) && known[i] > 0) {
+      return fail(Error::Kind::changed,
+                  weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
+                               "the rows up to there are still in its table. If they are to be written again, take "
+                               "them out and start this worker anew",
+                               partition, outlets_[i].id, known[i]));
+    }
+    if (outlets_[i].keeps()) known[i] = stands[i].position;
+  }
+  return {};
+}
+
 /// A sink whose id was changed has no progress, and its table all the rows.
 Result<void> CommitCycle::name_blank(Partition partition, Recovered& found) {
   std::vector<std::string> blank;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    const bool nothing = outlets_[i].keeps() && found.stands[i].position == 0 && found.stands[i].incarnation == 0;
-    if (nothing) blank.push_back(pipeline_.nodes[outlets_[i].node].id);
+    if (outlets_[i].keeps() && is_blank(found.stands[i])) blank.push_back(outlets_[i].id);
   }
   if (blank.empty()) return {};
   auto ran_before = found.start.kept.empty() && snapshots_.durable() ? snapshots_.any(partition)
@@ -101,6 +127,11 @@ bool CommitCycle::has_steps(Partition partition) const {
   return lane != lanes_.end() && !lane->second.steps().empty();
 }
 
+bool CommitCycle::pending(Partition partition) const {
+  const auto lane = lanes_.find(partition);
+  return lane != lanes_.end() && lane->second.pending();
+}
+
 Result<CommitReport> CommitCycle::commit() {
   CommitReport report = std::exchange(unreported_, {});
   const auto failed = [&](Error error) {
@@ -120,10 +151,14 @@ Result<CommitReport> CommitCycle::commit() {
       return failed(done.error());
     }
   }
+  std::vector<Partition> lost;
   for (auto& [partition, lane] : lanes_) {
     if (!lane.takes_part()) continue;
-    if (auto settled = settle(partition, lane, report); !settled) return failed(settled.error());
+    const auto settled = settle(partition, lane, report);
+    if (!settled) return failed(settled.error());
+    if (!*settled) lost.push_back(partition);
   }
+  for (const Partition partition : lost) drop(partition, report);
   if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
   counters_.add(commits_counter_, 1);
   return report;
@@ -240,14 +275,15 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
   return {};
 }
 
-/// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more.
-Result<void> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
+/// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
+/// lane is another worker's.
+Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
   const Progress next =
       outlets_.size() == 0 ? lane.committed() : lane.next_of(outlets_.size() - 1, pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
     if (outlets_.keepers() == 0) {
-      if (auto kept = snapshots_.remember(partition, next.snapshot); !kept) return kept;
+      if (auto kept = snapshots_.remember(partition, next.snapshot); !kept || !*kept) return kept;
     }
     // One that is not deleted costs space only.
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
@@ -267,12 +303,16 @@ Result<void> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
     pending_rows_ -= rows_of(step);
   }
   report.committed.push_back({partition, next.position, reached});
-  return {};
+  return true;
 }
 
 void CommitCycle::drop(Partition partition, CommitReport& report) {
   const auto lane = lanes_.find(partition);
   if (lane == lanes_.end()) return;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    auto& known = known_[partition][i];
+    if (outlets_[i].keeps()) known = std::max(known, lane->second.done(i));
+  }
   for (const LaneStep& step : lane->second.steps()) {
     report.bytes += step.bytes;
     pending_rows_ -= rows_of(step);

@@ -35,20 +35,21 @@ struct CommitReport {
 /// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
-/// Threads   one; only renew() may be called from another at the same time.
+/// Threads   one; what outlets() says of renew() and meet() may be done from others at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. Anything
 ///           else can't be mended by trying again.
 class CommitCycle {
  public:
-  /// All must outlive the cycle.
+  /// All must outlive the cycle. `leases`: as for Outlets.
   CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots, DeadLetterBox& box,
-              Counters& counters);
+              Counters& counters, StoreLeases* leases = nullptr);
 
   /// Opens every sink.
   Result<void> open() { return outlets_.open(); }
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns
-  /// it. `replays`: as for recover().
+  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
+  /// recover().
   Result<LaneStart> claim(Partition partition, bool replays = true);
 
   /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
@@ -74,6 +75,8 @@ class CommitCycle {
   /// Whether steps of any lane, of this lane, are not committed yet: with rows or without.
   bool has_steps() const;
   bool has_steps(Partition partition) const;
+  /// Whether anything of this lane waits to be committed, be it the name of a snapshot.
+  bool pending(Partition partition) const;
 
   /// Makes what was taken so far durable: all of it, or after failures as much as is likely to succeed. pending() tells
   /// whether something is left.
@@ -82,11 +85,11 @@ class CommitCycle {
   /// Forgets a lane and gives its partition back. Answers the credit that its uncommitted steps held.
   std::size_t release(Partition partition);
 
-  /// As Outlets says.
-  Result<std::vector<Partition>> renew() { return outlets_.renew(); }
-  Duration lease() const { return outlets_.lease(); }
+  /// For leases and the crew; partitions are claimed and given back by claim() and release().
+  Outlets& outlets() { return outlets_; }
 
  private:
+  Result<void> not_deleted(Partition partition, std::span<const Progress> stands);
   Result<void> name_blank(Partition partition, Recovered& found);
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
@@ -98,7 +101,7 @@ class CommitCycle {
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
-  Result<void> settle(Partition partition, LaneAccount& lane, CommitReport& report);
+  Result<bool> settle(Partition partition, LaneAccount& lane, CommitReport& report);
 
   const Pipeline& pipeline_;
   Outlets outlets_;
@@ -106,7 +109,8 @@ class CommitCycle {
   DeadLetterBox& box_;
   Counters& counters_;
   std::map<Partition, LaneAccount> lanes_;
-  CommitReport unreported_;  // of commits that failed half-way
+  std::map<Partition, std::vector<Position>> known_;  // by outlet: what it had when this cycle last saw it; 0: nothing
+  CommitReport unreported_;                           // of commits that failed half-way
   std::size_t pending_rows_ = 0;
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
   std::size_t cut_rows_ = 0;          // of the commit at hand

@@ -76,7 +76,21 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
 TEST_F(CommitStart, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
   const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
   ASSERT_TRUE(snapshots_.remember(0, "somebody/0/0.5-f"));
-  EXPECT_EQ(alone().claim(0).error().message, "snapshot somebody/0/0.5-f is not in the store");
+  EXPECT_EQ(alone().claim(0).error().message, R"(partition 0: snapshot somebody/0/0.5-f is not in the store
+  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written
+  ways out   bring back what the "state" store held
+             or another "name": all rows again, beside those that are there)");
+}
+
+TEST_F(CommitStart, WhereWorkersShareAStoreOneWhomAnotherHasFollowedChangesNothing) {
+  Snapshots former{store_, "fleet", true}, owner{store_, "fleet", true};
+  ASSERT_EQ(*former.remembered(0), std::nullopt);
+  ASSERT_EQ(*owner.remembered(0), std::nullopt);
+  EXPECT_TRUE(*owner.remember(0, "newer"));
+  EXPECT_FALSE(*former.remember(0, "older"));
+  EXPECT_TRUE(*owner.remember(0, "newest"));
+  EXPECT_EQ(*former.remembered(0), "newest");
+  EXPECT_TRUE(*former.remember(0, "its own now"));
 }
 
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
@@ -288,6 +302,42 @@ TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshots
   claim_and_commit(9, "a");
   start_worker(false, true);
   EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+}
+
+TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
+  claim_and_commit(9, "a");
+  database_.places.clear();
+  cycle_->take(step(0, 12, "b"));
+  EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
+  for (int i = 0; i < 2; ++i) {
+    const auto again = cycle_->claim(0);
+    ASSERT_FALSE(again) << "it would begin anew";
+    EXPECT_EQ(again.error().kind, Error::Kind::changed);
+    EXPECT_TRUE(again.error().message.starts_with(
+        "partition 0: the progress of db at position 9 was deleted while this worker had it; "))
+        << again.error().message;
+    EXPECT_FALSE(sink_->owns(0));
+  }
+  EXPECT_TRUE(cycle_->claim(1)) << "of others nothing is missing";
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0)) << "as after `weir progress reset`";
+}
+
+TEST_F(CommitStart, WhatWasDeletedAfterALeaseWasLostIsNotWrittenAgain) {
+  claim_and_commit(9, "a");
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->release(0);
+  database_.places.clear();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, WhereNothingWasCommittedNothingCanBeDeleted) {
+  ASSERT_TRUE(cycle_->claim(0));
+  database_.places.clear();
+  cycle_->take(step(0, 12, "b"));
+  EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
+  EXPECT_TRUE(cycle_->claim(0));
 }
 
 TEST_F(CommitStart, WhatIsNotReplayedMayBeChanged) {

@@ -207,25 +207,24 @@ TEST_F(CommitTest, AWorkerWithoutLanesFindsItsDatabaseAgain) {
   EXPECT_EQ(sink_->opened, 2);
 }
 
-TEST_F(CommitTest, TheShortestLeaseCounts) {
+TEST_F(CommitTest, EachDatabaseIsRenewedByItself) {
   start_worker(false, true);
-  EXPECT_EQ(cycle_->lease(), 0);
-  for (const Duration other : {10 * second, 50 * second}) {
-    sink_->lease_length = 30 * second;
-    second_->lease_length = other;
-    EXPECT_EQ(cycle_->lease(), std::min(30 * second, other));
-  }
-}
-
-TEST_F(CommitTest, ADatabaseThatDoesNotAnswerKeepsNoOtherFromRenewing) {
-  start_worker(false, true);
+  EXPECT_TRUE(cycle_->outlets().leased().empty());
+  sink_->lease_length = second_->lease_length = 30 * second;
+  const auto leased = cycle_->outlets().leased();
+  ASSERT_EQ(leased.size(), 2u);
   sink_->connected = false;
-  const auto failed = cycle_->renew();
-  ASSERT_FALSE(failed);
-  EXPECT_EQ(failed.error().kind, Error::Kind::unreachable);
   second_->lost = {3};
-  EXPECT_EQ(cycle_->renew(), std::vector<Partition>{3}) << "what was lost is lost whatever the others say";
-  EXPECT_EQ(second_->renewals, 2);
+  for (const std::size_t outlet : leased) {
+    const bool answers = cycle_->outlets()[outlet].sink == second_.get();
+    const auto renewed = cycle_->outlets().renew(outlet);
+    ASSERT_EQ(renewed.has_value(), answers);
+    if (answers) {
+      EXPECT_EQ(*renewed, std::vector<Partition>{3});
+    } else {
+      EXPECT_EQ(renewed.error().kind, Error::Kind::unreachable);
+    }
+  }
 }
 
 TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {

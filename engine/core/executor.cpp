@@ -170,27 +170,23 @@ struct LaneRun::Impl {
   // The pulling thread.
 
   void pull_all(const std::stop_token& stop) {
-    const auto done = attempt(source_node.id, [&] { pull_loop(stop); });
-    if (done) return;
+    const auto done = attempt(source_node.id, [&] { return pull_loop(stop); });
     in_flight.wait_until_none();  // what was pulled before is whole
-    fail_lane(done.error());
+    if (!done && done.error().kind != Error::Kind::stopped) fail_lane(done.error());
+    say_ended({});  // if nothing else was said
   }
 
-  void pull_loop(std::stop_token stop) {
+  Result<void> pull_loop(std::stop_token stop) {
     Duration backoff = first_backoff;
     Budget budget;
     budget.bytes = pull_bytes;
+    budget.messages = pull_messages;
     while (!stop.stop_requested() && !failed.load()) {
       if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
       budget.wait = patience();
-      budget.messages = std::min(pull_messages, piece_size.most());
       auto pulled = source->pull(budget, stop);
       if (!pulled) {
-        if (pulled.error().kind != Error::Kind::unreachable) {
-          in_flight.wait_until_none();  // what was pulled before is whole
-          if (pulled.error().kind != Error::Kind::stopped) fail_lane(pulled.error());
-          break;
-        }
+        if (pulled.error().kind != Error::Kind::unreachable) return std::unexpected(std::move(pulled.error()));
         trouble.is(pulled.error().message);
         around.clock.wait(backoff, stop);
         backoff = std::min(backoff * 2, last_backoff);
@@ -201,17 +197,14 @@ struct LaneRun::Impl {
       if (came) mark_failed = false;
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
-      if (pulled->state == Pulled::State::end) {
-        in_flight.wait_until_none();
-        say_ended({});
-        break;
-      }
+      if (pulled->state == Pulled::State::end) break;
       if (pulled->state == Pulled::State::messages) {
-        if (!put(std::move(pulled->messages), stop)) break;
+        if (auto went = put(std::move(pulled->messages), stop); !went) return went;
       } else {
         mark_if_due();
       }
     }
+    return {};
   }
 
   /// How long a pull may wait: not beyond what is due next.
@@ -221,17 +214,13 @@ struct LaneRun::Impl {
     return std::clamp<Duration>(when - around.clock.now(), millisecond, longest_wait);
   }
 
-  bool put(MessagesPtr messages, const std::stop_token& stop) {
+  Result<void> put(MessagesPtr messages, const std::stop_token& stop) {
     for (bool first = true; MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
       // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
       if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
         (void)in_flight.wait_for_room(stop);
       const auto consumed = tally.add(part->items);
-      if (!consumed) {
-        in_flight.wait_until_none();
-        fail_lane(consumed.error());
-        return false;
-      }
+      if (!consumed) return std::unexpected(consumed.error());
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
       piece->count = piece->messages->items.size();
@@ -241,7 +230,7 @@ struct LaneRun::Impl {
       in_flight.enter();
       decode.try_put(std::move(piece));
     }
-    return true;
+    return {};
   }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
@@ -263,7 +252,7 @@ struct LaneRun::Impl {
 
   // Bookkeeping.
 
-  Snapshot snapshot_now() const { return {at, chain.save()}; }
+  Snapshot snapshot_now() const { return {at, chain.save(), incarnation}; }
 
   void note_sizes() {
     const Timestamp now = around.clock.steady();

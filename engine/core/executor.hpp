@@ -11,23 +11,18 @@
 #include "core/chain.hpp"
 #include "core/commit.hpp"
 #include "core/credits.hpp"
+#include "core/held_lanes.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
 
-/// A partition's lane. The same partition may have one lane after another; what an earlier one said may come late.
-struct LaneId {
-  Partition partition = 0;
-  std::uint64_t run = 0;  ///< each time a lane is set to work
-  bool operator==(const LaneId&) const = default;
-};
-
 /// What a lane tells its worker. Called from the lane's threads; must be quick and must not throw.
 struct LaneEvents {
-  std::function<void(LaneId, LaneStep)> step;               ///< in order of position
-  std::function<void(LaneId, Snapshot)> snapshot;           ///< the answer to want_snapshot()
-  std::function<void(LaneId, std::optional<Error>)> ended;  ///< the source has ended, or the lane can't go on; once
-  std::function<void()> credits_exhausted;                  ///< commit now
+  std::function<void(LaneId, LaneStep)> step;      ///< in order of position
+  std::function<void(LaneId, Snapshot)> snapshot;  ///< the answer to want_snapshot()
+  /// Once: the source has ended or the lane was asked to stop, and nothing is in flight; or the lane can't go on.
+  std::function<void(LaneId, std::optional<Error>)> ended;
+  std::function<void()> credits_exhausted;  ///< commit now
 };
 
 /// The threads that work for all lanes of a worker, as many as there are processors. In one arena, as several would

@@ -135,6 +135,26 @@ void add_restart(const Facts& facts, std::vector<Promise>& out) {
   }
 }
 
+/// What several workers of this pipeline do.
+void add_workers(const Pipeline& pipeline, const Facts& facts, const Registry& registry, std::vector<Promise>& out) {
+  if (!facts.source.partitioned && !facts.any_transactional) {
+    out.push_back({"workers", "share the messages", "each takes what comes to it; none owns a vehicle"});
+    return;
+  }
+  const auto by = shared_by(pipeline, registry);
+  if (!by) {
+    out.push_back({"workers", "must be one", "nothing tells a second one what the first one runs"});
+    return;
+  }
+  const bool one = facts.source.partitions == 1;
+  std::string why =
+      (one ? "others stand by" : "the " + std::to_string(facts.source.partitions) + " partitions, evenly") + ", by " +
+      by->what + "; one that dies is missed after " + format_duration(by->lease);
+  if (!facts.any_transactional)
+    why += "; one that stood still for longer writes some rows again before it notices that it lost its share";
+  out.push_back({"workers", one ? "one at work" : "share", std::move(why)});
+}
+
 void add_time(const Claims& source, const std::string& event, std::vector<Promise>& out) {
   if (source.writable) {
     out.push_back({"time", event, "arrival time from the stream, marked by weir when it is idle and something is due"});
@@ -179,6 +199,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   add_dead_letters(pipeline, out);
   out.push_back({"names", "are keys",
                  "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again"});
+  add_workers(pipeline, facts, registry, out);
   add_restart(facts, out);
   out.push_back(fate_of_changes(pipeline, facts));
   if (pipeline.restart_on_change) {

@@ -51,6 +51,17 @@ TEST(Explain, ACoreSubscriptionIsAtMostOnceEvenIntoATransaction) {
                        "out: at most once"));
 }
 
+TEST(Explain, SaysWhatASecondWorkerDoes) {
+  EXPECT_TRUE(promised(promises(simulated, file), "workers: must be one"));
+  const std::string stream = R"("source": "nats", "stream": "S")";
+  const std::string rows = R"("sink": "timescale", "url": "postgresql://h/d", "table": "t")";
+  EXPECT_TRUE(promised(promises(stream, rows), "workers: one at work"));
+  EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", rows), "workers: share"));
+  EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", R"("sink": "drop")"), "workers: must be one"));
+  EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "queue": "q")", R"("sink": "drop")"),
+                       "workers: share the messages"));
+}
+
 TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "out: at least once"));
   EXPECT_TRUE(promised(promises(simulated, R"("sink": "drop")"), "out: kept nowhere"));

@@ -2,7 +2,9 @@
 /// from.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 
 #include "core/pipeline.hpp"
 
@@ -14,6 +16,18 @@ Claims claims_of(const Node& node);
 /// Whether lane state outlives the worker. Makes the store, which connects to nothing; false if its settings are not
 /// whole. The nodes are not taken from the pipeline, which may have none yet.
 bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& registry);
+
+/// Whether workers of this pipeline may share its partitions by leases in its store: no sink keeps progress, and each
+/// partition is to have one reader.
+bool shared_by_store(const Pipeline& pipeline);
+
+/// By what workers share the partitions: "sink db" or "store jetstream-kv", and how long its leases are.
+struct SharedBy {
+  std::string what;
+  Duration lease = 0;
+};
+/// Nothing if workers don't share. Makes sinks and stores, which connect to nothing.
+std::optional<SharedBy> shared_by(const Pipeline& pipeline, const Registry& registry);
 
 /// Whether a restarted worker finds the place again where `source` began. Only a choice named `start` makes a source
 /// begin elsewhere than at the first message: at "time", an instant whose place in the stream is always the same, or at

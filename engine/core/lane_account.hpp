@@ -75,6 +75,8 @@ class LaneAccount {
 
   /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
   std::size_t advance(std::size_t outlet, std::size_t node, Position position);
+  /// Up to where an outlet has all.
+  Position done(std::size_t outlet) const { return done_[outlet]; }
   void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
   /// Whether every outlet that keeps progress names this snapshot, which they did not before.
   bool agrees_on(const std::string& snapshot) const;

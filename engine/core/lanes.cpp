@@ -1,5 +1,6 @@
 #include "core/lanes.hpp"
 
+#include <algorithm>
 #include <ranges>
 #include <utility>
 
@@ -114,6 +115,21 @@ void Lanes::finish_all() {
   for (auto& [partition, lane] : lanes_) lane->finish();
 }
 
+void Lanes::let_go(Partition partition) {
+  unsettled_.insert(partition);
+  lanes_.at(partition)->stop();
+}
+
+std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
+  LaneRun& lane = *lanes_.at(partition);
+  lane.finish();
+  if (!snapshots_.durable() || broken(partition) || lane.status().replaying) return {};
+  // Where nothing was read there is no state, and a sink without progress is no wonder.
+  Snapshot state = lane.snapshot();
+  if (state.at.position == 0 && state.at.incarnation == 0) return {};
+  return state;
+}
+
 void Lanes::drop(Partition partition) {
   std::unique_ptr<LaneRun> lane;  // ends outside of the lock
   const std::scoped_lock lock{mutex_};
@@ -138,6 +154,13 @@ bool Lanes::broken(Partition partition) const { return broken_.contains(partitio
 
 std::vector<Partition> Lanes::partitions() const { return {std::from_range, std::views::keys(lanes_)}; }
 
+std::size_t Lanes::count() const {
+  return lanes_.size() + static_cast<std::size_t>(std::ranges::count_if(
+                             broken_, [this](const auto& one) { return !lanes_.contains(one.first); }));
+}
+
+std::vector<Partition> Lanes::broken() const { return {std::from_range, std::views::keys(broken_)}; }
+
 std::optional<Error> Lanes::first_error() const {
   if (broken_.empty()) return {};
   return broken_.begin()->second;
@@ -160,15 +183,12 @@ void Lanes::want_snapshots(Timestamp now) {
 void Lanes::snapshot_settled(Partition partition) { unsettled_.erase(partition); }
 
 void Lanes::save_all(Timestamp until) {
-  if (!snapshots_.durable()) return;
-  for (auto& [partition, lane] : lanes_) {
+  for (const Partition partition : partitions()) {
     if (around_.clock.steady() >= until) return;
-    if (broken(partition) || lane->status().replaying) continue;
-    const Snapshot last = lane->snapshot();
-    // Where nothing was read there is no state, and a sink without progress is no wonder.
-    if (last.at.position == 0 && last.at.incarnation == 0) continue;
-    if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, last); }))
-      cycle_.name_snapshot(partition, *name, last.at.position, last.at.incarnation);
+    const auto last = state_at_rest(partition);
+    if (!last) continue;
+    if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, *last); }))
+      cycle_.name_snapshot(partition, *name, last->at.position, last->at.incarnation);
   }
 }
 

@@ -10,43 +10,40 @@
 
 #include "core/commit.hpp"
 #include "core/executor.hpp"
+#include "core/held_lanes.hpp"
 
 namespace weir {
 
 /// Threads   one; statuses() and troubles() from any.
-class Lanes {
+class Lanes final : public HeldLanes {
  public:
   /// All must outlive the lanes. `fence` tells this worker's snapshots from another's.
   Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence);
 
-  /// Claims a partition and sets its lane to work. refused: another worker owns it. changed: its stream is not the one
-  /// that was read, and the pipeline says to stop then.
-  Result<void> start(Partition partition);
+  Result<void> start(Partition partition) override;
+  void let_go(Partition partition) override;
+  std::optional<Snapshot> state_at_rest(Partition partition) override;
+  void drop(Partition partition) override;
+  void broke(Partition partition, Error error) override;
+  bool begins_again(const Error& error) const override;
+  bool has(LaneId lane) const override;
+  LaneId id(Partition partition) const override { return lanes_.at(partition)->id(); }
+  Position at(Partition partition) const override { return lanes_.at(partition)->status().stepped; }
+  bool broken(Partition partition) const override;
+  std::vector<Partition> partitions() const override;
+  std::size_t count() const override;
+  std::vector<Partition> broken() const override;
+  void committed(Partition partition, Position position) override;
+  void snapshot_settled(Partition partition) override;
+
   /// Asks all lanes to stop; they finish what is in flight.
   void stop_all();
   /// Waits until nothing is in flight in any lane.
   void finish_all();
-  /// Stops and forgets one, with what is in flight.
-  void drop(Partition partition);
-
-  /// This lane can't go on, and why.
-  void broke(Partition partition, Error error);
-  /// Whether this lane is to begin again because its stream was changed while it was read.
-  bool begins_again(const Error& error) const;
-
-  /// Whether this is the partition's lane now, not one that was let go.
-  bool has(LaneId lane) const;
-  bool broken(Partition partition) const;
-  std::vector<Partition> partitions() const;
   /// The first error of a lane that could not go on; nothing if there is none.
   std::optional<Error> first_error() const;
-
-  /// What is committed, passed on to the source.
-  void committed(Partition partition, Position position);
   /// Asks lanes whose last snapshot is older than the pipeline says for one; not while one is on its way to the store.
   void want_snapshots(Timestamp now);
-  /// A lane's snapshot is in the store, or could not be written.
-  void snapshot_settled(Partition partition);
   /// Writes a snapshot of each lane as it stands, and has the next commit name it; after finish_all(). Begins none
   /// after `until`.
   void save_all(Timestamp until);
@@ -69,7 +66,7 @@ class Lanes {
   std::uint64_t runs_ = 0;
   std::size_t restarts_counter_ = 0, lost_counter_ = 0;
   std::map<Partition, Timestamp> snapshot_at_;
-  std::set<Partition> unsettled_;  // have been asked for a snapshot that the store does not have yet
+  std::set<Partition> unsettled_;  // want no snapshot: one is on its way to the store, or they were asked to stop
 
   mutable std::mutex mutex_;  // what other threads may ask for
   std::map<Partition, std::unique_ptr<LaneRun>> lanes_;

@@ -20,6 +20,7 @@ class NodeContext final : public Context {
     const Registry& registry;
     Counters& counters;
     const Clock& clock;
+    std::string worker = {};
   };
 
   NodeContext(const Shared& shared, const Node& node, Partition partition, std::shared_ptr<Dictionary> keys,
@@ -29,6 +30,7 @@ class NodeContext final : public Context {
 
   std::string_view pipeline() const override { return shared_.pipeline.name; }
   std::string_view node() const override { return node_.id; }
+  std::string_view worker() const override { return shared_.worker; }
   Partition partition() const override { return partition_; }
   std::uint32_t key_limit() const override;
   Duration forget() const override { return shared_.pipeline.forget; }

@@ -1,7 +1,6 @@
 #include "core/outlets.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "core/attempt.hpp"
@@ -9,8 +8,10 @@
 
 namespace weir {
 
-Outlets::Outlets(std::vector<Outlet> outlets) : outlets_{std::move(outlets)}, in_doubt_(outlets_.size(), false) {
+Outlets::Outlets(std::vector<Outlet> outlets, StoreLeases* leases)
+    : outlets_{std::move(outlets)}, in_doubt_(outlets_.size(), false) {
   std::ranges::stable_partition(outlets_, [](const Outlet& outlet) { return !outlet.keeps(); });
+  if (keepers() == 0) leases_ = leases;
 }
 
 std::size_t Outlets::keepers() const {
@@ -25,6 +26,9 @@ Result<void> Outlets::open() {
 }
 
 Result<std::vector<Progress>> Outlets::claim(Partition partition) {
+  if (leases_ != nullptr) {
+    if (auto claimed = leases_->claim(partition); !claimed) return std::unexpected(claimed.error());
+  }
   std::vector<Progress> out;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     const Outlet& outlet = outlets_[i];
@@ -42,34 +46,49 @@ Result<std::vector<Progress>> Outlets::claim(Partition partition) {
 }
 
 void Outlets::give_back(Partition partition) {
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    const Outlet& outlet = outlets_[i];
-    if (!outlet.keeps() || in_doubt_[i]) continue;
+  for (const Outlet& outlet : outlets_) {
+    if (!outlet.keeps()) continue;
     const auto released = attempt(outlet.id, [&] { outlet.sink->release(partition); });
     if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
   }
+  if (leases_ == nullptr) return;
+  if (const auto released = leases_->release(partition); !released)
+    log::warn("partition {}: not given back: {}", partition, released.error().message);
 }
 
-Result<std::vector<Partition>> Outlets::renew() {
-  std::vector<Partition> lost;
-  std::optional<Error> trouble;
-  for (const Outlet& outlet : outlets_) {
-    if (!outlet.keeps()) continue;
-    auto renewed = attempt(outlet.id, [&] { return outlet.sink->renew(); });
-    if (renewed) lost.append_range(*renewed);
-    if (!renewed) trouble = std::move(renewed.error());
+std::vector<std::size_t> Outlets::leased() const {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps() && lease(i) != 0) out.push_back(i);
   }
-  if (trouble && lost.empty()) return std::unexpected(*std::move(trouble));
-  return lost;
+  if (leases_ != nullptr) out.push_back(size());
+  return out;
 }
 
-Duration Outlets::lease() const {
-  Duration shortest = 0;
-  for (const Outlet& outlet : outlets_) {
-    const Duration lease = outlet.keeps() ? outlet.sink->lease() : 0;
-    if (lease != 0 && (shortest == 0 || lease < shortest)) shortest = lease;
-  }
-  return shortest;
+Result<std::vector<Partition>> Outlets::renew(std::size_t i) {
+  if (i == size()) return attempt("state", [&] { return leases_->renew(); });
+  return attempt(outlets_[i].id, [&] { return outlets_[i].sink->renew(); });
+}
+
+Result<Crew> Outlets::meet() {
+  const auto those = leased();
+  if (those.empty()) return Crew{};
+  if (those.front() == size()) return attempt("state", [&] { return leases_->meet(); });
+  const Outlet& outlet = outlets_[those.front()];
+  return attempt(outlet.id, [&] { return outlet.sink->meet(); });
+}
+
+void Outlets::leave() {
+  const auto those = leased();
+  if (those.empty()) return;
+  const std::size_t first = those.front();
+  if (first != size() && in_doubt_[first]) return;
+  const auto left = attempt("leave", [&]() -> Result<void> {
+    if (first == size()) return leases_->leave();
+    outlets_[first].sink->leave();
+    return {};
+  });
+  if (!left) log::warn("{}; the others wait until the lease has run out", left.error().message);
 }
 
 }  // namespace weir

@@ -7,6 +7,8 @@
 #include <weir/sink.hpp>
 #include <weir/spec.hpp>
 
+#include "core/store_leases.hpp"
+
 namespace weir {
 
 /// One sink, and what it says of itself.
@@ -20,14 +22,15 @@ struct Outlet {
   bool keeps() const { return claims.transactional; }
 };
 
-/// Threads   one; only renew() may be called from another at the same time.
+/// Threads   one; renew() and meet() may be called from others at the same time, for one outlet from one of them.
 /// Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and claimed
 ///           again.
 class Outlets {
  public:
   /// Those that keep progress come to stand last: a position may be committed only when every other output is durable
-  /// up to it. The sinks must outlive this.
-  explicit Outlets(std::vector<Outlet> outlets);
+  /// up to it. The sinks must outlive this. `leases`: who owns a partition if none keeps progress; null: then
+  /// nobody knows, and every worker runs all.
+  explicit Outlets(std::vector<Outlet> outlets, StoreLeases* leases = nullptr);
 
   std::size_t size() const { return outlets_.size(); }
   const Outlet& operator[](std::size_t i) const { return outlets_[i]; }
@@ -40,22 +43,29 @@ class Outlets {
   /// Becomes the owner of a partition in all of them, or in none; answers what each has, by outlet. None may be in
   /// doubt. refused: another owns it.
   Result<std::vector<Progress>> claim(Partition partition);
-  /// Gives a partition back wherever that is not in doubt.
+  /// Gives a partition back. One that is in doubt may not come to know, but renews it no more.
   void give_back(Partition partition);
 
   bool in_doubt(std::size_t i) const { return in_doubt_[i]; }
   void doubt(std::size_t i) { in_doubt_[i] = true; }
   void trust(std::size_t i) { in_doubt_[i] = false; }
 
-  /// Extends the leases of all, whichever fails; answers the partitions that were lost, or, if none was, why not all
-  /// could be extended.
-  Result<std::vector<Partition>> renew();
-  /// The shortest lease of any; 0 if none has leases.
-  Duration lease() const;
+  /// Those that have leases; size() stands for the store. Each is renewed by itself: one that does not answer must not
+  /// let the others' run out.
+  std::vector<std::size_t> leased() const;
+  Duration lease(std::size_t i) const { return i == size() ? leases_->lease() : outlets_[i].sink->lease(); }
+  /// Extends an outlet's leases; answers the partitions that were lost.
+  Result<std::vector<Partition>> renew(std::size_t i);
+
+  /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
+  /// has.
+  Result<Crew> meet();
+  void leave();
 
  private:
   std::vector<Outlet> outlets_;
   std::vector<bool> in_doubt_;
+  StoreLeases* leases_ = nullptr;  // only if no outlet keeps progress
 };
 
 }  // namespace weir

@@ -40,15 +40,34 @@ Result<Progress> least_of(std::span<const Progress> kept, Partition partition, S
   return least;
 }
 
+/// Where no sink keeps progress, a snapshot alone says how far the lane had come.
+Error nothing_else_kept(Partition partition, std::string_view why) {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {}: {}\n"
+                   "  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written\n"
+                   "  ways out   bring back what the \"state\" store held\n"
+                   "             or another \"name\": all rows again, beside those that are there",
+                   partition, why)};
+}
+
 /// `of_sink`: `least` is a sink's, else the snapshot's own.
-Result<void> load_state(Partition partition, const Progress& least, bool of_sink, Snapshots& snapshots,
-                        LaneStart& start) {
+Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snapshots& snapshots, LaneStart& start) {
   start.silent = least.position;
   if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
   if (!snapshot && of_sink && snapshot.error().kind == Error::Kind::changed) {
     start.lost = std::move(snapshot.error().message);
     return {};
+  }
+  if (!snapshot && snapshot.error().kind == Error::Kind::changed) {
+    // Whoever stood still since it asked finds what another owner has remembered meanwhile.
+    const auto newest = snapshots.remembered(partition);
+    if (!newest) return std::unexpected(newest.error());
+    if (newest->value_or(least.snapshot) == least.snapshot)
+      return std::unexpected(nothing_else_kept(partition, snapshot.error().message));
+    least.snapshot = **newest;
+    return load_state(partition, least, of_sink, snapshots, start);
   }
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
@@ -60,6 +79,7 @@ Result<void> load_state(Partition partition, const Progress& least, bool of_sink
   start.after = at.position;
   start.at = std::move(at);
   start.state = std::move(snapshot->state);
+  start.numbers = snapshot->numbers;
   return {};
 }
 
@@ -176,7 +196,10 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
 
 std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at) {
   if (!replayable) return std::random_device{}();
-  // With a state the numbers go on, without they begin at the first message there is.
+  // The state's numbers go on, if the same rows are made of what follows.
+  const bool same_rows = without_askers(start.at.fingerprint) == without_askers(at.fingerprint);
+  if (start.numbers != 0 && same_rows) return start.numbers;
+  // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
   const Position begins = start.state.empty() ? at.position : 0;
   return static_cast<std::uint32_t>(checksum(weir::format(
       "{} {} {} {} {}", without_askers(at.fingerprint), at.stream.stream, at.stream.created, begins, at.incarnation)));

@@ -20,6 +20,7 @@ struct LaneStart {
   std::vector<Position> borders;  ///< steps must end at each of these, ascending
   std::vector<Timestamp> time_borders;  ///< and before the first message behind each of these, ascending
   std::string state = {};               ///< for Chain::load(); empty: start empty
+  std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed; and the incarnation
   std::vector<Progress> kept = {};      ///< what this incarnation has committed, ascending: the stream must bear it out

@@ -84,6 +84,28 @@ TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
   EXPECT_NE(numbering(false, fresh, at), numbering(false, fresh, at)) << "nothing can be given again";
 }
 
+TEST(Numbering, GoesOnWithTheStateWhereverItBegan) {
+  const Progress began{.position = 70, .fingerprint = "f", .stream = {"S", 1}};
+  LaneStart resumed;
+  resumed.state = "something";
+  resumed.numbers = numbering(true, {}, began);
+  resumed.at = {.position = 90, .fingerprint = "f", .stream = {"S", 1}};
+  EXPECT_EQ(numbering(true, resumed, resumed.at), resumed.numbers);
+  EXPECT_NE(numbering(false, resumed, resumed.at), resumed.numbers) << "nothing can be given again";
+  Progress changed = resumed.at;
+  changed.fingerprint = "g";
+  EXPECT_NE(numbering(true, resumed, changed), resumed.numbers) << "other rows may come of the same messages";
+}
+
+TEST_F(RecoveryTest, RowsKeepTheirNumbersWhereTheStreamDidNotBeginAtOne) {
+  world_.first = 8;
+  read_up_to(20);
+  const auto numbers = world_.incarnations;
+  ASSERT_EQ(numbers.size(), 1u);
+  read_up_to(30);
+  EXPECT_EQ(world_.incarnations, numbers) << "with the snapshot's state";
+}
+
 TEST_F(RecoveryTest, ArrivalDoesNotGoBackWhenTheServersClockDidBetweenTwoWorkers) {
   // The greatest timestamp is not the last one's: the source alone can't know it.
   world_.arrival_of = [](Position n) { return (n == 9 ? 100 : n <= 20 ? 50 : 70) * second; };

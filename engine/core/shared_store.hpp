@@ -29,6 +29,14 @@ class SharedStore final : public Store {
     return locked([&] { return store_->names(prefix); });
   }
   bool durable() const override { return store_->durable(); }
+  Duration lease() const override { return store_->lease(); }
+  Result<std::optional<Versioned>> newest(std::string_view name) override {
+    return locked([&] { return store_->newest(name); });
+  }
+  Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
+                                              std::uint64_t revision) override {
+    return locked([&] { return store_->put_if(name, value, revision); });
+  }
 
  private:
   auto locked(auto call) -> decltype(call()) {

@@ -10,18 +10,8 @@
 namespace weir {
 namespace {
 
-constexpr std::uint32_t format = 2;
-
-/// Store names hold only some characters.
-std::string storable(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    out += plain ? c : '_';
-  }
-  return out;
-}
+constexpr std::uint32_t format = 3;
+constexpr std::uint32_t format_without_numbers = 2;
 
 std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
@@ -63,7 +53,18 @@ Progress get_place(StateReader& in) {
 
 }  // namespace
 
-Snapshots::Snapshots(Store& store, std::string_view pipeline) : store_{store}, pipeline_{storable(pipeline)} {}
+std::string storable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    out += plain ? c : '_';
+  }
+  return out;
+}
+
+Snapshots::Snapshots(Store& store, std::string_view pipeline, bool shared)
+    : store_{store}, pipeline_{storable(pipeline)}, shared_{shared} {}
 
 std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "/" + std::to_string(partition) + "/"; }
 
@@ -73,6 +74,7 @@ Result<std::string> Snapshots::write(Partition partition, std::string_view fence
   StateWriter manifest;
   manifest.put(format);
   put_place(snapshot.at, manifest);
+  manifest.put(snapshot.numbers);
   const std::string_view state = snapshot.state;
   const auto chunks = static_cast<std::uint32_t>((state.size() + Store::largest_value - 1) / Store::largest_value);
   manifest.put(chunks);
@@ -91,11 +93,13 @@ Result<Snapshot> Snapshots::read(std::string_view name) {
   if (!text) return std::unexpected(text.error());
   if (!*text) return fail(Error::Kind::changed, "snapshot " + std::string{name} + " is not in the store");
   StateReader manifest{**text};
-  if (manifest.get<std::uint32_t>() != format) {
+  const auto written_as = manifest.get<std::uint32_t>();
+  if (written_as != format && written_as != format_without_numbers) {
     return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
   }
   Snapshot out;
   out.at = get_place(manifest);
+  if (written_as != format_without_numbers) out.numbers = manifest.get<std::uint32_t>();
   const auto chunks = manifest.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < chunks && manifest.ok(); ++i) {
     const auto size = manifest.get<std::uint64_t>();
@@ -129,12 +133,22 @@ Result<bool> Snapshots::any(Partition partition) {
   return store_.names(prefix(partition)).transform([](const auto& names) { return !names.empty(); });
 }
 
-Result<void> Snapshots::remember(Partition partition, std::string_view name) {
-  return store_.put(prefix(partition) + "latest", name);
+Result<bool> Snapshots::remember(Partition partition, std::string_view name) {
+  const std::string latest = prefix(partition) + "latest";
+  if (!shared_) return store_.put(latest, name).transform([] { return true; });
+  return store_.put_if(latest, name, remembered_[partition]).transform([&](std::optional<std::uint64_t> revision) {
+    if (revision) remembered_[partition] = *revision;
+    return revision.has_value();
+  });
 }
 
 Result<std::optional<std::string>> Snapshots::remembered(Partition partition) {
-  return store_.get(prefix(partition) + "latest");
+  const std::string latest = prefix(partition) + "latest";
+  if (!shared_) return store_.get(latest);
+  return store_.newest(latest).transform([&](const auto& held) {
+    remembered_[partition] = held ? held->revision : 0;
+    return held && !held->value.empty() ? std::optional{held->value} : std::nullopt;
+  });
 }
 
 }  // namespace weir

@@ -1,6 +1,8 @@
 /// Lane state in a store: written whole before it is named, found again by name.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,17 +17,21 @@ namespace weir {
 struct Snapshot {
   Progress at;  ///< all that is known of that position; its own `snapshot` is empty
   std::string state;
+  std::uint32_t numbers = 0;  ///< the incarnation of the numbers that the state's rows have, see Encoded; 0: not known
 };
+
+/// A name of anything, made fit to be part of a store's names, which hold only some characters.
+std::string storable(std::string_view text);
 
 /// Snapshots of one pipeline in a store. A snapshot is chunks of at most Store::largest_value and then a manifest, so
 /// that one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the
 /// owner's fence, so that a former owner's late upload overwrites nothing.
 ///
-/// Threads   those that the store allows: there is no state here.
+/// Threads   those that the store allows; remember() and remembered() one.
 class Snapshots {
  public:
-  /// The store must be open and outlive this.
-  Snapshots(Store& store, std::string_view pipeline);
+  /// The store must be open and outlive this. `shared`: workers share partitions by this store, which has leases.
+  Snapshots(Store& store, std::string_view pipeline, bool shared = false);
 
   /// Writes a snapshot whole and answers its name.
   Result<std::string> write(Partition partition, std::string_view fence, const Snapshot& snapshot);
@@ -37,8 +43,9 @@ class Snapshots {
   /// which every progress came to name `newest`.
   Result<void> prune(Partition partition, std::string_view newest, std::string_view before);
 
-  /// For pipelines whose sinks keep no progress: the name of the snapshot to start from.
-  Result<void> remember(Partition partition, std::string_view name);
+  /// For pipelines whose sinks keep no progress: the name of the snapshot to start from. Where workers share, false if
+  /// another has remembered one since remembered() was asked: the partition is its own now, and nothing has changed.
+  Result<bool> remember(Partition partition, std::string_view name);
   Result<std::optional<std::string>> remembered(Partition partition);
 
   /// Whether there is anything of a partition.
@@ -51,6 +58,8 @@ class Snapshots {
 
   Store& store_;
   std::string pipeline_;
+  bool shared_;
+  std::map<Partition, std::uint64_t> remembered_;  // revision, where workers share
 };
 
 }  // namespace weir

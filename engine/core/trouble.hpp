@@ -22,6 +22,11 @@ class Trouble {
     if (text.empty() && !text_.empty()) log::info("{}: works again", with_);
     text_ = std::move(text);
   }
+  /// There is nothing left that it could keep from working.
+  void forget() {
+    const std::scoped_lock lock{mutex_};
+    text_.clear();
+  }
   std::string text() const {
     const std::scoped_lock lock{mutex_};
     return text_;

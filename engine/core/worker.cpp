@@ -1,6 +1,9 @@
 #include "core/worker.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <random>
@@ -8,7 +11,7 @@
 #include <variant>
 
 #include "core/attempt.hpp"
-#include "core/claiming.hpp"
+#include "core/custody.hpp"
 #include "core/inbox.hpp"
 #include "core/keeping.hpp"
 #include "core/lanes.hpp"
@@ -23,6 +26,8 @@ namespace {
 constexpr Duration idle_commit_every = second;  // for positions without rows
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 10 * second;
+constexpr Duration meet_every = second;
+constexpr Duration meet_soon = 50 * millisecond;  // while others are to let partitions go
 
 struct Stepped {
   LaneId lane;
@@ -46,9 +51,12 @@ struct Exhausted {};
 struct Lost {
   Partition partition = 0;
 };
-using Event = std::variant<Stepped, Ended, Stored, Exhausted, Lost>;
+struct Met {
+  Crew crew;
+};
+using Event = std::variant<Stepped, Ended, Stored, Exhausted, Lost, Met>;
 
-std::string new_fence() {
+std::string random_text() {
   std::random_device random;
   char text[17];
   std::snprintf(text, sizeof text, "%08x%08x", random(), random());
@@ -57,14 +65,20 @@ std::string new_fence() {
 
 }  // namespace
 
+std::string new_worker_name() {
+  char host[65] = "weir";
+  (void)gethostname(host, sizeof host - 1);
+  return std::string{host} + "-" + random_text().substr(0, 8);
+}
+
 struct Worker::Impl {
-  Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k)
-      : pipeline{p}, registry{r}, counters{c}, clock{k}, fence{new_fence()}, credits{p.memory} {}
+  Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k, std::string n)
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, credits{p.memory} {}
 
   // Making.
 
   void make_sinks() {
-    const NodeContext::Shared shared{pipeline, registry, counters, clock};
+    const NodeContext::Shared shared{pipeline, registry, counters, clock, name};
     for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
       const Node& node = pipeline.nodes[i];
       if (node.role != Role::sink) continue;
@@ -81,7 +95,8 @@ struct Worker::Impl {
     contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock},
                                                      pipeline.nodes[pipeline.source()]));
     store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
-    snapshots = std::make_unique<Snapshots>(*store, pipeline.name);
+    const bool by_store = shared_by_store(pipeline) && store->lease() != 0;
+    snapshots = std::make_unique<Snapshots>(*store, pipeline.name, by_store);
     box = dead_letter_file(pipeline.dead_letters, pipeline.name);
     std::vector<Outlet> outlets;
     for (const auto& [number, sink] : sinks) {
@@ -91,11 +106,14 @@ struct Worker::Impl {
       }
       outlets.push_back({number, sink.get(), claims_of(node), node.id});
     }
-    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters);
+    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.name, name, clock);
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
     if (auto opened = store->open(); !opened) return opened;
     if (auto opened = cycle->open(); !opened) return opened;
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
-    claims = std::make_unique<Claiming>(pipeline, *made, clock);
+    custody = std::make_unique<Custody>(
+        pipeline, *made, *cycle, credits, clock,
+        [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); });
     const std::scoped_lock lock{mutex};
     lanes = std::move(made);
     return {};
@@ -111,51 +129,25 @@ struct Worker::Impl {
     return around;
   }
 
-  // The loop's events. What comes late, of a lane that was let go, is not its successor's.
+  // The loop's events.
 
   void handle(Stepped& stepped) {
     LaneStep& step = stepped.step;
     credits.give_back(lanes->has(stepped.lane) ? cycle->take(std::move(step)) : step.bytes);
   }
-  void handle(Ended& ended) {
-    if (!lanes->has(ended.lane)) return;
-    const Partition partition = ended.lane.partition;
-    if (!ended.error) {
-      finished.push_back(partition);
-    } else if (lanes->begins_again(*ended.error)) {
-      log::warn("partition {}: {}", partition, ended.error->message);
-      begin_again.push_back(partition);
-      commit_now = true;
-    } else {
-      lanes->broke(partition, *ended.error);
-    }
-  }
+  void handle(Ended& ended) { custody->ended(ended.lane, ended.error); }
   void handle(Stored& stored) {
-    if (!lanes->has(stored.lane)) return;
-    lanes->snapshot_settled(stored.lane.partition);
-    if (stored.name.empty()) return;
-    cycle->name_snapshot(stored.lane.partition, std::move(stored.name), stored.position, stored.incarnation);
+    custody->stored(stored.lane, std::move(stored.name), stored.position, stored.incarnation);
   }
   void handle(Exhausted&) { commit_now = true; }
-  void handle(Lost& lost) {
-    if (!std::ranges::contains(lanes->partitions(), lost.partition)) return;  // let go already, for another sink
-    log::warn("partition {}: the lease was lost to another worker", lost.partition);
-    give_up(lost.partition, Claiming::again_after);
-  }
-
-  void give_up(Partition partition, Duration claim_again_in) {
-    std::erase(begin_again, partition);
-    std::erase(finished, partition);
-    lanes->drop(partition);
-    credits.give_back(cycle->release(partition));
-    claims->later(partition, claim_again_in);
-  }
+  void handle(Lost& lost) { custody->lost(lost.partition); }
+  void handle(Met& met) { custody->met(met.crew); }
 
   // Committing.
 
   bool commit_is_due(Timestamp now) const {
-    if (now < next_try || (!cycle->pending() && begin_again.empty())) return false;
-    if (commit_now || cycle->pending_rows() >= pipeline.commit_rows) return true;
+    if (now < next_try || (!cycle->pending() && !custody->begins_again())) return false;
+    if (commit_now || custody->wants_commit() || cycle->pending_rows() >= pipeline.commit_rows) return true;
     // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
     if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
     return now - last_commit >= idle_commit_every;
@@ -177,19 +169,7 @@ struct Worker::Impl {
     backoff = first_backoff;
     next_try = 0;
     credits.give_back(report->bytes);
-    for (const Partition partition : report->refused) {
-      log::warn(
-          "partition {}: its progress is not where this worker left it, so another one has it, or the database went "
-          "back; this one lets go",
-          partition);
-      give_up(partition, Claiming::again_after);
-    }
-    for (const auto& lane : report->committed) lanes->committed(lane.partition, lane.position);
-    // These begin again once all that came of them before their stream changed is durable; it can't be read again.
-    for (const Partition partition : std::vector{begin_again}) {
-      if (!cycle->has_steps(partition)) give_up(partition, 0);
-    }
-    commit_now = !begin_again.empty();
+    custody->committed(*report);
     const std::scoped_lock lock{mutex};
     for (const auto& lane : report->committed) {
       auto& known = committed[lane.partition];
@@ -207,22 +187,22 @@ struct Worker::Impl {
   void store_snapshots(std::stop_token stop) {
     while (!stop.stop_requested()) {
       for (Taken& taken : to_store.take(second, stop)) {
-        const auto name =
+        const auto written =
             attempt("store", [&] { return snapshots->write(taken.lane.partition, fence, taken.snapshot); });
-        if (!name) {
+        if (!written) {
           log::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
-                    name.error().message);
+                    written.error().message);
         }
-        inbox.put(Stored{taken.lane, name.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
+        inbox.put(Stored{taken.lane, written.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
       }
     }
   }
 
-  void renew_leases(std::stop_token stop) {
-    const Duration every = cycle->lease() / 3;
+  void renew_leases(std::size_t outlet, std::stop_token stop) {
+    Outlets& outlets = cycle->outlets();
     bool failing = false;
-    while (every != 0 && clock.wait(every, stop)) {
-      auto lost = attempt("renew", [&] { return cycle->renew(); });
+    while (clock.wait(outlets.lease(outlet) / 3, stop)) {
+      auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
       const bool told = std::exchange(failing, !lost);
       if (!lost && !told) log::warn("leases not renewed: {}; trying again", lost.error().message);
       if (!lost) continue;
@@ -231,27 +211,40 @@ struct Worker::Impl {
     }
   }
 
+  /// Without an answer everything stays as it is; renewing says why.
+  void meet_others(std::stop_token stop) {
+    while (clock.wait(hurry ? meet_soon : meet_every, stop)) {
+      if (auto crew = attempt("meet", [&] { return cycle->outlets().meet(); })) inbox.put(Met{*std::move(crew)});
+    }
+  }
+
   // Life.
 
-  bool nothing_left() const {
-    return !claims->waiting() && begin_again.empty() &&
-           std::ranges::all_of(lanes->partitions(), [&](Partition partition) {
-             return std::ranges::contains(finished, partition) || lanes->broken(partition);
-           });
+  void note_share() {
+    hurry = custody->expects_more(clock.steady());
+    // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
+    if (!cycle->pending()) commit_trouble.forget();
+    // Nor must what another worker has claimed meanwhile.
+    if (!custody->claims()) claim_trouble.forget();
+    const std::scoped_lock lock{mutex};
+    totals.workers = custody->workers();
+    share = custody->wanted();
   }
 
   Result<void> loop(std::stop_token drain) {
     while (!drain.stop_requested()) {
       const Duration tick = std::min<Duration>(pipeline.commit_every, 50 * millisecond) / 4 + millisecond;
-      for (Event& event : inbox.take(tick, drain)) std::visit([this](auto& one) { handle(one); }, event);
+      const Duration wait = custody->is_due(clock.steady()) ? 0 : tick;
+      for (Event& event : inbox.take(wait, drain)) std::visit([this](auto& one) { handle(one); }, event);
       const Timestamp now = clock.steady();
       if (commit_is_due(now)) {
         auto done = commit();
         if (!done && done.error().kind != Error::Kind::unreachable) return done;
       }
       lanes->want_snapshots(now);
-      if (auto trouble = claims->due(now)) claim_trouble.is(*std::move(trouble));
-      if (nothing_left()) break;
+      if (auto trouble = custody->turn(now)) claim_trouble.is(*std::move(trouble));
+      note_share();
+      if (custody->nothing_left()) break;
     }
     return {};
   }
@@ -263,6 +256,7 @@ struct Worker::Impl {
       const std::scoped_lock lock{mutex};
       draining = true;
     }
+    custody->stop();
     lanes->stop_all();
     lanes->finish_all();
     for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
@@ -288,8 +282,12 @@ struct Worker::Impl {
     if (auto made = attempt("start", [&] { return make_cycle(); }); !made) return made;
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
     // Starting many lanes takes longer than a lease.
-    std::jthread renewing{[this](std::stop_token stop) { renew_leases(stop); }};
-    if (auto started = attempt("claim", [&] { return claims->all(drain); }); !started) return started;
+    std::vector<std::jthread> renewing;
+    for (const std::size_t outlet : cycle->outlets().leased())
+      renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
+    if (auto started = attempt("claim", [&] { return custody->start(drain); }); !started) return started;
+    note_share();
+    std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
     {
       const std::scoped_lock lock{mutex};
       ready = true;
@@ -306,8 +304,9 @@ struct Worker::Impl {
       lanes->stop_all();
       lanes->finish_all();
       for (const Partition partition : lanes->partitions()) cycle->release(partition);
+      if (!followed) cycle->outlets().leave();
     }
-    claims.reset();
+    custody.reset();
     std::unique_ptr<Lanes> ending;  // outside of the lock: it and the sinks may take seconds, in which status() answers
     {
       const std::scoped_lock lock{mutex};
@@ -316,6 +315,7 @@ struct Worker::Impl {
     }
     ending.reset();
     cycle.reset();
+    leases.reset();
     sinks.clear();
     store.reset();
     return {};
@@ -331,39 +331,46 @@ struct Worker::Impl {
   const Registry& registry;
   Counters& counters;
   const Clock& clock;
-  const std::string fence;
+  const std::string name;
+  const std::string fence = random_text();
   Credits credits;
   std::vector<std::unique_ptr<NodeContext>> contexts;
   std::vector<std::pair<std::size_t, std::unique_ptr<Sink>>> sinks;
   std::unique_ptr<SharedStore> store;
   std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<DeadLetterBox> box;
+  std::unique_ptr<StoreLeases> leases;
   std::unique_ptr<CommitCycle> cycle;
   Inbox<Event> inbox;
   Inbox<Taken> to_store;
-  std::unique_ptr<Claiming> claims;
+  std::unique_ptr<Custody> custody;
 
   // The loop's own.
-  std::vector<Partition> finished, begin_again;
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
   Trouble commit_trouble{"commit"}, claim_trouble{"claim"};
 
+  std::atomic<bool> hurry{false}, followed{false};
+
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
   bool ready = false, draining = false;
+  std::size_t share = 0;  // partitions
   Status totals;
 
   std::unique_ptr<Lanes> lanes;  // last: they end before anything they tell is gone
 };
 
-Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock)
-    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock)} {}
+Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
+               std::string name)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, std::move(name))} {}
 
 Worker::~Worker() = default;
 
 Result<void> Worker::run(std::stop_token drain) { return impl_->run(std::move(drain)); }
+
+void Worker::will_be_followed() { impl_->followed = true; }
 
 Worker::Status Worker::status() const {
   Impl& worker = *impl_;
@@ -372,7 +379,6 @@ Worker::Status Worker::status() const {
   out.draining = worker.draining;
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
-  for (const auto& [partition, place] : worker.committed) out.committed.push_back(place);
   for (const Trouble* trouble : {&worker.commit_trouble, &worker.claim_trouble}) {
     if (std::string text = trouble->text(); !text.empty()) out.troubles.push_back(std::move(text));
   }
@@ -380,7 +386,12 @@ Worker::Status Worker::status() const {
     out.lanes = worker.lanes->statuses();
     out.troubles.append_range(worker.lanes->troubles());
   }
-  out.ready = worker.ready && !worker.draining && out.troubles.empty() && !out.lanes.empty();
+  for (const auto& [partition, place] : worker.committed) {
+    // What went to another worker is that one's to tell.
+    if (worker.lanes == nullptr || std::ranges::contains(out.lanes, partition, &LaneRun::Status::partition))
+      out.committed.push_back(place);
+  }
+  out.ready = worker.ready && !worker.draining && out.troubles.empty() && out.lanes.size() >= worker.share;
   return out;
 }
 

@@ -14,6 +14,10 @@
 
 namespace weir {
 
+/// A name for a worker: the host's, and something that no other of that host has. Those who come one after the other in
+/// a process are one worker to the others, if they have one name.
+std::string new_worker_name();
+
 /// Runs a pipeline until its source ends or a stop is asked for, and drains it: in-flight messages are finished,
 /// committed and snapshotted at exactly that position, and the partitions given back. Draining closes no tick.
 ///
@@ -22,15 +26,18 @@ namespace weir {
 ///           changed or invalid if what is there does not fit, and the first lane's error if no lane can go on.
 class Worker {
  public:
-  /// All must outlive the worker.
-  Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock);
+  /// All must outlive the worker. `name`: see new_worker_name().
+  Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
+         std::string name = new_worker_name());
   ~Worker();
 
   /// When it answers, sinks and stores are closed: the next worker finds their files free.
   Result<void> run(std::stop_token drain);
+  /// Another worker of this name is about to follow: the others shall leave its share to it. Before the drain.
+  void will_be_followed();
 
   struct Status {
-    bool ready = false;  ///< sinks open, a partition claimed, and the source of every lane reachable
+    bool ready = false;  ///< sinks open, its share of partitions claimed, and the source of every lane reachable
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences
     std::vector<LaneRun::Status> lanes;
@@ -40,6 +47,7 @@ class Worker {
       Timestamp reached = no_time;  ///< arrival time that the rows have reached
     };
     std::vector<Committed> committed;
+    std::size_t workers = 1;         ///< that share the pipeline's partitions
     std::size_t in_flight = 0;       ///< bytes, of …
     std::size_t memory = 0;          ///< … this bound
     std::uint64_t rows = 0;          ///< committed by this process

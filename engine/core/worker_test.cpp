@@ -2,76 +2,22 @@
 
 #include <gtest/gtest.h>
 
-#include <iostream>
-
-#include "fakes/log.hpp"
-#include "fakes/world.hpp"
+#include "fakes/worker_at_work.hpp"
 
 namespace weir {
 namespace {
 
-/// A worker at work while the test changes the world around it.
-class WorkerTest : public fakes::WorldTest {
- public:
-  ~WorkerTest() override {
-    (void)drain();
-    if (HasFailure()) std::cerr << log_.text();
-  }
-
+class WorkerTest : public fakes::WorkerAtWork {
  protected:
-  WorkerTest() { world_.endless = true; }
-
-  void start(std::string_view sum_settings = "", std::string_view root_settings = "") {
-    pipeline_.emplace(pipeline(sum_settings, root_settings));
-    worker_ = std::make_unique<Worker>(*pipeline_, registry_, counters_, system_clock());
-    stop_ = {};
-    thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};
+  /// Fifty messages are committed, fifty more can't be.
+  void start_and_lose_the_table() {
+    world_.lease = 15 * millisecond;
+    start();
+    send(50);
+    ASSERT_TRUE(wait_until_committed(50));
+    in_world([](fakes::World& world) { world.down = true; });
+    send(50);
   }
-  void ask_to_drain() { stop_.request_stop(); }
-  Result<void> drain() {
-    ask_to_drain();
-    if (thread_.joinable()) thread_.join();
-    return result_;
-  }
-
-  /// Changes the world between two calls of it, or looks at it.
-  template <typename F>
-  auto in_world(F&& what) {
-    const std::scoped_lock lock{world_.mutex};
-    return what(world_);
-  }
-  void send(Position messages) {
-    in_world([&](fakes::World& world) { world.messages += messages; });
-  }
-  Position position() {
-    return in_world([](fakes::World& world) { return world.progress.position; });
-  }
-
-  /// Waits until it is so; false if it does not come.
-  template <typename F>
-  static bool wait_for(F&& so) {
-    for (int i = 0; i < 10'000; ++i) {
-      if (so()) return true;
-      system_clock().wait(millisecond, {});
-    }
-    return false;
-  }
-  bool wait_until_committed(Position messages) {
-    return wait_for([&] { return position() == messages; });
-  }
-  bool wait_until_stepped(Position messages) {
-    return wait_for([&] {
-      const auto status = worker_->status();
-      return status.lanes.size() == 1 && status.lanes.front().stepped == messages;
-    });
-  }
-
-  const fakes::Log log_;
-  std::optional<Pipeline> pipeline_;
-  std::unique_ptr<Worker> worker_;
-  std::stop_source stop_;
-  Result<void> result_;
-  std::thread thread_;
 };
 
 TEST_F(WorkerTest, ACommitThatIsRefusedLetsGoOfTheLaneAndClaimsItAgainLater) {
@@ -147,12 +93,8 @@ TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
 }
 
 TEST_F(WorkerTest, ALeaseThatIsLostGivesBackTheCreditOfWhatWaited) {
-  world_.lease = 15 * millisecond;
-  start();
-  send(50);
-  ASSERT_TRUE(wait_until_committed(50));
-  in_world([](fakes::World& world) { world.down = true; });
-  send(50);
+  start_and_lose_the_table();
+  ASSERT_FALSE(HasFatalFailure());
   ASSERT_TRUE(wait_until_stepped(100));
   ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
   EXPECT_GT(worker_->status().in_flight, 0u);
@@ -163,6 +105,17 @@ TEST_F(WorkerTest, ALeaseThatIsLostGivesBackTheCreditOfWhatWaited) {
   ASSERT_TRUE(wait_until_committed(100));
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(100));
+}
+
+TEST_F(WorkerTest, ATroubleOfCommitsEndsWithTheLanesThatItWasAbout) {
+  start_and_lose_the_table();
+  ASSERT_FALSE(HasFatalFailure());
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  in_world([](fakes::World& world) { world.taken = true; });
+  ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); }));
+  in_world([](fakes::World& world) { world.down = false; });
+  EXPECT_TRUE(wait_for([&] { return worker_->status().troubles.empty(); })) << "nothing is left to commit";
+  EXPECT_TRUE(drain());
 }
 
 TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
@@ -229,6 +182,7 @@ TEST_F(WorkerTest, ADrainInTheMiddleOfAReplayKeepsTheSnapshotThatItBeganWith) {
     world.progress.snapshot.clear();  // so the replay begins at the first message
     world.slow_pull = 20 * millisecond;
   });
+  snapshot_every_ = "10m";  // one that is due in the middle of a replay is fine: the next one is the shorter for it
   start();
   ASSERT_TRUE(wait_for([&] {
     const auto status = worker_->status();

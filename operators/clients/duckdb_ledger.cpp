@@ -91,6 +91,19 @@ Result<Progress> Ledger::claim(File& file, Partition partition) const {
   });
 }
 
+Result<std::vector<std::string>> Ledger::others(File& file, Partition partition) const {
+  return file
+      .run(
+          weir::format("SELECT node FROM {} WHERE pipeline = {} AND node <> {} AND partition = {} AND (position > 0 OR "
+                       "incarnation > 0) ORDER BY node",
+                       place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition))
+      .transform([](const Rows& rows) {
+        std::vector<std::string> out;
+        for (const Row& row : rows) out.push_back(row[0].value_or(""));
+        return out;
+      });
+}
+
 Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) const {
   const auto& [partition, next] = lane;
   return file

@@ -26,6 +26,9 @@ class Ledger {
 
   /// The lane's progress; a line for it is made if there is none.
   Result<Progress> claim(File& file, Partition partition) const;
+  /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
+  /// one the old id.
+  Result<std::vector<std::string>> others(File& file, Partition partition) const;
   /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
   Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
   /// Within the open transaction: stores dead letters, cleaned of what is no text.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <weir/format.hpp>
+#include <weir/units.hpp>
 
 namespace weir::postgres {
 namespace {
@@ -56,7 +57,7 @@ class Opening {
         .and_then([&](const std::string& schema) { return enter(schema); })
         .and_then([&] { return look_for_timescale(); })
         .and_then([&] { return table(); })
-        .and_then([&] { return ensure("weir_progress", ledger.create(schema_)); })
+        .and_then([&] { return ensure(sql::workers_table, ledger.create(schema_)); })
         .and_then([&] { return dead_letters(); })
         .and_then([&] { return step("COMMIT"); })
         .and_then([&] { return community(); })
@@ -177,7 +178,9 @@ class Opening {
 
   /// What only some servers and licences have; nothing here stops the rows.
   Result<void> community() {
-    if (plan_.compress > 0) {
+    const bool compresses = hypertable_ && differs("compress", "compression", "compresses", plan_.compress);
+    const bool drops = hypertable_ && differs("retention", "retention", "drops", plan_.retention);
+    if (plan_.compress > 0 && !compresses) {
       if (!licensed_ || !hypertable_) {
         warn_(weir::format("compress: {} {}; nothing is compressed", state_.table, missing()));
       } else {
@@ -190,7 +193,7 @@ class Opening {
                               state_.table, by, *timescale_, sql::literal(state_.table), interval(plan_.compress)));
       }
     }
-    if (plan_.retention == 0) return {};
+    if (plan_.retention == 0 || drops) return {};
     if (!hypertable_) {
       warn_(weir::format("retention: {} {}; nothing is deleted", state_.table, missing()));
     } else if (licensed_) {
@@ -205,6 +208,25 @@ class Opening {
           interval(plan_.retention));
     }
     return {};
+  }
+
+  /// Whether a job of the hypertable does it, but not as the pipeline says. It stays as it is; what differs is told.
+  bool differs(std::string_view setting, std::string_view policy, std::string_view does, Duration wanted) {
+    const std::string after = weir::format("config ->> '{}_after'", setting == "retention" ? "drop" : "compress");
+    const auto jobs = connection_.query(
+        weir::format("SELECT {0}, ({0})::interval = {1} FROM timescaledb_information.jobs "
+                     "WHERE hypertable_schema = $1 AND hypertable_name = $2 AND proc_name = 'policy_{2}'",
+                     after, interval(wanted), policy),
+        {schema_, plan_.table.name});
+    if (!jobs || jobs->empty() || jobs->front()[1] == "t") return false;
+    const std::string table = sql::literal(state_.table);
+    std::string change = weir::format("SELECT {}.remove_{}_policy({});", *timescale_, policy, table);
+    if (wanted > 0)
+      change += weir::format(" SELECT {}.add_{}_policy({}, {});", *timescale_, policy, table, interval(wanted));
+    warn_(weir::format("{}: a job {} chunks of {} after {}, the pipeline says {}; change the pipeline, or run: {}",
+                       setting, does, state_.table, jobs->front()[0].value_or("another time"),
+                       wanted > 0 ? format_duration(wanted) : "nothing of it", change));
+    return true;
   }
 
   std::string_view missing() const {

@@ -17,6 +17,12 @@ std::int64_t random_number() {
   return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 31 ^ device()) & INT64_MAX);
 }
 
+/// What the server refuses is not what another worker has: waiting for it would be for ever.
+std::unexpected<Error> not_waited_for(Error error) {
+  if (error.kind == Error::Kind::refused) error.kind = Error::Kind::invalid;
+  return std::unexpected(std::move(error));
+}
+
 std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0) {
   std::int64_t value = otherwise;
   if (text) std::from_chars(text->data(), text->data() + text->size(), value);
@@ -44,15 +50,16 @@ constexpr std::string_view progress_columns =
 
 }  // namespace
 
-Ledger::Ledger(std::string pipeline, std::string node, Duration lease)
+Ledger::Ledger(std::string pipeline, std::string node, std::string worker, Duration lease)
     : pipeline_{std::move(pipeline)},
       node_{std::move(node)},
-      owner_{weir::format("weir-{:016x}", random_number())},
+      owner_{worker.empty() ? weir::format("weir-{:016x}", random_number()) : std::move(worker)},
       lease_{lease} {}
 
 std::string Ledger::create(const std::string& schema) {
   const std::scoped_lock lock{mutex_};
   table_ = weir::format("{}.weir_progress", sql::quoted(schema));
+  workers_ = weir::format("{}.weir_workers", sql::quoted(schema));
   // Room in the pages keeps the updates of every commit in place.
   return weir::format(
       R"(CREATE TABLE IF NOT EXISTS {0} (
@@ -60,13 +67,18 @@ std::string Ledger::create(const std::string& schema) {
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
   stamp bigint, consumed bigint NOT NULL DEFAULT 0, incarnation integer NOT NULL DEFAULT 0,
-  owner text, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
+  owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS since timestamptz;
 COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
-COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position')",
-      table_);
+COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position';
+CREATE TABLE IF NOT EXISTS {1} (
+  pipeline text, node text, name text, lease_until timestamptz NOT NULL,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (pipeline, node, name)))",
+      table_, workers_);
 }
 
 std::string Ledger::prepare() const {
@@ -90,20 +102,34 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   const auto inserted = connection.query(
       weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
       {pipeline_, node_, number_text});
-  if (!inserted) return std::unexpected(inserted.error());
+  if (!inserted) return not_waited_for(inserted.error());
   const auto rows = connection.query(
-      weir::format(
-          "UPDATE {} SET owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
-          "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
-          "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
-          table_, progress_columns),
+      weir::format("UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
+                   "ELSE clock_timestamp() END, "
+                   "owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
+                   "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
+                   "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
+                   table_, progress_columns),
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
-  if (!rows) return std::unexpected(rows.error());
+  if (!rows) return not_waited_for(rows.error());
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
   claims_[partition] = {fence, progress.position, true};
   return progress;
+}
+
+Result<std::vector<std::string>> Ledger::others(Connection& connection, Partition partition) const {
+  return connection
+      .query(weir::format("SELECT node FROM {} WHERE pipeline = $1 AND node <> $2 AND partition = $3 AND "
+                          "(position > 0 OR incarnation > 0) ORDER BY node",
+                          table_),
+             {pipeline_, node_, std::to_string(partition)})
+      .transform([](const Rows& rows) {
+        std::vector<std::string> out;
+        for (const Row& row : rows) out.push_back(row[0].value_or(""));
+        return out;
+      });
 }
 
 Error Ledger::held_by_another(Connection& connection, Partition partition) const {
@@ -167,11 +193,51 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
     claim->second = {0, 0, false};
   }
   return connection
-      .query(weir::format(
-                 "UPDATE {} SET owner = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
-                 "AND fence = $4",
-                 table_),
-             {pipeline_, node_, std::to_string(partition), std::to_string(fence)})
+      .query(
+          weir::format(
+              "UPDATE {} SET owner = NULL, since = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
+              "AND fence = $4",
+              table_),
+          {pipeline_, node_, std::to_string(partition), std::to_string(fence)})
+      .transform([](const Rows&) {});
+}
+
+Result<Crew> Ledger::meet(Connection& connection) const {
+  // Written anew only when a third of the lease has gone by: asking is much more frequent.
+  const auto told = connection.query(
+      weir::format("INSERT INTO {} AS w (pipeline, node, name, lease_until) "
+                   "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond') "
+                   "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
+                   "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
+                   "WHERE w.lease_until < excluded.lease_until - $4 / 3 * interval '1 microsecond'",
+                   workers_),
+      {pipeline_, node_, owner_, std::to_string(lease_ / microsecond)});
+  if (!told) return std::unexpected(told.error());
+  const auto others = connection.query(
+      weir::format("SELECT name COLLATE \"C\" < $3 FROM {} "
+                   "WHERE pipeline = $1 AND node = $2 AND name <> $3 AND lease_until > clock_timestamp()",
+                   workers_),
+      {pipeline_, node_, owner_});
+  if (!others) return std::unexpected(others.error());
+  const auto taken =
+      connection.query(weir::format("SELECT partition FROM {} WHERE pipeline = $1 AND node = $2 AND owner <> $3 AND "
+                                    "lease_until > clock_timestamp() ORDER BY partition",
+                                    table_),
+                       {pipeline_, node_, owner_});
+  if (!taken) return std::unexpected(taken.error());
+  Crew crew{.workers = 1 + others->size()};
+  for (const Row& row : *others) crew.rank += row[0] == "t";
+  for (const Row& row : *taken) crew.taken.push_back(static_cast<Partition>(number(row[0])));
+  return crew;
+}
+
+/// With those who died long ago.
+Result<void> Ledger::leave(Connection& connection) const {
+  return connection
+      .query(weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND (name = $3 OR "
+                          "lease_until < clock_timestamp() - interval '1 day')",
+                          workers_),
+             {pipeline_, node_, owner_})
       .transform([](const Rows&) {});
 }
 
@@ -183,14 +249,18 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
       weir::format(
           "SELECT {}, partition, coalesce(owner, ''), "
           "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
-          "(extract(epoch FROM updated) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
+          "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
           progress_columns, table_),
       {pipeline_, node_});
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
   for (const Row& row : *rows) {
-    lines.push_back({static_cast<Partition>(number(row[9])), progress_of(row), row[10].value_or(""), number(row[11]),
-                     number(row[12])});
+    lines.push_back({.partition = static_cast<Partition>(number(row[9])),
+                     .progress = progress_of(row),
+                     .owner = row[10].value_or(""),
+                     .since = number(row[13], no_time),
+                     .lease_left = number(row[11]),
+                     .updated = number(row[12])});
   }
   return lines;
 }
@@ -201,7 +271,9 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   const auto wanted = [&](const ProgressLine& line) { return !partition || line.partition == *partition; };
   for (const ProgressLine& line : *there) {
     if (!wanted(line) || line.owner.empty() || line.lease_left <= 0) continue;
-    return std::unexpected(held_by_another(connection, line.partition));
+    Error held = held_by_another(connection, line.partition);
+    held.message += "; stop that worker first, or wait that long if it is dead";
+    return std::unexpected(std::move(held));
   }
   if (std::ranges::none_of(*there, wanted)) return 0;
   return connection

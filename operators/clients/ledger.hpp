@@ -1,4 +1,4 @@
-/// Who owns a partition and how far it has come: the table weir_progress beside the rows.
+/// Who owns a partition and how far it has come: the tables weir_progress and weir_workers beside the rows.
 #pragma once
 
 #include <map>
@@ -19,16 +19,23 @@ namespace weir::postgres {
 /// Threads   any; the statements go over the connection that the caller brings, which one thread uses at a time.
 class Ledger {
  public:
-  Ledger(std::string pipeline, std::string node, Duration lease);
+  /// `worker`: as whom it claims; empty: a name of its own.
+  Ledger(std::string pipeline, std::string node, std::string worker, Duration lease);
 
-  /// SQL that makes the table in a schema if it is not there. Also says in which schema the ledger is from now on.
+  /// SQL that makes the tables in a schema if they are not there. Also says in which schema the ledger is from now on.
   std::string create(const std::string& schema);
   /// SQL to run once on every connection that commits.
   std::string prepare() const;
 
   Result<Progress> claim(Connection& connection, Partition partition);
+  /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
+  /// one the old id.
+  Result<std::vector<std::string>> others(Connection& connection, Partition partition) const;
   Result<std::vector<Partition>> renew(Connection& connection);
   Result<void> release(Connection& connection, Partition partition);
+  /// As Sink::meet() and Sink::leave().
+  Result<Crew> meet(Connection& connection) const;
+  Result<void> leave(Connection& connection) const;
 
   /// Lines of all partitions, whoever owns them. No table: no lines.
   Result<std::vector<ProgressLine>> lines(Connection& connection) const;
@@ -43,7 +50,7 @@ class Ledger {
   std::string advance(std::span<const LaneCommit> lanes) const;
   /// The transaction was committed.
   void advanced(std::span<const LaneCommit> lanes);
-  /// Another owns this partition.
+  /// Another owns this partition, or may from now on: it is not renewed any more.
   void lose(Partition partition);
   /// The outcome of a commit is unknown, or the connection was lost: nothing is certain until it is claimed again.
   void doubt();
@@ -61,6 +68,7 @@ class Ledger {
   std::string owner_;
   Duration lease_;
   std::string table_;
+  std::string workers_;  // their table
   mutable std::mutex mutex_;
   std::map<Partition, Claim> claims_;
 };

@@ -140,6 +140,26 @@ Result<std::optional<Bucket::Value>> Bucket::newest(std::string_view key) {
   return out;
 }
 
+Result<std::optional<std::uint64_t>> Bucket::put_if(std::string_view key, std::string_view value,
+                                                    std::uint64_t revision) {
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.ExpectLastSubjectSeq = revision;
+  options.ExpectNoMessage = revision == 0;
+  jsPubAck* stored = nullptr;
+  jsErrCode code{};
+  const natsStatus status = js_Publish(&stored, jetstream_.handle(), bucket_subject(name_, key).c_str(), value.data(),
+                                       static_cast<int>(value.size()), &options, &code);
+  if (status == NATS_OK) {
+    const std::uint64_t sequence = stored->Sequence;
+    jsPubAck_Destroy(stored);
+    return sequence;
+  }
+  if (is_conflict(code)) return std::nullopt;
+  return std::unexpected(
+      request_error(jetstream_.connection(), weir::format("can't put {} into bucket {}", key, name_), status, code));
+}
+
 Result<void> Bucket::remove(std::string_view key) {
   const std::string subject = bucket_subject(name_, key);
   jsOptions options;

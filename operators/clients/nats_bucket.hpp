@@ -55,6 +55,9 @@ class Bucket {
   Result<std::optional<Value>> get(std::string_view key);
   /// The same; the mark that a removal has left is a value too. Who writes under a revision needs the mark's.
   Result<std::optional<Value>> newest(std::string_view key);
+  /// Stores a value if the newest one has this revision; 0: if there is none. Answers its revision; nothing if another
+  /// was there.
+  Result<std::optional<std::uint64_t>> put_if(std::string_view key, std::string_view value, std::uint64_t revision);
   /// Removes a value and all traces of it.
   Result<void> remove(std::string_view key);
   /// Names that begin with `prefix`, sorted.

@@ -88,6 +88,7 @@ struct CurrentValues::Writer {
   void run(const std::stop_token& stop);
   Result<void> connect();
   void disconnect();
+  void add_slot(std::uint64_t id);
   void gather();
   void follow(const std::stop_token& stop);
   Result<void> write(std::int64_t wait_ms);
@@ -101,8 +102,7 @@ struct CurrentValues::Writer {
     if (outcomes == nullptr) return natsMsg_Destroy(message);
     Outcome outcome{natsMsg_GetSubject(message)};
     if (error == nullptr && ack != nullptr) outcome.revision = ack->Sequence;
-    outcome.conflict = error != nullptr && (error->ErrCode == JSStreamWrongLastSequenceErr ||
-                                            error->ErrCode == JSStreamWrongLastSequenceConstantErr);
+    outcome.conflict = error != nullptr && is_conflict(error->ErrCode);
     outcome.too_large = error != nullptr && error->ErrCode == JSStreamMessageExceedsMaximumErr;
     if (error != nullptr) outcome.why = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     natsMsg_Destroy(message);
@@ -183,6 +183,22 @@ void CurrentValues::Writer::disconnect() {
   connection.reset();
 }
 
+/// A slot without a subject if there can't be one.
+void CurrentValues::Writer::add_slot(std::uint64_t id) {
+  const auto [key, field] = config.names(id);
+  std::string subject;
+  if (is_token(key) && is_token(field)) subject = bucket_subject(config.bucket, weir::format("{}.{}", key, field));
+  if (subject.size() > longest_subject) {
+    config.warn(
+        weir::format("{}... is not published: key and field have {} bytes together, in bucket {} they may have {}",
+                     key.substr(0, 40), key.size() + field.size(), config.bucket,
+                     longest_subject - (subject.size() - key.size() - field.size())));
+    subject.clear();
+  }
+  slots.push_back({.key = std::string{key}, .field = std::string{field}, .subject = std::move(subject), .waiting = {}});
+  if (const Slot& slot = slots.back(); !slot.subject.empty()) by_subject.emplace(slot.subject, slots.size() - 1);
+}
+
 void CurrentValues::Writer::gather() {
   std::unordered_map<std::uint64_t, Current> fresh;
   {
@@ -192,16 +208,7 @@ void CurrentValues::Writer::gather() {
   }
   for (auto& [id, value] : fresh) {
     const auto [place, added] = by_id.try_emplace(id, slots.size());
-    if (added) {
-      const auto [key, field] = config.names(id);
-      const bool fits = is_token(key) && is_token(field);
-      slots.push_back(
-          {.key = std::string{key},
-           .field = std::string{field},
-           .subject = fits ? bucket_subject(config.bucket, std::string{key} + "." + std::string{field}) : "",
-           .waiting = {}});
-      if (fits) by_subject.emplace(slots.back().subject, place->second);
-    }
+    if (added) add_slot(id);
     Slot& slot = slots[place->second];
     if (slot.subject.empty()) {
       ++counts.refused;

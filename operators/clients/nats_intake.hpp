@@ -19,6 +19,7 @@
 
 #include "clients/nats_counting.hpp"
 #include "clients/nats_jetstream.hpp"
+#include "clients/nats_stream_set.hpp"
 #include "clients/nats_subject.hpp"
 
 namespace weir::nats {
@@ -110,12 +111,13 @@ class SourceBase : public Source {
     });
   }
 
-  Result<StreamState> connect_stream(std::vector<std::string> subjects) {
+  /// `marked`: the stream must take markers.
+  Result<StreamState> connect_stream(bool marked) {
     if (auto done = connect(); !done) return std::unexpected(done.error());
     auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    auto state = jetstream_->ensure(StreamConfig::from(settings_, intake_.names.stream, std::move(subjects)));
+    auto state = StreamSet{settings_, intake_.pattern, marked}.ensure(*jetstream_, intake_.partition);
     if (state && !state->news.empty()) context_.tell(state->news);
     return state;
   }

@@ -2,8 +2,6 @@
 
 #include <nats/nats.h>
 #include <rapidjson/document.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <array>
@@ -11,8 +9,6 @@
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
-
-#include "clients/nats_subject.hpp"
 
 namespace weir::nats {
 namespace {
@@ -24,68 +20,10 @@ constexpr const char* no_answer =
     "publish to $JS.API.>?";
 constexpr std::int64_t reader_kept_for = 2 * minute;
 
-StreamState state_of(const jsStreamInfo& info) {
-  return {info.Created, info.State.Msgs, info.State.FirstSeq, info.State.LastSeq};
-}
-
 struct InfoDeleter {
-  void operator()(jsStreamInfo* info) const { jsStreamInfo_Destroy(info); }
   void operator()(jsConsumerInfo* info) const { jsConsumerInfo_Destroy(info); }
 };
-using InfoPtr = std::unique_ptr<jsStreamInfo, InfoDeleter>;
 using ConsumerPtr = std::unique_ptr<jsConsumerInfo, InfoDeleter>;
-
-std::string subjects_of(const jsStreamConfig& config) {
-  std::string out;
-  for (int i = 0; i < config.SubjectsLen; ++i) out += (i == 0 ? "" : ",") + std::string{config.Subjects[i]};
-  return out;
-}
-
-bool takes(const jsStreamConfig& config, const std::string& subject) {
-  for (int i = 0; i < config.SubjectsLen; ++i) {
-    if (covers(config.Subjects[i], subject)) return true;
-  }
-  return false;
-}
-
-/// Everything in which an existing stream differs from what was asked for.
-std::string differences(const jsStreamConfig& is, const StreamConfig& want) {
-  std::string out;
-  const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
-  std::string lacks;
-  for (const auto& subject : want.subjects) {
-    if (!takes(is, subject)) lacks += (lacks.empty() ? "" : ",") + subject;
-  }
-  if (!lacks.empty()) {
-    add(weir::format("it does not take {} (add it: nats stream edit {} --subjects='{},{}')", lacks, want.name,
-                     subjects_of(is), lacks));
-  }
-  if (is.Retention != js_LimitsPolicy) {
-    add(std::string{"its retention is "} + (is.Retention == js_InterestPolicy ? "interest" : "workqueue") +
-        ", must be limits: replay after a crash needs messages that were already read");
-  }
-  if (want.memory && *want.memory != (is.Storage == js_MemoryStorage)) {
-    add(weir::format("its storage is {}, the pipeline says {}", is.Storage == js_MemoryStorage ? "memory" : "file",
-                     *want.memory ? "memory" : "file"));
-  }
-  if (want.max_age && *want.max_age != is.MaxAge) {
-    add(weir::format("its max_age is {}s, the pipeline says {}s", is.MaxAge / second, *want.max_age / second));
-  }
-  if (want.max_bytes && *want.max_bytes != is.MaxBytes) {
-    add(weir::format("its max_bytes is {}, the pipeline says {}", is.MaxBytes, *want.max_bytes));
-  }
-  if (want.replicas && *want.replicas != is.Replicas) {
-    add(weir::format("it has {} replicas, the pipeline says {}", is.Replicas, *want.replicas));
-  }
-  const Duration least = std::min(want.dedupe.value_or(0), is.MaxAge > 0 ? is.MaxAge : want.dedupe.value_or(0));
-  if (is.Duplicates < least) {
-    add(weir::format(
-        "it knows ids for {} only, repetitions may come after {} (nats stream edit {} --dupe-window={}, or "
-        "set \"deduplicate\": false)",
-        format_duration(is.Duplicates), format_duration(least), want.name, format_duration(least)));
-  }
-  return out;
-}
 
 std::string start_of(const jsConsumerConfig& config) {
   switch (config.DeliverPolicy) {
@@ -137,30 +75,11 @@ std::string differences(const jsConsumerConfig& is, const jsConsumerConfig& want
   return out;
 }
 
-/// Which streams have the subjects already, and what to do.
-std::string overlap(Connection& connection, const jsStreamConfig& wanted) {
-  std::string holders;
-  for (int i = 0; i < wanted.SubjectsLen; ++i) {
-    rapidjson::StringBuffer request;
-    rapidjson::Writer<rapidjson::StringBuffer> writer{request};
-    writer.StartObject();
-    writer.Key("subject");
-    writer.String(wanted.Subjects[i]);
-    writer.EndObject();
-    const auto answer = connection.request("$JS.API.STREAM.NAMES", request.GetString(), api_wait);
-    if (!answer) continue;
-    rapidjson::Document json;
-    json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());
-    if (!json.IsObject() || !json.HasMember("streams") || !json["streams"].IsArray()) continue;
-    for (const auto& name : json["streams"].GetArray()) {
-      if (name.IsString()) holders += (holders.empty() ? "" : ", ") + std::string{name.GetString()};
-    }
-  }
-  return (holders.empty() ? "" : ": stream " + holders + " has them") +
-         std::string{"; read that stream (\"stream\"), or choose another \"subject\""};
-}
-
 }  // namespace
+
+bool is_conflict(int code) {
+  return code == JSStreamWrongLastSequenceErr || code == JSStreamWrongLastSequenceConstantErr;
+}
 
 Error request_error(const Connection& connection, const std::string& what, int status, int code) {
   const std::string why = library_says(status);
@@ -193,74 +112,11 @@ Result<std::unique_ptr<JetStream>> JetStream::open(Connection& connection) {
 
 JetStream::~JetStream() { jsCtx_Destroy(handle_); }
 
-Result<StreamState> JetStream::ensure(const StreamConfig& config) {
-  jsStreamInfo* raw = nullptr;
-  jsErrCode code{};
-  natsStatus status = js_GetStreamInfo(&raw, handle_, config.name.c_str(), nullptr, &code);
-  if (status == NATS_OK) {
-    const InfoPtr info{raw};
-    const auto differs = differences(*info->Config, config);
-    if (differs.empty()) return state_of(*info);
-    return fail(Error::Kind::changed,
-                "stream " + config.name + " is there but is not what the pipeline says: " + differs +
-                    "; change the pipeline's settings or the stream",
-                "stream");
-  }
-  if (status != NATS_NOT_FOUND && code != JSStreamNotFoundErr) {
-    return std::unexpected(request_error(connection_, "stream " + config.name, status, code));
-  }
-  if (!config.create) {
-    return fail(Error::Kind::changed,
-                "there is no stream " + config.name + "; create it, or set \"create\": true to let the pipeline do it",
-                "stream");
-  }
-  std::vector<const char*> subjects;
-  for (const auto& subject : config.subjects) subjects.push_back(subject.c_str());
-  for (const auto& subject : config.also) subjects.push_back(subject.c_str());
-  jsStreamConfig wanted;
-  jsStreamConfig_Init(&wanted);
-  wanted.Name = config.name.c_str();
-  wanted.Subjects = subjects.data();
-  wanted.SubjectsLen = static_cast<int>(subjects.size());
-  wanted.Retention = js_LimitsPolicy;
-  wanted.Storage = config.memory.value_or(false) ? js_MemoryStorage : js_FileStorage;
-  wanted.MaxAge = config.max_age.value_or(0);
-  wanted.MaxBytes = config.max_bytes.value_or(-1);
-  wanted.Replicas = config.replicas.value_or(1);
-  wanted.AllowDirect = true;
-  code = {};
-  status = js_AddStream(&raw, handle_, &wanted, nullptr, &code);
-  if (status != NATS_OK) {
-    // Another worker may have been faster; then theirs is checked like any other.
-    if (code == JSStreamNameExistErr) {
-      auto checked = config;
-      checked.create = false;
-      return ensure(checked);
-    }
-    auto error =
-        request_error(connection_, "can't create stream " + config.name + " for " + subjects_of(wanted), status, code);
-    // What the server has stands against what the pipeline wants, and only its owner can change that.
-    if (error.kind == Error::Kind::refused) error.kind = Error::Kind::changed;
-    if (code == JSStreamSubjectOverlapErr) error.message += overlap(connection_, wanted);
-    error.setting = "stream";
-    return std::unexpected(std::move(error));
-  }
-  const InfoPtr info{raw};
-  StreamState made = state_of(*info);
-  made.news = weir::format("stream {} was not there; created it, for {}", config.name, subjects_of(wanted));
-  return made;
-}
-
 Result<StreamState> JetStream::state(const std::string& stream) {
-  jsStreamInfo* raw = nullptr;
-  jsErrCode code{};
-  const natsStatus status = js_GetStreamInfo(&raw, handle_, stream.c_str(), nullptr, &code);
-  if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) {
-    return fail(Error::Kind::changed, "stream " + stream + " is gone; somebody deleted it", "stream");
-  }
-  if (status != NATS_OK) return std::unexpected(request_error(connection_, "stream " + stream, status, code));
-  const InfoPtr info{raw};
-  return state_of(*info);
+  auto found = find(stream);
+  if (!found) return std::unexpected(found.error());
+  if (*found) return std::move((*found)->state);
+  return fail(Error::Kind::changed, "stream " + stream + " is gone; somebody deleted it", "stream");
 }
 
 Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, std::uint64_t sequence) {
@@ -274,7 +130,7 @@ Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, s
   return time;
 }
 
-Result<std::optional<std::uint64_t>> JetStream::next_sequence(const std::string& stream, std::uint64_t from) {
+Result<std::optional<Stored>> JetStream::next_message(const std::string& stream, std::uint64_t from) {
   auto answer = connection_.request("$JS.API.STREAM.MSG.GET." + stream,
                                     weir::format(R"({{"seq":{},"next_by_subj":">"}})", from), api_wait);
   if (!answer) return std::unexpected(answer.error());
@@ -282,13 +138,16 @@ Result<std::optional<std::uint64_t>> JetStream::next_sequence(const std::string&
   json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());
   if (json.IsObject() && json.HasMember("message")) {
     const auto& message = json["message"];
-    if (message.IsObject() && message.HasMember("seq") && message["seq"].IsUint64()) return message["seq"].GetUint64();
+    if (message.IsObject() && message.HasMember("seq") && message["seq"].IsUint64() && message.HasMember("time") &&
+        message["time"].IsString()) {
+      return Stored{message["seq"].GetUint64(), parse_rfc3339(message["time"].GetString()).value_or(no_time)};
+    }
   }
   if (json.IsObject() && json.HasMember("error")) {
     const auto& error = json["error"];
     if (error.IsObject() && error.HasMember("err_code") && error["err_code"].IsInt() &&
         error["err_code"].GetInt() == JSNoMessageFoundErr) {
-      return std::optional<std::uint64_t>{};
+      return std::optional<Stored>{};
     }
   }
   return fail(Error::Kind::unreachable,

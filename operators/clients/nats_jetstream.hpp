@@ -12,13 +12,17 @@
 
 #include "clients/nats.hpp"
 
-struct __jsCtx;  // NOLINT: nats.h's own name
+struct __jsCtx;       // NOLINT: nats.h's own names
+struct jsStreamInfo;  // NOLINT
 
 namespace weir::nats {
 
 /// What a failed request to JetStream means: unreachable if it may pass (no connection, no answer, a cluster without a
 /// leader), refused if the server said no to the request itself. `status` and `code` are natsStatus and jsErrCode.
 Error request_error(const Connection& connection, const std::string& what, int status, int code);
+
+/// Whether the server (jsErrCode) says that something else was there than what the publisher expected.
+bool is_conflict(int code);
 
 /// What a stream must be. What is not given is the server's default when the stream is made, and is not checked.
 struct StreamConfig {
@@ -31,6 +35,7 @@ struct StreamConfig {
   std::optional<std::int64_t> max_bytes;
   std::optional<std::int64_t> replicas;
   std::optional<Duration> dedupe = {};  ///< for at least so long, or as long as it keeps messages, it must know ids
+  std::uint32_t partitions = 0;  ///< of the set that it is one of, kept in its metadata, see StreamSet; 0: of none
 
   /// From the settings that with_stream() declares, for one stream.
   static StreamConfig from(const Settings& settings, std::string name, std::vector<std::string> subjects);
@@ -46,6 +51,22 @@ struct StreamState {
   std::uint64_t first = 0;  ///< sequence of the first message; last + 1 if there is none
   std::uint64_t last = 0;   ///< highest sequence ever given
   std::string news = {};    ///< "stream TELEMETRY was not there; created it (…)", if ensure() made it
+};
+
+/// A stream as it is there, whoever made it.
+struct FoundStream {
+  StreamState state;
+  std::vector<std::string> subjects = {};
+  std::uint32_t partitions = 0;  ///< of the set that it was made for, as its metadata says; 0: it does not say
+
+  /// Whether everything that matches `subject` is stored in it.
+  bool takes(std::string_view subject) const;
+};
+
+/// A message that is in a stream.
+struct Stored {
+  std::uint64_t sequence = 0;
+  Timestamp time = no_time;  ///< when the stream stored it
 };
 
 /// Where a reader begins.
@@ -73,14 +94,18 @@ class JetStream {
   JetStream& operator=(const JetStream&) = delete;
 
   /// Makes the stream if it is absent; if it is there, checks it. Error::changed names every difference and says what
-  /// to do; limits retention is always required.
+  /// to do; limits retention is always required. Workers may do so at once.
   Result<StreamState> ensure(const StreamConfig& config);
+  /// Nothing if there is no such stream.
+  Result<std::optional<FoundStream>> find(const std::string& stream);
   /// Error::changed if there is no such stream.
   Result<StreamState> state(const std::string& stream);
+  /// Deletes a stream with all that is in it; whether that worked is not told.
+  void remove(const std::string& stream);
   /// When the message of this sequence was stored; nothing if it is no longer there.
   Result<std::optional<Timestamp>> time_of(const std::string& stream, std::uint64_t sequence);
-  /// The first sequence at or after `from` that the stream still has; nothing if there is none.
-  Result<std::optional<std::uint64_t>> next_sequence(const std::string& stream, std::uint64_t from);
+  /// The first message at or after `from` that the stream still has; nothing if there is none.
+  Result<std::optional<Stored>> next_message(const std::string& stream, std::uint64_t from);
 
   /// What an answer of JetStream's says against what was asked or published; empty if nothing.
   static std::string refusal_in(std::string_view answer);
@@ -105,6 +130,15 @@ class JetStream {
 
  private:
   explicit JetStream(Connection& connection) : connection_{connection} {}
+
+  struct InfoDeleter {
+    void operator()(jsStreamInfo* info) const;
+  };
+  using StreamInfo = std::unique_ptr<jsStreamInfo, InfoDeleter>;
+  /// Null if there is no such stream.
+  Result<StreamInfo> info(const std::string& stream);
+  Result<StreamState> make(const StreamConfig& config);
+
   Connection& connection_;
   __jsCtx* handle_ = nullptr;
 };

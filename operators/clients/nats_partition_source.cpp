@@ -2,6 +2,7 @@
 
 #include <weir/format.hpp>
 
+#include "clients/nats_backlog.hpp"
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"
 #include "clients/nats_sources.hpp"
@@ -73,6 +74,7 @@ class PartitionSource final : public SourceBase {
     }
     if (!items.empty()) behind_ = deliveries_.back().pending;
     if (!items.empty()) given_ = deliveries_.back().sequence;
+    if (!items.empty()) given_time_ = deliveries_.back().time;
     count("received", items.size());
     return Haul::give(std::move(haul));
   }
@@ -100,10 +102,26 @@ class PartitionSource final : public SourceBase {
 
   StreamIdentity identity() const override { return identity_; }
 
+  Result<std::vector<Backlog>> backlogs(std::span<const PartitionPlace> places) override {
+    std::vector<Backlog> out;
+    if (places.empty()) return out;
+    if (auto done = connect(); !done) return std::unexpected(done.error());
+    const auto jetstream = JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    const Beginning beginning{settings_.text("start") == "new", start_time(settings_)};
+    for (const PartitionPlace& place : places) {
+      const PartitionNames names{settings_.text("stream"), intake_.partitions, place.partition, intake_.pattern};
+      const auto beyond = backlog_beyond(**jetstream, names.stream, place, beginning);
+      if (!beyond) return std::unexpected(beyond.error());
+      out.push_back(*beyond);
+    }
+    return out;
+  }
+
  private:
   Result<StreamState> find_stream(Position after) {
     reader_.reset();
-    auto state = connect_stream({intake_.names.filter, intake_.names.marker});
+    auto state = connect_stream(true);
     if (!state) return state;
     identity_ = {intake_.names.stream, state->created};
     last_ = state->last;
@@ -111,9 +129,10 @@ class PartitionSource final : public SourceBase {
     return state;
   }
 
-  Result<Position> start(const ReadFrom& from, const StreamState& state) {
+  Result<Position> start(const ReadFrom& from, const StreamState& state, Timestamp stored = no_time) {
     reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
-    return reader_->start(from).transform([&](Position before) {
+    given_time_ = stored;
+    return reader_->start(from, stored).transform([&](Position before) {
       behind_ = state.last > before ? state.last - before : 0;
       given_ = before;
       return before;
@@ -131,7 +150,7 @@ class PartitionSource final : public SourceBase {
       return fail(Error::Kind::changed,
                   "stream " + was.stream + " was deleted and made anew while the connection was lost", "stream");
     }
-    return start({.sequence = given_ + 1}, *state).transform([](Position) {});
+    return start({.sequence = given_ + 1}, *state, given_time_).transform([](Position) {});
   }
 
   /// The server refuses a publish by a message of its own, later: only what does not come back tells of it. A stream
@@ -166,18 +185,14 @@ class PartitionSource final : public SourceBase {
     if (after == 0) return {};
     if (auto there = check_end(after); !there) return there;
     if (state.first <= after + 1) return {};
-    return fail(
-        Error::Kind::changed,
-        weir::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before "
-                     "they were read; let the stream keep more (max_age, max_bytes), and see weir progress",
-                     intake_.names.stream, state.first, after, state.first - after - 1),
-        "stream");
+    return std::unexpected(cut_off(intake_.names.stream, state.first, after));
   }
 
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
   Position given_ = 0;               ///< the last one given out, or where it began
+  Timestamp given_time_ = no_time;   ///< when the stream stored it; no_time: it was given out by none before this
   Position last_ = 0;                ///< of the stream when it was opened
   Timestamp marked_ = no_time;       ///< steady time of the marker that is under way
   Timestamp asked_ = no_time;        ///< steady time of the first marker since one came back

@@ -169,12 +169,19 @@ OrderedReader::~OrderedReader() {
   jetstream_.forget_consumer(stream_, consumer_);
 }
 
-Result<std::uint64_t> OrderedReader::start(const ReadFrom& from) {
+Result<std::uint64_t> OrderedReader::start(const ReadFrom& from, Timestamp stored) {
   auto state = jetstream_.state(stream_);
   if (!state) return std::unexpected(state.error());
   opened_ = *state;
   from_ = from;
   next_ = from.sequence;
+  last_time_ = stored;
+  if (auto same = check_last(); !same) return std::unexpected(same.error());
+  if (stored == no_time && next_ > 1) {
+    const auto found = jetstream_.time_of(stream_, next_ - 1);
+    if (!found) return std::unexpected(found.error());
+    last_time_ = found->value_or(no_time);
+  }
   return begin_consumer().transform([&] { return next_ - 1; });
 }
 
@@ -210,18 +217,35 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
                      stream_, state->last, next_ - 1),
         "stream");
   }
-  if (last_time_ != no_time) {
-    auto stored = jetstream_.time_of(stream_, next_ - 1);
-    if (!stored) return std::unexpected(stored.error());
-    if (stored->has_value() && **stored != last_time_) {
-      return fail(Error::Kind::changed,
-                  weir::format("message {} of stream {} is not the one that was read: the server lost messages that it "
-                               "had acknowledged and gave their numbers to others",
-                               next_ - 1, stream_),
-                  "stream");
-    }
-  }
+  if (auto same = check_last(); !same) return same;
   return begin_consumer();
+}
+
+Result<void> OrderedReader::check_last() const {
+  if (last_time_ == no_time) return {};
+  const auto stored = jetstream_.time_of(stream_, next_ - 1);
+  if (!stored) return std::unexpected(stored.error());
+  if (!stored->has_value() || **stored == last_time_) return {};
+  return fail(Error::Kind::changed,
+              weir::format("message {} of stream {} is not the one that was read: the server lost messages that it had "
+                           "acknowledged and gave their numbers to others",
+                           next_ - 1, stream_),
+              "stream");
+}
+
+Result<void> OrderedReader::check_reach() const {
+  if (from_.sequence == 0 && last_time_ == no_time) return {};
+  const auto state = jetstream_.state(stream_);
+  if (!state) return std::unexpected(state.error());
+  return state->first > next_ ? std::unexpected(cut_off(stream_, state->first, next_ - 1)) : Result<void>{};
+}
+
+Error cut_off(const std::string& stream, std::uint64_t first, std::uint64_t after) {
+  return {Error::Kind::changed,
+          weir::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before they "
+                       "were read; let the stream keep more (max_age, max_bytes), and see weir progress",
+                       stream, first, after, first - after - 1),
+          "stream"};
 }
 
 Result<bool> OrderedReader::accept(const Delivery& delivery) {
@@ -229,9 +253,10 @@ Result<bool> OrderedReader::accept(const Delivery& delivery) {
   ++consumer_next_;
   if (delivery.sequence < next_) return false;
   if (delivery.sequence > next_ && holes_ == Holes::confirmed) {
-    auto first = jetstream_.next_sequence(stream_, next_);
+    auto first = jetstream_.next_message(stream_, next_);
     if (!first) return std::unexpected(first.error());
-    if (first->has_value() && **first < delivery.sequence) return false;
+    if (first->has_value() && (*first)->sequence < delivery.sequence) return false;
+    if (auto reaches = check_reach(); !reaches) return std::unexpected(reaches.error());
     deleted_ += delivery.sequence - next_;
   }
   next_ = delivery.sequence + 1;

@@ -72,8 +72,12 @@ class PullReader {
   std::string trouble_;
 };
 
+/// The error for a stream that begins at `first`, where one would go on after `after`.
+Error cut_off(const std::string& stream, std::uint64_t first, std::uint64_t after);
+
 /// Reads a stream in order, each message once, from a sequence on, whatever happens to consumers and connections.
-/// A hole in the sequences is believed only when the server confirms that the messages are gone.
+/// A hole in the sequences is believed only when the server confirms that the messages are gone; it is an error where
+/// nothing before it is left, as the stream then keeps less than its reader needs.
 ///
 /// Threads   one at a time.
 class OrderedReader {
@@ -83,11 +87,14 @@ class OrderedReader {
   OrderedReader(JetStream& jetstream, std::string stream, const Clock& clock, Holes holes = Holes::confirmed);
   ~OrderedReader();
 
-  /// Starts so that the first message is the one that `from` says. Answers the sequence before it.
-  Result<std::uint64_t> start(const ReadFrom& from);
+  /// Starts so that the first message is the one that `from` says. Answers the sequence before it. `stored`: when the
+  /// stream stored the message before that, if it was read already; no_time: whatever is there is believed.
+  /// Error::changed: it is another one.
+  Result<std::uint64_t> start(const ReadFrom& from, Timestamp stored = no_time);
 
   /// Appends messages in order, and what is known of each. Nothing came: both stay as they are.
-  /// Error::changed: the stream was deleted, made anew, or lost messages that were already read.
+  /// Error::changed: the stream was deleted, made anew, lost messages that were already read, or does not reach back
+  /// any more to those that are to be read next.
   Result<void> read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
                     const std::stop_token& stop);
 
@@ -100,6 +107,10 @@ class OrderedReader {
   Result<void> begin_consumer();
   Result<void> restart(const std::stop_token& stop, Duration wait);
   Result<bool> accept(const Delivery& delivery);
+  /// Whether the message before the next one still is the one that was read.
+  Result<void> check_last() const;
+  /// Whether a hole is one in the midst of the stream: what lies before it was not cut off with it.
+  Result<void> check_reach() const;
 
   JetStream& jetstream_;
   std::string stream_;
@@ -110,7 +121,7 @@ class OrderedReader {
   StreamState opened_;
   std::string consumer_;
   std::uint64_t next_ = 0;         ///< sequence that must come; 0: not started
-  Timestamp last_time_ = no_time;  ///< when the stream stored the message before it, if that was read here
+  Timestamp last_time_ = no_time;  ///< when the stream stored the message before it; no_time: not known
   std::uint64_t consumer_next_ = 1;
   std::uint64_t deleted_ = 0;
   std::uint64_t restarts_ = 0;

@@ -5,6 +5,10 @@
 namespace weir::nats {
 namespace {
 
+constexpr std::string_view instead_of_mapping =
+    "\"subject\" and in what the devices publish, or fill the streams otherwise: devices that publish to "
+    "p.<k>.<subject> themselves (k: FNV-1a 32 of the key modulo partitions), or a pipeline like pipelines/route.json";
+
 /// Cuts the first token off; `rest` is what follows its dot.
 std::string_view next_token(std::string_view& rest) {
   const auto dot = rest.find('.');
@@ -98,6 +102,40 @@ std::string SubjectPattern::expand(std::string_view key, std::string_view field)
   for (int i = 0; i < static_cast<int>(tokens_.size()); ++i) {
     if (i != 0) out += '.';
     out += i == key_ ? key : i == field_ ? field : std::string_view{tokens_[static_cast<std::size_t>(i)]};
+  }
+  if (out.size() > longest_subject) out.clear();
+  return out;
+}
+
+Result<Mapping> SubjectPattern::mapping(std::uint32_t partitions) const {
+  const auto wrong = [&](std::string why) {
+    return fail(Error::Kind::invalid, "subject \"" + text_ + "\" can't be mapped to partitions: " + std::move(why),
+                "subject");
+  };
+  if (!has_key()) {
+    return wrong("it has no {key}, and the server chooses a partition by a token of the subject; name the vehicle in " +
+                 std::string{instead_of_mapping});
+  }
+  const std::string& first = tokens_.front();
+  if (first == "*" || first == "p" || first.starts_with('$') || first.starts_with('_')) {
+    return wrong((first == "*" ? "it does not begin with a word, so" : "it begins with \"" + first + "\", so") +
+                 " the mapping would catch subjects of weir's (p.…) or the server's own ($JS.…, _INBOX.…); put a word "
+                 "before it, in " +
+                 std::string{instead_of_mapping});
+  }
+  Mapping out;
+  std::string index;
+  int wildcards = 0;
+  for (int i = 0; i <= key_; ++i) {
+    const std::string& token = tokens_[static_cast<std::size_t>(i)];
+    out.from += (i == 0 ? "" : ".") + token;
+    if (token == "*") index = std::to_string(++wildcards);
+    out.to += token == "*" ? ".{{wildcard(" + index + ")}}" : "." + token;
+  }
+  out.to.insert(0, "p.{{partition(" + std::to_string(partitions) + "," + index + ")}}");
+  if (tail_ || key_ + 1 < static_cast<int>(tokens_.size())) {
+    out.from += ".>";
+    out.to += ".>";
   }
   return out;
 }

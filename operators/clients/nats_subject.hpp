@@ -11,6 +11,15 @@
 
 namespace weir::nats {
 
+/// Bytes. A server hangs up on a line of more than 4,096 (max_control_line); the subject shares it with the verb, the
+/// address of the answer and two sizes.
+inline constexpr std::size_t longest_subject = 3'900;
+
+/// An entry of nats-server's "mappings": what is published to `from` reaches `to` instead.
+struct Mapping {
+  std::string from, to;
+};
+
 /// A parsed subject template. Tokens are literals, `{key}` and `{field}` (each at most once), `*`, and `>` at the end.
 ///
 /// Threads   any; immutable.
@@ -31,8 +40,14 @@ class SubjectPattern {
   bool match(std::string_view subject, std::string_view& key, std::string_view& field) const;
 
   /// The subject of a key and a field; empty if one that is asked for can't be a token (empty, or with '.', '*', '>' or
-  /// a blank). Not for patterns with wildcards.
+  /// a blank), or if it is longer than longest_subject. Not for patterns with wildcards.
   std::string expand(std::string_view key, std::string_view field) const;
+
+  /// What brings each key's messages into its partition: "vehicle.*.>" to
+  /// "p.{{partition(16,1)}}.vehicle.{{wildcard(1)}}.>". Whatever follows the key is taken, so that pipelines that read
+  /// different subjects of the same vehicles need the same entry. Error::invalid if the server can't do it: why, and
+  /// what to do instead.
+  Result<Mapping> mapping(std::uint32_t partitions) const;
 
  private:
   std::string text_;

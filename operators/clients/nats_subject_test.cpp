@@ -57,6 +57,30 @@ TEST(NatsSubject, putsKeysIn) {
     EXPECT_EQ(pattern("vehicle.{key}").expand(key, ""), "") << key;
 }
 
+/// "from > to" of the mapping that feeds 16 partitions, or why there is none.
+std::string mapped(std::string_view text) {
+  const auto mapping = pattern(text).mapping(16);
+  return mapping ? mapping->from + " > " + mapping->to : mapping.error().message;
+}
+
+TEST(NatsSubject, tellsTheMappingThatFeedsPartitions) {
+  const std::string vehicle = "vehicle.*.> > p.{{partition(16,1)}}.vehicle.{{wildcard(1)}}.>";
+  EXPECT_EQ(mapped("vehicle.{key}.{field}"), vehicle);
+  EXPECT_EQ(mapped("vehicle.{key}.telemetry"), vehicle);
+  EXPECT_EQ(mapped("vehicle.{key}.>"), vehicle);
+  EXPECT_EQ(mapped("vehicle.{key}"), "vehicle.* > p.{{partition(16,1)}}.vehicle.{{wildcard(1)}}");
+  EXPECT_EQ(mapped("eu.{field}.*.x.{key}.y"),
+            "eu.*.*.x.*.> > p.{{partition(16,3)}}.eu.{{wildcard(1)}}.{{wildcard(2)}}.x.{{wildcard(3)}}.>");
+}
+
+TEST(NatsSubject, saysWhyItCanNotBeMapped) {
+  EXPECT_NE(mapped("vehicle.>").find("has no {key}"), std::string::npos) << mapped("vehicle.>");
+  for (const char* text : {"{key}.speed", "*.{key}", "{field}.{key}", "p.{key}", "$JS.{key}", "_INBOX.{key}"})
+    EXPECT_NE(mapped(text).find("would catch subjects"), std::string::npos) << mapped(text);
+  for (const char* text : {"vehicle.>", "{key}.speed"})
+    EXPECT_NE(mapped(text).find("pipelines/route.json"), std::string::npos) << mapped(text);
+}
+
 TEST(NatsSubject, coversWhatItMatches) {
   EXPECT_TRUE(covers("vehicle.>", "vehicle.*.*"));
   EXPECT_TRUE(covers("vehicle.*.*", "vehicle.*.speed"));

@@ -20,10 +20,16 @@ struct Clear {
 };
 using Answer = std::unique_ptr<PGresult, Clear>;
 
+/// Line breaks, tabs and whatever else does not belong into a line of a log become blanks, one for several.
 std::string one_line(std::string_view text) {
-  std::string line{text};
-  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
-  std::ranges::replace(line, '\n', ' ');
+  std::string line;
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    const bool blank = code <= ' ' || code == 0x7F;
+    if (!blank) line += c;
+    if (blank && !line.empty() && line.back() != ' ') line += ' ';
+  }
+  if (line.ends_with(' ')) line.pop_back();
   return line;
 }
 

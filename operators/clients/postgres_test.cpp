@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
@@ -91,6 +92,21 @@ TEST(PostgresConnection, an_error_of_the_server_is_refused) {
   const Said said = ask(refusal("ERROR") + ready);
   EXPECT_EQ(said.error.kind, Error::Kind::refused) << said.error.message;
   EXPECT_EQ(said.state, "22003");
+}
+
+TEST(PostgresConnection, an_error_is_one_line_with_detail_and_hint) {
+  const Said said = ask(message('E',
+                                "SERROR\0VERROR\0C23505\0Mno\r\nroom\0DKey (\x1B[31m\tvehicle)\n\nis there.\0"
+                                "HTry\n\tanother.\n\0WPL/pgSQL\nline 1\0\0"s) +
+                        ready);
+  EXPECT_EQ(said.error.message, "no room: Key ( [31m vehicle) is there.; Try another. (SQLSTATE 23505)");
+}
+
+/// libpq's own message of a server that hangs up has three.
+TEST(PostgresConnection, a_lost_connection_is_one_line) {
+  const std::string said = ask("").error.message;
+  EXPECT_EQ(std::ranges::count_if(said, [](char c) { return static_cast<unsigned char>(c) < ' '; }), 0) << said;
+  EXPECT_FALSE(said.contains("  ")) << said;
 }
 
 TEST(PostgresConnection, an_error_that_the_server_did_not_make_is_unreachable) {

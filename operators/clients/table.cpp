@@ -26,7 +26,7 @@ Result<void> check_name(std::string_view name, std::string_view what) {
 /// Not every database tells letters' cases apart.
 bool is_ours(std::string_view table) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::any_of(std::array{progress_table, dead_letters_table},
+  return std::ranges::any_of(std::array{progress_table, workers_table, dead_letters_table},
                              [&](std::string_view ours) { return std::ranges::equal(table, ours, {}, lower); });
 }
 
@@ -115,6 +115,17 @@ Result<void> check_columns(const std::vector<TableColumn>& columns) {
     }
   }
   return {};
+}
+
+std::string warning_of_others(Partition partition, const std::vector<std::string>& others) {
+  if (others.empty()) return {};
+  std::string names;
+  for (const std::string& other : others) names += (names.empty() ? "" : ", ") + other;
+  return weir::format(
+      "partition {}: this sink has committed nothing yet, but {} has, under the same pipeline's name: a new sink gets "
+      "all rows from the stream's first message on, but a renamed one has them already: then stop this, and give it its "
+      "old id",
+      partition, names);
 }
 
 std::string column_definitions(const std::vector<TableColumn>& columns) {

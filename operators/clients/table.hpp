@@ -8,11 +8,14 @@
 #include <weir/batch.hpp>
 #include <weir/settings.hpp>
 #include <weir/shapes.hpp>
+#include <weir/types.hpp>
 
 namespace weir::sql {
 
-/// The tables that weir keeps in the schema of the rows' table: how far each lane has come, and what was refused.
+/// The tables that weir keeps in the schema of the rows' table: how far each lane has come, who runs the lanes, and
+/// what was refused.
 inline constexpr std::string_view progress_table = "weir_progress";
+inline constexpr std::string_view workers_table = "weir_workers";
 inline constexpr std::string_view dead_letters_table = "weir_dead_letters";
 
 /// A table's name as in the settings: "table" or "schema.table", letters as written (they are quoted in SQL).
@@ -46,6 +49,10 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
 
 /// What no table could have: columns of the same name, names longer than 63 bytes, too many or no columns.
 Result<void> check_columns(const std::vector<TableColumn>& columns);
+
+/// What to warn of at the claim of a partition of which this sink has committed nothing, but `others` of the same
+/// pipeline have, as it is or was: of a renamed one its old id. Empty: nothing.
+std::string warning_of_others(Partition partition, const std::vector<std::string>& others);
 
 /// "a double precision, b text NOT NULL", names quoted.
 std::string column_definitions(const std::vector<TableColumn>& columns);

@@ -69,6 +69,10 @@ class DuckDb final : public Sink {
     auto progress = ledger_.claim(*file_, partition);
     if (!progress) return broken(progress.error());
     claimed_[partition] = progress->position;
+    if (progress->position > 0 || progress->incarnation > 0) return progress;
+    const auto others = ledger_.others(*file_, partition);
+    if (!others) return broken(others.error());
+    if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
     return progress;
   }
 

@@ -64,7 +64,6 @@ class DuckDbSink : public testing::Test {
     return sink.commit(lanes);
   }
 
-  /// The one text column of a query; the sink must be closed.
   /// What a process that tries to open the file is told while this one holds it; empty if it can't have `own`
   /// namespace of processes.
   std::string said_to_another_process(bool own) {
@@ -73,7 +72,8 @@ class DuckDbSink : public testing::Test {
     // Sinks of one process share the file, so another one has to try; one that has nothing open itself.
     const pid_t child = ::fork();
     if (child == 0) {
-      if (own && ::unshare(CLONE_NEWPID) != 0) ::_exit(0);
+      // The first needs rights that the second brings, where anybody may have it.
+      if (own && ::unshare(CLONE_NEWPID) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) ::_exit(0);
       if (const pid_t inner = own ? ::fork() : 0; inner != 0) ::_exit(::waitpid(inner, nullptr, 0) == inner ? 0 : 1);
       char ready = 0;
       (void)!::read(held[0], &ready, 1);
@@ -94,6 +94,7 @@ class DuckDbSink : public testing::Test {
     return said;
   }
 
+  /// The one text column of a query; the sink must be closed.
   std::string ask(const std::string& sql) const {
     auto file = duck::File::open(path(), 256u << 20);
     if (!file) return file.error().message;
@@ -263,6 +264,16 @@ TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {
   two.reset();
   EXPECT_EQ(ask("SELECT (SELECT count(*) FROM vehicle_second) || ' ' || (SELECT count(*) FROM sessions)"), "500 155");
   EXPECT_EQ(ask("SELECT node || ' ' || position FROM weir_progress ORDER BY node"), "db 50 sessions 51");
+  fakes::CountingContext renamed_context{"renamed"};
+  auto renamed = make(rows(0)->schema, renamed_context, path(), "vehicle_second");
+  ASSERT_TRUE(renamed->open().has_value());
+  for (const Partition partition : {0u, 1u}) ASSERT_TRUE(renamed->claim(partition).has_value());
+  EXPECT_THAT(
+      renamed_context.warnings(),
+      testing::ElementsAre(HasSubstr("partition 0: this sink has committed nothing yet, but db, sessions has")));
+  ASSERT_TRUE(commit(*renamed, rows(1), 0, 1).has_value());
+  ASSERT_TRUE(renamed->claim(0).has_value());
+  EXPECT_EQ(renamed_context.warnings().size(), 1u) << "it has its own by now";
 }
 
 TEST_F(DuckDbSink, says_who_holds_the_file) {

@@ -9,6 +9,7 @@
 #include "clients/nats_counting.hpp"
 #include "clients/nats_jetstream.hpp"
 #include "clients/nats_publisher.hpp"
+#include "clients/nats_stream_set.hpp"
 #include "clients/nats_subject.hpp"
 
 namespace {
@@ -105,12 +106,10 @@ class Nats final : public Sink {
     if (base_.empty()) return {};
     auto jetstream = nats::JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
+    const nats::StreamSet streams{settings_, pattern_, false,
+                                  deduplicate_ ? std::optional{dedupe_window} : std::nullopt};
     for (Partition k = 0; k < partitions_; ++k) {
-      const nats::PartitionNames names{base_, partitions_, k, pattern_};
-      auto config = nats::StreamConfig::from(settings_, names.stream, {names.filter});
-      config.also = {names.marker};
-      if (deduplicate_) config.dedupe = dedupe_window;
-      const auto state = (*jetstream)->ensure(config);
+      const auto state = streams.ensure(**jetstream, k);
       if (!state) return std::unexpected(state.error());
       if (!state->news.empty()) context_.tell(state->news);
     }
@@ -202,7 +201,8 @@ class Nats final : public Sink {
     const auto key = key_column_ < batch.columns.size() ? batch.columns[key_column_].text(row) : std::string_view{};
     std::string subject =
         pattern_.expand(key, samples_ && pattern_.has_field() ? batch.columns[samples::field].text(row) : "");
-    if (subject.empty()) return append(bytes, frame, {}, "the key or field can't be a token of a subject");
+    if (subject.empty())
+      return append(bytes, frame, {}, "the key or field can't be a token of a subject, or is too long for one");
     if (partitions_ > 1) subject = weir::format("p.{}.{}", partition_of(key, partitions_), subject);
     if (!samples_) {
       std::string payload;

@@ -27,7 +27,7 @@ class Timescale final : public Sink {
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
-        ledger_{to_.pipeline, to_.node, lease_} {
+        ledger_{to_.pipeline, to_.node, std::string{context.worker()}, lease_} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
     const std::string& hypertable = settings.text("hypertable");
@@ -109,17 +109,33 @@ class Timescale final : public Sink {
 
   Result<Progress> claim(Partition partition) override {
     if (auto there = ready(); !there) return std::unexpected(there.error());
-    return ledger_.claim(*data_, partition);
+    auto progress = ledger_.claim(*data_, partition);
+    if (!progress || progress->position > 0 || progress->incarnation > 0) return progress;
+    const auto others = ledger_.others(*data_, partition);
+    if (!others) return std::unexpected(others.error());
+    if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
+    return progress;
   }
 
-  Result<std::vector<Partition>> renew() override;
+  Result<std::vector<Partition>> renew() override {
+    return controlled([this](Connection& connection) { return ledger_.renew(connection); });
+  }
 
   void release(Partition partition) override {
-    if (!ready()) return;
+    if (!ready()) return ledger_.lose(partition);
     if (auto released = ledger_.release(*data_, partition); !released) context_.warn(released.error().message);
   }
 
   Duration lease() const override { return lease_; }
+
+  Result<Crew> meet() override {
+    return controlled([this](Connection& connection) { return ledger_.meet(connection); });
+  }
+
+  void leave() override {
+    if (!ready()) return;
+    if (auto left = ledger_.leave(*data_); !left) context_.warn(left.error().message);
+  }
 
   Result<std::vector<ProgressLine>> progress() override {
     return with_ledger([](Connection& connection, Ledger& ledger) { return ledger.lines(connection); });
@@ -138,13 +154,28 @@ class Timescale final : public Sink {
     return fail(Error::Kind::unreachable, "not connected to PostgreSQL at " + postgres::place(url_));
   }
 
+  /// Over the connection that no commit holds up.
+  template <typename Use>
+  auto controlled(Use use) -> decltype(use(std::declval<Connection&>())) {
+    const std::scoped_lock lock{control_mutex_};
+    if (!control_ || !control_->alive()) {
+      control_.reset();
+      auto connection = Connection::open({url_, application_ + "/control", lease_ / 3});
+      if (!connection) return std::unexpected(connection.error());
+      control_ = *std::move(connection);
+    }
+    auto answer = use(*control_);
+    if (!answer) control_.reset();
+    return answer;
+  }
+
   template <typename Use>
   auto with_ledger(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<Ledger&>())) {
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     const auto schema = postgres::schema_of(*connection, plan_.table);
     if (!schema) return std::unexpected(schema.error());
-    Ledger ledger{to_.pipeline, to_.node, lease_};
+    Ledger ledger{to_.pipeline, to_.node, {}, lease_};
     ledger.create(*schema);
     return use(*connection, ledger);
   }
@@ -166,7 +197,7 @@ class Timescale final : public Sink {
   std::optional<Connection> data_;
   sql::Handover handed_;
 
-  std::mutex control_mutex_;  // guards what renew() uses from its own thread
+  std::mutex control_mutex_;  // guards what renew() and meet() use from their own threads
   std::optional<Connection> control_;
   std::optional<postgres::Retention> retention_;
 };
@@ -187,19 +218,6 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   Committed out{.refused = std::move(done->refused)};
   for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
   return out;
-}
-
-Result<std::vector<Partition>> Timescale::renew() {
-  const std::scoped_lock lock{control_mutex_};
-  if (!control_ || !control_->alive()) {
-    control_.reset();
-    auto connection = Connection::open({url_, application_ + "/control", lease_ / 3});
-    if (!connection) return std::unexpected(connection.error());
-    control_ = *std::move(connection);
-  }
-  auto lost = ledger_.renew(*control_);
-  if (!lost) control_.reset();
-  return lost;
 }
 
 std::vector<Error> problems(const Settings& settings) {

@@ -1,3 +1,4 @@
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/rfc3339.hpp>
 
@@ -29,6 +30,9 @@ class Nats final : public Source {
   void committed(Position position) override { source_->committed(position); }
   StreamIdentity identity() const override { return source_->identity(); }
   std::uint64_t waiting() const override { return source_->waiting(); }
+  Result<std::vector<Backlog>> backlogs(std::span<const PartitionPlace> places) override {
+    return source_->backlogs(places);
+  }
 
  private:
   static std::unique_ptr<Source> make(const Settings& settings, Context& context) {
@@ -94,6 +98,39 @@ std::vector<Error> problems(const Settings& s) {
   return out;
 }
 
+std::string quoted(std::string_view text) {
+  std::string out{'"'};
+  for (const char c : text) out.append(c == '"' || c == '\\' ? "\\" : "").push_back(c);
+  return out + '"';
+}
+
+/// The account mapping that feeds the partitions, as nats-server's configuration wants it.
+Result<std::string> mapping(const Settings& s) {
+  const auto pattern = nats::SubjectPattern::parse(s.text("subject"));
+  if (!pattern) return std::unexpected(pattern.error());
+  const std::string base = s.has("stream") ? s.text("stream") : "";
+  const auto n = static_cast<std::uint32_t>(s.integer("partitions"));
+  const nats::PartitionNames first{base, n, 0, *pattern};
+  const nats::PartitionNames last{base, n, n - 1, *pattern};
+  if (mode_of(s) == Mode::core)
+    return weir::format("# No mapping is needed: {} receives {} as it is published.\n", s.id(), first.filter);
+  if (n == 1) {
+    return weir::format("# No mapping is needed: {} reads one stream, {}, which takes {} as it is published.\n", s.id(),
+                        first.stream, first.filter);
+  }
+  return pattern->mapping(n).transform([&](const nats::Mapping& entry) {
+    return weir::format(
+        "# {0}: a vehicle's messages always reach the same of the {1} streams {2} to {3}.\n"
+        "# {2} takes {4} and the markers {5},\n"
+        "# {3} takes {6} and {7}; \"create\": true makes them.\n"
+        "# For the account of the devices, or the top level if there are no accounts; one that has mappings already gets\n"
+        "# the entry alone. {8} is then found under p.*.{8} by all who subscribe to it.\n"
+        "mappings: {{\n  {9}: {10}\n}}\n",
+        s.id(), n, first.stream, last.stream, first.filter, first.marker, last.filter, last.marker, entry.from,
+        quoted(entry.from), quoted(entry.to));
+  });
+}
+
 Spec spec() {
   auto out = nats::with_access(Spec::source("messages from NATS: a stream, a shared durable, or core subjects"));
   out.field("subject", kind::text(),
@@ -129,6 +166,8 @@ Spec spec() {
       .subjects([](const Settings& s, Message& message) {
         nats::take_apart(nats::SubjectPattern::parse(s.text("subject")).value_or({}), message);
       })
+      .setup("mapping", "prints the account mapping for nats-server's configuration that feeds the partitions' streams",
+             mapping)
       .details(
           "A partition's stream must have limits retention; it also takes the markers p.<k>.clock.<stream>, by which "
           "weir moves arrival time on an idle stream. Core NATS keeps no time: arrival is when the worker takes a message "

@@ -56,6 +56,22 @@ class JetStreamKv final : public Store {
   }
   bool durable() const override { return true; }
 
+  Duration lease() const override { return settings_.duration("lease"); }
+  Result<std::optional<Versioned>> newest(std::string_view name) override {
+    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
+    auto value = bucket_->newest(name);
+    if (!value) return gone() ? Result<std::optional<Versioned>>{} : std::unexpected(value.error());
+    // The mark of a removal has a revision, which whoever writes next must know.
+    return *value ? std::optional{Versioned{std::move((*value)->bytes), (*value)->revision}} : std::nullopt;
+  }
+  Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
+                                              std::uint64_t revision) override {
+    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
+    return bucket_->put_if(name, value, revision).or_else([&](const Error& error) {
+      return Result<std::optional<std::uint64_t>>{std::unexpected(mend(error))};
+    });
+  }
+
  private:
   /// Opens again after the connection was closed for good.
   Result<void> connected() { return bucket_ && !connection_->closed() ? Result<void>{} : open(); }
@@ -88,6 +104,9 @@ Spec spec() {
   out.field("bucket", kind::text(), "bucket, created when absent; letters, digits, \"_\" and \"-\"")
       .optional("replicas", kind::integer(), "copies of the bucket in a cluster; 1 if it is created without")
       .between(1, 5)
+      .field("lease", kind::duration(),
+             "how long a partition stays with a worker that does not answer, where no sink keeps leases", "30s")
+      .between(double(second), 60 * double(minute))
       .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
       .details(
           "Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot. A bucket "

@@ -86,6 +86,11 @@ class WindowJoin final : public Transform {
     return fail(Error::Kind::changed, "the state of window-join is damaged");
   }
   Size size() const override { return {join_.vehicles(), join_.bytes()}; }
+  std::optional<KeySession> session(std::uint32_t key) const override {
+    return join_.latest(key).transform([](const Session& session) {
+      return KeySession{session.first, session.last, session.ended != Session::Ended::no};
+    });
+  }
 
  private:
   void prefetch(const SampleRows& rows, std::size_t run, std::size_t ahead) const {
@@ -248,7 +253,8 @@ Spec spec() {
       .version(3)
       .needs_whole_keys()
       .state([](const Settings& settings) {
-        return "≤ 64 B per (vehicle, field), and 32 B per (vehicle, field) and tick that waits; at most " +
+        return "about 64 B per (vehicle, field) of a vehicle with 8 fields, 210 B once samples wait, room for 3 ticks "
+               "included, and 32 B per further tick; at most " +
                std::to_string(settings.integer("max_pending")) +
                " waiting samples per vehicle, 65533 of one field or ticks; beyond, its oldest tick closes";
       })

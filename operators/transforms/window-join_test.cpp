@@ -68,6 +68,35 @@ TEST(WindowJoin, SessionsTooShortForATickAreCountedAndToldOf) {
       << join.context.warnings[0];
 }
 
+TEST(WindowJoin, TellsTheLatestSessionOfAVehicle) {
+  Joined join{{.wait = minute}};
+  SampleBatch in{join.context};
+  for (const int at : {1, 2}) in.number("k", "a", at * second, at, 2 * second);
+  in.number("off", "power", second, 0, 2 * second);
+  join.feed(in.take());
+  const auto session = [&](const char* key) { return join.join->session(*join.context.keys()->find(key)); };
+  ASSERT_TRUE(session("k"));
+  EXPECT_EQ(session("k")->first, second);
+  EXPECT_EQ(session("k")->newest, 2 * second);
+  EXPECT_FALSE(session("k")->ended);
+  EXPECT_FALSE(session("off")) << "an off alone is no session";
+  EXPECT_FALSE(join.join->session(99));
+
+  // The later of two that are not yet over; then switched off.
+  SampleBatch more{join.context};
+  for (const int at : {50, 51}) more.number("k", "a", at * second, at, 51 * second);
+  join.feed(more.take());
+  EXPECT_EQ(session("k")->first, 50 * second);
+  join.restart();
+  EXPECT_EQ(session("k")->newest, 51 * second);
+  SampleBatch off{join.context};
+  off.number("k", "power", 52 * second, 0, 52 * second);
+  join.feed(off.take());
+  EXPECT_TRUE(session("k")->ended);
+  join.mark(10 * minute);
+  EXPECT_FALSE(session("k"));
+}
+
 /// What is the same however batches are cut and whenever the lane starts again: a burst with more samples of one field,
 /// more ticks and more samples in all than a vehicle holds.
 TEST(WindowJoin, ABurstBeyondWhatAVehicleHoldsClosesItsOldestTicks) {

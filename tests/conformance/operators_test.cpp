@@ -65,6 +65,7 @@ TEST_P(Operators, AreDocumented) {
   expect_documented(spec().fields, "");
   for (const PortSpec& port : spec().ports) expect_sentence(port.doc, "port " + port.name);
   for (const CounterSpec& counter : spec().counters) expect_sentence(counter.doc, "counter " + counter.name);
+  for (const SetupSpec& setup : spec().setups) expect_sentence(setup.doc, "setup " + setup.name);
 }
 
 /// What is counted in a file: `counter("late")`, `count("retries", …)`, `Growth{context, "restarts"}`.

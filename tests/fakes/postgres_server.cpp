@@ -22,7 +22,7 @@ PostgresServer::PostgresServer(bool timescale, bool fsync, const std::vector<std
 
 PostgresServer::~PostgresServer() {
   try {
-    run("stop " + directory_.path());
+    stop();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
   }
@@ -36,6 +36,8 @@ void PostgresServer::start() {
   if (at == std::string::npos) throw std::runtime_error{"deploy/servers did not say where the server is: " + said};
   url_ = said.substr(at + key.size(), said.find('\n', at + 1) - at - key.size());
 }
+
+void PostgresServer::stop() { run("stop " + directory_.path()); }
 
 void PostgresServer::kill() {
   run(weir::format("kill {} {}", directory_.path(), server_));

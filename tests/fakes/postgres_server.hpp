@@ -23,6 +23,10 @@ class PostgresServer {
   /// The query's values, separated by blanks; NULL is "NULL". Throws on errors.
   std::string ask(const std::string& sql) const;
 
+  /// Where its data and log lie.
+  std::string directory() const { return directory_.path() + "/" + server_; }
+
+  void stop();   ///< an orderly end
   void kill();   ///< as a crash would
   void start();  ///< again, with the same data and port
 

@@ -14,6 +14,7 @@
 #include <weir/units.hpp>
 
 #include "fakes/codecs.hpp"
+#include "fakes/waiting_clock.hpp"
 
 namespace weir {
 Operator weir_operator_codecs_flatbuffers();
@@ -24,21 +25,6 @@ namespace weir::fakes {
 
 using Changes = std::map<std::string, Setting>;
 constexpr Timestamp new_year = 1'767'225'600 * second;
-
-/// Time that passes only when somebody waits.
-class WaitingClock final : public Clock {
- public:
-  Timestamp now() const override { return now_; }
-  Timestamp steady() const override { return now_; }
-  bool wait(Duration length, std::stop_token stop) const override {
-    if (stop.stop_requested()) return false;
-    now_ += length;
-    return true;
-  }
-
- private:
-  mutable Timestamp now_ = new_year + 1000 * second;
-};
 
 inline Settings settings_with(const Changes& changes) {
   Settings settings{"fleet"};

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -18,6 +19,7 @@
 namespace weir::fakes {
 
 /// Ends with the object, or with the test's process. What it prints, on both channels, is appended to a file.
+/// WEIR_PROGRAM in the environment stands for the build's own `weir`, so that these tests also prove a sanitized one.
 ///
 /// Threads   one.
 class WeirProcess {
@@ -38,7 +40,8 @@ class WeirProcess {
   /// Runs the same command again, after its end.
   void start() {
     std::vector<std::string> words = before_;
-    words.push_back(std::string{WEIR_BUILD_DIR} + "/weir");
+    const char* another = std::getenv("WEIR_PROGRAM");
+    words.push_back(another != nullptr ? another : std::string{WEIR_BUILD_DIR} + "/weir");
     words.insert(words.end(), arguments_.begin(), arguments_.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -83,6 +86,7 @@ class WeirProcess {
     }
     return exit_;
   }
+  pid_t pid() const { return child_; }
   bool runs() {
     int status = 0;
     if (child_ <= 0 || ::waitpid(child_, &status, WNOHANG) != child_) return child_ > 0;

@@ -50,7 +50,12 @@ struct World {
   int commits = 0;           // that succeeded
   Duration slow = 0;         // how long a commit takes
   Duration lease = 0;        // 0: none
+  Crew crew;                 // as the table answers who asks, if there are leases
+  bool left = false;         // the worker said that it is no longer there
   Position acknowledged = 0;
+  Position first_pulled = 0;             // by the last source that pulled anything
+  std::set<std::uint32_t> incarnations;  // of the numbers of rows that were written
+  bool store_fails = false;
   bool durable = true;
   MapStore::Values values;             // the store
   Position committed_when_stored = 0;  // what the table had when its last value came
@@ -117,6 +122,7 @@ class StreamSource final : public Source {
       messages->items.push_back(message);
     }
     messages->owner = held;
+    if (std::exchange(fresh_, false)) world->first_pulled = next_;
     next_ = last + 1;
     if (messages->items.empty()) return Pulled{};
     return Pulled{Pulled::State::messages, messages};
@@ -135,6 +141,7 @@ class StreamSource final : public Source {
  private:
   StreamIdentity stream_;
   Position next_ = 1;
+  bool fresh_ = true;
 };
 
 class NumberCodec final : public Codec {
@@ -203,6 +210,8 @@ class TableSink final : public Sink {
     return out;
   }
   Result<void> write(const Encoded& rows) override {
+    const std::scoped_lock lock{world->mutex};
+    world->incarnations.insert(rows.incarnation);
     written_ += rows.bytes;
     return {};
   }
@@ -227,6 +236,12 @@ class TableSink final : public Sink {
     world->owned = false;
   }
   Duration lease() const override { return world->lease; }
+  Result<Crew> meet() override {
+    const std::scoped_lock lock{world->mutex};
+    world->left = false;
+    return world->crew;
+  }
+  void leave() override { world->left = true; }
   Result<std::vector<Partition>> renew() override {  // on a connection of its own
     const std::scoped_lock lock{world->mutex};
     if (world->not_renewed) return fail(Error::Kind::unreachable, "no answer to the control connection");
@@ -268,6 +283,7 @@ class WorldStore final : public MapStore {
   explicit WorldStore(const Settings&) : MapStore{world->values} {}
   Result<void> put(std::string_view name, std::string_view value) override {
     const std::scoped_lock lock{world->mutex};
+    if (world->store_fails) return fail(Error::Kind::unreachable, "the store does not answer");
     world->committed_when_stored = world->progress.position;
     return MapStore::put(name, value);
   }
@@ -301,13 +317,15 @@ class WorldTest : public testing::Test {
     registry_.add("codecs", "number", make_operator<NumberCodec>(Spec::codec("a number")));
   }
 
+  std::string snapshot_every_ = "100ms";
+
   Pipeline pipeline(std::string_view sum_settings = "", std::string_view root_settings = "") const {
-    const std::string text =
-        R"({ "name": "p",)" + std::string{root_settings} +
-        R"( "state": { "store": "world", "every": "100ms" }, "commit": { "every": "1ms" }, "nodes": [
+    const std::string text = R"({ "name": "p",)" + std::string{root_settings} +
+                             R"( "state": { "store": "world", "every": ")" + snapshot_every_ +
+                             R"(" }, "commit": { "every": "1ms" }, "nodes": [
       { "id": "in", "source": "stream", "encoding": "number" },
       { "id": "sum", "transform": "sum", "from": "in")" +
-        std::string{sum_settings} + R"( },
+                             std::string{sum_settings} + R"( },
       { "id": "out", "sink": "table", "from": "sum" } ] })";
     auto checked = check_pipeline(text, "p.json", registry_, {});
     EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);

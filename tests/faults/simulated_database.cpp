@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include <weir/format.hpp>
+
 namespace weir::faults {
 
-void SimulatedDatabase::pass(Duration time) {
-  now_ += time;
+void SimulatedDatabase::pass(Timestamp now) {
+  now_ = now;
   for (std::size_t i = 0; i < hanging_.size();) {
     if (hanging_[i].ends > now_) {
       ++i;
@@ -14,13 +16,14 @@ void SimulatedDatabase::pass(Duration time) {
     }
     const Transaction transaction = hanging_[i];
     hanging_.erase(hanging_.begin() + static_cast<std::ptrdiff_t>(i));
-    end(transaction, dice_.chance(50));
+    end(transaction, dice_.chance(500));
   }
 }
 
 void SimulatedDatabase::calm() {
   calm_ = true;
-  pass(2 * lease);
+  for (Transaction& transaction : hanging_) transaction.ends = now_;
+  pass(now_);
 }
 
 std::vector<std::string> SimulatedDatabase::rows(Partition partition) const {
@@ -31,25 +34,25 @@ std::vector<std::string> SimulatedDatabase::rows(Partition partition) const {
   return out;
 }
 
-Position SimulatedDatabase::position(Partition partition) const {
-  const auto place = places_.find(partition);
-  return place == places_.end() ? 0 : place->second.progress.position;
-}
-
 bool SimulatedDatabase::fits(const Transaction::Lane& lane) const {
   const Place& place = places_.at(lane.commit.partition);
-  return (!safeguards_.fence || place.fence == lane.fence) && place.progress.position == lane.follows;
+  return lane.claim.held && (!safeguards_.fence || place.fence == lane.claim.fence) &&
+         place.progress.position == lane.claim.position;
 }
 
 /// Answers the partitions that were refused.
 std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) {
   std::vector<Partition> refused;
   for (const auto& lane : transaction.lanes) {
+    const Partition partition = lane.commit.partition;
     if (!fits(lane)) {
-      refused.push_back(lane.commit.partition);
+      refused.push_back(partition);
       continue;
     }
-    places_[lane.commit.partition].progress = lane.commit.next;
+    Place& place = places_[partition];
+    if (place.claims != lane.claim.number)
+      violation_ = weir::format("partition {}: a commit by one whom another has followed", partition);
+    place.progress = lane.commit.next;
   }
   if (!safeguards_.one_transaction) return refused;
   for (const auto& row : transaction.rows) {
@@ -66,8 +69,10 @@ void SimulatedDatabase::end(const Transaction& transaction, bool commits) {
 }
 
 Result<void> SimulatedSink::open() {
-  connected_ = true;
+  for (auto& [partition, claim] : claims_) claim.held = false;
   written_.clear();
+  connected_ = wire_.reaches();
+  if (!connected_) return Wire::lost();
   return {};
 }
 
@@ -82,26 +87,29 @@ Result<void> SimulatedSink::write(const Encoded& rows) {
 }
 
 Result<Committed> SimulatedSink::commit(std::span<const LaneCommit> lanes) {
-  if (!connected_) return broken();
-  auto& db = database_;
+  if (!connected_ || !wire_.reaches()) return broken();
   SimulatedDatabase::Transaction transaction;
   transaction.rows = std::exchange(written_, {});
   bool waits = false;
   for (const LaneCommit& lane : lanes) {
-    const Claimed& claimed = claimed_.at(lane.partition);
-    transaction.lanes.push_back({lane, claimed.fence, claimed.position});
-    waits = waits || db.places_[lane.partition].locked;
+    transaction.lanes.push_back({lane, claims_[lane.partition]});
+    waits = waits || database_.places_[lane.partition].locked;
   }
   if (waits) return broken();  // for longer than a transaction may take
+  return finish(std::move(transaction));
+}
+
+Result<Committed> SimulatedSink::finish(SimulatedDatabase::Transaction transaction) {
+  auto& db = database_;
   if (!db.safeguards_.one_transaction)
     db.rows_.insert(db.rows_.end(), transaction.rows.begin(), transaction.rows.end());
   const std::uint64_t luck = db.calm_ ? 99 : db.dice_.roll(100);
-  if (luck < 8) return broken();  // before the database has it
-  if (luck < 16) {
+  if (luck < 3) return broken();  // before the database has it
+  if (luck < 9) {
     // The connection is gone and the server goes on by itself, before or behind the update of the progress.
     transaction.holds_locks =
-        luck < 12 && std::ranges::all_of(transaction.lanes, [&](const auto& lane) { return db.fits(lane); });
-    transaction.ends = db.now_ + static_cast<Duration>(db.dice_.roll(2 * SimulatedDatabase::lease));
+        luck < 6 && std::ranges::all_of(transaction.lanes, [&](const auto& lane) { return db.fits(lane); });
+    transaction.ends = db.now_ + static_cast<Duration>(db.dice_.roll(2 * lease_length));
     if (transaction.holds_locks) {
       for (const auto& lane : transaction.lanes) db.places_[lane.commit.partition].locked = true;
     }
@@ -110,51 +118,106 @@ Result<Committed> SimulatedSink::commit(std::span<const LaneCommit> lanes) {
   }
   Committed out;
   out.refused = db.apply(transaction);
-  if (luck < 24) return broken();  // only the answer is lost
-  for (const LaneCommit& lane : lanes) {
-    if (!std::ranges::contains(out.refused, lane.partition)) claimed_[lane.partition].position = lane.next.position;
+  if (!wire_.reaches()) return broken();  // only the answer is lost
+  for (const auto& [commit, claim] : transaction.lanes) {
+    if (!std::ranges::contains(out.refused, commit.partition))
+      claims_[commit.partition].position = commit.next.position;
   }
   return out;
 }
 
 Result<Progress> SimulatedSink::claim(Partition partition) {
   if (!connected_) return fail(Error::Kind::unreachable, "not connected");
-  auto& place = database_.places_[partition];
-  if (place.locked) return broken();
-  const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_;
-  if (held) return fail(Error::Kind::refused, "another worker owns it");
-  place.owner = worker_;
-  place.fence = ++database_.fences_;
-  place.lease_until = database_.now_ + SimulatedDatabase::lease;
-  claimed_[partition] = {place.fence, place.progress.position};
-  return place.progress;
+  SimulatedDatabase::Claim claim;
+  auto progress = wire_.ask([&]() -> Result<Progress> {
+    auto& place = database_.places_[partition];
+    if (place.locked) return Wire::lost();
+    const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_;
+    if (held) return fail(Error::Kind::refused, "another worker owns it");
+    place.owner = worker_;
+    place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
+    place.lease_until = database_.now_ + lease_length;
+    claim = {place.fence, place.progress.position, true, ++place.claims};
+    return place.progress;
+  });
+  if (progress) claims_[partition] = claim;
+  if (!progress && progress.error().kind == Error::Kind::unreachable) return broken();
+  return progress;
 }
 
+/// By owner, as a claim's answer may still be on its way.
 Result<std::vector<Partition>> SimulatedSink::renew() {
-  std::vector<Partition> lost;
-  for (const auto& [partition, claimed] : claimed_) {
-    auto& place = database_.places_[partition];
-    if (place.fence != claimed.fence) {
-      lost.push_back(partition);
-    } else {
-      place.lease_until = database_.now_ + SimulatedDatabase::lease;
-    }
+  std::map<Partition, std::uint64_t> asked;
+  for (const auto& [partition, claim] : claims_) {
+    if (claim.fence != 0) asked[partition] = claim.fence;
   }
-  return lost;
+  if (asked.empty()) return std::vector<Partition>{};
+  return wire_
+      .ask([&]() -> Result<std::set<Partition>> {
+        std::set<Partition> renewed;
+        if (std::ranges::any_of(asked, [&](const auto& one) { return database_.places_[one.first].locked; }))
+          return Wire::lost();
+        for (const auto& [partition, fence] : asked) {
+          auto& place = database_.places_[partition];
+          if (place.owner != worker_) continue;
+          place.lease_until = database_.now_ + lease_length;
+          renewed.insert(partition);
+        }
+        return renewed;
+      })
+      .transform([&](const std::set<Partition>& renewed) {
+        std::vector<Partition> lost;
+        for (const auto& [partition, fence] : asked) {
+          if (renewed.contains(partition) || claims_[partition].fence != fence) continue;
+          claims_[partition] = {};
+          lost.push_back(partition);
+        }
+        return lost;
+      });
 }
 
 void SimulatedSink::release(Partition partition) {
-  const auto claimed = claimed_.find(partition);
-  if (claimed == claimed_.end()) return;
-  auto& place = database_.places_[partition];
-  if (place.fence == claimed->second.fence && !place.locked) place.owner = 0;
-  claimed_.erase(claimed);
+  const std::uint64_t fence = std::exchange(claims_[partition], {}).fence;
+  if (!connected_) return;
+  const auto released = wire_.ask([&]() -> Result<void> {
+    auto& place = database_.places_[partition];
+    if (place.locked) return Wire::lost();
+    if (place.fence == fence) place.owner = 0;
+    return {};
+  });
+  if (!released) (void)broken();
+}
+
+Result<Crew> SimulatedSink::meet() {
+  return wire_.ask([&]() -> Result<Crew> {
+    Timestamp& own = database_.workers_[worker_];
+    own = std::max(own, database_.now_ + lease_length);
+    Crew crew;
+    for (const auto& [worker, until] : database_.workers_) {
+      const bool another = worker != worker_ && until > database_.now_;
+      crew.workers += another;
+      crew.rank += another && worker < worker_;
+    }
+    for (const auto& [partition, place] : database_.places_) {
+      if (place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_)
+        crew.taken.push_back(partition);
+    }
+    return crew;
+  });
+}
+
+void SimulatedSink::leave() {
+  if (!connected_) return;
+  (void)wire_.ask([&]() -> Result<void> {
+    database_.workers_.erase(worker_);
+    return {};
+  });
 }
 
 std::unexpected<Error> SimulatedSink::broken() {
   connected_ = false;
   written_.clear();
-  return fail(Error::Kind::unreachable, "the connection was lost");
+  return Wire::lost();
 }
 
 }  // namespace weir::faults

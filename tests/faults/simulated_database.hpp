@@ -1,64 +1,55 @@
-/// A database in memory as the commit protocol sees it: transactions, row locks, fences, leases in virtual time, and
-/// connections that break at any point of a COMMIT.
+/// A database in memory as the commit protocol sees it: transactions, row locks, fences, leases in its own time, the
+/// table of workers, and connections that break in the midst of any statement.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <weir/sink.hpp>
 
+#include "faults/misfortune.hpp"
+
 namespace weir::faults {
-
-/// Chance, reproducible from its seed.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : random_{seed} {}
-  /// 0 … below - 1.
-  std::uint64_t roll(std::uint64_t below) { return random_() % below; }
-  bool chance(unsigned percent) { return roll(100) < percent; }
-
- private:
-  std::mt19937_64 random_;
-};
-
-/// What protects the rows. A simulation without one of them must be seen to fail.
-struct Safeguards {
-  bool fence = true;            ///< a commit by a former owner is refused
-  bool one_transaction = true;  ///< rows and progress change together
-};
 
 class SimulatedDatabase {
  public:
-  static constexpr Duration lease = 100;
-
   SimulatedDatabase(Dice& dice, Safeguards safeguards) : dice_{dice}, safeguards_{safeguards} {}
 
-  /// Time passes; commits whose connection is gone come to an end, one way or the other.
-  void pass(Duration time);
+  /// What time it is; commits whose connection is gone come to an end, one way or the other.
+  void pass(Timestamp now);
   /// From now on nothing breaks, and what hangs ends.
   void calm();
   /// The rows of a partition in the order in which they were committed.
   std::vector<std::string> rows(Partition partition) const;
-  Position position(Partition partition) const;
+  const Progress& progress(Partition partition) { return places_[partition].progress; }
+  int owner(Partition partition) { return places_[partition].owner; }
+  /// What must never happen but did: a commit by one who is not the last that claimed. Empty if nothing.
+  const std::string& violation() const { return violation_; }
 
  private:
   friend class SimulatedSink;
   struct Place {
     Progress progress;
     std::uint64_t fence = 0;
-    int owner = 0;  ///< 0: nobody
+    std::uint64_t claims = 0;  ///< how many there were
+    int owner = 0;             ///< 0: nobody
     Timestamp lease_until = 0;
     bool locked = false;
+  };
+  struct Claim {
+    std::uint64_t fence = 0;  ///< 0: lost, or given back
+    Position position = 0;
+    bool held = false;
+    std::uint64_t number = 0;  ///< among the partition's claims
   };
   /// What a COMMIT brings.
   struct Transaction {
     struct Lane {
       LaneCommit commit;
-      std::uint64_t fence = 0;
-      Position follows = 0;
+      Claim claim;
     };
     std::vector<Lane> lanes;
     std::vector<std::pair<Partition, std::string>> rows;
@@ -74,16 +65,20 @@ class SimulatedDatabase {
   Safeguards safeguards_;
   bool calm_ = false;
   Timestamp now_ = 0;
-  std::uint64_t fences_ = 0;
+  std::uint64_t fences_ = 1;
   std::map<Partition, Place> places_;
+  std::map<int, Timestamp> workers_;  // until when their leases run
   std::vector<std::pair<Partition, std::string>> rows_;
   std::vector<Transaction> hanging_;
+  std::string violation_;
 };
 
 /// A worker's transactional sink over a SimulatedDatabase; each of an Encoded's bytes' lines is a row.
 class SimulatedSink final : public Sink {
  public:
-  SimulatedSink(SimulatedDatabase& database, int worker) : database_{database}, worker_{worker} {}
+  /// `worker` is above 0. All must outlive it.
+  SimulatedSink(SimulatedDatabase& database, int worker, Wire& wire)
+      : database_{database}, worker_{worker}, wire_{wire} {}
   Result<void> settle(const SchemaPtr&) override { return {}; }
   Result<void> open() override;
   Result<void> write(const Encoded& rows) override;
@@ -91,19 +86,19 @@ class SimulatedSink final : public Sink {
   Result<Progress> claim(Partition partition) override;
   Result<std::vector<Partition>> renew() override;
   void release(Partition partition) override;
-  Duration lease() const override { return SimulatedDatabase::lease; }
+  Duration lease() const override { return lease_length; }
+  Result<Crew> meet() override;
+  void leave() override;
 
  private:
-  struct Claimed {
-    std::uint64_t fence = 0;
-    Position position = 0;
-  };
   std::unexpected<Error> broken();
+  Result<Committed> finish(SimulatedDatabase::Transaction transaction);
 
   SimulatedDatabase& database_;
   int worker_;
+  Wire& wire_;
   bool connected_ = false;
-  std::map<Partition, Claimed> claimed_;
+  std::map<Partition, SimulatedDatabase::Claim> claims_;
   std::vector<std::pair<Partition, std::string>> written_;
 };
 

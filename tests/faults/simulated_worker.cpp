@@ -1,7 +1,6 @@
 #include "faults/simulated_worker.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -11,29 +10,32 @@
 namespace weir::faults {
 namespace {
 
-/// One step of the lane's state machine; answers whether the message makes a row.
-bool next(std::uint64_t& sum, std::uint64_t message) {
-  sum = (sum + message) * 1'000'003 % 1'000'000'007;
-  return message % 3 != 0;
-}
-
-std::string row_of(std::uint64_t number, Position position, std::uint64_t sum) {
-  return weir::format("{} at {}: {}", number, position, sum);
-}
+// As the worker's own.
+constexpr Duration first_backoff = 100 * millisecond;
+constexpr Duration last_backoff = 10 * second;
+constexpr Duration meet_every = second;
+constexpr Duration idle_commit_every = second;
+// Slower than the worker's, so that a simulation takes fewer steps.
+constexpr Duration meet_soon = 200 * millisecond;
+constexpr Duration loop_every = 150 * millisecond;
+constexpr Duration commit_every = 300 * millisecond;
 
 /// Not transactional: what was written is there once commit() was called, with or without an answer.
 class ListSink final : public Sink {
  public:
-  explicit ListSink(Plant& plant) : plant_{plant} {}
+  ListSink(Plant& plant, Wire& wire) : plant_{plant}, wire_{wire} {}
   Result<void> settle(const SchemaPtr&) override { return {}; }
-  Result<void> open() override { return {}; }
+  Result<void> open() override {
+    written_.clear();
+    return {};
+  }
   Result<void> write(const Encoded& rows) override {
     written_.push_back(weir::format("{}: {}", rows.partition, rows.bytes));
     return {};
   }
   Result<Committed> commit(std::span<const LaneCommit>) override {
     for (auto& row : std::exchange(written_, {})) {
-      if (plant_.dice.chance(5)) return fail(Error::Kind::unreachable, "the list does not answer");
+      if (!wire_.reaches()) return Wire::lost();
       plant_.list.push_back(std::move(row));
     }
     return Committed{};
@@ -41,172 +43,231 @@ class ListSink final : public Sink {
 
  private:
   Plant& plant_;
+  Wire& wire_;
   std::vector<std::string> written_;
+};
+
+/// Neither begins where the others' do nor goes as fast.
+class DriftingClock final : public Clock {
+ public:
+  explicit DriftingClock(Plant& plant)
+      : plant_{plant},
+        ahead_{static_cast<Duration>(plant.dice.roll(1000)) * second},
+        per_cent_{90 + static_cast<std::int64_t>(plant.dice.roll(21))} {}
+  Timestamp now() const override { return steady() - 500 * second; }
+  Timestamp steady() const override { return ahead_ + plant_.now / 100 * per_cent_; }
+  bool wait(Duration, std::stop_token) const override { return false; }
+
+ private:
+  Plant& plant_;
+  Duration ahead_;
+  std::int64_t per_cent_;
 };
 
 }  // namespace
 
-std::vector<std::string> expected_rows(const Streams& streams, Partition partition) {
-  std::vector<std::string> out;
-  std::uint64_t sum = 0;
-  for (Position at = 1; at <= streams[partition].size(); ++at) {
-    if (next(sum, streams[partition][at - 1])) out.push_back(row_of(out.size(), at, sum));
-  }
-  return out;
-}
-
-SimulatedWorker::SimulatedWorker(Plant& plant, int number)
+SimulatedWorker::SimulatedWorker(Plant& plant, int number, std::function<void(SimulatedWorker&, Duration)> meanwhile)
     : plant_{plant},
-      fence_{weir::format("worker{}", number)},
-      snapshots_{plant.store, "simulated"},
-      box_{std::make_unique<fakes::LetterBox>()} {
-  pipeline_.name = "simulated";
-  pipeline_.fingerprint = "the same";
+      number_{number},
+      name_{weir::format("worker{}", number)},
+      meanwhile_{std::move(meanwhile)},
+      wire_{[this] { meanwhile_(*this, 0); },
+            [this] { return dead_ || (!plant_.calm && (plant_.now < plant_.down_until || plant_.dice.chance(10))); }},
+      clock_{std::make_unique<DriftingClock>(plant)},
+      store_{plant.stored, wire_, lease_length / 100 * 85},
+      snapshots_{store_, plant.pipeline.name, plant.databases.empty()},
+      box_{std::make_unique<fakes::LetterBox>()},
+      backoff_{first_backoff} {
+  make_cycle();
+  make_lanes();
+  for (Timestamp& due : due_) due = plant_.now;
+}
+
+void SimulatedWorker::make_cycle() {
+  const Pipeline& pipeline = plant_.pipeline;
   std::vector<Outlet> outlets;
-  for (SimulatedDatabase* database : plant.databases) {
-    Claims claims;
-    claims.transactional = true;
-    sinks_.push_back(std::make_unique<SimulatedSink>(*database, number));
-    outlets.push_back({outlets.size(), sinks_.back().get(), claims});
-  }
-  sinks_.push_back(std::make_unique<ListSink>(plant));
-  outlets.push_back({outlets.size(), sinks_.back().get(), {}});
-  pipeline_.nodes.resize(outlets.size());
-  for (std::size_t i = 0; i < outlets.size(); ++i) pipeline_.nodes[i].id = weir::format("out{}", i);
-  cycle_ = std::make_unique<CommitCycle>(pipeline_, outlets, snapshots_, *box_, counters_);
-  if (auto opened = cycle_->open(); !opened) fail_if_fatal(opened.error(), "open");
+  const auto add = [&](std::unique_ptr<Sink> sink, Claims claims) {
+    sinks_.push_back(std::move(sink));
+    outlets.push_back({sinks_.size(), sinks_.back().get(), std::move(claims), pipeline.nodes[sinks_.size()].id});
+  };
+  for (const auto& database : plant_.databases)
+    add(std::make_unique<SimulatedSink>(*database, number_, wire_), {.transactional = true});
+  add(std::make_unique<ListSink>(plant_, wire_), {});
+  if (plant_.databases.empty()) leases_ = std::make_unique<StoreLeases>(store_, pipeline.name, name_, *clock_);
+  cycle_ = std::make_unique<CommitCycle>(pipeline, outlets, snapshots_, *box_, counters_, leases_.get());
 }
 
-void SimulatedWorker::act() {
-  const auto partition = static_cast<Partition>(plant_.dice.roll(plant_.streams.size()));
-  const auto lane = lanes_.find(partition);
-  const std::uint64_t what = plant_.dice.roll(100);
-  if (lane == lanes_.end()) return claim(partition);
-  if (what < 50) return read(partition, lane->second);
-  if (what < 75) return commit();
-  if (what < 85) return take_snapshot(partition, lane->second);
-  if (what < 97) return store_snapshots();
-  hand_over(partition);
+void SimulatedWorker::make_lanes() {
+  SimulatedLanes::Surroundings around{plant_.dice,
+                                      plant_.streams,
+                                      *cycle_,
+                                      snapshots_,
+                                      name_,
+                                      plant_.pipeline.fingerprint,
+                                      sinks_.size(),
+                                      plant_.safeguards.snapshots_tell_truth,
+                                      {},
+                                      [this] { return plant_.quiet; },
+                                      [this](Partition partition, Position position, std::uint32_t incarnation) {
+                                        check_given(partition, position, incarnation);
+                                      },
+                                      [this](std::string what) { fail_with({Error::Kind::changed, what}, "lanes"); }};
+  around.events.step = [this](LaneId lane, LaneStep step) { inbox_.emplace_back(Stepped{lane, std::move(step)}); };
+  around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store_.push_back({lane, std::move(snapshot)}); };
+  around.events.ended = [this](LaneId lane, std::optional<Error> error) {
+    inbox_.emplace_back(Ended{lane, std::move(error)});
+  };
+  lanes_ = std::make_unique<SimulatedLanes>(std::move(around));
+  custody_ = std::make_unique<Custody>(
+      plant_.pipeline, *lanes_, *cycle_, credits_, *clock_,
+      [this](LaneId lane, Snapshot snapshot) { to_store_.push_back({lane, std::move(snapshot)}); });
 }
 
-bool SimulatedWorker::finish() {
-  bool through = true;
-  for (Partition partition = 0; partition < plant_.streams.size(); ++partition) {
-    if (!lanes_.contains(partition)) claim(partition);
-    const auto lane = lanes_.find(partition);
-    if (lane == lanes_.end()) {
-      through = false;
-      continue;
-    }
-    while (!over(partition, lane->second) && lane->second.at < plant_.streams[partition].size())
-      read(partition, lane->second);
-    through = through && !over(partition, lane->second);
+Timestamp SimulatedWorker::due(Thread thread) const { return std::max(due_[thread], stalled_until_); }
+
+bool SimulatedWorker::busy() const { return std::ranges::contains(running_, true); }
+
+/// Leases in the store have one lock, for which the others would wait.
+bool SimulatedWorker::busy(Thread thread) const { return leases_ ? busy() : running_[thread]; }
+
+Duration SimulatedWorker::run(Thread thread) {
+  running_[thread] = true;
+  Duration again = loop_every;
+  if (thread == loop) {
+    started_ ? turn() : start();
+  } else if (thread == lanes && started_) {
+    lanes_->work();
+  } else if (thread == storing && !to_store_.empty()) {
+    store_snapshots();
+  } else if (thread == renewing) {
+    renew();
+    again = lease_length / 3;
+  } else if (thread == meeting && started_) {
+    if (auto crew = cycle_->outlets().meet()) inbox_.emplace_back(Met{*std::move(crew)});
+    again = hurry_ ? meet_soon : meet_every;
   }
-  commit();
-  return through && !cycle_->pending();
+  running_[thread] = false;
+  return again;
 }
 
-void SimulatedWorker::claim(Partition partition) {
-  auto start = cycle_->claim(partition);
-  if (!start) return fail_if_fatal(start.error(), "claim");
-  if (!start->lost.empty()) return fail_if_fatal({Error::Kind::changed, start->lost}, "claim");
-  if (start->at.incarnation < plant_.incarnations[partition]) *start = cycle_->begin_again(partition);
-  Lane lane;
-  lane.at = start->after;
-  if (!start->state.empty()) {
-    const char* const end = start->state.data() + start->state.size();
-    const char* const between = std::from_chars(start->state.data(), end, lane.sum).ptr;
-    std::from_chars(between + 1, end, lane.rows);
+/// One that can't start ends, and is started again.
+void SimulatedWorker::start() {
+  const auto opened = cycle_->open();
+  const auto claimed = opened ? custody_->start({}) : opened;
+  if (claimed) {
+    started_ = true;
+  } else if (claimed.error().kind == Error::Kind::unreachable) {
+    kill();
+  } else {
+    fail_with(claimed.error(), "start");
   }
-  lane.start = *std::move(start);
-  cycle_->reading(partition, {"simulated", 1 + static_cast<Timestamp>(lane.start.at.incarnation)}, lane.at);
-  lanes_[partition] = std::move(lane);
 }
 
-/// Takes a few messages, but none behind a border together with one before it.
-void SimulatedWorker::read(Partition partition, Lane& lane) {
-  if (over(partition, lane)) return;
-  const auto& stream = plant_.streams[partition];
-  Position last = std::min<Position>(lane.at + 1 + plant_.dice.roll(5), stream.size());
-  for (const Position border : lane.start.borders) {
-    if (border > lane.at) last = std::min(last, border);
-  }
-  if (last <= lane.at) return;
-  Encoded encoded;
-  encoded.partition = partition;
-  encoded.number = lane.rows;
-  for (; lane.at < last; ++lane.at) {
-    if (!next(lane.sum, stream[lane.at])) continue;
-    encoded.bytes += row_of(lane.rows++, lane.at + 1, lane.sum) + "\n";
-    encoded.rows += rows_counted;
-  }
-  if (last <= lane.start.silent) return;
-  LaneStep step;
-  step.partition = partition;
-  step.position = step.consumed = last;
-  step.reached = arrival_of(lane.start.at.incarnation, last);
-  for (std::size_t sink = 0; sink < sinks_.size() && encoded.rows > 0; ++sink) step.rows.push_back({sink, encoded});
-  (void)cycle_->take(std::move(step));
+/// What Worker does once in its loop, in its order.
+void SimulatedWorker::turn() {
+  if (leaving_) return drain();
+  handle_all();
+  if (commit_is_due()) (void)commit();
+  lanes_->want_snapshots();
+  (void)custody_->turn(clock_->steady());
+  hurry_ = custody_->expects_more(clock_->steady());
 }
 
-void SimulatedWorker::take_snapshot(Partition partition, const Lane& lane) {
-  const Position says = plant_.snapshots_tell_truth ? lane.at : lane.at - std::min<Position>(lane.at, 3);
-  taken_.push_back({partition,
-                    {{.position = says,
-                      .arrival = arrival_of(lane.start.at.incarnation, says),
-                      .fingerprint = pipeline_.fingerprint,
-                      .consumed = says,
-                      .incarnation = lane.start.at.incarnation},
-                     weir::format("{} {}", lane.sum, lane.rows)}});
+void SimulatedWorker::handle_all() {
+  for (Event& event : std::exchange(inbox_, {})) std::visit([this](auto& one) { handle(one); }, event);
+}
+
+void SimulatedWorker::handle(Stepped& stepped) {
+  if (lanes_->has(stepped.lane)) (void)cycle_->take(std::move(stepped.step));
+}
+
+void SimulatedWorker::handle(Kept& kept) {
+  custody_->stored(kept.lane, std::move(kept.name), kept.position, kept.incarnation);
+}
+
+bool SimulatedWorker::commit_is_due() const {
+  const Timestamp now = clock_->steady();
+  if (now < next_try_ || (!cycle_->pending() && !custody_->begins_again())) return false;
+  if (custody_->wants_commit()) return true;
+  return now - last_commit_ >= (cycle_->pending_rows() > 0 ? commit_every : idle_commit_every);
+}
+
+bool SimulatedWorker::commit() {
+  const auto report = cycle_->commit();
+  last_commit_ = clock_->steady();
+  if (!report) {
+    next_try_ = last_commit_ + backoff_;
+    backoff_ = std::min(backoff_ * 2, last_backoff);
+    fail_with(report.error(), "commit");
+    return false;
+  }
+  backoff_ = first_backoff;
+  next_try_ = 0;
+  custody_->committed(*report);
+  return true;
+}
+
+void SimulatedWorker::commit_all() {
+  backoff_ = first_backoff;
+  for (int tries = 0; tries < 8 && cycle_->pending(); ++tries) {
+    const bool done = commit();
+    if (done && !cycle_->has_steps()) break;
+    if (!done) meanwhile_(*this, backoff_);
+  }
+}
+
+void SimulatedWorker::drain() {
+  custody_->stop();
+  lanes_->finish_all();
+  handle_all();
+  commit_all();
+  for (const Partition partition : lanes_->partitions()) {
+    const auto last = lanes_->state_at_rest(partition);
+    if (!last) continue;
+    if (auto name = snapshots_.write(partition, name_, *last))
+      cycle_->name_snapshot(partition, *name, last->at.position, last->at.incarnation);
+  }
+  commit_all();
+  for (const Partition partition : lanes_->partitions()) (void)cycle_->release(partition);
+  cycle_->outlets().leave();
+  kill();
 }
 
 /// May come late: when its worker has lost the partition long ago.
 void SimulatedWorker::store_snapshots() {
-  for (const Taken& taken : std::exchange(taken_, {})) {
-    const auto name = snapshots_.write(taken.partition, fence_, taken.snapshot);
+  for (const Taken& taken : std::exchange(to_store_, {})) {
     const Progress& at = taken.snapshot.at;
-    if (name) cycle_->name_snapshot(taken.partition, *name, at.position, at.incarnation);
+    const auto name = snapshots_.write(taken.lane.partition, name_, taken.snapshot);
+    inbox_.emplace_back(Kept{taken.lane, name.value_or(""), at.position, at.incarnation});
   }
-}
-
-void SimulatedWorker::commit() {
-  const auto report = cycle_->commit();
-  if (!report) return fail_if_fatal(report.error(), "commit");
-  for (const Partition partition : report->refused) lanes_.erase(partition);
-  std::erase_if(lanes_, [&](const auto& entry) {
-    const bool done = over(entry.first, entry.second) && !cycle_->has_steps(entry.first);
-    if (done) (void)cycle_->release(entry.first);
-    return done;
-  });
-}
-
-bool SimulatedWorker::over(Partition partition, const Lane& lane) const {
-  return lane.start.at.incarnation != plant_.incarnations[partition];
-}
-
-/// As a drain does: commit, snapshot, commit its name, release.
-void SimulatedWorker::hand_over(Partition partition) {
-  commit();
-  const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
-  take_snapshot(partition, lane->second);
-  store_snapshots();
-  commit();
-  (void)cycle_->release(partition);
-  lanes_.erase(partition);
 }
 
 void SimulatedWorker::renew() {
-  const auto lost = cycle_->renew();
-  if (!lost) return fail_if_fatal(lost.error(), "renew");
-  for (const Partition partition : *lost) {
-    if (lanes_.erase(partition) > 0) (void)cycle_->release(partition);
+  for (const std::size_t outlet : cycle_->outlets().leased()) {
+    const auto lost = cycle_->outlets().renew(outlet);
+    if (!lost) {
+      fail_with(lost.error(), "renew");
+      continue;
+    }
+    for (const Partition partition : *lost) inbox_.emplace_back(Lost{partition});
   }
 }
 
-void SimulatedWorker::fail_if_fatal(const Error& error, const char* doing) {
-  if (error.kind == Error::Kind::unreachable || error.kind == Error::Kind::refused) return;
-  if (failure_.empty()) failure_ = weir::format("{} {}: {}", fence_, doing, error.message);
+/// Whoever claims what was handed over has nothing to read again.
+void SimulatedWorker::check_given(Partition partition, Position position, std::uint32_t incarnation) {
+  for (const auto& database : plant_.databases) {
+    const Progress& kept = database->progress(partition);
+    const bool named = position == 0 || kept.snapshot.contains(weir::format("/{}.{}-", incarnation, position));
+    if (database->owner(partition) != number_ || (kept.position == position && named)) continue;
+    fail_with({Error::Kind::internal, weir::format("partition {} was let go at {}, with {} and snapshot {} committed",
+                                                   partition, position, kept.position, kept.snapshot)},
+              "hand-over");
+  }
+}
+
+void SimulatedWorker::fail_with(const Error& error, const char* doing) {
+  if (dead_ || error.kind == Error::Kind::unreachable || error.kind == Error::Kind::refused) return;
+  if (plant_.failure.empty()) plant_.failure = weir::format("{} {}: {}", name_, doing, error.message);
 }
 
 }  // namespace weir::faults

@@ -1,91 +1,144 @@
-/// A worker without threads: the engine's own commit cycle, snapshots and recovery, over lanes that one step at a time
-/// read a stream of numbers and add them up.
+/// A worker without threads: the engine's own commit cycle, custody of partitions, leases, snapshots and recovery, over
+/// simulated lanes, sinks, a store and a clock. What the threads of a Worker do is done one call at a time.
 #pragma once
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include <weir/store.hpp>
+#include <weir/clock.hpp>
 
 #include "core/commit.hpp"
+#include "core/credits.hpp"
+#include "core/custody.hpp"
+#include "core/registry.hpp"
 #include "faults/simulated_database.hpp"
+#include "faults/simulated_lanes.hpp"
+#include "faults/simulated_store.hpp"
 
 namespace weir::faults {
 
-/// Message n of a partition is item n - 1.
-using Streams = std::vector<std::vector<std::uint64_t>>;
-
-/// The rows that a partition's stream makes.
-std::vector<std::string> expected_rows(const Streams& streams, Partition partition);
-
-/// The arrival time of a message: later in every incarnation of the stream than in the one before.
-inline Timestamp arrival_of(std::uint32_t incarnation, Position position) {
-  return static_cast<Timestamp>(1'000'000 * std::uint64_t{incarnation} + position);
-}
-
 /// What all workers share.
 struct Plant {
-  Dice& dice;
-  Streams streams;
-  Store& store;
-  std::vector<SimulatedDatabase*> databases;
-  std::vector<std::string>& list;           ///< of a sink without transactions
-  std::vector<std::uint32_t> incarnations;  ///< of the streams: how often each was made anew
-  bool snapshots_tell_truth = true;         ///< false: a snapshot says that it is older than it is
+  Dice dice;
+  Safeguards safeguards;
+  Timestamp now = 0;
+  std::vector<std::unique_ptr<SimulatedDatabase>> databases = {};  ///< none: partitions are shared by the store
+  Stored stored = {};
+  std::vector<std::string> list = {};  ///< of a sink without transactions
+  Streams streams = {};
+  Pipeline pipeline = {};
+  Timestamp down_until = 0;  ///< no service answers
+  bool calm = false;         ///< nothing goes wrong any more
+  bool quiet = false;        ///< nor is anything left of what did
+  std::string failure = {};  ///< what must not happen but did; the first
 };
 
 class SimulatedWorker {
  public:
-  SimulatedWorker(Plant& plant, int number);
+  /// What goes on beside each other in a worker.
+  enum Thread { loop, lanes, storing, renewing, meeting, threads };
 
-  /// One of the things that a worker does, by chance.
-  void act();
-  void renew();
-  /// Claims everything, reads to the end and commits; false if it isn't through yet.
-  bool finish();
-  Timestamp stalled_until = 0;
-  /// What can't happen but did; empty if nothing.
-  const std::string& failure() const { return failure_; }
+  /// `meanwhile` has the other workers do something for so long; 0: a while, if at all.
+  SimulatedWorker(Plant& plant, int number, std::function<void(SimulatedWorker&, Duration)> meanwhile);
+
+  /// What one of its threads does in one go. Answers after how long it is to be called again.
+  Duration run(Thread thread);
+
+  /// kill -9: at once, in the midst of a statement too.
+  void kill() { dead_ = true; }
+  bool dead() const { return dead_; }
+  /// As by SIGTERM: when its loop runs next, it drains, gives everything back and is dead then.
+  void leave() { leaving_ = true; }
+  bool leaving() const { return leaving_; }
+
+  /// When its threads go on.
+  Timestamp due(Thread thread) const;
+  void wait(Thread thread, Duration length) { due_[thread] = plant_.now + length; }
+  void stall(Duration length) { stalled_until_ = plant_.now + length; }
+  void wake() { stalled_until_ = 0; }
+  bool busy(Thread thread) const;
+  bool busy() const;
+
+  int number() const { return number_; }
+  bool started() const { return started_; }
+  std::vector<Partition> partitions() const { return lanes_->partitions(); }
+  bool has_share() const { return started_ && custody_->has_share() && lanes_->count() == custody_->wanted(); }
+  Position at(Partition partition) const { return lanes_->at(partition); }
+  bool pending() const { return cycle_->pending() || !inbox_.empty(); }
 
  private:
-  struct Lane {
-    LaneStart start;
-    Position at = 0;
-    std::uint64_t sum = 0;
-    std::uint64_t rows = 0;  ///< made so far, by which they are numbered
+  struct Stepped {
+    LaneId lane;
+    LaneStep step;
   };
-  /// A snapshot that is not in the store yet.
-  struct Taken {
+  struct Ended {
+    LaneId lane;
+    std::optional<Error> error;
+  };
+  struct Kept {
+    LaneId lane;
+    std::string name;
+    Position position = 0;
+    std::uint32_t incarnation = 0;
+  };
+  struct Lost {
     Partition partition = 0;
+  };
+  struct Met {
+    Crew crew;
+  };
+  using Event = std::variant<Stepped, Ended, Kept, Lost, Met>;
+  struct Taken {
+    LaneId lane;
     Snapshot snapshot;
   };
 
-  static constexpr std::size_t rows_counted = 400;  ///< for each, so that commits after a failure take a part
-
-  void claim(Partition partition);
-  void read(Partition partition, Lane& lane);
-  /// Whether the lane's stream was made anew; the lane lets go of it when everything before that is committed.
-  bool over(Partition partition, const Lane& lane) const;
-  void take_snapshot(Partition partition, const Lane& lane);
+  void make_cycle();
+  void make_lanes();
+  void start();
+  void turn();
+  void handle_all();
+  void handle(Stepped& stepped);
+  void handle(Ended& ended) { custody_->ended(ended.lane, ended.error); }
+  void handle(Kept& kept);
+  void handle(Lost& lost) { custody_->lost(lost.partition); }
+  void handle(Met& met) { custody_->met(met.crew); }
+  bool commit_is_due() const;
+  bool commit();
+  void commit_all();
+  void drain();
   void store_snapshots();
-  void commit();
-  void hand_over(Partition partition);
-  void fail_if_fatal(const Error& error, const char* doing);
+  void renew();
+  void check_given(Partition partition, Position position, std::uint32_t incarnation);
+  void fail_with(const Error& error, const char* doing);
 
   Plant& plant_;
-  std::string fence_;
-  Pipeline pipeline_;
+  int number_;
+  std::string name_;
+  std::function<void(SimulatedWorker&, Duration)> meanwhile_;
+  Wire wire_;
+  std::unique_ptr<Clock> clock_;
+  SimulatedStore store_;
   Snapshots snapshots_;
   std::unique_ptr<DeadLetterBox> box_;
   Counters counters_;
+  Credits credits_{1};
   std::vector<std::unique_ptr<Sink>> sinks_;
+  std::unique_ptr<StoreLeases> leases_;
   std::unique_ptr<CommitCycle> cycle_;
-  std::map<Partition, Lane> lanes_;
-  std::vector<Taken> taken_;
-  std::string failure_;
+  std::unique_ptr<SimulatedLanes> lanes_;
+  std::unique_ptr<Custody> custody_;
+  std::vector<Event> inbox_;
+  std::vector<Taken> to_store_;
+  Timestamp next_try_ = 0, last_commit_ = 0;  // by its own clock
+  Duration backoff_ = 0;
+  bool hurry_ = false, started_ = false, leaving_ = false, dead_ = false;
+  Timestamp stalled_until_ = 0;
+  Timestamp due_[threads] = {};
+  bool running_[threads] = {};
 };
 
 }  // namespace weir::faults

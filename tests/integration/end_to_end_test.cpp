@@ -15,6 +15,7 @@
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
+#include "integration/fleet_job.hpp"
 #include "integration/stream_reading.hpp"
 #include "reference/completion.hpp"
 
@@ -48,36 +49,9 @@ constexpr const char* job_text = R"({{
   "state": {{ {2} "every": "500ms" }},
   "nodes": [
     {{ "id": "signals", "source": "nats", "url": "{0}", "stream": "TELEMETRY",
-       "subject": "vehicle.{{key}}.telemetry" }},
-    {{ "id": "last", "transform": "keyed-last-value", "from": "signals" }},
-    {{ "id": "rows", "transform": "window-join", "from": "last", "every": "200ms", "wait": "300ms",
-       "session": {{ "field": "power", "on": 1, "off": 0, "timeout": "700ms" }} }},
+       "subject": "vehicle.{{key}}.telemetry" }}, {3},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{1}", "table": "vehicle_second", "lease": "1500ms",
-       "columns": {{ "position": {{ "fill": "geo" }}, "heading": {{ "fill": "angle" }},
-                     "speed": {{ "max_gap": "250ms", "max_age": "150ms" }}, "charge": {{ "fill": "step" }} }} }} ] }})";
-
-/// The job's settings, as the reference takes them.
-reference::JoinSettings join_settings() {
-  reference::JoinSettings out;
-  out.fields = {"position", "heading", "speed", "charge"};
-  out.every = 200 * millisecond;
-  out.wait = 300 * millisecond;
-  out.session = reference::SessionSettings{"power", 1, 0};
-  out.timeout = 700 * millisecond;
-  return out;
-}
-
-std::vector<RowColumn> columns() {
-  std::vector<RowColumn> out;
-  for (const std::string& field : join_settings().fields) out.emplace_back().field = field;
-  out[0].kind = FieldKind::point;
-  out[0].fill = Fill::geo;
-  out[1].fill = Fill::angle;
-  out[2].max_gap = 250 * millisecond;
-  out[2].max_age = 150 * millisecond;
-  out[3].fill = Fill::step;
-  return out;
-}
+       {4} }} ] }})";
 
 class EndToEnd : public testing::TestWithParam<Variant> {
  public:
@@ -103,7 +77,8 @@ class EndToEnd : public testing::TestWithParam<Variant> {
             ? R"("store": "memory",)"
             : weir::format(R"("store": "{}", "url": "{}", "bucket": "job-state",)", GetParam().store, nats->nats());
     const auto write = [&](const char* name, const char* text) {
-      return directory_.write(name, std::vformat(text, std::make_format_args(nats->nats(), database->url(), store)));
+      return directory_.write(name, std::vformat(text, std::make_format_args(nats->nats(), database->url(), store,
+                                                                             join_nodes, row_columns)));
     };
     job = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", write("job.json", job_text)},
                                                directory_.file("job.log"));

@@ -26,6 +26,7 @@ struct JobText {
   std::string before_rows = {};  ///< a transform with id "changed", from signals
   std::string shutdown_timeout = "20s";
   std::string lease = "2s";
+  std::uint32_t partitions = 1;
 };
 
 class Job : public testing::Test {
@@ -37,12 +38,13 @@ class Job : public testing::Test {
   "name": "{}", "limits": {{ "keys": 100 }}, "shutdown_timeout": "{}",
   "state": {{ "store": "{}"{} }},
   "nodes": [
-    {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "encoding": "json" }},
+    {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "partitions": {},
+       "encoding": "json" }},
     {}
     {{ "id": "rows", "transform": "window-join", "from": "{}", "every": "1s", "wait": "{}" }},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "vehicle_second",
        "lease": "{}", "columns": {{ {} }} }} ] }})",
-                        job.name, job.shutdown_timeout, job.store, where, nats_.nats(),
+                        job.name, job.shutdown_timeout, job.store, where, nats_.nats(), job.partitions,
                         job.before_rows.empty() ? "" : job.before_rows + ",",
                         job.before_rows.empty() ? "signals" : "changed", job.wait, database_.url(), job.lease,
                         job.columns);

@@ -1,4 +1,5 @@
-/// A server that comes back without the end of what it had acknowledged, under a reader that has read it.
+/// A server that comes back without the end of what it had acknowledged, under a reader that has read it, and under one
+/// that goes on behind it.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,6 +31,7 @@ class NatsLostTail : public testing::Test {
     servers_.start("nats");
     publish(lost);
     ASSERT_EQ(source_.pull(kept + lost).size(), kept + lost);
+    ASSERT_EQ(resumed_.source->open(kept + lost).value(), kept + lost);
     servers_.kill("nats");
     copy(backup_.file("data"), servers_.nats_data());
     servers_.start("nats");
@@ -45,29 +47,35 @@ class NatsLostTail : public testing::Test {
     std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
   }
   /// Nothing that is stored now may be given out.
-  void expect_stop(const std::string& why) {
-    EXPECT_EQ(source_.pull(1).size(), 0u);
-    EXPECT_EQ(source_.last_error.kind, Error::Kind::changed);
-    EXPECT_NE(source_.last_error.message.find(why), std::string::npos) << source_.last_error.message;
+  static void expect_stop(NatsSource& source, const std::string& why) {
+    EXPECT_EQ(source.pull(1).size(), 0u);
+    EXPECT_EQ(source.last_error.kind, Error::Kind::changed);
+    EXPECT_NE(source.last_error.message.find(why), std::string::npos) << source.last_error.message;
   }
 
   fakes::Servers servers_{"nats"};
   fakes::TemporaryDirectory backup_;
   NatsSource source_{weir_operator_sources_nats(), {{"url", servers_.nats()}, {"stream", std::string{"TELEMETRY"}}}};
+  NatsSource resumed_{weir_operator_sources_nats(), {{"url", servers_.nats()}, {"stream", std::string{"TELEMETRY"}}}};
 };
 
 TEST_F(NatsLostTail, IsNoticedByARunningReader) {
-  expect_stop("stream TELEMETRY ends at 100 but 120 was already read: the server lost messages");
+  expect_stop(source_, "stream TELEMETRY ends at 100 but 120 was already read: the server lost messages");
 }
 
 TEST_F(NatsLostTail, IsNoticedWhenAsManyOthersHaveComeSince) {
   publish(lost);
-  expect_stop("message 120 of stream TELEMETRY is not the one that was read");
+  expect_stop(source_, "message 120 of stream TELEMETRY is not the one that was read");
 }
 
 TEST_F(NatsLostTail, IsNoticedWhenMoreOthersHaveComeSince) {
   publish(2 * lost);
-  expect_stop("message 120 of stream TELEMETRY is not the one that was read");
+  expect_stop(source_, "message 120 of stream TELEMETRY is not the one that was read");
+}
+
+TEST_F(NatsLostTail, IsNoticedByAReaderThatHasReadNothingYet) {
+  publish(2 * lost);
+  expect_stop(resumed_, "message 120 of stream TELEMETRY is not the one that was read");
 }
 
 }  // namespace

@@ -193,6 +193,24 @@ TEST_F(NatsPartitionSource, believesAHoleWhenTheServerConfirmsIt) {
   EXPECT_EQ(source.context->counted("restarts"), 0);
 }
 
+TEST_F(NatsPartitionSource, stopsWhenTheStreamIsCutOffBeforeItHasRead) {
+  make().source->open(0).value();
+  NatsPeer peer{url()};
+  publish(peer, 100);
+  peer.wait_for(stream_, 100);
+  auto source = make();
+  ASSERT_EQ(source.source->open(5).value(), 5);
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Stream.Purge.Keep = 10;
+  ASSERT_EQ(js_PurgeStream(peer.jetstream->handle(), stream_.c_str(), &options, nullptr), NATS_OK);
+  EXPECT_EQ(source.pull(1).size(), 0);
+  EXPECT_EQ(source.last_error.kind, Error::Kind::changed);
+  EXPECT_NE(source.last_error.message.find("begins at 91, but the lane must go on after 5: 85 messages were deleted"),
+            std::string::npos)
+      << source.last_error.message;
+}
+
 TEST_F(NatsPartitionSource, waitsUntilTheConsumersOfKilledWorkersAreGone) {
   NatsPeer peer{url()};
   const std::string subjects = weir::format(R"(["{0}.*.*","p.0.clock.{0}"])", stream_);

@@ -56,7 +56,7 @@ TEST_F(Reload, ANewSinkSettingNeedsNoStateOfItsOwn) {
 TEST_F(Reload, AFileWithErrorsLeavesTheOldPipelineRunningAndSaysWhere) {
   begin();
   reload(text({.wait = "1 s"}), "the pipeline goes on as it was");
-  EXPECT_THAT(job_->log(), ContainsRegex(R"(job\.json:7:[0-9]+: error: "wait": "1 s": )"));
+  EXPECT_THAT(job_->log(), ContainsRegex(R"(job\.json:8:[0-9]+: error: "wait": "1 s": )"));
   reload(text({.name = "another"}), "another pipeline; the old one goes on");
   reload("{", "job.json:1:2: error: ");
   go_on();
@@ -80,6 +80,23 @@ TEST_F(Reload, AnotherMeaningOfTheStateNeedsASnapshot) {
   EXPECT_THAT(job_->log(), HasSubstr("no snapshot was kept"));
   go_on();
   expect_rows("1 15 2 25");
+  expect_end();
+}
+
+/// Not a reload: nothing but the table knows of the sink before.
+TEST_F(Reload, AStartWithARenamedSinkSaysWhoHadTheRows) {
+  begin({.store = "memory"});
+  expect_end();
+  std::string file = text({.store = "memory"});
+  const std::string id = R"("id": "db")";
+  file.replace(file.find(id), id.size(), R"("id": "other")");
+  directory_.write("job.json", file);
+  job_->start();
+  EXPECT_TRUE(
+      job_->says("partition 0: this sink has committed nothing yet, but db has, under the same pipeline's "
+                 "name: a new sink gets all rows from the stream's first message on"))
+      << job_->log();
+  expect_rows("1 15 1 15");
   expect_end();
 }
 

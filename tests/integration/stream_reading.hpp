@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <weir/partition.hpp>
 
 #include "fakes/codecs.hpp"
 #include "reference/window_join.hpp"
@@ -21,13 +24,23 @@ Operator weir_operator_codecs_flatbuffers();
 
 namespace weir::integration {
 
-/// A stream of FlatBuffers messages with subjects vehicle.<key>.telemetry; any other message only says what time it is.
+/// Which one of a set of streams.
+struct PartitionOf {
+  Partition number = 0;
+  std::uint32_t of = 1;  ///< a single one has subjects without prefix
+};
+
+/// A stream of FlatBuffers messages with subjects vehicle.<key>.telemetry, in a set p.<k>.vehicle.<key>.telemetry; any
+/// other message only says what time it is.
 ///
 /// Threads   one.
 /// Errors    std::runtime_error with the library's words.
 class StreamReading {
  public:
-  StreamReading(const std::string& url, std::string stream) : stream_{std::move(stream)} {
+  StreamReading(const std::string& url, std::string stream, PartitionOf partition = {})
+      : stream_{std::move(stream)},
+        partition_{partition},
+        before_{(partition.of > 1 ? "p." + std::to_string(partition.number) + "." : "") + "vehicle."} {
     check(natsConnection_ConnectTo(&connection_, url.c_str()));
     check(natsConnection_JetStream(&jetstream_, connection_, nullptr));
   }
@@ -47,8 +60,23 @@ class StreamReading {
     return out;
   }
 
-  /// Everything from the first message up to this one, which must be there.
-  std::vector<reference::Input> read(std::uint64_t up_to) const {
+  bool exists() const {
+    jsStreamInfo* info = nullptr;
+    const bool out = js_GetStreamInfo(&info, jetstream_, stream_.c_str(), nullptr, nullptr) == NATS_OK;
+    jsStreamInfo_Destroy(info);
+    return out;
+  }
+
+  struct Stored {
+    std::uint64_t sequence = 0;
+    std::string_view subject, payload;
+  };
+  /// Everything from the first message up to this one, which must be there. `look` is shown each message. A message
+  /// that can't be decoded, or whose key belongs to another partition, goes to `refused`, and one that is not there to
+  /// `holes`; without these, it is an error.
+  std::vector<reference::Input> read(std::uint64_t up_to, const std::function<void(const Stored&)>& look = {},
+                                     std::vector<std::uint64_t>* refused = nullptr,
+                                     std::vector<std::uint64_t>* holes = nullptr) const {
     const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
     jsSubOptions options;
     jsSubOptions_Init(&options);
@@ -60,8 +88,11 @@ class StreamReading {
     for (std::uint64_t expected = 1; expected <= up_to; ++expected) {
       natsMsg* message = nullptr;
       check(natsSubscription_NextMsg(&message, subscription, 10'000));
-      const std::uint64_t sequence = take(message, *codec, inputs);
+      const Stored stored = take(message, *codec, inputs, refused);
+      if (look) look(stored);
+      const std::uint64_t sequence = stored.sequence;
       natsMsg_Destroy(message);
+      for (; holes != nullptr && expected < sequence; ++expected) holes->push_back(expected);
       if (sequence != expected) throw std::runtime_error{"the stream has a hole before " + std::to_string(sequence)};
     }
     natsSubscription_Destroy(subscription);
@@ -92,27 +123,43 @@ class StreamReading {
     if (status != NATS_OK) throw std::runtime_error{natsStatus_GetText(status)};
   }
 
-  /// Answers the message's sequence.
-  static std::uint64_t take(natsMsg* message, const Codec& codec, Inputs& out) {
+  Stored take(natsMsg* message, const Codec& codec, Inputs& out, std::vector<std::uint64_t>* refused) const {
     jsMsgMetaData* about = nullptr;
     check(natsMsg_GetMetaData(&about, message));
-    const std::uint64_t sequence = about->Sequence.Stream;
     out.arrival = std::max(out.arrival, about->Timestamp);
+    const Stored stored{about->Sequence.Stream,
+                        natsMsg_GetSubject(message),
+                        {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))}};
     jsMsgMetaData_Destroy(about);
-    const std::string_view subject = natsMsg_GetSubject(message);
-    constexpr std::string_view before = "vehicle.", behind = ".telemetry";
-    if (!subject.starts_with(before) || !subject.ends_with(behind)) {
+    const std::size_t taken = out.all.size();
+    const std::string why = decode(stored, codec, out);
+    if (why.empty()) return stored;
+    if (refused == nullptr) throw std::runtime_error{why};
+    refused->push_back(stored.sequence);
+    out.all.resize(taken);
+    out.all.push_back({std::nullopt, out.arrival});
+    return stored;
+  }
+
+  /// Answers why the message can't be taken; empty if it is.
+  std::string decode(const Stored& stored, const Codec& codec, Inputs& out) const {
+    constexpr std::string_view behind = ".telemetry";
+    if (!stored.subject.starts_with(before_) || !stored.subject.ends_with(behind)) {
       out.all.push_back({std::nullopt, out.arrival});
-      return sequence;
+      return {};
     }
-    const Message raw{.subject = subject,
-                      .payload = {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))},
-                      .key = subject.substr(before.size(), subject.size() - before.size() - behind.size())};
-    if (const auto decoded = codec.decode(raw, out); !decoded) throw std::runtime_error{decoded.error()};
-    return sequence;
+    const Message raw{
+        .subject = stored.subject,
+        .payload = stored.payload,
+        .key = stored.subject.substr(before_.size(), stored.subject.size() - before_.size() - behind.size())};
+    if (partition_of(raw.key, partition_.of) != partition_.number) return "the key belongs to another partition";
+    const auto decoded = codec.decode(raw, out);
+    return decoded ? "" : decoded.error();
   }
 
   std::string stream_;
+  PartitionOf partition_;
+  std::string before_;
   natsConnection* connection_ = nullptr;
   jsCtx* jetstream_ = nullptr;
 };

@@ -259,6 +259,17 @@ TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_its_commit_leaves_al
   EXPECT_EQ(count(), "1000");
 }
 
+/// Else nobody could claim it as long as the worker lives.
+TEST_P(TimescaleFailures, what_is_given_back_over_a_broken_connection_is_not_renewed) {
+  auto one = worker({0, 1});
+  terminate_workers();
+  ASSERT_FALSE(commit(*one, rows(1), 1, 1).has_value());
+  one->sink->release(0);
+  expire_leases();
+  ASSERT_TRUE(one->sink->renew().has_value());
+  EXPECT_EQ(ask("SELECT partition FROM " + schema_ + ".weir_progress WHERE lease_until > clock_timestamp()"), "1");
+}
+
 TEST_P(TimescaleFailures, nothing_commits_between_a_broken_connection_and_the_next_claim) {
   auto one = worker({0, 1});
   terminate_workers();

@@ -10,6 +10,7 @@ namespace {
 using namespace weir;
 using fakes::encode;
 using fakes::lane;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -173,6 +174,23 @@ TEST_P(TimescaleRows, needs_no_right_to_make_what_is_there) {
   ask("DROP OWNED BY writer; DROP ROLE writer");
 }
 
+TEST_P(TimescaleRows, does_not_take_a_missing_right_for_another_workers_lease) {
+  worker();
+  ask("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA " + schema_ +
+      " TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA " + schema_ + " TO reader; GRANT INSERT ON " + table() +
+      " TO reader");
+  auto with = settings();
+  const std::string url = server().url();
+  with.set("url", "postgresql://reader:secret" + url.substr(url.find('@')));
+  auto one = make(with, rows(0)->schema);
+  auto claimed = one->sink->open().and_then([&] { return one->sink->claim(0); });
+  ASSERT_FALSE(claimed.has_value());
+  EXPECT_EQ(claimed.error().kind, Error::Kind::invalid) << "a worker waits where a claim is refused";
+  EXPECT_THAT(claimed.error().message, HasSubstr("permission denied"));
+  one.reset();
+  ask("DROP OWNED BY reader; DROP ROLE reader");
+}
+
 TEST_P(TimescaleRows, says_what_a_hypertable_lacks) {
   auto with = settings();
   with.set("hypertable", std::string{"always"});
@@ -229,6 +247,38 @@ TEST_P(TimescaleRows, drops_old_chunks_one_by_one_where_the_licence_has_no_job_f
   EXPECT_EQ(ask("SELECT count(*), max(speed) FROM " + table()), "4 3");
 }
 
+/// The jobs are made by hand, as this edition makes none.
+TEST_P(TimescaleRows, names_a_job_that_does_not_do_what_the_pipeline_says) {
+  if (!GetParam()) return;
+  constexpr Duration day = 24 * 60 * minute;
+  worker().reset();
+  const auto add_job = [&](const std::string& policy, const std::string& config) {
+    ask("INSERT INTO _timescaledb_catalog.bgw_job (application_name, schedule_interval, max_runtime, max_retries, "
+        "retry_period, proc_schema, proc_name, scheduled, fixed_schedule, hypertable_id, config) "
+        "SELECT 'by hand', '1 day', '0', -1, '1 hour', '_timescaledb_functions', '" +
+        policy + "', false, false, id, '" + config + "' FROM _timescaledb_catalog.hypertable WHERE schema_name = '" +
+        schema_ + "'");
+  };
+  add_job("policy_retention", R"({"drop_after": "72:00:00"})");
+  add_job("policy_compression", R"({"compress_after": "1 day"})");
+  const auto opened = [&](Duration retention) {
+    auto with = settings();
+    if (retention > 0) with.set("retention", retention);
+    with.set("compress", day);
+    auto one = make(with, rows(0)->schema);
+    EXPECT_TRUE(one->sink->open().has_value());
+    return testing::PrintToString(one->context.warnings());
+  };
+  EXPECT_THAT(opened(3 * day), testing::Not(HasSubstr("a job")));
+  EXPECT_THAT(
+      opened(30 * day),
+      AllOf(HasSubstr("retention: a job drops chunks of "), HasSubstr(" after 72:00:00, the pipeline says "),
+            HasSubstr("; change the pipeline, or run: SELECT public.remove_retention_policy("),
+            HasSubstr("; SELECT public.add_retention_policy("), HasSubstr("interval '2592000000000 microseconds');")));
+  EXPECT_THAT(opened(0), AllOf(HasSubstr("the pipeline says nothing of it; change the pipeline, or run: SELECT "),
+                               testing::Not(HasSubstr("add_retention_policy"))));
+}
+
 TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
   auto one = worker({0, 1});
   ASSERT_TRUE(one->sink->bury({0, 7, 2, 1'700'000'000'000'000'001, "signals", "no field\xFF", std::string("a\0b", 3),
@@ -253,6 +303,23 @@ TEST_P(TimescaleRows, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_
             "7 2 NULL 7 NULL 13");
 }
 
+TEST_P(TimescaleRows, warns_of_sinks_that_have_committed_where_it_has_nothing) {
+  auto one = worker({0, 2});
+  EXPECT_THAT(one->context.warnings(), IsEmpty());
+  ask("INSERT INTO " + schema_ +
+      ".weir_progress (pipeline, node, partition, position, incarnation) SELECT pipeline, 'old', partition, 0, "
+      "partition / 2 FROM " +
+      schema_ + ".weir_progress UNION VALUES ('another', 'sink', 2, 7, 0)");
+  ASSERT_TRUE(one->sink->claim(0).has_value());
+  EXPECT_THAT(one->context.warnings(), IsEmpty());
+  ASSERT_TRUE(one->sink->claim(2).has_value());
+  EXPECT_THAT(one->context.warnings(),
+              ElementsAre(HasSubstr("partition 2: this sink has committed nothing yet, but old has, under the same")));
+  ASSERT_TRUE(commit(*one, rows(1), 2, 9).has_value());
+  ASSERT_TRUE(one->sink->claim(2).has_value());
+  EXPECT_EQ(one->context.warnings().size(), 1u) << "it has its own by now";
+}
+
 TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   auto never_opened = make(settings(), rows(0)->schema);
   EXPECT_THAT(*never_opened->sink->progress(), IsEmpty());
@@ -264,7 +331,10 @@ TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   EXPECT_EQ((*lines)[1].progress.position, 9u);
   EXPECT_GT((*lines)[1].lease_left, 20 * second);
   EXPECT_GT((*lines)[1].updated, system_clock().now() - minute);
-  EXPECT_EQ(never_opened->sink->reset(std::nullopt).error().kind, Error::Kind::refused);
+  const auto held = never_opened->sink->reset(std::nullopt);
+  EXPECT_EQ(held.error().kind, Error::Kind::refused);
+  EXPECT_THAT(held.error().message, HasSubstr(" s; stop that worker first, or wait that long if it is dead"));
+  EXPECT_EQ(positions(), "0 0 2 9");
   one->sink->release(2);
   EXPECT_EQ(*never_opened->sink->reset(Partition{2}), 1u);
   EXPECT_EQ(*never_opened->sink->reset(Partition{7}), 0u);

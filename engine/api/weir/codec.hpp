@@ -37,7 +37,8 @@ enum class Lack : std::uint8_t { time, samples };
 /// Bytes to samples and back. One instance may be used by many lanes.
 ///
 /// Threads   decode and encode may be called from several threads at once; no state.
-/// Errors    decode answers a reason ("not a FlatBuffer: …"); the message then goes whole to the dead letters.
+/// Errors    decode answers a reason ("not a FlatBuffer: …"), counted by what stands before its ':'; the message then
+/// goes whole to the dead letters.
 class Codec {
  public:
   virtual ~Codec() = default;

@@ -23,6 +23,8 @@ class Context {
 
   virtual std::string_view pipeline() const = 0;
   virtual std::string_view node() const = 0;
+  /// Name of this worker, unlike any other's; empty where there is none, as while a pipeline is only looked at.
+  virtual std::string_view worker() const { return {}; }
   virtual Partition partition() const = 0;  ///< of a lane's instances; 0 for sinks
 
   /// Bound on keys that the pipeline declares ("limits": {"keys": …}).

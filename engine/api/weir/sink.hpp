@@ -45,8 +45,17 @@ struct ProgressLine {
   Partition partition = 0;
   Progress progress = {};
   std::string owner = {};       ///< empty: nobody
+  Timestamp since = no_time;    ///< when that owner claimed it first, without a break, in the database's time
   Duration lease_left = 0;      ///< not above 0: the lease has run out
   Timestamp updated = no_time;  ///< last commit, in the database's time
+};
+
+/// The workers that share the partitions of a pipeline, as one of them sees it.
+struct Crew {
+  std::size_t workers = 1;            ///< those whose leases run, the asking one among them
+  std::size_t rank = 0;               ///< of the asking one, from 0: every worker sees the same order
+  std::vector<Partition> taken = {};  ///< what others own now, ascending
+  bool operator==(const Crew&) const = default;
 };
 
 /// One partition's part of a commit: rows handed over by write() up to `next.position` become durable together with it.
@@ -64,7 +73,7 @@ struct Committed {
   struct Rejected {
     BatchPtr batch;
     std::size_t row = 0;
-    std::string reason;
+    std::string reason;   ///< counted by what stands before its first ':'
     bool buried = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
@@ -72,8 +81,8 @@ struct Committed {
 
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
-/// Threads   encode() from any lane, several at once; claim, write, commit, release from the writer only; renew() from
-///           a third thread at any time.
+/// Threads   encode() from any lane, several at once; claim, write, commit, release, leave from the writer only;
+///           renew() and meet() from others at any time.
 /// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
 ///           and either finds the position moved, or gives the same rows again.
 class Sink {
@@ -84,7 +93,8 @@ class Sink {
   /// calls it.
   virtual Result<void> settle(const SchemaPtr& input) = 0;
 
-  /// Connects, creates or checks what it writes to. Called once; again only after an unreachable error.
+  /// Connects, creates or checks what it writes to. Called once; again only after an error of claim(), write(), bury()
+  /// or commit(). Forgets what was written and not committed: those rows may be gone.
   virtual Result<void> open() = 0;
 
   /// The work that can be done in the lane. The default hands the batch on.
@@ -111,10 +121,15 @@ class Sink {
   virtual Result<Progress> claim(Partition) { return Progress{}; }
   /// Extends the leases of all claimed partitions; answers the partitions that were lost.
   virtual Result<std::vector<Partition>> renew() { return std::vector<Partition>{}; }
-  /// Gives a partition back after its last commit, so that another need not wait for the lease.
+  /// Gives a partition back after its last commit, so that another need not wait for the lease, and renews it no more,
+  /// connected or not.
   virtual void release(Partition) {}
-  /// How long a lease lasts; renew() is called three times in it.
+  /// How long a lease lasts; renew() is called three times in it. 0: there are none, and no crew.
   virtual Duration lease() const { return 0; }
+  /// Says that this worker is there for as long as a lease, and answers who shares the partitions with it.
+  virtual Result<Crew> meet() { return Crew{}; }
+  /// Says that it will not be there any more, so that the others need not wait for the lease.
+  virtual void leave() {}
 
   /// What is kept of all partitions, for `weir progress`: connects by itself, needs no open() and makes nothing.
   virtual Result<std::vector<ProgressLine>> progress() { return std::vector<ProgressLine>{}; }

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include <weir/context.hpp>
 #include <weir/message.hpp>
@@ -32,6 +34,19 @@ struct StreamIdentity {
   std::string stream;           ///< name
   Timestamp created = no_time;  ///< when the server says the stream was made
   bool operator==(const StreamIdentity&) const = default;
+};
+
+/// How far one partition of a set is done, and in which stream.
+struct PartitionPlace {
+  Partition partition = 0;
+  Position position = 0;  ///< 0: nothing is done yet
+  StreamIdentity stream = {};
+};
+
+/// What a partition's stream holds beyond a place.
+struct Backlog {
+  std::uint64_t messages = 0;  ///< markers among them
+  Timestamp oldest = no_time;  ///< the stream's timestamp of the first of them; no_time: there is none
 };
 
 /// One partition of a stream of messages. One instance belongs to one lane.
@@ -75,6 +90,14 @@ class Source {
   virtual StreamIdentity identity() const { return {}; }
   /// Messages in the stream beyond the last one given out, as far as known; for the lag.
   virtual std::uint64_t waiting() const { return 0; }
+
+  /// What the streams of any partitions of the set hold beyond these places, in their order, whoever reads them. Asked
+  /// of an instance that is asked nothing else: it connects by itself, needs no open() and makes nothing. Of no places:
+  /// only whether it can tell, without asking anybody. invalid: it can't. changed: a stream is not the one that the
+  /// place is of.
+  virtual Result<std::vector<Backlog>> backlogs(std::span<const PartitionPlace>) {
+    return fail(Error::Kind::invalid, "this source does not know what lies in its stream");
+  }
 };
 
 }  // namespace weir

@@ -113,6 +113,15 @@ struct CounterSpec {
   std::string doc;
 };
 
+/// What must stand in the configuration of the system that an operator talks to, so that it works as its settings say:
+/// text to paste there, which `weir <operator> <name> FILE` prints.
+struct SetupSpec {
+  std::string name;
+  std::string doc;  ///< one sentence, no full stop
+  /// Whole lines, also where nothing is needed. invalid: there is no such configuration; why, and what to do.
+  std::function<Result<std::string>(const Settings&)> text;
+};
+
 /// Built with chained calls, see operators/transforms/filter.cpp.
 class Spec {
  public:
@@ -148,6 +157,8 @@ class Spec {
   Spec& state(std::function<std::string(const Settings&)> state);
   /// Things that the settings alone show to be wrong together; each Error names its setting.
   Spec& check(std::function<std::vector<Error>(const Settings&)> check);
+  /// What the system that it talks to must be told, see SetupSpec.
+  Spec& setup(std::string name, std::string doc, std::function<Result<std::string>(const Settings&)> text);
   /// The transform must see each vehicle's whole, ordered stream: an error behind a shared queue with more than one
   /// worker.
   Spec& needs_whole_keys();
@@ -163,6 +174,7 @@ class Spec {
   std::vector<Field> fields;
   std::vector<PortSpec> ports;
   std::vector<CounterSpec> counters;
+  std::vector<SetupSpec> setups;
   std::vector<Shape> inputs;
   std::vector<std::string> examples;
   int state_version = 1;

@@ -1,6 +1,7 @@
 /// The contract of a store: named values that outlive a worker.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,26 @@ class Store {
   virtual Result<std::vector<std::string>> names(std::string_view prefix) = 0;
   /// False for a store whose values are gone with the process.
   virtual bool durable() const = 0;
+
+  // For workers that share partitions by it: a store that several processes see alike.
+
+  /// How long a lease lasts; 0: there are none, and the two below are never called.
+  virtual Duration lease() const { return 0; }
+  struct Versioned {
+    std::string value;
+    std::uint64_t revision = 0;  ///< another after each change; never 0
+  };
+  /// What get() answers, never stale, with its revision.
+  virtual Result<std::optional<Versioned>> newest(std::string_view name) {
+    return fail(Error::Kind::invalid, std::string{name} + ": this store has no revisions");
+  }
+  /// Stores a value if what is there still has this revision (0: there is nothing). Answers the new revision, nothing
+  /// if something else was there.
+  virtual Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
+                                                      std::uint64_t revision) {
+    (void)value, (void)revision;
+    return fail(Error::Kind::invalid, std::string{name} + ": this store has no revisions");
+  }
 };
 
 }  // namespace weir

@@ -1,6 +1,7 @@
 /// The contract of a transform.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -24,9 +25,16 @@ class Output {
   virtual void emit(BatchPtr batch, Port port = 0) = 0;
   /// Sends the message behind a row of the input to the dead letters (raw bytes kept, counted by reason). If the batch
   /// has no messages behind it, a rendering of the row is kept instead.
+  /// Counted by what stands before the reason's first ':'; what differs from row to row belongs behind it.
   virtual void refuse(const Batch& in, std::size_t row, std::string_view reason) = 0;
   /// Adds to a counter; not counted twice when a lane replays silently after a crash.
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
+};
+
+/// A run of a key's samples, as a transform knows it.
+struct KeySession {
+  Timestamp first = no_time, newest = no_time;  ///< event times of its samples
+  bool ended = false;                           ///< over, but for what is still to be written of it
 };
 
 /// Turns batches into batches. One instance belongs to one lane.
@@ -61,6 +69,8 @@ class Transform {
     std::size_t bytes = 0;
   };
   virtual Size size() const { return {}; }
+  /// The latest session of a key that it holds, for those who look; nothing if there is none.
+  virtual std::optional<KeySession> session(std::uint32_t) const { return {}; }
 };
 
 }  // namespace weir

@@ -63,6 +63,13 @@ void Join::count_field(Vehicle& v, std::size_t slot) const {
   if (samples_.newest(v, slot) < v.tick + rules_.disorder) ++v.now.behind;
 }
 
+std::optional<Session> Join::latest(std::uint32_t key) const {
+  const Vehicle* v = key < samples_.size() ? samples_[key] : nullptr;
+  if (v == nullptr || v->sessions == 0) return {};
+  const Session& last = v->sessions == 1 ? v->now : v->later->back();
+  return last.real ? std::optional{last} : std::nullopt;
+}
+
 void Join::save(StateWriter& state) const {
   state.put(state_version);
   state.put(static_cast<std::uint16_t>(slots_.kinds.size()));

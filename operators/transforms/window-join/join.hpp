@@ -75,6 +75,8 @@ class Join {
   bool load(StateReader& state, std::uint32_t keys);
 
   std::size_t vehicles() const { return live_; }
+  /// The vehicle's latest session that is more than an off; nothing if it has none.
+  std::optional<Session> latest(std::uint32_t key) const;
   std::size_t bytes() const { return samples_.bytes() + timers_.bytes() + forgets_.bytes(); }
 
  private:

@@ -1,0 +1,56 @@
+#include "core/keepers.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/keeping.hpp"
+
+namespace weir {
+namespace {
+
+/// Nothing is kept of a partition that is not among them.
+ProgressLine line_of(const std::vector<ProgressLine>& lines, Partition partition) {
+  const auto found = std::ranges::find(lines, partition, &ProgressLine::partition);
+  return found != lines.end() ? *found : ProgressLine{.partition = partition};
+}
+
+bool is_less_advanced(const ProgressLine& a, const ProgressLine& b) {
+  return std::tie(a.progress.incarnation, a.progress.position) < std::tie(b.progress.incarnation, b.progress.position);
+}
+
+}  // namespace
+
+Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
+  for (const Node& node : pipeline.nodes) {
+    if (node.role != Role::sink || !claims_of(node).transactional) continue;
+    const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
+    auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
+    all_.push_back({node.id, node.op->make_sink(node.settings, context)});
+  }
+}
+
+Result<void> Keepers::only(const std::string& node) {
+  if (!node.empty()) std::erase_if(all_, [&](const Keeper& keeper) { return keeper.node != node; });
+  if (!all_.empty()) return {};
+  return fail(Error::Kind::invalid,
+              (node.empty() ? "no sink of this pipeline" : "no sink \"" + node + "\" here") + " keeps progress");
+}
+
+std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink) {
+  std::vector<ProgressLine> out;
+  for (Partition partition = 0; partition < partitions; ++partition) {
+    ProgressLine line{.partition = partition};
+    for (const auto& lines : by_sink) {
+      ProgressLine one = line_of(lines, partition);
+      if (&lines == &by_sink.front()) {
+        line = std::move(one);
+      } else if (is_less_advanced(one, line)) {
+        line.progress = std::move(one.progress);
+      }
+    }
+    out.push_back(std::move(line));
+  }
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,46 @@
+/// The sinks of a pipeline that keep progress, to ask what they keep.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+
+#include "core/node_context.hpp"
+#include "core/pipeline.hpp"
+
+namespace weir {
+
+/// Made, but not opened: Sink::progress() and reset() connect by themselves.
+///
+/// Threads   one.
+class Keepers {
+ public:
+  /// `pipeline` and `registry` must outlive it.
+  Keepers(const Pipeline& pipeline, const Registry& registry);
+
+  /// Leaves out all but the sink of this node; empty: none is left out. invalid: none is left; why.
+  Result<void> only(const std::string& node);
+
+  struct Keeper {
+    std::string node;
+    std::unique_ptr<Sink> sink;
+  };
+  /// In the pipeline's order: the first one says who owns a partition.
+  std::vector<Keeper>& all() { return all_; }
+
+ private:
+  Counters counters_;
+  std::vector<std::unique_ptr<NodeContext>> contexts_;
+  std::vector<Keeper> all_;
+};
+
+/// Whether somebody owns the partition: a lease that has run out binds nobody.
+inline bool is_owned(const ProgressLine& line) { return !line.owner.empty() && line.lease_left > 0; }
+
+/// A line for each of the source's partitions, ascending, also for those of which nothing is kept: the first sink's,
+/// but with the progress of the least advanced sink, as that is where a lane goes on.
+std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink);
+
+}  // namespace weir

@@ -1,0 +1,110 @@
+/// Lanes without threads, which one step at a time read a stream of numbers and add them up.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <ranges>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/commit.hpp"
+#include "core/executor.hpp"
+#include "core/held_lanes.hpp"
+#include "faults/misfortune.hpp"
+
+namespace weir::faults {
+
+/// Partitions' streams; message n is item n - 1.
+struct Streams {
+  std::vector<std::vector<std::uint64_t>> messages;
+  std::vector<std::uint32_t> incarnations;  ///< how often each was made anew
+  Duration filling = 0;                     ///< by when all messages are there; 0: at once
+  Timestamp now = 0;
+
+  /// How many messages of a partition there are by now.
+  Position there(Partition partition) const {
+    const auto all = static_cast<Timestamp>(messages[partition].size());
+    return static_cast<Position>(now >= filling ? all : all * (now / millisecond) / (filling / millisecond));
+  }
+};
+
+/// The rows that a stream makes.
+std::vector<std::string> expected_rows(const std::vector<std::uint64_t>& stream);
+
+/// The arrival time of a message: later in every incarnation of the stream than in the one before.
+inline Timestamp arrival_of(std::uint32_t incarnation, Position position) {
+  return static_cast<Timestamp>(1'000'000 * std::uint64_t{incarnation} + position);
+}
+
+/// What Lanes is to the engine.
+class SimulatedLanes final : public HeldLanes {
+ public:
+  struct Surroundings {
+    Dice& dice;
+    Streams& streams;
+    CommitCycle& cycle;
+    Snapshots& snapshots;
+    std::string fence;
+    std::string fingerprint;
+    std::size_t sinks = 0;
+    bool snapshots_tell_truth = true;
+    LaneEvents events;
+    /// Whether what is handed over now must leave nothing to be read again; told when it was so and is not.
+    std::function<bool()> quiet;
+    std::function<void(Partition, Position, std::uint32_t)> given;
+    std::function<void(std::string)> failed;  ///< what can't happen
+  };
+  explicit SimulatedLanes(Surroundings around) : around_{std::move(around)} {}
+
+  Result<void> start(Partition partition) override;
+  void let_go(Partition partition) override;
+  std::optional<Snapshot> state_at_rest(Partition partition) override;
+  void drop(Partition partition) override;
+  void broke(Partition partition, Error error) override;
+  bool begins_again(const Error& error) const override { return error.kind == Error::Kind::changed; }
+  bool has(LaneId lane) const override {
+    const auto it = lanes_.find(lane.partition);
+    return it != lanes_.end() && it->second.id == lane;
+  }
+  LaneId id(Partition partition) const override { return lanes_.at(partition).id; }
+  Position at(Partition partition) const override { return lanes_.at(partition).at; }
+  bool broken(Partition partition) const override { return broken_.contains(partition); }
+  std::vector<Partition> partitions() const override { return {std::from_range, std::views::keys(lanes_)}; }
+  std::size_t count() const override { return lanes_.size(); }
+  std::vector<Partition> broken() const override { return {std::from_range, broken_}; }
+  void committed(Partition, Position) override {}
+  void snapshot_settled(Partition partition) override { unsettled_.erase(partition); }
+
+  /// What the lanes' own threads do: each takes a few messages, or ends.
+  void work();
+  void want_snapshots();
+  /// Asks all to stop, and lets them.
+  void finish_all();
+
+ private:
+  struct Lane {
+    LaneId id;
+    LaneStart start;
+    Position at = 0;
+    std::uint64_t sum = 0;
+    std::uint64_t rows = 0;  ///< made so far, by which they are numbered
+    bool stopping = false, ended = false, wants_snapshot = false;
+    bool quietly = false;  ///< it is handed over where nothing goes wrong
+  };
+
+  static constexpr std::size_t rows_counted = 400;  ///< for each, so that commits after a failure take a part
+
+  bool over(const Lane& lane) const;
+  void read(Lane& lane);
+  void work(Lane& lane);
+  Snapshot state_of(const Lane& lane) const;
+
+  Surroundings around_;
+  std::map<Partition, Lane> lanes_;
+  std::set<Partition> unsettled_, broken_;
+  std::uint64_t runs_ = 0;
+};
+
+}  // namespace weir::faults

@@ -1,0 +1,255 @@
+#include "faults/simulation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <weir/format.hpp>
+
+namespace weir::faults {
+namespace {
+
+constexpr Duration chaos_lasts = 20 * second;
+/// Leases run out, what could not be committed is tried again, and what was asked for is handed over.
+constexpr Duration bound = 2 * lease_length + 15 * second;
+
+}  // namespace
+
+Simulation::Simulation(std::uint64_t seed, Safeguards safeguards)
+    : source_{Spec::source("numbers")}, plant_{.dice = Dice{seed}, .safeguards = safeguards} {
+  const auto partitions = static_cast<std::uint32_t>(1 + plant_.dice.roll(6));
+  source_.spec.claims(
+      [partitions](const Settings&) { return Claims{.replayable = true, .ordered = true, .partitions = partitions}; });
+  for (std::uint64_t left = plant_.dice.roll(4) % 3; left > 0; --left)
+    plant_.databases.push_back(std::make_unique<SimulatedDatabase>(plant_.dice, safeguards));
+  plant_.pipeline.name = "simulated";
+  plant_.pipeline.fingerprint = "the same";
+  plant_.pipeline.nodes.resize(2 + plant_.databases.size());
+  for (std::size_t i = 0; i < plant_.pipeline.nodes.size(); ++i) {
+    Node& node = plant_.pipeline.nodes[i];
+    node.id = weir::format("node{}", i);
+    node.role = i == 0 ? Role::source : Role::sink;
+    node.op = &source_;
+  }
+  plant_.streams.filling = chaos_lasts + 5 * second;
+  plant_.streams.incarnations.resize(partitions);
+  for (Partition partition = 0; partition < partitions; ++partition) plant_.streams.messages.push_back(make_stream());
+  at_first_ = plant_.streams.messages;
+}
+
+std::string Simulation::run() {
+  chaos();
+  calm_down();
+  run_until(plant_.now + 2 * lease_length);  // the dead are still waited for
+  wait_until(&Simulation::shared_evenly, "shared evenly");
+  stay_as_it_is();
+  plant_.quiet = true;
+  join();
+  wait_until(&Simulation::shared_evenly, "shared evenly with one more");
+  if (!failed()) workers_[plant_.dice.roll(workers_.size())]->leave();
+  wait_until(&Simulation::shared_evenly, "shared evenly with one less");
+  wait_until(&Simulation::all_committed, "committed");
+  check_noticed();
+  check_rows();
+  return std::exchange(plant_.failure, {});
+}
+
+void Simulation::fail(std::string what) {
+  if (plant_.failure.empty()) plant_.failure = std::move(what);
+}
+
+std::vector<std::uint64_t> Simulation::make_stream() {
+  std::vector<std::uint64_t> stream(20 + plant_.dice.roll(100));
+  for (auto& message : stream) message = plant_.dice.roll(1'000'000);
+  return stream;
+}
+
+bool Simulation::step() {
+  SimulatedWorker* next = nullptr;
+  SimulatedWorker::Thread thread = SimulatedWorker::loop;
+  for (const auto& worker : workers_) {
+    if (worker->dead()) continue;
+    for (int i = 0; i < SimulatedWorker::threads; ++i) {
+      const auto one = static_cast<SimulatedWorker::Thread>(i);
+      if (worker->busy(one) || (next != nullptr && worker->due(one) >= next->due(thread))) continue;
+      next = worker.get();
+      thread = one;
+    }
+  }
+  if (next == nullptr) return false;
+  plant_.now = std::max(plant_.now, next->due(thread));
+  plant_.streams.now = plant_.stored.now = plant_.now;
+  for (const auto& database : plant_.databases) database->pass(plant_.now);
+  const Duration again = next->run(thread);
+  next->wait(thread, again / 2 + static_cast<Duration>(plant_.dice.roll(static_cast<std::uint64_t>(again))));
+  if (depth_ == 0) bury();
+  return true;
+}
+
+/// What stands in the midst of a statement can't be destroyed before it comes back.
+void Simulation::bury() {
+  std::erase_if(workers_, [](const auto& worker) { return worker->dead() && !worker->busy(); });
+}
+
+void Simulation::run_until(Timestamp end) {
+  while (plant_.now < end && !failed()) {
+    if (!plant_.calm) mishap();
+    if (!step()) plant_.now += 100 * millisecond;
+  }
+}
+
+void Simulation::meanwhile(SimulatedWorker& worker, Duration length) {
+  if (depth_ >= 3 || failed()) return;
+  Duration lasts = length;
+  if (length == 0) {
+    if (plant_.calm || !plant_.dice.chance(15)) return;
+    lasts = static_cast<Duration>(plant_.dice.roll(plant_.dice.chance(200) ? 2 * lease_length : second));
+    if (plant_.dice.chance(300)) worker.stall(lasts);
+  }
+  ++depth_;
+  run_until(plant_.now + lasts);
+  --depth_;
+}
+
+void Simulation::mishap() {
+  Dice& dice = plant_.dice;
+  if (workers_.size() < most_workers && dice.chance(workers_.empty() ? 500 : 10)) join();
+  if (dice.chance(1)) {
+    const std::uint64_t made_anew = dice.roll(at_first_.size());
+    if (plant_.streams.incarnations[made_anew] == 0) plant_.streams.messages[made_anew] = make_stream();
+    plant_.streams.incarnations[made_anew] = 1;
+  }
+  if (dice.chance(2)) plant_.down_until = plant_.now + static_cast<Duration>(dice.roll(2 * lease_length));
+  if (workers_.empty()) return;
+  if (dice.chance(4)) any().kill();
+  if (dice.chance(3)) any().leave();
+  if (dice.chance(5)) any().stall(static_cast<Duration>(dice.roll(3 * lease_length)));
+  if (depth_ == 0) bury();
+}
+
+void Simulation::join() {
+  workers_.push_back(std::make_unique<SimulatedWorker>(
+      plant_, ++numbers_, [this](SimulatedWorker& worker, Duration length) { meanwhile(worker, length); }));
+}
+
+void Simulation::chaos() { run_until(chaos_lasts); }
+
+/// The faults stop; what they did is left.
+void Simulation::calm_down() {
+  plant_.calm = true;
+  for (const auto& database : plant_.databases) database->calm();
+  for (const auto& worker : workers_) worker->wake();
+  const bool all_go = std::ranges::all_of(workers_, [](const auto& worker) { return worker->leaving(); });
+  if (all_go) join();
+}
+
+void Simulation::wait_until(bool (Simulation::*reached)(), const char* what) {
+  const Timestamp end = plant_.now + bound;
+  while (!failed() && !(this->*reached)()) {
+    run_until(plant_.now + 100 * millisecond);
+    if (plant_.now > end) fail(weir::format("not {} after {} s:{}", what, bound / second, holdings()));
+  }
+}
+
+std::string Simulation::holdings() const {
+  std::string out;
+  for (const auto& worker : workers_) {
+    out += weir::format(" worker{}{}{}", worker->number(), worker->started() ? "" : " not started",
+                        worker->pending() ? " not committed" : "");
+    for (const Partition partition : worker->partitions())
+      out += weir::format(" {} at {}", partition, worker->at(partition));
+  }
+  return out;
+}
+
+/// Each partition has one worker, none has two more than another, and each has what it takes for its share.
+bool Simulation::shared_evenly() {
+  std::vector<std::size_t> counts;
+  std::vector<Partition> all;
+  for (const auto& worker : workers_) {
+    if (worker->leaving() || !worker->has_share()) return false;
+    counts.push_back(worker->partitions().size());
+    all.append_range(worker->partitions());
+  }
+  std::ranges::sort(all);
+  const bool each_once = all.size() == at_first_.size() && std::ranges::adjacent_find(all) == all.end();
+  return each_once && std::ranges::max(counts) - std::ranges::min(counts) <= 1;
+}
+
+bool Simulation::all_committed() {
+  if (plant_.now < plant_.streams.filling || std::ranges::any_of(workers_, &SimulatedWorker::pending)) return false;
+  return std::ranges::all_of(workers_, [&](const auto& worker) {
+    return std::ranges::all_of(worker->partitions(), [&](Partition partition) {
+      return worker->at(partition) == plant_.streams.messages[partition].size();
+    });
+  });
+}
+
+/// Once shared, nothing moves any more.
+void Simulation::stay_as_it_is() {
+  const auto holdings = [this] {
+    std::vector<std::vector<Partition>> out;
+    for (const auto& worker : workers_) out.push_back(worker->partitions());
+    return out;
+  };
+  const auto before = holdings();
+  run_until(plant_.now + 3 * second);
+  if (holdings() != before) fail("partitions moved although they were shared evenly");
+}
+
+void Simulation::check_noticed() {
+  for (const auto& database : plant_.databases) {
+    if (!database->violation().empty()) fail(database->violation());
+  }
+  if (!plant_.stored.violation.empty()) fail(plant_.stored.violation);
+}
+
+void Simulation::check_rows() {
+  for (Partition partition = 0; partition < at_first_.size() && !failed(); ++partition) {
+    const auto expected = expected_rows(plant_.streams.messages[partition]);
+    auto written = expected;
+    for (const auto& database : plant_.databases) {
+      const auto rows = database->rows(partition);
+      const auto before = rows_before(rows, partition);
+      if (!before) {
+        return fail(weir::format("partition {}: {} rows instead of {}, or not the same", partition, rows.size(),
+                                 expected.size()));
+      }
+      written.insert(written.end(), before->begin(), before->end());
+    }
+    check_list(partition, written);
+  }
+}
+
+/// What stands before the expected rows: of a stream that was made anew, what the one before it made up to anywhere.
+/// Nothing: these are not the rows that may be there.
+std::optional<std::vector<std::string>> Simulation::rows_before(const std::vector<std::string>& rows,
+                                                                Partition partition) const {
+  const auto expected = expected_rows(plant_.streams.messages[partition]);
+  if (!std::ranges::ends_with(rows, expected)) return {};
+  std::vector<std::string> before{rows.begin(), rows.end() - static_cast<std::ptrdiff_t>(expected.size())};
+  if (plant_.streams.incarnations[partition] == 0 && !before.empty()) return {};
+  if (!std::ranges::starts_with(expected_rows(at_first_[partition]), before)) return {};
+  return before;
+}
+
+/// A sink without transactions has each row once at the least, and none that should not be.
+void Simulation::check_list(Partition partition, const std::vector<std::string>& written) {
+  std::set<std::string> there;
+  const std::string prefix = weir::format("{}: ", partition);
+  for (const std::string& rows : plant_.list) {
+    if (!rows.starts_with(prefix)) continue;
+    for (std::size_t begin = prefix.size(), end = 0; begin < rows.size(); begin = end + 1) {
+      end = rows.find('\n', begin);
+      there.insert(rows.substr(begin, end - begin));
+    }
+  }
+  for (const std::string& row : written) {
+    if (!there.contains(row)) return fail(weir::format("partition {}: the list lacks {}", partition, row));
+  }
+  for (const auto& rows : {expected_rows(plant_.streams.messages[partition]), expected_rows(at_first_[partition])}) {
+    for (const std::string& row : rows) there.erase(row);
+  }
+  if (!there.empty()) fail(weir::format("partition {}: the list has {}, which is no row", partition, *there.begin()));
+}
+
+}  // namespace weir::faults

@@ -1,0 +1,163 @@
+/// Workers of one pipeline that share its partitions: they come, go and die while vehicles drive on, and every row is
+/// there once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <thread>
+
+#include <weir/format.hpp>
+#include <weir/partition.hpp>
+
+#include "integration/job_fixture.hpp"
+
+namespace weir::integration {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint32_t partitions = 4;
+constexpr int vehicles = 24;
+
+/// Publishes a sample of each vehicle ten times a second: its speed is its event time in seconds after the origin, so
+/// that a row is wrong if its speed is not its tick.
+class Traffic {
+ public:
+  Traffic(const std::string& url, Timestamp origin)
+      : peer_{url}, origin_{origin}, thread_{[this](const std::stop_token& stop) { drive(stop); }} {}
+
+  /// Stops, and answers how many samples each vehicle has sent: one each half second of event time, from 0.25 s on.
+  int stop() {
+    thread_.request_stop();
+    thread_.join();
+    return sent_;
+  }
+
+ private:
+  void drive(const std::stop_token& stop) {
+    while (system_clock().wait(100 * millisecond, stop)) {
+      const Duration after = sent_ * 500 * millisecond + 250 * millisecond;
+      for (int v = 0; v < vehicles; ++v) {
+        const std::string key = weir::format("v{}", v);
+        peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, partitions), key),
+                      weir::format(R"({{"time":{},"value":{}}})", origin_ + after,
+                                   static_cast<double>(after) / static_cast<double>(second)));
+      }
+      if (!peer_.connection->flush(10 * second)) return;
+      ++sent_;
+    }
+  }
+
+  fakes::NatsPeer peer_;
+  Timestamp origin_;
+  std::atomic<int> sent_{0};
+  std::jthread thread_;
+};
+
+class Sharing : public Job {
+ protected:
+  void start(const std::string& name) {
+    if (pipeline_.empty()) {
+      pipeline_ = directory_.write("job.json", text({.wait = "1s", .lease = "3s", .partitions = partitions}));
+    }
+    workers_[name] = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", pipeline_},
+                                                          directory_.file(name + ".log"));
+  }
+  fakes::WeirProcess& worker(const std::string& name) { return *workers_.at(name); }
+
+  /// How many partitions each owner has, "2 2"; in order of numbers.
+  std::string shares() const {
+    return database_.ask(
+        "SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT count(*) AS n FROM weir_progress WHERE owner IS NOT "
+        "NULL AND lease_until > clock_timestamp() GROUP BY owner) AS owners");
+  }
+  void expect_shares(const std::string& wanted, Duration patience = 10 * second) const {
+    const Timestamp until = system_clock().steady() + patience;
+    while (shares() != wanted && system_clock().steady() < until) pause(20 * millisecond);
+    EXPECT_EQ(shares(), wanted) << logs();
+  }
+  void wait_for_rows_beyond(int seconds) const {
+    for (int i = 0; i < 1000 && reached() <= seconds; ++i) pause(20 * millisecond);
+    EXPECT_GT(reached(), seconds) << logs();
+  }
+  /// The second up to which every vehicle has rows.
+  int reached() const {
+    const std::string least = database_.ask(weir::format(
+        "SELECT CASE WHEN count(*) = {} THEN min(last) END FROM (SELECT max(extract(epoch FROM time)::bigint - {}) "
+        "AS last FROM vehicle_second GROUP BY vehicle) AS vehicles",
+        vehicles, epoch_ / second));
+    return least.empty() || least == "NULL" ? 0 : std::stoi(least);
+  }
+  std::string logs() const {
+    std::string out;
+    for (const auto& [name, process] : workers_) out += "--- " + name + "\n" + process->log();
+    return out;
+  }
+
+  /// Every vehicle has a row of every second between its samples, with the right speed, once.
+  void expect_all_rows(int samples) const {
+    const int last = (samples - 1) / 2;  // the last second before the last sample
+    wait_for_rows_beyond(last - 1);
+    EXPECT_EQ(
+        database_.ask(weir::format(
+            "SELECT count(*), count(DISTINCT (vehicle, time)), count(*) FILTER (WHERE abs(speed - "
+            "(extract(epoch FROM time) - {})) > 1e-6 OR speed IS NULL), max(extract(epoch FROM time)::bigint) - {} "
+            "FROM vehicle_second",
+            epoch_ / second, epoch_ / second)),
+        weir::format("{0} {0} 0 {1}", vehicles * last, last))
+        << logs();
+  }
+
+  std::string pipeline_;
+  std::map<std::string, std::unique_ptr<fakes::WeirProcess>> workers_;
+  const Timestamp epoch_ = system_clock().now() / second * second - 600 * second;
+};
+
+TEST_F(Sharing, WorkersComeGoAndDieAndEveryRowIsThereOnce) {
+  start("first");
+  ASSERT_TRUE(worker("first").says("partition 3: starts")) << logs();
+  Traffic traffic{nats_.nats(), epoch_};
+  wait_for_rows_beyond(2);
+  EXPECT_EQ(shares(), "4");
+
+  start("second");
+  expect_shares("2 2");
+  EXPECT_THAT(worker("first").log(), HasSubstr("given to another worker after position"));
+  start("third");
+  expect_shares("1 1 2");
+  wait_for_rows_beyond(reached() + 3);
+
+  // Killed, it is missed when its lease has run out.
+  EXPECT_EQ(worker("second").end(SIGKILL), fakes::WeirProcess::killed);
+  expect_shares("2 2", 15 * second);
+  EXPECT_EQ(database_.ask("SELECT count(*) FROM weir_workers WHERE lease_until > clock_timestamp()"), "2");
+  wait_for_rows_beyond(reached() + 3);
+
+  // Stopped, it is missed at once.
+  EXPECT_EQ(worker("first").end(SIGTERM), 0) << logs();
+  expect_shares("4", 2 * second);
+  wait_for_rows_beyond(reached() + 3);
+  expect_all_rows(traffic.stop());
+  EXPECT_EQ(worker("third").end(SIGTERM), 0) << logs();
+  EXPECT_EQ(database_.ask("SELECT count(*) FROM weir_workers WHERE lease_until > clock_timestamp()"), "0");
+}
+
+TEST_F(Sharing, AReloadKeepsTheShareOfItsWorker) {
+  start("first");
+  ASSERT_TRUE(worker("first").says("partition 3: starts")) << logs();
+  Traffic traffic{nats_.nats(), epoch_};
+  start("second");
+  expect_shares("2 2");
+  const std::string owned = "SELECT string_agg(owner, ' ' ORDER BY partition) FROM weir_progress";
+  const std::string before = database_.ask(owned);
+  worker("first").send(SIGHUP);
+  ASSERT_TRUE(worker("first").says("the new pipeline runs")) << logs();
+  expect_shares("2 2");
+  EXPECT_EQ(database_.ask(owned), before) << logs();
+  wait_for_rows_beyond(reached() + 2);
+  expect_all_rows(traffic.stop());
+}
+
+}  // namespace
+}  // namespace weir::integration
