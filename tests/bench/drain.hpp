@@ -9,4 +9,7 @@ namespace weir::bench {
 /// Messages of one sample, and frames of 8 and of 50.
 void measure_drain(Show show);
 
+/// Messages of one sample, in 16 streams; the bare loop reads the same 16.
+void measure_partitions(Show show);
+
 }  // namespace weir::bench

@@ -21,6 +21,8 @@
 #include "bench/join.hpp"
 #include "bench/latency.hpp"
 #include "bench/memory.hpp"
+#include "bench/overload.hpp"
+#include "bench/sharing.hpp"
 #include "bench/simulate.hpp"
 #include "bench/table.hpp"
 
@@ -74,11 +76,14 @@ struct Line {
   void (*measure)(Show);
 };
 constexpr std::array lines{Line{"drain", measure_drain},
+                           Line{"partitions", measure_partitions},
                            Line{"copy", copy},
                            Line{"join", join},
                            Line{"memory", measure_memory},
                            Line{"latency", measure_latency},
                            Line{"current", measure_current},
+                           Line{"sharing", measure_sharing},
+                           Line{"overload", measure_overload},
                            Line{"simulate", measure_simulate}};
 
 constexpr unsigned longest_line = 150;  // seconds: who waits for what never comes should end, not hold the machine

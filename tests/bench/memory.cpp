@@ -1,12 +1,8 @@
 #include "bench/memory.hpp"
 
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include <weir/format.hpp>
@@ -17,6 +13,8 @@
 #include "fakes/nats_fixture.hpp"
 #include "fakes/postgres_server.hpp"
 #include "fakes/servers.hpp"
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
 
 namespace weir::bench {
 namespace {
@@ -25,39 +23,6 @@ constexpr std::array<std::string_view, 8> fields{"position", "heading", "speed",
                                                  "charge",   "fuel",    "temperature", "power"};
 constexpr std::size_t vehicles = 100'000;
 constexpr int rounds = 5;
-
-/// The program itself, as a user starts it.
-class Weir {
- public:
-  Weir(const std::string& nats, const std::string& database) {
-    pid_ = fork();
-    if (pid_ < 0) give_up("can't start a process");
-    if (pid_ > 0) return;
-    setenv("NATS_URL", nats.c_str(), 1);
-    setenv("PG_URL", database.c_str(), 1);
-    execl(WEIR_BUILD_DIR "/weir", "weir", "run", "-q", "--log-level", "warn", WEIR_SOURCE_DIR "/pipelines/fleet.json",
-          nullptr);
-    _exit(127);
-  }
-  ~Weir() {
-    ::kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-  }
-  Weir(const Weir&) = delete;
-  Weir& operator=(const Weir&) = delete;
-
-  /// MB of an entry of /proc/<pid>/status.
-  double megabytes(std::string_view entry) const {
-    std::ifstream status{weir::format("/proc/{}/status", pid_)};
-    for (std::string line; std::getline(status, line);) {
-      if (line.starts_with(entry)) return std::stod(line.substr(entry.size() + 1)) / 1024;
-    }
-    give_up("weir has ended");
-  }
-
- private:
-  pid_t pid_ = 0;
-};
 
 /// `rounds` frames of every vehicle, a second apart or as far as it takes to publish them.
 void drive(const std::string& url, const fakes::PostgresServer& database) {
@@ -84,27 +49,32 @@ void drive(const std::string& url, const fakes::PostgresServer& database) {
 void measure_memory(Show show) {
   const fakes::Servers servers{"nats"};
   const fakes::PostgresServer database{true, false};
-  const Weir weir{servers.nats(), database.url()};
+  const fakes::TemporaryDirectory directory;
+  setenv("NATS_URL", servers.nats().c_str(), 1);
+  setenv("PG_URL", database.url().c_str(), 1);
+  fakes::WeirProcess weir{{"run", "-q", "--log-level", "warn", WEIR_SOURCE_DIR "/pipelines/fleet.json"},
+                          directory.file("log")};
   system_clock().wait(4 * second, {});
   Figure idle;
   idle.what = "(d) MB resident: weir run pipelines/fleet.json, idle";
-  idle.value = weir.megabytes("VmRSS:");
+  idle.value = megabytes(weir.pid(), "VmRSS:");
   idle.weir = fixed(idle.value, 1) + " MB";
   idle.goal = Figure::Goal::at_most;
   idle.limit = 30;
   idle.limit_text = "30 MB";
   idle.note = weir::format("{:.1f} MB of it are its own, the rest are pages of the program and of libraries",
-                           weir.megabytes("RssAnon:"));
+                           megabytes(weir.pid(), "RssAnon:"));
   show(idle);
   drive(servers.nats(), database);
   system_clock().wait(4 * second, {});
   Figure full;
   full.what = "(d) MB resident: the same, after 100,000 vehicles x 8 fields";
-  full.value = weir.megabytes("VmRSS:");
+  full.value = megabytes(weir.pid(), "VmRSS:");
   full.weir = fixed(full.value, 1) + " MB";
   full.note = weir::format("{} frames of {} samples published at once; the most it ever held was {:.1f} MB",
-                           vehicles * rounds, fields.size(), weir.megabytes("VmHWM:"));
+                           vehicles * rounds, fields.size(), megabytes(weir.pid(), "VmHWM:"));
   show(full);
+  (void)weir.end(SIGTERM);
 }
 
 }  // namespace weir::bench

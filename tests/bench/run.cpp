@@ -17,6 +17,14 @@ void give_up(const std::string& why) {
   std::exit(1);
 }
 
+double megabytes(int pid, std::string_view entry) {
+  std::ifstream status{"/proc/" + std::to_string(pid) + "/status"};
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(entry)) return std::stod(line.substr(entry.size() + 1)) / 1024;
+  }
+  give_up("weir has ended");
+}
+
 double processor_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -85,8 +93,9 @@ void Run::wait_ready() const {
 }
 
 Position Run::stepped() const {
-  const auto now = status();
-  return now.lanes.empty() ? 0 : now.lanes.front().stepped;
+  Position sum = 0;
+  for (const auto& lane : status().lanes) sum += lane.stepped;
+  return sum;
 }
 
 std::string text_of_file(const std::string& path) {

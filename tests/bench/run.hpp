@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <weir/clock.hpp>
@@ -23,6 +24,8 @@ inline void must(const Result<void>& result) {
   if (!result) give_up(result.error().message);
 }
 
+/// MB, of an entry of /proc/<pid>/status ("VmRSS:"); ends the program if there is no such process.
+double megabytes(int pid, std::string_view entry);
 /// Processor time of this process so far, all threads, in seconds.
 double processor_seconds();
 /// Steady time in seconds.
@@ -41,7 +44,7 @@ class Run {
   std::string counters() const;
   /// Waits until the pipeline is ready.
   void wait_ready() const;
-  /// Of the only lane: the position of the last step; 0 before there is one.
+  /// Of all lanes together: the sum of the positions of their last steps; 0 before there is one.
   Position stepped() const;
 
  private:
