@@ -1,0 +1,217 @@
+#include "faults/harness/breaks.hpp"
+
+#include <nats/nats.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <weir/format.hpp>
+
+#include "fakes/nats_fixture.hpp"
+#include "faults/harness/pasts.hpp"
+
+namespace weir::faults {
+namespace {
+
+/// One row from the middle of the table, so that there are rows before and behind it of the same vehicle.
+constexpr const char* one_row =
+    "(vehicle, time) = (SELECT vehicle, time FROM vehicle_second ORDER BY vehicle, time OFFSET "
+    "(SELECT count(*) / 2 FROM vehicle_second) LIMIT 1)";
+
+template <auto sql>
+void run(Stage& stage, const Traffic&) {
+  stage.database->ask(sql());
+}
+
+std::string lose() { return weir::format("DELETE FROM vehicle_second WHERE {}", one_row); }
+std::string change() {
+  return weir::format("UPDATE vehicle_second SET charge = coalesce(charge, 0) + 0.001 WHERE {}", one_row);
+}
+std::string put_null() {
+  return weir::format("UPDATE vehicle_second SET position_lat = NULL, speed = NULL, heading = 1 WHERE {}", one_row);
+}
+std::string double_it() {
+  return weir::format("INSERT INTO vehicle_second SELECT * FROM vehicle_second WHERE {}", one_row);
+}
+std::string commit_again() { return weir::format("UPDATE vehicle_second SET speed = speed WHERE {}", one_row); }
+std::string lose_session() {
+  return "DELETE FROM session WHERE (key, time, event) = (SELECT key, time, event FROM session LIMIT 1)";
+}
+std::string add_letter() {
+  return "INSERT INTO weir_dead_letters (pipeline, node, partition, position, reason, subject, payload) "
+         "VALUES ('faults', 'signals', 0, 1, 'r', 's', '')";
+}
+
+void delete_message(Stage& stage, const Traffic& traffic) {
+  const Acknowledged& one = traffic.acknowledged()[traffic.acknowledged().size() / 2];
+  const fakes::NatsPeer peer{stage.nats.nats()};
+  js_DeleteMsg(peer.jetstream->handle(), stage.stream(one.partition).c_str(), one.sequence, nullptr, nullptr);
+}
+
+/// As if the database had been put back to an older state, but for the rows.
+void set_back(Stage& stage, const Traffic&) {
+  kill_all(stage);
+  stage.database->ask("CREATE TABLE kept_progress AS TABLE weir_progress");
+  start_all(stage);
+  pause(4 * second);
+  kill_all(stage);
+  stage.database->ask(
+      "UPDATE weir_progress p SET position = k.position, arrival = k.arrival, snapshot = k.snapshot, stamp = k.stamp, "
+      "consumed = k.consumed, fingerprint = k.fingerprint FROM kept_progress k WHERE (p.pipeline, p.node, p.partition) "
+      "= (k.pipeline, k.node, k.partition)");
+  start_all(stage);
+}
+
+/// Names of a partition's snapshots, as far as one is of a place beyond this.
+std::vector<std::string> snapshots_beyond(jsCtx* jetstream, const Kept& kept) {
+  const std::string before = weir::format("$KV.{}.", bucket_name), behind = "/manifest";
+  const std::string filter = weir::format("{}{}/{}/0.*", before, pipeline_name, kept.partition);
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Stream.Info.SubjectsFilter = filter.c_str();
+  jsStreamInfo* info = nullptr;
+  std::vector<std::string> out;
+  if (js_GetStreamInfo(&info, jetstream, weir::format("KV_{}", bucket_name).c_str(), &options, nullptr) != NATS_OK)
+    return out;
+  const jsStreamStateSubjects* there = info->State.Subjects;
+  for (int i = 0; there != nullptr && i < there->Count; ++i) {
+    const std::string subject = there->List[i].Subject;
+    if (!subject.ends_with(behind) || std::stoull(subject.substr(filter.size() - 1)) <= kept.position) continue;
+    out.push_back(subject.substr(before.size(), subject.size() - before.size() - behind.size()));
+  }
+  jsStreamInfo_Destroy(info);
+  return out;
+}
+
+/// Writes a snapshot's manifest anew, to say that the state is of the place that progress is at. False: it was deleted.
+bool forge(jsCtx* jetstream, const std::string& name, const Kept& kept) {
+  constexpr std::size_t position_at = 4, consumed_at = 28;  // see put_place() in core/snapshot.cpp
+  const std::string subject = weir::format("$KV.{}.{}/manifest", bucket_name, name);
+  natsMsg* message = nullptr;
+  if (js_GetLastMsg(&message, jetstream, weir::format("KV_{}", bucket_name).c_str(), subject.c_str(), nullptr,
+                    nullptr) != NATS_OK)
+    return false;
+  std::string manifest{natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))};
+  natsMsg_Destroy(message);
+  if (manifest.size() < consumed_at + sizeof kept.consumed) return false;
+  std::memcpy(manifest.data() + position_at, &kept.position, sizeof kept.position);
+  std::memcpy(manifest.data() + consumed_at, &kept.consumed, sizeof kept.consumed);
+  return js_Publish(nullptr, jetstream, subject.c_str(), manifest.data(), static_cast<int>(manifest.size()), nullptr,
+                    nullptr) == NATS_OK;
+}
+
+/// As if commits named whatever snapshot is there. Recovery refuses one that says itself that it is ahead, which is a
+/// safeguard of its own; so it is made to lie.
+void run_ahead(Stage& stage, const Traffic&) {
+  const fakes::NatsPeer peer{stage.nats.nats()};
+  for (int tries = 0; tries < 30; ++tries) {
+    kill_all(stage);
+    std::size_t forged = 0;
+    const auto now = all_kept(stage);
+    for (Partition k = 0; k < stage.partitions; ++k) {
+      auto sinks = now;
+      std::erase_if(sinks, [k](const Kept& one) { return one.partition != k; });
+      if (sinks.empty()) continue;
+      const Kept least = std::ranges::min(sinks, {}, &Kept::position);
+      const auto names = snapshots_beyond(peer.jetstream->handle(), least);
+      if (names.empty() || !forge(peer.jetstream->handle(), names.front(), least)) continue;
+      stage.database->ask(
+          weir::format("UPDATE weir_progress SET snapshot = '{}' WHERE partition = {}", names.front(), k));
+      ++forged;
+    }
+    start_all(stage);
+    if (forged > 0) return;
+    // Sooner or later they die between a snapshot and its commit; but first leases have to run out.
+    pause(lease + (500 + 40 * tries) * millisecond);
+  }
+}
+
+// Of the safeguards of a commit, `fence` alone can't be seen to be missing in what is compared here: the compare of
+// positions stands in for it. A former owner that commits where the partition still stands where it left it writes the
+// rows that the new owner would, as a lane is a function of its stream, and with them moves the position, so that the
+// new owner is refused in its turn, and claims again. Where it no longer stands there, the former owner is refused. So
+// what is lost without the fence is that a former owner disturbs nobody. It would take two incarnations of a stream
+// that stand at the same position to see more. Taken out together with the compare (`compare`), both are seen to be
+// missing; and the compare alone (`position`) as soon as the database goes back under its workers, as then the fence is
+// still that of the claim.
+//
+// `stream` takes out all by which a stream is known: its name and creation, and the time of the message at the
+// position. Each stands in for the other where a stream was made anew; only the time tells one that lost its end.
+using enum Break::When;
+const std::array all{
+    Break{"lose-row", settled, {}, run<lose>, "a row deleted"},
+    Break{"change-row", settled, {}, run<change>, "a number of a row changed a little"},
+    Break{"null-row", settled, {}, run<put_null>, "values of a row set to NULL"},
+    Break{"double-row", settled, {}, run<double_it>, "a row there twice"},
+    Break{"late-row", settled, {}, run<commit_again>, "a row committed behind later ones of its vehicle"},
+    Break{"lose-session", settled, {}, run<lose_session>, "a line of the second sink deleted"},
+    Break{"add-letter", settled, {}, run<add_letter>, "a dead letter of a good message"},
+    Break{"lose-message", settled, {}, delete_message, "an acknowledged message deleted from its stream"},
+    Break{"set-back", between, {}, set_back, "weir_progress as it was four seconds before, the rows as they are"},
+    Break{"ahead", between, {}, run_ahead, "a commit names a snapshot of a later state"},
+    Break{"fence", always, {" AND p.fence = n.fence", ""}, nullptr, "former owners commit, where the position fits"},
+    Break{"position",
+          always,
+          {" AND p.position = n.last", ""},
+          nullptr,
+          "progress moves on wherever it stands, by its owner",
+          "commits-lost"},
+    Break{"compare",
+          always,
+          {" AND p.fence = n.fence AND p.position = n.last", ""},
+          nullptr,
+          "progress moves on wherever it stands, whoever owns it",
+          "worker-stop",
+          12},
+    Break{"transaction",
+          always,
+          {"BEGIN;COPY", ";COPY"},
+          nullptr,
+          "rows are committed though their lane is refused",
+          "worker-stop",
+          12},
+    Break{
+        "mute",
+        always,
+        {"SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since ELSE clock_timestamp() END,",
+         "SET position = coalesce(substring(snapshot, '\\.(\\d+)-')::bigint, 0), stamp = NULL, consumed = 0,"},
+        nullptr,
+        "what is replayed after the snapshot is written again",
+        "worker-kill",
+        2},
+    Break{"fingerprint",
+          always,
+          {"fingerprint = n.fingerprint", "fingerprint = ''"},
+          nullptr,
+          "another pipeline goes on with what this one kept",
+          "other-file"},
+    Break{"stream",
+          always,
+          {"stream = n.stream, stream_created = n.created,\n       stamp = n.stamp,", "stream = '',"},
+          nullptr,
+          "a lane goes on in another stream of the same name",
+          "stream-anew"}};
+
+}  // namespace
+
+std::span<const Break> breaks() { return all; }
+
+const Break* break_called(std::string_view name) {
+  const auto found = std::ranges::find(all, name, &Break::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+void keep_tables(const Stage& stage) {
+  for (const char* table : {"vehicle_second", "session", "weir_dead_letters"})
+    stage.database->ask(weir::format("CREATE TABLE kept_{0} AS TABLE {0}", table));
+}
+
+void restore_tables(const Stage& stage) {
+  for (const char* table : {"vehicle_second", "session", "weir_dead_letters"})
+    stage.database->ask(weir::format("TRUNCATE {0}; INSERT INTO {0} SELECT * FROM kept_{0}", table));
+}
+
+}  // namespace weir::faults

@@ -1,0 +1,72 @@
+/// Whether the tables hold what the reference makes of an independent reading of the streams.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include <weir/types.hpp>
+
+#include "faults/harness/stage.hpp"
+#include "faults/harness/traffic.hpp"
+
+namespace weir::faults {
+
+/// When so much time has gone by without anything stored, nothing is due any more: every deadline of the job is
+/// shorter.
+inline constexpr Duration settled_for = 1300 * millisecond;
+
+/// A line of a table, as the reference or the table has it.
+struct Line {
+  std::string key;
+  Timestamp time = 0;
+  std::string word;                ///< what else tells it from others: a session's event, a letter's partition
+  std::string text = {};           ///< what it says, if words
+  std::vector<double> cells = {};  ///< or numbers; NaN is NULL
+  std::uint64_t transaction = 0;   ///< that wrote it; ascends with the order of commits of one key
+  auto id() const { return std::tie(key, time, word); }
+};
+
+/// What became of the lines of one table.
+struct Tally {
+  std::uint64_t expected = 0, lost = 0, duplicated = 0, changed = 0, foreign = 0, misordered = 0;
+  bool fine() const { return lost + duplicated + changed + foreign + misordered == 0; }
+};
+
+struct Verdict {
+  Tally rows, sessions, letters;
+  std::uint64_t messages = 0, acknowledged = 0;
+  std::uint64_t gone = 0;                ///< acknowledged, but not in the stream, or something else is in its place
+  std::vector<std::string> differences;  ///< the first ones, as a line each
+  bool fine() const { return rows.fine() && sessions.fine() && letters.fine() && gone == 0 && differences.empty(); }
+};
+
+/// Compares lines of any order. Adds the first differences, each with `table`.
+Tally compare(std::string_view table, std::vector<Line> wanted, std::vector<Line> found,
+              std::vector<std::string>& differences);
+
+/// What should be there, by the streams alone.
+class Expectation {
+ public:
+  /// Reads the streams up to these positions. `later`: what would be there if they went on so much longer, with nothing
+  /// but time in them.
+  Expectation(const Stage& stage, const std::vector<Acknowledged>& acknowledged,
+              const std::vector<std::uint64_t>& positions, Duration later = 0);
+
+  std::size_t rows() const { return rows_.size(); }
+
+  /// Looks at the tables.
+  Verdict check(const Stage& stage) const;
+
+ private:
+  void read(const Stage& stage, Partition partition, std::uint64_t up_to);
+
+  const Duration later_;
+  std::vector<Line> rows_, sessions_, letters_;
+  std::vector<std::vector<std::size_t>> contents_;  ///< by partition, of message 1, 2, …
+  Verdict stored_;                                  ///< as far as the streams tell it
+};
+
+}  // namespace weir::faults

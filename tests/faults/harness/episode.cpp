@@ -1,0 +1,193 @@
+#include "faults/harness/episode.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include <weir/clock.hpp>
+#include <weir/format.hpp>
+
+#include "faults/harness/watch.hpp"
+
+namespace weir::faults {
+namespace {
+
+constexpr Duration longest_recovery = 60 * second, longest_settling = 90 * second;
+constexpr Duration longest_due = 10 * second;
+
+class Episode {
+ public:
+  explicit Episode(const Play& play)
+      : play_{play},
+        chance_{play.seed},
+        stage_{play.partitions, play.workers, play.broken ? play.broken->sabotage : Sabotage{}, play.nats_servers},
+        watch_{stage_.database->url(), play.partitions} {}
+
+  /// The fleet starts, faults come, and everything ends.
+  void run(Outcome& out) {
+    out.versions = stage_.versions();
+    stage_.wait_for_streams();
+    traffic_ = std::make_unique<Traffic>(stage_.nats.nats(), play_.partitions, play_.seed);
+    watch_.begin("start", traffic_->last());
+    go_on();
+    for (std::size_t i = 0; i < play_.rounds && system_clock().steady() < play_.until && !doubled(); ++i) {
+      if (is(Break::When::between) && i == play_.rounds / 2) play_.broken->apply(stage_, *traffic_);
+      inject(next(), out);
+    }
+    go_on();
+    traffic_->finish();
+    settle();
+    const bool all_came = wait_for_due();
+    stage_.stop_all();
+    pause(100 * millisecond);  // the watch asks meanwhile
+    positions_ = watch_.positions();
+    if (!all_came && compare().fine()) throw Stuck{"rows are due, and nothing in the streams says that time goes by"};
+    if (is(Break::When::settled)) play_.broken->apply(stage_, *traffic_);
+  }
+
+  Verdict compare() const { return Expectation{stage_, traffic_->acknowledged(), positions_}.check(stage_); }
+
+  void break_all(const Noticed& noticed) {
+    keep_tables(stage_);
+    for (const Break& one : breaks()) {
+      if (one.when != Break::When::settled) continue;
+      one.apply(stage_, *traffic_);
+      Outcome damaged;
+      damaged.verdict = compare();
+      noticed(one, damaged);
+      restore_tables(stage_);
+    }
+  }
+
+  void tell(Outcome& out) const {
+    out.recoveries = watch_.recoveries();
+    out.recoveries.erase("start");
+    out.exits = stage_.exits;
+    out.deeds = stage_.deeds;
+  }
+
+  const Stage& stage() const { return stage_; }
+
+ private:
+  bool is(Break::When when) const { return play_.broken != nullptr && play_.broken->when == when; }
+
+  /// A safeguard is missing and it shows: no need for more faults.
+  bool doubled() const {
+    if (!is(Break::When::always)) return false;
+    try {
+      return stage_.database->ask("SELECT count(*) > count(DISTINCT (vehicle, time)) FROM vehicle_second") == "t";
+    } catch (const std::exception&) {
+      return false;  // the database is down
+    }
+  }
+
+  const Fault& next() {
+    if (left_.empty()) {
+      left_ = play_.kinds;
+      for (std::size_t i = left_.size(); i > 1; --i) std::swap(left_[i - 1], left_[chance_.below(i)]);
+    }
+    const Fault& out = *left_.back();
+    left_.pop_back();
+    return out;
+  }
+
+  void inject(const Fault& fault, Outcome& out) {
+    if (fault.alone) go_on();
+    if (play_.talk) std::fprintf(stderr, "%s\n", std::string{fault.name}.c_str());
+    ++out.times[std::string{fault.name}];
+    bool told = false;
+    stage_.struck = [&] {
+      if (!std::exchange(told, true)) watch_.begin(std::string{fault.name}, traffic_->last());
+    };
+    try {
+      fault.inject(stage_, *traffic_, chance_);
+    } catch (const LeftOut& why) {
+      std::fprintf(stderr, "weir_faults: %s is left out: %s\n", std::string{fault.name}.c_str(), why.what());
+      if (--out.times[std::string{fault.name}] == 0) out.times.erase(std::string{fault.name});
+      stage_.struck = [] {};
+      return;
+    }
+    stage_.struck();
+    stage_.struck = [] {};
+    stage_.attend();
+    const bool at_once = chance_.one_in(4) && !fault.alone;
+    if (!at_once) go_on();
+    pause(chance_.between(0, 500 * millisecond));
+  }
+
+  /// Waits until all partitions are committed again.
+  void go_on() {
+    const Timestamp until = system_clock().steady() + longest_recovery;
+    while (!watch_.all_over(100 * millisecond)) {
+      stage_.attend();
+      if (system_clock().steady() > until) throw Stuck{"nothing is committed any more"};
+    }
+  }
+
+  /// Waits until everything is committed and nothing more is due, which the workers show by storing no more markers.
+  void settle() {
+    const Timestamp until = system_clock().steady() + longest_settling;
+    Timestamp since = system_clock().steady();
+    for (auto before = stage_.last_sequences(); system_clock().steady() - since < settled_for;) {
+      pause(50 * millisecond);
+      stage_.attend();
+      auto now = stage_.last_sequences();
+      const Timestamp time = system_clock().steady();
+      if (now != before || watch_.positions() != now) since = time;
+      before = std::move(now);
+      if (time > until) throw Stuck{"what is in the streams is not committed to its end"};
+    }
+  }
+
+  /// Whether the table has as many rows as must be there by now, not only by the last message; it may take a while.
+  bool wait_for_due() {
+    const std::vector<Acknowledged> none;
+    const std::size_t due = Expectation{stage_, none, watch_.positions(), settled_for}.rows();
+    const Timestamp until = system_clock().steady() + longest_due;
+    const auto all_there = [&] {
+      return std::stoull(stage_.database->ask("SELECT count(*) FROM vehicle_second")) >= due;
+    };
+    if (all_there()) return true;
+    while (!all_there()) {
+      if (system_clock().steady() > until) return false;
+      pause(200 * millisecond);
+    }
+    settle();
+    return true;
+  }
+
+  const Play& play_;
+  Chance chance_;
+  Stage stage_;
+  Watch watch_;
+  std::unique_ptr<Traffic> traffic_;
+  std::vector<const Fault*> left_;
+  std::vector<std::uint64_t> positions_;
+};
+
+}  // namespace
+
+Outcome play(const Play& play, const Noticed& noticed) {
+  Outcome out;
+  try {
+    Episode episode{play};
+    try {
+      episode.run(out);
+      out.verdict = episode.compare();
+      if (noticed && out.fine()) episode.break_all(noticed);
+    } catch (const std::exception& error) {
+      out.failure = weir::format("{}\n{}", error.what(), episode.stage().logs());
+    }
+    episode.tell(out);
+    if (play.broken && play.broken->when == Break::When::always && episode.stage().sabotaged() == 0) {
+      out.failure = weir::format("\"{}\" is nowhere in what weir sends", play.broken->sabotage.text);
+      out.harmless = true;
+    }
+  } catch (const std::exception& error) {
+    out.failure = error.what();
+  }
+  return out;
+}
+
+}  // namespace weir::faults

@@ -1,0 +1,61 @@
+/// The kinds of faults, and how each is done.
+#pragma once
+
+#include <span>
+#include <stdexcept>
+#include <string_view>
+
+#include "faults/harness/chance.hpp"
+#include "faults/harness/stage.hpp"
+#include "faults/harness/traffic.hpp"
+
+namespace weir::faults {
+
+/// Somebody waited for something in vain.
+struct Stuck : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A fault that can't be done here.
+struct LeftOut : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Fault {
+  std::string_view name;
+  /// Does it, calls stage.struck(), and leaves everything running; workers may still be recovering then.
+  void (*inject)(Stage&, Traffic&, Chance&);
+  /// Neither it nor the one before it may still be at work when the next one begins.
+  bool alone = false;
+  std::string_view what;
+  /// Nats-servers that it is for; 0: any number of them.
+  std::size_t servers = 0;
+  /// Takes longer than a check of every commit may.
+  bool long_lasting = false;
+
+  bool fits(std::size_t nats_servers) const { return servers == 0 || servers == nats_servers; }
+};
+
+// Kinds that have files of their own.
+
+/// Workers join one by one, until they are four. Then, in any order, one leaves by SIGTERM, one is killed, and one is
+/// stopped beyond its lease, goes on, and leaves. Ends with the usual number.
+void rescale(Stage& stage, Traffic&, Chance& chance);
+/// All workers killed, and started with a pipeline that would write other rows: it must be refused.
+void start_another_pipeline(Stage& stage, Traffic& traffic, Chance& chance);
+/// The database is as it was a while ago, while its workers run.
+void lose_commits(Stage& stage, Traffic& traffic, Chance& chance);
+
+/// Of streams that lose messages.
+std::span<const Fault> stream_faults();
+/// Of PostgreSQL's disk and replicas.
+std::span<const Fault> database_faults();
+/// Of some of several nats-servers.
+std::span<const Fault> cluster_faults();
+
+/// All of them.
+std::span<const Fault> faults();
+/// Null: there is none of that name.
+const Fault* fault_called(std::string_view name);
+
+}  // namespace weir::faults
