@@ -39,6 +39,7 @@ int exit_code(const Error& error) {
     case Error::Kind::unreachable:
       return unreachable;
     case Error::Kind::invalid:
+    case Error::Kind::refused:  // a right is missing, say
       return bad_pipeline;
     case Error::Kind::stopped:
       return closed_pipe;
@@ -281,9 +282,13 @@ class Runner {
     return true;
   }
 
-  /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it.
+  /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it. If
+  /// it does not fit one lane, the others end too, as that one's error ends it.
   void settle() {
-    if (!replaced_ || !current()->status().ready) return;
+    if (!replaced_) return;
+    const auto status = current()->status();
+    if (!status.broken.empty()) return current()->make_way();
+    if (!status.ready) return;
     replaced_.reset();
     log::info("reload: the new pipeline runs");
   }

@@ -21,18 +21,24 @@ std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partiti
 }
 
 Result<void> Claiming::all(const std::stop_token& drain) {
+  std::optional<Error> changed;
   for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
     auto started = lanes_.start(it->first);
-    if (!started && started.error().kind != Error::Kind::refused) return started;
-    if (!started) {
+    if (!started && started.error().kind == Error::Kind::held) {
       log::info("partition {}: {}; waiting for it", it->first, started.error().message);
       it->second = clock_.steady() + again_after;
       ++it;
-    } else {
-      it = at_.erase(it);
+      continue;
     }
+    if (!started && started.error().kind != Error::Kind::changed) return started;
+    if (!started) {
+      changed = started.error();
+      lanes_.broke(it->first, std::move(started.error()));
+    }
+    it = at_.erase(it);
   }
-  return {};
+  const bool none_left = at_.empty() && lanes_.partitions().empty();
+  return changed && none_left ? Result<void>{std::unexpected(*changed)} : Result<void>{};
 }
 
 bool Claiming::is_due(Timestamp now) const {
@@ -46,7 +52,7 @@ std::optional<std::string> Claiming::due(Timestamp now) {
   auto started = lanes_.start(it->first);
   const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
   const std::string trouble = unreachable ? started.error().message : "";
-  if (unreachable || (!started && started.error().kind == Error::Kind::refused)) {
+  if (unreachable || (!started && started.error().kind == Error::Kind::held)) {
     it->second = clock_.steady() + again_after;
     return trouble;
   }

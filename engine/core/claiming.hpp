@@ -25,8 +25,9 @@ class Claiming {
   /// nothing is to be done about these.
   std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& fixed);
 
-  /// Claims and starts all that are to be; those that another worker owns are claimed again later. Any other error is
-  /// the caller's.
+  /// Claims and starts all that are to be; those that another worker owns are claimed again later. One whose stream or
+  /// progress was changed is broken in the lanes, and ends no other: only if none is left is its error the caller's.
+  /// Any other error is, at once.
   Result<void> all(const std::stop_token& drain);
 
   /// This partition is to be claimed again, after a while.

@@ -48,8 +48,6 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   auto named = recovered ? name_blank(partition, *recovered) : std::unexpected(recovered.error());
   if (!named) {
     outlets_.give_back(partition);
-    // Only a claim says that another worker has it.
-    if (named.error().kind == Error::Kind::refused) named.error().kind = Error::Kind::invalid;
     return std::unexpected(named.error());
   }
   const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};
@@ -72,7 +70,6 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
                                "them out and start this worker anew",
                                partition, outlets_[i].id, known[i]));
     }
-    if (outlets_[i].keeps()) known[i] = stands[i].position;
   }
   return {};
 }
@@ -262,7 +259,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
   for (auto& [partition, lane] : lanes_) {
     if (!outlets_[outlet].keeps()) break;
     auto progress = sink.claim(partition);
-    if (!progress && progress.error().kind != Error::Kind::refused) return std::unexpected(progress.error());
+    if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
     if (progress && lane.is_ours(outlet, *progress)) {
       advance(outlet, lane, standing(*progress, lane.committed().incarnation));
       lane.named(outlet, progress->snapshot);

@@ -47,7 +47,7 @@ class CommitCycle {
   /// Opens every sink.
   Result<void> open() { return outlets_.open(); }
 
-  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. refused: another owns
+  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
   /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
   /// recover().
   Result<LaneStart> claim(Partition partition, bool replays = true);

@@ -220,6 +220,19 @@ TEST_F(CommitStart, ASnapshotOfASilentIncarnationDoesNotEndItsSilence) {
   EXPECT_EQ(again->quiet, 9);
 }
 
+TEST_F(CommitStart, ASnapshotThatWasOnItsWayWhenTheStreamWasMadeAnewIsNotNamed) {
+  claim_and_commit(9, "old");
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  (void)cycle_->begin_again(0);
+  cycle_->reading(0, {"S", 2}, 0);
+  cycle_->name_snapshot(0, "test/0/8-f", 8, 0);
+  cycle_->take(step(0, 12, "new"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.position, 12u);
+  EXPECT_EQ(database_.places[0].progress.snapshot, "");
+}
+
 TEST_F(CommitStart, ANewIncarnationIsSilentInEachSinkUpToWhereThatOneHadCome) {
   start_worker(false, true);
   ASSERT_TRUE(cycle_->claim(0));

@@ -230,7 +230,7 @@ TEST_F(CommitTest, EachDatabaseIsRenewedByItself) {
 TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {
   start_worker(false, true);
   second_->taken = {0};
-  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::refused);
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::held);
   EXPECT_FALSE(sink_->owns(0));
   second_->taken = {};
   ASSERT_TRUE(cycle_->claim(0));

@@ -23,7 +23,7 @@ class HeldLanes {
  public:
   virtual ~HeldLanes() = default;
 
-  /// Claims a partition and sets its lane to work. refused: another worker owns it. changed: its stream is not the one
+  /// Claims a partition and sets its lane to work. held: another worker owns it. changed: its stream is not the one
   /// that was read, and the pipeline says to stop then.
   virtual Result<void> start(Partition partition) = 0;
   /// Asks one to stop; its `ended` says when nothing is in flight any more.

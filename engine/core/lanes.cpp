@@ -47,8 +47,6 @@ Result<void> Lanes::start(Partition partition) {
   if (!opened) {
     lane.reset();
     cycle_.release(partition);
-    // Only a partition that another worker has is worth waiting for; a claim would have said so.
-    if (opened.error().kind == Error::Kind::refused) opened.error().kind = Error::Kind::invalid;
     return opened;
   }
   for (const std::string& sink : start->blank) {
@@ -159,7 +157,10 @@ std::size_t Lanes::count() const {
                              broken_, [this](const auto& one) { return !lanes_.contains(one.first); }));
 }
 
-std::vector<Partition> Lanes::broken() const { return {std::from_range, std::views::keys(broken_)}; }
+std::vector<Partition> Lanes::broken() const {
+  const std::scoped_lock lock{mutex_};
+  return {std::from_range, std::views::keys(broken_)};
+}
 
 std::optional<Error> Lanes::first_error() const {
   if (broken_.empty()) return {};

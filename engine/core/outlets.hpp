@@ -41,7 +41,7 @@ class Outlets {
   Result<void> open();
 
   /// Becomes the owner of a partition in all of them, or in none; answers what each has, by outlet. None may be in
-  /// doubt. refused: another owns it.
+  /// doubt. held: another owns it.
   Result<std::vector<Progress>> claim(Partition partition);
   /// Gives a partition back. One that is in doubt may not come to know, but renews it no more.
   void give_back(Partition partition);

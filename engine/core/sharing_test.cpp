@@ -26,6 +26,11 @@ TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
   EXPECT_THAT(share(old, 4, {0, 1}, {2, 3}).claim, IsEmpty());
 }
 
+TEST(Sharing, WhatIsBrokenIsNeitherClaimedNorLetGo) {
+  EXPECT_THAT(share({}, 4, {0}, {1}).claim, ElementsAre(2u, 3u));
+  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 4, {2, 3}, {0}).let_go, IsEmpty());
+}
+
 TEST(Sharing, WorkersThatStartAtOnceWantDifferentOnes) {
   EXPECT_THAT(share({.workers = 2, .rank = 0, .taken = {}}, 5, {}, {}).claim, ElementsAre(0u, 1u, 2u));
   EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 5, {}, {}).claim, ElementsAre(3u, 4u));

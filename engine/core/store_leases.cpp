@@ -10,15 +10,6 @@
 #include "core/snapshot.hpp"
 
 namespace weir {
-namespace {
-
-/// What the store refuses is not what another worker has: waiting for it would be for ever.
-std::unexpected<Error> not_waited_for(Error error) {
-  if (error.kind == Error::Kind::refused) error.kind = Error::Kind::invalid;
-  return std::unexpected(std::move(error));
-}
-
-}  // namespace
 
 StoreLeases::StoreLeases(Store& store, std::string_view pipeline, std::string worker, const Clock& clock)
     : store_{store},
@@ -46,16 +37,16 @@ Result<void> StoreLeases::claim(Partition partition) {
 Result<std::uint64_t> StoreLeases::take(Partition partition) {
   const std::string name = lease_of(partition);
   const auto held = store_.newest(name);
-  if (!held) return not_waited_for(held.error());
+  if (!held) return std::unexpected(held.error());
   const std::string owner = *held ? (*held)->value : "";
   const std::uint64_t revision = *held ? (*held)->revision : 0;
   if (!owner.empty() && owner != worker_ && runs(name, revision)) {
-    return fail(Error::Kind::refused, weir::format("partition {} belongs to {}; its lease runs for {} at most",
-                                                   partition, owner, format_duration(lease())));
+    return fail(Error::Kind::held, weir::format("partition {} belongs to {}; its lease runs for {} at most", partition,
+                                                owner, format_duration(lease())));
   }
   const auto taken = store_.put_if(name, worker_, revision);
-  if (!taken) return not_waited_for(taken.error());
-  if (!*taken) return fail(Error::Kind::refused, weir::format("another worker claims partition {}", partition));
+  if (!taken) return std::unexpected(taken.error());
+  if (!*taken) return fail(Error::Kind::held, weir::format("another worker claims partition {}", partition));
   return **taken;
 }
 

@@ -30,7 +30,7 @@ TEST_F(StoreLeasesTest, APartitionHasOneOwner) {
   ASSERT_TRUE(a_.claim(3));
   const auto refused = b_.claim(3);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, Error::Kind::refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::held);
   EXPECT_THAT(refused.error().message, HasSubstr("partition 3 belongs to a"));
   EXPECT_TRUE(b_.claim(2));
   EXPECT_TRUE(a_.claim(3)) << "its own";

@@ -8,7 +8,6 @@
 #include <mutex>
 #include <random>
 #include <thread>
-#include <variant>
 
 #include "core/attempt.hpp"
 #include "core/custody.hpp"
@@ -19,6 +18,7 @@
 #include "core/node_context.hpp"
 #include "core/shared_store.hpp"
 #include "core/trouble.hpp"
+#include "core/worker_events.hpp"
 
 namespace weir {
 namespace {
@@ -28,33 +28,6 @@ constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 10 * second;
 constexpr Duration meet_every = second;
 constexpr Duration meet_soon = 50 * millisecond;  // while others are to let partitions go
-
-struct Stepped {
-  LaneId lane;
-  LaneStep step;
-};
-struct Ended {
-  LaneId lane;
-  std::optional<Error> error;
-};
-struct Taken {
-  LaneId lane;
-  Snapshot snapshot;
-};
-struct Stored {
-  LaneId lane;
-  std::string name;  ///< empty: it could not be written
-  Position position = 0;
-  std::uint32_t incarnation = 0;
-};
-struct Exhausted {};
-struct Lost {
-  Partition partition = 0;
-};
-struct Met {
-  Crew crew;
-};
-using Event = std::variant<Stepped, Ended, Stored, Exhausted, Lost, Met>;
 
 std::string random_text() {
   std::random_device random;
@@ -122,26 +95,28 @@ struct Worker::Impl {
   LaneRun::Surroundings surroundings() {
     LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}};
     for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
-    around.events.step = [this](LaneId lane, LaneStep step) { inbox.put(Stepped{lane, std::move(step)}); };
+    around.events.step = [this](LaneId lane, LaneStep step) { inbox.put(event::Stepped{lane, std::move(step)}); };
     around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); };
-    around.events.ended = [this](LaneId lane, std::optional<Error> error) { inbox.put(Ended{lane, std::move(error)}); };
-    around.events.credits_exhausted = [this] { inbox.put(Exhausted{}); };
+    around.events.ended = [this](LaneId lane, std::optional<Error> error) {
+      inbox.put(event::Ended{lane, std::move(error)});
+    };
+    around.events.credits_exhausted = [this] { inbox.put(event::Exhausted{}); };
     return around;
   }
 
   // The loop's events.
 
-  void handle(Stepped& stepped) {
+  void handle(event::Stepped& stepped) {
     LaneStep& step = stepped.step;
     credits.give_back(lanes->has(stepped.lane) ? cycle->take(std::move(step)) : step.bytes);
   }
-  void handle(Ended& ended) { custody->ended(ended.lane, ended.error); }
-  void handle(Stored& stored) {
+  void handle(event::Ended& ended) { custody->ended(ended.lane, ended.error); }
+  void handle(event::Stored& stored) {
     custody->stored(stored.lane, std::move(stored.name), stored.position, stored.incarnation);
   }
-  void handle(Exhausted&) { commit_now = true; }
-  void handle(Lost& lost) { custody->lost(lost.partition); }
-  void handle(Met& met) { custody->met(met.crew); }
+  void handle(event::Exhausted&) { commit_now = true; }
+  void handle(event::Lost& lost) { custody->lost(lost.partition); }
+  void handle(event::Met& met) { custody->met(met.crew); }
 
   // Committing.
 
@@ -186,14 +161,15 @@ struct Worker::Impl {
 
   void store_snapshots(std::stop_token stop) {
     while (!stop.stop_requested()) {
-      for (Taken& taken : to_store.take(second, stop)) {
+      for (event::Taken& taken : to_store.take(second, stop)) {
         const auto written =
             attempt("store", [&] { return snapshots->write(taken.lane.partition, fence, taken.snapshot); });
         if (!written) {
           log::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
                     written.error().message);
         }
-        inbox.put(Stored{taken.lane, written.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
+        inbox.put(
+            event::Stored{taken.lane, written.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
       }
     }
   }
@@ -207,14 +183,14 @@ struct Worker::Impl {
       if (!lost && !told) log::warn("leases not renewed: {}; trying again", lost.error().message);
       if (!lost) continue;
       if (told) log::info("leases are renewed again");
-      for (const Partition partition : *lost) inbox.put(Lost{partition});
+      for (const Partition partition : *lost) inbox.put(event::Lost{partition});
     }
   }
 
   /// Without an answer everything stays as it is; renewing says why.
   void meet_others(std::stop_token stop) {
     while (clock.wait(hurry ? meet_soon : meet_every, stop)) {
-      if (auto crew = attempt("meet", [&] { return cycle->outlets().meet(); })) inbox.put(Met{*std::move(crew)});
+      if (auto crew = attempt("meet", [&] { return cycle->outlets().meet(); })) inbox.put(event::Met{*std::move(crew)});
     }
   }
 
@@ -235,7 +211,7 @@ struct Worker::Impl {
     while (!drain.stop_requested()) {
       const Duration tick = std::min<Duration>(pipeline.commit_every, 50 * millisecond) / 4 + millisecond;
       const Duration wait = custody->is_due(clock.steady()) ? 0 : tick;
-      for (Event& event : inbox.take(wait, drain)) std::visit([this](auto& one) { handle(one); }, event);
+      for (event::Any& told : inbox.take(wait, drain)) std::visit([this](auto& one) { handle(one); }, told);
       const Timestamp now = clock.steady();
       if (commit_is_due(now)) {
         auto done = commit();
@@ -259,7 +235,7 @@ struct Worker::Impl {
     custody->stop();
     lanes->stop_all();
     lanes->finish_all();
-    for (Event& event : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, event);
+    for (event::Any& told : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, told);
     // Rows first: a store that does not answer must not take the time that they need.
     if (auto done = commit_all(deadline); !done) return done;
     lanes->save_all(deadline);
@@ -341,8 +317,8 @@ struct Worker::Impl {
   std::unique_ptr<DeadLetterBox> box;
   std::unique_ptr<StoreLeases> leases;
   std::unique_ptr<CommitCycle> cycle;
-  Inbox<Event> inbox;
-  Inbox<Taken> to_store;
+  Inbox<event::Any> inbox;
+  Inbox<event::Taken> to_store;
   std::unique_ptr<Custody> custody;
 
   // The loop's own.
@@ -384,6 +360,7 @@ Worker::Status Worker::status() const {
   }
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
+    out.broken = worker.lanes->broken();
     out.troubles.append_range(worker.lanes->troubles());
   }
   for (const auto& [partition, place] : worker.committed) {

@@ -41,6 +41,7 @@ class Worker {
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences
     std::vector<LaneRun::Status> lanes;
+    std::vector<Partition> broken;  ///< can't go on, while the other lanes do
     struct Committed {
       Partition partition = 0;
       Position position = 0;

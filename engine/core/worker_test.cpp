@@ -167,7 +167,7 @@ TEST_F(WorkerTest, ASourceThatIsRefusedEndsTheRunAndKeepsNoPartition) {
   start();
   thread_.join();
   ASSERT_FALSE(result_);
-  EXPECT_EQ(result_.error().kind, Error::Kind::invalid) << "waiting as for another worker's lease would be for ever";
+  EXPECT_EQ(result_.error().kind, Error::Kind::refused) << "waiting as for another worker's lease would be for ever";
   EXPECT_FALSE(world_.owned);
 }
 

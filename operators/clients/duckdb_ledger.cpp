@@ -97,11 +97,7 @@ Result<std::vector<std::string>> Ledger::others(File& file, Partition partition)
           weir::format("SELECT node FROM {} WHERE pipeline = {} AND node <> {} AND partition = {} AND (position > 0 OR "
                        "incarnation > 0) ORDER BY node",
                        place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition))
-      .transform([](const Rows& rows) {
-        std::vector<std::string> out;
-        for (const Row& row : rows) out.push_back(row[0].value_or(""));
-        return out;
-      });
+      .transform(sql::first_column);
 }
 
 Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) const {

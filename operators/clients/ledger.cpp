@@ -17,12 +17,6 @@ std::int64_t random_number() {
   return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 31 ^ device()) & INT64_MAX);
 }
 
-/// What the server refuses is not what another worker has: waiting for it would be for ever.
-std::unexpected<Error> not_waited_for(Error error) {
-  if (error.kind == Error::Kind::refused) error.kind = Error::Kind::invalid;
-  return std::unexpected(std::move(error));
-}
-
 std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0) {
   std::int64_t value = otherwise;
   if (text) std::from_chars(text->data(), text->data() + text->size(), value);
@@ -102,7 +96,7 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   const auto inserted = connection.query(
       weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
       {pipeline_, node_, number_text});
-  if (!inserted) return not_waited_for(inserted.error());
+  if (!inserted) return std::unexpected(inserted.error());
   const auto rows = connection.query(
       weir::format("UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
                    "ELSE clock_timestamp() END, "
@@ -111,7 +105,7 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
                    "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
                    table_, progress_columns),
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
-  if (!rows) return not_waited_for(rows.error());
+  if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
@@ -125,11 +119,7 @@ Result<std::vector<std::string>> Ledger::others(Connection& connection, Partitio
                           "(position > 0 OR incarnation > 0) ORDER BY node",
                           table_),
              {pipeline_, node_, std::to_string(partition)})
-      .transform([](const Rows& rows) {
-        std::vector<std::string> out;
-        for (const Row& row : rows) out.push_back(row[0].value_or(""));
-        return out;
-      });
+      .transform(sql::first_column);
 }
 
 Error Ledger::held_by_another(Connection& connection, Partition partition) const {
@@ -140,9 +130,9 @@ Error Ledger::held_by_another(Connection& connection, Partition partition) const
                        {pipeline_, node_, std::to_string(partition)});
   if (!rows) return rows.error();
   const bool known = !rows->empty();
-  return {Error::Kind::refused, weir::format("partition {} belongs to {}; its lease runs for another {} s", partition,
-                                             known ? rows->front()[0].value_or("another worker") : "another worker",
-                                             known ? rows->front()[1].value_or("0") : "0")};
+  return {Error::Kind::held, weir::format("partition {} belongs to {}; its lease runs for another {} s", partition,
+                                          known ? rows->front()[0].value_or("another worker") : "another worker",
+                                          known ? rows->front()[1].value_or("0") : "0")};
 }
 
 Result<std::vector<Partition>> Ledger::renew(Connection& connection) {

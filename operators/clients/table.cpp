@@ -117,6 +117,12 @@ Result<void> check_columns(const std::vector<TableColumn>& columns) {
   return {};
 }
 
+std::vector<std::string> first_column(const std::vector<std::vector<std::optional<std::string>>>& rows) {
+  std::vector<std::string> out;
+  for (const auto& row : rows) out.push_back(row[0].value_or(""));
+  return out;
+}
+
 std::string warning_of_others(Partition partition, const std::vector<std::string>& others) {
   if (others.empty()) return {};
   std::string names;

@@ -1,6 +1,7 @@
 /// The table that a SQL sink writes to: what it must look like, and how what is there differs. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,9 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
 
 /// What no table could have: columns of the same name, names longer than 63 bytes, too many or no columns.
 Result<void> check_columns(const std::vector<TableColumn>& columns);
+
+/// The first column of rows of text, as both databases' clients give them; NULL is empty.
+std::vector<std::string> first_column(const std::vector<std::vector<std::optional<std::string>>>& rows);
 
 /// What to warn of at the claim of a partition of which this sink has committed nothing, but `others` of the same
 /// pipeline have, as it is or was: of a renamed one its old id. Empty: nothing.

@@ -67,11 +67,11 @@ class DuckDb final : public Sink {
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
     auto progress = ledger_.claim(*file_, partition);
-    if (!progress) return broken(progress.error());
+    if (!progress) return std::unexpected(progress.error());
     claimed_[partition] = progress->position;
     if (progress->position > 0 || progress->incarnation > 0) return progress;
     const auto others = ledger_.others(*file_, partition);
-    if (!others) return broken(others.error());
+    if (!others) return std::unexpected(others.error());
     if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
     return progress;
   }
@@ -90,11 +90,6 @@ class DuckDb final : public Sink {
   }
 
  private:
-  /// Refused would mean that another worker owns the lane; of a file nobody else can.
-  static std::unexpected<Error> broken(Error error) {
-    if (error.kind == Error::Kind::refused) error.kind = Error::Kind::internal;
-    return std::unexpected(std::move(error));
-  }
   Result<duck::Rows> run(const std::string& sql) { return file_->run(sql); }
 
   Result<void> tables() {

@@ -56,7 +56,7 @@ class DatabaseSink final : public Sink {
   }
   Result<Progress> claim(Partition partition) override {
     if (!connected) return fail(Error::Kind::unreachable, "not connected");
-    if (taken.contains(partition)) return fail(Error::Kind::refused, "another worker owns it");
+    if (taken.contains(partition)) return fail(Error::Kind::held, "another worker owns it");
     auto& place = database_.places[partition];
     place.fence = ++database_.fences;
     fences_[partition] = place.fence;

@@ -224,7 +224,7 @@ class TableSink final : public Sink {
     if (world->down) return no_answer();
     if (world->taken) {
       ++world->refused_claims;
-      return fail(Error::Kind::refused, "another worker owns it");
+      return fail(Error::Kind::held, "another worker owns it");
     }
     fence_ = ++world->fence;
     world->owned = true;

@@ -133,7 +133,7 @@ Result<Progress> SimulatedSink::claim(Partition partition) {
     auto& place = database_.places_[partition];
     if (place.locked) return Wire::lost();
     const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_;
-    if (held) return fail(Error::Kind::refused, "another worker owns it");
+    if (held) return fail(Error::Kind::held, "another worker owns it");
     place.owner = worker_;
     place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
     place.lease_until = database_.now_ + lease_length;

@@ -112,10 +112,12 @@ void SimulatedWorker::make_lanes() {
                                         check_given(partition, position, incarnation);
                                       },
                                       [this](std::string what) { fail_with({Error::Kind::changed, what}, "lanes"); }};
-  around.events.step = [this](LaneId lane, LaneStep step) { inbox_.emplace_back(Stepped{lane, std::move(step)}); };
+  around.events.step = [this](LaneId lane, LaneStep step) {
+    inbox_.emplace_back(event::Stepped{lane, std::move(step)});
+  };
   around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store_.push_back({lane, std::move(snapshot)}); };
   around.events.ended = [this](LaneId lane, std::optional<Error> error) {
-    inbox_.emplace_back(Ended{lane, std::move(error)});
+    inbox_.emplace_back(event::Ended{lane, std::move(error)});
   };
   lanes_ = std::make_unique<SimulatedLanes>(std::move(around));
   custody_ = std::make_unique<Custody>(
@@ -143,7 +145,7 @@ Duration SimulatedWorker::run(Thread thread) {
     renew();
     again = lease_length / 3;
   } else if (thread == meeting && started_) {
-    if (auto crew = cycle_->outlets().meet()) inbox_.emplace_back(Met{*std::move(crew)});
+    if (auto crew = cycle_->outlets().meet()) inbox_.emplace_back(event::Met{*std::move(crew)});
     again = hurry_ ? meet_soon : meet_every;
   }
   running_[thread] = false;
@@ -174,15 +176,15 @@ void SimulatedWorker::turn() {
 }
 
 void SimulatedWorker::handle_all() {
-  for (Event& event : std::exchange(inbox_, {})) std::visit([this](auto& one) { handle(one); }, event);
+  for (event::Any& told : std::exchange(inbox_, {})) std::visit([this](auto& one) { handle(one); }, told);
 }
 
-void SimulatedWorker::handle(Stepped& stepped) {
+void SimulatedWorker::handle(event::Stepped& stepped) {
   if (lanes_->has(stepped.lane)) (void)cycle_->take(std::move(stepped.step));
 }
 
-void SimulatedWorker::handle(Kept& kept) {
-  custody_->stored(kept.lane, std::move(kept.name), kept.position, kept.incarnation);
+void SimulatedWorker::handle(event::Stored& stored) {
+  custody_->stored(stored.lane, std::move(stored.name), stored.position, stored.incarnation);
 }
 
 bool SimulatedWorker::commit_is_due() const {
@@ -235,10 +237,10 @@ void SimulatedWorker::drain() {
 
 /// May come late: when its worker has lost the partition long ago.
 void SimulatedWorker::store_snapshots() {
-  for (const Taken& taken : std::exchange(to_store_, {})) {
+  for (const event::Taken& taken : std::exchange(to_store_, {})) {
     const Progress& at = taken.snapshot.at;
     const auto name = snapshots_.write(taken.lane.partition, name_, taken.snapshot);
-    inbox_.emplace_back(Kept{taken.lane, name.value_or(""), at.position, at.incarnation});
+    inbox_.emplace_back(event::Stored{taken.lane, name.value_or(""), at.position, at.incarnation});
   }
 }
 
@@ -249,7 +251,7 @@ void SimulatedWorker::renew() {
       fail_with(lost.error(), "renew");
       continue;
     }
-    for (const Partition partition : *lost) inbox_.emplace_back(Lost{partition});
+    for (const Partition partition : *lost) inbox_.emplace_back(event::Lost{partition});
   }
 }
 
@@ -266,7 +268,7 @@ void SimulatedWorker::check_given(Partition partition, Position position, std::u
 }
 
 void SimulatedWorker::fail_with(const Error& error, const char* doing) {
-  if (dead_ || error.kind == Error::Kind::unreachable || error.kind == Error::Kind::refused) return;
+  if (dead_ || error.kind == Error::Kind::unreachable || error.kind == Error::Kind::held) return;
   if (plant_.failure.empty()) plant_.failure = weir::format("{} {}: {}", name_, doing, error.message);
 }
 

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include <weir/clock.hpp>
@@ -14,6 +13,7 @@
 #include "core/credits.hpp"
 #include "core/custody.hpp"
 #include "core/registry.hpp"
+#include "core/worker_events.hpp"
 #include "faults/simulated_database.hpp"
 #include "faults/simulated_lanes.hpp"
 #include "faults/simulated_store.hpp"
@@ -70,42 +70,17 @@ class SimulatedWorker {
   bool pending() const { return cycle_->pending() || !inbox_.empty(); }
 
  private:
-  struct Stepped {
-    LaneId lane;
-    LaneStep step;
-  };
-  struct Ended {
-    LaneId lane;
-    std::optional<Error> error;
-  };
-  struct Kept {
-    LaneId lane;
-    std::string name;
-    Position position = 0;
-    std::uint32_t incarnation = 0;
-  };
-  struct Lost {
-    Partition partition = 0;
-  };
-  struct Met {
-    Crew crew;
-  };
-  using Event = std::variant<Stepped, Ended, Kept, Lost, Met>;
-  struct Taken {
-    LaneId lane;
-    Snapshot snapshot;
-  };
-
   void make_cycle();
   void make_lanes();
   void start();
   void turn();
   void handle_all();
-  void handle(Stepped& stepped);
-  void handle(Ended& ended) { custody_->ended(ended.lane, ended.error); }
-  void handle(Kept& kept);
-  void handle(Lost& lost) { custody_->lost(lost.partition); }
-  void handle(Met& met) { custody_->met(met.crew); }
+  void handle(event::Stepped& stepped);
+  void handle(event::Ended& ended) { custody_->ended(ended.lane, ended.error); }
+  void handle(event::Stored& stored);
+  void handle(event::Exhausted&) {}  // every thread runs in its turn
+  void handle(event::Lost& lost) { custody_->lost(lost.partition); }
+  void handle(event::Met& met) { custody_->met(met.crew); }
   bool commit_is_due() const;
   bool commit();
   void commit_all();
@@ -131,8 +106,8 @@ class SimulatedWorker {
   std::unique_ptr<CommitCycle> cycle_;
   std::unique_ptr<SimulatedLanes> lanes_;
   std::unique_ptr<Custody> custody_;
-  std::vector<Event> inbox_;
-  std::vector<Taken> to_store_;
+  std::vector<event::Any> inbox_;
+  std::vector<event::Taken> to_store_;
   Timestamp next_try_ = 0, last_commit_ = 0;  // by its own clock
   Duration backoff_ = 0;
   bool hurry_ = false, started_ = false, leaving_ = false, dead_ = false;

@@ -89,6 +89,11 @@ class Sharing : public Job {
         vehicles, epoch_ / second));
     return least.empty() || least == "NULL" ? 0 : std::stoi(least);
   }
+  static std::string key_of_partition_0() {
+    for (int v = 0;; ++v) {
+      if (std::string key = weir::format("v{}", v); partition_of(key, partitions) == 0) return key;
+    }
+  }
   std::string logs() const {
     std::string out;
     for (const auto& [name, process] : workers_) out += "--- " + name + "\n" + process->log();
@@ -157,6 +162,41 @@ TEST_F(Sharing, AReloadKeepsTheShareOfItsWorker) {
   EXPECT_EQ(database_.ask(owned), before) << logs();
   wait_for_rows_beyond(reached() + 2);
   expect_all_rows(traffic.stop());
+}
+
+TEST_F(Sharing, WhatOneLaneCanNotTakeUpEndsAReloadButNoOtherLaneAtAStart) {
+  const JobText job{.store = "memory", .partitions = partitions};
+  pipeline_ = directory_.write("job.json", text(job));
+  start("first");
+  ASSERT_TRUE(worker("first").says("partition 3: starts")) << logs();
+  const auto stored = [&](Duration after) {
+    fakes::NatsPeer peer{nats_.nats()};
+    const std::string subject = weir::format("p.0.vehicle.{}.speed", key_of_partition_0());
+    peer.publish(subject, weir::format(R"({{"time":{},"value":1}})", epoch_ + after));
+    ASSERT_TRUE(peer.connection->flush(10 * second).has_value());
+  };
+  const auto expect_rows = [&](const std::string& wanted) {
+    const std::string count = "SELECT count(*) FROM vehicle_second WHERE speed = 1";
+    for (int i = 0; i < 500 && database_.ask(count) != wanted; ++i) pause(20 * millisecond);
+    EXPECT_EQ(database_.ask(count), wanted) << logs();
+  };
+  stored(500 * millisecond);
+  stored(1500 * millisecond);
+  expect_rows("1");
+
+  JobText changed = job;
+  changed.before_rows = R"({ "id": "changed", "transform": "map", "from": "signals", "set": { "x": "x * 2" } })";
+  directory_.write("job.json", text(changed));
+  worker("first").send(SIGHUP);
+  ASSERT_TRUE(worker("first").says("so the old one goes on")) << logs();
+  stored(2500 * millisecond);
+  expect_rows("2");
+  EXPECT_EQ(worker("first").end(SIGTERM), 0) << logs();
+
+  start("second");
+  ASSERT_TRUE(worker("second").says("partition 3: starts")) << logs();
+  EXPECT_THAT(worker("second").log(), HasSubstr("partition 0 stopped: ")) << "by itself, and said at once";
+  EXPECT_EQ(worker("second").end(SIGTERM), 70) << logs();
 }
 
 }  // namespace

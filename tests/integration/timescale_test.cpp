@@ -332,7 +332,7 @@ TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   EXPECT_GT((*lines)[1].lease_left, 20 * second);
   EXPECT_GT((*lines)[1].updated, system_clock().now() - minute);
   const auto held = never_opened->sink->reset(std::nullopt);
-  EXPECT_EQ(held.error().kind, Error::Kind::refused);
+  EXPECT_EQ(held.error().kind, Error::Kind::held);
   EXPECT_THAT(held.error().message, HasSubstr(" s; stop that worker first, or wait that long if it is dead"));
   EXPECT_EQ(positions(), "0 0 2 9");
   one->sink->release(2);

@@ -116,8 +116,8 @@ class Sink {
 
   // Only for transactional sinks.
 
-  /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `refused` if another's
-  /// lease still runs.
+  /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `held` while another's
+  /// lease runs.
   virtual Result<Progress> claim(Partition) { return Progress{}; }
   /// Extends the leases of all claimed partitions; answers the partitions that were lost.
   virtual Result<std::vector<Partition>> renew() { return std::vector<Partition>{}; }
@@ -134,7 +134,7 @@ class Sink {
   /// What is kept of all partitions, for `weir progress`: connects by itself, needs no open() and makes nothing.
   virtual Result<std::vector<ProgressLine>> progress() { return std::vector<ProgressLine>{}; }
   /// Forgets a partition's progress (nothing: all partitions'), so that it starts as if it had never run; answers how
-  /// many were forgotten. `refused` while a lease on one of them runs. As progress() otherwise.
+  /// many were forgotten. `held` while a lease on one of them runs. As progress() otherwise.
   virtual Result<std::size_t> reset(std::optional<Partition>) { return 0; }
 
   /// Writes dead letters beside the rows, durable with the next commit; false if this sink has no such place (the

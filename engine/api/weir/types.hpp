@@ -34,6 +34,7 @@ struct Error {
   enum class Kind {
     unreachable,  ///< a service does not answer or refuses the login; trying again may help
     refused,      ///< the service answered and said no (a data error, a missing right); trying again will not help
+    held,         ///< another worker has it: it becomes free when that one gives it up or is dead
     changed,      ///< what is there differs from what was agreed: a table, a stream, a fence
     invalid,      ///< the user's setting or input can't work as it is
     exhausted,    ///< a declared bound was reached

@@ -1,0 +1,123 @@
+#include "core/claiming.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <ranges>
+#include <set>
+
+#include "fakes/waiting_clock.hpp"
+
+namespace weir {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+/// Lanes that start, or say why not.
+class AskedLanes final : public HeldLanes {
+ public:
+  Result<void> start(Partition partition) override {
+    asked.push_back(partition);
+    if (const auto why = answers.find(partition); why != answers.end()) return std::unexpected(why->second);
+    running.insert(partition);
+    return {};
+  }
+  void let_go(Partition) override {}
+  std::optional<Snapshot> state_at_rest(Partition) override { return {}; }
+  void drop(Partition partition) override { running.erase(partition); }
+  void broke(Partition partition, Error error) override { troubles.emplace(partition, std::move(error)); }
+  bool begins_again(const Error&) const override { return false; }
+  bool has(LaneId lane) const override { return running.contains(lane.partition); }
+  LaneId id(Partition partition) const override { return {partition, 1}; }
+  Position at(Partition) const override { return 0; }
+  bool broken(Partition partition) const override { return troubles.contains(partition); }
+  std::vector<Partition> partitions() const override { return {std::from_range, running}; }
+  std::size_t count() const override { return running.size() + troubles.size(); }
+  std::vector<Partition> broken() const override { return {std::from_range, std::views::keys(troubles)}; }
+  void committed(Partition, Position) override {}
+  void snapshot_settled(Partition) override {}
+
+  std::map<Partition, Error> answers;  // of those that don't start
+  std::vector<Partition> asked;
+  std::set<Partition> running;
+  std::map<Partition, Error> troubles;
+};
+
+class ClaimingTest : public testing::Test {
+ protected:
+  ClaimingTest() {
+    for (Partition partition = 0; partition < 3; ++partition) claiming_.later(partition, 0);
+  }
+  void answer(Partition partition, Error::Kind kind) { lanes_.answers[partition] = {kind, "because"}; }
+  Timestamp now() const { return clock_.steady(); }
+
+  Pipeline pipeline_;
+  AskedLanes lanes_;
+  fakes::WaitingClock clock_;
+  Claiming claiming_{pipeline_, lanes_, clock_};
+};
+
+TEST_F(ClaimingTest, StartsWithAllThatAreFreeAndWaitsForTheOthers) {
+  answer(1, Error::Kind::held);
+  ASSERT_TRUE(claiming_.all({}));
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(0, 2));
+  EXPECT_TRUE(claiming_.waiting());
+  EXPECT_FALSE(claiming_.is_due(now()));
+  clock_.wait(Claiming::again_after, {});
+  EXPECT_TRUE(claiming_.is_due(now()));
+}
+
+TEST_F(ClaimingTest, AChangedStreamEndsNoOtherLane) {
+  answer(0, Error::Kind::changed);
+  ASSERT_TRUE(claiming_.all({}));
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(1, 2));
+  EXPECT_THAT(lanes_.broken(), ElementsAre(0));
+  EXPECT_FALSE(claiming_.waiting()) << "it would be changed the next time too";
+}
+
+TEST_F(ClaimingTest, IfNoneIsLeftTheStartFails) {
+  for (const Partition partition : {0u, 1u, 2u}) answer(partition, Error::Kind::changed);
+  const auto started = claiming_.all({});
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message, HasSubstr("because"));
+}
+
+TEST_F(ClaimingTest, OneThatAnotherWorkerHasIsLeft) {
+  answer(0, Error::Kind::changed);
+  answer(1, Error::Kind::held);
+  answer(2, Error::Kind::changed);
+  EXPECT_TRUE(claiming_.all({})) << "the one in the middle may still become this worker's";
+}
+
+TEST_F(ClaimingTest, WhatIsWrongWithAllEndsTheStartAtOnce) {
+  answer(0, Error::Kind::refused);
+  EXPECT_EQ(claiming_.all({}).error().kind, Error::Kind::refused);
+  EXPECT_THAT(lanes_.asked, ElementsAre(0));
+  EXPECT_THAT(lanes_.broken(), IsEmpty());
+}
+
+TEST_F(ClaimingTest, TheOneThatHasWaitedLongestIsNext) {
+  answer(0, Error::Kind::unreachable);
+  EXPECT_EQ(claiming_.due(now()), "because");
+  EXPECT_EQ(claiming_.due(now()), "") << "nothing wrong with 1";
+  EXPECT_EQ(claiming_.due(now()), "");
+  EXPECT_EQ(claiming_.due(now()), std::nullopt) << "0 is not due yet";
+  clock_.wait(Claiming::again_after, {});
+  EXPECT_EQ(claiming_.due(now()), "because");
+  EXPECT_THAT(lanes_.asked, ElementsAre(0, 1, 2, 0));
+}
+
+TEST_F(ClaimingTest, OneThatCanNotGoOnIsNotAskedAgain) {
+  answer(0, Error::Kind::invalid);
+  EXPECT_EQ(claiming_.due(now()), "");
+  EXPECT_THAT(lanes_.broken(), ElementsAre(0));
+  clock_.wait(Claiming::again_after, {});
+  while (claiming_.due(now())) {
+  }
+  EXPECT_THAT(lanes_.asked, ElementsAre(0, 1, 2));
+}
+
+}  // namespace
+}  // namespace weir
