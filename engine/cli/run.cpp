@@ -39,7 +39,6 @@ int exit_code(const Error& error) {
     case Error::Kind::unreachable:
       return unreachable;
     case Error::Kind::invalid:
-    case Error::Kind::refused:  // a right is missing, say
       return bad_pipeline;
     case Error::Kind::stopped:
       return closed_pipe;

@@ -53,7 +53,7 @@ TEST_P(TimescaleFailures, a_partition_has_one_owner_until_the_lease_runs_out) {
   auto two = worker();
   const auto refused = two->sink->claim(0);
   ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().kind, Error::Kind::refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::held);
   EXPECT_THAT(refused.error().message, HasSubstr("partition 0 belongs to weir-"));
   for (int i = 0; i < 4; ++i) {
     pause(400 * millisecond);

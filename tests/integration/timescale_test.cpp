@@ -185,7 +185,7 @@ TEST_P(TimescaleRows, does_not_take_a_missing_right_for_another_workers_lease) {
   auto one = make(with, rows(0)->schema);
   auto claimed = one->sink->open().and_then([&] { return one->sink->claim(0); });
   ASSERT_FALSE(claimed.has_value());
-  EXPECT_EQ(claimed.error().kind, Error::Kind::invalid) << "a worker waits where a claim is refused";
+  EXPECT_EQ(claimed.error().kind, Error::Kind::refused) << "a worker waits where a partition is held";
   EXPECT_THAT(claimed.error().message, HasSubstr("permission denied"));
   one.reset();
   ask("DROP OWNED BY reader; DROP ROLE reader");
