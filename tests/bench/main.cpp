@@ -22,6 +22,7 @@
 #include "bench/latency.hpp"
 #include "bench/memory.hpp"
 #include "bench/overload.hpp"
+#include "bench/restore.hpp"
 #include "bench/sharing.hpp"
 #include "bench/simulate.hpp"
 #include "bench/table.hpp"
@@ -84,6 +85,7 @@ constexpr std::array lines{Line{"drain", measure_drain},
                            Line{"current", measure_current},
                            Line{"sharing", measure_sharing},
                            Line{"overload", measure_overload},
+                           Line{"restore", measure_restore},
                            Line{"simulate", measure_simulate}};
 
 constexpr unsigned longest_line = 150;  // seconds: who waits for what never comes should end, not hold the machine
