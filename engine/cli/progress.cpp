@@ -21,7 +21,7 @@ struct ProgressOptions {
 std::string holder(const ProgressLine& line) {
   if (line.owner.empty()) return "nobody";
   if (!is_owned(line)) return line.owner + ", lease ran out";
-  return weir::format("{}, for {} s", line.owner, (line.lease_left + second - 1) / second);
+  return weir::format("{}, lease {} s", line.owner, (line.lease_left + second - 1) / second);
 }
 
 void print(const std::string& node, const ProgressLine& line) {

@@ -70,6 +70,11 @@ class Running {
       done_ = true;
     }};
   }
+  /// All partitions or none.
+  void start_whole() {
+    worker_.must_start_whole();
+    start();
+  }
   ~Running() {
     drain();
     if (thread_.joinable()) thread_.join();
@@ -77,11 +82,14 @@ class Running {
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
-  void drain() { drain_.request_stop(); }
+  void drain() {
+    worker_.will_be_followed(false);
+    drain_.request_stop();
+  }
   /// For another one to take its place.
   void make_way() {
-    worker_.will_be_followed();
-    drain();
+    worker_.will_be_followed(true);
+    drain_.request_stop();
   }
   bool done() const { return done_; }
   Result<void> result() const {
@@ -277,17 +285,14 @@ class Runner {
                 drained.error().message);
     }
     replaced_ = current()->loaded();
-    replace(std::exchange(next_, nullptr));
+    install(std::exchange(next_, nullptr));
+    current()->start_whole();
     return true;
   }
 
-  /// A reload has succeeded when the new pipeline is ready: what it finds (tables, streams, state) may not fit it. If
-  /// it does not fit one lane, the others end too, as that one's error ends it.
+  /// A reload has succeeded when the new pipeline has started: what it finds (tables, streams, state) may not fit it.
   void settle() {
-    if (!replaced_) return;
-    const auto status = current()->status();
-    if (!status.broken.empty()) return current()->make_way();
-    if (!status.ready) return;
+    if (!replaced_ || !current()->status().started) return;
     replaced_.reset();
     log::info("reload: the new pipeline runs");
   }
@@ -297,13 +302,9 @@ class Runner {
     const auto result = current()->result();
     if (!replaced_ || result) return false;
     log::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
-    replace(std::exchange(replaced_, nullptr));
-    return true;
-  }
-
-  void replace(std::shared_ptr<const LoadedPipeline> loaded) {
-    install(std::move(loaded));
+    install(std::exchange(replaced_, nullptr));
     current()->start();
+    return true;
   }
 
   /// Not at work yet.
@@ -336,8 +337,10 @@ class Runner {
     views.troubles = [this] {
       const auto status = current()->status();
       auto troubles = status.troubles;
+      troubles.append_range(status.broken);
       if (status.draining) troubles.push_back("draining");
-      if (!status.ready && troubles.empty()) troubles.push_back("starting");
+      if (!status.ready && troubles.empty())
+        troubles.push_back(status.started ? "others still have partitions that are to be this worker's" : "starting");
       return troubles;
     };
     views.pipeline = [this] { return describe_running(*current()); };

@@ -225,15 +225,19 @@ class Checker {
   void check_restart(const Draft& source) {
     const Claims claims = claims_of(source.node);
     if (!claims.replayable || !claims.writable) return;
+    bool keeps_place = false, gives_out = false;
     for (const Draft& draft : drafts_) {
-      if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
-      report_.add(
-          Severity::note, source.text->span, "no-durable-state",
-          "nothing keeps state, so each start reads the stream again from where it first began, and stops if the "
-          "stream no longer has that",
-          R"(have it kept by a durable store, see `weir list stores` and "state")");
-      return;
+      if (draft.node.role != Role::sink) continue;
+      keeps_place |= claims_of(draft.node).transactional;
+      gives_out |= !claims_of(draft.node).discards;
     }
+    if (!keeps_place && !gives_out) return;
+    report_.add(Severity::note, source.text->span, "no-durable-state",
+                keeps_place
+                    ? "nothing keeps state, so each start reads the stream again from where it first began, and "
+                      "stops if the stream no longer has that"
+                    : "nothing keeps the place in the stream, so each start gives out all of it again",
+                R"(have it kept by a durable store, see `weir list stores` and "state")");
   }
 
   /// What belongs to one worker can't stand behind a queue that several read.

@@ -9,18 +9,20 @@
 
 namespace weir {
 
-std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partition>& fixed) {
+std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partition>& leaving) {
   const std::uint32_t partitions = claims_of(pipeline_.nodes[pipeline_.source()]).partitions;
-  std::vector<Partition> held = lanes_.partitions();
-  std::erase_if(held, [&](Partition partition) { return std::ranges::contains(fixed, partition); });
-  Share todo = share(crew, partitions, held, fixed);
+  Holding held{.runs = lanes_.partitions(), .leaving = leaving, .broken = lanes_.broken()};
+  std::erase_if(held.runs, [&](Partition partition) {
+    return std::ranges::contains(held.leaving, partition) || std::ranges::contains(held.broken, partition);
+  });
+  Share todo = share(crew, partitions, held);
   std::erase_if(at_, [&](const auto& entry) { return !std::ranges::contains(todo.claim, entry.first); });
   for (const Partition partition : todo.claim) at_.try_emplace(partition, clock_.steady());
   wanted_ = todo.wanted;
   return std::move(todo.let_go);
 }
 
-Result<void> Claiming::all(const std::stop_token& drain) {
+Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
   std::optional<Error> changed;
   for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
     auto started = lanes_.start(it->first);
@@ -30,14 +32,15 @@ Result<void> Claiming::all(const std::stop_token& drain) {
       ++it;
       continue;
     }
-    if (!started && started.error().kind != Error::Kind::changed) return started;
+    if (!started && (whole || started.error().kind != Error::Kind::changed)) return started;
     if (!started) {
       changed = started.error();
       lanes_.broke(it->first, std::move(started.error()));
     }
     it = at_.erase(it);
   }
-  const bool none_left = at_.empty() && lanes_.partitions().empty();
+  // Others may still let some go to this worker.
+  const bool none_left = at_.empty() && lanes_.partitions().empty() && !short_of_share();
   return changed && none_left ? Result<void>{std::unexpected(*changed)} : Result<void>{};
 }
 
@@ -49,11 +52,14 @@ std::optional<std::string> Claiming::due(Timestamp now) {
   // The one that has waited longest: one that takes its time to fail must not keep the others from their turn.
   const auto it = std::ranges::min_element(at_, {}, [](const auto& entry) { return entry.second; });
   if (it == at_.end() || it->second > now) return {};
+  const Timestamp began = clock_.steady();
   auto started = lanes_.start(it->first);
   const bool unreachable = !started && started.error().kind == Error::Kind::unreachable;
   const std::string trouble = unreachable ? started.error().message : "";
   if (unreachable || (!started && started.error().kind == Error::Kind::held)) {
-    it->second = clock_.steady() + again_after;
+    // What takes its time to fail must leave the commits of all other lanes most of it.
+    const Timestamp failed = clock_.steady();
+    it->second = failed + again_after + std::min(4 * (failed - began), most_wait);
     return trouble;
   }
   if (!started) lanes_.broke(it->first, std::move(started.error()));

@@ -1,6 +1,7 @@
 /// The partitions that a worker is to run: its share of them, claimed as soon as nobody else owns them.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <stop_token>
@@ -16,19 +17,20 @@ namespace weir {
 class Claiming {
  public:
   static constexpr Duration again_after = second;
+  static constexpr Duration most_wait = 5 * second;  ///< beyond that, after one that took its time to fail
 
   /// All must outlive this.
   Claiming(const Pipeline& pipeline, HeldLanes& lanes, const Clock& clock)
       : pipeline_{pipeline}, lanes_{lanes}, clock_{clock} {}
 
-  /// Decides anew which are to be claimed, as the crew stands. Answers those that this worker is to let go. `fixed`:
-  /// nothing is to be done about these.
-  std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& fixed);
+  /// Decides anew which are to be claimed, as the crew stands. Answers those that this worker is to let go. `leaving`:
+  /// those that it was to before.
+  std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& leaving);
 
   /// Claims and starts all that are to be; those that another worker owns are claimed again later. One whose stream or
-  /// progress was changed is broken in the lanes, and ends no other: only if none is left is its error the caller's.
-  /// Any other error is, at once.
-  Result<void> all(const std::stop_token& drain);
+  /// progress was changed is broken in the lanes, and ends no other: only if none is left is its error the caller's,
+  /// or if the start is to be `whole`. Any other error is, at once.
+  Result<void> all(const std::stop_token& drain, bool whole = false);
 
   /// This partition is to be claimed again, after a while.
   void later(Partition partition, Duration wait) { at_[partition] = clock_.steady() + wait; }
@@ -44,6 +46,8 @@ class Claiming {
   bool waiting() const { return !at_.empty(); }
   /// How many partitions are to be this worker's.
   std::size_t wanted() const { return wanted_; }
+  /// How many of these it can't even claim yet.
+  std::size_t missing() const { return wanted_ - std::min(wanted_, lanes_.count() + at_.size()); }
   /// Whether this worker runs fewer than its share, as others have them still: they are to let some go, or are dead.
   bool short_of_share() const { return lanes_.count() < wanted_; }
 

@@ -48,11 +48,16 @@ class AskedLanes final : public HeldLanes {
 class ClaimingTest : public testing::Test {
  protected:
   ClaimingTest() {
+    source_.spec.claims([](const Settings&) { return Claims{.partitions = 3}; });
+    Node& source = pipeline_.nodes.emplace_back();
+    source.role = Role::source;
+    source.op = &source_;
     for (Partition partition = 0; partition < 3; ++partition) claiming_.later(partition, 0);
   }
   void answer(Partition partition, Error::Kind kind) { lanes_.answers[partition] = {kind, "because"}; }
   Timestamp now() const { return clock_.steady(); }
 
+  Operator source_{.spec = Spec::source("three partitions")};
   Pipeline pipeline_;
   AskedLanes lanes_;
   fakes::WaitingClock clock_;
@@ -89,6 +94,23 @@ TEST_F(ClaimingTest, OneThatAnotherWorkerHasIsLeft) {
   answer(1, Error::Kind::held);
   answer(2, Error::Kind::changed);
   EXPECT_TRUE(claiming_.all({})) << "the one in the middle may still become this worker's";
+}
+
+TEST_F(ClaimingTest, WhereOthersAreToLetSomeGoItStandsByUntilThen) {
+  answer(0, Error::Kind::changed);
+  answer(1, Error::Kind::changed);
+  answer(2, Error::Kind::changed);
+  // One that is free, of two that are its share.
+  EXPECT_THAT(claiming_.met({.workers = 2, .rank = 0, .taken = {1, 2}}, {}), IsEmpty());
+  EXPECT_EQ(claiming_.wanted(), 2u);
+  EXPECT_TRUE(claiming_.all({}));
+  EXPECT_THAT(lanes_.asked, ElementsAre(0));
+}
+
+TEST_F(ClaimingTest, AStartThatIsToBeWholeEndsWithTheFirstThatChanged) {
+  answer(1, Error::Kind::changed);
+  EXPECT_EQ(claiming_.all({}, true).error().kind, Error::Kind::changed);
+  EXPECT_THAT(lanes_.asked, ElementsAre(0, 1));
 }
 
 TEST_F(ClaimingTest, WhatIsWrongWithAllEndsTheStartAtOnce) {

@@ -5,6 +5,7 @@
 
 #include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
+#include <weir/utf8.hpp>
 
 #include "core/attempt.hpp"
 #include "core/counted.hpp"
@@ -14,6 +15,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t most_announced = 256;      // reasons; whatever a message can make of them
+constexpr std::size_t most_shown = 256;          // bytes of a subject in the log
 constexpr std::size_t always_few_enough = 1000;  // rows; a transaction of no more did not fail by its size
 
 /// Nothing was ever committed there.
@@ -39,16 +41,11 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   }
   auto stands = outlets_.claim(partition);
   if (!stands) return std::unexpected(stands.error());
-  if (auto kept = not_deleted(partition, *stands); !kept) {
-    outlets_.give_back(partition);
-    return std::unexpected(kept.error());
-  }
-  auto recovered =
-      recover(partition, *std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
-  auto named = recovered ? name_blank(partition, *recovered) : std::unexpected(recovered.error());
-  if (!named) {
-    outlets_.give_back(partition);
-    return std::unexpected(named.error());
+  claimed_.insert(partition);
+  auto recovered = recover(partition, *std::move(stands), replays);
+  if (!recovered) {
+    if (recovered.error().kind != Error::Kind::changed) give_back(partition);
+    return std::unexpected(recovered.error());
   }
   const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};
   lane.set_borders(recovered->start);
@@ -58,20 +55,56 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   return std::move(recovered->start);
 }
 
+Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
+  if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
+  auto found =
+      weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
+  if (!found) return found;
+  if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
+  if (auto named = name_blank(partition, *found); !named) return std::unexpected(named.error());
+  return found;
+}
+
 /// Beginning anew would write again what this worker has written.
-Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) {
-  auto& known = known_[partition];
-  known.resize(outlets_.size());
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (is_blank(stands[i]) && known[i] > 0) {
-      return fail(Error::Kind::changed,
-                  weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
-                               "the rows up to there are still in its table. If they are to be written again, take "
-                               "them out and start this worker anew",
-                               partition, outlets_[i].id, known[i]));
-    }
+Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
+  const auto known = known_.find(partition);
+  for (std::size_t i = 0; known != known_.end() && i < outlets_.size(); ++i) {
+    const Position had = known->second.done[i];
+    if (had == 0 || !is_blank(stands[i])) continue;
+    return fail(Error::Kind::changed,
+                weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
+                             "the rows up to there are still in its table. If they are to be written again, take "
+                             "them out and start this worker anew",
+                             partition, outlets_[i].id, had));
   }
   return {};
+}
+
+/// The same where no sink keeps progress, but snapshots tell the place.
+Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
+  const auto known = known_.find(partition);
+  if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
+  // A stream that was made anew begins without one, and says so.
+  const auto any = snapshots_.any(partition);
+  if (!any) return std::unexpected(any.error());
+  if (*any) return {};
+  return fail(
+      Error::Kind::changed,
+      weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
+                   "it had come to position {}; all up to there was given out. If it is to be given out again, "
+                   "start this worker anew; else bring back what the \"state\" store held",
+                   partition, known->second.position));
+}
+
+void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
+  Known& known = known_[partition];
+  known.done.resize(outlets_.size());
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
+  }
+  if (outlets_.keepers() > 0) return;
+  known.snapshot = lane.committed().snapshot;
+  known.position = lane.committed().position;
 }
 
 /// A sink whose id was changed has no progress, and its table all the rows.
@@ -144,6 +177,8 @@ Result<CommitReport> CommitCycle::commit() {
     }
     if (auto done = attempt(id, [&] { return commit_outlet(i, report); }); !done) {
       outlets_.doubt(i);
+      // What ends the run must say where.
+      if (done.error().kind == Error::Kind::refused) done.error().message.insert(0, id + ": ");
       most_rows_ = std::max(cut_rows_ / 2, always_few_enough);
       return failed(done.error());
     }
@@ -220,9 +255,10 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
     announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
-    if (buried) continue;
     auto [step, rows] = lanes_.at(partition).given(number, batch);
-    auto letter = dead_letter_of(rows, row, node, reason);
+    ++rows.rejected;
+    if (buried) continue;
+    auto letter = dead_letter_of(rows.encoded, row, node, reason);
     if (last) {
       letters.push_back(std::move(letter));
     } else {
@@ -248,7 +284,8 @@ void CommitCycle::announce(const std::string& node, Partition partition, const s
   if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
     return;
   log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
-            subject.empty() ? "" : "; subject ", subject, beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
+            subject.empty() ? "" : "; subject ", valid_utf8(subject.substr(0, most_shown)),
+            beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 
 /// After an error nobody knows what the sink has: open it, claim again, and see.
@@ -296,33 +333,59 @@ Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
     counters_.add(letters_counter_, step.dead_letters.size());
     for (const auto& letter : step.dead_letters)
       announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
-    for (const auto& rows : step.rows) report.rows += rows.encoded.rows;
+    for (const auto& rows : step.rows) report.rows += rows.encoded.rows - rows.rejected;
     pending_rows_ -= rows_of(step);
   }
   report.committed.push_back({partition, next.position, reached});
   return true;
 }
 
-void CommitCycle::drop(Partition partition, CommitReport& report) {
-  const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    auto& known = known_[partition][i];
-    if (outlets_[i].keeps()) known = std::max(known, lane->second.done(i));
-  }
-  for (const LaneStep& step : lane->second.steps()) {
+void CommitCycle::forget(Partition partition, CommitReport& report) {
+  const auto lane = lanes_.extract(partition);
+  if (lane.empty()) return;
+  for (const LaneStep& step : lane.mapped().steps()) {
     report.bytes += step.bytes;
     pending_rows_ -= rows_of(step);
   }
-  lanes_.erase(lane);
-  report.refused.push_back(partition);
+}
+
+void CommitCycle::give_back(Partition partition) {
+  claimed_.erase(partition);
   outlets_.give_back(partition);
 }
 
-std::size_t CommitCycle::release(Partition partition) {
+/// It is another worker's, or its progress is gone.
+void CommitCycle::drop(Partition partition, CommitReport& report) {
+  const auto lane = lanes_.find(partition);
+  if (lane == lanes_.end()) return;
+  note_known(partition, lane->second);
+  forget(partition, report);
+  report.refused.push_back(partition);
+  give_back(partition);
+}
+
+std::size_t CommitCycle::lose(Partition partition) {
+  if (const auto lane = lanes_.find(partition); lane != lanes_.end()) note_known(partition, lane->second);
   CommitReport forgotten;
-  drop(partition, forgotten);
+  forget(partition, forgotten);
+  if (claimed_.contains(partition)) give_back(partition);
   return forgotten.bytes;
+}
+
+std::size_t CommitCycle::release(Partition partition) {
+  const std::size_t bytes = lose(partition);
+  known_.erase(partition);
+  return bytes;
+}
+
+std::size_t CommitCycle::forget(Partition partition) {
+  CommitReport forgotten;
+  forget(partition, forgotten);
+  return forgotten.bytes;
+}
+
+void CommitCycle::release_all() {
+  for (const Partition partition : std::vector<Partition>{std::from_range, claimed_}) release(partition);
 }
 
 }  // namespace weir

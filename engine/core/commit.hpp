@@ -48,8 +48,8 @@ class CommitCycle {
   Result<void> open() { return outlets_.open(); }
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
-  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
-  /// recover().
+  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. The partition is
+  /// kept then, as any other would break over it too. `replays`: as for recover().
   Result<LaneStart> claim(Partition partition, bool replays = true);
 
   /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
@@ -82,14 +82,25 @@ class CommitCycle {
   /// whether something is left.
   Result<CommitReport> commit();
 
-  /// Forgets a lane and gives its partition back. Answers the credit that its uncommitted steps held.
+  /// Forgets a lane and gives its partition back: whoever comes next may do with its progress what he wants. Answers
+  /// the credit that its uncommitted steps held.
   std::size_t release(Partition partition);
+  /// Gives back whatever is claimed.
+  void release_all();
+  /// The same of one whose lease another has taken, or whose line of progress is gone: if this worker claims it again,
+  /// what was committed of it must still be there.
+  std::size_t lose(Partition partition);
+  /// Forgets a lane that can't go on, but keeps the partition. Answers as release().
+  std::size_t forget(Partition partition);
 
   /// For leases and the crew; partitions are claimed and given back by claim() and release().
   Outlets& outlets() { return outlets_; }
 
  private:
-  Result<void> not_deleted(Partition partition, std::span<const Progress> stands);
+  Result<Recovered> recover(Partition partition, std::vector<Progress> stands, bool replays);
+  Result<void> not_deleted(Partition partition, std::span<const Progress> stands) const;
+  Result<void> not_deleted(Partition partition, const Progress& remembered) const;
+  void note_known(Partition partition, const LaneAccount& lane);
   Result<void> name_blank(Partition partition, Recovered& found);
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
@@ -98,6 +109,8 @@ class CommitCycle {
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
   void advance(std::size_t outlet, LaneAccount& lane, Position position);
+  void forget(Partition partition, CommitReport& report);
+  void give_back(Partition partition);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
@@ -109,8 +122,14 @@ class CommitCycle {
   DeadLetterBox& box_;
   Counters& counters_;
   std::map<Partition, LaneAccount> lanes_;
-  std::map<Partition, std::vector<Position>> known_;  // by outlet: what it had when this cycle last saw it; 0: nothing
-  CommitReport unreported_;                           // of commits that failed half-way
+  std::set<Partition> claimed_;
+  struct Known {
+    std::vector<Position> done;  // by outlet that keeps progress; 0: nothing
+    std::string snapshot;        // where none does: what told the place
+    Position position = 0;
+  };
+  std::map<Partition, Known> known_;  // of partitions that were lost
+  CommitReport unreported_;           // of commits that failed half-way
   std::size_t pending_rows_ = 0;
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
   std::size_t cut_rows_ = 0;          // of the commit at hand

@@ -329,9 +329,11 @@ TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
     EXPECT_TRUE(again.error().message.starts_with(
         "partition 0: the progress of db at position 9 was deleted while this worker had it; "))
         << again.error().message;
-    EXPECT_FALSE(sink_->owns(0));
+    EXPECT_TRUE(sink_->owns(0)) << "another worker would break over it as well";
   }
   EXPECT_TRUE(cycle_->claim(1)) << "of others nothing is missing";
+  cycle_->release_all();
+  EXPECT_FALSE(sink_->owns(0) || sink_->owns(1));
   start_worker();
   EXPECT_TRUE(cycle_->claim(0)) << "as after `weir progress reset`";
 }
@@ -340,9 +342,53 @@ TEST_F(CommitStart, WhatWasDeletedAfterALeaseWasLostIsNotWrittenAgain) {
   claim_and_commit(9, "a");
   start_worker();
   ASSERT_TRUE(cycle_->claim(0));
-  cycle_->release(0);
+  cycle_->lose(0);
   database_.places.clear();
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, WhatWasGivenBackMayBeReset) {
+  claim_and_commit(9, "a");
+  cycle_->release(0);
+  database_.places.clear();
+  const auto again = cycle_->claim(0);
+  EXPECT_TRUE(again) << again.error().message;
+}
+
+TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewBeginning) {
+  cycle_ =
+      std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, list_.get(), {}}}, snapshots_, box_, counters_);
+  const auto claim_and_lose = [&](Position position) {
+    ASSERT_TRUE(cycle_->claim(0));
+    cycle_->take(step(0, position, "row", 1));
+    ASSERT_TRUE(cycle_->commit());
+    cycle_->lose(0);
+  };
+  claim_and_lose(3);  // nothing tells of this yet
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "row", 1));
+  cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
+  ASSERT_TRUE(cycle_->commit());
+  cycle_->lose(0);
+  stored_.clear();
+  const auto again = cycle_->claim(0);
+  ASSERT_FALSE(again) << "all would be given out once more";
+  EXPECT_EQ(again.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(
+      again.error().message.starts_with("partition 0: the snapshots were deleted while this worker had it, and "
+                                        "they alone told that it had come to position 5"))
+      << again.error().message;
+}
+
+TEST_F(CommitStart, ASnapshotThatNoCommitCanNameYetIsNotWaitedFor) {
+  claim_and_commit(9, "a");
+  const auto name = snapshots_.write(0, "f", snapshot(12, "state"));
+  cycle_->name_snapshot(0, *name, 12);
+  EXPECT_FALSE(cycle_->pending(0)) << "a partition that is to go to another worker would never go";
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+  EXPECT_FALSE(cycle_->pending(0));
 }
 
 TEST_F(CommitStart, WhereNothingWasCommittedNothingCanBeDeleted) {
@@ -404,7 +450,7 @@ TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {
   const auto start = cycle_->claim(0);
   ASSERT_FALSE(start);
   EXPECT_EQ(start.error().kind, Error::Kind::changed);
-  EXPECT_FALSE(sink_->owns(0) || second_->owns(0));
+  EXPECT_TRUE(sink_->owns(0) && second_->owns(0)) << "it would be the same for any other worker";
 }
 
 }  // namespace

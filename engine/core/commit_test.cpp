@@ -119,7 +119,10 @@ TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithTh
   cycle_->take(std::move(made));
   sink_->next_fault = Fault::before;
   ASSERT_FALSE(cycle_->commit());
-  ASSERT_TRUE(cycle_->commit());
+  const auto report = cycle_->commit();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->rows, 1u) << "the other one is nowhere but among the letters";
+  EXPECT_EQ(counters_.value("list", "rows"), 1u);
   EXPECT_TRUE(box_.kept.empty());
   ASSERT_EQ(database_.letters.size(), 1u);
   EXPECT_EQ(database_.letters[0].row, 41u);

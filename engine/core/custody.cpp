@@ -16,11 +16,11 @@ Custody::Custody(const Pipeline& pipeline, HeldLanes& lanes, CommitCycle& cycle,
       claims_{pipeline, lanes, clock},
       clock_{clock} {}
 
-Result<void> Custody::start(const std::stop_token& drain) {
+Result<void> Custody::start(const std::stop_token& drain, bool whole) {
   const auto crew = cycle_.outlets().meet();
   if (!crew) return std::unexpected(crew.error());
   met(*crew);
-  return claims_.all(drain);
+  return claims_.all(drain, whole);
 }
 
 void Custody::met(const Crew& crew) {
@@ -28,15 +28,19 @@ void Custody::met(const Crew& crew) {
   if (crew.workers != crew_.workers)
     log::info("{} {} the partitions now", crew.workers, crew.workers == 1 ? "worker has" : "workers share");
   if (crew != crew_) crew_changed_ = clock_.steady();
+  const bool changed = crew != crew_;
   crew_ = crew;
-  // What is broken stays: another's lane would break as well.
-  std::vector<Partition> fixed = handover_.all();
-  fixed.append_range(lanes_.broken());
-  for (const Partition partition : claims_.met(crew, fixed)) {
+  for (const Partition partition : claims_.met(crew, handover_.all())) {
     handover_.begin(partition);
     lanes_.let_go(partition);
     // What had ended before does not end again.
     if (std::ranges::contains(finished_, partition)) rests(lanes_.id(partition));
+  }
+  if (const std::size_t missing = claims_.missing(); changed && missing != 0) {
+    log::info(
+        "others still have {} of the {} partitions that are to be this worker's; those of a dead one are free when "
+        "its lease has run out",
+        missing, claims_.wanted());
   }
 }
 
@@ -74,7 +78,8 @@ void Custody::stored(LaneId lane, std::string name, Position position, std::uint
 }
 
 void Custody::lost(Partition partition) {
-  if (!std::ranges::contains(lanes_.partitions(), partition)) return;  // let go already, for another sink
+  // Let go already, for another sink.
+  if (!std::ranges::contains(lanes_.partitions(), partition) && !lanes_.broken(partition)) return;
   log::warn("partition {}: the lease is lost: another worker has it, or the line of progress is gone", partition);
   give_up(partition, Claiming::again_after);
 }
@@ -100,12 +105,13 @@ std::optional<std::string> Custody::turn(Timestamp now) {
     if (cycle_.pending(partition)) continue;
     log::info("partition {}: given to another worker after position {}", partition, lanes_.at(partition));
     let_go(partition);
+    credits_.give_back(cycle_.release(partition));
   }
   return claims_.due(now);
 }
 
 bool Custody::nothing_left() const {
-  if (!has_share() || !begin_again_.empty() || !handover_.all().empty()) return false;
+  if (!has_share() || !begin_again_.empty()) return false;
   const auto partitions = lanes_.partitions();
   if (partitions.empty() && crew_.workers > 1) return false;  // it stands by
   return std::ranges::all_of(partitions, [&](Partition partition) {
@@ -123,11 +129,11 @@ void Custody::let_go(Partition partition) {
   std::erase(finished_, partition);
   handover_.end(partition);
   lanes_.drop(partition);
-  credits_.give_back(cycle_.release(partition));
 }
 
 void Custody::give_up(Partition partition, Duration claim_again_in) {
   let_go(partition);
+  credits_.give_back(cycle_.lose(partition));
   claims_.later(partition, claim_again_in);
 }
 

@@ -26,7 +26,7 @@ class Custody {
           ToStore to_store);
 
   /// Claims the first share; errors as Claiming::all() says.
-  Result<void> start(const std::stop_token& drain);
+  Result<void> start(const std::stop_token& drain, bool whole = false);
   /// Who shares the partitions now.
   void met(const Crew& crew);
 
@@ -53,9 +53,9 @@ class Custody {
   bool claims() const { return claims_.waiting(); }
   /// Whether the next turn has something to claim.
   bool is_due(Timestamp now) const { return claims_.is_due(now); }
-  /// Whether it runs its share; if not, others are to let some go, or don't answer.
+  /// Whether it runs its share and no more; if not, others are to let some go, don't answer, or have not come yet.
   std::size_t wanted() const { return claims_.wanted(); }
-  bool has_share() const { return !claims_.waiting() && !claims_.short_of_share(); }
+  bool has_share() const { return !claims_.waiting() && !claims_.short_of_share() && handover_.all().empty(); }
   /// Whether others were just asked to let some go to it.
   bool expects_more(Timestamp now) const { return claims_.short_of_share() && now - crew_changed_ < soon_done; }
   /// Whether all that it runs has ended.

@@ -324,6 +324,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   Source& source = *impl_->source;
   auto opened =
       attempt(impl_->source_node.id, [&] { return start.anew ? source.open_first() : source.open(start.after); });
+  if (auto same = same_stream_name(source.identity(), impl_->id.partition, start); !same)
+    return std::unexpected(same.error());
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
   impl_->at = start.at;

@@ -28,6 +28,11 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
     return {"state", "is refused",
             "it lies in the old file's store, and is looked for in another; `weir progress reset` begins anew"};
   }
+  const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
+  if (was != is && !was.empty() && (progress || kept)) {
+    return {"state", "is refused",
+            "once rows are committed, as positions are of stream " + was + ": another \"name\" begins anew beside it"};
+  }
   const bool replays = claims_of(source).replayable;
   if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
   if (!progress && !kept)

@@ -68,6 +68,12 @@ TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
             "more is new: gets all rows from the stream's first message on\n");
 }
 
+TEST(ExplainChange, PositionsAreOfOneStream) {
+  const std::string reads = R"("source": "nats", "stream": )";
+  EXPECT_EQ(said({.root = durable, .source = reads + "\"A\""}, {.root = durable, .source = reads + "\"B\""}),
+            "changed for the state: \"in\" was edited\nstate is refused: once rows are committed\n");
+}
+
 TEST(ExplainChange, ARenamedSinkGetsAllRowsAgain) {
   EXPECT_EQ(said({}, {.id = "out"}),
             "state begins anew: no sink has progress under its id\n"

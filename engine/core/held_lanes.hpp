@@ -30,7 +30,7 @@ class HeldLanes {
   virtual void let_go(Partition partition) = 0;
   /// The state of one at rest, if the store keeps it; nothing of one that has only replayed, or read nothing.
   virtual std::optional<Snapshot> state_at_rest(Partition partition) = 0;
-  /// Stops and forgets one, with what is in flight.
+  /// Stops and forgets one, with what is in flight, and that it was broken.
   virtual void drop(Partition partition) = 0;
 
   /// This lane can't go on, and why.

@@ -63,8 +63,8 @@ void LaneAccount::take(LaneStep step) {
 
 LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
   for (LaneStep& step : steps_) {
-    for (const auto& [sink, rows] : step.rows) {
-      if (sink == node && rows.batch == batch) return {step, rows};
+    for (LaneStep::Rows& rows : step.rows) {
+      if (rows.sink == node && rows.encoded.batch == batch) return {step, rows};
     }
   }
   assert(!"a batch that this lane gave to the sink");
@@ -87,7 +87,7 @@ std::size_t LaneAccount::cut(std::size_t rows) {
 bool LaneAccount::pending() const {
   if (!steps_.empty() || naming()) return true;
   for (std::size_t i = 0; i < done_.size(); ++i) {
-    if (to_name(i) && done_[i] <= committed_.position) return true;
+    if (to_name(i, committed_.position) && done_[i] <= committed_.position) return true;
   }
   return false;
 }
@@ -99,7 +99,7 @@ bool LaneAccount::is_for(std::size_t outlet) const {
   const bool quiet = last != nullptr && quiet_[outlet] != no_time && last->reached <= quiet_[outlet];
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
   const Position next = last != nullptr ? last->position : committed_.position;
-  return to_name(outlet) && !quiet && next >= done_[outlet];
+  return to_name(outlet, next) && !quiet && next >= done_[outlet];
 }
 
 Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
@@ -123,7 +123,7 @@ std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position 
   std::size_t rows = 0;
   for (const LaneStep& step : steps_) {
     if (step.position <= done_[outlet] || step.position > position) continue;
-    for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows : 0;
+    for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows - part.rejected : 0;
   }
   done_[outlet] = position;
   return rows;

@@ -24,6 +24,7 @@ struct LaneStep {
   struct Rows {
     std::size_t sink = 0;  ///< number of the node
     Encoded encoded;
+    std::size_t rejected = 0;  ///< of the rows: the sink would not take them
   };
   std::vector<Rows> rows;
   std::vector<Sink::DeadLetter> dead_letters;
@@ -53,7 +54,7 @@ class LaneAccount {
   /// The rows that were given to a node's sink as this batch, and their step, which is not settled yet.
   struct Given {
     LaneStep& step;
-    const Encoded& rows;
+    LaneStep::Rows& rows;
   };
   Given given(std::size_t node, const BatchPtr& batch);
   void name_snapshot(std::string name, Position position, std::uint32_t incarnation);
@@ -98,12 +99,15 @@ class LaneAccount {
   const std::deque<LaneStep>& steps() const { return steps_; }
 
  private:
-  bool naming() const { return begun_again_ || snapshot_ != committed_.snapshot; }
-  /// Whether an outlet's progress names another snapshot than the lane's newest; one that stayed behind would some day
-  /// name one that is gone.
-  bool to_name(std::size_t outlet) const {
+  bool naming() const {
+    return begun_again_ || (snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position);
+  }
+  /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
+  /// that; one that stayed behind would some day name one that is gone.
+  bool to_name(std::size_t outlet, Position next) const {
     const bool keeps = outlet + keepers_ >= done_.size();
-    return keeps && (begun_again_ || (!snapshot_.empty() && snapshot_ != named_[outlet]));
+    const bool whole = !snapshot_.empty() && snapshot_position_ <= next;
+    return keeps && (begun_again_ || (whole && snapshot_ != named_[outlet]));
   }
 
   std::deque<LaneStep> steps_;

@@ -6,6 +6,7 @@
 
 #include "core/attempt.hpp"
 #include "core/counted.hpp"
+#include "core/fingerprint.hpp"
 #include "core/keeping.hpp"
 #include "core/log.hpp"
 
@@ -18,6 +19,16 @@ std::string describe(const LaneStart& start) {
   std::string text = "goes on after position " + std::to_string(start.committed());
   if (start.after < start.committed()) text += ", replaying silently from " + std::to_string(start.after);
   return text;
+}
+
+/// What the one who had the partition before was told otherwise, as far as rows depend on it.
+std::string other_rules(const LaneStart& start, const std::string& fingerprint) {
+  std::string out;
+  if (start.kept.empty()) return out;
+  for (const Change& change : changes(start.kept.back().fingerprint, fingerprint)) {
+    if (change.counts) out += (out.empty() ? "" : ", ") + change.words;
+  }
+  return out;
 }
 
 /// A source that can't give again what it once gave out goes on with new messages, under the next numbers.
@@ -46,7 +57,7 @@ Result<void> Lanes::start(Partition partition) {
   if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
   if (!opened) {
     lane.reset();
-    cycle_.release(partition);
+    opened.error().kind == Error::Kind::changed ? cycle_.forget(partition) : cycle_.release(partition);
     return opened;
   }
   for (const std::string& sink : start->blank) {
@@ -59,6 +70,12 @@ Result<void> Lanes::start(Partition partition) {
   if (!start->lost.empty()) {
     log::warn("partition {}: {}; {}", partition, start->lost,
               replayable_ ? "the state is made again from the stream's first message" : "it starts with empty state");
+  }
+  if (const std::string other = other_rules(*start, around_.pipeline.fingerprint); !other.empty()) {
+    log::warn(
+        "partition {}: was run by other rules until now: {}; while workers of both are there, each makes its own rows "
+        "of the partitions that it has",
+        partition, other);
   }
   log::info("partition {}: {}", partition, describe(*start));
   lane->run();
@@ -131,6 +148,7 @@ std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
 void Lanes::drop(Partition partition) {
   std::unique_ptr<LaneRun> lane;  // ends outside of the lock
   const std::scoped_lock lock{mutex_};
+  broken_.erase(partition);
   const auto it = lanes_.find(partition);
   if (it == lanes_.end()) return;
   lane = std::move(it->second);
@@ -157,10 +175,7 @@ std::size_t Lanes::count() const {
                              broken_, [this](const auto& one) { return !lanes_.contains(one.first); }));
 }
 
-std::vector<Partition> Lanes::broken() const {
-  const std::scoped_lock lock{mutex_};
-  return {std::from_range, std::views::keys(broken_)};
-}
+std::vector<Partition> Lanes::broken() const { return {std::from_range, std::views::keys(broken_)}; }
 
 std::optional<Error> Lanes::first_error() const {
   if (broken_.empty()) return {};
@@ -200,11 +215,17 @@ std::vector<LaneRun::Status> Lanes::statuses() const {
   return out;
 }
 
-std::vector<std::string> Lanes::troubles() const {
+std::vector<std::string> Lanes::why_broken() const {
   const std::scoped_lock lock{mutex_};
   std::vector<std::string> out;
   for (const auto& [partition, error] : broken_)
     out.push_back("partition " + std::to_string(partition) + ": " + error.message);
+  return out;
+}
+
+std::vector<std::string> Lanes::troubles() const {
+  const std::scoped_lock lock{mutex_};
+  std::vector<std::string> out;
   for (const auto& [partition, lane] : lanes_) {
     if (auto status = lane->status(); !status.trouble.empty()) out.push_back(std::move(status.trouble));
   }

@@ -14,7 +14,7 @@
 
 namespace weir {
 
-/// Threads   one; statuses() and troubles() from any.
+/// Threads   one; statuses(), troubles() and why_broken() from any.
 class Lanes final : public HeldLanes {
  public:
   /// All must outlive the lanes. `fence` tells this worker's snapshots from another's.
@@ -51,6 +51,8 @@ class Lanes final : public HeldLanes {
   std::vector<LaneRun::Status> statuses() const;
   /// What is wrong, as sentences.
   std::vector<std::string> troubles() const;
+  /// Why lanes can't go on, as sentences.
+  std::vector<std::string> why_broken() const;
 
  private:
   Result<void> open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start);

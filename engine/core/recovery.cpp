@@ -161,6 +161,17 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
   return Recovered{std::move(start), *std::move(least), std::move(stands)};
 }
 
+Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start) {
+  for (const Progress& kept : start.kept) {
+    if (found.stream.empty() || kept.stream.stream.empty() || kept.stream.stream == found.stream) continue;
+    return fail(Error::Kind::invalid,
+                weir::format("partition {}: what this pipeline has committed is of stream {}, but the file reads {}; "
+                             "another job, a copy of this one too, needs a \"name\" of its own",
+                             partition, kept.stream.stream, found.stream));
+  }
+  return {};
+}
+
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start) {
   const StreamIdentity found = source.identity();
   for (const Progress& kept : start.kept) {
@@ -186,10 +197,12 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
   // Where the count is known the replay will tell, unless there is none.
   const Progress& last = start.kept.back();
   if (last.consumed == 0 ? begins != 0 : begins >= last.position) {
-    return changed(partition, weir::format("{} and the stream no longer reaches back to its first message, so the "
-                                           "state at position {} can't be made again{}",
-                                           start.lost.empty() ? "no snapshot was kept" : start.lost, last.position,
-                                           start.lost.empty() ? "; a durable \"state\" store keeps it" : ""));
+    return changed(
+        partition,
+        weir::format("{} and the stream no longer reaches back to its first message, so the "
+                     "state at position {} can't be made again{}",
+                     start.lost.empty() ? "no snapshot was kept" : start.lost, last.position,
+                     start.lost.empty() ? "; a durable \"state\" store keeps one, from the first \"every\" on" : ""));
   }
   return {};
 }

@@ -51,6 +51,9 @@ struct Recovered {
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 
+/// Whether what was committed is of a stream of this name at all. invalid: it is not.
+Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start);
+
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
 /// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches
 /// back to where the lane must begin. Says which.

@@ -297,5 +297,18 @@ TEST_F(RecoveryTest, ASourceWithoutReplayGoesOnWithNewMessages) {
   EXPECT_EQ(rows_without_letters(), sums(21, 21, 25)) << "what comes is new: nothing of it may be silent";
 }
 
+TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromAStreamThatWasMadeAnew) {
+  LaneStart start;
+  start.kept = {{.position = 9, .stream = {"TELEMETRY", 7}}};
+  EXPECT_TRUE(same_stream_name({"TELEMETRY", 8}, 0, start)) << "made anew, which is not the file's mistake";
+  EXPECT_TRUE(same_stream_name({}, 0, start)) << "a source that has no stream";
+  const auto other = same_stream_name({"BUSES", 7}, 0, start);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().kind, Error::Kind::invalid) << "\"restart\" must not begin anew over the other's progress";
+  EXPECT_EQ(other.error().message,
+            "partition 0: what this pipeline has committed is of stream TELEMETRY, but the file reads BUSES; another "
+            "job, a copy of this one too, needs a \"name\" of its own");
+}
+
 }  // namespace
 }  // namespace weir

@@ -8,6 +8,13 @@
 
 namespace weir {
 
+/// What a worker has of the partitions.
+struct Holding {
+  std::vector<Partition> runs = {};
+  std::vector<Partition> leaving = {};  ///< on their way to others
+  std::vector<Partition> broken = {};   ///< it can't go on with these, and no other could: they count, but stay
+};
+
 /// What a worker is to do about its share.
 struct Share {
   std::size_t wanted = 0;         ///< how many it is to run
@@ -18,8 +25,6 @@ struct Share {
 /// Every worker runs ⌊partitions / workers⌋, and the first ones of their order one more each. Each decides by itself:
 /// one with too many lets the rest go, one with too few takes what is free, and nothing moves once all have their
 /// number. Workers that start at once take from different places, so that they seldom want the same.
-/// `held`: what it runs; `fixed`: what it neither may let go nor claim, as it is on its way already.
-Share share(const Crew& crew, std::uint32_t partitions, const std::vector<Partition>& held,
-            const std::vector<Partition>& fixed);
+Share share(const Crew& crew, std::uint32_t partitions, const Holding& held);
 
 }  // namespace weir

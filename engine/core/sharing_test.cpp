@@ -13,32 +13,36 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(Sharing, OneAloneTakesAll) {
-  EXPECT_THAT(share({}, 4, {}, {}).claim, ElementsAre(0u, 1u, 2u, 3u));
-  EXPECT_THAT(share({}, 4, {1, 2}, {}).claim, ElementsAre(0u, 3u));
+  EXPECT_THAT(share({}, 4, {}).claim, ElementsAre(0u, 1u, 2u, 3u));
+  EXPECT_THAT(share({}, 4, {.runs = {1, 2}}).claim, ElementsAre(0u, 3u));
 }
 
 TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
   const Crew old{.workers = 2, .rank = 0, .taken = {}};
   const Crew young{.workers = 2, .rank = 1, .taken = {0, 1, 2, 3}};
-  EXPECT_THAT(share(young, 4, {}, {}).claim, IsEmpty());
-  EXPECT_THAT(share(old, 4, {0, 1, 2, 3}, {}).let_go, ElementsAre(2u, 3u));
-  EXPECT_THAT(share(old, 4, {0, 1}, {2, 3}).let_go, IsEmpty()) << "these are on their way";
-  EXPECT_THAT(share(old, 4, {0, 1}, {2, 3}).claim, IsEmpty());
+  EXPECT_THAT(share(young, 4, {}).claim, IsEmpty());
+  EXPECT_THAT(share(old, 4, {.runs = {0, 1, 2, 3}}).let_go, ElementsAre(2u, 3u));
+  EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).let_go, IsEmpty()) << "these are on their way";
+  EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).claim, IsEmpty());
 }
 
-TEST(Sharing, WhatIsBrokenIsNeitherClaimedNorLetGo) {
-  EXPECT_THAT(share({}, 4, {0}, {1}).claim, ElementsAre(2u, 3u));
-  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 4, {2, 3}, {0}).let_go, IsEmpty());
+TEST(Sharing, WhatIsBrokenStaysAndCounts) {
+  const Crew crew{.workers = 2, .rank = 0, .taken = {}};
+  EXPECT_THAT(share({}, 4, {.runs = {0}, .broken = {1}}).claim, ElementsAre(2u, 3u));
+  EXPECT_THAT(share(crew, 4, {.runs = {1, 2, 3}, .broken = {0}}).let_go, ElementsAre(2u, 3u))
+      << "or the other would never have its share";
+  EXPECT_THAT(share(crew, 4, {.broken = {0, 1, 2}}).claim, IsEmpty());
+  EXPECT_THAT(share(crew, 4, {.runs = {3}, .broken = {0, 1, 2}}).let_go, ElementsAre(3u));
 }
 
 TEST(Sharing, WorkersThatStartAtOnceWantDifferentOnes) {
-  EXPECT_THAT(share({.workers = 2, .rank = 0, .taken = {}}, 5, {}, {}).claim, ElementsAre(0u, 1u, 2u));
-  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 5, {}, {}).claim, ElementsAre(3u, 4u));
+  EXPECT_THAT(share({.workers = 2, .rank = 0, .taken = {}}, 5, {}).claim, ElementsAre(0u, 1u, 2u));
+  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 5, {}).claim, ElementsAre(3u, 4u));
 }
 
 TEST(Sharing, WhoIsMoreThanThereArePartitionsStandsBy) {
-  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {}, {}).claim, IsEmpty());
-  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {1}, {}).let_go, ElementsAre(1u));
+  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {}).claim, IsEmpty());
+  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {.runs = {1}}).let_go, ElementsAre(1u));
 }
 
 /// Workers come, go and die at random, see each other late, and come to rest with even shares.
@@ -56,7 +60,7 @@ TEST(Sharing, ComesToRestEvenly) {
         if (other != name) crew.taken.append_range(theirs);
       }
       auto& mine = workers[name];
-      const Share todo = share(crew, partitions, mine, {});
+      const Share todo = share(crew, partitions, {.runs = mine});
       ASSERT_TRUE(todo.claim.empty() || todo.let_go.empty());
       for (const Partition partition : todo.claim) mine.push_back(partition);
       for (const Partition partition : todo.let_go) std::erase(mine, partition);

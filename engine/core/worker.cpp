@@ -176,13 +176,11 @@ struct Worker::Impl {
 
   void renew_leases(std::size_t outlet, std::stop_token stop) {
     Outlets& outlets = cycle->outlets();
-    bool failing = false;
+    Trouble& trouble = lease_troubles.at(outlet);
     while (clock.wait(outlets.lease(outlet) / 3, stop)) {
       auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
-      const bool told = std::exchange(failing, !lost);
-      if (!lost && !told) log::warn("leases not renewed: {}; trying again", lost.error().message);
+      trouble.is(lost ? "" : lost.error().message);
       if (!lost) continue;
-      if (told) log::info("leases are renewed again");
       for (const Partition partition : *lost) inbox.put(event::Lost{partition});
     }
   }
@@ -259,14 +257,20 @@ struct Worker::Impl {
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
     // Starting many lanes takes longer than a lease.
     std::vector<std::jthread> renewing;
-    for (const std::size_t outlet : cycle->outlets().leased())
+    {
+      const std::scoped_lock lock{mutex};
+      for (const std::size_t outlet : cycle->outlets().leased())
+        lease_troubles.try_emplace(outlet, "leases not renewed");
+    }
+    for (const std::size_t outlet : cycle->outlets().leased()) {
       renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
-    if (auto started = attempt("claim", [&] { return custody->start(drain); }); !started) return started;
+    }
+    if (auto claimed = attempt("claim", [&] { return custody->start(drain, whole); }); !claimed) return claimed;
     note_share();
     std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
     {
       const std::scoped_lock lock{mutex};
-      ready = true;
+      started = true;
     }
     if (auto looped = attempt("work", [&] { return loop(drain); }); !looped) return looped;
     if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
@@ -279,14 +283,14 @@ struct Worker::Impl {
     if (lanes) {
       lanes->stop_all();
       lanes->finish_all();
-      for (const Partition partition : lanes->partitions()) cycle->release(partition);
+      cycle->release_all();
       if (!followed) cycle->outlets().leave();
     }
     custody.reset();
     std::unique_ptr<Lanes> ending;  // outside of the lock: it and the sinks may take seconds, in which status() answers
     {
       const std::scoped_lock lock{mutex};
-      ready = false;
+      started = false;
       ending = std::move(lanes);
     }
     ending.reset();
@@ -326,12 +330,14 @@ struct Worker::Impl {
   Duration backoff = first_backoff;
   bool commit_now = false;
   Trouble commit_trouble{"commit"}, claim_trouble{"claim"};
+  std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
+  bool whole = false;
 
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
-  bool ready = false, draining = false;
+  bool started = false, draining = false;
   std::size_t share = 0;  // partitions
   Status totals;
 
@@ -346,7 +352,9 @@ Worker::~Worker() = default;
 
 Result<void> Worker::run(std::stop_token drain) { return impl_->run(std::move(drain)); }
 
-void Worker::will_be_followed() { impl_->followed = true; }
+void Worker::will_be_followed(bool followed) { impl_->followed = followed; }
+
+void Worker::must_start_whole() { impl_->whole = true; }
 
 Worker::Status Worker::status() const {
   Impl& worker = *impl_;
@@ -355,12 +363,15 @@ Worker::Status Worker::status() const {
   out.draining = worker.draining;
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
-  for (const Trouble* trouble : {&worker.commit_trouble, &worker.claim_trouble}) {
-    if (std::string text = trouble->text(); !text.empty()) out.troubles.push_back(std::move(text));
-  }
+  const auto add = [&](const Trouble& trouble) {
+    if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
+  };
+  add(worker.commit_trouble);
+  add(worker.claim_trouble);
+  for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
-    out.broken = worker.lanes->broken();
+    out.broken = worker.lanes->why_broken();
     out.troubles.append_range(worker.lanes->troubles());
   }
   for (const auto& [partition, place] : worker.committed) {
@@ -368,7 +379,9 @@ Worker::Status Worker::status() const {
     if (worker.lanes == nullptr || std::ranges::contains(out.lanes, partition, &LaneRun::Status::partition))
       out.committed.push_back(place);
   }
-  out.ready = worker.ready && !worker.draining && out.troubles.empty() && out.lanes.size() >= worker.share;
+  out.started = worker.started;
+  out.ready = worker.started && !worker.draining && out.troubles.empty() && out.broken.empty() &&
+              out.lanes.size() >= worker.share;
   return out;
 }
 

@@ -33,15 +33,20 @@ class Worker {
 
   /// When it answers, sinks and stores are closed: the next worker finds their files free.
   Result<void> run(std::stop_token drain);
-  /// Another worker of this name is about to follow: the others shall leave its share to it. Before the drain.
-  void will_be_followed();
+  /// Whether another worker of this name is about to follow, so that the others shall leave its share to it. What was
+  /// said last before it closes counts.
+  void will_be_followed(bool followed);
+  /// A partition that was changed is to end the start, nothing being committed, as another pipeline would go on with
+  /// it; without, it breaks alone. Before run().
+  void must_start_whole();
 
   struct Status {
-    bool ready = false;  ///< sinks open, its share of partitions claimed, and the source of every lane reachable
+    bool ready = false;    ///< sinks open, its share of partitions claimed, and the source of every lane reachable
+    bool started = false;  ///< its first share of partitions is claimed, be what it may with them since
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences
+    std::vector<std::string> broken;    ///< why lanes can't go on while the others do, as sentences
     std::vector<LaneRun::Status> lanes;
-    std::vector<Partition> broken;  ///< can't go on, while the other lanes do
     struct Committed {
       Partition partition = 0;
       Position position = 0;

@@ -125,7 +125,7 @@ TEST_F(WorkerSharing, SaysThatItLeavesUnlessAnotherTakesItsPlace) {
   EXPECT_TRUE(world_.left);
   start();
   ASSERT_TRUE(wait_for([&] { return owns(); }));
-  worker_->will_be_followed();
+  worker_->will_be_followed(true);
   EXPECT_TRUE(drain());
   EXPECT_FALSE(world_.left);
 }

@@ -253,7 +253,7 @@ TEST_F(WorkerTest, LeasesThatAreNotRenewedAreToldOfOnce) {
   system_clock().wait(50 * millisecond, {});
   EXPECT_EQ(log_.lines("leases not renewed"), 1);
   in_world([](fakes::World& world) { world.not_renewed = false; });
-  ASSERT_TRUE(wait_for([&] { return log_.contains("leases are renewed again"); }));
+  ASSERT_TRUE(wait_for([&] { return log_.contains("leases not renewed: works again"); }));
   EXPECT_TRUE(drain());
 }
 

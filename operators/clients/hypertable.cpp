@@ -57,6 +57,7 @@ class Opening {
         .and_then([&](const std::string& schema) { return enter(schema); })
         .and_then([&] { return look_for_timescale(); })
         .and_then([&] { return table(); })
+        .and_then([&] { return ensure(sql::progress_table, ledger.create(schema_)); })
         .and_then([&] { return ensure(sql::workers_table, ledger.create(schema_)); })
         .and_then([&] { return dead_letters(); })
         .and_then([&] { return step("COMMIT"); })

@@ -75,6 +75,16 @@ CREATE TABLE IF NOT EXISTS {1} (
       table_, workers_);
 }
 
+std::string Ledger::table() const {
+  const std::scoped_lock lock{mutex_};
+  return table_;
+}
+
+std::string Ledger::workers() const {
+  const std::scoped_lock lock{mutex_};
+  return workers_;
+}
+
 std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
@@ -87,14 +97,14 @@ UPDATE {} p
     AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, incarnation)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
 RETURNING p.partition;)",
-      table_);
+      table());
 }
 
 Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   const std::string number_text = std::to_string(partition);
   const std::int64_t fence = random_number();
   const auto inserted = connection.query(
-      weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table_),
+      weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table()),
       {pipeline_, node_, number_text});
   if (!inserted) return std::unexpected(inserted.error());
   const auto rows = connection.query(
@@ -103,7 +113,7 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
                    "owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
                    "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
                    "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
-                   table_, progress_columns),
+                   table(), progress_columns),
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
@@ -117,7 +127,7 @@ Result<std::vector<std::string>> Ledger::others(Connection& connection, Partitio
   return connection
       .query(weir::format("SELECT node FROM {} WHERE pipeline = $1 AND node <> $2 AND partition = $3 AND "
                           "(position > 0 OR incarnation > 0) ORDER BY node",
-                          table_),
+                          table()),
              {pipeline_, node_, std::to_string(partition)})
       .transform(sql::first_column);
 }
@@ -126,7 +136,7 @@ Error Ledger::held_by_another(Connection& connection, Partition partition) const
   const auto rows =
       connection.query(weir::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
                                     "WHERE pipeline = $1 AND node = $2 AND partition = $3",
-                                    table_),
+                                    table()),
                        {pipeline_, node_, std::to_string(partition)});
   if (!rows) return rows.error();
   const bool known = !rows->empty();
@@ -187,7 +197,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
           weir::format(
               "UPDATE {} SET owner = NULL, since = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
               "AND fence = $4",
-              table_),
+              table()),
           {pipeline_, node_, std::to_string(partition), std::to_string(fence)})
       .transform([](const Rows&) {});
 }
@@ -200,19 +210,19 @@ Result<Crew> Ledger::meet(Connection& connection) const {
                    "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
                    "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
                    "WHERE w.lease_until < excluded.lease_until - $4 / 3 * interval '1 microsecond'",
-                   workers_),
+                   workers()),
       {pipeline_, node_, owner_, std::to_string(lease_ / microsecond)});
   if (!told) return std::unexpected(told.error());
   const auto others = connection.query(
       weir::format("SELECT name COLLATE \"C\" < $3 FROM {} "
                    "WHERE pipeline = $1 AND node = $2 AND name <> $3 AND lease_until > clock_timestamp()",
-                   workers_),
+                   workers()),
       {pipeline_, node_, owner_});
   if (!others) return std::unexpected(others.error());
   const auto taken =
       connection.query(weir::format("SELECT partition FROM {} WHERE pipeline = $1 AND node = $2 AND owner <> $3 AND "
                                     "lease_until > clock_timestamp() ORDER BY partition",
-                                    table_),
+                                    table()),
                        {pipeline_, node_, owner_});
   if (!taken) return std::unexpected(taken.error());
   Crew crew{.workers = 1 + others->size()};
@@ -226,13 +236,13 @@ Result<void> Ledger::leave(Connection& connection) const {
   return connection
       .query(weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND (name = $3 OR "
                           "lease_until < clock_timestamp() - interval '1 day')",
-                          workers_),
+                          workers()),
              {pipeline_, node_, owner_})
       .transform([](const Rows&) {});
 }
 
 Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
-  const auto there = connection.query("SELECT to_regclass($1) IS NOT NULL", {table_});
+  const auto there = connection.query("SELECT to_regclass($1) IS NOT NULL", {table()});
   if (!there) return std::unexpected(there.error());
   if (there->front()[0] != "t") return std::vector<ProgressLine>{};
   const auto rows = connection.query(
@@ -240,7 +250,7 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
           "SELECT {}, partition, coalesce(owner, ''), "
           "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
           "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
-          progress_columns, table_),
+          progress_columns, table()),
       {pipeline_, node_});
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
@@ -271,7 +281,7 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
           weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND ($3::integer IS NULL OR partition = "
                        "$3::integer) AND "
                        "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
-                       table_),
+                       table()),
           {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
       .transform([](const Rows& rows) { return rows.size(); });
 }

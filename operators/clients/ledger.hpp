@@ -56,6 +56,8 @@ class Ledger {
   void doubt();
 
  private:
+  std::string table() const;
+  std::string workers() const;
   struct Claim {
     std::int64_t fence = 0;
     Position position = 0;
@@ -67,8 +69,8 @@ class Ledger {
   std::string node_;
   std::string owner_;
   Duration lease_;
-  std::string table_;
-  std::string workers_;  // their table
+  std::string table_;    // what open() found, while others ask …
+  std::string workers_;  // … and theirs
   mutable std::mutex mutex_;
   std::map<Partition, Claim> claims_;
 };

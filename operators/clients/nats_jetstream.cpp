@@ -85,16 +85,24 @@ Error request_error(const Connection& connection, const std::string& what, int s
   const std::string why = library_says(status);
   if (!connection.connected()) return {Error::Kind::unreachable, what + ": " + connection.down().message};
   if (status == NATS_NO_RESPONDERS || status == NATS_TIMEOUT) return {Error::Kind::unreachable, what + no_answer};
-  // No code; a failure of the server's own, such as a full disk; or consumers of workers that were killed, which it
-  // removes after a while.
-  static constexpr std::array<int, 8> passing{0,
-                                              JSMaximumConsumersLimitErr,
-                                              JSClusterNotAvailErr,
-                                              JSClusterNotLeaderErr,
-                                              JSInsufficientResourcesErr,
-                                              JSConsumerCreateErr,
-                                              JSConsumerStoreFailedErr,
-                                              JSStreamCreateErr};
+  // No code; a failure of the server's own, such as a full disk; what is on a server that is down or just starts; or
+  // consumers of workers that were killed, which it removes after a while.
+  static constexpr std::array passing{0,
+                                      static_cast<int>(JSMaximumConsumersLimitErr),
+                                      static_cast<int>(JSClusterNotAvailErr),
+                                      static_cast<int>(JSClusterNotLeaderErr),
+                                      static_cast<int>(JSClusterNoPeersErr),
+                                      static_cast<int>(JSInsufficientResourcesErr),
+                                      static_cast<int>(JSMemoryResourcesExceededErr),
+                                      static_cast<int>(JSStorageResourcesExceededErr),
+                                      static_cast<int>(JSRaftGeneralErr),
+                                      static_cast<int>(JSNotEnabledForAccountErr),
+                                      static_cast<int>(JSStreamOfflineErr),
+                                      static_cast<int>(JSConsumerOfflineErr),
+                                      static_cast<int>(JSConsumerCreateErr),
+                                      static_cast<int>(JSConsumerStoreFailedErr),
+                                      static_cast<int>(JSStreamStoreFailedErr),
+                                      static_cast<int>(JSStreamCreateErr)};
   const bool passes = std::ranges::contains(passing, code);
   return {passes ? Error::Kind::unreachable : Error::Kind::refused, what + ": " + why};
 }

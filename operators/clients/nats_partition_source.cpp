@@ -174,8 +174,8 @@ class PartitionSource final : public SourceBase {
     if (position <= last_) return {};
     return fail(
         Error::Kind::changed,
-        weir::format("stream {} ends at {}, but {} was already committed: it was made anew or lost its end; see "
-                     "weir progress",
+        weir::format("stream {} ends at {}, but it was read up to {}: it was made anew, or lost its end; "
+                     "\"on_stream_changed\": \"restart\" or `weir progress reset` begins again at its first message",
                      intake_.names.stream, last_, position),
         "stream");
   }

@@ -171,6 +171,8 @@ Result<StreamState> JetStream::make(const StreamConfig& config) {
     const StreamInfo info{raw};
     StreamState made = state_of(*info);
     made.news = weir::format("stream {} was not there; created it, for {}", config.name, subjects_of(wanted));
+    if (!config.max_age && !config.max_bytes) made.news += "; without max_age or max_bytes it keeps all it gets";
+    if (config.partitions > 1) made.news += "; the server must map the vehicles' subjects to it, see weir nats mapping";
     return made;
   }
   // Another worker may have been faster; then theirs is checked like any other.

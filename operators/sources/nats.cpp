@@ -66,6 +66,8 @@ Claims claims(const Settings& s) {
     case Mode::partition:
       out.replayable = out.ordered = out.writable = true;
       out.partitions = static_cast<std::uint32_t>(s.integer("partitions"));
+      out.stream = s.text("stream");
+      if (out.partitions > 1) out.stream += weir::format("-0 to {}-{}", out.stream, out.partitions - 1);
       out.because = "the stream is read again from the committed position, each message once, in order";
       break;
   }

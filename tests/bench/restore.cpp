@@ -100,9 +100,10 @@ void measure_restore(Show show) {
         .goal = Figure::Goal::at_most,
         .limit = 5,
         .limit_text = "5 s",
-        .note = weir::format("{:.0f} MB: read in {:.2f} s, loaded in {:.2f} s; the lane stood still {:.2f} s to save it, "
-                             "writing it beside took {:.2f} s",
-                             static_cast<double>(bytes) * 1e-6, read, restored - read, saved, written)});
+        .note =
+            weir::format("{:.0f} MB: read in {:.2f} s, loaded in {:.2f} s; the lane stood still {:.2f} s to save it, "
+                         "writing it beside took {:.2f} s",
+                         static_cast<double>(bytes) * 1e-6, read, restored - read, saved, written)});
 }
 
 }  // namespace weir::bench

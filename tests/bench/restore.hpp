@@ -1,4 +1,5 @@
-/// Figure (j) of the benchmark: how long a lane with a million keys takes to come back from its snapshot, and what writing it costs.
+/// Figure (j) of the benchmark: how long a lane with a million keys takes to come back from its snapshot, and what
+/// writing it costs.
 #pragma once
 
 #include "bench/table.hpp"

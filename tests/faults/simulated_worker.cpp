@@ -230,7 +230,7 @@ void SimulatedWorker::drain() {
       cycle_->name_snapshot(partition, *name, last->at.position, last->at.incarnation);
   }
   commit_all();
-  for (const Partition partition : lanes_->partitions()) (void)cycle_->release(partition);
+  cycle_->release_all();
   cycle_->outlets().leave();
   kill();
 }

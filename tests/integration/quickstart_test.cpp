@@ -181,7 +181,7 @@ TEST_F(Quickstart, SaysWhenWhatItPrintsFindsNoRoom) {
     const int status =
         std::system((WEIR_BUILD_DIR "/weir " + command + " >/dev/full 2>" + directory_.file("err")).c_str());
     EXPECT_EQ(WEXITSTATUS(status), 70) << command;
-    EXPECT_THAT(read(directory_.file("err")), testing::HasSubstr("weir: standard output takes no more")) << command;
+    EXPECT_THAT(read(directory_.file("err")), testing::HasSubstr("standard output takes no more")) << command;
   }
 }
 

@@ -102,7 +102,8 @@ TEST(Services, that_were_made_and_payloads_that_lack_something_are_told_once) {
     {{ "id": "out", "sink": "drop", "from": "in" }} ] }})",
                                                                   servers.nats()));
   fakes::WeirProcess run{{"run", "-q", file}, directory.file("log")};
-  ASSERT_TRUE(run.says("info in/0: stream TELEMETRI was not there; created it, for vehicle.*.*,p.0.clock.TELEMETRI\n"))
+  ASSERT_TRUE(run.says(
+      "info in/0: stream TELEMETRI was not there; created it, for vehicle.*.*,p.0.clock.TELEMETRI; without max_age or max_bytes it keeps all it gets\n"))
       << run.log();
   fakes::NatsPeer peer{servers.nats()};
   for (int i = 0; i < 3; ++i) peer.publish("vehicle.145.speed", R"({"timestamp": 1800000000, "value": 50})");

@@ -93,6 +93,7 @@ struct Claims {
   bool partitioned = true;    ///< a key is always in the same partition, at one worker
   bool finite = false;        ///< ends by itself
   std::uint32_t partitions = 1;
+  std::string stream = {};  ///< what positions belong to, by name; empty: nothing that outlives the worker
   // sinks
   bool transactional = false;  ///< keeps progress in the same transaction as the rows
   bool idempotent = false;     ///< writing the same ids again changes nothing (`window` says for how long; 0: for ever)

@@ -101,11 +101,11 @@ class Join {
   Due next(Vehicle& v) const;
   Due timer_of(Vehicle& v) const;
   Timestamp deadline(Vehicle& v) const;
-  void settle(Vehicle*& v, std::uint32_t key, std::size_t slot, bool usual);
+  void settle(Vehicle*& v, std::uint32_t key, std::size_t slot);
   bool crammed(Vehicle& v, std::size_t slot) const;
   bool relieve(Vehicle*& v, std::uint32_t key);
   void set_timer();
-  void schedule(Vehicle& v, std::uint32_t key, bool usual);
+  void schedule(Vehicle& v, std::uint32_t key);
   void set(Vehicle& v, std::uint32_t key, Due due);
   void act_until(Timestamp until);
   void act(Vehicle*& v, std::uint32_t key, const Due& due);
@@ -141,7 +141,6 @@ class Join {
   Duration spent_ = 0;              ///< gaps of the message at hand that were not free
   Timestamp interval_ = 0;          ///< the last answer of interval_before()
   std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set
-  bool untimed_usual_ = true;
   std::vector<Session> scratch_;
 };
 

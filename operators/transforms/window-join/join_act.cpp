@@ -36,7 +36,7 @@ Timestamp Join::deadline(Vehicle& v) const {
 
 /// Does what has become due for one vehicle through a sample of `slot`, and makes room for the next one. Its timer is
 /// set when its run of samples is through.
-void Join::settle(Vehicle*& v, std::uint32_t key, std::size_t slot, bool usual) {
+void Join::settle(Vehicle*& v, std::uint32_t key, std::size_t slot) {
   const auto act_all = [&] {
     while (v != nullptr) {
       const Due due = next(*v);
@@ -47,7 +47,6 @@ void Join::settle(Vehicle*& v, std::uint32_t key, std::size_t slot, bool usual) 
   act_all();
   while (v != nullptr && crammed(*v, slot) && relieve(v, key)) act_all();
   if (v == nullptr) return;
-  untimed_usual_ = usual && (untimed_usual_ || untimed_ == no_key);
   untimed_ = key;
 }
 
@@ -73,21 +72,20 @@ bool Join::relieve(Vehicle*& v, std::uint32_t key) {
 
 void Join::set_timer() {
   if (untimed_ == no_key) return;
-  if (Vehicle* v = samples_[untimed_]; v != nullptr) schedule(*v, untimed_, untimed_usual_);
+  if (Vehicle* v = samples_[untimed_]; v != nullptr) schedule(*v, untimed_);
   untimed_ = no_key;
 }
 
-/// Sets a vehicle's timer if it is due earlier than the timer says. After a sample that is not usual its tick may be
-/// an earlier one at the same instant.
-void Join::schedule(Vehicle& v, std::uint32_t key, bool usual) {
+/// Sets a vehicle's timer if it is due earlier than the timer says, be it an earlier tick at the same instant. One more
+/// for what the timer says already would have to be taken out again for every tick that a burst closes at once.
+void Join::schedule(Vehicle& v, std::uint32_t key) {
   const Due due = progress(v);
-  if (due.instant > v.timer || (due.instant == v.timer && usual)) return;
-  set(v, key, due);
+  if (due < v.timer) set(v, key, due);
 }
 
 void Join::set(Vehicle& v, std::uint32_t key, Due due) {
   if (due.instant == end_of_time) return;
-  v.timer = due.instant;
+  v.timer = due;
   timers_.push(due, key);
   next_ = std::min(next_, due.instant);
 }
@@ -111,7 +109,7 @@ void Join::act_until(Timestamp until) {
       timers_.pop();
       now_ = std::max(now_, entry.due.instant);
       Vehicle*& v = samples_[entry.key];
-      v->timer = end_of_time;
+      v->timer = {};
       act(v, entry.key, entry.due);
       if (v != nullptr) set(*v, entry.key, timer_of(*v));
     } else {
@@ -136,15 +134,15 @@ void Join::refresh() {
 /// Whether a timer says what its vehicle says.
 bool Join::is_exact(const Timers::Entry& entry) const {
   Vehicle* v = samples_[entry.key];
-  return v != nullptr && v->timer == entry.due.instant && timer_of(*v) == entry.due;
+  return v != nullptr && v->timer == entry.due && timer_of(*v) == entry.due;
 }
 
 /// Takes out the first timer, which is not exact, and sets the right one if it was the vehicle's live one.
 void Join::renew(Timers::Entry entry) {
   timers_.pop();
   Vehicle* v = samples_[entry.key];
-  if (v == nullptr || v->timer != entry.due.instant) return;
-  v->timer = end_of_time;
+  if (v == nullptr || v->timer != entry.due) return;
+  v->timer = {};
   set(*v, entry.key, timer_of(*v));
 }
 

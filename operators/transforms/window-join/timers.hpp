@@ -13,7 +13,7 @@ namespace weir::window_join {
 struct Due {
   Timestamp instant = end_of_time;
   Timestamp tick = no_time;
-  bool operator==(const Due&) const = default;
+  auto operator<=>(const Due&) const = default;
 };
 
 /// Dues by (instant, tick, key bytes): key ids depend on what came before a restart, bytes do not.
@@ -44,8 +44,7 @@ class Timers {
   struct Later {
     const Dictionary* keys;
     bool operator()(const Entry& a, const Entry& b) const {
-      if (a.due.instant != b.due.instant) return a.due.instant > b.due.instant;
-      if (a.due.tick != b.due.tick) return a.due.tick > b.due.tick;
+      if (a.due != b.due) return a.due > b.due;
       return a.key != b.key && keys->at(a.key) > keys->at(b.key);
     }
   };

@@ -6,6 +6,8 @@
 
 #include <weir/types.hpp>
 
+#include "transforms/window-join/timers.hpp"
+
 namespace weir::window_join {
 
 /// A run of a vehicle's samples.
@@ -39,12 +41,12 @@ struct Vehicle {
   Timestamp next_reach = no_time;  ///< a sample from here on is the first at or beyond some tick
   Timestamp last_arrival = no_time;
   Timestamp over = no_time;               ///< newest sample of the last session that is over
-  Timestamp timer = end_of_time;          ///< instant of its live entry among the timers
+  Due timer = {};                         ///< its live entry among the timers
   std::vector<Session>* later = nullptr;  ///< the other sessions; owned, often null
   std::uint32_t held = 0;                 ///< samples newer than `closed`
   std::uint16_t sessions = 0;             ///< that are not over
   std::uint16_t rows = 0;                 ///< of older entries that there is room for
 };
-static_assert(sizeof(Vehicle) == 104);
+static_assert(sizeof(Vehicle) == 112);
 
 }  // namespace weir::window_join
