@@ -31,7 +31,7 @@ const Form* find_form(std::string_view name) {
 class Pass {
  protected:
   template <typename... Args>
-  void blame(std::size_t offset, std::format_string<Args...> message, Args&&... args) {
+  void blame(std::size_t offset, FormatText<Args...> message, Args&&... args) {
     if (!error_) error_ = Error{Error::Kind::invalid, weir::format(message, std::forward<Args>(args)...), {}, offset};
   }
 

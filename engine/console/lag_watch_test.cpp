@@ -1,11 +1,12 @@
+// First: fmt/format.h, which spdlog includes, must come before any text is formatted.
+#include "fakes/log.hpp"
+
 #include "console/lag_watch.hpp"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>
-
-#include "fakes/log.hpp"
 
 namespace weir {
 namespace {

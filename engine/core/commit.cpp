@@ -44,7 +44,7 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   claimed_.insert(partition);
   auto recovered = recover(partition, *std::move(stands), replays);
   if (!recovered) {
-    if (recovered.error().kind != Error::Kind::changed) give_back(partition);
+    if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
     return std::unexpected(recovered.error());
   }
   const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};

@@ -48,8 +48,9 @@ class CommitCycle {
   Result<void> open() { return outlets_.open(); }
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
-  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. The partition is
-  /// kept then, as any other would break over it too. `replays`: as for recover().
+  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
+  /// recover(). The partition is given back only if a service did not answer: over anything else any other worker would
+  /// break too.
   Result<LaneStart> claim(Partition partition, bool replays = true);
 
   /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new

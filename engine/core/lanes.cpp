@@ -57,7 +57,7 @@ Result<void> Lanes::start(Partition partition) {
   if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
   if (!opened) {
     lane.reset();
-    opened.error().kind == Error::Kind::changed ? cycle_.forget(partition) : cycle_.release(partition);
+    opened.error().kind == Error::Kind::unreachable ? cycle_.release(partition) : cycle_.forget(partition);
     return opened;
   }
   for (const std::string& sink : start->blank) {

@@ -4,7 +4,6 @@
 /// Threads   any.
 #pragma once
 
-#include <format>
 #include <string_view>
 #include <utility>
 
@@ -22,15 +21,15 @@ inline void error(std::string_view line) { write(Level::error, line); }
 
 /// As weir::format().
 template <typename First, typename... Others>
-void info(std::format_string<First, Others...> text, First&& first, Others&&... others) {
+void info(FormatText<First, Others...> text, First&& first, Others&&... others) {
   write(Level::info, weir::format(text, std::forward<First>(first), std::forward<Others>(others)...));
 }
 template <typename First, typename... Others>
-void warn(std::format_string<First, Others...> text, First&& first, Others&&... others) {
+void warn(FormatText<First, Others...> text, First&& first, Others&&... others) {
   write(Level::warn, weir::format(text, std::forward<First>(first), std::forward<Others>(others)...));
 }
 template <typename First, typename... Others>
-void error(std::format_string<First, Others...> text, First&& first, Others&&... others) {
+void error(FormatText<First, Others...> text, First&& first, Others&&... others) {
   write(Level::error, weir::format(text, std::forward<First>(first), std::forward<Others>(others)...));
 }
 

@@ -1,7 +1,6 @@
 #include "bench/table.hpp"
 
 #include <cstdio>
-#include <format>
 
 #include <weir/format.hpp>
 

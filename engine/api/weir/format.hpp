@@ -1,21 +1,26 @@
-/// std::format without its cost: the standard library compiles all of its formatting anew wherever it is called, about
-/// three seconds a file. Here it is compiled once.
+/// Text from values, in the notation of std::format, by the library that it came from: <format> alone costs a second of
+/// every file that includes it, and each call another share of what it compiles anew.
 #pragma once
 
-#include <format>
+#include <fmt/base.h>
+
 #include <string>
 #include <string_view>
 
 namespace weir {
 
-/// std::vformat, out of line. `arguments` are only looked at.
-std::string format_arguments(std::string_view text, std::format_args arguments);
-
-/// As std::format: the text is checked when it is compiled. Write `weir::format`: unqualified, the standard one would
-/// take part.
+/// Text in which each "{}" stands for an argument: checked when it is compiled.
 template <typename... Arguments>
-std::string format(std::format_string<Arguments...> text, Arguments&&... arguments) {
-  return format_arguments(text.get(), std::make_format_args(arguments...));
+using FormatText = fmt::format_string<Arguments...>;
+
+/// fmt::vformat, out of line. `arguments` are only looked at.
+std::string format_arguments(std::string_view text, fmt::format_args arguments);
+
+/// As std::format. Write `weir::format`: unqualified, the standard one would take part.
+template <typename... Arguments>
+std::string format(FormatText<Arguments...> text, Arguments&&... arguments) {
+  const fmt::string_view notation = text;
+  return format_arguments({notation.data(), notation.size()}, fmt::make_format_args(arguments...));
 }
 
 }  // namespace weir

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <format>
 #include <stdexcept>
 #include <utility>
 
@@ -160,7 +159,7 @@ void Stage::write(Worker& worker) const {
   const std::size_t replicas = nats.count();
   directory_.write(worker.file.substr(worker.file.rfind('/') + 1),
                    format_arguments(pipeline_text,
-                                    std::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
+                                    fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
                                                           partitions, transform, integration::join_nodes, database_url,
                                                           lease_ms, integration::row_columns, replicas)));
 }
