@@ -340,13 +340,15 @@ Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
   return true;
 }
 
-void CommitCycle::forget(Partition partition, CommitReport& report) {
+std::size_t CommitCycle::forget(Partition partition) {
   const auto lane = lanes_.extract(partition);
-  if (lane.empty()) return;
+  std::size_t bytes = 0;
+  if (lane.empty()) return bytes;
   for (const LaneStep& step : lane.mapped().steps()) {
-    report.bytes += step.bytes;
+    bytes += step.bytes;
     pending_rows_ -= rows_of(step);
   }
+  return bytes;
 }
 
 void CommitCycle::give_back(Partition partition) {
@@ -359,29 +361,22 @@ void CommitCycle::drop(Partition partition, CommitReport& report) {
   const auto lane = lanes_.find(partition);
   if (lane == lanes_.end()) return;
   note_known(partition, lane->second);
-  forget(partition, report);
+  report.bytes += forget(partition);
   report.refused.push_back(partition);
   give_back(partition);
 }
 
 std::size_t CommitCycle::lose(Partition partition) {
   if (const auto lane = lanes_.find(partition); lane != lanes_.end()) note_known(partition, lane->second);
-  CommitReport forgotten;
-  forget(partition, forgotten);
+  const std::size_t bytes = forget(partition);
   if (claimed_.contains(partition)) give_back(partition);
-  return forgotten.bytes;
+  return bytes;
 }
 
 std::size_t CommitCycle::release(Partition partition) {
   const std::size_t bytes = lose(partition);
   known_.erase(partition);
   return bytes;
-}
-
-std::size_t CommitCycle::forget(Partition partition) {
-  CommitReport forgotten;
-  forget(partition, forgotten);
-  return forgotten.bytes;
 }
 
 void CommitCycle::release_all() {

@@ -27,8 +27,8 @@ void Custody::met(const Crew& crew) {
   if (stopped_) return;
   if (crew.workers != crew_.workers)
     log::info("{} {} the partitions now", crew.workers, crew.workers == 1 ? "worker has" : "workers share");
-  if (crew != crew_) crew_changed_ = clock_.steady();
   const bool changed = crew != crew_;
+  if (changed) crew_changed_ = clock_.steady();
   crew_ = crew;
   for (const Partition partition : claims_.met(crew, handover_.all())) {
     handover_.begin(partition);

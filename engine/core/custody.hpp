@@ -53,8 +53,9 @@ class Custody {
   bool claims() const { return claims_.waiting(); }
   /// Whether the next turn has something to claim.
   bool is_due(Timestamp now) const { return claims_.is_due(now); }
-  /// Whether it runs its share and no more; if not, others are to let some go, don't answer, or have not come yet.
+  /// How many partitions are its share.
   std::size_t wanted() const { return claims_.wanted(); }
+  /// Whether it runs these and no more; if not, others are to let some go, don't answer, or have not come yet.
   bool has_share() const { return !claims_.waiting() && !claims_.short_of_share() && handover_.all().empty(); }
   /// Whether others were just asked to let some go to it.
   bool expects_more(Timestamp now) const { return claims_.short_of_share() && now - crew_changed_ < soon_done; }
