@@ -20,6 +20,14 @@ const Value* element(const Tree& tree, const Value& array, std::string_view step
   return value;
 }
 
+/// Whether half of a surrogate pair stands by itself: RapidJSON lets "\udc00" through, and no UTF-8 has it.
+bool has_lone_surrogate(std::string_view text) {
+  for (auto at = text.find('\xED'); at < text.size() - 1; at = text.find('\xED', at + 1)) {
+    if (static_cast<unsigned char>(text[at + 1]) >= 0xA0) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 /// Receives what RapidJSON reads.
@@ -29,8 +37,10 @@ struct Tree::Builder {
   };
 
   std::vector<Value>& values;
+  bool escaped;  ///< somewhere in the text
   std::vector<Open> open = std::vector<Open>(1);
   std::string_view name = {};
+  bool lone_surrogate = false;
 
   bool too_deep() const { return open.size() > deepest; }
   bool add(Value::Kind kind, std::string_view text) {
@@ -54,10 +64,16 @@ struct Tree::Builder {
   bool Null() { return add(Value::Kind::null, {}); }
   bool Bool(bool value) { return add(Value::Kind::boolean, value ? "true" : "false"); }
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) { return add(Value::Kind::number, {text, size}); }
-  bool String(const char* text, rapidjson::SizeType size, bool) { return add(Value::Kind::text, {text, size}); }
+  bool whole(std::string_view text) {
+    lone_surrogate = escaped && has_lone_surrogate(text);
+    return !lone_surrogate;
+  }
+  bool String(const char* text, rapidjson::SizeType size, bool) {
+    return whole({text, size}) && add(Value::Kind::text, {text, size});
+  }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
     name = {text, size};
-    return true;
+    return whole(name);
   }
   bool StartObject() { return start(Value::Kind::object); }
   bool EndObject(rapidjson::SizeType) { return end(); }
@@ -75,11 +91,12 @@ std::expected<void, std::string> Tree::read(std::string& text) {
   if (values_.capacity() > largest_kept) values_ = {};
   values_.assign(1, {});
   if (text.contains('\0')) return std::unexpected("not JSON: a NUL byte");
+  const bool escaped = text.contains('\\');
   // The check of UTF-8 takes all the bytes that a lead byte announces, even past the end.
   text.append(3, '\0');
   rapidjson::InsituStringStream stream{text.data()};
   rapidjson::Reader reader;
-  Builder builder{values_};
+  Builder builder{values_, escaped};
   constexpr unsigned flags = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag |
                              rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   const auto result = reader.Parse<flags>(stream, builder);
@@ -88,6 +105,9 @@ std::expected<void, std::string> Tree::read(std::string& text) {
     return std::unexpected("a number is out of range: at byte " + std::to_string(result.Offset()));
   }
   if (builder.too_deep()) return std::unexpected("not JSON: nested deeper than " + std::to_string(deepest) + " levels");
+  if (builder.lone_surrogate) {
+    return std::unexpected("not JSON: half a surrogate pair before byte " + std::to_string(result.Offset()));
+  }
   return std::unexpected("not JSON: mistake at byte " + std::to_string(result.Offset()));
 }
 

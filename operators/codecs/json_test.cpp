@@ -238,6 +238,13 @@ TEST(JsonCodec, DeepNestingIsRefusedNotFollowed) {
   }
 }
 
+TEST(JsonCodec, RefusesHalfASurrogatePairInEitherOrder) {
+  for (const char* text : {R"("\udc00")", R"("\ud800")", R"("\ud800a")", R"("\udc00\ud800")", R"({"a\udfff": 1})"}) {
+    EXPECT_THAT(decoded(text), ElementsAre(StartsWith("refused: not JSON: "))) << text;
+  }
+  EXPECT_THAT(decoded(R"("\ud83d\ude80 \ud7ff")"), ElementsAre("k f - \"\xF0\x9F\x9A\x80 \xED\x9F\xBF\""));
+}
+
 TEST(JsonCodec, WritesWhatItReads) {
   const Sample samples[] = {
       {.key = "v", .field = "speed", .time = 5, .x = 0.1},
