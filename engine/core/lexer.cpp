@@ -10,8 +10,6 @@
 namespace weir {
 namespace {
 
-using Kind = Value::Kind;
-
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0; }
 
@@ -212,7 +210,7 @@ Value Lexer::word() {
   while (ahead.peek() == ' ' || ahead.peek() == '\t') ahead.advance();
   const bool alone = whole && ahead.peek() != ':' && !is_letter(ahead.peek()) && ahead.peek() != '%';
   if (text == "null" || text == "true" || text == "false") {
-    value.kind = text == "null" ? Kind::null : Kind::boolean;
+    value.kind = text == "null" ? Value::Kind::null : Value::Kind::boolean;
     value.boolean = text == "true";
     take(text.size());
   } else if (alone && is_number(text)) {
@@ -235,10 +233,10 @@ void Lexer::number(Value& value) {
   if (std::from_chars(text.data(), end, value.number).ec != std::errc{}) {
     mistake(value.span, "bad-number", "number is out of range", "numbers go from -1.8e308 to 1.8e308");
   } else if (stop == end && error == std::errc{} && text != "-0") {
-    value.kind = Kind::integer;
+    value.kind = Value::Kind::integer;
     value.integer = integer;
   } else {
-    value.kind = Kind::number;
+    value.kind = Value::Kind::number;
   }
 }
 

@@ -13,8 +13,6 @@
 namespace weir {
 namespace {
 
-using Kind = Value::Kind;
-
 bool is_closer(char c) { return c == '}' || c == ']'; }
 
 std::string at(Place place) { return weir::format("{}:{}", place.line, place.column); }
@@ -87,7 +85,7 @@ Value Reader::value() {
   if (in_.next() == '{' || in_.next() == '[') return container();
   if (in_.next() != '"' && in_.next() != '\'') return in_.word();
   Value value;
-  value.kind = Kind::string;
+  value.kind = Value::Kind::string;
   value.span.begin = in_.here();
   in_.string(value.text);
   value.span.end = in_.here();
@@ -101,7 +99,7 @@ Value Reader::container() {
   if (open_.size() == depth_limit) {
     too_deep();
   } else {
-    value.kind = object ? Kind::object : Kind::array;
+    value.kind = object ? Value::Kind::object : Value::Kind::array;
     open_.push_back({in_.here(), object ? '}' : ']'});
     in_.take();
     for (in_.skip(); !closes(value); in_.skip()) {
@@ -125,7 +123,7 @@ Value Reader::container() {
 bool Reader::closes(const Value& container) {
   while (!in_.ended()) {
     if (in_.next() == open_.back().closer) return in_.take(), true;
-    if (in_.next() == '{' && container.is(Kind::object) && !container.members.empty() && open_.size() > 1 &&
+    if (in_.next() == '{' && container.is(Value::Kind::object) && !container.members.empty() && open_.size() > 1 &&
         open_[open_.size() - 2].closer == ']') {
       in_.mistake(in_.one(), "missing-bracket", "\"}\" is missing before this \"{\"",
                   "close the object of " + at(open_.back().place));
@@ -266,7 +264,7 @@ bool Reader::colon(const Member& member, bool named) {
 /// The comma behind an element, and who gets the comments around it.
 void Reader::separate(const Value& container, Value& last) {
   const Place end = last.span.end;
-  const bool object = container.is(Kind::object);
+  const bool object = container.is(Value::Kind::object);
   for (in_.skip(); object && in_.next() == ':'; in_.skip()) {
     in_.mistake(in_.take(), "unexpected-colon", "\":\" behind a value", "write \",\" and a key before it");
     in_.skip();
@@ -315,21 +313,21 @@ Value* Value::find(std::string_view key) & { return const_cast<Value*>(std::as_c
 
 std::string_view to_string(Value::Kind kind) {
   switch (kind) {
-    case Kind::null:
+    case Value::Kind::null:
       return "null";
-    case Kind::boolean:
+    case Value::Kind::boolean:
       return "boolean";
-    case Kind::integer:
+    case Value::Kind::integer:
       return "integer";
-    case Kind::number:
+    case Value::Kind::number:
       return "number";
-    case Kind::string:
+    case Value::Kind::string:
       return "string";
-    case Kind::array:
+    case Value::Kind::array:
       return "array";
-    case Kind::object:
+    case Value::Kind::object:
       return "object";
-    case Kind::invalid:
+    case Value::Kind::invalid:
       return "invalid value";
   }
   std::unreachable();
@@ -352,7 +350,7 @@ Document read_text(std::string_view text, std::string_view file) {
 
 Place place_as_written(std::string_view source, const Value& string, std::size_t offset) {
   const Place begin = string.span.begin;
-  if (!string.is(Kind::string) || begin.offset >= source.size() || source[begin.offset] != '"') return begin;
+  if (!string.is(Value::Kind::string) || begin.offset >= source.size() || source[begin.offset] != '"') return begin;
   Document scratch;
   return Reader{source, scratch, begin}.place_in_string(offset);
 }

@@ -12,7 +12,7 @@ constexpr Duration request_expires = 30 * second;
 constexpr Duration heartbeat = 2 * second;
 constexpr Duration silence = 3 * heartbeat;
 constexpr std::size_t request_bytes = 8u << 20;
-constexpr std::size_t request_messages = 4096;
+constexpr std::size_t asked_at_once = 4096;
 /// While the server has more to send, small catches are worth a short wait: the engine works better on large batches.
 constexpr std::size_t worthwhile = 2048;
 constexpr Duration linger = 2 * millisecond;
@@ -194,7 +194,7 @@ Result<void> OrderedReader::begin_consumer() {
   consumer_ = std::move(consumer->name);
   if (next_ == 0) next_ = consumer->before + 1;
   consumer_next_ = 1;
-  return pull_.bind(stream_, consumer_, request_messages);
+  return pull_.bind(stream_, consumer_, asked_at_once);
 }
 
 Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) {

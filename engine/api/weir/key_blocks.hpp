@@ -41,8 +41,9 @@ class KeyBlocks {
   /// so the first should have been taken a few keys earlier.
   void prefetch_place(std::uint32_t key) const { __builtin_prefetch(&heads_[key]); }
   void prefetch(std::uint32_t key, std::size_t bytes) const {
-    const auto* block = reinterpret_cast<const char*>(heads_[key]);
-    for (std::size_t at = 0; at < bytes; at += Blocks::line) __builtin_prefetch(block + at, 1);
+    // As a number: a key may have no block yet, and a null pointer must not be added to.
+    const auto block = reinterpret_cast<std::uintptr_t>(heads_[key]);
+    for (std::size_t at = 0; at < bytes; at += Blocks::line) __builtin_prefetch(reinterpret_cast<void*>(block + at), 1);
   }
 
   std::size_t bytes() const { return blocks_.bytes() + heads_.capacity() * sizeof(Head*); }
