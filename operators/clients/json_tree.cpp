@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <rapidjson/reader.h>
+#include <weir/utf8.hpp>
 
 namespace weir::json {
 namespace {
@@ -22,8 +23,8 @@ const Value* element(const Tree& tree, const Value& array, std::string_view step
 
 /// Whether half of a surrogate pair stands by itself: RapidJSON lets "\udc00" through, and no UTF-8 has it.
 bool has_lone_surrogate(std::string_view text) {
-  for (auto at = text.find('\xED'); at < text.size() - 1; at = text.find('\xED', at + 1)) {
-    if (static_cast<unsigned char>(text[at + 1]) >= 0xA0) return true;
+  for (auto at = text.find('\xED'); at != std::string_view::npos; at = text.find('\xED', at + 1)) {
+    if (utf8_length(text.substr(at)) == 0) return true;
   }
   return false;
 }
