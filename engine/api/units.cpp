@@ -167,7 +167,11 @@ std::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
   std::string_view rest = text;
   const auto number = take_number(rest);
   if (number.empty()) return wrong(quoted(text) + R"( is not a size; write for example "64MB" or "1GiB")");
-  const Unit* unit = find(sizes, rest.empty() ? "B" : rest);
+  if (rest.empty()) {
+    const std::string written{text};
+    return wrong(quoted(text) + " has no unit; write " + quoted(written + "MB") + " or " + quoted(written + "kB"));
+  }
+  const Unit* unit = find(sizes, rest);
   if (unit == nullptr) return wrong(unknown_unit(text, rest, sizes, size_synonyms));
   const auto bytes = times(number, unit->factor);
   if (!bytes) return wrong(quoted(text) + ": sizes are whole bytes below 8 EiB");

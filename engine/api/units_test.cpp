@@ -68,7 +68,6 @@ TEST(Units, AWrongDurationSaysWhatToWrite) {
 
 TEST(Units, SizesKnowBothPowers) {
   const std::pair<std::string_view, std::uint64_t> cases[] = {
-      {"512", 512},
       {"512B", 512},
       {"512kB", 512'000},
       {"64MB", 64'000'000},
@@ -85,6 +84,7 @@ TEST(Units, SizesKnowBothPowers) {
 TEST(Units, AWrongSizeSaysWhatToWrite) {
   expect_errors(parse_size, {
                                 {"64 MB", R"("64 MB": no space between number and unit; write "64MB")"},
+                                {"512", R"("512" has no unit; write "512MB" or "512kB")"},
                                 {"512KB", R"("512KB": unknown unit "KB"; write "512kB")"},
                                 {"1gb", R"("1gb": unknown unit "gb"; write "1GB")"},
                                 {"64M", R"("64M": unknown unit "M"; write "64MB")"},

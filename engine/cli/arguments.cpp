@@ -40,6 +40,14 @@ Arguments& Arguments::option(const std::string& names, std::optional<Partition>&
   return *this;
 }
 
+Arguments& Arguments::word(const std::string& name, std::string& value, std::initializer_list<const char*> words,
+                           const std::string& what) {
+  app_->add_option(name, value, what)
+      ->required()
+      ->check(CLI::IsMember(std::vector<std::string>{words.begin(), words.end()}));
+  return *this;
+}
+
 Arguments& Arguments::choice(const std::string& names, std::string& value, std::initializer_list<const char*> words,
                              const std::string& what) {
   app_->add_option(names, value, what)
@@ -54,6 +62,16 @@ Arguments& Arguments::flag(const std::string& names, bool& value, const std::str
 }
 
 void Arguments::does(std::function<void()> what) { app_->callback(std::move(what)); }
+
+Typable Arguments::typable() const {
+  Typable out{app_->get_name(), app_->get_description(), {}, {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    for (const std::string& name : option->get_lnames()) out.options.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) out.options.push_back("-" + name);
+  }
+  for (CLI::App* command : app_->get_subcommands({})) out.commands.push_back(Arguments{*command}.typable());
+  return out;
+}
 
 CommandLine::CommandLine(const std::string& program, const std::string& summary, const std::string& version,
                          const std::string& footer)

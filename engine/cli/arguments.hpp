@@ -16,6 +16,13 @@ class App;       // of that library
 
 namespace weir::cli {
 
+/// What may be typed: a command, its options with their dashes, and the commands below it.
+struct Typable {
+  std::string name, what;
+  std::vector<std::string> options;
+  std::vector<Typable> commands;
+};
+
 /// One command while it is declared. Values go straight into the variables given, which must live until it has run;
 /// what stands in them before is the default.
 class Arguments {
@@ -32,13 +39,18 @@ class Arguments {
   Arguments& option(const std::string& names, std::string& value, const std::string& what);
   Arguments& option(const std::string& names, std::vector<std::string>& values, const std::string& what);
   Arguments& option(const std::string& names, std::optional<Partition>& value, const std::string& what);
-  /// One of these words, which need not be named in `what`.
+  /// One of these words, which need not be named in `what`. word(): without dashes, and it must be given.
+  Arguments& word(const std::string& name, std::string& value, std::initializer_list<const char*> words,
+                  const std::string& what);
   Arguments& choice(const std::string& names, std::string& value, std::initializer_list<const char*> words,
                     const std::string& what);
   Arguments& flag(const std::string& names, bool& value, const std::string& what);
 
   /// What is done when it was given.
   void does(std::function<void()> what);
+
+  /// All that has been declared of it so far.
+  Typable typable() const;
 
  private:
   CLI::App* app_;

@@ -65,6 +65,9 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
 /// The findings as text on standard error, with the summary line; nothing if there are none.
 void print_findings(const LoadedPipeline& loaded);
 
+/// What a shell (bash, zsh, fish) reads to complete what may be typed.
+std::string completion_script(const Typable& program, std::string_view shell);
+
 /// A JSON Schema (draft 2020-12) of pipelines of these operators.
 std::string pipeline_schema(const Registry& registry);
 
@@ -81,6 +84,7 @@ void add_graph(Arguments& program, Session& session);
 void add_progress(Arguments& program, Session& session);
 void add_owners(Arguments& program, Session& session);
 void add_lag(Arguments& program, Session& session);
+void add_completion(Arguments& program, Session& session);
 /// One for each operator that has setups, of its name.
 void add_setups(Arguments& program, Session& session);
 

@@ -119,10 +119,11 @@ class Running {
   std::thread thread_;
 };
 
-/// The progress line on a terminal, a log line every ten seconds elsewhere.
+/// The progress line on a terminal, unless what it shows there is for programs; a log line every ten seconds elsewhere.
 class ProgressLine {
  public:
-  explicit ProgressLine(bool quiet) : terminal_{isatty(STDERR_FILENO) == 1}, quiet_{quiet} {}
+  ProgressLine(bool quiet, bool for_programs)
+      : terminal_{isatty(STDERR_FILENO) == 1}, quiet_{quiet || (terminal_ && for_programs)} {}
 
   void show(const Running& running, Timestamp now) {
     const Duration every = terminal_ ? second / 2 : 10 * second;
@@ -167,7 +168,7 @@ class ProgressLine {
 class Runner {
  public:
   Runner(const RunOptions& options, Session& session)
-      : options_{options}, session_{session}, progress_{options.quiet || options.log == "json"} {}
+      : options_{options}, session_{session}, progress_{options.quiet, options.log == "json"} {}
 
   int run() {
     sigset_t signals;

@@ -187,7 +187,7 @@ class SchemaWriter {
         doc += " (a duration: \"1s\", \"250ms\")";
         break;
       case Tag::size:
-        written("[0-9]+([.][0-9]+)?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?");
+        written("[0-9]+([.][0-9]+)?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)");
         doc += " (a size: \"64MB\")";
         break;
       case Tag::rate:

@@ -48,10 +48,10 @@ class Checker {
       drafts_ = std::move(drafts.nodes);
       whole_ = drafts.whole && std::ranges::all_of(drafts_, &Draft::has_role);
       connect();
-      const bool ordered = order();
-      if (ordered) check_graph();
-      if (ordered) settle_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
-      if (ordered) check_source();
+      order();
+      check_graph();
+      settle_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
+      check_source();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");
     }
@@ -116,8 +116,8 @@ class Checker {
     }
   }
 
-  /// Sorts the drafts so that a node stands behind its input. False after a cycle.
-  bool order() {
+  /// Sorts the drafts so that a node stands behind its input; those of a cycle come last, and are no good.
+  void order() {
     std::vector<Draft> sorted;
     std::set<std::string> placed;
     std::vector<Draft> rest = std::move(drafts_);
@@ -138,9 +138,12 @@ class Checker {
       }
     }
     report_cycles(rest, report_);
-    const bool whole = rest.empty();
+    cyclic_ = !rest.empty();
     drafts_ = std::move(sorted);
-    return whole;
+    for (Draft& draft : rest) {
+      draft.good = false;
+      drafts_.push_back(std::move(draft));
+    }
   }
 
   // The graph as a whole.
@@ -148,8 +151,8 @@ class Checker {
   void check_graph() {
     std::size_t sources = 0;
     bool sinks = false;
-    // A misspelt "from" may mean any node, so none can be said to be unread.
-    const bool known = whole_ && std::ranges::all_of(drafts_, [&](const Draft& draft) {
+    // A misspelt "from", or one that ends in a cycle, may mean any node, so none can be said to be unread.
+    const bool known = whole_ && !cyclic_ && std::ranges::all_of(drafts_, [&](const Draft& draft) {
                          return draft.node.role == Role::source || find_draft(drafts_, draft.from_id) != nullptr;
                        });
     for (const Draft& draft : drafts_) {
@@ -195,12 +198,15 @@ class Checker {
 
   /// What the source's claims mean for the whole.
   void check_source() {
-    if (report_.errors() != 0) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
-    if (std::ranges::all_of(drafts_, [](const Draft& draft) { return draft.good && draft.node.op != nullptr; })) {
+    // What is wrong elsewhere changes nothing here, unless it is how state is kept.
+    const bool said = report_.errors() == 0 || document_.root.find("state") == nullptr;
+    if (said && source != drafts_.end() &&
+        std::ranges::all_of(drafts_, [](const Draft& draft) { return draft.good && draft.node.op != nullptr; })) {
       const bool keeps = keeps_state(pipeline_, source->node, registry_);
+      const std::size_t before = report_.errors();
       check_start(*source, keeps);
-      if (report_.errors() == 0) check_sharing(*source, keeps);
+      if (report_.errors() == before) check_sharing(*source, keeps);
       if (report_.errors() == 0 && !keeps) check_restart(*source);
     }
     if (report_.errors() != 0 || !source->good || tells_time(pipeline_, source->node, registry_)) return;
@@ -334,6 +340,7 @@ class Checker {
   Pipeline pipeline_;
   std::vector<Draft> drafts_;
   bool whole_ = true;  // these are all the nodes, and what they are is known
+  bool cyclic_ = false;
 };
 
 }  // namespace

@@ -298,6 +298,34 @@ TEST(Check, AMistakeHidesNoOtherOfItsNodeOrBehindIt) {
   EXPECT_EQ(std::ranges::count(found, '\n'), 8) << found;
 }
 
+TEST(Check, AMistakeInOneBranchHidesNoneInAnother) {
+  const auto both = [](const std::string& elsewhere, const std::string& one, const std::string& other) {
+    const std::string found = lint(R"({ "name": "p", "nodes": [
+    { "id": "in", "source": "nats", "stream": "S", "subject": "v.{key}" },
+    { "id": "fast", "transform": "filter", "from": "in", "where": "spead > 3" },
+    { "id": "out", "sink": "drop", "from": "fast" }, )" +
+                                   elsewhere + " ] }");
+    EXPECT_TRUE(found.contains(one)) << found;
+    EXPECT_TRUE(found.contains(other)) << found;
+    EXPECT_EQ(std::ranges::count(found, '\n'), 2) << found;
+  };
+  const std::string name = R"("fast": unknown name "spead")";
+  both(R"({ "id": "db", "sink": "drop", "from": "rows" })", name, R"(there is no node "rows")");
+  both(R"({ "id": "db", "sink": "kafka", "from": "fast" })", name, "unknown sink");
+  both(R"({ "id": "a", "transform": "filter", "where": "x > 1", "from": "a" },
+    { "id": "db", "sink": "drop", "from": "a" })",
+       name, R"("a" reads itself)");
+}
+
+TEST(Check, AMistakeElsewhereHidesNoLostStart) {
+  const std::string found = lint(R"({ "name": "p", "nodes": [
+    { "id": "in", "source": "nats", "stream": "S", "subject": "v.{key}", "start": "new" },
+    { "id": "last", "transform": "keyed-last-value", "from": "in" },
+    { "id": "out", "sink": "stdout", "from": "last" } ] })");
+  EXPECT_TRUE(found.contains("without a bound")) << found;
+  EXPECT_TRUE(found.contains("would not find this place in the stream again")) << found;
+}
+
 TEST(Check, AMistakeHasNoFollowers) {
   const auto followed = [](std::string_view from, std::string_view to) {
     return lint(with(std::string{good}, from, to));

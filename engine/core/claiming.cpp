@@ -23,11 +23,17 @@ std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partiti
 }
 
 Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
-  std::optional<Error> changed;
+  std::optional<Error> changed, unreachable;
+  bool any_held = false;
   for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
     auto started = lanes_.start(it->first);
-    if (!started && started.error().kind == Error::Kind::held) {
-      log::info("partition {}: {}; waiting for it", it->first, started.error().message);
+    const bool held = !started && started.error().kind == Error::Kind::held;
+    const bool silent = !started && started.error().kind == Error::Kind::unreachable && !whole;
+    if (held || silent) {
+      if (held) log::info("partition {}: {}; waiting for it", it->first, started.error().message);
+      if (silent) log::warn("partition {}: {}; trying again", it->first, started.error().message);
+      any_held |= held;
+      if (silent) unreachable = std::move(started.error());
       it->second = clock_.steady() + again_after;
       ++it;
       continue;
@@ -39,6 +45,8 @@ Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
     }
     it = at_.erase(it);
   }
+  // One stream may be where nobody answers for hours; all of them are not.
+  if (unreachable && !any_held && lanes_.partitions().empty()) return std::unexpected(*std::move(unreachable));
   // Others may still let some go to this worker.
   const bool none_left = at_.empty() && lanes_.partitions().empty() && !short_of_share();
   return changed && none_left ? Result<void>{std::unexpected(*changed)} : Result<void>{};

@@ -27,9 +27,9 @@ class Claiming {
   /// those that it was to before.
   std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& leaving);
 
-  /// Claims and starts all that are to be; those that another worker owns are claimed again later. One whose stream or
-  /// progress was changed is broken in the lanes, and ends no other: only if none is left is its error the caller's,
-  /// or if the start is to be `whole`. Any other error is, at once.
+  /// Claims and starts all that are to be; those that another worker owns, or whose stream does not answer, are claimed
+  /// again later. One whose stream or progress was changed is broken in the lanes, and ends no other: only if none is
+  /// left is its error the caller's, or if none answers, or if the start is to be `whole`. Any other error is, at once.
   Result<void> all(const std::stop_token& drain, bool whole = false);
 
   /// This partition is to be claimed again, after a while.

@@ -82,6 +82,24 @@ TEST_F(ClaimingTest, AChangedStreamEndsNoOtherLane) {
   EXPECT_FALSE(claiming_.waiting()) << "it would be changed the next time too";
 }
 
+TEST_F(ClaimingTest, AStreamThatDoesNotAnswerHoldsUpNoOtherAndIsTriedAgain) {
+  answer(0, Error::Kind::unreachable);
+  ASSERT_TRUE(claiming_.all({}));
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(1, 2));
+  EXPECT_THAT(lanes_.broken(), IsEmpty());
+  lanes_.answers.clear();
+  clock_.wait(Claiming::again_after, {});
+  EXPECT_EQ(claiming_.due(now()), "");
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(0, 1, 2));
+}
+
+TEST_F(ClaimingTest, IfNoneAnswersTheStartFails) {
+  for (const Partition partition : {0u, 1u, 2u}) answer(partition, Error::Kind::unreachable);
+  EXPECT_EQ(claiming_.all({}).error().kind, Error::Kind::unreachable);
+  answer(1, Error::Kind::held);
+  EXPECT_TRUE(claiming_.all({})) << "the one in the middle may become this worker's";
+}
+
 TEST_F(ClaimingTest, IfNoneIsLeftTheStartFails) {
   for (const Partition partition : {0u, 1u, 2u}) answer(partition, Error::Kind::changed);
   const auto started = claiming_.all({});

@@ -1,10 +1,15 @@
 #include "core/completion.hpp"
 
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <optional>
+
+#include "reference/completion.hpp"
 
 namespace weir {
 namespace {
@@ -184,6 +189,36 @@ TEST(Completion, PointsKeepTheirAltitudeIfKnown) {
   EXPECT_EQ(lat.float64s()[3], 7);
   EXPECT_FALSE(alt.valid(3));
   EXPECT_EQ(out->column("f_quality").int64s()[1], 2);
+}
+
+std::array<double, 3> direction(double latitude, double longitude) {
+  constexpr double degree = std::numbers::pi / 180;
+  const double lat = latitude * degree, lon = longitude * degree;
+  return {std::cos(lat) * std::cos(lon), std::cos(lat) * std::sin(lon), std::sin(lat)};
+}
+
+RC_GTEST_PROP(Completion, APlaceBetweenTwoIsWhereTheReferencePutsIt, ()) {
+  const auto within = [](double least, double most) {
+    const auto anywhere = rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, 1'000'001));
+    return *rc::gen::map(anywhere, [=](int n) { return least + (most - least) * n / 1e6; });
+  };
+  const double from_lat = within(-90, 90), from_lon = within(-180, 180);
+  const double to_lat = within(-90, 90), to_lon = within(-180, 180);
+  const auto a = direction(from_lat, from_lon), b = direction(to_lat, to_lon);
+  RC_PRE(a[0] * b[0] + a[1] * b[1] + a[2] * b[2] > -0.999);  // there are many ways to the other side of the globe
+  const auto before = *rc::gen::inRange<Timestamp>(70, 100), after = *rc::gen::inRange<Timestamp>(101, 120);
+  const RowColumn place = column(Fill::geo, FieldKind::point);
+  Completion completion{{place}, false};
+  const auto in =
+      brackets_at_100({{Reading{before, from_lat, from_lon}, Reading{after, to_lat, to_lon}}}, FieldKind::point);
+  RC_ASSERT(completion.settle(*in->schema).has_value());
+  const auto out = completion.complete(in);
+  const auto want = reference::complete({reference::Reading{before, {.x = from_lat, .y = from_lon}},
+                                         reference::Reading{after, {.x = to_lat, .y = to_lon}}},
+                                        100, place);
+  const auto is = direction(out->column("f_lat").float64s()[0], out->column("f_lon").float64s()[0]);
+  const auto should = direction(want.value.x, want.value.y.value());
+  RC_ASSERT(std::hypot(is[0] - should[0], is[1] - should[1], is[2] - should[2]) < 1e-11);
 }
 
 TEST(Completion, LeavesRowsOfNullsOutAndCounts) {

@@ -12,7 +12,7 @@
 namespace weir {
 
 /// Threads   as Context says; codec() from the thread that makes the operator.
-class NodeContext final : public Context {
+class NodeContext : public Context {
  public:
   /// What all contexts of a worker share; must outlive them.
   struct Shared {

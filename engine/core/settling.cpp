@@ -21,7 +21,6 @@ class Settling {
     for (Draft& draft : drafts_) {
       const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
       if (!draft.from_id.empty() && (input == numbers.end() || !gives(drafts_[input->second]))) draft.good = false;
-      if (draft.node.role == Role::transform && !(whole_ && demand_known(draft))) draft.good = false;
       if (draft.good) {
         if (input != numbers.end())
           draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
@@ -38,7 +37,8 @@ class Settling {
     for (const Draft& sink : drafts_) {
       for (const RowColumn& column : sink.node.columns) {
         const FieldDemand wanted{column.field, column.kind};
-        for (const Draft* at = &sink; !at->from_id.empty();) {
+        const Draft* at = &sink;
+        for (std::size_t steps = 0; !at->from_id.empty() && steps < drafts_.size(); ++steps) {  // a cycle has no end
           Draft* input = find_draft(drafts_, at->from_id);
           if (input == nullptr) break;
           want(input->node, wanted, *sink.text);
@@ -108,29 +108,44 @@ class Settling {
                     way_round_brackets(draft));
       return false;
     }
-    auto settled = node.role == Role::sink ? settle_sink(draft, input) : settle_transform(node, input);
+    auto settled = node.role == Role::sink ? settle_sink(draft, input) : settle_transform(draft, input);
     if (!settled) blame(draft, settled.error());
-    return settled.has_value();
+    return settled.value_or(false);
   }
 
-  NodeContext context_for(const Node& node) {
-    return NodeContext{{pipeline_, registry_, counters_, system_clock()}, node};
-  }
+  /// Knows whether anybody asked what the sinks want.
+  class Surroundings final : public NodeContext {
+   public:
+    using NodeContext::NodeContext;
+    const std::vector<FieldDemand>& demand() const override {
+      demand_asked_ = true;
+      return NodeContext::demand();
+    }
+    bool demand_asked() const { return demand_asked_; }
 
-  Result<void> settle_transform(Node& node, const SchemaPtr& input) {
-    NodeContext context = context_for(node);
+   private:
+    mutable bool demand_asked_ = false;
+  };
+
+  NodeContext::Shared shared() { return {pipeline_, registry_, counters_, system_clock()}; }
+
+  /// False: nothing can be said of it, as it goes by what the sinks want, and that is not known.
+  Result<bool> settle_transform(Draft& draft, const SchemaPtr& input) {
+    Node& node = draft.node;
+    Surroundings context{shared(), node};
     const auto transform = node.op->make_transform(node.settings, context);
     auto outputs = transform->settle({input});
+    if (context.demand_asked() && !(whole_ && demand_known(draft))) return false;
     if (!outputs) return std::unexpected(outputs.error());
     node.outputs = std::move(*outputs);
     const Spec& spec = node.op->spec;
     StateWriter none;
     transform->save(none);
     node.keeps_state = spec.state_of || spec.bounded_by_keys || !none.bytes().empty();
-    return {};
+    return true;
   }
 
-  Result<void> settle_sink(Draft& draft, const SchemaPtr& input) {
+  Result<bool> settle_sink(Draft& draft, const SchemaPtr& input) {
     Node& node = draft.node;
     node.input = input;
     if (!node.columns.empty()) {
@@ -140,8 +155,8 @@ class Settling {
     } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
       return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
     }
-    NodeContext context = context_for(node);
-    return node.op->make_sink(node.settings, context)->settle(node.input);
+    NodeContext context{shared(), node};
+    return node.op->make_sink(node.settings, context)->settle(node.input).transform([] { return true; });
   }
 
   std::vector<Draft>& drafts_;

@@ -109,6 +109,7 @@ class Opening {
   }
 
   Result<void> create() {
+    made_ = true;
     std::string sql = weir::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
     for (const sql::TableColumn& column : plan_.columns) {
       if (column.unit.empty()) continue;
@@ -133,13 +134,17 @@ class Opening {
   Result<void> check(const Found& found) {
     if (auto fits = compare(found, plan_, state_); !fits) return fits;
     if (!timescale_) return {};
-    const auto hyper = holds(
-        "SELECT EXISTS (SELECT FROM timescaledb_information.hypertables WHERE hypertable_schema = $1 AND "
-        "hypertable_name = $2)",
+    const auto hyper = connection_.query(
+        weir::format("SELECT column_name, time_interval = {}, time_interval, compression_enabled "
+                     "FROM timescaledb_information.hypertables JOIN timescaledb_information.dimensions "
+                     "USING (hypertable_schema, hypertable_name) "
+                     "WHERE hypertable_schema = $1 AND hypertable_name = $2 AND dimension_number = 1",
+                     interval(plan_.chunk)),
         {schema_, plan_.table.name});
     if (!hyper) return std::unexpected(hyper.error());
-    hypertable_ = *hyper;
-    if (hypertable_ || plan_.hypertable != Hypertable::always) return {};
+    hypertable_ = !hyper->empty();
+    if (hypertable_) return compare_chunks(hyper->front());
+    if (plan_.hypertable != Hypertable::always) return {};
     return fail(
         Error::Kind::changed,
         weir::format("table {0} is not a hypertable; set hypertable to \"auto\", or run: SELECT create_hypertable({1}, "
@@ -147,6 +152,27 @@ class Opening {
                      "migrate_data => true);",
                      state_.table, sql::literal(state_.table), sql::literal(*plan_.time_column), interval(plan_.chunk)),
         "hypertable");
+  }
+
+  /// Of a hypertable that is there: its column of time, whether its chunks are as long as the pipeline says, how long
+  /// they are, whether they may be compressed.
+  Result<void> compare_chunks(const Row& row) {
+    compressible_ = row[3] == "t";
+    if (row[0] != plan_.time_column) {
+      return fail(
+          Error::Kind::changed,
+          weir::format("hypertable {} is cut into chunks by its column {}, not by {}; set time_column to it, or "
+                       "name another table",
+                       state_.table, row[0].value_or(""), *plan_.time_column),
+          "time_column");
+    }
+    if (row[1] == "t") return {};
+    warn_(
+        weir::format("chunk: new chunks of {} span {}, the pipeline says {}; change the pipeline, or run: SELECT "
+                     "{}.set_chunk_time_interval({}, {});",
+                     state_.table, row[2].value_or("whole numbers"), format_duration(plan_.chunk), *timescale_,
+                     sql::literal(state_.table), interval(plan_.chunk)));
+    return {};
   }
 
   /// Whoever may not create tables needs no right to if they are there.
@@ -185,13 +211,7 @@ class Opening {
       if (!licensed_ || !hypertable_) {
         warn_(weir::format("compress: {} {}; nothing is compressed", state_.table, missing()));
       } else {
-        const std::string by =
-            plan_.key_column ? ", timescaledb.compress_segmentby = " + sql::literal(sql::quoted(*plan_.key_column))
-                             : "";
-        try_step("compress",
-                 weir::format("ALTER TABLE {} SET (timescaledb.compress{}); SELECT {}.add_compression_policy({}, {}, "
-                              "if_not_exists => true)",
-                              state_.table, by, *timescale_, sql::literal(state_.table), interval(plan_.compress)));
+        compress();
       }
     }
     if (plan_.retention == 0 || drops) return {};
@@ -209,6 +229,21 @@ class Opening {
           interval(plan_.retention));
     }
     return {};
+  }
+
+  /// A table that was there is not altered, so one that can't be compressed stays so.
+  void compress() {
+    const std::string alter = weir::format(
+        "ALTER TABLE {} SET (timescaledb.compress{});", state_.table,
+        plan_.key_column ? ", timescaledb.compress_segmentby = " + sql::literal(sql::quoted(*plan_.key_column)) : "");
+    if (!made_ && !compressible_) {
+      warn_(weir::format("compress: {} was there and is not set up for it; nothing is compressed until you run: {}",
+                         state_.table, alter));
+      return;
+    }
+    try_step("compress",
+             weir::format("{} SELECT {}.add_compression_policy({}, {}, if_not_exists => true)", made_ ? alter : "",
+                          *timescale_, sql::literal(state_.table), interval(plan_.compress)));
   }
 
   /// Whether a job of the hypertable does it, but not as the pipeline says. It stays as it is; what differs is told.
@@ -245,7 +280,9 @@ class Opening {
   std::string schema_;
   std::optional<std::string> timescale_;  // the extension's schema
   bool licensed_ = false;
+  bool made_ = false;  // by this opening
   bool hypertable_ = false;
+  bool compressible_ = false;
   TableState state_;
 };
 

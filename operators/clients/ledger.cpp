@@ -89,15 +89,17 @@ std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
                        bigint[], bigint[], bigint[], integer[]) AS
-UPDATE {} p
+UPDATE {0} p
    SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
-       stamp = n.stamp, consumed = n.consumed, incarnation = n.incarnation, updated = clock_timestamp()
+       stamp = n.stamp, consumed = n.consumed, incarnation = n.incarnation, updated = clock_timestamp(),
+       lease_until = greatest(p.lease_until, clock_timestamp() + {1} * interval '1 microsecond')
   FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, incarnation)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
+   AND p.fence <> 0
 RETURNING p.partition;)",
-      table());
+      table(), lease_ / microsecond);
 }
 
 Result<Progress> Ledger::claim(Connection& connection, Partition partition) {

@@ -132,7 +132,12 @@ class PartitionSource final : public SourceBase {
   Result<Position> start(const ReadFrom& from, const StreamState& state, Timestamp stored = no_time) {
     reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
     given_time_ = stored;
-    return reader_->start(from, stored).transform([&](Position before) {
+    return reader_->start(from, stored).and_then([&](Position before) -> Result<Position> {
+      // What was checked and what is read must be one stream.
+      if (reader_->opened().created != identity_.created) {
+        return fail(Error::Kind::changed,
+                    "stream " + identity_.stream + " was deleted and made anew while it was opened", "stream");
+      }
       behind_ = state.last > before ? state.last - before : 0;
       given_ = before;
       return before;

@@ -141,7 +141,8 @@ std::vector<Figure> measure(const Known& known) {
   const Rates rates = flood(stage);
   const Ticks ticks = read_ticks(stage, known.vehicles);
   Figure rate;
-  rate.what = weir::format("(f) messages/s into the bucket of current values, {} vehicles x 5 fields", known.vehicles);
+  rate.what =
+      weir::format("(f) messages/s taken, newest values into the bucket, {} vehicles x 5 fields", known.vehicles);
   rate.weir = scaled(rates.messages);
   rate.other = scaled(known_rate);
   rate.value = rates.messages;

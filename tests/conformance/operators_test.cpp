@@ -246,11 +246,13 @@ TEST_P(Operators, HaveExamplesThatLintCleanAndCanBeMadeWithoutConnecting) {
 // --- Cases
 // ------------------------------------------------------------------------------------------------------------
 
-TEST(Transforms, HaveACaseFileBesideThem) {
-  for (const auto name : registry().names(Role::transform)) {
-    const auto path =
-        std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / "transforms" / weir::format("{}.test.json", name);
-    EXPECT_TRUE(std::filesystem::exists(path)) << path << " is missing";
+TEST(TransformsAndCodecs, HaveACaseFileBesideThem) {
+  for (const auto& [role, folder] : {std::pair{Role::transform, "transforms"}, std::pair{Role::codec, "codecs"}}) {
+    for (const auto name : registry().names(role)) {
+      const auto path =
+          std::filesystem::path{WEIR_SOURCE_DIR} / "operators" / folder / weir::format("{}.test.json", name);
+      EXPECT_TRUE(std::filesystem::exists(path)) << path << " is missing";
+    }
   }
 }
 

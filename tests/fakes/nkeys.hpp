@@ -109,14 +109,17 @@ struct Credentials {
   explicit Credentials(const TemporaryDirectory& directory) {
     const NKey owner{directory, 'O'}, system{directory, 'A'}, account{directory, 'A'}, user{directory, 'U'};
     constexpr std::string_view no_limits = R"("subs":-1,"data":-1,"payload":-1)";
-    const std::string claims = weir::format(
-        R"("type":"account","version":2,"limits":{{{},"imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1}})",
-        no_limits);
+    const auto claims = [&](std::string_view more) {
+      return weir::format(
+          R"("type":"account","version":2,"limits":{{{},"imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1{}}})",
+          no_limits, more);
+    };
+    constexpr std::string_view jetstream = R"(,"mem_storage":-1,"disk_storage":-1,"streams":-1,"consumer":-1)";
     server_conf = weir::format(
         "operator: \"{0}\"\nsystem_account: {1}\nresolver: MEMORY\nresolver_preload: {{ {1}: \"{2}\", {3}: \"{4}\" "
         "}}\n",
-        owner.jwt(owner.id(), R"("type":"operator","version":2)"), system.id(), owner.jwt(system.id(), claims),
-        account.id(), owner.jwt(account.id(), claims));
+        owner.jwt(owner.id(), R"("type":"operator","version":2)"), system.id(), owner.jwt(system.id(), claims("")),
+        account.id(), owner.jwt(account.id(), claims(jetstream)));
     file = directory.write(
         "user.creds",
         weir::format("-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n"

@@ -7,10 +7,13 @@
 #include <format>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include <weir/format.hpp>
 
+#include "fakes/certificates.hpp"
+#include "fakes/nkeys.hpp"
 #include "fakes/postgres_server.hpp"
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
@@ -30,6 +33,7 @@ struct Variant {
   bool timescale;
   const char* store;
   std::function<void(EndToEnd&)> disturb;
+  bool secured = false;  ///< NATS speaks TLS only, and knows its users by credentials
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
@@ -42,14 +46,14 @@ constexpr const char* fleet_text = R"({{
        "sensors": {{ "position": {{ "rate": "5/s" }}, "heading": {{ "rate": "5/s" }}, "speed": {{ "rate": "10/s" }},
                      "charge": {{ "rate": "2/s" }} }} }},
     {{ "id": "nats", "sink": "nats", "from": "vehicles", "url": "{0}", "stream": "TELEMETRY",
-       "subject": "vehicle.{{key}}.telemetry", "frame": 64 }} ] }})";
+       "subject": "vehicle.{{key}}.telemetry", "frame": 64{5} }} ] }})";
 
 constexpr const char* job_text = R"({{
   "name": "job", "limits": {{ "keys": 1000 }},
   "state": {{ {2} "every": "500ms" }},
   "nodes": [
     {{ "id": "signals", "source": "nats", "url": "{0}", "stream": "TELEMETRY",
-       "subject": "vehicle.{{key}}.telemetry" }}, {3},
+       "subject": "vehicle.{{key}}.telemetry"{5} }}, {3},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{1}", "table": "vehicle_second", "lease": "1500ms",
        {4} }} ] }})";
 
@@ -67,18 +71,22 @@ class EndToEnd : public testing::TestWithParam<Variant> {
   std::unique_ptr<fakes::Servers> nats;
   std::unique_ptr<fakes::PostgresServer> database;
   std::unique_ptr<fakes::WeirProcess> job, fleet;
+  Login login;
 
  protected:
   void begin() {
-    nats = std::make_unique<fakes::Servers>("nats");
+    nats = std::make_unique<fakes::Servers>("nats", GetParam().secured ? secure() : "");
+    const std::string access = GetParam().secured ? weir::format(R"(, "tls": {{ "ca": "{}" }}, "credentials": "{}")",
+                                                                 login.ca, login.credentials)
+                                                  : "";
     database = std::make_unique<fakes::PostgresServer>(GetParam().timescale);
-    const std::string store =
-        GetParam().store == std::string{"memory"}
-            ? R"("store": "memory",)"
-            : weir::format(R"("store": "{}", "url": "{}", "bucket": "job-state",)", GetParam().store, nats->nats());
+    const std::string store = GetParam().store == std::string{"memory"}
+                                  ? R"("store": "memory",)"
+                                  : weir::format(R"("store": "{}", "url": "{}", "bucket": "job-state"{},)",
+                                                 GetParam().store, nats->nats(), access);
     const auto write = [&](const char* name, const char* text) {
       return directory_.write(name, std::vformat(text, std::make_format_args(nats->nats(), database->url(), store,
-                                                                             join_nodes, row_columns)));
+                                                                             join_nodes, row_columns, access)));
     };
     job = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", write("job.json", job_text)},
                                                directory_.file("job.log"));
@@ -138,6 +146,14 @@ class EndToEnd : public testing::TestWithParam<Variant> {
   }
 
  private:
+  /// Answers lines for the server's configuration; `login` is what they ask for.
+  std::string secure() {
+    certificates_.emplace();
+    const fakes::Credentials credentials{directory_};
+    login = {certificates_->certificate("ca"), credentials.file};
+    return certificates_->server("server", false) + credentials.server_conf;
+  }
+
   static void compare_row(std::istream& table, const reference::Row& row) {
     const reference::Cell& position = row.cells[0];
     const bool known = position.quality != Quality::null;
@@ -159,13 +175,14 @@ class EndToEnd : public testing::TestWithParam<Variant> {
   }
 
   fakes::TemporaryDirectory directory_;
+  std::optional<fakes::Certificates> certificates_;
 };
 
 TEST_P(EndToEnd, TheTableHasTheRowsOfTheReference) {
   begin();
   if (HasFatalFailure()) return;
   GetParam().disturb(*this);
-  const StreamReading stream{nats->nats(), "TELEMETRY"};
+  const StreamReading stream{nats->nats(), "TELEMETRY", {}, login};
   const std::uint64_t position = finish(stream);
   compare(stream.read(position));
 }
@@ -210,7 +227,9 @@ INSTANTIATE_TEST_SUITE_P(Disturbed, EndToEnd,
                                          Variant{"by_kills", true, "jetstream-kv", kill_thrice},
                                          Variant{"by_kills_without_snapshots", false, "memory", kill_thrice},
                                          Variant{"by_a_killed_nats_server", true, "jetstream-kv", kill_nats},
-                                         Variant{"by_a_killed_postgresql", true, "jetstream-kv", kill_database}),
+                                         Variant{"by_a_killed_postgresql", true, "jetstream-kv", kill_database},
+                                         Variant{"behind_tls_and_credentials_by_a_killed_nats_server", true,
+                                                 "jetstream-kv", kill_nats, true}),
                          [](const auto& variant) { return variant.param.name; });
 
 }  // namespace

@@ -5,12 +5,14 @@
 #include <weir/format.hpp>
 
 #include "clients/nats.hpp"
+#include "fakes/certificates.hpp"
 #include "fakes/nkeys.hpp"
 #include "fakes/servers.hpp"
 
 namespace weir::nats {
 namespace {
 
+using fakes::Certificates;
 using fakes::TemporaryDirectory;
 using testing::AllOf;
 using testing::HasSubstr;
@@ -100,41 +102,6 @@ TEST(NatsAccess, takes_a_credentials_file) {
   EXPECT_THAT(objection({.url = servers.nats(), .credentials = files.write("empty", "")}, Error::Kind::invalid),
               AllOf(HasSubstr("credentials"), HasSubstr(files.file("empty"))));
 }
-
-/// A private authority, a certificate of the server and one of a client, both signed by it, and a stranger's.
-class Certificates {
- public:
-  Certificates() {
-    self_signed("ca", "/CN=authority");
-    self_signed("stranger", "/CN=stranger");
-    signed_by_ca("server", "subjectAltName=IP:127.0.0.1");
-    signed_by_ca("elsewhere", "subjectAltName=DNS:elsewhere.example");
-    signed_by_ca("client", "extendedKeyUsage=clientAuth");
-  }
-  std::string certificate(const std::string& name) const { return files_.file(name + ".pem"); }
-  std::string key(const std::string& name) const { return files_.file(name + ".key"); }
-  const TemporaryDirectory& files() const { return files_; }
-
-  /// Lines for the server's configuration; with `verify` clients must have certificates.
-  std::string server(const std::string& name, bool verify) const {
-    return "tls { cert_file: \"" + certificate(name) + "\", key_file: \"" + key(name) + "\", ca_file: \"" +
-           certificate("ca") + "\", verify: " + (verify ? "true" : "false") + " }\n";
-  }
-
- private:
-  static constexpr const char* new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-  void self_signed(const std::string& name, const std::string& subject) const {
-    fakes::run_openssl(
-        weir::format("req -x509 {} -subj {} -keyout {} -out {}", new_key, subject, key(name), certificate(name)));
-  }
-  void signed_by_ca(const std::string& name, const std::string& extension) const {
-    fakes::run_openssl(
-        weir::format("req -x509 {} -subj /CN={} -addext {} -addext basicConstraints=critical,CA:FALSE -CA {} -CAkey {} "
-                     "-keyout {} -out {}",
-                     new_key, name, extension, certificate("ca"), key("ca"), key(name), certificate(name)));
-  }
-  TemporaryDirectory files_;
-};
 
 auto names_tls() { return AllOf(HasSubstr("TLS"), HasSubstr("check the settings in tls")); }
 

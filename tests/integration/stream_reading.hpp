@@ -30,6 +30,11 @@ struct PartitionOf {
   std::uint32_t of = 1;  ///< a single one has subjects without prefix
 };
 
+/// What a server wants to see of who reads: files, all or none of them.
+struct Login {
+  std::string ca, credentials;
+};
+
 /// A stream of FlatBuffers messages with subjects vehicle.<key>.telemetry, in a set p.<k>.vehicle.<key>.telemetry; any
 /// other message only says what time it is.
 ///
@@ -37,11 +42,11 @@ struct PartitionOf {
 /// Errors    std::runtime_error with the library's words.
 class StreamReading {
  public:
-  StreamReading(const std::string& url, std::string stream, PartitionOf partition = {})
+  StreamReading(const std::string& url, std::string stream, PartitionOf partition = {}, const Login& login = {})
       : stream_{std::move(stream)},
         partition_{partition},
         before_{(partition.of > 1 ? "p." + std::to_string(partition.number) + "." : "") + "vehicle."} {
-    check(natsConnection_ConnectTo(&connection_, url.c_str()));
+    connect(url, login);
     check(natsConnection_JetStream(&jetstream_, connection_, nullptr));
   }
   ~StreamReading() {
@@ -121,6 +126,20 @@ class StreamReading {
 
   static void check(natsStatus status) {
     if (status != NATS_OK) throw std::runtime_error{natsStatus_GetText(status)};
+  }
+
+  void connect(const std::string& url, const Login& login) {
+    natsOptions* options = nullptr;
+    check(natsOptions_Create(&options));
+    check(natsOptions_SetURL(options, url.c_str()));
+    if (!login.credentials.empty()) {
+      check(natsOptions_SetSecure(options, true));
+      check(natsOptions_LoadCATrustedCertificates(options, login.ca.c_str()));
+      check(natsOptions_SetUserCredentialsFromFiles(options, login.credentials.c_str(), nullptr));
+    }
+    const natsStatus status = natsConnection_Connect(&connection_, options);
+    natsOptions_Destroy(options);
+    check(status);
   }
 
   Stored take(natsMsg* message, const Codec& codec, Inputs& out, std::vector<std::uint64_t>* refused) const {

@@ -247,6 +247,26 @@ TEST_P(TimescaleRows, drops_old_chunks_one_by_one_where_the_licence_has_no_job_f
   EXPECT_EQ(ask("SELECT count(*), max(speed) FROM " + table()), "4 3");
 }
 
+TEST_P(TimescaleRows, names_what_differs_in_the_chunks_of_a_hypertable_that_is_there) {
+  if (!GetParam()) return;
+  worker().reset();
+  ask("SELECT set_chunk_time_interval('" + table() + "', interval '7 days')");
+  auto one = make(settings(), rows(0)->schema);
+  EXPECT_TRUE(one->sink->open().has_value());
+  EXPECT_THAT(one->context.warnings(),
+              ElementsAre(AllOf(HasSubstr("chunk: new chunks of "), HasSubstr(" span 7 days, the pipeline says "),
+                                HasSubstr("or run: SELECT public.set_chunk_time_interval("))));
+  ask("DROP TABLE " + table() + "; CREATE TABLE " + table() +
+      " (vehicle text NOT NULL, time timestamptz NOT NULL, speed float8, charge float8, seen timestamptz NOT NULL "
+      "DEFAULT now()); SELECT create_hypertable('" +
+      table() + "', by_range('seen'))");
+  auto other = make(settings(), rows(0)->schema);
+  const auto opened = other->sink->open();
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  EXPECT_THAT(opened.error().message, HasSubstr("is cut into chunks by its column seen, not by time"));
+}
+
 /// The jobs are made by hand, as this edition makes none.
 TEST_P(TimescaleRows, names_a_job_that_does_not_do_what_the_pipeline_says) {
   if (!GetParam()) return;
