@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <cstring>
 #include <map>
+#include <span>
 
 #include <weir/format.hpp>
 #include <weir/json_rows.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
+#include <weir/sample_rows.hpp>
 
 #include "clients/nats_counting.hpp"
 #include "clients/nats_jetstream.hpp"
@@ -18,6 +21,8 @@ using namespace weir;
 constexpr Duration patience = 30 * second;
 constexpr Duration dedupe_window = 2 * minute;
 
+constexpr std::string_view no_subject = "the key or field can't be a token of a subject, or is too long for one";
+
 /// What encode() makes of some rows: a subject and a payload, or why there is none.
 struct Frame {
   std::uint32_t subject_size = 0;
@@ -25,6 +30,10 @@ struct Frame {
   std::uint32_t row = 0;           ///< the first one
   std::uint32_t rows = 0;
 };
+
+Frame frame_of(std::size_t row, std::size_t rows) {
+  return {.row = static_cast<std::uint32_t>(row), .rows = static_cast<std::uint32_t>(rows)};
+}
 
 void append(std::string& bytes, Frame frame, std::string_view subject, std::string_view payload) {
   frame.subject_size = static_cast<std::uint32_t>(subject.size());
@@ -48,23 +57,17 @@ Part next_part(std::string_view& bytes) {
   return out;
 }
 
-Sample sample_of(const Batch& batch, std::size_t row) {
-  Sample out;
-  out.key = batch.columns[samples::key].text(row);
-  out.field = batch.columns[samples::field].text(row);
-  if (batch.columns[samples::time].valid(row)) out.time = batch.columns[samples::time].int64s()[row];
-  if (batch.columns[samples::text].valid(row)) {
-    out.kind = Sample::Kind::text;
-    out.text = batch.columns[samples::text].text(row);
-    return out;
-  }
-  out.x = batch.columns[samples::x].float64s()[row];
-  if (batch.columns[samples::y].valid(row)) {
-    out.kind = Sample::Kind::point;
-    out.y = batch.columns[samples::y].float64s()[row];
-    out.z = batch.columns[samples::z].valid(row) ? batch.columns[samples::z].float64s()[row]
-                                                 : std::numeric_limits<double>::quiet_NaN();
-  }
+/// A row that says something: `value`.
+Sample sample_of(const SampleRows& rows, std::size_t row, const SampleValue& value) {
+  Sample out{.key = rows.keys[row], .field = rows.fields[row]};
+  if (rows.timed(row)) out.time = rows.time(row);
+  out.x = value.x;
+  out.y = value.y;
+  out.z = value.z;
+  out.text = value.text;
+  out.kind = value.kind == SampleValue::Kind::text    ? Sample::Kind::text
+             : value.kind == SampleValue::Kind::point ? Sample::Kind::point
+                                                      : Sample::Kind::number;
   return out;
 }
 
@@ -92,7 +95,7 @@ class Nats final : public Sink {
     if ((pattern_.has_key() || partitions_ > 1) && key_column_ == input->columns.size()) {
       return fail(Error::Kind::invalid, "\"subject\" has {key}, but what comes has no column \"key\"", "subject");
     }
-    return {};
+    return samples_ ? try_encoding() : Result<void>{};
   }
 
   Result<void> open() override {
@@ -122,12 +125,7 @@ class Nats final : public Sink {
     Encoded out;
     out.rows = rows->rows;
     out.batch = rows;
-    std::vector<Sample> together;
-    for (std::size_t row = 0; row < rows->rows;) {
-      const std::size_t count = samples_ ? run_of_key(*rows, row) : 1;
-      encode_frame(*rows, row, count, together, out.bytes);
-      row += count;
-    }
+    samples_ ? encode_samples(*rows, out.bytes) : encode_rows(*rows, out.bytes);
     return out;
   }
 
@@ -182,7 +180,20 @@ class Nats final : public Sink {
                 "the connection to NATS was lost while rows were published" + (why.empty() ? "" : " (" + why + ")"));
   }
 
-  /// Rows from `row` on that go into one payload: consecutive ones of one key, up to `frame`, and of one message: a
+  /// Some encodings only read, some need {field} in the subject, some hold one sample: told before the start, not
+  /// by a dead letter for each message.
+  Result<void> try_encoding() const {
+    const std::vector<Sample> two(2, {.key = "k", .field = "f", .time = second, .x = 1});
+    for (std::size_t count = 1; count <= std::min(frame_, two.size()); ++count) {
+      const auto payload = codec_->encode(std::span{two}.first(count), pattern_.has_key(), pattern_.has_field());
+      if (!payload) {
+        return fail(Error::Kind::invalid, "the samples do not fit this encoding: " + payload.error(), "encoding");
+      }
+    }
+    return {};
+  }
+
+  /// Rows from `row` on that belong into one payload: consecutive ones of one key, up to `frame`, and of one message: a
   /// batch ends between two messages, so that frames don't depend on where it was cut.
   std::size_t run_of_key(const Batch& batch, std::size_t row) const {
     const auto& keys = batch.columns[samples::key].ids().ids;
@@ -195,24 +206,61 @@ class Nats final : public Sink {
     return count;
   }
 
-  void encode_frame(const Batch& batch, std::size_t row, std::size_t count, std::vector<Sample>& together,
-                    std::string& bytes) const {
-    const Frame frame{.row = static_cast<std::uint32_t>(row), .rows = static_cast<std::uint32_t>(count)};
+  /// Empty: there is none, for no_subject.
+  std::string subject_of(const Batch& batch, std::size_t row) const {
     const auto key = key_column_ < batch.columns.size() ? batch.columns[key_column_].text(row) : std::string_view{};
-    std::string subject =
-        pattern_.expand(key, samples_ && pattern_.has_field() ? batch.columns[samples::field].text(row) : "");
-    if (subject.empty())
-      return append(bytes, frame, {}, "the key or field can't be a token of a subject, or is too long for one");
-    if (partitions_ > 1) subject = weir::format("p.{}.{}", partition_of(key, partitions_), subject);
-    if (!samples_) {
-      std::string payload;
-      json::append_row(batch, row, payload);
-      return append(bytes, frame, subject, payload);
+    const auto field = samples_ && pattern_.has_field() ? batch.columns[samples::field].text(row) : std::string_view{};
+    std::string subject = pattern_.expand(key, field);
+    if (subject.empty() || partitions_ == 1) return subject;
+    return weir::format("p.{}.{}", partition_of(key, partitions_), subject);
+  }
+
+  void encode_rows(const Batch& batch, std::string& bytes) const {
+    std::string payload;
+    for (std::size_t row = 0; row < batch.rows; ++row) {
+      const std::string subject = subject_of(batch, row);
+      payload.clear();
+      if (!subject.empty()) json::append_row(batch, row, payload);
+      append(bytes, frame_of(row, 1), subject, subject.empty() ? no_subject : payload);
     }
-    together.clear();
-    for (std::size_t i = row; i < row + count; ++i) together.push_back(sample_of(batch, i));
-    const auto payload = codec_->encode(together, pattern_.has_key(), pattern_.has_field());
-    payload ? append(bytes, frame, subject, *payload) : append(bytes, frame, {}, payload.error());
+  }
+
+  void encode_samples(const Batch& batch, std::string& bytes) const {
+    const SampleRows rows{batch};
+    std::vector<Sample> together;
+    for (std::size_t row = 0, count = 0; row < batch.rows; row += count) {
+      count = run_of_key(batch, row);
+      const std::string subject = subject_of(batch, row);
+      if (subject.empty()) {
+        append(bytes, frame_of(row, count), {}, no_subject);
+        continue;
+      }
+      together.clear();
+      for (std::size_t i = row; i < row + count; ++i) {
+        const SampleValue value = rows.value(i);
+        if (value.kind != SampleValue::Kind::nothing) {
+          together.push_back(sample_of(rows, i, value));
+          continue;
+        }
+        encode_together(together, i - together.size(), subject, bytes);
+        append(bytes, frame_of(i, 1), {}, "a sample without a value");
+        together.clear();
+      }
+      encode_together(together, row + count - together.size(), subject, bytes);
+    }
+  }
+
+  /// Consecutive samples, the first of them in row `row`, as one payload; around those that the encoding can't hold, as
+  /// several. How it cuts depends on the samples alone, as ids must.
+  void encode_together(std::span<const Sample> samples, std::size_t row, std::string_view subject,
+                       std::string& bytes) const {
+    if (samples.empty()) return;
+    const auto payload = codec_->encode(samples, pattern_.has_key(), pattern_.has_field());
+    if (payload) return append(bytes, frame_of(row, samples.size()), subject, *payload);
+    if (samples.size() == 1) return append(bytes, frame_of(row, 1), {}, payload.error());
+    const std::size_t half = samples.size() / 2;
+    encode_together(samples.first(half), row, subject, bytes);
+    encode_together(samples.subspan(half), row + half, subject, bytes);
   }
 
   /// What was written and not committed will be given again.
@@ -244,7 +292,8 @@ class Nats final : public Sink {
     }
   }
 
-  /// Unlike any other payload's; the same after a crash if the rows are, see Encoded.
+  /// Unlike any other payload's, as no two begin with the same row; the same after a crash if the rows are, see
+  /// Encoded.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
     const std::string again = rows.incarnation == 0 ? "" : weir::format(".{}", rows.incarnation);
@@ -331,7 +380,9 @@ Spec spec() {
       .counter("duplicates", "payloads among them that the stream had before, by their ids")
       .claims(claims)
       .check(problems)
-      .details("Samples become payloads by `encoding`; rows and events become JSON objects, one per row.")
+      .details(
+          "Samples become payloads by `encoding`; one without a value, or that the encoding can't hold, is a dead "
+          "letter, and the others of its frame are published. Rows and events become JSON objects, one per row.")
       .example(
           R"({ "id": "out", "sink": "nats", "from": "signals", "stream": "TELEMETRY", "encoding": "flatbuffers" })")
       .example(R"({ "id": "out", "sink": "nats", "from": "signals", "subject": "sessions.{key}" })");

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,10 +102,16 @@ class Stdout final : public Sink {
     while (!text.empty()) {
       const auto written = ::write(STDOUT_FILENO, text.data(), text.size());
       if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EAGAIN && await_reader()) continue;
       if (written < 0) return std::unexpected(lost());
       text.remove_prefix(static_cast<std::size_t>(written));
     }
     return {};
+  }
+  /// What shares the terminal or socket may have made it non-blocking: then waits as write() does by itself elsewhere.
+  static bool await_reader() {
+    pollfd output{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+    return ::poll(&output, 1, -1) >= 0 || errno == EINTR;
   }
   static Error lost() {
     if (errno == EPIPE) return {Error::Kind::stopped, "whoever read standard output has closed it"};

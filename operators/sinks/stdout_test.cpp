@@ -1,6 +1,13 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include <weir/operator.hpp>
 
@@ -32,11 +39,19 @@ BatchPtr batch() {
   return batch;
 }
 
-std::string printed(const std::string& format, const BatchPtr& rows) {
-  fakes::FakeContext context;
+fakes::FakeContext& context() {
+  static fakes::FakeContext one;
+  return one;
+}
+
+Settings settings_of(const std::string& format) {
   Settings settings{"show"};
   settings.set("format", format);
-  const auto sink = weir_operator_sinks_stdout().make_sink(settings, context);
+  return settings;
+}
+
+std::string printed(const std::string& format, const BatchPtr& rows) {
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings_of(format), context());
   EXPECT_TRUE(sink->settle(rows->schema));
   EXPECT_TRUE(sink->open());
   testing::internal::CaptureStdout();
@@ -69,10 +84,7 @@ TEST(Stdout, NumbersOfATableFitTheirColumn) {
 }
 
 TEST(Stdout, HoldsNothingBack) {
-  fakes::FakeContext context;
-  Settings settings{"show"};
-  settings.set("format", std::string{"json"});
-  const auto sink = weir_operator_sinks_stdout().make_sink(settings, context);
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings_of("json"), context());
   const Encoded rows = sink->encode(batch());
   testing::internal::CaptureStdout();
   EXPECT_TRUE(sink->write(rows));
@@ -81,6 +93,76 @@ TEST(Stdout, HoldsNothingBack) {
   EXPECT_EQ(::fstat(STDOUT_FILENO, &file), 0);
   EXPECT_EQ(static_cast<std::size_t>(file.st_size), rows.bytes.size()) << "no part of a line, and no line, waits";
   EXPECT_EQ(testing::internal::GetCapturedStdout(), rows.bytes);
+}
+
+/// Standard output as a pipe that holds less than is printed and never makes anybody wait.
+class ImpatientOutput {
+ public:
+  ImpatientOutput() {
+    std::fflush(stdout);
+    if (::pipe(ends_) != 0 || ::fcntl(ends_[1], F_SETFL, O_NONBLOCK) != 0) throw std::runtime_error{"no pipe"};
+    ::dup2(ends_[1], STDOUT_FILENO);
+    ::close(ends_[1]);
+  }
+  ~ImpatientOutput() {
+    give_back();
+    ::close(ends_[0]);
+  }
+  ImpatientOutput(const ImpatientOutput&) = delete;
+  ImpatientOutput& operator=(const ImpatientOutput&) = delete;
+
+  /// All that comes until give_back().
+  std::string read() const {
+    std::string all;
+    char some[4096];
+    for (ssize_t count = 0; (count = ::read(ends_[0], some, sizeof some)) > 0;)
+      all.append(some, static_cast<std::size_t>(count));
+    return all;
+  }
+  void close_reading() { ::close(std::exchange(ends_[0], -1)); }
+  void give_back() {
+    if (before_ < 0) return;
+    ::dup2(before_, STDOUT_FILENO);
+    ::close(std::exchange(before_, -1));
+  }
+
+ private:
+  int ends_[2] = {-1, -1};
+  int before_ = ::dup(STDOUT_FILENO);
+};
+
+/// As when another program that has the same terminal has made it non-blocking.
+TEST(Stdout, WaitsForAReaderWhenTheOutputItselfDoesNot) {
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings_of("json"), context());
+  Encoded rows;
+  for (int i = 0; i < 100'000; ++i) rows.bytes += "{\"row\":" + std::to_string(i) + "}\n";
+  ImpatientOutput output;
+  std::string got;
+  std::jthread reader{[&] {
+    system_clock().wait(50 * millisecond, {});  // the pipe is full by then
+    got = output.read();
+  }};
+  const auto printed = sink->write(rows);
+  output.give_back();
+  reader.join();
+  EXPECT_TRUE(printed) << printed.error().message;
+  EXPECT_TRUE(got == rows.bytes) << got.size() << " of " << rows.bytes.size() << " bytes";
+}
+
+TEST(Stdout, WaitsForNobodyWhenTheReaderHasGone) {
+  const auto sink = weir_operator_sinks_stdout().make_sink(settings_of("json"), context());
+  Encoded rows;
+  rows.bytes.assign(1'000'000, 'x');
+  ::signal(SIGPIPE, SIG_IGN);
+  ImpatientOutput output;
+  std::jthread reader{[&] {
+    system_clock().wait(50 * millisecond, {});
+    output.close_reading();
+  }};
+  const auto printed = sink->write(rows);
+  output.give_back();
+  ASSERT_FALSE(printed);
+  EXPECT_EQ(printed.error().kind, Error::Kind::stopped);
 }
 
 TEST(Stdout, NaNIsNull) {

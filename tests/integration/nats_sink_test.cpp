@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <set>
 
 #include <weir/format.hpp>
@@ -12,97 +11,16 @@
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
-#include "integration/nats_suite.hpp"
+#include "integration/nats_sink_suite.hpp"
 
 namespace weir {
-Operator weir_operator_sources_nats();
-Operator weir_operator_sinks_nats();
-
 namespace {
 
 using fakes::NatsPeer;
 using fakes::NatsSource;
-
-/// "key field=x …" per payload; what stands in the subject stays outside. Refuses texts.
-class Plain final : public Codec {
- public:
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
-  std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
-                                                 bool field_outside) const override {
-    std::string out = key_outside ? "" : std::string{samples[0].key} + " ";
-    for (const auto& sample : samples) {
-      if (sample.kind == Sample::Kind::text) return std::unexpected("no texts here");
-      out += (field_outside ? "" : std::string{sample.field} + "=") + std::to_string(static_cast<int>(sample.x)) + ";";
-    }
-    return out;
-  }
-};
-
-/// Samples (v<i % vehicles>, speed, i) for i in [first, first + count), of messages of so many samples.
-BatchPtr samples_of(fakes::NatsContext& context, std::size_t count, std::size_t first = 0, std::size_t vehicles = 10,
-                    std::size_t per_message = 1) {
-  auto batch = std::make_shared<Batch>();
-  batch->schema = samples::schema();
-  batch->rows = count;
-  batch->columns.resize(batch->schema->columns.size());
-  Ids keys{{}, context.keys()};
-  Ids fields{{}, context.fields()};
-  std::vector<Timestamp> times;
-  std::vector<double> x;
-  for (std::size_t i = first; i < first + count; ++i) {
-    keys.ids.push_back(*context.keys()->intern("v" + std::to_string(i % vehicles)));
-    fields.ids.push_back(*context.fields()->intern("speed"));
-    times.push_back(static_cast<Timestamp>(i) * second);
-    x.push_back(static_cast<double>(i));
-    batch->message_of_row.push_back(static_cast<std::uint32_t>(i / per_message - first / per_message));
-  }
-  batch->arrival = times;
-  batch->columns[samples::key] = Column::dictionary(std::move(keys));
-  batch->columns[samples::field] = Column::dictionary(std::move(fields));
-  batch->columns[samples::time] = Column::timestamp(std::move(times));
-  batch->columns[samples::x] = Column::float64(std::move(x));
-  return batch;
-}
-
-struct NatsSink {
-  explicit NatsSink(const std::map<std::string, Setting>& values)
-      : context{0, &codec},
-        sink{weir_operator_sinks_nats().make_sink(fakes::settings_of(weir_operator_sinks_nats(), values), context)} {
-    sink->settle(samples::schema()).value();
-  }
-  Result<void> write(const BatchPtr& batch, std::uint64_t number = 0) {
-    auto& encoded = written.emplace_back(sink->encode(batch));
-    encoded.number = number;
-    return sink->write(encoded);
-  }
-
-  Plain codec;
-  std::deque<Encoded> written;  ///< a sink may point to what it was given until commit() returns
-  fakes::NatsContext context;
-  std::unique_ptr<Sink> sink;
-};
-
-class NatsSinkTest : public integration::NatsSuite {
- protected:
-  std::map<std::string, Setting> settings(std::map<std::string, Setting> more = {}) const {
-    more.try_emplace("url", url());
-    more.try_emplace("stream", stream_);
-    more.try_emplace("subject", stream_ + ".{key}.{field}");
-    return more;
-  }
-  /// What stands in the stream: "subject payload".
-  std::vector<std::string> stored(std::size_t count, std::map<std::string, Setting> more = {}, Partition k = 0) const {
-    NatsSource source{weir_operator_sources_nats(), settings(std::move(more)), k};
-    source.source->open(0).value();
-    std::vector<std::string> out;
-    for (const auto& m : source.pull(count, count == 0 ? second : 10 * second)) {
-      out.push_back(std::string{m.subject} + " " + std::string{m.payload});
-    }
-    return out;
-  }
-
-  const std::string stream_ = name();
-};
+using integration::NatsSink;
+using integration::NatsSinkTest;
+using integration::samples_of;
 
 TEST_F(NatsSinkTest, endsWithoutHavingPublishedAnything) {
   NatsSink sink{settings()};
