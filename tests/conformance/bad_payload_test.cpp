@@ -34,6 +34,7 @@ std::string encoded(const std::string& with, const std::vector<Sample>& samples)
 /// Each payload between two good ones: the good ones pass, the bad one is a dead letter with its bytes.
 void expect_refused(Lane& lane, const std::string& good, const std::string& bad, const std::string& reason) {
   SCOPED_TRACE(bad.substr(0, 80));
+  ASSERT_NE(reason, "") << "every reason has that in it";
   const auto out = lane.feed({good, bad, good});
   EXPECT_EQ(rows_of(out), 2u);
   ASSERT_EQ(out.dead_letters.size(), 1u);
@@ -59,7 +60,7 @@ TEST(BadPayload, a_json_payload_is_refused_whole_with_a_reason) {
       {R"({"time":"yesterday","value":1})", "not a time"},
       {R"({"key":")" + long_key + R"(","value":1})", "key longer than 1024 bytes"},
       {R"({"field":")" + long_key + R"(","value":1})", "field longer than 1024 bytes"},
-      {"{\"key\":\"\xff\",\"value\":1}", ""},
+      {"{\"key\":\"\xff\",\"value\":1}", "not JSON: mistake at byte 8"},
       {R"([{"value":1},{"value":[]}])", "a value is an array"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
