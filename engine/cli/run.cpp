@@ -256,9 +256,12 @@ class Runner {
                  current()->pipeline().name, loaded->checked.pipeline->name);
       return;
     }
-    if (const auto status = current()->status(); !status.troubles.empty()) {
-      log::error("reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later",
-                 status.troubles.front());
+    // Whatever else is down ends with the old pipeline, and may be what the new text mends.
+    if (const auto status = current()->status(); !status.commit_trouble.empty()) {
+      log::error(
+          "reload: not while this keeps the old pipeline from draining: {}; it goes on, try again later, or end it and "
+          "start it again, which reads again what is not committed",
+          status.commit_trouble);
       return;
     }
     say_change(*loaded->checked.pipeline);

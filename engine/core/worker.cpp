@@ -366,7 +366,8 @@ Worker::Status Worker::status() const {
   const auto add = [&](const Trouble& trouble) {
     if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
   };
-  add(worker.commit_trouble);
+  out.commit_trouble = worker.commit_trouble.text();
+  if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
   add(worker.claim_trouble);
   for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);
   if (worker.lanes) {

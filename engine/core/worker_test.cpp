@@ -1,6 +1,6 @@
 #include "core/worker.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "fakes/worker_at_work.hpp"
 
@@ -126,6 +126,7 @@ TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
   in_world([](fakes::World& world) { world.down = true; });
   ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
   EXPECT_EQ(worker_->status().troubles, std::vector<std::string>{"the table does not answer"});
+  EXPECT_EQ(worker_->status().commit_trouble, "") << "there is nothing to commit";
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_for([&] { return worker_->status().troubles.empty(); })) << "it answers: the partition is taken";
   in_world([](fakes::World& world) { world.taken = false; });
@@ -234,11 +235,13 @@ TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
   ASSERT_TRUE(wait_until_committed(20));
   in_world([](fakes::World& world) { world.down = true; });
   send(500);
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().commit_trouble.empty(); }));
+  EXPECT_THAT(worker_->status().troubles, testing::Contains(worker_->status().commit_trouble));
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_until_committed(520));
   EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  EXPECT_EQ(worker_->status().commit_trouble, "");
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(520));
 }

@@ -19,7 +19,7 @@ class Servers {
  public:
   /// `names`: any of "nats timescale postgres". `nats_conf`: lines added to nats-server's configuration.
   explicit Servers(const std::string& names, const std::string& nats_conf = {}) : names_{names} {
-    if (!nats_conf.empty()) directory_.write("nats.conf", nats_conf);
+    if (!nats_conf.empty()) configure_nats(nats_conf);
     start(names_);
   }
   ~Servers() {
@@ -35,6 +35,8 @@ class Servers {
   const std::string& url(const std::string& variable) const { return urls_.at(variable); }
   const std::string& nats() const { return url("NATS_URL"); }
 
+  /// The lines added to nats-server's configuration, from its next start on.
+  void configure_nats(const std::string& lines) { directory_.write("nats.conf", lines); }
   /// Starts stopped or killed ones again, with their data and port.
   void start(const std::string& names) {
     const auto lines = run("start " + directory() + " --fast --while " + std::to_string(getpid()) + " " + names);

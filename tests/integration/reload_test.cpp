@@ -31,6 +31,15 @@ class Reload : public Job {
     job_->send(SIGHUP);
     EXPECT_TRUE(job_->says(answer)) << job_->log();
   }
+  /// The same file, made for a server that wants to know who it is.
+  std::string with_login(std::string file) const {
+    const std::string url = weir::format(R"("url": "{}")", nats_.nats());
+    const std::string login = url + R"(, "user": "weir", "password": "s3cret")";
+    for (auto at = file.find(url); at != std::string::npos; at = file.find(url, at + login.size()))
+      file.replace(at, url.size(), login);
+    return file;
+  }
+  std::string login_url() const { return "nats://weir:s3cret@" + nats_.nats().substr(std::string{"nats://"}.size()); }
   void expect_end() {
     EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
     EXPECT_THAT(job_->log(), Not(HasSubstr("another worker")));
@@ -107,6 +116,20 @@ TEST_F(Reload, IsRefusedWhileTheOldPipelineCanNotCommit) {
   ASSERT_TRUE(job_->says("commit: ")) << job_->log();
   reload(text({.before_rows = doubled}), "it goes on, try again later");
   database_.start();
+  expect_rows("1 15 2 25");
+  expect_end();
+}
+
+/// What is committed needs no NATS, so nothing keeps the old pipeline from draining.
+TEST_F(Reload, MendsAnAccessToNatsThatIsRefusedSince) {
+  begin({.shutdown_timeout = "2s"});
+  nats_.stop("nats");
+  nats_.configure_nats("authorization { user: weir, password: s3cret }\n");
+  nats_.start("nats");
+  ASSERT_TRUE(job_->says("(Authorization Violation); trying again")) << job_->log();
+  reload(with_login(text({.shutdown_timeout = "2s"})), "reload: the new pipeline runs");
+  peer_ = std::make_unique<fakes::NatsPeer>(login_url());
+  go_on();
   expect_rows("1 15 2 25");
   expect_end();
 }
