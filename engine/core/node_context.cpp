@@ -2,13 +2,20 @@
 
 #include <cassert>
 
+#include <weir/format.hpp>
+
 #include "core/log.hpp"
 
 namespace weir {
 
 NodeContext::NodeContext(const Shared& shared, const Node& node, Partition partition, std::shared_ptr<Dictionary> keys,
                          std::shared_ptr<Dictionary> fields)
-    : shared_{shared}, node_{node}, partition_{partition}, keys_{std::move(keys)}, fields_{std::move(fields)} {}
+    : shared_{shared},
+      node_{node},
+      partition_{partition},
+      keys_{std::move(keys)},
+      fields_{std::move(fields)},
+      warnings_{weir::format("{}/{}", node.id, partition), shared.clock} {}
 
 NodeContext::NodeContext(const Shared& shared, const Node& node)
     : NodeContext{shared, node, 0, std::make_shared<Dictionary>(), std::make_shared<Dictionary>()} {}
@@ -34,20 +41,5 @@ std::size_t NodeContext::counter(std::string_view name) const {
 }
 
 void NodeContext::tell(std::string_view message) { log::info("{}/{}: {}", node_.id, partition_, message); }
-
-void NodeContext::warn(std::string_view message) {
-  const Timestamp now = shared_.clock.steady();
-  Timestamp last = last_warning_.load();
-  if ((last != no_time && now - last < second) || !last_warning_.compare_exchange_strong(last, now)) {
-    unsaid_.fetch_add(1);
-    return;
-  }
-  const std::uint64_t unsaid = unsaid_.exchange(0);
-  if (unsaid == 0) {
-    log::warn("{}/{}: {}", node_.id, partition_, message);
-  } else {
-    log::warn("{}/{}: {} ({} more warnings since the last one)", node_.id, partition_, message, unsaid);
-  }
-}
 
 }  // namespace weir

@@ -1,12 +1,12 @@
 /// The Context that the engine gives to each operator instance.
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "core/counters.hpp"
+#include "core/limited_warnings.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
@@ -41,7 +41,8 @@ class NodeContext : public Context {
   const Codec* codec(std::string_view name) const override;
   std::size_t counter(std::string_view name) const override;
   void count(std::size_t counter, std::uint64_t n) override { shared_.counters.add(counter, n); }
-  void warn(std::string_view message) override;
+  /// As LimitedWarnings says; it ends with the context.
+  void warn(std::string_view message) override { warnings_.say(message); }
   void tell(std::string_view message) override;
 
  private:
@@ -51,8 +52,7 @@ class NodeContext : public Context {
   std::shared_ptr<Dictionary> keys_;
   std::shared_ptr<Dictionary> fields_;
   mutable std::map<std::string, std::unique_ptr<Codec>, std::less<>> codecs_;
-  std::atomic<Timestamp> last_warning_{no_time};
-  std::atomic<std::uint64_t> unsaid_{0};
+  LimitedWarnings warnings_;
 };
 
 }  // namespace weir
