@@ -1,10 +1,8 @@
 /// weir run: runs a pipeline until its source ends or it is told to stop.
 #include <signal.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <mutex>
 #include <thread>
@@ -12,6 +10,7 @@
 
 #include "cli/command.hpp"
 #include "cli/log.hpp"
+#include "cli/progress_line.hpp"
 #include "console/lag_watch.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
@@ -119,51 +118,6 @@ class Running {
   std::thread thread_;
 };
 
-/// The progress line on a terminal, unless what it shows there is for programs; a log line every ten seconds elsewhere.
-class ProgressLine {
- public:
-  ProgressLine(bool quiet, bool for_programs)
-      : terminal_{isatty(STDERR_FILENO) == 1}, quiet_{quiet || (terminal_ && for_programs)} {}
-
-  void show(const Running& running, Timestamp now) {
-    const Duration every = terminal_ ? second / 2 : 10 * second;
-    if (quiet_ || (last_ != no_time && now - last_ < every)) return;
-    const auto status = running.status();
-    const auto samples = running.counters().value(running.pipeline().nodes[running.pipeline().source()].id, "samples");
-    const double past = last_ == no_time ? 1.0 : static_cast<double>(now - last_) / static_cast<double>(second);
-    const auto rate = [past](std::uint64_t value, std::uint64_t before) {
-      return static_cast<double>(value - std::min(value, before)) / past;
-    };
-    const std::string text = weir::format(
-        "{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples, rate(samples, samples_), status.rows,
-        rate(status.rows, rows_), behind(status), status.troubles.empty() ? "" : "  ! " + status.troubles.front());
-    if (terminal_) {
-      std::fprintf(stderr, "\r\033[K%s", text.c_str());
-      shown_ = true;
-    } else if (last_ != no_time) {
-      log::info("{}", text);
-    }
-    last_ = now;
-    samples_ = samples;
-    rows_ = status.rows;
-  }
-  void end() {
-    if (shown_) std::fputs("\n", stderr);
-    shown_ = false;
-  }
-
- private:
-  static std::string behind(const Worker::Status& status) {
-    std::uint64_t waiting = 0;
-    for (const auto& lane : status.lanes) waiting += lane.waiting;
-    return waiting == 0 ? "" : weir::format("  {} messages waiting", waiting);
-  }
-
-  bool terminal_, quiet_, shown_ = false;
-  Timestamp last_ = no_time;
-  std::uint64_t samples_ = 0, rows_ = 0;
-};
-
 /// Runs, reloads on SIGHUP, drains on SIGTERM and SIGINT, gives up on the second of them.
 class Runner {
  public:
@@ -218,7 +172,7 @@ class Runner {
         if (stops == 2) std::_Exit(internal);  // as after any crash
         current()->drain();
       }
-      if (stops == 0) progress_.show(*current(), system_clock().steady());
+      if (stops == 0) show_progress();
       if (stops > 0) give_up_in_time();
     }
     progress_.end();
@@ -230,6 +184,14 @@ class Runner {
     else
       std::cerr << "weir: " << result.error().message << "\n";
     return exit_code(result.error());
+  }
+
+  void show_progress() {
+    const Timestamp now = system_clock().steady();
+    if (!progress_.is_due(now)) return;
+    const auto running = current();
+    const std::string& source = running->pipeline().nodes[running->pipeline().source()].id;
+    progress_.show(running->status(), counters_.value(source, counted::samples.name), now);
   }
 
   /// Draining gives up by itself, but not in the middle of a call to a server that hangs. What is not committed is read

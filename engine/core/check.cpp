@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/draft.hpp"
+#include "core/event_time.hpp"
 #include "core/fingerprint.hpp"
 #include "core/keeping.hpp"
 #include "core/overrides.hpp"

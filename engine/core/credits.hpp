@@ -1,4 +1,4 @@
-/// The bound on what is in flight.
+/// The bound on what is in flight, and what holds a part of it.
 #pragma once
 
 #include <cassert>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <mutex>
 #include <stop_token>
+#include <utility>
 
 namespace weir {
 
@@ -55,6 +56,23 @@ class Credits {
   std::condition_variable_any freed_;
   std::size_t used_ = 0;
   std::size_t limit_;
+};
+
+/// Credit that a piece of work holds.
+class Held {
+ public:
+  Held(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} { credits_.take(bytes); }
+  ~Held() {
+    if (bytes_ != 0) credits_.give_back(bytes_);
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  /// Gives it back, and takes what somebody else is to hold from now on.
+  void pass_on(std::size_t bytes) { credits_.trade(std::exchange(bytes_, 0), bytes); }
+
+ private:
+  Credits& credits_;
+  std::size_t bytes_;
 };
 
 }  // namespace weir

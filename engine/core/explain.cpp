@@ -4,6 +4,7 @@
 
 #include <weir/units.hpp>
 
+#include "core/event_time.hpp"
 #include "core/keeping.hpp"
 
 namespace weir {

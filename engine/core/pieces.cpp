@@ -1,6 +1,7 @@
 #include "core/pieces.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir {
 

@@ -1,4 +1,4 @@
-/// The pieces in which a lane works off what it has pulled, and the credit that they hold.
+/// The pieces in which a lane works off what it has pulled.
 #pragma once
 
 #include <algorithm>
@@ -8,12 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <stop_token>
-#include <utility>
 #include <vector>
 
 #include <weir/message.hpp>
 
-#include "core/credits.hpp"
 #include "core/recovery.hpp"
 
 namespace weir {
@@ -83,23 +81,6 @@ class InFlight {
   std::mutex mutex_;
   std::condition_variable_any left_;
   std::size_t pieces_ = 0;
-};
-
-/// Credit that a piece of work holds.
-class Held {
- public:
-  Held(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} { credits_.take(bytes); }
-  ~Held() {
-    if (bytes_ != 0) credits_.give_back(bytes_);
-  }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  /// Gives it back, and takes what somebody else is to hold from now on.
-  void pass_on(std::size_t bytes) { credits_.trade(std::exchange(bytes_, 0), bytes); }
-
- private:
-  Credits& credits_;
-  std::size_t bytes_;
 };
 
 }  // namespace weir

@@ -3,13 +3,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include <weir/context.hpp>
@@ -47,46 +44,6 @@ struct Haul {
 
   /// Fills the messages' headers and hands the whole out; idle if there is nothing.
   static Pulled give(std::shared_ptr<Haul> haul);
-};
-
-/// Holds messages of a shared durable until they are durable in all outputs, and tells the server meanwhile that they
-/// are in progress.
-///
-/// Threads   any.
-class Acknowledger {
- public:
-  /// `connection` must outlive it, or its use. `every`: how often a held message is reported, less than the durable's
-  /// ack_wait.
-  Acknowledger(Connection& connection, const Clock& clock, Duration every);
-
-  /// Takes over the messages of a bundle that got the positions (last - size, last].
-  void hold(const Bundle& bundle, Position last);
-  /// Acknowledges every held message up to this position.
-  void acknowledge(Position up_to);
-  /// Gives everything not acknowledged back to the server, for another worker.
-  void give_back();
-
-  /// Answers over another connection from now on.
-  void use(Connection& connection);
-  /// Where the last answer went: saying "+WPI" there again does no harm. Empty: there was none.
-  std::string last_reply() const;
-
- private:
-  struct Held {
-    Position last = 0;
-    Timestamp since = 0;
-    std::vector<std::string> replies;  ///< the newest message's is at the end
-  };
-  void answer_all(const Held& held, std::size_t count, std::string_view text);
-  void report(const std::stop_token& stop);
-
-  const Clock& clock_;
-  Duration every_;
-  mutable std::mutex mutex_;
-  Connection* connection_;
-  std::string last_reply_;
-  std::deque<Held> held_;
-  std::jthread reporter_;
 };
 
 /// What the three kinds of source have in common.

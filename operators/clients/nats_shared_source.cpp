@@ -3,6 +3,7 @@
 
 #include <weir/format.hpp>
 
+#include "clients/nats_acknowledger.hpp"
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"
 #include "clients/nats_sources.hpp"
