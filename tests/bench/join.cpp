@@ -1,7 +1,7 @@
 #include "bench/join.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <barrier>
 #include <ctime>
 #include <numeric>
 #include <random>
@@ -9,12 +9,12 @@
 #include <thread>
 #include <vector>
 
-#include "fakes/context.hpp"
+#include <weir/sample_rows.hpp>
 
-namespace weir {
-Operator weir_operator_transforms_keyed_last_value();
-Operator weir_operator_transforms_window_join();
-}  // namespace weir
+#include "bench/run.hpp"
+#include "core/chain.hpp"
+#include "core/pipeline.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir::bench {
 namespace {
@@ -47,12 +47,19 @@ Spent spent_on(const auto& work) {
   return {now(CLOCK_THREAD_CPUTIME_ID) - begin.processor, now(CLOCK_MONOTONIC) - begin.wall};
 }
 
+std::vector<std::string> field_names() {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < fields; ++i) out.push_back("field" + std::to_string(i));
+  return out;
+}
+
 /// The stream of one lane, a round of one frame per vehicle at a time.
 class Fleet {
  public:
-  Fleet(std::size_t vehicles, fakes::FakeContext& context) : context_{context}, order_(vehicles), phase_(vehicles) {
-    for (std::size_t i = 0; i < fields; ++i) context.fields()->intern("field" + std::to_string(i));
-    for (std::size_t v = 0; v < vehicles; ++v) context.keys()->intern("vehicle" + std::to_string(v));
+  Fleet(std::size_t vehicles, const Chain& chain)
+      : keys_{chain.keys()}, fields_{chain.fields()}, order_(vehicles), phase_(vehicles) {
+    for (const auto& name : field_names()) fields_->intern(name);
+    for (std::size_t v = 0; v < vehicles; ++v) keys_->intern("vehicle" + std::to_string(v));
     std::iota(order_.begin(), order_.end(), 0u);
     for (auto& phase : phase_) phase = static_cast<Duration>(random_() % static_cast<unsigned>(round_length));
   }
@@ -90,8 +97,8 @@ class Fleet {
     out->schema = samples::schema();
     out->rows = rows;
     out->columns.resize(out->schema->columns.size());
-    out->columns[samples::key] = Column::dictionary({std::move(keys), context_.keys()});
-    out->columns[samples::field] = Column::dictionary({std::move(ids), context_.fields()});
+    out->columns[samples::key] = Column::dictionary({std::move(keys), keys_});
+    out->columns[samples::field] = Column::dictionary({std::move(ids), fields_});
     out->columns[samples::time] = Column::timestamp(std::move(times));
     out->columns[samples::x] = Column::float64(std::move(x));
     out->reached = arrival.back();
@@ -99,63 +106,55 @@ class Fleet {
     return out;
   }
 
-  fakes::FakeContext& context_;
+  std::shared_ptr<Dictionary> keys_, fields_;
   std::mt19937_64 random_{42};
   std::vector<std::uint32_t> order_;
   std::vector<Duration> phase_;
   int rounds_ = 0;
 };
 
-std::vector<FieldDemand> demand() {
-  std::vector<FieldDemand> out;
-  for (std::size_t i = 0; i < fields; ++i) out.push_back({"field" + std::to_string(i), FieldKind::number});
-  return out;
+constexpr std::string_view pipeline_text = R"({ "name": "join", "limits": { "keys": 1000000 }, "nodes": [
+  { "id": "signals", "source": "nats", "stream": "TELEMETRY" },
+  { "id": "last", "transform": "keyed-last-value", "from": "signals" },
+  { "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "2s" },
+  { "id": "out", "sink": "drop", "from": "rows", "columns": { COLUMNS } } ] })";
+
+Pipeline pipeline() {
+  std::string text{pipeline_text}, columns;
+  for (const auto& name : field_names()) columns += (columns.empty() ? "\"" : ", \"") + name + "\": {}";
+  text.replace(text.find("COLUMNS"), std::string_view{"COLUMNS"}.size(), columns);
+  CheckOptions options;
+  options.to_run = true;
+  auto checked = check_pipeline(text, "join", fakes::registry(), options);
+  if (!checked.pipeline) give_up(render(checked.findings, Format::text));
+  return *std::move(checked.pipeline);
 }
 
-Settings join_settings() {
-  Settings settings{"rows"};
-  settings.set("every", std::int64_t{second});
-  settings.set("wait", std::int64_t{2 * second});
-  settings.set("disorder", std::int64_t{0});
-  settings.set("max_ahead", std::int64_t{5 * second});
-  settings.set("max_behind", std::int64_t{24 * 60 * minute});
-  settings.set("max_pending", std::int64_t{65536});
-  return settings;
-}
-
-/// The two operators, one after the other.
+/// What a lane runs, without its threads and without a stream.
 class Lane {
  public:
-  explicit Lane(fakes::FakeContext& context)
-      : last_{weir_operator_transforms_keyed_last_value().make_transform(Settings{"last"}, context)},
-        join_{weir_operator_transforms_window_join().make_transform(join_settings(), context)},
-        context_{context} {
-    if (!last_->settle({samples::schema()}) || !join_->settle({samples::schema()})) std::abort();
+  explicit Lane(const Pipeline& pipeline) : chain{pipeline, fakes::registry(), counters_, system_clock(), 0} {
+    chain.start(0);
   }
 
   void process(const BatchPtr& in) {
-    fakes::FakeOutput passed{context_}, joined{context_};
-    if (!last_->process(0, in, passed)) std::abort();
-    for (const auto& [port, batch] : passed.emitted) {
-      if (!join_->process(0, batch, joined)) std::abort();
-    }
-    for (const auto& [port, batch] : joined.emitted) rows += port == 0 ? batch->rows : 0;
+    ChainOutput out;
+    must(chain.step(in, false, out));
+    for (const SinkBatch& part : out.batches) rows += part.batch->rows;
   }
 
-  std::size_t bytes() const { return last_->size().bytes + join_->size().bytes; }
-  /// Bytes of what they know: more of it is more samples.
-  std::size_t snapshot_bytes() const {
-    StateWriter state;
-    last_->save(state);
-    join_->save(state);
-    return state.bytes().size();
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const auto& [node, size] : chain.sizes()) sum += size.bytes;
+    return sum;
   }
-
-  std::size_t rows = 0;
 
  private:
-  std::unique_ptr<Transform> last_, join_;
-  fakes::FakeContext& context_;
+  Counters counters_;
+
+ public:
+  Chain chain;
+  std::size_t rows = 0;
 };
 
 /// What a program without an engine would do: arrays by number, every sample in order, nothing ever missing.
@@ -213,63 +212,65 @@ class Bare {
 struct OneLane {
   Spent lane, bare;
   double rest_bytes = 0, waiting_bytes = 0, state_bytes = 0;
-  std::size_t samples = 0, rows = 0;
+  std::size_t samples = 0;
 };
 
-OneLane run_lane(std::size_t vehicles, int seconds, bool with_bare) {
-  fakes::FakeContext context{demand()};
-  Fleet fleet{vehicles, context};
-  Lane lane{context};
-  Bare bare{with_bare ? vehicles : 0};
+/// Lanes that work at the same time begin every round together, and a round lasts until the last has done its part:
+/// what prepares the round must not look like room for the others.
+OneLane run_lane(const Pipeline& pipeline, std::size_t vehicles, int seconds, std::barrier<>& round_of_all) {
+  Lane lane{pipeline};
+  Fleet fleet{vehicles, lane.chain};
+  Bare bare{vehicles};
   OneLane out;
   const auto series = static_cast<double>(vehicles * fields);
   std::size_t first_snapshot = 0;
   const int warm_up = 3 * rounds_per_second;  // all vehicles and their fields known, first ticks closed
   for (int round = 0; round < warm_up + seconds * rounds_per_second; ++round) {
     const auto batches = fleet.round();
-    const Spent in_lane = spent_on([&] {
-      for (const auto& batch : batches) lane.process(batch);
-    });
-    const Spent in_bare = spent_on([&] {
-      if (!with_bare) return;
-      for (const auto& batch : batches) bare.process(*batch);
-    });
+    const auto timed = [&](auto process) {
+      round_of_all.arrive_and_wait();
+      return spent_on([&] {
+        for (const auto& batch : batches) process(batch);
+        round_of_all.arrive_and_wait();
+      });
+    };
+    const Spent in_lane = timed([&](const BatchPtr& batch) { lane.process(batch); });
+    const Spent in_bare = timed([&](const BatchPtr& batch) { bare.process(*batch); });
     if (round == 0) {
       out.rest_bytes = static_cast<double>(lane.bytes()) / series;
-      first_snapshot = lane.snapshot_bytes();
+      first_snapshot = lane.chain.save().size();
     }
     if (round < warm_up) continue;
     out.lane += in_lane;
     out.bare += in_bare;
     for (const auto& batch : batches) out.samples += batch->rows;
   }
-  out.rows = lane.rows;
-  out.waiting_bytes = static_cast<double>(lane.snapshot_bytes() - first_snapshot) / series;
+  if (lane.rows == 0 || bare.rows == 0) give_up("no rows came of the samples");
+  out.waiting_bytes = static_cast<double>(lane.chain.save().size() - first_snapshot) / series;
   out.state_bytes = static_cast<double>(lane.bytes()) / series;
   return out;
 }
 
 }  // namespace
 
-JoinFigures measure_join(std::size_t vehicles, int seconds, bool two_lanes) {
-  const OneLane one = run_lane(vehicles, seconds, true);
-  JoinFigures out;
-  out.samples = one.samples;
-  out.rows = one.rows;
-  out.per_core = static_cast<double>(one.samples) / one.lane.processor;
-  out.bare = static_cast<double>(one.samples) / one.bare.processor;
-  out.rest_bytes = one.rest_bytes;
-  out.waiting_bytes = one.waiting_bytes;
-  out.state_bytes = one.state_bytes;
-  if (!two_lanes) return out;
+JoinFigures measure_join(std::size_t vehicles, int seconds) {
+  const Pipeline joined = pipeline();
+  std::barrier alone{1};
+  const OneLane one = run_lane(joined, vehicles, seconds, alone);
+  std::barrier both{2};
   OneLane left, right;
-  std::thread other{[&] { right = run_lane(vehicles / 2, seconds, false); }};
-  left = run_lane(vehicles / 2, seconds, false);
+  std::thread other{[&] { right = run_lane(joined, vehicles / 2, seconds, both); }};
+  left = run_lane(joined, vehicles / 2, seconds, both);
   other.join();
-  // By the clock on the wall: lanes that wait for each other must not look like two that work.
-  const auto pace = [](const OneLane& lane) { return static_cast<double>(lane.samples) / lane.lane.wall; };
-  out.lanes_factor = (pace(left) + pace(right)) / pace(one);
-  return out;
+  const auto samples = static_cast<double>(one.samples);
+  const auto samples_of_both = static_cast<double>(left.samples + right.samples);
+  return {.per_core = samples / one.lane.processor,
+          .bare = samples / one.bare.processor,
+          .lanes_factor = samples_of_both / left.lane.wall / (samples / one.lane.wall),
+          .bare_factor = samples_of_both / left.bare.wall / (samples / one.bare.wall),
+          .state_bytes = one.state_bytes,
+          .rest_bytes = one.rest_bytes,
+          .waiting_bytes = one.waiting_bytes};
 }
 
 }  // namespace weir::bench

@@ -47,7 +47,7 @@ void copy(Show show) {
 }
 
 void join(Show show) {
-  const JoinFigures join = measure_join(100'000, 4, true);
+  const JoinFigures join = measure_join(100'000, 4);
   show({.what = "(c) samples/s per core: memory -> keyed-last-value -> window-join -> drop",
         .weir = scaled(join.per_core),
         .other = scaled(join.bare),
@@ -56,9 +56,11 @@ void join(Show show) {
         .goal = Goal::at_least,
         .limit = 15e6,
         .limit_text = "15 M"});
-  show({.what = "(c) two lanes, as a multiple of one",
+  show({.what = "(c) two lanes at once, as a multiple of one; beside it two bare loops",
+        .weir = fixed(join.lanes_factor, 2),
+        .other = fixed(join.bare_factor, 2),
         .value = join.lanes_factor,
-        .shown = fixed(join.lanes_factor, 2),
+        .shown = fixed(join.lanes_factor / join.bare_factor, 2),
         .goal = Goal::at_least,
         .limit = 1.8,
         .limit_text = "1.8"});

@@ -114,8 +114,8 @@ class Join {
   void tell_start(Vehicle& v, std::uint32_t key);
   void end_session(Vehicle*& v, std::uint32_t key);
   Timestamp forget_at(std::uint32_t key) const { return rules_.forget_at(samples_[key]->last_arrival); }
-  bool is_exact(const Timers::Entry& entry) const;
-  void renew(Timers::Entry entry);
+  bool is_exact(const Timers<Due>::Entry& entry) const;
+  void renew(Timers<Due>::Entry entry);
 
   // join.cpp: what both need
   Timestamp interval_before(Timestamp time);
@@ -134,8 +134,8 @@ class Join {
   const Rules& rules_;
   const Slots& slots_;
   std::size_t live_ = 0;
-  Timers timers_;   ///< of ticks and sessions: a vehicle's live entry is never later than it is due
-  Timers forgets_;  ///< one per vehicle, never later than it is forgotten
+  Timers<Due> timers_;         ///< of ticks and sessions: a vehicle's live entry is never later than it is due
+  Timers<Timestamp> forgets_;  ///< one per vehicle, never later than it is forgotten
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
   Duration spent_ = 0;              ///< gaps of the message at hand that were not free

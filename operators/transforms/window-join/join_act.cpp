@@ -92,20 +92,18 @@ void Join::set(Vehicle& v, std::uint32_t key, Due due) {
 
 void Join::act_until(Timestamp until) {
   while (true) {
-    const bool forget = forgets_.first() <= timers_.first();
-    Timers& timers = forget ? forgets_ : timers_;
-    if (timers.first() > until) break;
-    const Timers::Entry entry = timers.top();
-    if (forget) {
+    if (std::min(timers_.first(), forgets_.first()) > until) break;
+    if (forgets_.first() <= timers_.first()) {
+      const auto entry = forgets_.top();
       forgets_.pop();
       const Timestamp at = forget_at(entry.key);
-      if (at == entry.due.instant) {
+      if (at == entry.due) {
         now_ = std::max(now_, at);
         set(*samples_[entry.key], entry.key, timer_of(*samples_[entry.key]));
       } else {
-        forgets_.push({at, no_time}, entry.key);
+        forgets_.push(at, entry.key);
       }
-    } else if (is_exact(entry)) {
+    } else if (const auto entry = timers_.top(); is_exact(entry)) {
       timers_.pop();
       now_ = std::max(now_, entry.due.instant);
       Vehicle*& v = samples_[entry.key];
@@ -123,22 +121,22 @@ void Join::refresh() {
   set_timer();
   while (!timers_.empty() && !is_exact(timers_.top())) renew(timers_.top());
   for (int tries = 0; tries < 2 && !forgets_.empty(); ++tries) {
-    const Timers::Entry entry = forgets_.top();
-    if (forget_at(entry.key) == entry.due.instant) break;
+    const auto entry = forgets_.top();
+    if (forget_at(entry.key) == entry.due) break;
     forgets_.pop();
-    forgets_.push({forget_at(entry.key), no_time}, entry.key);
+    forgets_.push(forget_at(entry.key), entry.key);
   }
   next_ = std::min(timers_.first(), forgets_.first());
 }
 
 /// Whether a timer says what its vehicle says.
-bool Join::is_exact(const Timers::Entry& entry) const {
+bool Join::is_exact(const Timers<Due>::Entry& entry) const {
   Vehicle* v = samples_[entry.key];
   return v != nullptr && v->timer == entry.due && timer_of(*v) == entry.due;
 }
 
 /// Takes out the first timer, which is not exact, and sets the right one if it was the vehicle's live one.
-void Join::renew(Timers::Entry entry) {
+void Join::renew(Timers<Due>::Entry entry) {
   timers_.pop();
   Vehicle* v = samples_[entry.key];
   if (v == nullptr || v->timer != entry.due) return;

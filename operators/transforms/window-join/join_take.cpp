@@ -8,7 +8,7 @@ void Join::add(std::uint32_t key, Timestamp arrival) {
   samples_[key] = samples_.make();
   samples_[key]->last_arrival = arrival;
   ++live_;
-  forgets_.push({rules_.forget_at(arrival), no_time}, key);
+  forgets_.push(rules_.forget_at(arrival), key);
   next_ = std::min(next_, rules_.forget_at(arrival));
 }
 

@@ -16,17 +16,23 @@ struct Due {
   auto operator<=>(const Due&) const = default;
 };
 
-/// Dues by (instant, tick, key bytes): key ids depend on what came before a restart, bytes do not.
+inline Timestamp instant_of(const Due& due) { return due.instant; }
+inline Timestamp instant_of(Timestamp due) { return due; }
+
+/// By (due, key bytes): key ids depend on what came before a restart, bytes do not.
+template <typename When>
 class Timers {
  public:
   struct Entry {
-    Due due;
+    When due;
     std::uint32_t key;
   };
 
   explicit Timers(const Dictionary& keys) : later_{&keys} {}
 
-  void push(Due due, std::uint32_t key) {
+  void push(When due, std::uint32_t key) {
+    // There is one for each vehicle: doubling would hold up to as much again.
+    if (heap_.size() == heap_.capacity()) heap_.reserve(heap_.size() + heap_.size() / 16 + 64);
     heap_.push_back({due, key});
     std::ranges::push_heap(heap_, later_);
   }
@@ -37,7 +43,7 @@ class Timers {
   }
   bool empty() const { return heap_.empty(); }
   const Entry& top() const { return heap_.front(); }
-  Timestamp first() const { return heap_.empty() ? end_of_time : heap_.front().due.instant; }
+  Timestamp first() const { return heap_.empty() ? end_of_time : instant_of(heap_.front().due); }
   std::size_t bytes() const { return heap_.capacity() * sizeof(Entry); }
 
  private:

@@ -8,7 +8,7 @@ namespace {
 TEST(Timers, GoByInstantTickAndKeyBytes) {
   Dictionary keys;
   const std::uint32_t b = *keys.intern("b"), a = *keys.intern("a");  // ids in the other order
-  Timers timers{keys};
+  Timers<Due> timers{keys};
   EXPECT_EQ(timers.first(), end_of_time);
   timers.push({20, 5}, a);
   timers.push({10, 7}, a);
@@ -26,7 +26,7 @@ TEST(Timers, GoByInstantTickAndKeyBytes) {
 TEST(Timers, GiveMemoryBack) {
   Dictionary keys;
   keys.intern("a");
-  Timers timers{keys};
+  Timers<Due> timers{keys};
   for (int i = 0; i < 100'000; ++i) timers.push({i, 0}, 0);
   const std::size_t full = timers.bytes();
   while (timers.first() < 99'990) timers.pop();
