@@ -31,7 +31,7 @@ Arguments& Arguments::option(const std::string& names, std::string& value, const
 }
 
 Arguments& Arguments::option(const std::string& names, std::vector<std::string>& values, const std::string& what) {
-  app_->add_option(names, values, what);
+  app_->add_option(names, values, what)->allow_extra_args(false);  // one each time: the file may follow
   return *this;
 }
 

@@ -118,8 +118,9 @@ TEST(Check, AMistakeOfTheTextIsNotReportedTwice) {
             "p.json:6:74: error: text without quotes; write \"1s\"\n");
   EXPECT_EQ(lint(with(std::string{good}, R"("fill": "linear")", R"("fill": linear)")),
             "p.json:7:85: error: text without quotes; write \"linear\"\n");
-  EXPECT_EQ(lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")")),
-            "p.json:4:59: error: variable N is not set; set it, or write ${N:default}\n");
+  EXPECT_EQ(
+      lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")")),
+      "p.json:4:59: error: variable N is not set; set it, or write ${N:default}, or ${N:?why} if only a run needs it\n");
 }
 
 TEST(Check, AnOverrideHelpsWhereAVariableIsUnset) {
@@ -443,6 +444,9 @@ TEST(Check, WhatIsNoPipelineAtAllSaysSo) {
   EXPECT_NE(lint("[]").find("a pipeline is an object"), std::string::npos);
   EXPECT_NE(lint("").find("error"), std::string::npos);
   EXPECT_NE(lint("{}").find("no \"nodes\""), std::string::npos);
+  EXPECT_NE(
+      lint(R"({"pipeline": "p.json", "tests": []})").find("file of tests, not a pipeline; run it with `weir test`"),
+      std::string::npos);
   EXPECT_NE(lint(R"({"name": "p", "nodes": []})").find("the pipeline has no nodes"), std::string::npos);
 }
 

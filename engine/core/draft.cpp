@@ -29,6 +29,10 @@ class DraftReader {
 
  private:
   void read_root(const Value& root) {
+    if (root.find("tests") != nullptr && root.find("nodes") == nullptr) {
+      report_.error(root.span, "tests", "this is a file of tests, not a pipeline", "run it with `weir test`");
+      return;
+    }
     for (const Member& member : root.members) {
       if (std::ranges::contains(root_members, member.key)) continue;
       report_.error(member.key_span, "unknown-member", "a pipeline has no member " + quoted(member.key),

@@ -100,7 +100,7 @@ class Replacer {
     }
     if (colon == std::string_view::npos) {
       return refuse(Severity::error, "unset-variable", "variable " + name + " is not set",
-                    weir::format("set it, or write ${{{}:default}}", name));
+                    weir::format("set it, or write ${{{0}:default}}, or ${{{0}:?why}} if only a run needs it", name));
     }
     const std::string_view otherwise = variable.substr(colon + 1);
     if (!otherwise.starts_with('?')) return std::string{otherwise};

@@ -72,10 +72,11 @@ TEST(Variables, AloneInAStringMayStandForANumber) {
 TEST(Variables, UnsetOnesAreFindingsAtTheirPlace) {
   const std::string_view text =
       "{\n  \"a\": \"x\\u00e4${NONE}\",\n  \"b\": \"${PG_URL:?set PG_URL}\", \"c\": \"${X:?}\"\n}";
-  EXPECT_EQ(replace(text).findings,
-            "2:16-23: error: variable NONE is not set; set it, or write ${NONE:default}\n"
-            "3:9-30: error: variable PG_URL is not set: set PG_URL\n"
-            "3:39-45: error: variable X is not set: it is required\n");
+  EXPECT_EQ(
+      replace(text).findings,
+      "2:16-23: error: variable NONE is not set; set it, or write ${NONE:default}, or ${NONE:?why} if only a run needs it\n"
+      "3:9-30: error: variable PG_URL is not set: set PG_URL\n"
+      "3:39-45: error: variable X is not set: it is required\n");
   const Replaced linted = replace(text, Severity::warning);
   EXPECT_TRUE(linted.findings.contains("3:9-30: warning: variable PG_URL is not set: set PG_URL\n"));
   EXPECT_TRUE(linted.findings.contains("2:16-23: error:"));
@@ -85,9 +86,10 @@ TEST(Variables, UnsetOnesAreFindingsAtTheirPlace) {
 }
 
 TEST(Variables, EveryMistakeOfAStringIsReported) {
-  EXPECT_EQ(replace(R"(["${A} ${B}"])").findings,
-            "1:3-7: error: variable A is not set; set it, or write ${A:default}\n"
-            "1:8-12: error: variable B is not set; set it, or write ${B:default}\n");
+  EXPECT_EQ(
+      replace(R"(["${A} ${B}"])").findings,
+      "1:3-7: error: variable A is not set; set it, or write ${A:default}, or ${A:?why} if only a run needs it\n"
+      "1:8-12: error: variable B is not set; set it, or write ${B:default}, or ${B:?why} if only a run needs it\n");
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"a${HOST", "1:4-10: error: \"${\" has no \"}\"; write $${ for a literal ${\n"},
       {"${}",

@@ -220,6 +220,8 @@ TEST(JsonCodec, KeepsFullPrecisionAndRefusesWhatDoesNotFit) {
   EXPECT_THAT(decoded("0.30000000000000004"), ElementsAre("k f - 0.30000000000000004"));
   EXPECT_THAT(decoded("1.7976931348623157e308"), ElementsAre("k f - 1.7976931348623157e+308"));
   EXPECT_THAT(decoded("1e-400"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("-1e-5000"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("0." + std::string(5000, '0') + "1"), ElementsAre("k f - 0"));
   EXPECT_THAT(decoded("1e400"), ElementsAre("refused: a number is out of range: at byte 0"));
   for (const char* payload :
        {"NaN", "Infinity", "-Infinity", "nul", "{", "[1,]", "{\"a\":1,}", "1 2", "01", "'a'", "\"\xFF\""}) {

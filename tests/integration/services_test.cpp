@@ -6,6 +6,7 @@
 
 #include <weir/format.hpp>
 
+#include "fakes/codecs.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
 #include "fakes/sink_fixture.hpp"
@@ -18,6 +19,7 @@ Operator weir_operator_sources_kv();
 Operator weir_operator_sinks_nats();
 Operator weir_operator_sinks_timescale();
 Operator weir_operator_stores_jetstream_kv();
+Operator weir_operator_codecs_flatbuffers();
 
 namespace {
 
@@ -28,7 +30,8 @@ using testing::Not;
 using Values = std::map<std::string, Setting>;
 
 Result<void> open(const Operator& op, const Values& values) {
-  fakes::NatsContext context;
+  const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
+  fakes::NatsContext context{0, codec.get()};
   const Settings settings = fakes::settings_of(op, values);
   if (op.make_source) return op.make_source(settings, context)->open(0).transform([](Position) {});
   if (op.make_store) return op.make_store(settings, context)->open();

@@ -8,14 +8,24 @@
 
 namespace weir::json {
 
+namespace {
+
+/// Of a number that even the widest type can't hold: whether it is too small for it, by how it is written.
+bool is_tiny(std::string_view text) {
+  const auto exponent = text.find_first_of("eE");
+  if (exponent != text.npos) return text.substr(exponent + 1).starts_with('-');
+  return text.substr(text.starts_with('-') ? 1 : 0).starts_with('0');
+}
+
+}  // namespace
+
 std::expected<double, std::string> number(std::string_view text) {
   double result = 0;
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, result);
   if (error == std::errc::result_out_of_range) {
-    long double wider = HUGE_VALL;  // tells the too small, which are 0, from the too large
-    std::from_chars(text.data(), end, wider);
-    if (std::abs(wider) < 1) return 0;
+    long double wider = 0;  // tells the too small, which are 0, from the too large
+    if (std::from_chars(text.data(), end, wider).ec == std::errc{} ? std::abs(wider) < 1 : is_tiny(text)) return 0;
     return std::unexpected("a number is out of range: " + std::string{text.substr(0, 64)});
   }
   if (error != std::errc{} || at != end) return std::unexpected("a value is not a number");
@@ -44,13 +54,14 @@ std::optional<Timestamp> scaled(std::string_view text, Duration unit) {
     double value = 0;
     const auto [at, error] = std::from_chars(text.data(), end, value);
     value *= static_cast<double>(unit);
-    if (error != std::errc{} || at != end || !(std::abs(value) < 9.2e18)) return {};
+    if (error != std::errc{} || at != end || !(std::abs(value) < 9.2e18)) return {};  // no_time is beyond that
     return static_cast<Timestamp>(value);
   }
   std::int64_t whole = 0;
   Timestamp time = 0;
   auto [at, error] = std::from_chars(text.data(), end, whole);
   if (error != std::errc{} || __builtin_mul_overflow(whole, unit, &time)) return {};
+  if (at == end && time == no_time) return {};
   if (at == end) return time;
   if (*at != '.') return {};
   std::int64_t fraction = 0;
