@@ -60,6 +60,20 @@ std::string differences(const jsConsumerConfig& is, const jsConsumerConfig& want
   return out;
 }
 
+/// What makes a durable that is there one that fits. Only what can be edited keeps what was acknowledged.
+std::string remedy(const std::string& stream, const jsConsumerConfig& is, const DurableConfig& want) {
+  const jsConsumerConfig wanted = consumer_of(want);
+  jsConsumerConfig edited = is;
+  edited.AckWait = wanted.AckWait;
+  edited.MaxAckPending = wanted.MaxAckPending;
+  if (!differences(edited, wanted).empty()) {
+    return "; it can't be made to fit: choose another name, to which the stream is given out anew from its `start` on, "
+           "or put back what the pipeline said";
+  }
+  return weir::format(" (nats consumer edit {} {} --wait={} --max-pending={})", stream, want.name,
+                      format_duration(wanted.AckWait), wanted.MaxAckPending);
+}
+
 }  // namespace
 
 bool is_conflict(int code) {
@@ -192,7 +206,7 @@ Result<bool> JetStream::ensure_durable(const std::string& stream, const DurableC
     const std::string differs = differences(*info->Config, config);
     if (differs.empty()) return false;
     return fail(Error::Kind::changed,
-                what + " is not what the pipeline says" + differs + "; choose another name or delete it", "durable");
+                what + " is not what the pipeline says" + differs + remedy(stream, *info->Config, want), "durable");
   }
   if (status != NATS_NOT_FOUND && code != JSConsumerNotFoundErr) {
     return std::unexpected(request_error(connection_, what, status, code));

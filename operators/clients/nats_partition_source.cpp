@@ -6,6 +6,7 @@
 #include "clients/nats_intake.hpp"
 #include "clients/nats_pull.hpp"
 #include "clients/nats_sources.hpp"
+#include "clients/nats_stream_set.hpp"
 
 namespace weir::nats {
 namespace {
@@ -22,6 +23,13 @@ class PartitionSource final : public SourceBase {
         deleted_{context, "deleted"},
         restarts_{context, "restarts"},
         dropped_{context, "dropped"} {}
+
+  Result<void> check() override {
+    if (auto done = connect(); !done) return done;
+    const auto jetstream = JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    return StreamSet{settings_, intake_.pattern, true}.check(**jetstream);
+  }
 
   Result<Position> open(Position after) override {
     return find_stream(after).and_then([&](const StreamState& state) {

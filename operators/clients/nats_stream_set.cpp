@@ -46,6 +46,12 @@ Result<StreamState> StreamSet::ensure(JetStream& jetstream, Partition k) const {
   return jetstream.ensure(config(k));
 }
 
+Result<void> StreamSet::check(JetStream& jetstream) const {
+  const auto first = jetstream.find(name(0));
+  if (!first) return std::unexpected(first.error());
+  return *first ? agree(jetstream, 0, **first) : nothing_else(jetstream);
+}
+
 PartitionNames StreamSet::names(Partition k) const { return {base_, partitions_, k, pattern_}; }
 std::string StreamSet::name(Partition k) const { return names(k).stream; }
 

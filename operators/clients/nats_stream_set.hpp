@@ -29,6 +29,8 @@ class StreamSet {
   /// the set is one of another number, with what is there and what to do; nothing is made then. Any number of workers
   /// may do so at once, for any partitions.
   Result<StreamState> ensure(JetStream& jetstream, Partition k) const;
+  /// Whether the set is one of this number, as far as it is there. Makes nothing; errors as ensure()'s.
+  Result<void> check(JetStream& jetstream) const;
 
  private:
   PartitionNames names(Partition k) const;

@@ -22,6 +22,7 @@ class Nats final : public Source {
  public:
   Nats(const Settings& settings, Context& context) : source_{make(settings, context)} {}
 
+  Result<void> check() override { return source_->check(); }
   Result<Position> open(Position after) override { return source_->open(after); }
   Result<Position> open_first() override { return source_->open_first(); }
   Result<std::optional<Timestamp>> arrival_at(Position position) override { return source_->arrival_at(position); }

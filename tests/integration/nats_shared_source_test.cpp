@@ -132,8 +132,8 @@ TEST_F(NatsSharedSource, namesWhatDiffersInADurableThatIsThere) {
   const auto opened = make(shared).source->open(0);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().kind, Error::Kind::changed);
-  for (const char* part :
-       {"its ack_wait is 30s, the pipeline says 5s", "its max_ack_pending is 20000, the pipeline says 7"}) {
+  for (const char* part : {"its ack_wait is 30s, the pipeline says 5s",
+                           "its max_ack_pending is 20000, the pipeline says 7", " d --wait=5s --max-pending=7)"}) {
     EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
   }
 }

@@ -149,6 +149,23 @@ TEST_F(Sharing, WorkersComeGoAndDieAndEveryRowIsThereOnce) {
   EXPECT_EQ(database_.ask("SELECT count(*) FROM weir_workers WHERE lease_until > clock_timestamp()"), "0");
 }
 
+/// It could not open any partition, so it must not be given a share.
+TEST_F(Sharing, AWorkerWithAnotherNumberOfPartitionsTakesNone) {
+  start("a");
+  ASSERT_TRUE(worker("a").says("partition 3: starts")) << worker("a").log();
+  for (const std::uint32_t number : {1u, 2u, 8u}) {
+    pipeline_ =
+        directory_.write(weir::format("job{}.json", number), text({.wait = "1s", .lease = "3s", .partitions = number}));
+    const std::string name = weir::format("of {}", number);
+    start(name);
+    EXPECT_EQ(worker(name).wait(), 70) << worker(name).log();
+    EXPECT_THAT(worker(name).log(), HasSubstr("partitions"));
+  }
+  EXPECT_EQ(shares(), "4") << worker("a").log();
+  EXPECT_THAT(worker("a").log(), testing::Not(HasSubstr("given to another worker")));
+  EXPECT_EQ(worker("a").end(SIGTERM), 0);
+}
+
 TEST_F(Sharing, AReloadKeepsTheShareOfItsWorker) {
   start("first");
   ASSERT_TRUE(worker("first").says("partition 3: starts")) << logs();
@@ -165,7 +182,7 @@ TEST_F(Sharing, AReloadKeepsTheShareOfItsWorker) {
   expect_all_rows(traffic.stop());
 }
 
-TEST_F(Sharing, WhatOneLaneCanNotTakeUpEndsAReloadButNoOtherLaneAtAStart) {
+TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   const JobText job{.store = "memory", .partitions = partitions};
   pipeline_ = directory_.write("job.json", text(job));
   start("first");
@@ -189,7 +206,7 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpEndsAReloadButNoOtherLaneAtAStart) {
   changed.before_rows = R"({ "id": "changed", "transform": "map", "from": "signals", "set": { "x": "x * 2" } })";
   directory_.write("job.json", text(changed));
   worker("first").send(SIGHUP);
-  ASSERT_TRUE(worker("first").says("so the old one goes on")) << logs();
+  ASSERT_TRUE(worker("first").says("the pipeline goes on as it was")) << logs();
   stored(2500 * millisecond);
   expect_rows("2");
   EXPECT_EQ(worker("first").end(SIGTERM), 0) << logs();

@@ -58,6 +58,11 @@ class Source {
  public:
   virtual ~Source() = default;
 
+  /// Whether what is there already is what this pipeline reads, asked before a worker shares partitions with others:
+  /// one that never gets a partition to open would keep it from those who can. Of an instance that is asked nothing
+  /// else: connects by itself and makes nothing. Errors as open()'s.
+  virtual Result<void> check() { return {}; }
+
   /// Gets ready to give out what follows `after` (0: from `start` as the settings say). Called before pull(); again
   /// only after an error. Answers the position before the first message to come: `after`, or where `start` begins.
   /// changed: the stream no longer holds what follows `after`.
