@@ -23,6 +23,7 @@ namespace weir::cli {
 namespace {
 
 constexpr Duration same_signal = 200 * millisecond;
+constexpr Duration resume_every = 2 * second;
 
 struct RunOptions {
   std::string file;
@@ -158,7 +159,7 @@ class Runner {
 
   int wait(const sigset_t& signals) {
     int stops = 0;
-    while (!current()->done() || (stops == 0 && (take_over() || fall_back()))) {
+    while (!current()->done() || (stops == 0 && (take_over() || fall_back() || try_again()))) {
       settle();
       const timespec patience{0, 100'000'000};
       const int signal = sigtimedwait(&signals, nullptr, &patience);
@@ -226,7 +227,12 @@ class Runner {
           status.commit_trouble);
       return;
     }
-    say_change(*loaded->checked.pipeline);
+    const bool refused = say_change(*loaded->checked.pipeline);
+    if (refused &&
+        std::ranges::any_of(current()->status().committed, [](const auto& lane) { return lane.position > 0; })) {
+      log::error("reload: {} can't go on from what is committed; the pipeline goes on as it was", options_.file);
+      return;
+    }
     log::info(
         "reload: {} is free of errors; draining the old pipeline, as what the new one finds (tables, streams, "
         "state) can be tried only then; the old one comes back if it can't start",
@@ -235,12 +241,17 @@ class Runner {
     next_ = loaded;
   }
 
-  void say_change(const Pipeline& now) const {
+  /// Answers whether the change is refused once rows are committed.
+  bool say_change(const Pipeline& now) const {
+    bool refused = false;
     for (const Promise& promise : explain_change(current()->pipeline(), now, session_.registry)) {
-      const bool harmless = promise.about == "changed" || (promise.about == "state" && promise.what != "is refused");
+      const bool refuses = promise.about == "state" && promise.what == "is refused";
+      const bool harmless = promise.about == "changed" || (promise.about == "state" && !refuses);
+      refused |= refuses;
       log::write(harmless ? log::Level::info : log::Level::warn,
                  weir::format("reload: {} {}: {}", promise.about, promise.what, promise.why));
     }
+    return refused;
   }
 
   /// The old pipeline has ended for a new one; false if there is none.
@@ -256,8 +267,23 @@ class Runner {
     return true;
   }
 
+  /// The pipeline that a reload interrupted was at work: if what it needs does not answer for now, it waits for that as
+  /// it would have done without the reload. False if it is not such a one, or can't go on.
+  bool try_again() {
+    const auto result = current()->result();
+    if (!resumes_ || result || result.error().kind != Error::Kind::unreachable) return false;
+    const Timestamp now = system_clock().steady();
+    if (now < resume_at_) return true;
+    log::warn("reload: the old pipeline can't go on yet: {}; trying again", result.error().message);
+    resume_at_ = now + resume_every;
+    install(current()->loaded());
+    current()->start();
+    return true;
+  }
+
   /// A reload has succeeded when the new pipeline has started: what it finds (tables, streams, state) may not fit it.
   void settle() {
+    if (current()->status().started) resumes_ = false;
     if (!replaced_ || !current()->status().started) return;
     replaced_.reset();
     log::info("reload: the new pipeline runs");
@@ -270,6 +296,7 @@ class Runner {
     log::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
     install(std::exchange(replaced_, nullptr));
     current()->start();
+    resumes_ = true;
     return true;
   }
 
@@ -350,7 +377,9 @@ class Runner {
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
-  std::shared_ptr<const LoadedPipeline> next_;      // waits for the old pipeline to drain
+  bool resumes_ = false;     // the current one was at work before a reload, and has not started again yet
+  Timestamp resume_at_ = 0;  // not before
+  std::shared_ptr<const LoadedPipeline> next_;  // waits for the old pipeline to drain
   LagWatch lag_{[this] {
                   const auto loaded = current()->loaded();
                   return measure_lag(*loaded->checked.pipeline, session_.registry, system_clock());

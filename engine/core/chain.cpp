@@ -7,6 +7,7 @@
 
 #include <weir/dead_letter.hpp>
 
+#include "core/attempt.hpp"
 #include "core/completion.hpp"
 #include "core/counted.hpp"
 #include "core/keeping.hpp"
@@ -44,6 +45,7 @@ struct Chain::Impl {
     std::size_t number = 0;
     std::unique_ptr<NodeContext> context;
     std::unique_ptr<Transform> transform;    // of transforms
+    std::shared_ptr<WriteBehind> behind;     // of the transform, if it has one
     std::unique_ptr<Completion> completion;  // of sinks with columns
     Waiting waiting;
     std::uint64_t rows = 0;  // that a sink has been given, ever
@@ -114,6 +116,7 @@ struct Chain::Impl {
     for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
     if (node.role == Role::transform) {
       stage.transform = node.op->make_transform(node.settings, *stage.context);
+      stage.behind = stage.transform->write_behind();
       Schemas inputs;
       for (const PortRef& input : node.inputs) inputs.push_back(pipeline.nodes[input.node].outputs[input.port]);
       [[maybe_unused]] const auto settled = stage.transform->settle(inputs);
@@ -182,6 +185,7 @@ struct Chain::Impl {
       done.error().message = stage.node->id + ": " + done.error().message;
       return done;
     }
+    if (stage.behind != nullptr) out.offered.push_back({stage.behind, stage.behind->offered()});
     pass_markers(stage, *samples);
     return {};
   }
@@ -270,6 +274,17 @@ void Chain::start(Position after, Timestamp arrival) {
     for (const RowColumn& column : node.columns) impl_->fields->intern(column.field);
   }
   impl_->decoder->start(after, arrival);
+}
+
+Result<void> Chain::open() {
+  for (const auto& stage : impl_->stages) {
+    if (stage.behind == nullptr) continue;
+    auto opened = attempt(stage.node->id, [&] { return stage.behind->open(); });
+    if (opened) continue;
+    opened.error().message.insert(0, stage.node->id + ": ");
+    return opened;
+  }
+  return {};
 }
 
 Decoded Chain::decode(std::shared_ptr<const Messages> messages) { return impl_->decoder->decode(std::move(messages)); }
@@ -393,6 +408,20 @@ std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
     if (stage.transform) out.emplace_back(stage.number, stage.transform->size());
   }
   return out;
+}
+
+void Chain::hurry() {
+  for (const auto& stage : impl_->stages) {
+    if (stage.behind != nullptr) stage.behind->hurry();
+  }
+}
+
+std::string Chain::trouble() const {
+  for (const auto& stage : impl_->stages) {
+    if (stage.behind == nullptr) continue;
+    if (const std::string text = stage.behind->trouble(); !text.empty()) return stage.node->id + ": " + text;
+  }
+  return {};
 }
 
 void Chain::watch(Probe probe) { impl_->probe = std::move(probe); }

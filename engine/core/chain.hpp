@@ -29,6 +29,7 @@ struct ChainOutput {
   Timestamp reached = no_time;
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
+  std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
 };
 
 /// The state of one lane. Its state at a position depends on the messages up to there alone.
@@ -40,6 +41,10 @@ class Chain {
   Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
         Partition partition);
   ~Chain();
+
+  /// Connects what transforms write beside their rows. Errors: as WriteBehind::open(), with the node's id. Before the
+  /// first step; without it nothing of that is written.
+  Result<void> open();
 
   /// The position before the first message to come, and the arrival time that was reached there (no_time: none yet):
   /// arrival never goes back behind it. After load(), before the first decode().
@@ -73,6 +78,12 @@ class Chain {
 
   /// Keys and bytes of state of a node, for the metrics.
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
+
+  /// The lane ends: what transforms write beside their rows is written at once from now on. Any thread.
+  void hurry();
+
+  /// What keeps transforms from writing beside their rows, as a sentence; empty: nothing. Any thread.
+  std::string trouble() const;
 
   /// Sees every batch that leaves a port, before it goes on (cases, tap). Null: nobody looks.
   using Probe = std::function<void(PortRef, const BatchPtr&)>;

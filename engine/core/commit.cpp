@@ -14,9 +14,10 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t most_announced = 256;      // reasons; whatever a message can make of them
-constexpr std::size_t most_shown = 256;          // bytes of a subject in the log
-constexpr std::size_t always_few_enough = 1000;  // rows; a transaction of no more did not fail by its size
+constexpr std::size_t most_announced = 256;  // reasons; whatever a message can make of them
+constexpr std::size_t most_shown = 256;      // bytes of a subject in the log
+constexpr std::size_t few = 1000;            // rows; a transaction of no more seldom fails by its size, …
+constexpr std::size_t seldom = 5;            // … but each may make a chunk, or run a trigger: not after so many times
 
 /// Nothing was ever committed there.
 bool is_blank(const Progress& progress) { return progress.position == 0 && progress.incarnation == 0; }
@@ -143,9 +144,23 @@ void CommitCycle::name_snapshot(Partition partition, std::string name, Position 
     lane->second.name_snapshot(std::move(name), position, incarnation);
 }
 
+bool CommitCycle::unreported() const {
+  return unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.committed.empty();
+}
+
 bool CommitCycle::pending() const {
-  if (unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.committed.empty()) return true;
+  if (unreported()) return true;
   return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.pending(); });
+}
+
+bool CommitCycle::waits() const {
+  if (unreported()) return false;
+  bool any = false;
+  for (const auto& [partition, lane] : lanes_) {
+    if (lane.pending() && !lane.waits()) return false;
+    any = any || lane.pending();
+  }
+  return any;
 }
 
 bool CommitCycle::has_steps() const {
@@ -179,7 +194,8 @@ Result<CommitReport> CommitCycle::commit() {
       outlets_.doubt(i);
       // What ends the run must say where.
       if (done.error().kind == Error::Kind::refused) done.error().message.insert(0, id + ": ");
-      most_rows_ = std::max(cut_rows_ / 2, always_few_enough);
+      const bool small = most_rows_ < few || ++failures_ >= seldom;
+      most_rows_ = std::max(cut_rows_ / 2, small ? 1 : few);
       return failed(done.error());
     }
   }
@@ -192,6 +208,7 @@ Result<CommitReport> CommitCycle::commit() {
   }
   for (const Partition partition : lost) drop(partition, report);
   if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
+  failures_ = 0;
   counters_.add(commits_counter_, 1);
   return report;
 }

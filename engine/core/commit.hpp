@@ -72,6 +72,8 @@ class CommitCycle {
 
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;
+  /// Whether a commit has nothing to do yet: all that is pending offered something that is not durable.
+  bool waits() const;
   std::size_t pending_rows() const { return pending_rows_; }
   /// Whether steps of any lane, of this lane, are not committed yet: with rows or without.
   bool has_steps() const;
@@ -103,6 +105,7 @@ class CommitCycle {
   Result<void> not_deleted(Partition partition, const Progress& remembered) const;
   void note_known(Partition partition, const LaneAccount& lane);
   Result<void> name_blank(Partition partition, Recovered& found);
+  bool unreported() const;
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
   Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
@@ -133,6 +136,7 @@ class CommitCycle {
   std::size_t pending_rows_ = 0;
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
   std::size_t cut_rows_ = 0;          // of the commit at hand
+  std::size_t failures_ = 0;          // of commits, in a row
   std::vector<std::size_t> rows_counters_;
   std::set<std::pair<std::string, std::string>> announced_;  // node and reason of letters that were logged
   std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;

@@ -52,6 +52,38 @@ TEST_F(CommitTest, ACommitWhoseAnswerWasLostIsNotWrittenTwice) {
   EXPECT_EQ(counters_.value("db", "rows"), 2u);
 }
 
+/// What it offers is durable up to a number that the test sets.
+class Writer final : public WriteBehind {
+ public:
+  Result<void> open() override { return {}; }
+  std::uint64_t offered() const override { return 0; }
+  bool durable(std::uint64_t number) const override { return number <= up_to; }
+  std::string trouble() const override { return {}; }
+  std::uint64_t up_to = 0;
+};
+
+TEST_F(CommitTest, AStepWaitsUntilWhatItWroteBesideIsDurable) {
+  auto writer = std::make_shared<Writer>();
+  ASSERT_TRUE(cycle_->claim(0));
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    LaneStep made = step(0, number, std::to_string(number));
+    made.offered.push_back({writer, number});
+    cycle_->take(std::move(made));
+  }
+  EXPECT_TRUE(cycle_->waits());
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_TRUE(database_.rows.empty());
+  writer->up_to = 2;
+  EXPECT_FALSE(cycle_->waits());
+  EXPECT_EQ(cycle_->commit()->rows, 2u);
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(database_.places[0].progress.position, 2u);
+  EXPECT_TRUE(cycle_->waits());
+  writer.reset();  // gone with its lane: nobody knows any more
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.position, 2u);
+}
+
 TEST_F(CommitTest, AZombieLosesItsLaneAndTheOthersCommit) {
   ASSERT_TRUE(cycle_->claim(0));
   ASSERT_TRUE(cycle_->claim(1));
@@ -182,19 +214,22 @@ TEST_F(CommitTest, ACommitOfANewIncarnationWhoseAnswerWasLostIsNotWrittenTwice) 
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "a", "b", "c"}));
 }
 
-TEST_F(CommitTest, ATransactionThatTakesTooLongIsTriedWithLess) {
+/// What a transaction may hold, and rows of a step: rows of as many days make as many chunks.
+class CommitTooLong : public CommitTest, public testing::WithParamInterface<std::pair<std::size_t, std::size_t>> {};
+
+TEST_P(CommitTooLong, IsTriedWithLess) {
   ASSERT_TRUE(cycle_->claim(0));
-  sink_->most = 1500;
+  sink_->most = GetParam().first;
   std::vector<std::string> want;
   for (Position position = 1; position <= 40; ++position) {
     want.push_back(std::to_string(position));
     LaneStep made = step(0, position, want.back());
-    made.rows.front().encoded.rows = 400;
+    made.rows.front().encoded.rows = GetParam().second;
     cycle_->take(std::move(made));
   }
   std::size_t freed = 0;
   int tries = 0;
-  for (; cycle_->pending() && tries < 60; ++tries) {
+  for (; cycle_->pending() && tries < 100; ++tries) {
     const auto report = cycle_->commit();
     if (report) freed += report->bytes;
   }
@@ -202,6 +237,8 @@ TEST_F(CommitTest, ATransactionThatTakesTooLongIsTriedWithLess) {
   EXPECT_EQ(freed, 400u);
   EXPECT_EQ(cycle_->pending_rows(), 0u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Transactions, CommitTooLong, testing::Values(std::pair{1500, 400}, std::pair{30, 20}));
 
 TEST_F(CommitTest, AWorkerWithoutLanesFindsItsDatabaseAgain) {
   sink_->connected = false;

@@ -82,6 +82,7 @@ struct LaneRun::Impl {
     const Claims claims = claims_of(source_node);
     marks = claims.writable || claims.clocked;
     replayable = claims.replayable;
+    given_again = claims.replayable || claims.acknowledges;
   }
 
   // The last body may still be on its way out when every piece has left; what it uses must outlive it.
@@ -152,6 +153,7 @@ struct LaneRun::Impl {
     done.consumed = piece.consumed;
     done.bytes = message_overhead;
     done.dead_letters = std::move(piece.output.dead_letters);
+    if (given_again) done.offered = std::move(piece.output.offered);
     for (const SinkBatch& part : piece.output.batches) {
       const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
       Encoded encoded = sink->second->encode(part.batch);
@@ -283,6 +285,7 @@ struct LaneRun::Impl {
   std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
   Stage decode, step, encode;
   bool marks = false, replayable = false;
+  bool given_again = false;       // what is not committed: only then a commit gains by waiting for what was offered
   std::uint32_t incarnation = 0;  // of the numbers of rows
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   PieceSize piece_size;
@@ -321,6 +324,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     for (const std::string& node : *empty)
       log::warn("{}: the snapshot has no state of this node; it starts empty", node);
   }
+  if (auto behind = impl_->chain.open(); !behind) return std::unexpected(behind.error());
   Source& source = *impl_->source;
   auto opened =
       attempt(impl_->source_node.id, [&] { return start.anew ? source.open_first() : source.open(start.after); });
@@ -350,7 +354,10 @@ void LaneRun::run() {
   impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_all(stop); }};
 }
 
-void LaneRun::stop() { impl_->puller.request_stop(); }
+void LaneRun::stop() {
+  impl_->puller.request_stop();
+  impl_->chain.hurry();
+}
 
 void LaneRun::finish() {
   if (impl_->puller.joinable()) impl_->puller.join();
@@ -374,6 +381,7 @@ LaneRun::Status LaneRun::status() const {
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
   out.trouble = impl_->trouble.text();
+  out.write_trouble = impl_->chain.trouble();
   out.replaying = out.stepped < impl_->start.silent ||
                   (impl_->start.quiet != no_time && impl_->reached.load() <= impl_->start.quiet);
   const std::scoped_lock lock{impl_->status_mutex};

@@ -63,12 +63,22 @@ void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
   }
 }
 
-/// What a transform gives to the world beside its rows.
-void add_asides(const Pipeline& pipeline, std::vector<Promise>& out) {
+/// What a transform writes beside its rows. LaneRun lets a commit wait for it where that is of use.
+void add_written_behind(const Pipeline& pipeline, const Facts& facts, std::vector<Promise>& out) {
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::transform) continue;
-    if (const Claims claims = claims_of(node); !claims.because.empty())
-      out.push_back({node.id, "at most once", claims.because});
+    const Claims claims = claims_of(node);
+    if (claims.because.empty()) continue;
+    if (facts.source.replayable && claims.idempotent) {
+      out.push_back({node.id, "effectively once",
+                     with_reason("a commit waits for it, and the source replays from the committed position", claims)});
+    } else if (facts.source.replayable || facts.source.acknowledges) {
+      out.push_back({node.id, "at least once",
+                     with_reason("a commit waits for it, and the source gives again what was not committed", claims)});
+    } else {
+      out.push_back({node.id, "at most once",
+                     with_reason("the source can't give again what was in flight when the worker stopped", claims)});
+    }
   }
 }
 
@@ -186,7 +196,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   for (const Node& node : pipeline.nodes) {
     if (node.role == Role::sink) out.push_back(promise_of(node, claims_of(node), facts));
   }
-  add_asides(pipeline, out);
+  add_written_behind(pipeline, facts, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;

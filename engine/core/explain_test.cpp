@@ -79,14 +79,19 @@ TEST(Explain, IdsReassureOnlyWhereTheSourceCanReplay) {
   EXPECT_FALSE(drops(R"("source": "nats", "stream": "T", "mode": "shared", "durable": "d")"));
 }
 
-TEST(Explain, PublishedCurrentValuesAreAtMostOnce) {
-  const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in")";
-  const auto said = [&](const std::string& more) {
-    const auto all = explained(simulated, R"("sink": "drop")", last + more + " }, ");
-    return std::ranges::any_of(all, [](const Promise& p) { return p.about == "last" && p.what == "at most once"; });
+TEST(Explain, PublishedCurrentValuesAreAsSafeAsTheirSource) {
+  const auto said = [](const std::string& source, const std::string& more) {
+    const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in")" + more + " }, ";
+    for (const Promise& promise : explained(source, R"("sink": "drop")", last)) {
+      if (promise.about == "last" && promise.what.ends_with("once")) return promise.what;
+    }
+    return std::string{"nothing"};
   };
-  EXPECT_TRUE(said(R"(, "publish": "fleet-now")"));
-  EXPECT_FALSE(said(""));
+  const std::string publish = R"(, "publish": "fleet-now")";
+  EXPECT_EQ(said(simulated, publish), "effectively once");
+  EXPECT_EQ(said(R"("source": "nats", "stream": "T", "mode": "shared", "durable": "d")", publish), "at least once");
+  EXPECT_EQ(said(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", publish), "at most once");
+  EXPECT_EQ(said(simulated, ""), "nothing");
 }
 
 /// Why the state of a keyed-last-value behind this source is what it is.

@@ -52,6 +52,8 @@ class Lanes final : public HeldLanes {
   /// What is wrong, as sentences.
   std::vector<std::string> troubles() const;
   /// Why lanes can't go on, as sentences.
+  /// What keeps the first of them from writing beside its rows; empty: nothing.
+  std::string write_trouble() const;
   std::vector<std::string> why_broken() const;
 
  private:

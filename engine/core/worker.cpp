@@ -81,6 +81,7 @@ struct Worker::Impl {
     }
     if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.name, name, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
+    if (auto fits = check_source(); !fits) return fits;
     if (auto opened = store->open(); !opened) return opened;
     if (auto opened = cycle->open(); !opened) return opened;
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
@@ -90,6 +91,13 @@ struct Worker::Impl {
     const std::scoped_lock lock{mutex};
     lanes = std::move(made);
     return {};
+  }
+
+  /// Before this worker has a share, and the others less.
+  Result<void> check_source() {
+    const Node& node = pipeline.nodes[pipeline.source()];
+    NodeContext context{{pipeline, registry, counters, clock}, node};
+    return attempt(node.id, [&] { return node.op->make_source(node.settings, context)->check(); });
   }
 
   LaneRun::Surroundings surroundings() {
@@ -122,6 +130,7 @@ struct Worker::Impl {
 
   bool commit_is_due(Timestamp now) const {
     if (now < next_try || (!cycle->pending() && !custody->begins_again())) return false;
+    if (cycle->waits()) return false;
     if (commit_now || custody->wants_commit() || cycle->pending_rows() >= pipeline.commit_rows) return true;
     // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
     if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
@@ -198,6 +207,9 @@ struct Worker::Impl {
     hurry = custody->expects_more(clock.steady());
     // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
     if (!cycle->pending()) commit_trouble.forget();
+    if (cycle->waits()) {
+      if (std::string text = lanes->write_trouble(); !text.empty()) commit_trouble.is(std::move(text));
+    }
     // Nor must what another worker has claimed meanwhile.
     if (!custody->claims()) claim_trouble.forget();
     const std::scoped_lock lock{mutex};
@@ -245,6 +257,9 @@ struct Worker::Impl {
     while (cycle->pending()) {
       const auto done = commit();
       if (done && !cycle->has_steps()) break;  // what is still to be named waits for a position that it does not have
+      if (done && cycle->waits() && clock.steady() > deadline)
+        return fail(Error::Kind::unreachable, "what transforms write beside their rows did not become durable in time");
+      if (done && cycle->waits()) clock.wait(10 * millisecond, {});
       if (done) continue;
       if (done.error().kind != Error::Kind::unreachable || clock.steady() + backoff > deadline) return done;
       clock.wait(backoff, {});
@@ -373,7 +388,9 @@ Worker::Status Worker::status() const {
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
     out.broken = worker.lanes->why_broken();
-    out.troubles.append_range(worker.lanes->troubles());
+    for (std::string& text : worker.lanes->troubles()) {
+      if (text != out.commit_trouble) out.troubles.push_back(std::move(text));  // each once
+    }
   }
   for (const auto& [partition, place] : worker.committed) {
     // What went to another worker is that one's to tell.

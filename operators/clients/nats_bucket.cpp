@@ -13,9 +13,14 @@ namespace {
 constexpr std::size_t watched_at_once = 8192;
 constexpr std::size_t watched_bytes = 8u << 20;
 
+/// By whom the value was removed: a client, or the server itself when a limit is reached (ADR-43).
+constexpr const char* by_client = "KV-Operation";
+constexpr const char* by_server = "Nats-Marker-Reason";
+
 bool is_removal(natsMsg* message) {
   const char* operation = nullptr;
-  return natsMsgHeader_Get(message, "KV-Operation", &operation) == NATS_OK && operation != nullptr &&
+  if (natsMsgHeader_Get(message, by_server, &operation) == NATS_OK) return true;
+  return natsMsgHeader_Get(message, by_client, &operation) == NATS_OK && operation != nullptr &&
          std::string_view{operation} != "PUT";
 }
 
@@ -23,8 +28,9 @@ bool is_removal(const Bundle& bundle, std::size_t i) {
   if (!bundle.has_headers(i)) return false;
   std::vector<Bundle::Header> headers;
   bundle.headers(i, headers);
-  return std::ranges::any_of(
-      headers, [](const auto& header) { return header.first == "KV-Operation" && header.second != "PUT"; });
+  return std::ranges::any_of(headers, [](const auto& header) {
+    return header.first == by_server || (header.first == by_client && header.second != "PUT");
+  });
 }
 
 /// Everything in which an existing bucket differs from what was asked for.
@@ -64,7 +70,7 @@ std::string bucket_subject(std::string_view bucket, std::string_view key) {
 }
 std::string bucket_stream(std::string_view bucket) { return weir::format("KV_{}", bucket); }
 
-Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
+Result<Duration> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   const std::string stream = bucket_stream(config.name);
   const std::string what = "bucket " + config.name;
   jsStreamInfo* info = nullptr;
@@ -72,8 +78,9 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   natsStatus status = js_GetStreamInfo(&info, jetstream.handle(), stream.c_str(), nullptr, &code);
   if (status == NATS_OK) {
     const auto differs = differences(*info->Config, config);
+    const Duration kept_for = info->Config->MaxAge;
     jsStreamInfo_Destroy(info);
-    if (differs.empty()) return {};
+    if (differs.empty()) return kept_for;
     return fail(Error::Kind::changed,
                 what + " is there but is not what the pipeline needs: " + differs + "; change it or choose another",
                 "bucket");
@@ -101,7 +108,8 @@ Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config) {
   wanted.AllowDirect = true;
   code = {};
   status = js_AddStream(nullptr, jetstream.handle(), &wanted, nullptr, &code);
-  if (status == NATS_OK || code == JSStreamNameExistErr) return {};
+  if (status == NATS_OK) return Duration{0};
+  if (code == JSStreamNameExistErr) return ensure_bucket(jetstream, config);  // another was quicker
   auto error = request_error(jetstream.connection(), "can't create " + what, status, code);
   error.setting = "bucket";
   return std::unexpected(std::move(error));
@@ -216,7 +224,8 @@ Result<std::size_t> BucketWatch::follow(const std::function<void(const Update&)>
   for (std::size_t i = 0; i < deliveries_.size(); ++i) {
     const auto& in = bundle[i];
     if (in.subject.size() > prefix_)
-      each({in.subject.substr(prefix_), in.payload, deliveries_[i].sequence, is_removal(bundle, i)});
+      each({in.subject.substr(prefix_), in.payload, deliveries_[i].sequence, deliveries_[i].time,
+            is_removal(bundle, i)});
   }
   if (!deliveries_.empty()) behind_ = deliveries_.back().pending;
   return deliveries_.size();

@@ -30,8 +30,9 @@ struct BucketConfig {
 /// out).
 std::vector<Error> bucket_problems(const Settings& settings, const std::string& setting);
 
-/// Makes the bucket if it is absent. Error::changed if it may not be made, or differs.
-Result<void> ensure_bucket(JetStream& jetstream, const BucketConfig& config);
+/// Makes the bucket if it is absent. Answers how long it keeps a value, 0: for ever. Error::changed if it may not be
+/// made, or differs.
+Result<Duration> ensure_bucket(JetStream& jetstream, const BucketConfig& config);
 
 /// Subject of a key, and the stream behind the bucket.
 std::string bucket_subject(std::string_view bucket, std::string_view key);
@@ -79,7 +80,8 @@ class BucketWatch {
     std::string_view key;
     std::string_view value;  ///< valid during the call
     std::uint64_t revision = 0;
-    bool removed = false;
+    Timestamp stored = no_time;
+    bool removed = false;  ///< by a user or by the server, for its age
   };
   /// Passes on what is waiting, up to a few thousand updates; if nothing is, waits for at most `wait`. Answers how many
   /// there were.

@@ -3,7 +3,8 @@
 #include <nats/nats.h>
 
 #include <algorithm>
-#include <deque>
+#include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -31,14 +32,28 @@ class TimeOf final : public SampleSink {
 
 /// What the writer knows of one (key, field).
 struct Slot {
-  std::string key, field, subject;
+  std::uint64_t id = 0;
   Current waiting;
-  bool dirty = false;
+  std::uint64_t since = 0;     ///< number of the oldest offer that waits; 0: none
+  Timestamp used = no_time;    ///< when a value was offered last, by the steady clock
   bool told = false;           ///< that a value of it was refused
-  bool ours = false;           ///< the bucket's value is the one we wrote
+  std::size_t sent = 0;        ///< hash of what was published last
   std::uint64_t revision = 0;  ///< of the bucket's value, as far as known; 0: there is none
-  Timestamp time = no_time;    ///< of the bucket's value, as far as known
+  Timestamp time = no_time;    ///< the same
+  std::size_t payload = 0;     ///< the same; its hash
 };
+
+struct SubjectHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view subject) const { return std::hash<std::string_view>{}(subject); }
+};
+using Slots = std::unordered_map<std::string, Slot, SubjectHash, std::equal_to<>>;
+/// A slot and its subject; stays where it is.
+using Place = Slots::value_type;
+/// Of an id: its slot and its subject, with the nodes of both tables; texts that wait are not counted.
+constexpr std::size_t slot_bytes = sizeof(Place) + 120;
+
+std::size_t hash_of(std::string_view payload) { return std::hash<std::string_view>{}(payload); }
 
 /// What became of one publish.
 struct Outcome {
@@ -59,16 +74,20 @@ struct Outcomes {
 }  // namespace
 
 struct CurrentValues::Writer {
-  Writer(Config with, const Clock& time) : config{std::move(with)}, clock{time} {
-    thread = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
-  }
+  Writer(Config with, const Clock& time) : config{std::move(with)}, clock{time} {}
 
   Config config;
   const Clock& clock;
 
-  std::mutex mutex;  ///< for offered and overtaken
+  mutable std::mutex mutex;  ///< for what is up to the blank line
   std::unordered_map<std::uint64_t, Current> offered;
+  std::uint64_t number = 0;     ///< of the last offer
   std::uint64_t overtaken = 0;  ///< values offered that a newer one replaced in `offered`
+  std::string trouble;
+
+  std::atomic<std::uint64_t> durable = 0;  ///< all offers up to this number are
+  std::atomic<std::size_t> bytes = 0;
+  std::atomic<bool> hurried = false;
 
   // Only the thread's.
   std::unique_ptr<Connection> connection;
@@ -77,25 +96,30 @@ struct CurrentValues::Writer {
   std::shared_ptr<Outcomes> outcomes;
   bool published = false;  ///< by it; the library has no list of what is pending before
   std::unique_ptr<BucketWatch> watch;
-  std::deque<Slot> slots;
-  std::unordered_map<std::uint64_t, std::size_t> by_id;
-  std::unordered_map<std::string_view, std::size_t> by_subject;
-  std::vector<std::size_t> dirty;
+  Slots slots;
+  std::unordered_map<std::uint64_t, Place*> by_id;  ///< null: there can't be a subject
+  std::vector<Place*> dirty;
+  std::uint64_t gathered = 0;  ///< number of the last offer in the slots
+  Timestamp pruned = no_time;
   Config::Counts counts;
 
   std::jthread thread;
 
   void run(const std::stop_token& stop);
+  bool rest(Duration pause, bool answers, const std::stop_token& stop);
   Result<void> connect();
   void disconnect();
-  void add_slot(std::uint64_t id);
+  Place* add_slot(std::uint64_t id);
   void gather();
+  void prune();
+  void note_durable();
+  void say(std::string why);
   void follow(const std::stop_token& stop);
   Result<void> write(std::int64_t wait_ms);
-  bool publish(Slot& slot);
-  void refuse(Slot& slot, const std::string& why);
+  bool publish(Place& place);
+  void refuse(Place& place, const std::string& why);
   Result<void> settle(const Outcome& outcome);
-  void know(Slot& slot, std::uint64_t revision, std::string_view value);
+  void know(Place& place, std::uint64_t revision, std::string_view value);
 
   static void answered(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
     const auto outcomes = Closure<Outcomes>::find(closure);
@@ -113,27 +137,27 @@ struct CurrentValues::Writer {
 
 void CurrentValues::Writer::run(const std::stop_token& stop) {
   Duration pause = config.every;
-  bool reachable = true;
-  while (clock.wait(pause, stop)) {
+  bool answers = true;
+  while (rest(pause, answers, stop)) {
     gather();
     config.counted(std::exchange(counts, {}));
-    if (dirty.empty() && watch == nullptr) continue;
     auto done = connect();
     if (done) {
       follow(stop);
       done = write(ack_wait_ms);
     }
+    note_durable();
+    prune();
+    answers = done.has_value();
     pause = done ? config.every : std::clamp<Duration>(pause * 2, 100 * millisecond, 2 * second);
-    reachable = done.has_value();
-    if (!done) {
-      config.warn("current values wait: " + done.error().message);
-      disconnect();
-    }
+    say(done ? "" : "current values wait: " + done.error().message);
+    if (!done) disconnect();
   }
   gather();
-  // Another worker may still write the same keys: who meets it has to look and write again.
+  // Where nothing waits for it with its commits: another worker may still write the same keys, so whoever meets it has
+  // to look and write again.
   const Timestamp deadline = clock.steady() + last_words;
-  while (!dirty.empty() && reachable && clock.steady() < deadline) {
+  for (bool reachable = trouble.empty(); reachable && !dirty.empty() && clock.steady() < deadline;) {
     reachable = connect().has_value();
     if (!reachable) break;
     follow({});
@@ -145,6 +169,45 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
   config.counted(std::exchange(counts, {}));
 }
 
+/// What is to hurry need not wait for more to come, but a server that does not answer is not asked more often. False:
+/// to stop.
+bool CurrentValues::Writer::rest(Duration pause, bool answers, const std::stop_token& stop) {
+  constexpr Duration slice = 100 * millisecond;
+  for (; pause > slice && !(answers && hurried.load(std::memory_order_acquire)); pause -= slice) {
+    if (!clock.wait(slice, stop)) return false;
+  }
+  return clock.wait(std::min(pause, slice), stop);
+}
+
+void CurrentValues::Writer::say(std::string why) {
+  if (!why.empty()) config.warn(why);
+  const std::lock_guard lock{mutex};
+  trouble = std::move(why);
+}
+
+/// What is offered and waits, if only to be overwritten, is not durable.
+void CurrentValues::Writer::note_durable() {
+  std::uint64_t up_to = gathered;
+  for (const Place* place : dirty) up_to = std::min(up_to, place->second.since - 1);
+  durable.store(up_to, std::memory_order_release);
+}
+
+/// A slot is only what saves asking the bucket: what it knows is learnt again from a conflict.
+void CurrentValues::Writer::prune() {
+  const Timestamp now = clock.steady();
+  if (pruned != no_time && now - pruned < std::min(config.forget, minute)) return;
+  pruned = now;
+  std::size_t taken = 0;
+  for (auto place = slots.begin(); place != slots.end();) {
+    const Slot& slot = place->second;
+    const bool old = slot.since == 0 && now - slot.used >= config.forget;
+    if (old) by_id.erase(slot.id);
+    if (!old) taken += slot_bytes + place->first.capacity();
+    place = old ? slots.erase(place) : std::next(place);
+  }
+  bytes.store(taken, std::memory_order_relaxed);
+}
+
 Result<void> CurrentValues::Writer::connect() {
   if (watch != nullptr) return {};
   auto made = Connection::open(config.access, config.connection, Connection::Use::publish);
@@ -153,7 +216,7 @@ Result<void> CurrentValues::Writer::connect() {
   auto opened = JetStream::open(*connection);
   if (!opened) return std::unexpected(opened.error());
   jetstream = std::move(*opened);
-  if (auto bucket = ensure_bucket(*jetstream, {.name = config.bucket}); !bucket) return bucket;
+  if (auto bucket = ensure_bucket(*jetstream, {.name = config.bucket}); !bucket) return std::unexpected(bucket.error());
   jsOptions options;
   jsOptions_Init(&options);
   options.PublishAsync.MaxPending = in_flight;
@@ -172,6 +235,8 @@ Result<void> CurrentValues::Writer::connect() {
 
 void CurrentValues::Writer::disconnect() {
   watch.reset();
+  // The bucket may be another one the next time, with the same revisions.
+  for (auto& [subject, slot] : slots) slot.revision = 0;
   if (std::exchange(published, false)) {
     natsMsgList pending{};
     if (js_PublishAsyncGetPendingList(&pending, publishing) == NATS_OK) natsMsgList_Destroy(&pending);
@@ -183,20 +248,20 @@ void CurrentValues::Writer::disconnect() {
   connection.reset();
 }
 
-/// A slot without a subject if there can't be one.
-void CurrentValues::Writer::add_slot(std::uint64_t id) {
+/// Null if there can't be a subject.
+Place* CurrentValues::Writer::add_slot(std::uint64_t id) {
   const auto [key, field] = config.names(id);
-  std::string subject;
-  if (is_token(key) && is_token(field)) subject = bucket_subject(config.bucket, weir::format("{}.{}", key, field));
+  if (!is_token(key) || !is_token(field)) return nullptr;
+  auto subject = bucket_subject(config.bucket, weir::format("{}.{}", key, field));
   if (subject.size() > longest_subject) {
     config.warn(
         weir::format("{}... is not published: key and field have {} bytes together, in bucket {} they may have {}",
                      key.substr(0, 40), key.size() + field.size(), config.bucket,
                      longest_subject - (subject.size() - key.size() - field.size())));
-    subject.clear();
+    return nullptr;
   }
-  slots.push_back({.key = std::string{key}, .field = std::string{field}, .subject = std::move(subject), .waiting = {}});
-  if (const Slot& slot = slots.back(); !slot.subject.empty()) by_subject.emplace(slot.subject, slots.size() - 1);
+  bytes.fetch_add(slot_bytes + subject.capacity(), std::memory_order_relaxed);
+  return &*slots.try_emplace(std::move(subject), Slot{.id = id, .waiting = {}}).first;
 }
 
 void CurrentValues::Writer::gather() {
@@ -204,31 +269,38 @@ void CurrentValues::Writer::gather() {
   {
     const std::lock_guard lock{mutex};
     fresh.swap(offered);
+    gathered = number;
     counts.coalesced += std::exchange(overtaken, 0);
   }
+  const Timestamp now = clock.steady();
   for (auto& [id, value] : fresh) {
-    const auto [place, added] = by_id.try_emplace(id, slots.size());
-    if (added) add_slot(id);
-    Slot& slot = slots[place->second];
-    if (slot.subject.empty()) {
+    const auto [known, added] = by_id.try_emplace(id, nullptr);
+    if (added) known->second = add_slot(id);
+    Place* const place = known->second;
+    if (place == nullptr) {
       ++counts.refused;
       continue;
     }
-    counts.coalesced += slot.dirty ? 1 : 0;
-    if (slot.dirty && slot.waiting.time > value.time) continue;
-    if (!slot.dirty) dirty.push_back(place->second);
-    slot.dirty = true;
+    Slot& slot = place->second;
+    slot.used = now;
+    const bool waits = slot.since != 0;
+    counts.coalesced += waits ? 1 : 0;
+    if (waits && slot.waiting.time > value.time) continue;
+    if (!waits) dirty.push_back(place);
+    if (!waits) slot.since = gathered;
     slot.waiting = std::move(value);
   }
 }
 
-void CurrentValues::Writer::know(Slot& slot, std::uint64_t revision, std::string_view value) {
+void CurrentValues::Writer::know(Place& place, std::uint64_t revision, std::string_view value) {
+  auto& [subject, slot] = place;
   if (revision <= slot.revision) return;
   TimeOf found;
-  const Message message{.subject = slot.subject, .payload = value, .key = slot.key, .field = slot.field};
+  const auto [key, field] = config.names(slot.id);
+  const Message message{.subject = subject, .payload = value, .key = key, .field = field};
   slot.time = config.codec->decode(message, found) ? found.time : no_time;
   slot.revision = revision;
-  slot.ours = false;
+  slot.payload = hash_of(value);
 }
 
 void CurrentValues::Writer::follow(const std::stop_token& stop) {
@@ -236,19 +308,20 @@ void CurrentValues::Writer::follow(const std::stop_token& stop) {
   for (int round = 0; round < 16; ++round) {
     const auto came = watch->follow(
         [&](const BucketWatch::Update& update) {
-          const auto found = by_subject.find(bucket_subject(config.bucket, update.key));
-          if (found != by_subject.end())
-            know(slots[found->second], update.revision, update.removed ? std::string_view{} : update.value);
+          const auto found = slots.find(bucket_subject(config.bucket, update.key));
+          if (found != slots.end()) know(*found, update.revision, update.removed ? std::string_view{} : update.value);
         },
         0, stop);
     if (!came || *came == 0) return;
   }
 }
 
-bool CurrentValues::Writer::publish(Slot& slot) {
+bool CurrentValues::Writer::publish(Place& place) {
+  auto& [subject, slot] = place;
   const Current& value = slot.waiting;
-  const Sample sample{.key = slot.key,
-                      .field = slot.field,
+  const auto [key, field] = config.names(slot.id);
+  const Sample sample{.key = key,
+                      .field = field,
                       .time = value.time,
                       .x = value.x,
                       .y = value.y,
@@ -258,12 +331,18 @@ bool CurrentValues::Writer::publish(Slot& slot) {
   const auto payload = config.codec->encode({&sample, 1}, true, true);
   if (!payload) {
     ++counts.refused;
-    slot.dirty = false;
+    slot.since = 0;
+    return true;
+  }
+  slot.sent = hash_of(*payload);
+  // At the same time the later one stays, whoever wrote it; what is there already need not be written again.
+  if (slot.revision != 0 && slot.time == value.time && slot.payload == slot.sent) {
+    ++counts.superseded;
+    slot.since = 0;
     return true;
   }
   natsMsg* message = nullptr;
-  if (natsMsg_Create(&message, slot.subject.c_str(), nullptr, payload->data(), static_cast<int>(payload->size())) !=
-      NATS_OK)
+  if (natsMsg_Create(&message, subject.c_str(), nullptr, payload->data(), static_cast<int>(payload->size())) != NATS_OK)
     return false;
   jsPubOptions options;
   jsPubOptions_Init(&options);
@@ -275,27 +354,29 @@ bool CurrentValues::Writer::publish(Slot& slot) {
   const std::size_t headers =
       sent == NATS_MAX_PAYLOAD ? static_cast<std::size_t>(natsMsgHeader_EncodedLength(message)) : 0;
   natsMsg_Destroy(message);
-  if (sent == NATS_MAX_PAYLOAD) refuse(slot, connection->too_large(payload->size() + headers));
+  if (sent == NATS_MAX_PAYLOAD) refuse(place, connection->too_large(payload->size() + headers));
   return sent == NATS_OK || sent == NATS_MAX_PAYLOAD;
 }
 
 /// Drops what would be refused for ever; the next value may fit.
-void CurrentValues::Writer::refuse(Slot& slot, const std::string& why) {
-  slot.dirty = false;
+void CurrentValues::Writer::refuse(Place& place, const std::string& why) {
+  Slot& slot = place.second;
+  slot.since = 0;
   ++counts.refused;
-  if (!std::exchange(slot.told, true))
-    config.warn(weir::format("{}.{} is not published: {}", slot.key, slot.field, why));
+  if (std::exchange(slot.told, true)) return;
+  const auto [key, field] = config.names(slot.id);
+  config.warn(weir::format("{}.{} is not published: {}", key, field, why));
 }
 
 Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
   if (dirty.empty()) return {};
   bool sent = true;
-  for (const std::size_t i : dirty) {
-    Slot& slot = slots[i];
-    if (slot.waiting.time < slot.time || (slot.waiting.time == slot.time && !slot.ours)) {
+  for (Place* const place : dirty) {
+    Slot& slot = place->second;
+    if (slot.revision != 0 && slot.waiting.time < slot.time) {
       ++counts.superseded;
-      slot.dirty = false;
-    } else if (!publish(slot)) {
+      slot.since = 0;
+    } else if (!publish(*place)) {
       sent = false;
       break;
     }
@@ -313,34 +394,35 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
   for (const auto& outcome : done) {
     if (auto one = settle(outcome); !one) settled = std::move(one);
   }
-  std::erase_if(dirty, [&](std::size_t i) { return !slots[i].dirty; });
+  std::erase_if(dirty, [](const Place* place) { return place->second.since == 0; });
   if (!sent || !complete) return std::unexpected(connection->down());
   return settled;
 }
 
 Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
-  const auto found = by_subject.find(outcome.subject);
-  if (found == by_subject.end()) return {};
-  Slot& slot = slots[found->second];
+  const auto found = slots.find(outcome.subject);
+  if (found == slots.end()) return {};
+  Slot& slot = found->second;
+  const auto [key, field] = config.names(slot.id);
   if (outcome.revision != 0) {
-    slot.dirty = false;
+    slot.since = 0;
     slot.revision = outcome.revision;
     slot.time = slot.waiting.time;
-    slot.ours = true;
+    slot.payload = slot.sent;
     ++counts.written;
   } else if (outcome.too_large) {
-    refuse(slot, weir::format("too large for bucket {}: {}; raise its max_msg_size", config.bucket, outcome.why));
+    refuse(*found, weir::format("too large for bucket {}: {}; raise its max_msg_size", config.bucket, outcome.why));
   } else if (outcome.conflict) {
     // Somebody wrote meanwhile: what is there now decides the next time round.
     Bucket bucket{*jetstream, config.bucket};
-    const auto value = bucket.newest(slot.key + "." + slot.field);
+    const auto value = bucket.newest(weir::format("{}.{}", key, field));
     if (!value) return std::unexpected(value.error());
     slot.revision = 0;
     slot.time = no_time;
-    if (*value) know(slot, (*value)->revision, (*value)->bytes);
+    if (*value) know(*found, (*value)->revision, (*value)->bytes);
   } else {
     return fail(Error::Kind::refused,
-                weir::format("bucket {} does not take {}.{}: {}", config.bucket, slot.key, slot.field, outcome.why));
+                weir::format("bucket {} does not take {}.{}: {}", config.bucket, key, field, outcome.why));
   }
   return {};
 }
@@ -349,17 +431,47 @@ CurrentValues::CurrentValues(Config config, const Clock& clock)
     : writer_{std::make_unique<Writer>(std::move(config), clock)} {}
 
 CurrentValues::~CurrentValues() {
-  writer_->thread.request_stop();
-  writer_->thread.join();
+  if (writer_->thread.joinable()) {
+    writer_->thread.request_stop();
+    writer_->thread.join();
+  }
+}
+
+Result<void> CurrentValues::open() {
+  if (auto connected = writer_->connect(); !connected) {
+    writer_->disconnect();
+    return connected;
+  }
+  writer_->thread = std::jthread{[this](const std::stop_token& stop) { writer_->run(stop); }};
+  return {};
 }
 
 void CurrentValues::offer(std::vector<Current>&& values) {
   const std::lock_guard lock{writer_->mutex};
+  ++writer_->number;
   for (auto& value : values) {
     const auto [kept, added] = writer_->offered.try_emplace(value.id);
     writer_->overtaken += added ? 0 : 1;
     if (added || kept->second.time <= value.time) kept->second = std::move(value);
   }
 }
+
+std::uint64_t CurrentValues::offered() const {
+  const std::lock_guard lock{writer_->mutex};
+  return writer_->number;
+}
+
+bool CurrentValues::durable(std::uint64_t number) const {
+  return number <= writer_->durable.load(std::memory_order_acquire);
+}
+
+void CurrentValues::hurry() { writer_->hurried.store(true, std::memory_order_release); }
+
+std::string CurrentValues::trouble() const {
+  const std::lock_guard lock{writer_->mutex};
+  return writer_->trouble;
+}
+
+std::size_t CurrentValues::bytes() const { return writer_->bytes.load(std::memory_order_relaxed); }
 
 }  // namespace weir::nats

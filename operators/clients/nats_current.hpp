@@ -15,6 +15,7 @@
 #include <weir/settings.hpp>
 #include <weir/spec.hpp>
 #include <weir/types.hpp>
+#include <weir/write_behind.hpp>
 
 #include "clients/nats.hpp"
 
@@ -29,20 +30,24 @@ struct Current {
   std::string text = {};
 };
 
-/// Writes behind: what is offered is gathered per (key, field), and the newest is written every `every` by a thread of
-/// its own, under the subject's revision (compare-and-set), so that a value from another worker that is newer stays.
+/// What is offered is gathered per (key, field), and the newest is written every `every` by a thread of its own, under
+/// the subject's revision (compare-and-set), so that a value from another worker that is newer stays.
 ///
-/// Threads   offer() from one thread; the callbacks are called from the writing thread.
-/// Bound     one value per id; what waits is overwritten by newer ones, never queued.
+/// Threads   open() and offer() from one thread; the callbacks are called from the writing thread.
+/// Bound     one value per id; what waits is overwritten by newer ones, never queued. An id that gets none for `forget`
+///           is let go.
 /// Counts    every value that is offered ends in exactly one of Counts; the last ones are told by the destructor.
-/// Errors    an unreachable server is tried again for ever; meanwhile values wait.
-class CurrentValues {
+/// Errors    open(): unreachable, or what the bucket lacks; afterwards the server is tried again for ever, meanwhile
+///           values wait.
+class CurrentValues final : public WriteBehind {
  public:
   struct Config {
     Access access;
     std::string connection;  ///< its name, as the server shows it
     std::string bucket;
     Duration every = 100 * millisecond;
+    Duration forget =
+        24 * 60 * minute;  ///< what is known of a value that stays the same for so long is asked for again
     /// The two names of an id; views must stay valid.
     std::function<std::pair<std::string_view, std::string_view>(std::uint64_t id)> names;
     const Codec* codec = nullptr;  ///< encodes a value (key and field stand outside) and reads its time back
@@ -59,12 +64,19 @@ class CurrentValues {
 
   CurrentValues(Config config, const Clock& clock);
   /// Writes what waits, if the server answers within two seconds.
-  ~CurrentValues();
+  ~CurrentValues() override;
   CurrentValues(const CurrentValues&) = delete;
   CurrentValues& operator=(const CurrentValues&) = delete;
 
+  Result<void> open() override;
   /// Takes values over; the order is that of their positions. Never waits for the server.
   void offer(std::vector<Current>&& values);
+  std::uint64_t offered() const override;
+  bool durable(std::uint64_t number) const override;
+  void hurry() override;
+  std::string trouble() const override;
+  /// Memory that the ids take. Any thread.
+  std::size_t bytes() const;
 
  private:
   struct Writer;

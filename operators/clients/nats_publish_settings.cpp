@@ -10,7 +10,8 @@ Spec with_publish(Spec spec) {
       .field("publish_every", kind::duration(), "how often changed values are published", "100ms")
       .between(static_cast<double>(10 * millisecond), static_cast<double>(minute))
       .field("publish_ahead", kind::duration(),
-             "samples with an event time further ahead of their arrival are not published: nothing could replace them",
+             "samples with an event time further ahead of their arrival are passed on, but neither remembered nor "
+             "published: nothing could replace them",
              "5s")
       .between(0, 24.0 * 60 * static_cast<double>(minute))
       .counter("published", "current values written to the bucket")
@@ -32,6 +33,7 @@ CurrentValues::Config publish_config(const Settings& settings, Context& context)
   out.connection = std::string{"weir "}.append(context.pipeline()).append(" ").append(context.node());
   out.bucket = settings.text("publish");
   out.every = settings.duration("publish_every");
+  out.forget = context.forget();
   out.codec = context.codec("json");
   out.counted = [&context](const CurrentValues::Config::Counts& counts) {
     context.count(context.counter("published"), counts.written);

@@ -292,12 +292,14 @@ class Nats final : public Sink {
     }
   }
 
-  /// Unlike any other payload's, as no two begin with the same row; the same after a crash if the rows are, see
-  /// Encoded.
+  /// Unlike any other payload's, as no two hold the same rows; the same after a crash if the rows are, see Encoded. It
+  /// says how many: after a change of `frame` a payload may begin where a shorter one did, and must not be taken for
+  /// it.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
     const std::string again = rows.incarnation == 0 ? "" : weir::format(".{}", rows.incarnation);
-    return weir::format("{}{}{}/{}", id_, rows.partition, again, rows.number + frame.row);
+    const std::string more = frame.rows == 1 ? "" : weir::format("+{}", frame.rows - 1);
+    return weir::format("{}{}{}/{}{}", id_, rows.partition, again, rows.number + frame.row, more);
   }
 
   Settings settings_;

@@ -13,6 +13,7 @@ using namespace weir;
 struct Entry {
   std::string key;  ///< "vehicle.sensor"
   std::string value;
+  Timestamp stored = no_time;
   bool there = true;  ///< not removed from the bucket
   bool changed = true;
 };
@@ -60,10 +61,9 @@ class Kv final : public Source {
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
     const auto& bucket = settings_.text("bucket");
-    if (auto there = nats::ensure_bucket(*jetstream_, {.name = bucket, .create = settings_.boolean("create")});
-        !there) {
-      return std::unexpected(there.error());
-    }
+    const auto kept_for = nats::ensure_bucket(*jetstream_, {.name = bucket, .create = settings_.boolean("create")});
+    if (!kept_for) return std::unexpected(kept_for.error());
+    kept_for_ = *kept_for;
     watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
     next_tick_ = (context_.clock().now() / every_ + 1) * every_;
     return watch_->start().transform([&] { return after; });
@@ -114,12 +114,19 @@ class Kv final : public Source {
       by_key_.emplace(entry->key, entry);
     }
     entry->value = update.value;
+    entry->stored = update.stored;
     entry->there = entry->changed = true;
   }
 
   /// Copies the bucket as it is now, as messages of this tick; a marker if there is nothing to tell, as time passes.
   void read() {
-    std::erase_if(entries_, [](const auto& entry) { return !entry->there; });
+    const Timestamp now = context_.clock().now();
+    std::erase_if(entries_, [&](const auto& entry) {
+      // What becomes too old leaves the bucket without a word.
+      const bool expired = kept_for_ > 0 && entry->there && now - entry->stored >= kept_for_;
+      if (expired) by_key_.erase(entry->key);
+      return expired || !entry->there;
+    });
     reading_ = std::make_shared<Reading>();
     std::size_t size = 0;
     for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
@@ -130,7 +137,6 @@ class Kv final : public Source {
       add(*entry);
     }
     given_ = 0;
-    const Timestamp now = context_.clock().now();
     const Timestamp following = (now / every_ + 1) * every_;
     context_.count(ticks_, 1);
     context_.count(missed_, static_cast<std::uint64_t>((following - next_tick_) / every_ - 1));
@@ -189,6 +195,7 @@ class Kv final : public Source {
   Timestamp tick_ = 0;
   Timestamp next_tick_ = 0;
   Position sequence_ = 0;
+  Duration kept_for_ = 0;   ///< values, in the bucket; 0: for ever
   bool caught_up_ = false;  ///< what was in the bucket at the start has been read
 };
 

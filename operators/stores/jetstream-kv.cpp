@@ -31,7 +31,9 @@ class JetStreamKv final : public Store {
     auto jetstream = nats::JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    return nats::ensure_bucket(*jetstream_, config_).transform([&] { bucket_.emplace(*jetstream_, config_.name); });
+    return nats::ensure_bucket(*jetstream_, config_).transform([&](Duration) {
+      bucket_.emplace(*jetstream_, config_.name);
+    });
   }
 
   Result<void> put(std::string_view name, std::string_view value) override {

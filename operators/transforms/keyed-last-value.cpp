@@ -47,10 +47,15 @@ class KeyedLastValue final : public Transform {
       auto& key = last_.touch(runs_.key(run), in->arrival[runs_.begin(run)], context_.forget());
       for (std::size_t row = runs_.begin(run); row < runs_.end(run); ++row) {
         if (!rows.timed(row)) continue;
+        if (current_ != nullptr && rows.time(row) > in->arrival[row] + ahead_) {
+          // Remembered, it would make all that is true until then an older sample.
+          out.count(not_offered_.ahead, 1);
+          continue;
+        }
         const std::uint16_t field = numbers_[rows.fields.ids[row]];
         const auto seen = rows.is_number(row) ? last_.see(key, field, rows.time(row), rows.x(row))
                                               : last_.see(key, field, rows.time(row), rows.value(row));
-        if (current_ != nullptr) publish(rows, row, in->arrival[row], seen, out);
+        if (current_ != nullptr) publish(rows, row, seen, out);
         if (seen != LastValues::Seen::repeat) continue;
         if (repeats++ == 0) keep.assign(in->rows, 1);
         keep[row] = 0;
@@ -75,7 +80,9 @@ class KeyedLastValue final : public Transform {
     return fail(Error::Kind::changed, "the state of keyed-last-value is damaged");
   }
 
-  Size size() const override { return {last_.keys(), last_.bytes()}; }
+  std::shared_ptr<WriteBehind> write_behind() const override { return current_; }
+
+  Size size() const override { return {last_.keys(), last_.bytes() + (current_ == nullptr ? 0 : current_->bytes())}; }
 
  private:
   /// Translates the batch's field ids: they need not come from the lane's table, and state must outlive any other.
@@ -100,15 +107,14 @@ class KeyedLastValue final : public Transform {
       return std::pair{context_.keys()->at(static_cast<std::uint32_t>(id >> 16)),
                        names_.at(static_cast<std::uint32_t>(id & 0xffff))};
     };
-    current_ = std::make_unique<nats::CurrentValues>(std::move(config), context_.clock());
+    current_ = std::make_shared<nats::CurrentValues>(std::move(config), context_.clock());
   }
 
   /// Offers what is newer to the bucket; what is not offered is counted.
-  void publish(const SampleRows& rows, std::size_t row, Timestamp arrival, LastValues::Seen seen, Output& counted) {
+  void publish(const SampleRows& rows, std::size_t row, LastValues::Seen seen, Output& counted) {
     using enum SampleValue::Kind;
     if (seen == LastValues::Seen::repeat) return;
     if (seen == LastValues::Seen::older) return counted.count(not_offered_.older, 1);
-    if (rows.time(row) > arrival + ahead_) return counted.count(not_offered_.ahead, 1);
     const SampleValue value = rows.value(row);
     if (value.kind == nothing) return counted.count(not_offered_.without_value, 1);
     auto& out = changed_.emplace_back();
@@ -135,7 +141,7 @@ class KeyedLastValue final : public Transform {
     std::size_t older, ahead, without_value;
   } not_offered_ = {};  ///< counters
   std::vector<nats::Current> changed_;
-  std::unique_ptr<nats::CurrentValues> current_;  ///< ends first: its thread reads names_
+  std::shared_ptr<nats::CurrentValues> current_;  ///< ends first: its thread reads names_
 };
 
 Spec spec() {
@@ -144,20 +150,24 @@ Spec spec() {
   out.counter("repeats", "samples that said again, word for word, what the newest one of their key and field said")
       .accepts({Shape::samples})
       .keyed_state()
-      .state([](const Settings&) { return std::string{"≤ 32 B per (vehicle, field) that holds a number"}; })
+      .state([](const Settings& settings) {
+        const std::string held = "≤ 32 B per (vehicle, field) that holds a number";
+        return settings.has("publish") ? held + ", and some 350 B for each that is published" : held;
+      })
       .claims([](const Settings& settings) {
         Claims claims;
         if (settings.has("publish")) {
-          claims.because = "current values are written behind, up to " +
-                           format_duration(settings.duration("publish_every")) + " after their messages are done with";
+          claims.idempotent = true;
+          claims.because = "the newest values are written to bucket " + settings.text("publish") + " every " +
+                           format_duration(settings.duration("publish_every")) + "; an older one never replaces them";
         }
         return claims;
       })
       .details(
           "A repeat has the same key, field, time and value as the newest sample; devices and networks send it when "
           "they are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "
-          "forgotten. What is published is written behind, the newest value only, and never over a newer one, from "
-          "any number of workers; a crash may leave out the last values.")
+          "forgotten. What is published is the newest value only, and never over a newer one, from any number of "
+          "workers; where the source gives again what was not committed, a commit waits for it.")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals" })")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals", "publish": "fleet-now" })");
   return out;

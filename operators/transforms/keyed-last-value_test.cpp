@@ -138,6 +138,25 @@ TEST_F(LastValueTest, RefusesADamagedState) {
   }
 }
 
+/// Remembered, it would be newer than all that is true for years.
+TEST_F(LastValueTest, PublishesWhatComesAfterASampleFromTheFuture) {
+  Settings settings{"last"};
+  settings.set("url", std::string{"nats://localhost:4222"});
+  settings.set("publish", std::string{"fleet-now"});
+  settings.set("publish_every", std::int64_t{100 * millisecond});
+  settings.set("publish_ahead", std::int64_t{5 * second});
+  const auto last = op.make_transform(settings, context);
+  const auto in = SampleBatch{context}
+                      .number("a", "speed", 10 * second, 1, 10 * second)
+                      .number("a", "speed", 4'102'444'800 * second, 2, 11 * second)
+                      .number("a", "speed", 12 * second, 3, 12 * second)
+                      .take();
+  EXPECT_EQ(pass(*last, in), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(context.counted("ahead"), 1u);
+  EXPECT_EQ(context.counted("older"), 0u);
+  EXPECT_EQ(last->write_behind()->offered(), 1u);
+}
+
 TEST_F(LastValueTest, TakesFewBytesForANumber) {
   const auto last = make();
   SampleBatch in{context};

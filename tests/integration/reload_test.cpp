@@ -6,6 +6,7 @@
 namespace weir::integration {
 namespace {
 
+using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
@@ -85,8 +86,8 @@ TEST_F(Reload, APipelineThatDoesNotFitTheTableGivesWayToTheOldOne) {
 
 TEST_F(Reload, AnotherMeaningOfTheStateNeedsASnapshot) {
   begin({.store = "memory"});
-  reload(text({.store = "memory", .before_rows = doubled}), "the old one goes on");
-  EXPECT_THAT(job_->log(), HasSubstr("no snapshot was kept"));
+  reload(text({.store = "memory", .before_rows = doubled}), "the pipeline goes on as it was");
+  EXPECT_THAT(job_->log(), AllOf(HasSubstr("no snapshot is kept"), Not(HasSubstr("draining"))));
   go_on();
   expect_rows("1 15 2 25");
   expect_end();
@@ -131,6 +132,35 @@ TEST_F(Reload, MendsAnAccessToNatsThatIsRefusedSince) {
   peer_ = std::make_unique<fakes::NatsPeer>(login_url());
   go_on();
   expect_rows("1 15 2 25");
+  expect_end();
+}
+
+/// Without the reload it would have waited for its server, too.
+TEST_F(Reload, WaitsForItsServerWhenThatIsGoneMeanwhile) {
+  begin({.shutdown_timeout = "2s"});
+  nats_.kill("nats");
+  reload(text({.before_rows = doubled, .shutdown_timeout = "2s"}), "the old pipeline can't go on yet");
+  nats_.start("nats");
+  ASSERT_TRUE(job_->says("goes on after position")) << job_->log();
+  peer_ = std::make_unique<fakes::NatsPeer>(nats_.nats());
+  go_on();
+  expect_rows("1 15 2 25");
+  expect_end();
+}
+
+TEST_F(Reload, IsRefusedWhileCurrentValuesWait) {
+  fakes::Servers other{"nats"};
+  const std::string publish = weir::format(
+      R"({{ "id": "changed", "transform": "keyed-last-value", "from": "signals", "url": "{}", "publish": "now" }})",
+      other.nats());
+  begin({.before_rows = publish});
+  other.kill("nats");
+  go_on();
+  ASSERT_TRUE(job_->says("commit: changed: current values wait")) << job_->log();
+  reload(text({.before_rows = publish}), "reload: not while this keeps the old pipeline from draining: changed: ");
+  other.start("nats");
+  expect_rows("1 15 2 25");
+  reload(text({.before_rows = publish}), "reload: the new pipeline runs");
   expect_end();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <weir/context.hpp>
 #include <weir/state.hpp>
 #include <weir/types.hpp>
+#include <weir/write_behind.hpp>
 
 namespace weir {
 
@@ -62,6 +64,9 @@ class Transform {
   /// on an instance that has settled; the lane's dictionaries already hold what they held at save().
   virtual void save(StateWriter&) const {}
   virtual Result<void> load(StateReader&) { return {}; }
+
+  /// What it writes beside its output, if anything; the same from its beginning to its end.
+  virtual std::shared_ptr<WriteBehind> write_behind() const { return {}; }
 
   /// Keys and bytes held, for the metrics.
   struct Size {
