@@ -81,7 +81,8 @@ struct Worker::Impl {
     }
     if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.name, name, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
-    if (auto fits = check_source(); !fits) return fits;
+    // One that does not answer is the claims' to wait for.
+    if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;
     if (auto opened = store->open(); !opened) return opened;
     if (auto opened = cycle->open(); !opened) return opened;
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
