@@ -4,17 +4,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 
 #include <weir/format.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/nats_closure.hpp"
-#include "clients/nats_subject.hpp"
 
 namespace weir::nats {
 namespace {
@@ -22,38 +21,8 @@ namespace {
 constexpr std::int64_t in_flight = 4096;
 constexpr std::int64_t ack_wait_ms = 5'000;
 constexpr Duration last_words = 2 * second;
-
-/// Catches the time of a stored value.
-class TimeOf final : public SampleSink {
- public:
-  void add(const Sample& sample) override { time = sample.time.value_or(no_time); }
-  Timestamp time = no_time;
-};
-
-/// What the writer knows of one (key, field).
-struct Slot {
-  std::uint64_t id = 0;
-  Current waiting;
-  std::uint64_t since = 0;     ///< number of the oldest offer that waits; 0: none
-  Timestamp used = no_time;    ///< when a value was offered last, by the steady clock
-  bool told = false;           ///< that a value of it was refused
-  std::size_t sent = 0;        ///< hash of what was published last
-  std::uint64_t revision = 0;  ///< of the bucket's value, as far as known; 0: there is none
-  Timestamp time = no_time;    ///< the same
-  std::size_t payload = 0;     ///< the same; its hash
-};
-
-struct SubjectHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view subject) const { return std::hash<std::string_view>{}(subject); }
-};
-using Slots = std::unordered_map<std::string, Slot, SubjectHash, std::equal_to<>>;
-/// A slot and its subject; stays where it is.
-using Place = Slots::value_type;
-/// Of an id: its slot and its subject, with the nodes of both tables; texts that wait are not counted.
-constexpr std::size_t slot_bytes = sizeof(Place) + 120;
-
-std::size_t hash_of(std::string_view payload) { return std::hash<std::string_view>{}(payload); }
+constexpr Duration longest_pause = 100 * millisecond;  // between changes that come, while it catches up
+constexpr std::size_t most_single_reads = 100;         // beyond that, the whole bucket is read faster
 
 /// What became of one publish.
 struct Outcome {
@@ -74,20 +43,20 @@ struct Outcomes {
 }  // namespace
 
 struct CurrentValues::Writer {
-  Writer(Config with, const Clock& time) : config{std::move(with)}, clock{time} {}
+  Writer(Config with, const Clock& time) : config{std::move(with)}, clock{time}, slots{config} {}
 
   Config config;
   const Clock& clock;
 
   mutable std::mutex mutex;  ///< for what is up to the blank line
-  std::unordered_map<std::uint64_t, Current> offered;
+  CurrentSlots::Values offered;
   std::uint64_t number = 0;     ///< of the last offer
   std::uint64_t overtaken = 0;  ///< values offered that a newer one replaced in `offered`
   std::string trouble;
+  bool hurried = false;
 
+  std::condition_variable_any wake;        ///< with the mutex: hurried
   std::atomic<std::uint64_t> durable = 0;  ///< all offers up to this number are
-  std::atomic<std::size_t> bytes = 0;
-  std::atomic<bool> hurried = false;
 
   // Only the thread's.
   std::unique_ptr<Connection> connection;
@@ -96,30 +65,28 @@ struct CurrentValues::Writer {
   std::shared_ptr<Outcomes> outcomes;
   bool published = false;  ///< by it; the library has no list of what is pending before
   std::unique_ptr<BucketWatch> watch;
-  Slots slots;
-  std::unordered_map<std::uint64_t, Place*> by_id;  ///< null: there can't be a subject
-  std::vector<Place*> dirty;
-  std::uint64_t gathered = 0;  ///< number of the last offer in the slots
-  Timestamp pruned = no_time;
-  Config::Counts counts;
+  CurrentSlots slots;
+  Timestamp end = end_of_time;  ///< until when it may take to write what waits, by the steady clock
 
   std::jthread thread;
 
   void run(const std::stop_token& stop);
   bool rest(Duration pause, bool answers, const std::stop_token& stop);
-  Result<void> connect();
+  Result<void> connect(const std::stop_token& stop);
   void disconnect();
-  Place* add_slot(std::uint64_t id);
   void gather();
-  void prune();
-  void note_durable();
   void say(std::string why);
-  void follow(const std::stop_token& stop);
-  Result<void> write(std::int64_t wait_ms);
-  bool publish(Place& place);
-  void refuse(Place& place, const std::string& why);
-  Result<void> settle(const Outcome& outcome);
-  void know(Place& place, std::uint64_t revision, std::string_view value);
+  Result<void> watch_bucket();
+  std::size_t follow(Duration wait, const std::stop_token& stop);
+  void catch_up(const std::stop_token& stop);
+  Result<void> write(std::int64_t wait_ms, const std::stop_token& stop);
+  bool publish(const CurrentSlots::Write& value);
+  using Conflicts =
+      std::vector<std::pair<std::string, std::uint64_t>>;  ///< subjects, and the revisions that were tried
+  Result<void> resolve(Conflicts conflicts, const std::stop_token& stop);
+  std::string key_of(std::string_view subject) const {
+    return std::string{subject.substr(bucket_subject(config.bucket, "").size())};
+  }
 
   static void answered(jsCtx*, natsMsg* message, jsPubAck* ack, jsPubAckErr* error, void* closure) {
     const auto outcomes = Closure<Outcomes>::find(closure);
@@ -140,14 +107,14 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
   bool answers = true;
   while (rest(pause, answers, stop)) {
     gather();
-    config.counted(std::exchange(counts, {}));
-    auto done = connect();
+    config.counted(slots.take_counts());
+    auto done = connect(stop);
     if (done) {
-      follow(stop);
-      done = write(ack_wait_ms);
+      for (std::size_t round = 0, came = 1; round < 16 && came != 0; ++round) came = follow(0, stop);
+      done = write(ack_wait_ms, stop);
     }
-    note_durable();
-    prune();
+    durable.store(slots.durable(), std::memory_order_release);
+    slots.prune(clock.steady());
     answers = done.has_value();
     pause = done ? config.every : std::clamp<Duration>(pause * 2, 100 * millisecond, 2 * second);
     say(done ? "" : "current values wait: " + done.error().message);
@@ -156,27 +123,27 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
   gather();
   // Where nothing waits for it with its commits: another worker may still write the same keys, so whoever meets it has
   // to look and write again.
-  const Timestamp deadline = clock.steady() + last_words;
-  for (bool reachable = trouble.empty(); reachable && !dirty.empty() && clock.steady() < deadline;) {
-    reachable = connect().has_value();
+  end = clock.steady() + last_words;
+  for (bool reachable = trouble.empty(); reachable && slots.waiting() > 0 && clock.steady() < end;) {
+    reachable = connect({}).has_value();
     if (!reachable) break;
-    follow({});
-    reachable = write(std::max<Duration>((deadline - clock.steady()) / millisecond, 1)).has_value();
+    reachable = write(std::max<Duration>((end - clock.steady()) / millisecond, 1), {}).has_value();
   }
   disconnect();
-  counts.given_up += dirty.size();
-  if (!dirty.empty()) config.warn(weir::format("{} current values were not written before the end", dirty.size()));
-  config.counted(std::exchange(counts, {}));
+  auto counts = slots.take_counts();
+  counts.given_up = slots.waiting();
+  if (counts.given_up > 0)
+    config.warn(weir::format("{} current values were not written before the end", counts.given_up));
+  config.counted(counts);
 }
 
 /// What is to hurry need not wait for more to come, but a server that does not answer is not asked more often. False:
 /// to stop.
 bool CurrentValues::Writer::rest(Duration pause, bool answers, const std::stop_token& stop) {
-  constexpr Duration slice = 100 * millisecond;
-  for (; pause > slice && !(answers && hurried.load(std::memory_order_acquire)); pause -= slice) {
-    if (!clock.wait(slice, stop)) return false;
-  }
-  return clock.wait(std::min(pause, slice), stop);
+  std::unique_lock lock{mutex};
+  wake.wait_for(lock, stop, std::chrono::nanoseconds{pause}, [&] { return answers && hurried; });
+  hurried = false;  // what comes from here on is for the next time
+  return !stop.stop_requested();
 }
 
 void CurrentValues::Writer::say(std::string why) {
@@ -185,30 +152,7 @@ void CurrentValues::Writer::say(std::string why) {
   trouble = std::move(why);
 }
 
-/// What is offered and waits, if only to be overwritten, is not durable.
-void CurrentValues::Writer::note_durable() {
-  std::uint64_t up_to = gathered;
-  for (const Place* place : dirty) up_to = std::min(up_to, place->second.since - 1);
-  durable.store(up_to, std::memory_order_release);
-}
-
-/// A slot is only what saves asking the bucket: what it knows is learnt again from a conflict.
-void CurrentValues::Writer::prune() {
-  const Timestamp now = clock.steady();
-  if (pruned != no_time && now - pruned < std::min(config.forget, minute)) return;
-  pruned = now;
-  std::size_t taken = 0;
-  for (auto place = slots.begin(); place != slots.end();) {
-    const Slot& slot = place->second;
-    const bool old = slot.since == 0 && now - slot.used >= config.forget;
-    if (old) by_id.erase(slot.id);
-    if (!old) taken += slot_bytes + place->first.capacity();
-    place = old ? slots.erase(place) : std::next(place);
-  }
-  bytes.store(taken, std::memory_order_relaxed);
-}
-
-Result<void> CurrentValues::Writer::connect() {
+Result<void> CurrentValues::Writer::connect(const std::stop_token& stop) {
   if (watch != nullptr) return {};
   auto made = Connection::open(config.access, config.connection, Connection::Use::publish);
   if (!made) return std::unexpected(made.error());
@@ -227,16 +171,23 @@ Result<void> CurrentValues::Writer::connect() {
   options.PublishAsync.AckHandlerClosure = outcomes->closure->value();
   if (natsConnection_JetStream(&publishing, connection->handle(), &options) != NATS_OK)
     return std::unexpected(connection->down());
+  if (auto begun = watch_bucket(); !begun) return begun;
+  if (slots.waiting() > 0) catch_up(stop);  // each value that it knew would be a conflict
+  return {};
+}
+
+/// Begins with what the bucket has now.
+Result<void> CurrentValues::Writer::watch_bucket() {
+  watch = nullptr;
   auto following = std::make_unique<BucketWatch>(*jetstream, config.bucket, clock);
-  if (auto begun = following->start(); !begun) return std::unexpected(begun.error());
+  if (auto begun = following->start(); !begun) return begun;
   watch = std::move(following);
   return {};
 }
 
 void CurrentValues::Writer::disconnect() {
   watch.reset();
-  // The bucket may be another one the next time, with the same revisions.
-  for (auto& [subject, slot] : slots) slot.revision = 0;
+  slots.distrust();
   if (std::exchange(published, false)) {
     natsMsgList pending{};
     if (js_PublishAsyncGetPendingList(&pending, publishing) == NATS_OK) natsMsgList_Destroy(&pending);
@@ -248,139 +199,58 @@ void CurrentValues::Writer::disconnect() {
   connection.reset();
 }
 
-/// Null if there can't be a subject.
-Place* CurrentValues::Writer::add_slot(std::uint64_t id) {
-  const auto [key, field] = config.names(id);
-  if (!is_token(key) || !is_token(field)) return nullptr;
-  auto subject = bucket_subject(config.bucket, weir::format("{}.{}", key, field));
-  if (subject.size() > longest_subject) {
-    config.warn(
-        weir::format("{}... is not published: key and field have {} bytes together, in bucket {} they may have {}",
-                     key.substr(0, 40), key.size() + field.size(), config.bucket,
-                     longest_subject - (subject.size() - key.size() - field.size())));
-    return nullptr;
-  }
-  bytes.fetch_add(slot_bytes + subject.capacity(), std::memory_order_relaxed);
-  return &*slots.try_emplace(std::move(subject), Slot{.id = id, .waiting = {}}).first;
-}
-
 void CurrentValues::Writer::gather() {
-  std::unordered_map<std::uint64_t, Current> fresh;
+  CurrentSlots::Values fresh;
+  std::uint64_t up_to = 0;
   {
     const std::lock_guard lock{mutex};
     fresh.swap(offered);
-    gathered = number;
-    counts.coalesced += std::exchange(overtaken, 0);
+    up_to = number;
+    slots.count_coalesced(std::exchange(overtaken, 0));
   }
-  const Timestamp now = clock.steady();
-  for (auto& [id, value] : fresh) {
-    const auto [known, added] = by_id.try_emplace(id, nullptr);
-    if (added) known->second = add_slot(id);
-    Place* const place = known->second;
-    if (place == nullptr) {
-      ++counts.refused;
-      continue;
-    }
-    Slot& slot = place->second;
-    slot.used = now;
-    const bool waits = slot.since != 0;
-    counts.coalesced += waits ? 1 : 0;
-    if (waits && slot.waiting.time > value.time) continue;
-    if (!waits) dirty.push_back(place);
-    if (!waits) slot.since = gathered;
-    slot.waiting = std::move(value);
-  }
+  slots.gather(std::move(fresh), up_to, clock.steady());
 }
 
-void CurrentValues::Writer::know(Place& place, std::uint64_t revision, std::string_view value) {
-  auto& [subject, slot] = place;
-  if (revision <= slot.revision) return;
-  TimeOf found;
-  const auto [key, field] = config.names(slot.id);
-  const Message message{.subject = subject, .payload = value, .key = key, .field = field};
-  slot.time = config.codec->decode(message, found) ? found.time : no_time;
-  slot.revision = revision;
-  slot.payload = hash_of(value);
+/// Takes up what has changed in the bucket: a hint that saves conflicts, nothing more. Answers how many changes came.
+std::size_t CurrentValues::Writer::follow(Duration wait, const std::stop_token& stop) {
+  const auto came = watch->follow(
+      [&](const BucketWatch::Update& update) {
+        slots.know(bucket_subject(config.bucket, update.key), update.revision,
+                   update.removed ? std::string_view{} : update.value);
+      },
+      wait, stop);
+  return came.value_or(0);
 }
 
-void CurrentValues::Writer::follow(const std::stop_token& stop) {
-  // Only a hint that saves conflicts: who is behind learns the revision from the conflict.
-  for (int round = 0; round < 16; ++round) {
-    const auto came = watch->follow(
-        [&](const BucketWatch::Update& update) {
-          const auto found = slots.find(bucket_subject(config.bucket, update.key));
-          if (found != slots.end()) know(*found, update.revision, update.removed ? std::string_view{} : update.value);
-        },
-        0, stop);
-    if (!came || *came == 0) return;
-  }
+/// The same until there is no more for now.
+void CurrentValues::Writer::catch_up(const std::stop_token& stop) {
+  bool more = true;
+  while (more && !stop.stop_requested() && clock.steady() < end)
+    more = follow(longest_pause, stop) != 0 && watch->behind() != 0;
 }
 
-bool CurrentValues::Writer::publish(Place& place) {
-  auto& [subject, slot] = place;
-  const Current& value = slot.waiting;
-  const auto [key, field] = config.names(slot.id);
-  const Sample sample{.key = key,
-                      .field = field,
-                      .time = value.time,
-                      .x = value.x,
-                      .y = value.y,
-                      .z = value.z,
-                      .text = value.text,
-                      .kind = value.kind};
-  const auto payload = config.codec->encode({&sample, 1}, true, true);
-  if (!payload) {
-    ++counts.refused;
-    slot.since = 0;
-    return true;
-  }
-  slot.sent = hash_of(*payload);
-  // At the same time the later one stays, whoever wrote it; what is there already need not be written again.
-  if (slot.revision != 0 && slot.time == value.time && slot.payload == slot.sent) {
-    ++counts.superseded;
-    slot.since = 0;
-    return true;
-  }
+bool CurrentValues::Writer::publish(const CurrentSlots::Write& value) {
   natsMsg* message = nullptr;
-  if (natsMsg_Create(&message, subject.c_str(), nullptr, payload->data(), static_cast<int>(payload->size())) != NATS_OK)
+  if (natsMsg_Create(&message, value.subject.c_str(), nullptr, value.payload.data(),
+                     static_cast<int>(value.payload.size())) != NATS_OK)
     return false;
   jsPubOptions options;
   jsPubOptions_Init(&options);
   options.MaxWait = ack_wait_ms;
-  options.ExpectLastSubjectSeq = slot.revision;
-  options.ExpectNoMessage = slot.revision == 0;
+  options.ExpectLastSubjectSeq = value.revision;
+  options.ExpectNoMessage = value.revision == 0;
   published = true;
   const natsStatus sent = js_PublishMsgAsync(publishing, &message, &options);
   const std::size_t headers =
       sent == NATS_MAX_PAYLOAD ? static_cast<std::size_t>(natsMsgHeader_EncodedLength(message)) : 0;
   natsMsg_Destroy(message);
-  if (sent == NATS_MAX_PAYLOAD) refuse(place, connection->too_large(payload->size() + headers));
+  if (sent == NATS_MAX_PAYLOAD) slots.refuse(value.subject, connection->too_large(value.payload.size() + headers));
   return sent == NATS_OK || sent == NATS_MAX_PAYLOAD;
 }
 
-/// Drops what would be refused for ever; the next value may fit.
-void CurrentValues::Writer::refuse(Place& place, const std::string& why) {
-  Slot& slot = place.second;
-  slot.since = 0;
-  ++counts.refused;
-  if (std::exchange(slot.told, true)) return;
-  const auto [key, field] = config.names(slot.id);
-  config.warn(weir::format("{}.{} is not published: {}", key, field, why));
-}
-
-Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
-  if (dirty.empty()) return {};
-  bool sent = true;
-  for (Place* const place : dirty) {
-    Slot& slot = place->second;
-    if (slot.revision != 0 && slot.waiting.time < slot.time) {
-      ++counts.superseded;
-      slot.since = 0;
-    } else if (!publish(*place)) {
-      sent = false;
-      break;
-    }
-  }
+Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_token& stop) {
+  if (slots.waiting() == 0) return {};
+  const bool sent = slots.each_waiting([this](const CurrentSlots::Write& value) { return publish(value); });
   jsPubOptions options;
   jsPubOptions_Init(&options);
   options.MaxWait = wait_ms;
@@ -391,38 +261,46 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms) {
     done.swap(outcomes->came);
   }
   Result<void> settled;
-  for (const auto& outcome : done) {
-    if (auto one = settle(outcome); !one) settled = std::move(one);
+  Conflicts conflicts;
+  for (auto& outcome : done) {
+    if (outcome.revision != 0) {
+      slots.written(outcome.subject, outcome.revision);
+    } else if (outcome.too_large) {
+      slots.refuse(outcome.subject,
+                   weir::format("too large for bucket {}: {}; raise its max_msg_size", config.bucket, outcome.why));
+    } else if (outcome.conflict) {
+      const std::uint64_t tried = slots.revision(outcome.subject);
+      conflicts.emplace_back(std::move(outcome.subject), tried);
+    } else {
+      settled = fail(Error::Kind::refused, weir::format("bucket {} does not take {}: {}", config.bucket,
+                                                        key_of(outcome.subject), outcome.why));
+    }
   }
-  std::erase_if(dirty, [](const Place* place) { return place->second.since == 0; });
   if (!sent || !complete) return std::unexpected(connection->down());
-  return settled;
+  if (!settled) return settled;
+  return resolve(std::move(conflicts), stop);
 }
 
-Result<void> CurrentValues::Writer::settle(const Outcome& outcome) {
-  const auto found = slots.find(outcome.subject);
-  if (found == slots.end()) return {};
-  Slot& slot = found->second;
-  const auto [key, field] = config.names(slot.id);
-  if (outcome.revision != 0) {
-    slot.since = 0;
-    slot.revision = outcome.revision;
-    slot.time = slot.waiting.time;
-    slot.payload = slot.sent;
-    ++counts.written;
-  } else if (outcome.too_large) {
-    refuse(*found, weir::format("too large for bucket {}: {}; raise its max_msg_size", config.bucket, outcome.why));
-  } else if (outcome.conflict) {
-    // Somebody wrote meanwhile: what is there now decides the next time round.
-    Bucket bucket{*jetstream, config.bucket};
-    const auto value = bucket.newest(weir::format("{}.{}", key, field));
+/// Somebody wrote meanwhile, or wrote before this worker came: what is there now decides the next time round.
+Result<void> CurrentValues::Writer::resolve(Conflicts conflicts, const std::stop_token& stop) {
+  const auto drop_known = [&] {
+    std::erase_if(conflicts, [&](const auto& conflict) { return slots.revision(conflict.first) != conflict.second; });
+  };
+  if (conflicts.empty()) return {};
+  catch_up(stop);
+  drop_known();
+  for (const auto& [subject, tried] : conflicts) slots.distrust(subject);
+  if (conflicts.size() > most_single_reads) {
+    if (auto begun = watch_bucket(); !begun) return begun;
+    catch_up(stop);
+    return {};
+  }
+  Bucket bucket{*jetstream, config.bucket};
+  for (const auto& [subject, tried] : conflicts) {
+    if (stop.stop_requested()) break;
+    const auto value = bucket.newest(key_of(subject));
     if (!value) return std::unexpected(value.error());
-    slot.revision = 0;
-    slot.time = no_time;
-    if (*value) know(*found, (*value)->revision, (*value)->bytes);
-  } else {
-    return fail(Error::Kind::refused,
-                weir::format("bucket {} does not take {}.{}: {}", config.bucket, key, field, outcome.why));
+    if (*value) slots.know(subject, (*value)->revision, (*value)->bytes);
   }
   return {};
 }
@@ -438,7 +316,7 @@ CurrentValues::~CurrentValues() {
 }
 
 Result<void> CurrentValues::open() {
-  if (auto connected = writer_->connect(); !connected) {
+  if (auto connected = writer_->connect({}); !connected) {
     writer_->disconnect();
     return connected;
   }
@@ -465,13 +343,17 @@ bool CurrentValues::durable(std::uint64_t number) const {
   return number <= writer_->durable.load(std::memory_order_acquire);
 }
 
-void CurrentValues::hurry() { writer_->hurried.store(true, std::memory_order_release); }
+void CurrentValues::hurry() {
+  const std::lock_guard lock{writer_->mutex};
+  writer_->hurried = true;
+  writer_->wake.notify_one();
+}
 
 std::string CurrentValues::trouble() const {
   const std::lock_guard lock{writer_->mutex};
   return writer_->trouble;
 }
 
-std::size_t CurrentValues::bytes() const { return writer_->bytes.load(std::memory_order_relaxed); }
+std::size_t CurrentValues::bytes() const { return writer_->slots.bytes(); }
 
 }  // namespace weir::nats

@@ -7,7 +7,8 @@ Spec with_publish(Spec spec) {
   auto out = with_access(std::move(spec));
   out.optional("publish", kind::text(),
                "bucket of JetStream KV that gets the current values, under <key>.<field>, as JSON")
-      .field("publish_every", kind::duration(), "how often changed values are published", "100ms")
+      .field("publish_every", kind::duration(),
+             "how often changed values are published; sooner where a commit waits for them", "100ms")
       .between(static_cast<double>(10 * millisecond), static_cast<double>(minute))
       .field("publish_ahead", kind::duration(),
              "samples with an event time further ahead of their arrival are passed on, but neither remembered nor "
@@ -35,7 +36,7 @@ CurrentValues::Config publish_config(const Settings& settings, Context& context)
   out.every = settings.duration("publish_every");
   out.forget = context.forget();
   out.codec = context.codec("json");
-  out.counted = [&context](const CurrentValues::Config::Counts& counts) {
+  out.counted = [&context](const CurrentCounts& counts) {
     context.count(context.counter("published"), counts.written);
     context.count(context.counter("superseded"), counts.superseded);
     context.count(context.counter("coalesced"), counts.coalesced);

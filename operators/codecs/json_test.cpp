@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "fakes/settings.hpp"
+
 namespace weir {
 Operator weir_operator_codecs_json();
 
@@ -12,15 +14,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-using Changes = std::vector<std::pair<std::string, Setting>>;
+using Changes = std::map<std::string, Setting>;
 
 std::unique_ptr<Codec> codec(const Changes& changes = {}) {
-  Settings settings{"json"};
-  for (const char* name : {"time", "value", "key", "field"}) settings.set(name, std::string{name});
-  settings.set("time_unit", std::string{"ns"});
-  settings.set("text_numbers", false);
-  for (const auto& [name, value] : changes) settings.set(name, value);
-  return fakes::make_codec(weir_operator_codecs_json(), settings);
+  const Operator op = weir_operator_codecs_json();
+  return fakes::make_codec(op, fakes::settings_of(op, changes));
 }
 
 Setting fields(const std::vector<std::pair<std::string, std::string>>& paths) {
@@ -222,6 +220,12 @@ TEST(JsonCodec, KeepsFullPrecisionAndRefusesWhatDoesNotFit) {
   EXPECT_THAT(decoded("1e-400"), ElementsAre("k f - 0"));
   EXPECT_THAT(decoded("-1e-5000"), ElementsAre("k f - 0"));
   EXPECT_THAT(decoded("0." + std::string(5000, '0') + "1"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("1" + std::string(5000, '0') + "e-1"),
+              ElementsAre(StartsWith("refused: a number is out of range")));
+  EXPECT_THAT(decoded("0." + std::string(6000, '0') + "1e3"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("0.001e5000"), ElementsAre(StartsWith("refused: a number is out of range")));
+  EXPECT_THAT(decoded("1e-99999999999999999999"), ElementsAre("k f - 0"));
+  EXPECT_THAT(decoded("-1E+99999999999999999999"), ElementsAre(StartsWith("refused: a number is out of range")));
   EXPECT_THAT(decoded("1e400"), ElementsAre("refused: a number is out of range: at byte 0"));
   for (const char* payload :
        {"NaN", "Infinity", "-Infinity", "nul", "{", "[1,]", "{\"a\":1,}", "1 2", "01", "'a'", "\"\xFF\""}) {

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include <weir/operator.hpp>
-#include <weir/units.hpp>
 
 #include "clients/nats_jetstream.hpp"
 #include "fakes/counting_context.hpp"
+#include "fakes/settings.hpp"
 
 namespace weir::fakes {
 
@@ -23,35 +23,6 @@ class NatsContext final : public CountingContext {
   explicit NatsContext(Partition partition = 0, const Codec* codec = nullptr)
       : CountingContext{"node", partition, codec} {}
 };
-
-/// Settings as the engine would hand them over: these values, and the Spec's defaults for the rest. Unchecked.
-inline Settings settings_of(const Operator& op, const std::map<std::string, Setting>& values) {
-  Settings out{"node"};
-  for (const Field& field : op.spec.fields) {
-    if (const auto it = values.find(field.name); it != values.end()) {
-      out.set(field.name, it->second);
-    } else if (!field.fallback.empty()) {
-      switch (field.kind.tag) {
-        case Kind::Tag::integer:
-          out.set(field.name, std::int64_t{std::stoll(field.fallback)});
-          break;
-        case Kind::Tag::boolean:
-          out.set(field.name, field.fallback == "true");
-          break;
-        case Kind::Tag::duration:
-          out.set(field.name, std::int64_t{parse_duration(field.fallback).value()});
-          break;
-        case Kind::Tag::size:
-          out.set(field.name, static_cast<std::int64_t>(parse_size(field.fallback).value()));
-          break;
-        default:
-          out.set(field.name, field.fallback);
-          break;
-      }
-    }
-  }
-  return out;
-}
 
 /// A source with the context that it needs.
 struct NatsSource {

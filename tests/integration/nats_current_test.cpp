@@ -28,7 +28,7 @@ using fakes::NatsSource;
 class NatsCurrentTest : public integration::NatsSuite {
  protected:
   /// One worker that publishes current values; id is 10 × vehicle + field.
-  std::unique_ptr<nats::CurrentValues> worker(nats::CurrentValues::Config::Counts& counts, std::mutex& mutex,
+  std::unique_ptr<nats::CurrentValues> worker(nats::CurrentCounts& counts, std::mutex& mutex,
                                               Duration every = 20 * millisecond, const std::string& other = {}) {
     nats::CurrentValues::Config config;
     config.access.url = other.empty() ? url() : other;
@@ -68,11 +68,11 @@ class NatsCurrentTest : public integration::NatsSuite {
     for (int i = 0; i < 500 && !worker.durable(worker.offered()); ++i) system_clock().wait(20 * millisecond, {});
     return worker.durable(worker.offered());
   }
-  static int refused(const nats::CurrentValues::Config::Counts& counts, std::mutex& mutex) {
+  static int refused(const nats::CurrentCounts& counts, std::mutex& mutex) {
     const std::scoped_lock lock{mutex};
     return static_cast<int>(counts.refused);
   }
-  static std::uint64_t written(const nats::CurrentValues::Config::Counts& counts, std::mutex& mutex) {
+  static std::uint64_t written(const nats::CurrentCounts& counts, std::mutex& mutex) {
     const std::lock_guard lock{mutex};
     return counts.written;
   }
@@ -109,7 +109,7 @@ TEST_F(NatsCurrentTest, writesCurrentValuesLessOftenWhileTheBucketTakesNone) {
   stream.config.MaxBytes = 10;
   stream.config.Discard = js_DiscardNew;
   ASSERT_EQ(stream.add(peer), NATS_OK);
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   auto one = worker(counts, mutex);
   one->offer(values({value(0, second, 1)}));
@@ -132,7 +132,7 @@ TEST_F(NatsCurrentTest, refusesACurrentValueThatIsTooLargeAndWritesTheOthers) {
   const std::size_t most = peer.connection->max_payload();
   fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
   stream.config.MaxMsgsPerSubject = 1;
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   for (const std::size_t size : {most + 1, most, most - 5, std::size_t{1'000}}) {
     stream.config.MaxMsgSize = size < 10'000 ? 900 : -1;
@@ -165,7 +165,7 @@ TEST_F(NatsCurrentTest, refusesACurrentValueThatIsTooLargeAndWritesTheOthers) {
 /// The server would hang up on it, again and again.
 TEST_F(NatsCurrentTest, refusesACurrentValueWhoseNameIsTooLongAndWritesTheOthers) {
   NatsPeer peer{url()};
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   const std::string too_long(4'000, 'k');
   long_name_ = too_long;
@@ -204,7 +204,7 @@ TEST_F(NatsCurrentTest, writesACurrentValueAgainThatWasRemovedBefore) {
   bucket.put("v1.f1", "1").value();
   mark("v1.f1", "PURGE");
   EXPECT_FALSE(bucket.get("v1.f0").value());
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   auto one = worker(counts, mutex);
   one->offer(values({value(20, second, 2)}));
@@ -220,7 +220,7 @@ TEST_F(NatsCurrentTest, writesACurrentValueAgainThatWasRemovedBefore) {
 }
 
 TEST_F(NatsCurrentTest, neverPutsAnOlderValueOverANewer) {
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   NatsPeer peer{url()};
   {
@@ -248,7 +248,7 @@ TEST_F(NatsCurrentTest, neverPutsAnOlderValueOverANewer) {
 
 /// As in the rows that are made of the same stream: whoever wrote the first, and however long ago.
 TEST_F(NatsCurrentTest, keepsTheLaterOfTwoValuesOfTheSameTime) {
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   NatsPeer peer{url()};
   const auto last = [&](double x) { return weir::format(R"({{"time":5000000000,"value":{}}})", x); };
@@ -263,7 +263,7 @@ TEST_F(NatsCurrentTest, keepsTheLaterOfTwoValuesOfTheSameTime) {
 }
 
 TEST_F(NatsCurrentTest, agreesOnTheNewestWhenWorkersRace) {
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   constexpr int rounds = 60;
   {
@@ -295,7 +295,7 @@ TEST_F(NatsCurrentTest, agreesOnTheNewestWhenWorkersRace) {
 
 TEST_F(NatsCurrentTest, countsWhatTheServerDidNotTakeBeforeTheEnd) {
   fakes::Servers mortal{"nats"};
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   {
     auto one = worker(counts, mutex, 20 * millisecond, mortal.nats());
@@ -315,7 +315,7 @@ TEST_F(NatsCurrentTest, countsWhatTheServerDidNotTakeBeforeTheEnd) {
 /// While a new reader catches up, a busy machine may show it the fleet in parts; from then on a tick is the fleet.
 TEST_F(NatsCurrentTest, readsAFleetInOneTick) {
   constexpr std::size_t fleet = 25'000;
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   auto one = worker(counts, mutex);
   std::vector<nats::Current> all;
@@ -341,7 +341,7 @@ TEST_F(NatsCurrentTest, readsAFleetInOneTick) {
 }
 
 TEST_F(NatsCurrentTest, WritesAtOnceWhenItsLaneEnds) {
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   auto one = worker(counts, mutex, minute);
   one->offer(values({value(10, second, 1)}));
@@ -353,7 +353,7 @@ TEST_F(NatsCurrentTest, WritesAtOnceWhenItsLaneEnds) {
 
 /// Of a vehicle that no longer speaks nothing is kept but its value in the bucket.
 TEST_F(NatsCurrentTest, LetsGoOfWhatIsSilent) {
-  nats::CurrentValues::Config::Counts counts;
+  nats::CurrentCounts counts;
   std::mutex mutex;
   forget_ = 500 * millisecond;
   auto one = worker(counts, mutex);

@@ -1,5 +1,6 @@
 #include "codecs/json/scalars.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -10,11 +11,19 @@ namespace weir::json {
 
 namespace {
 
-/// Of a number that even the widest type can't hold: whether it is too small for it, by how it is written.
+/// Of a number that no type can hold: whether it is too small, by the power of ten of its first digit that counts.
 bool is_tiny(std::string_view text) {
-  const auto exponent = text.find_first_of("eE");
-  if (exponent != text.npos) return text.substr(exponent + 1).starts_with('-');
-  return text.substr(text.starts_with('-') ? 1 : 0).starts_with('0');
+  const auto mark = std::min(text.find_first_of("eE"), text.size());
+  const auto digits = text.substr(0, mark);
+  const auto point = static_cast<std::int64_t>(std::min(digits.find('.'), digits.size()));
+  const auto first = static_cast<std::int64_t>(digits.find_first_of("123456789"));
+  const std::int64_t power = first < point ? point - first - 1 : point - first;
+  auto written = text.substr(std::min(mark + 1, text.size()));
+  const bool negative = written.starts_with('-');
+  if (written.starts_with('+')) written.remove_prefix(1);
+  std::int64_t exponent = 0;
+  const auto [at, error] = std::from_chars(written.data(), written.data() + written.size(), exponent);
+  return error == std::errc::result_out_of_range ? negative : exponent < -power;
 }
 
 }  // namespace
@@ -24,8 +33,7 @@ std::expected<double, std::string> number(std::string_view text) {
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, result);
   if (error == std::errc::result_out_of_range) {
-    long double wider = 0;  // tells the too small, which are 0, from the too large
-    if (std::from_chars(text.data(), end, wider).ec == std::errc{} ? std::abs(wider) < 1 : is_tiny(text)) return 0;
+    if (is_tiny(text)) return 0;
     return std::unexpected("a number is out of range: " + std::string{text.substr(0, 64)});
   }
   if (error != std::errc{} || at != end) return std::unexpected("a value is not a number");
