@@ -261,7 +261,8 @@ class Runner {
       log::warn("reload: the old pipeline did not drain, so the new one reads again what was not committed: {}",
                 drained.error().message);
     }
-    replaced_ = current()->loaded();
+    // One that never came to run is none to go back to.
+    if (!replaced_) replaced_ = current()->loaded();
     install(std::exchange(next_, nullptr));
     current()->start_whole();
     return true;

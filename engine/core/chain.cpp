@@ -77,6 +77,7 @@ struct Chain::Impl {
     void count(std::size_t counter, std::uint64_t n) override {
       if (!muted_ && n != 0) chain_.counters.add(counter, n);
     }
+    bool silent() const override { return muted_; }
 
    private:
     Impl& chain_;
@@ -408,12 +409,6 @@ std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
     if (stage.transform) out.emplace_back(stage.number, stage.transform->size());
   }
   return out;
-}
-
-void Chain::hurry() {
-  for (const auto& stage : impl_->stages) {
-    if (stage.behind != nullptr) stage.behind->hurry();
-  }
 }
 
 std::string Chain::trouble() const {

@@ -79,9 +79,6 @@ class Chain {
   /// Keys and bytes of state of a node, for the metrics.
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
 
-  /// The lane ends: what transforms write beside their rows is written at once from now on. Any thread.
-  void hurry();
-
   /// What keeps transforms from writing beside their rows, as a sentence; empty: nothing. Any thread.
   std::string trouble() const;
 

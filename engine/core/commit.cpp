@@ -163,6 +163,14 @@ bool CommitCycle::waits() const {
   return any;
 }
 
+bool CommitCycle::any_waits() const {
+  return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.waits(); });
+}
+
+void CommitCycle::hurry() const {
+  for (const auto& [partition, lane] : lanes_) lane.hurry();
+}
+
 bool CommitCycle::has_steps() const {
   return std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.steps().empty(); });
 }

@@ -58,8 +58,10 @@ class Writer final : public WriteBehind {
   Result<void> open() override { return {}; }
   std::uint64_t offered() const override { return 0; }
   bool durable(std::uint64_t number) const override { return number <= up_to; }
+  void hurry() override { ++hurried; }
   std::string trouble() const override { return {}; }
   std::uint64_t up_to = 0;
+  int hurried = 0;
 };
 
 TEST_F(CommitTest, AStepWaitsUntilWhatItWroteBesideIsDurable) {
@@ -73,7 +75,12 @@ TEST_F(CommitTest, AStepWaitsUntilWhatItWroteBesideIsDurable) {
   EXPECT_TRUE(cycle_->waits());
   ASSERT_TRUE(cycle_->commit());
   EXPECT_TRUE(database_.rows.empty());
+  EXPECT_EQ(writer->hurried, 0);
+  cycle_->hurry();
+  EXPECT_EQ(writer->hurried, 1);
   writer->up_to = 2;
+  cycle_->hurry();
+  EXPECT_EQ(writer->hurried, 1) << "nothing waits for it";
   EXPECT_FALSE(cycle_->waits());
   EXPECT_EQ(cycle_->commit()->rows, 2u);
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"1", "2"}));

@@ -354,10 +354,7 @@ void LaneRun::run() {
   impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_all(stop); }};
 }
 
-void LaneRun::stop() {
-  impl_->puller.request_stop();
-  impl_->chain.hurry();
-}
+void LaneRun::stop() { impl_->puller.request_stop(); }
 
 void LaneRun::finish() {
   if (impl_->puller.joinable()) impl_->puller.join();

@@ -21,17 +21,22 @@ std::string with_reason(std::string text, const Claims& sink) {
   return sink.because.empty() ? text : sink.because + "; " + text;
 }
 
+/// Of what is written, by a sink or by a transform beside its rows, where the source has no positions.
+Promise without_replay(const Node& node, const Claims& writer, const Facts& facts) {
+  if (!facts.source.acknowledges) {
+    return {node.id, "at most once",
+            with_reason("the source can't give again what was in flight when the worker stopped", writer)};
+  }
+  return {node.id, "at least once",
+          with_reason("the source gives again what was not acknowledged, in any order and to any worker", writer)};
+}
+
 Promise promise_of(const Node& node, const Claims& sink, const Facts& facts) {
   if (sink.discards) return {node.id, "kept nowhere", "the sink counts rows and forgets them"};
   if (!facts.source.replayable) {
     // Ids are each run's own then: what the sink says of them would reassure for nothing.
     const Claims said = sink.idempotent ? Claims{.because = "the ids of what it writes are new in each run"} : sink;
-    if (!facts.source.acknowledges) {
-      return {node.id, "at most once",
-              with_reason("the source can't give again what was in flight when the worker stopped", said)};
-    }
-    return {node.id, "at least once",
-            with_reason("the source gives again what was not acknowledged, in any order and to any worker", said)};
+    return without_replay(node, said, facts);
   }
   if (sink.transactional)
     return {node.id, "exactly once", with_reason("the source replays from the committed position", sink)};
@@ -69,16 +74,12 @@ void add_written_behind(const Pipeline& pipeline, const Facts& facts, std::vecto
     if (node.role != Role::transform) continue;
     const Claims claims = claims_of(node);
     if (claims.because.empty()) continue;
-    if (facts.source.replayable && claims.idempotent) {
-      out.push_back({node.id, "effectively once",
-                     with_reason("a commit waits for it, and the source replays from the committed position", claims)});
-    } else if (facts.source.replayable || facts.source.acknowledges) {
-      out.push_back({node.id, "at least once",
-                     with_reason("a commit waits for it, and the source gives again what was not committed", claims)});
-    } else {
-      out.push_back({node.id, "at most once",
-                     with_reason("the source can't give again what was in flight when the worker stopped", claims)});
+    if (!facts.source.replayable) {
+      out.push_back(without_replay(node, claims, facts));
+      continue;
     }
+    out.push_back({node.id, claims.idempotent ? "effectively once" : "at least once",
+                   with_reason("a commit waits for it, and the source replays from the committed position", claims)});
   }
 }
 

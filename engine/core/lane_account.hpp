@@ -71,6 +71,10 @@ class LaneAccount {
   bool pending() const;
   /// Whether a commit could not take even the first step, because what that offered is not durable.
   bool waits() const { return !steps_.empty() && !std::ranges::all_of(steps_.front().offered, &Offered::durable); }
+  /// Asks for what it waits for.
+  void hurry() const {
+    if (!steps_.empty()) std::ranges::for_each(steps_.front().offered, &Offered::hurry);
+  }
   /// Whether an outlet is to be told in the commit at hand; it is given the steps of the cut that it does not have.
   bool is_for(std::size_t outlet) const;
   auto steps_for(std::size_t outlet) const {

@@ -51,9 +51,9 @@ class Lanes final : public HeldLanes {
   std::vector<LaneRun::Status> statuses() const;
   /// What is wrong, as sentences.
   std::vector<std::string> troubles() const;
-  /// Why lanes can't go on, as sentences.
   /// What keeps the first of them from writing beside its rows; empty: nothing.
   std::string write_trouble() const;
+  /// Why lanes can't go on, as sentences.
   std::vector<std::string> why_broken() const;
 
  private:

@@ -131,7 +131,6 @@ struct Worker::Impl {
 
   bool commit_is_due(Timestamp now) const {
     if (now < next_try || (!cycle->pending() && !custody->begins_again())) return false;
-    if (cycle->waits()) return false;
     if (commit_now || custody->wants_commit() || cycle->pending_rows() >= pipeline.commit_rows) return true;
     // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
     if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
@@ -208,8 +207,10 @@ struct Worker::Impl {
     hurry = custody->expects_more(clock.steady());
     // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
     if (!cycle->pending()) commit_trouble.forget();
-    if (cycle->waits()) {
-      if (std::string text = lanes->write_trouble(); !text.empty()) commit_trouble.is(std::move(text));
+    if (!cycle->any_waits()) {
+      write_trouble.is({});
+    } else if (std::string text = lanes->write_trouble(); !text.empty()) {
+      write_trouble.is(std::move(text));
     }
     // Nor must what another worker has claimed meanwhile.
     if (!custody->claims()) claim_trouble.forget();
@@ -225,7 +226,8 @@ struct Worker::Impl {
       for (event::Any& told : inbox.take(wait, drain)) std::visit([this](auto& one) { handle(one); }, told);
       const Timestamp now = clock.steady();
       if (commit_is_due(now)) {
-        auto done = commit();
+        cycle->hurry();
+        auto done = cycle->waits() ? Result<void>{} : commit();
         if (!done && done.error().kind != Error::Kind::unreachable) return done;
       }
       lanes->want_snapshots(now);
@@ -256,11 +258,17 @@ struct Worker::Impl {
   Result<void> commit_all(Timestamp deadline) {
     backoff = first_backoff;  // there is not the time for the patience that an outage has taught
     while (cycle->pending()) {
+      cycle->hurry();
+      if (cycle->waits()) {
+        if (clock.steady() > deadline) {
+          return fail(Error::Kind::unreachable,
+                      "what transforms write beside their rows did not become durable in time");
+        }
+        clock.wait(10 * millisecond, {});
+        continue;
+      }
       const auto done = commit();
       if (done && !cycle->has_steps()) break;  // what is still to be named waits for a position that it does not have
-      if (done && cycle->waits() && clock.steady() > deadline)
-        return fail(Error::Kind::unreachable, "what transforms write beside their rows did not become durable in time");
-      if (done && cycle->waits()) clock.wait(10 * millisecond, {});
       if (done) continue;
       if (done.error().kind != Error::Kind::unreachable || clock.steady() + backoff > deadline) return done;
       clock.wait(backoff, {});
@@ -286,7 +294,7 @@ struct Worker::Impl {
     std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
     {
       const std::scoped_lock lock{mutex};
-      started = true;
+      started = !drain.stop_requested();  // else it never came to work
     }
     if (auto looped = attempt("work", [&] { return loop(drain); }); !looped) return looped;
     if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
@@ -345,7 +353,7 @@ struct Worker::Impl {
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
-  Trouble commit_trouble{"commit"}, claim_trouble{"claim"};
+  Trouble commit_trouble{"commit"}, write_trouble{"commit"}, claim_trouble{"claim"};
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
@@ -383,6 +391,7 @@ Worker::Status Worker::status() const {
     if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
   };
   out.commit_trouble = worker.commit_trouble.text();
+  if (out.commit_trouble.empty()) out.commit_trouble = worker.write_trouble.text();
   if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
   add(worker.claim_trouble);
   for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);

@@ -35,6 +35,8 @@ class KeyedLastValue final : public Transform {
     last_.sweep(in->arrival[0], context_.forget());
     last_.expect(context_.keys()->size());
 
+    // What was committed was offered before; offered again, it could bring back what was removed meanwhile.
+    const bool publishes = current_ != nullptr && !out.silent();
     std::vector<std::uint8_t> keep;
     std::size_t repeats = 0;
     runs_.find(rows);
@@ -55,7 +57,7 @@ class KeyedLastValue final : public Transform {
         const std::uint16_t field = numbers_[rows.fields.ids[row]];
         const auto seen = rows.is_number(row) ? last_.see(key, field, rows.time(row), rows.x(row))
                                               : last_.see(key, field, rows.time(row), rows.value(row));
-        if (current_ != nullptr) publish(rows, row, seen, out);
+        if (publishes) publish(rows, row, seen, out);
         if (seen != LastValues::Seen::repeat) continue;
         if (repeats++ == 0) keep.assign(in->rows, 1);
         keep[row] = 0;
@@ -76,7 +78,8 @@ class KeyedLastValue final : public Transform {
   Result<void> load(StateReader& state) override {
     const auto names = state.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < names && state.ok(); ++i) names_.intern(state.get_text());
-    if (last_.load(state, context_.keys()->size())) return {};
+    const auto ahead = current_ == nullptr ? std::nullopt : std::optional{ahead_};
+    if (last_.load(state, context_.keys()->size(), ahead)) return {};
     return fail(Error::Kind::changed, "the state of keyed-last-value is damaged");
   }
 
@@ -167,7 +170,8 @@ Spec spec() {
           "A repeat has the same key, field, time and value as the newest sample; devices and networks send it when "
           "they are not sure. Older samples pass: window-join reorders. A key without a sample for limits.forget is "
           "forgotten. What is published is the newest value only, and never over a newer one, from any number of "
-          "workers; where the source gives again what was not committed, a commit waits for it.")
+          "workers; where the source gives again what was not committed, a commit waits for it, and what was "
+          "committed before is not published again.")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals" })")
       .example(R"({ "id": "last", "transform": "keyed-last-value", "from": "signals", "publish": "fleet-now" })");
   return out;

@@ -31,6 +31,9 @@ class Output {
   virtual void refuse(const Batch& in, std::size_t row, std::string_view reason) = 0;
   /// Adds to a counter; not counted twice when a lane replays silently after a crash.
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
+  /// Whether the lane replays silently what was committed before, to make its state again: then nothing that is sent
+  /// here goes on, and nothing is to be offered to a WriteBehind, which has had it.
+  virtual bool silent() const = 0;
 };
 
 /// A run of a key's samples, as a transform knows it.

@@ -140,7 +140,7 @@ void LastValues::save(StateWriter& state) const {
   state.put(no_key);
 }
 
-bool LastValues::load(StateReader& state, std::uint32_t keys) {
+bool LastValues::load(StateReader& state, std::uint32_t keys, std::optional<Duration> ahead) {
   if (state.get<std::uint16_t>() != state_version) return false;
   while (state.ok()) {
     const auto key = state.get<std::uint32_t>();
@@ -160,7 +160,7 @@ bool LastValues::load(StateReader& state, std::uint32_t keys) {
       } else {
         for (std::size_t word = 1; word < words_of(value.kind); ++word) *values[word - 1] = state.get<double>();
       }
-      see(k, field, time, value);
+      if (!ahead || time <= k->last_arrival + *ahead) see(k, field, time, value);
     }
   }
   return false;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <bit>
+#include <optional>
 
 #include <weir/key_blocks.hpp>
 #include <weir/sample_rows.hpp>
@@ -48,8 +49,9 @@ class LastValues {
   void prefetch(std::uint32_t key) const { keys_.prefetch(key, most_bytes_ahead); }
 
   void save(StateWriter& state) const;
-  /// Reads what save() wrote into an empty object; false if it can't have been that. Keys are below `keys`.
-  bool load(StateReader& state, std::uint32_t keys);
+  /// Reads what save() wrote into an empty object; false if it can't have been that. Keys are below `keys`. Leaves out
+  /// what is further than `ahead` ahead of the last arrival of its key.
+  bool load(StateReader& state, std::uint32_t keys, std::optional<Duration> ahead = {});
 
   std::size_t keys() const { return live_; }
   std::size_t bytes() const { return keys_.bytes() + texts_.bytes(); }
