@@ -122,8 +122,8 @@ class Kv final : public Source {
   void read() {
     const Timestamp now = context_.clock().now();
     std::erase_if(entries_, [&](const auto& entry) {
-      // What becomes too old leaves the bucket without a word.
-      const bool expired = kept_for_ > 0 && entry->there && now - entry->stored >= kept_for_;
+      // What becomes too old leaves the bucket without a word. By two clocks, so each is given out once at least.
+      const bool expired = kept_for_ > 0 && entry->there && !entry->changed && now - entry->stored >= kept_for_;
       if (expired) by_key_.erase(entry->key);
       return expired || !entry->there;
     });
@@ -223,7 +223,8 @@ Spec spec() {
       .subjects([](const Settings&, Message& message) { take_apart(message); })
       .details(
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
-          "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip.")
+          "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip. What the bucket "
+          "lets go of for its age (its max_age as of the start, by this worker's clock) is given out once at least.")
       .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now" })");
   out.usual_encoding = "json";  // which keyed-last-value writes
   return out;

@@ -27,6 +27,14 @@ class NatsBucketTest : public integration::NatsSuite {
     return op.make_store(fakes::settings_of(op, more), context_);
   }
 
+  /// A bucket as somebody else makes it, which keeps values for so long.
+  void add_bucket(const NatsPeer& peer, Duration max_age) const {
+    fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
+    stream.config.MaxMsgsPerSubject = 1;
+    stream.config.MaxAge = max_age;
+    ASSERT_EQ(stream.add(peer), NATS_OK);
+  }
+
   const std::string bucket_ = name();
   fakes::NatsContext context_;
 };
@@ -141,10 +149,7 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
 /// The server removes it without a word; where the bucket has marks for that, with one.
 TEST_F(NatsBucketTest, leavesOutWhatBecameTooOld) {
   NatsPeer peer{url()};
-  fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
-  stream.config.MaxMsgsPerSubject = 1;
-  stream.config.MaxAge = second;
-  ASSERT_EQ(stream.add(peer), NATS_OK);
+  add_bucket(peer, second);
   nats::Bucket bucket{*peer.jetstream, bucket_};
   bucket.put("v1.speed", "1").value();
   NatsSource all{
@@ -159,6 +164,19 @@ TEST_F(NatsBucketTest, leavesOutWhatBecameTooOld) {
   const auto again = all.pull(1);
   ASSERT_EQ(again.size(), 1);
   EXPECT_EQ(again[0].payload, "2");
+}
+
+TEST_F(NatsBucketTest, givesOutOnceWhatBecameTooOldBetweenTwoTicks) {
+  NatsPeer peer{url()};
+  add_bucket(peer, second);
+  NatsSource source{weir_operator_sources_kv(),
+                    {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{3 * second}}}};
+  source.source->open(0).value();
+  while (system_clock().now() % (3 * second) > second) source.pull(1, 10 * millisecond);
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  bucket.put("v1.speed", "1").value();
+  EXPECT_EQ(source.pull(1, 5 * second).size(), 1);
+  EXPECT_EQ(source.pull(1, 4 * second).size(), 0);
 }
 
 TEST_F(NatsBucketTest, takesTheServersMarkForARemoval) {
