@@ -65,6 +65,8 @@ struct MappedSubject {
   std::string pattern;
   std::uint32_t partitions;
   std::string before, after;  ///< of the key
+
+  friend void PrintTo(const MappedSubject& mapped, std::ostream* out) { *out << mapped.pattern; }
 };
 class NatsMapped : public testing::TestWithParam<MappedSubject> {};
 

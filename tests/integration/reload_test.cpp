@@ -84,6 +84,21 @@ TEST_F(Reload, APipelineThatDoesNotFitTheTableGivesWayToTheOldOne) {
   expect_end();
 }
 
+/// As when a file and what it names are changed one after the other.
+TEST_F(Reload, TwoThatFollowEachOtherAndDoNotFitGiveWayToTheOldOne) {
+  begin();
+  directory_.write("job.json", text({.columns = R"("speed": {}, "charge": {})"}));
+  for (int i = 0; i < 40; ++i) {
+    job_->send(SIGHUP);
+    system_clock().wait(10 * millisecond, {});
+  }
+  EXPECT_TRUE(job_->says("the old one goes on")) << job_->log();
+  go_on();
+  expect_rows("1 15 2 25");
+  EXPECT_THAT(job_->log(), Not(HasSubstr("the new pipeline runs")));
+  expect_end();
+}
+
 TEST_F(Reload, AnotherMeaningOfTheStateNeedsASnapshot) {
   begin({.store = "memory"});
   reload(text({.store = "memory", .before_rows = doubled}), "the pipeline goes on as it was");
