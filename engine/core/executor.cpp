@@ -160,7 +160,7 @@ struct LaneRun::Impl {
       encoded.partition = id.partition;
       encoded.last = done.position;
       encoded.number = part.number;
-      encoded.incarnation = incarnation;
+      encoded.incarnation = numbering_of(around.pipeline.nodes[part.node], incarnation);
       done.bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
       done.rows.push_back({part.node, std::move(encoded)});
     }

@@ -218,6 +218,16 @@ std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress&
       "{} {} {} {} {}", without_askers(at.fingerprint), at.stream.stream, at.stream.created, begins, at.incarnation)));
 }
 
+std::uint32_t numbering_of(const Node& sink, std::uint32_t lane) {
+  if (sink.columns.empty() || sink.write_empty) return lane;
+  std::string text;
+  for (const RowColumn& column : sink.columns) {
+    text += weir::format("{}\n{} {} {} {}\n", column.field, static_cast<int>(column.fill),
+                         static_cast<int>(column.kind), column.max_gap, column.max_age);
+  }
+  return lane ^ static_cast<std::uint32_t>(checksum(text));
+}
+
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted) {
   return changed(partition,
                  weir::format("{} messages lead to position {} of stream {}, but {} did when they were read: "

@@ -7,6 +7,7 @@
 #include <weir/sink.hpp>
 #include <weir/source.hpp>
 
+#include "core/pipeline.hpp"
 #include "core/snapshot.hpp"
 
 namespace weir {
@@ -63,6 +64,8 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
 /// on, so that equal ids mean equal rows; drawn at random where a source can't give its messages again. `at`: where
 /// the lane stands then.
 std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at);
+/// The same of the rows that a sink gets: which of them are empty, and so left out, depends on its `columns`, too.
+std::uint32_t numbering_of(const Node& sink, std::uint32_t lane);
 
 /// The error for a replay that came to the position of `kept` with another number of messages than were consumed live.
 Error other_count(Partition partition, const Progress& kept, std::uint64_t counted);

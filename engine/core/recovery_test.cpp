@@ -84,6 +84,21 @@ TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
   EXPECT_NE(numbering(false, fresh, at), numbering(false, fresh, at)) << "nothing can be given again";
 }
 
+TEST(Numbering, IsAnotherWhereColumnsLeaveOutOtherRows) {
+  Node sink;
+  EXPECT_EQ(numbering_of(sink, 7), 7u);
+  sink.columns = {{.field = "speed", .max_gap = 2 * second}};
+  const auto before = numbering_of(sink, 7);
+  EXPECT_EQ(numbering_of(sink, 7), before);
+  EXPECT_NE(numbering_of(sink, 8), before);
+  sink.columns[0].unit = "km/h";
+  EXPECT_EQ(numbering_of(sink, 7), before);
+  sink.columns[0].max_gap = 20 * second;
+  EXPECT_NE(numbering_of(sink, 7), before);
+  sink.write_empty = true;
+  EXPECT_EQ(numbering_of(sink, 7), 7u) << "nothing is left out";
+}
+
 TEST(Numbering, GoesOnWithTheStateWhereverItBegan) {
   const Progress began{.position = 70, .fingerprint = "f", .stream = {"S", 1}};
   LaneStart resumed;
