@@ -143,7 +143,7 @@ void describe_metrics() {
               << ", by node; what else one counts: weir describe <operator>\n";
     describe_counters(counted::of(role));
   }
-  std::cout << "\nGauges\n";
+  std::cout << "\nGauges, and the time of commits\n";
   for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
 }
 

@@ -182,6 +182,8 @@ class Runner {
     if (result) return fine;
     if (result.error().kind == Error::Kind::stopped)
       log::info("{}: ending", result.error().message);  // as it wished, with `| head`
+    else if (options_.log == "json")
+      log::error(result.error().message);  // who reads lines of JSON reads no others
     else
       std::cerr << "weir: " << result.error().message << "\n";
     return exit_code(result.error());
@@ -257,7 +259,7 @@ class Runner {
   /// The old pipeline has ended for a new one; false if there is none.
   bool take_over() {
     if (!next_) return false;
-    if (const auto drained = current()->result(); !drained) {
+    if (const auto drained = current()->result(); !drained && !replaced_) {
       log::warn("reload: the old pipeline did not drain, so the new one reads again what was not committed: {}",
                 drained.error().message);
     }

@@ -34,6 +34,7 @@ constexpr Gauge all_gauges[] = {
     {"weir_in_flight_bytes", "bytes pulled and not yet committed"},
     {"weir_in_flight_limit_bytes", "bound on weir_in_flight_bytes"},
     {"weir_last_commit_seconds", "duration of the last commit"},
+    {"weir_commit_seconds_total", "time spent in commits; a counter"},
     {"process_resident_memory_bytes", "resident memory"},
 };
 

@@ -282,6 +282,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
     auto [step, rows] = lanes_.at(partition).given(number, batch);
     ++rows.rejected;
+    if (buried) counters_.add(letters_counter_, 1);
     if (buried) continue;
     auto letter = dead_letter_of(rows.encoded, row, node, reason);
     if (last) {
@@ -291,7 +292,9 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
       ++pending_rows_;
     }
   }
-  return box_.keep(letters);
+  if (auto kept = box_.keep(letters); !kept) return kept;
+  counters_.add(letters_counter_, letters.size());
+  return {};
 }
 
 /// Dead letters go to the last outlet, which is transactional if any is: they become durable with the position.

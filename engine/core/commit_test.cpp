@@ -165,6 +165,7 @@ TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithTh
   EXPECT_TRUE(box_.kept.empty());
   ASSERT_EQ(database_.letters.size(), 1u);
   EXPECT_EQ(database_.letters[0].row, 41u);
+  EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
   EXPECT_EQ(database_.letters[0].node, "list");
   EXPECT_EQ(database_.letters[0].reason, "not wanted");
   EXPECT_EQ(cycle_->pending_rows(), 0u);
@@ -186,6 +187,7 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   ASSERT_TRUE(cycle_->commit());
   ASSERT_EQ(box_.kept.size(), 1u);
   EXPECT_EQ(box_.kept[0].row, 40u);
+  EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
   EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in test.dead.jsonl")) << log.text();
 }
 

@@ -139,7 +139,7 @@ class SampleColumns final : public SampleSink {
     if (sample.kind == Sample::Kind::point) has_points_ = true;
     if (!number) {
       if (!is_storable_utf8(sample.text)) {
-        reason_ = "text is not UTF-8";
+        reason_ = sample.text.contains('\0') ? "text has a NUL, which no sink holds" : "text is not UTF-8";
         return;
       }
       has_texts_ = true;

@@ -77,7 +77,8 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   const bool again = claims_of(now.nodes[now.source()]).replayable;
   for (const std::string& id : new_keepers(before, now)) {
     out.push_back({id, "is new",
-                   again ? "gets all rows from the stream's first message on; if it was only renamed, they come twice"
+                   again ? "gets all rows from the stream's first message on, unless it was there before and goes on "
+                           "from its place; if it was only renamed, they come twice"
                          : "gets the rows from here on"});
   }
   for (const Node& node : before.nodes) {

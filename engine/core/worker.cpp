@@ -9,6 +9,8 @@
 #include <random>
 #include <thread>
 
+#include <weir/units.hpp>
+
 #include "core/attempt.hpp"
 #include "core/custody.hpp"
 #include "core/inbox.hpp"
@@ -24,6 +26,7 @@ namespace weir {
 namespace {
 
 constexpr Duration idle_commit_every = second;  // for positions without rows
+constexpr Duration long_commit = 5 * second;    // a server that is well takes less
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 10 * second;
 constexpr Duration meet_every = second;
@@ -139,7 +142,9 @@ struct Worker::Impl {
 
   Result<void> commit() {
     const Timestamp before = clock.steady();
+    committing_since = before;
     auto report = attempt("commit", [&] { return cycle->commit(); });
+    committing_since = no_time;
     last_commit = clock.steady();
     commit_now = false;
     if (!report) {
@@ -357,6 +362,7 @@ struct Worker::Impl {
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
+  std::atomic<Timestamp> committing_since{no_time};  // by the steady clock
   bool whole = false;
 
   mutable std::mutex mutex;  // what status() reads
@@ -393,6 +399,11 @@ Worker::Status Worker::status() const {
   out.commit_trouble = worker.commit_trouble.text();
   if (out.commit_trouble.empty()) out.commit_trouble = worker.write_trouble.text();
   if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
+  if (const Timestamp since = worker.committing_since; since != no_time) {
+    const Duration taken = worker.clock.steady() - since;
+    if (taken > long_commit)
+      out.troubles.push_back("commit: under way for " + format_duration(taken / second * second));
+  }
   add(worker.claim_trouble);
   for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);
   if (worker.lanes) {

@@ -20,6 +20,22 @@ class WorkerTest : public fakes::WorkerAtWork {
   }
 };
 
+/// A server that takes a commit and does not answer must show before its time is up.
+TEST_F(WorkerTest, ACommitThatTakesLongIsATrouble) {
+  start();
+  send(3);
+  ASSERT_TRUE(wait_until_committed(3));
+  EXPECT_TRUE(worker_->status().ready);
+  in_world([](fakes::World& world) { world.slow = 6 * second; });
+  send(3);
+  EXPECT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  EXPECT_THAT(worker_->status().troubles, testing::ElementsAre(testing::StartsWith("commit: under way for ")));
+  EXPECT_FALSE(worker_->status().ready);
+  in_world([](fakes::World& world) { world.slow = 0; });
+  EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  EXPECT_TRUE(wait_until_committed(6));
+}
+
 TEST_F(WorkerTest, ACommitThatIsRefusedLetsGoOfTheLaneAndClaimsItAgainLater) {
   start();
   send(50);

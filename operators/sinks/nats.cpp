@@ -18,7 +18,7 @@
 namespace {
 using namespace weir;
 
-constexpr Duration patience = 30 * second;
+constexpr Duration patience = 10 * second;
 constexpr Duration dedupe_window = 2 * minute;
 
 constexpr std::string_view no_subject = "the key or field can't be a token of a subject, or is too long for one";
