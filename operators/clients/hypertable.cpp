@@ -81,7 +81,9 @@ class Opening {
     state_.schema = schema;
     state_.table = weir::format("{}.{}", sql::quoted(schema), sql::quoted(plan_.table.name));
     return holds("SELECT to_regnamespace($1) IS NOT NULL", {sql::quoted(schema)}).and_then([&](bool there) {
-      return there ? Result<void>{} : step("CREATE SCHEMA " + sql::quoted(schema));
+      if (there) return Result<void>{};
+      state_.news = "schema " + sql::quoted(schema) + " and ";
+      return step("CREATE SCHEMA " + sql::quoted(schema));
     });
   }
 
@@ -110,6 +112,8 @@ class Opening {
 
   Result<void> create() {
     made_ = true;
+    state_.news += weir::format("table {} {} not there; created {}", state_.table, state_.news.empty() ? "was" : "were",
+                                state_.news.empty() ? "it" : "them");
     std::string sql = weir::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
     for (const sql::TableColumn& column : plan_.columns) {
       if (column.unit.empty()) continue;

@@ -44,6 +44,7 @@ struct TableState {
   std::string schema;        ///< that the table is in, as it is called
   std::string table;         ///< in SQL, qualified and quoted
   std::string dead_letters;  ///< likewise
+  std::string news;          ///< what was made, as a sentence; empty: nothing
   /// SQL that answers a statement for each stretch of time that is over, oldest first; to be run now and then, where
   /// the licence has no job for it. Empty: nothing is to be dropped.
   std::string expired_chunks;

@@ -86,9 +86,14 @@ Result<Connection> Connection::open(const Options& options) {
   Connection connection{PQconnectdbParams(keys.data(), values.data(), 1), options.limit};
   pg_conn* raw = connection.connection_.get();
   if (raw == nullptr || PQstatus(raw) != CONNECTION_OK) {
-    return fail(Error::Kind::unreachable,
-                weir::format("can't reach PostgreSQL at {}: {}; check url and that the server runs", place(options.url),
-                             raw == nullptr ? "no memory" : one_line(PQerrorMessage(raw))));
+    const std::string why = raw == nullptr ? "no memory" : one_line(PQerrorMessage(raw));
+    if (why.contains("FATAL:")) {  // its own word
+      return fail(Error::Kind::unreachable,
+                  weir::format("PostgreSQL at {} refuses the connection: {}", place(options.url), why));
+    }
+    return fail(
+        Error::Kind::unreachable,
+        weir::format("can't reach PostgreSQL at {}: {}; check url and that the server runs", place(options.url), why));
   }
   PQsetnonblocking(raw, 1);
   PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);

@@ -48,8 +48,12 @@ class Connection {
 
   /// SQLSTATE of the last error; empty if the server did not say one.
   const std::string& state() const { return state_; }
-  /// The last error was about the data (classes 22 and 23): other rows may well be accepted.
-  bool data_refused() const { return state_.starts_with("22") || state_.starts_with("23"); }
+  /// The last error was about the data (classes 22 and 23, what a view or a trigger refuses, a row that is too big):
+  /// other rows may well be accepted.
+  bool data_refused() const {
+    return state_.starts_with("22") || state_.starts_with("23") || state_ == "44000" || state_ == "54000" ||
+           state_ == "P0001";
+  }
   /// False once the connection is lost; open a new one.
   bool alive() const;
 

@@ -70,6 +70,7 @@ class Timescale final : public Sink {
     if (!state) return std::unexpected(state.error());
     const auto prepared = connection->run(ledger_.prepare() + postgres::prepare_confirmation(plan_, *state));
     if (!prepared) return std::unexpected(prepared.error());
+    if (!state->news.empty()) context_.tell(state->news);
     const std::scoped_lock lock{control_mutex_};
     state_ = *std::move(state);
     const auto copy = [](const std::string& table, std::string_view columns) {
@@ -237,7 +238,7 @@ const Spec spec =
             "Rows and progress commit in one transaction, by binary COPY. The table is created if it is absent, and "
             "checked if it is not: weir "
             "never alters one. Times are stored as whole microseconds (cut off, towards the past). Rows that the "
-            "server refuses for their data "
+            "server, a constraint or a trigger refuses for their data "
             "go to weir_dead_letters beside the table, alone. Needs a session of its own per worker (no pooler in "
             "transaction mode).")
         .field("url", kind::secret(), "address of the server, \"postgresql://user@host:5432/database\"")

@@ -196,6 +196,20 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   ASSERT_TRUE(commit(*one, rows(1), 0, 30).has_value());
 }
 
+TEST_P(TimescaleFailures, a_row_that_a_trigger_objects_to_is_a_dead_letter) {
+  auto one = worker({0});
+  ask("CREATE FUNCTION " + schema_ +
+      ".judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.speed = 13 THEN "
+      "RAISE EXCEPTION 'not 13'; END IF; RETURN NEW; END $$; CREATE TRIGGER judge BEFORE INSERT ON " +
+      table() + " FOR EACH ROW EXECUTE FUNCTION " + schema_ + ".judge()");
+  const auto done = commit(*one, rows(20), 0, 5);
+  ASSERT_TRUE(done.has_value()) << done.error().message;
+  ASSERT_EQ(done->rejected.size(), 1u);
+  EXPECT_EQ(done->rejected[0].reason, "refused by PostgreSQL, SQLSTATE P0001");
+  EXPECT_EQ(positions() + " " + count(), "0 5 19");
+  EXPECT_THAT(letters(), HasSubstr("not 13"));
+}
+
 TEST_P(TimescaleFailures, a_batch_of_bad_rows_only_still_moves_on) {
   auto one = worker({0});
   ask("ALTER TABLE " + table() + " ADD CHECK (speed < 0)");
