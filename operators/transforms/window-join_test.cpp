@@ -60,6 +60,19 @@ TEST(WindowJoin, AColumnThatNoSampleIsForIsToldOfOnce) {
   EXPECT_EQ(join.context.warnings[0], "no sample of \"velocity\" so far; fields that came: \"charge\", \"speed\"");
 }
 
+/// As a misspelt column does it, which nothing else shows.
+TEST(WindowJoin, WhereNoSampleFitsAnyColumnFewTellOfIt) {
+  Joined join{{.demand = {{"sped", FieldKind::number}}, .session = false}};
+  for (int i = 0; i < 15; ++i) {
+    EXPECT_EQ(join.context.warnings.empty(), i * 500 * millisecond <= 5 * second) << i;
+    SampleBatch in{join.context};
+    in.number("k", "speed", i * 500 * millisecond, i, i * 500 * millisecond);
+    join.feed(in.take());
+  }
+  EXPECT_EQ(join.context.warnings,
+            std::vector<std::string>{"no sample of \"sped\" so far; fields that came: \"speed\""});
+}
+
 TEST(WindowJoin, ASlowSensorHasAMinuteToSpeak) {
   for (const Timestamp first : {59 * second, 62 * second}) {
     Joined join{{.demand = {{"a", FieldKind::number}, {"slow", FieldKind::number}}, .session = false}};

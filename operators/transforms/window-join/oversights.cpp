@@ -15,7 +15,11 @@ std::string Oversights::look(const Seen& seen, const Counts& counts, const Dicti
   tickless_ += counts.tickless;
   if (seen.rows != 0) sessions_told_ = true;
   if (first_ == no_time && seen.samples != 0) first_ = seen.reached;
-  if (!fields_told_ && samples_ >= enough_samples && (others_ == samples_ || seen.reached - first_ >= long_enough)) {
+  // Where no column is met at all, few samples tell.
+  const bool none_fits = others_ == samples_ && samples_ >= few_samples;
+  const bool enough = samples_ >= enough_samples;
+  const Duration heard = seen.reached - first_;
+  if (!fields_told_ && ((none_fits && (enough || heard >= a_while)) || (enough && heard >= long_enough))) {
     fields_told_ = true;
     if (std::string said = missing_fields(came); !said.empty()) return said;
   }

@@ -17,8 +17,8 @@ namespace weir::window_join {
 /// Threads   one.
 class Oversights {
  public:
-  static constexpr std::uint64_t enough_samples = 1000, enough_sessions = 100;
-  static constexpr Duration long_enough = minute;  ///< of arrival time
+  static constexpr std::uint64_t few_samples = 10, enough_samples = 1000, enough_sessions = 100;
+  static constexpr Duration a_while = 5 * second, long_enough = minute;  ///< of arrival time
 
   Oversights(const Rules& rules, const Slots& slots) : rules_{rules}, slots_{slots} {}
 
