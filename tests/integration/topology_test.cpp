@@ -366,18 +366,27 @@ TEST(SharedCurrentValues, are_written_by_another_worker_when_one_dies_before) {
   fakes::NatsPeer peer{servers.nats()};
   fakes::ForeignStream stream{"SIGNALS", "vehicle.>"};
   ASSERT_EQ(stream.add(peer), NATS_OK);
-  const auto ingest = [&](const std::string& name, const std::string& every, const std::string& url) {
+  fakes::ForeignStream full{nats::bucket_stream("fleet-now"), nats::bucket_subject("fleet-now", ">")};
+  full.config.MaxMsgsPerSubject = 1;
+  full.config.MaxBytes = 10;
+  full.config.Discard = js_DiscardNew;
+  ASSERT_EQ(full.add(peer), NATS_OK);
+  constexpr long vehicles = 20;
+  const auto ingest = [&](const std::string& name, const std::string& url) {
     return files.write(name, weir::format(R"({{ "name": "ingest", "limits": {{ "keys": 1000 }}, "nodes": [
       {{ "id": "signals", "source": "nats", "url": "{0}", "stream": "SIGNALS", "mode": "shared", "durable": "ingest",
         "ack_wait": "1s", "encoding": "json" }},
       {{ "id": "last", "transform": "keyed-last-value", "from": "signals", "url": "{1}", "publish": "fleet-now",
-        "publish_every": "{2}" }},
+        "publish_every": "50ms" }},
       {{ "id": "done", "sink": "drop", "from": "last" }} ] }})",
-                                          servers.nats(), url, every));
+                                          servers.nats(), url));
   };
-  fakes::WeirProcess one{{"run", ingest("slow.json", "1m", servers.nats())}, files.file("one.log")};
+  fakes::WeirProcess one{{"run", ingest("one.json", servers.nats())}, files.file("one.log")};
   ASSERT_TRUE(one.says("partition 0: starts")) << one.log();
-  peer.publish("vehicle.v1.speed", R"({ "time": 1, "value": 5 })");
+  for (long vehicle = 0; vehicle < vehicles; ++vehicle) {
+    peer.publish(weir::format("vehicle.v{}.speed", vehicle), R"({ "time": 1, "value": 5 })");
+    system_clock().wait(10 * millisecond, {});
+  }
   const auto pending = [&] {
     jsConsumerInfo* info = nullptr;
     if (js_GetConsumerInfo(&info, peer.jetstream->handle(), "SIGNALS", "ingest", nullptr, nullptr) != NATS_OK)
@@ -386,24 +395,23 @@ TEST(SharedCurrentValues, are_written_by_another_worker_when_one_dies_before) {
     jsConsumerInfo_Destroy(info);
     return out;
   };
-  for (int i = 0; i < 500 && pending() != 1; ++i) system_clock().wait(20 * millisecond, {});
+  for (int i = 0; i < 500 && pending() != vehicles; ++i) system_clock().wait(20 * millisecond, {});
   system_clock().wait(second, {});
-  EXPECT_EQ(pending(), 1) << "acknowledged before it was in the bucket";
+  EXPECT_EQ(pending(), vehicles) << "acknowledged before it was in the bucket";
   EXPECT_EQ(one.end(SIGKILL), fakes::WeirProcess::killed);
 
-  fakes::WeirProcess two{{"run", ingest("quick.json", "100ms", servers.nats())}, files.file("two.log")};
+  full.config.MaxBytes = -1;
+  ASSERT_EQ(full.update(peer), NATS_OK);
+  fakes::WeirProcess two{{"run", ingest("two.json", servers.nats())}, files.file("two.log")};
   nats::Bucket bucket{*peer.jetstream, "fleet-now"};
-  std::optional<nats::Bucket::Value> value;
-  for (int i = 0; i < 500 && !value; ++i) {
-    if (auto got = bucket.get("v1.speed")) value = *got;
-    system_clock().wait(20 * millisecond, {});
-  }
-  ASSERT_TRUE(value) << two.log();
+  const auto written = [&] { return bucket.names("").value().size(); };
+  for (int i = 0; i < 500 && written() != vehicles; ++i) system_clock().wait(20 * millisecond, {});
+  ASSERT_EQ(written(), vehicles) << two.log();
   for (int i = 0; i < 500 && pending() != 0; ++i) system_clock().wait(20 * millisecond, {});
   EXPECT_EQ(pending(), 0);
   EXPECT_EQ(two.end(SIGTERM), 0) << two.log();
 
-  fakes::WeirProcess lost{{"run", ingest("lost.json", "100ms", "nats://127.0.0.1:1")}, files.file("lost.log")};
+  fakes::WeirProcess lost{{"run", ingest("lost.json", "nats://127.0.0.1:1")}, files.file("lost.log")};
   EXPECT_EQ(lost.wait(), 69) << lost.log();
   EXPECT_THAT(lost.log(), testing::HasSubstr("last: ")) << "which node is not told";
 }
