@@ -82,6 +82,7 @@ class WindowJoin final : public Transform {
   std::optional<Timestamp> due() const override { return join_.due(); }
   void save(StateWriter& state) const override { join_.save(state); }
   Result<void> load(StateReader& state) override {
+    oversights_.restored();
     if (join_.load(state, context_.keys()->size())) return {};
     return fail(Error::Kind::changed, "the state of window-join is damaged");
   }
@@ -106,6 +107,7 @@ class WindowJoin final : public Transform {
       ++join_.counts.other_fields;
       return;
     }
+    oversights_.met(slot);
     if (!rows.timed(row)) return out.refuse(in, row, "no event time");
     SampleValue value;
     if (const char* problem = read(rows, row, slots_.kind(slot), value); problem != nullptr)

@@ -5,11 +5,10 @@
 #include <weir/units.hpp>
 
 #include <algorithm>
-#include <vector>
 
 namespace weir::window_join {
 
-std::string Oversights::look(const Seen& seen, const Counts& counts, const Dictionary& came) {
+std::string Oversights::look(const Seen& seen, const Counts& counts, const Dictionary& known) {
   samples_ += seen.samples;
   others_ += counts.other_fields;
   tickless_ += counts.tickless;
@@ -21,7 +20,7 @@ std::string Oversights::look(const Seen& seen, const Counts& counts, const Dicti
   const Duration heard = seen.reached - first_;
   if (!fields_told_ && ((none_fits && (enough || heard >= a_while)) || (enough && heard >= long_enough))) {
     fields_told_ = true;
-    if (std::string said = missing_fields(came); !said.empty()) return said;
+    if (std::string said = missing_fields(known); !said.empty()) return said;
   }
   if (!sessions_told_ && tickless_ >= enough_sessions) {
     sessions_told_ = true;
@@ -33,12 +32,15 @@ std::string Oversights::look(const Seen& seen, const Counts& counts, const Dicti
   return {};
 }
 
-std::string Oversights::missing_fields(const Dictionary& came) const {
+std::string Oversights::missing_fields(const Dictionary& known) const {
   constexpr std::size_t most = 12;
   std::vector<std::string> names, missing;
-  for (std::uint32_t id = 0; id < came.size(); ++id) names.emplace_back(came.at(id));
+  for (std::uint32_t id = 0; id < known.size(); ++id) {
+    const std::uint16_t slot = slots_.of(known.at(id));
+    if (slot == Slots::none || has_met(slot)) names.emplace_back(known.at(id));
+  }
   for (std::size_t slot = 1; slot < slots_.size(); ++slot) {
-    if (!std::ranges::contains(names, slots_.name(slot))) missing.emplace_back(slots_.name(slot));
+    if (!has_met(slot)) missing.emplace_back(slots_.name(slot));
   }
   if (missing.empty()) return {};
   std::ranges::sort(names);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <weir/dictionary.hpp>
 
@@ -22,19 +23,29 @@ class Oversights {
 
   Oversights(const Rules& rules, const Slots& slots) : rules_{rules}, slots_{slots} {}
 
+  /// A sample of this slot's field came. The lane's dictionary does not tell: what sinks want is in it from the start.
+  void met(std::uint16_t slot) {
+    if (slot >= met_.size()) met_.resize(slot + 1u);
+    met_[slot] = true;
+  }
+  /// State was restored: which fields came before is not known, and was told then.
+  void restored() { fields_told_ = true; }
+
   struct Seen {
     std::size_t samples = 0;  ///< that came with a batch
     std::size_t rows = 0;     ///< that came of them
     Timestamp reached = no_time;
   };
-  /// Answers what to say after a batch; empty: nothing. `came`: the names of the fields that came so far.
-  std::string look(const Seen& seen, const Counts& counts, const Dictionary& came);
+  /// Answers what to say after a batch; empty: nothing. `known`: names of fields, all that came among them.
+  std::string look(const Seen& seen, const Counts& counts, const Dictionary& known);
 
  private:
-  std::string missing_fields(const Dictionary& came) const;
+  bool has_met(std::size_t slot) const { return slot < met_.size() && met_[slot]; }
+  std::string missing_fields(const Dictionary& known) const;
 
   const Rules& rules_;
   const Slots& slots_;
+  std::vector<bool> met_;  ///< by slot
   bool fields_told_ = false, sessions_told_ = false;
   std::uint64_t samples_ = 0, others_ = 0, tickless_ = 0;
   Timestamp first_ = no_time;
