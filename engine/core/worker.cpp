@@ -212,11 +212,7 @@ struct Worker::Impl {
     hurry = custody->expects_more(clock.steady());
     // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
     if (!cycle->pending()) commit_trouble.forget();
-    if (!cycle->any_waits()) {
-      write_trouble.is({});
-    } else if (std::string text = lanes->write_trouble(); !text.empty()) {
-      write_trouble.is(std::move(text));
-    }
+    write_trouble.is(cycle->any_waits() ? lanes->write_trouble() : std::string{});
     // Nor must what another worker has claimed meanwhile.
     if (!custody->claims()) claim_trouble.forget();
     const std::scoped_lock lock{mutex};

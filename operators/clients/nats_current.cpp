@@ -297,7 +297,7 @@ Result<void> CurrentValues::Writer::resolve(Conflicts conflicts, const std::stop
   }
   Bucket bucket{*jetstream, config.bucket};
   for (const auto& [subject, tried] : conflicts) {
-    if (stop.stop_requested()) break;
+    if (stop.stop_requested() || clock.steady() >= end) break;
     const auto value = bucket.newest(key_of(subject));
     if (!value) return std::unexpected(value.error());
     if (*value) slots.know(subject, (*value)->revision, (*value)->bytes);

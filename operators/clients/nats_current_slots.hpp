@@ -27,7 +27,7 @@ struct Current {
 /// What became of current values: each ends in exactly one of these.
 struct CurrentCounts {
   std::uint64_t written = 0;
-  std::uint64_t superseded = 0;  ///< not written: the bucket has a newer one
+  std::uint64_t superseded = 0;  ///< not written: the bucket has it already, or a newer one
   std::uint64_t coalesced = 0;   ///< not written: a newer one came before it was its turn
   std::uint64_t refused = 0;     ///< not written: a name for no subject or too long for one, no encoding, or too large
   std::uint64_t given_up = 0;    ///< not written: the server did not take it before the end

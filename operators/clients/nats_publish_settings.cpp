@@ -16,7 +16,7 @@ Spec with_publish(Spec spec) {
              "5s")
       .between(0, 24.0 * 60 * static_cast<double>(minute))
       .counter("published", "current values written to the bucket")
-      .counter("superseded", "current values not written because the bucket had a newer one")
+      .counter("superseded", "current values not written because the bucket had them already, or newer ones")
       .counter("coalesced", "current values not written because a newer one came before it was their turn")
       .counter("older", "samples not published because a newer one of their key and field was there before")
       .counter("ahead", "samples not published because their event time is ahead of arrival by more than publish_ahead")
