@@ -17,7 +17,8 @@ std::string Oversights::look(const Seen& seen, const Counts& counts, const Dicti
   // Where no column is met at all, few samples tell.
   const bool none_fits = others_ == samples_ && samples_ >= few_samples;
   const bool enough = samples_ >= enough_samples;
-  const Duration heard = seen.reached - first_;
+  const auto bounded = [](Timestamp time) { return std::clamp(time, Rules::earliest, Rules::latest); };
+  const Duration heard = bounded(seen.reached) - bounded(first_);
   if (!fields_told_ && ((none_fits && (enough || heard >= a_while)) || (enough && heard >= long_enough))) {
     fields_told_ = true;
     if (std::string said = missing_fields(known); !said.empty()) return said;
