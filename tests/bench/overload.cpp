@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -95,7 +96,8 @@ void measure_overload(Show show) {
   const double started = now_seconds();
   overload.publish(static_cast<std::size_t>(2 * top * length), 2 * top);
   const double took = now_seconds() - started;
-  const std::uint64_t behind = overload.published() - overload.committed();
+  // Markers are committed too.
+  const std::uint64_t behind = overload.published() - std::min(overload.published(), overload.committed());
   const double caught_up = overload.catch_up();
   const double most = overload.most_megabytes();
   // Markers are consumed too.
