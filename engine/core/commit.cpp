@@ -282,8 +282,10 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
     auto [step, rows] = lanes_.at(partition).given(number, batch);
     ++rows.rejected;
-    if (buried) counters_.add(letters_counter_, 1);
-    if (buried) continue;
+    if (buried) {
+      counters_.add(letters_counter_, 1);
+      continue;
+    }
     auto letter = dead_letter_of(rows.encoded, row, node, reason);
     if (last) {
       letters.push_back(std::move(letter));

@@ -160,7 +160,7 @@ struct LaneRun::Impl {
       encoded.partition = id.partition;
       encoded.last = done.position;
       encoded.number = part.number;
-      encoded.incarnation = numbering_of(around.pipeline.nodes[part.node], incarnation);
+      encoded.incarnation = numberings[part.node];
       done.bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
       done.rows.push_back({part.node, std::move(encoded)});
     }
@@ -287,6 +287,7 @@ struct LaneRun::Impl {
   bool marks = false, replayable = false;
   bool given_again = false;       // what is not committed: only then a commit gains by waiting for what was offered
   std::uint32_t incarnation = 0;  // of the numbers of rows
+  std::vector<std::uint32_t> numberings;  // the same as each sink gets it, by node
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   PieceSize piece_size;
   Tally tally;
@@ -337,6 +338,9 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
   impl_->at.stream = source.identity();
   impl_->incarnation = numbering(impl_->replayable, start, impl_->at);
+  impl_->numberings.clear();
+  for (const Node& node : impl_->around.pipeline.nodes)
+    impl_->numberings.push_back(numbering_of(node, impl_->incarnation));
   impl_->tally = Tally{impl_->id.partition, start, *opened};
   // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
   impl_->chain.start(*opened, start.at.consumed == 0 ? no_time : start.at.arrival);

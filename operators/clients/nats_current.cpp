@@ -283,12 +283,9 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_
 
 /// Somebody wrote meanwhile, or wrote before this worker came: what is there now decides the next time round.
 Result<void> CurrentValues::Writer::resolve(Conflicts conflicts, const std::stop_token& stop) {
-  const auto drop_known = [&] {
-    std::erase_if(conflicts, [&](const auto& conflict) { return slots.revision(conflict.first) != conflict.second; });
-  };
   if (conflicts.empty()) return {};
   catch_up(stop);
-  drop_known();
+  std::erase_if(conflicts, [&](const auto& conflict) { return slots.revision(conflict.first) != conflict.second; });
   for (const auto& [subject, tried] : conflicts) slots.distrust(subject);
   if (conflicts.size() > most_single_reads) {
     if (auto begun = watch_bucket(); !begun) return begun;
