@@ -86,13 +86,6 @@ class BatchMaker {
   bool points_ = false, texts_ = false;
 };
 
-std::optional<double> number_in(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  return value;
-}
-
 }  // namespace
 
 void read_value(const TableCell& cell, CaseSample& out) {

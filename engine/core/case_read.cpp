@@ -11,8 +11,6 @@
 namespace weir {
 namespace {
 
-using Kind = Value::Kind;
-
 /// Reads a file of cases, collecting what is wrong with it.
 class CaseReader {
  public:
@@ -51,9 +49,9 @@ class CaseReader {
   // --- Shapes of values
   // --------------------------------------------------------------------------------------------------
 
-  bool expect(const Value& value, Kind kind, std::string_view what) {
+  bool expect(const Value& value, Value::Kind kind, std::string_view what) {
     if (value.is(kind)) return true;
-    if (!value.is(Kind::invalid))
+    if (!value.is(Value::Kind::invalid))
       error(value.span, "wrong-type",
             weir::format("{} must be {}, not {}", what, to_string(kind), to_string(value.kind)));
     return false;
@@ -62,7 +60,7 @@ class CaseReader {
   /// Checks that it is an object of these members only.
   bool expect_object(const Value& value, const std::vector<std::string>& allowed,
                      const std::vector<std::string>& required) {
-    if (!expect(value, Kind::object, "this")) return false;
+    if (!expect(value, Value::Kind::object, "this")) return false;
     const std::size_t before = findings_.size();
     for (const Member& member : value.members) {
       if (!std::ranges::contains(allowed, member.key)) {
@@ -78,15 +76,15 @@ class CaseReader {
 
   template <typename Read>
   void each(const Value& list, const Read& read) {
-    if (!expect(list, Kind::array, "this")) return;
+    if (!expect(list, Value::Kind::array, "this")) return;
     for (const Value& item : list.items) read(item);
   }
 
   std::optional<Table> read_lines(const Value& list, std::vector<Span>& places) {
-    if (!expect(list, Kind::array, "a table")) return {};
+    if (!expect(list, Value::Kind::array, "a table")) return {};
     std::vector<std::string> lines;
     for (const Value& line : list.items) {
-      if (!expect(line, Kind::string, "a line of a table")) return {};
+      if (!expect(line, Value::Kind::string, "a line of a table")) return {};
       lines.push_back(line.text);
       places.push_back(line.span);
     }
@@ -104,13 +102,13 @@ class CaseReader {
   void read_pipeline(const Value& value, const std::function<std::optional<std::string>(const std::string&)>& beside,
                      CaseFile& out) {
     std::string text, file = document_.file;
-    if (value.is(Kind::string)) {
+    if (value.is(Value::Kind::string)) {
       const std::size_t slash = file.rfind('/');
       file = (slash == std::string::npos ? "" : file.substr(0, slash + 1)) + value.text;
       auto found = beside ? beside(file) : std::nullopt;
       if (!found) return error(value.span, "no-file", weir::format("can't read {}", quoted(file)));
       text = *std::move(found);
-    } else if (expect(value, Kind::object, "\"pipeline\"")) {
+    } else if (expect(value, Value::Kind::object, "\"pipeline\"")) {
       text = alone(value);
     } else {
       return;
@@ -140,7 +138,7 @@ class CaseReader {
     if (!expect_object(value, {"name", "script", "expect"}, {"name", "script", "expect"})) return;
     Case one;
     one.place = value.span;
-    if (expect(*value.find("name"), Kind::string, "a name")) one.name = value.find("name")->text;
+    if (expect(*value.find("name"), Value::Kind::string, "a name")) one.name = value.find("name")->text;
     Timestamp now = 0;
     each(*value.find("script"), [&](const Value& step) { read_step(step, now, one.script); });
     each(*value.find("expect"), [&](const Value& expectation) { read_expectation(expectation, one.expect); });
@@ -155,7 +153,7 @@ class CaseReader {
     if ((at == nullptr) == (advance == nullptr))
       return error(value.span, "when", "a step needs either \"at\" or \"advance\"");
     const Value& when = at != nullptr ? *at : *advance;
-    if (!expect(when, Kind::string, "an instant")) return;
+    if (!expect(when, Value::Kind::string, "an instant")) return;
     const auto instant = parse_instant(when.text);
     if (!instant)
       return error(when.span, "when", weir::format("{} is no instant", quoted(when.text)),
@@ -165,7 +163,7 @@ class CaseReader {
       return error(when.span, "when",
                    weir::format("arrival time was {} before; it does not go back", format_instant(now)));
     now = next;
-    if (const Value* node = value.find("node"); node != nullptr && expect(*node, Kind::string, "\"node\"")) {
+    if (const Value* node = value.find("node"); node != nullptr && expect(*node, Value::Kind::string, "\"node\"")) {
       const std::string& source = pipeline_->nodes[pipeline_->source()].id;
       if (node->text != source)
         error(
@@ -192,7 +190,7 @@ class CaseReader {
     each(list, [&](const Value& item) {
       if (!expect_object(item, {"subject", "payload", "hex"}, {"subject"})) return;
       const Value &subject = *item.find("subject"), *payload = item.find("payload"), *hex = item.find("hex");
-      if (!expect(subject, Kind::string, "\"subject\"")) return;
+      if (!expect(subject, Value::Kind::string, "\"subject\"")) return;
       if ((payload == nullptr) == (hex == nullptr))
         return error(item.span, "no-payload", "a message has either \"payload\" or \"hex\"");
       auto bytes = payload != nullptr ? payload_in(*payload) : bytes_in(*hex);
@@ -202,14 +200,14 @@ class CaseReader {
 
   /// A text is the payload itself; any other value the JSON that is written there.
   std::optional<std::string> payload_in(const Value& value) const {
-    if (value.is(Kind::invalid)) return {};
-    if (value.is(Kind::string)) return value.text;
+    if (value.is(Value::Kind::invalid)) return {};
+    if (value.is(Value::Kind::string)) return value.text;
     const std::size_t begin = value.span.begin.offset;
     return document_.text.substr(begin, value.span.end.offset - begin);
   }
 
   std::optional<std::string> bytes_in(const Value& hex) {
-    if (!expect(hex, Kind::string, "\"hex\"")) return {};
+    if (!expect(hex, Value::Kind::string, "\"hex\"")) return {};
     if (auto bytes = bytes_of(hex.text)) return bytes;
     error(hex.span, "bad-hex", "\"hex\" must be pairs of hexadecimal digits", "write for example \"0a ff\"");
     return {};
@@ -262,7 +260,7 @@ class CaseReader {
       read_counter(value, expectation);
     } else if (expect_object(value, {"node", "rows", "counter", "dead_letters"}, {"node", "rows"})) {
       const Value& node = *value.find("node");
-      if (expect(node, Kind::string, "\"node\"") && find_port(node, expectation)) {
+      if (expect(node, Value::Kind::string, "\"node\"") && find_port(node, expectation)) {
         read_rows(*value.find("rows"), columns_of_port(expectation), expectation);
       }
     }
@@ -284,7 +282,7 @@ class CaseReader {
   void read_counter(const Value& value, CaseExpectation& out) {
     const Value& name = *value.find("counter");
     const Value& is = *value.find("is");
-    if (!expect(name, Kind::string, "\"counter\"") || !expect(is, Kind::integer, "\"is\"")) return;
+    if (!expect(name, Value::Kind::string, "\"counter\"") || !expect(is, Value::Kind::integer, "\"is\"")) return;
     if (is.integer < 0) return error(is.span, "negative", "a counter is never negative");
     const std::size_t dot = name.text.rfind('.');
     const auto node = find_node(name, name.text.substr(0, dot));
@@ -302,7 +300,8 @@ class CaseReader {
             weir::format("{} has no counter {}", quoted(pipeline_->nodes[*node].id), quoted(out.counter)),
             did_you_mean(out.counter, known));
     }
-    if (const Value* reason = value.find("reason"); reason != nullptr && expect(*reason, Kind::string, "\"reason\""))
+    if (const Value* reason = value.find("reason");
+        reason != nullptr && expect(*reason, Value::Kind::string, "\"reason\""))
       out.reason = reason->text;
   }
 

@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::size_t most_rows = 1'000'000;
 
-template <typename T>
-std::optional<T> number_in(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  return value;
-}
-
 // --- Ranges
 // --------------------------------------------------------------------------------------------------------------
 
@@ -38,7 +30,7 @@ std::optional<Range> range_in(std::string_view cell) {
     out.to = out.to.substr(0, slash);
   }
   const bool times = parse_instant(out.from) && parse_instant(out.to);
-  const bool numbers = number_in<double>(out.from) && number_in<double>(out.to);
+  const bool numbers = number_in(out.from) && number_in(out.to);
   if (!times && !numbers) return {};
   return out;
 }
@@ -54,8 +46,7 @@ std::expected<std::size_t, std::string> steps_of(const Range& range) {
     const std::int64_t count = (*to - *from) / *step;
     steps = static_cast<double>(count);
   } else {
-    const auto first = number_in<double>(range.from), last = number_in<double>(range.to),
-               by = number_in<double>(range.step);
+    const auto first = number_in(range.from), last = number_in(range.to), by = number_in(range.step);
     if (!first || !last || !by || *by == 0)
       return std::unexpected("a range is written from..to/step, all instants or all numbers");
     steps = (*last - *first) / *by;
@@ -76,7 +67,7 @@ std::string cell_in_range(const Range& range, std::size_t i, std::size_t count) 
     const auto way = static_cast<__int128_t>(*to - *from) * static_cast<__int128_t>(i) / static_cast<__int128_t>(last);
     return format_instant(*from + static_cast<Timestamp>(way));
   }
-  const double first = *number_in<double>(range.from), end = *number_in<double>(range.to);
+  const double first = *number_in(range.from), end = *number_in(range.to);
   return weir::format("{}", first + (end - first) * static_cast<double>(i) / static_cast<double>(last));
 }
 
@@ -197,6 +188,13 @@ std::expected<Table, TableError> read_table(std::span<const std::string> lines) 
     if (out.rows.size() > most_rows) return std::unexpected(TableError{i, 0, "a table of more than a million rows"});
   }
   return out;
+}
+
+std::optional<double> number_in(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return {};
+  return value;
 }
 
 TableCell cell_of(const Column& column, std::size_t row) {

@@ -52,6 +52,9 @@ struct TableError {
 /// them.
 std::expected<Table, TableError> read_table(std::span<const std::string> lines);
 
+/// The number that is all of a text: "1.5", "-2e3", "nan".
+std::optional<double> number_in(std::string_view text);
+
 /// One cell of a batch as text: instants as above, numbers as short as they can be read back exactly.
 TableCell cell_of(const Column& column, std::size_t row);
 
