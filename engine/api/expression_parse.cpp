@@ -198,8 +198,8 @@ class Parser : Pass {
   Node word(const Token& token) {
     if (same(token.raw, "not")) return node("not", token.offset, list(value(not_operand)));
     if (same(token.raw, "null")) return {.offset = token.offset, .null = true};
-    const bool truth = same(token.raw, "true");
-    if (truth || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = truth};
+    const bool yes = same(token.raw, "true");
+    if (yes || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = yes};
     const Form* form = find_form(token.raw);
     if (form != nullptr && form->precedence > 0) blame(token.offset, "expected a value, found \"{}\"", token.raw);
     if (!take("(")) {

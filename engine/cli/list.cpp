@@ -10,17 +10,17 @@
 namespace weir::cli {
 namespace {
 
-constexpr Role roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
+constexpr Role all_roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
 
 int list(const Registry& registry, std::string role) {
   if (role.ends_with('s')) role.pop_back();
   std::vector<std::string> names;
-  for (const Role one : roles) names.emplace_back(to_string(one));
+  for (const Role one : all_roles) names.emplace_back(to_string(one));
   if (!role.empty() && !std::ranges::contains(names, role)) {
     std::cerr << "weir list: there is no role \"" << role << "\"; " << suggest(role, names) << "\n";
     return usage;
   }
-  for (const Role one : roles) {
+  for (const Role one : all_roles) {
     if (!role.empty() && role != to_string(one)) continue;
     for (const auto name : registry.names(one)) {
       std::printf("%-10s %-18s %s\n", std::string{to_string(one)}.c_str(), std::string{name}.c_str(),

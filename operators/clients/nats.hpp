@@ -21,6 +21,9 @@ struct __natsMsg;           // NOLINT
 
 namespace weir::nats {
 
+/// How long a server that is reached may take to answer before that is a failure.
+inline constexpr Duration answer_wait = 5 * second;
+
 /// Where a server is and who we are there. Files are paths; empty: not given.
 struct Access {
   std::string url;  ///< one or several, separated by commas

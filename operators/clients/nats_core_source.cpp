@@ -14,7 +14,6 @@ constexpr Subscription::Limits limits{.messages = 131'072, .bytes = 64 << 20};
 /// While messages come one upon the other, a short wait gathers them: each batch has its cost, however small.
 constexpr std::size_t worthwhile = 512;
 constexpr Duration linger = 2 * millisecond;
-constexpr Duration answer_wait = 5 * second;
 
 /// Core NATS: what comes while we listen.
 class CoreSource final : public SourceBase {

@@ -13,8 +13,6 @@
 namespace weir::nats {
 namespace {
 
-constexpr std::int64_t api_wait_ms = 5'000;
-constexpr Duration api_wait = 5 * second;
 constexpr const char* no_answer =
     ": JetStream does not answer; is it enabled (jetstream {} in the server's configuration), and may this user "
     "publish to $JS.API.>?";
@@ -110,7 +108,7 @@ Result<std::unique_ptr<JetStream>> JetStream::open(Connection& connection) {
   std::unique_ptr<JetStream> out{new JetStream{connection}};
   jsOptions options;
   jsOptions_Init(&options);
-  options.Wait = api_wait_ms;
+  options.Wait = answer_wait / millisecond;
   if (natsConnection_JetStream(&out->handle_, connection.handle(), &options) != NATS_OK) {
     return std::unexpected(connection.down());
   }
@@ -139,7 +137,7 @@ Result<std::optional<Timestamp>> JetStream::time_of(const std::string& stream, s
 
 Result<std::optional<Stored>> JetStream::next_message(const std::string& stream, std::uint64_t from) {
   auto answer = connection_.request("$JS.API.STREAM.MSG.GET." + stream,
-                                    weir::format(R"({{"seq":{},"next_by_subj":">"}})", from), api_wait);
+                                    weir::format(R"({{"seq":{},"next_by_subj":">"}})", from), answer_wait);
   if (!answer) return std::unexpected(answer.error());
   rapidjson::Document json;
   json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());

@@ -16,7 +16,6 @@
 namespace weir::nats {
 namespace {
 
-constexpr Duration api_wait = 5 * second;
 constexpr const char* partitions_of_set = "weir.partitions";
 
 StreamState state_of(const jsStreamInfo& info) {
@@ -92,7 +91,7 @@ std::string overlap(Connection& connection, const jsStreamConfig& wanted) {
     writer.Key("subject");
     writer.String(wanted.Subjects[i]);
     writer.EndObject();
-    const auto answer = connection.request("$JS.API.STREAM.NAMES", request.GetString(), api_wait);
+    const auto answer = connection.request("$JS.API.STREAM.NAMES", request.GetString(), answer_wait);
     if (!answer) continue;
     rapidjson::Document json;
     json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());

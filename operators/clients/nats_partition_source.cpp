@@ -13,7 +13,7 @@ namespace {
 
 constexpr Duration marker_patience = 250 * millisecond;
 constexpr Duration longest_unanswered = 3 * second;
-constexpr Duration answer_wait = second;
+constexpr Duration marker_wait = second;
 
 /// A partition's stream, in order and without acknowledgements.
 class PartitionSource final : public SourceBase {
@@ -169,7 +169,7 @@ class PartitionSource final : public SourceBase {
   /// The server refuses a publish by a message of its own, later: only what does not come back tells of it. A stream
   /// says why to one who wants an answer.
   Error unanswered(Timestamp due) const {
-    const auto answer = connection_->request(intake_.names.marker, std::to_string(due), answer_wait);
+    const auto answer = connection_->request(intake_.names.marker, std::to_string(due), marker_wait);
     if (const std::string refused = answer ? JetStream::refusal_in(*answer) : ""; !refused.empty()) {
       return {Error::Kind::unreachable,
               weir::format("stream {} does not store the markers that are published to {}: {}; until it does, time "

@@ -12,7 +12,6 @@ namespace weir::nats {
 namespace {
 
 constexpr std::size_t request_messages = 1024;
-constexpr Duration answer_wait = 5 * second;
 
 /// A durable that several workers share: any message to any of them, until it is acknowledged.
 class SharedSource final : public SourceBase {
