@@ -139,8 +139,8 @@ class Replica {
   explicit Replica(const Stage& stage)
       : directory_{stage.database->directory()},
         data_{directory_ / "replica"},
-        link_{port_of(stage.database->url())},
-        spare_{free_port()} {
+        link_{fakes::port_of(stage.database->url())},
+        spare_{fakes::free_port()} {
     as_postgres(weir::format("pg_basebackup -N -c fast -X stream -R -D {} -d '{}'", data_.string(),
                              link_.in_place_of(stage.database->url())));
     control(weir::format("-l {}/replica.log -o '-c port={}' start", directory_.string(), spare_));

@@ -36,7 +36,7 @@ NatsServers::NatsServers(std::size_t count) {
     return;
   }
   std::vector<std::uint16_t> routes;
-  while (routes.size() < count) routes.push_back(free_port());
+  while (routes.size() < count) routes.push_back(fakes::free_port());
   for (std::size_t i = 0; i < count; ++i)
     servers_.push_back(std::make_unique<fakes::Servers>("nats", configuration(i, routes)));
   way_ = std::make_unique<Proxy>(ports());
@@ -46,7 +46,7 @@ NatsServers::NatsServers(std::size_t count) {
 
 std::vector<std::uint16_t> NatsServers::ports() const {
   std::vector<std::uint16_t> out;
-  for (const auto& server : servers_) out.push_back(port_of(server->nats()));
+  for (const auto& server : servers_) out.push_back(fakes::port_of(server->nats()));
   return out;
 }
 

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "fakes/proxy.hpp"
 #include "fakes/servers.hpp"
-#include "faults/harness/proxy.hpp"
 
 namespace weir::faults {
+
+using fakes::Proxy;
 
 /// Threads   one.
 /// Errors    std::runtime_error with what the servers said.

@@ -56,7 +56,7 @@ std::string first_line(const std::string& command) {
 void pause(Duration length) { system_clock().wait(length, {}); }
 
 Worker::Worker(const NatsServers& nats_servers, const fakes::PostgresServer& database_server)
-    : nats{nats_servers.ports()}, database{port_of(database_server.url())} {}
+    : nats{nats_servers.ports()}, database{fakes::port_of(database_server.url())} {}
 
 std::size_t Worker::said(const std::string& text) const {
   const std::string all = process->log();

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "fakes/postgres_server.hpp"
+#include "fakes/proxy.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
 #include "faults/harness/nats_servers.hpp"
-#include "faults/harness/proxy.hpp"
 
 namespace weir::faults {
+
+using fakes::Proxy;
 
 inline constexpr const char* pipeline_name = "faults";
 inline constexpr const char* stream_name = "FLEET";

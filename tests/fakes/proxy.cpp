@@ -1,4 +1,4 @@
-#include "faults/harness/proxy.hpp"
+#include "fakes/proxy.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #include <weir/clock.hpp>
 
-namespace weir::faults {
+namespace weir::fakes {
 namespace {
 
 constexpr std::size_t most_waiting = 64;  // chunks of a direction; then its sender has to wait
@@ -268,4 +268,4 @@ void Proxy::send(Pair& pair, Flow& flow, Timestamp now) {
   }
 }
 
-}  // namespace weir::faults
+}  // namespace weir::fakes

@@ -14,7 +14,7 @@
 
 #include <weir/types.hpp>
 
-namespace weir::faults {
+namespace weir::fakes {
 
 /// The port in a URL.
 std::uint16_t port_of(const std::string& url);
@@ -111,4 +111,4 @@ class Proxy {
   std::thread thread_;
 };
 
-}  // namespace weir::faults
+}  // namespace weir::fakes
