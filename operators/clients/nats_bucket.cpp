@@ -210,8 +210,10 @@ BucketWatch::BucketWatch(JetStream& jetstream, const std::string& bucket, const 
       reader_{jetstream, bucket_stream(bucket), clock, OrderedReader::Holes::trusted} {}
 
 Result<void> BucketWatch::start() {
-  return reader_.start({}).transform(
-      [&](std::uint64_t before) { behind_ = reader_.opened().last - std::min(before, reader_.opened().last); });
+  return reader_.start({}).transform([&](std::uint64_t before) {
+    const StreamState& is = reader_.opened();
+    behind_ = std::min(is.last - std::min(before, is.last), is.messages);
+  });
 }
 
 Result<std::size_t> BucketWatch::follow(const std::function<void(const Update&)>& each, Duration wait,

@@ -19,9 +19,9 @@ namespace weir::nats {
 namespace {
 
 constexpr std::int64_t in_flight = 4096;
-constexpr std::int64_t ack_wait_ms = 5'000;
 constexpr Duration last_words = 2 * second;
-constexpr Duration longest_pause = 100 * millisecond;  // between changes that come, while it catches up
+constexpr Duration look_again = 100 * millisecond;     // whether it is to stop, while it catches up
+constexpr Duration longest_catching_up = 30 * second;  // then what has come meanwhile has its turn
 constexpr std::size_t most_single_reads = 100;         // beyond that, the whole bucket is read faster
 
 /// What became of one publish.
@@ -77,8 +77,9 @@ struct CurrentValues::Writer {
   void gather();
   void say(std::string why);
   Result<void> watch_bucket();
-  std::size_t follow(Duration wait, const std::stop_token& stop);
-  void catch_up(const std::stop_token& stop);
+  Result<std::size_t> follow(Duration wait, const std::stop_token& stop);
+  bool catch_up(const std::stop_token& stop);
+  Error lost() const;
   Result<void> write(std::int64_t wait_ms, const std::stop_token& stop);
   bool publish(const CurrentSlots::Write& value);
   using Conflicts =
@@ -110,8 +111,8 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
     config.counted(slots.take_counts());
     auto done = connect(stop);
     if (done) {
-      for (std::size_t round = 0, came = 1; round < 16 && came != 0; ++round) came = follow(0, stop);
-      done = write(ack_wait_ms, stop);
+      for (std::size_t round = 0, came = 1; round < 16 && came != 0; ++round) came = follow(0, stop).value_or(0);
+      done = write(answer_wait / millisecond, stop);
     }
     durable.store(slots.durable(), std::memory_order_release);
     slots.prune(clock.steady());
@@ -164,7 +165,7 @@ Result<void> CurrentValues::Writer::connect(const std::stop_token& stop) {
   jsOptions options;
   jsOptions_Init(&options);
   options.PublishAsync.MaxPending = in_flight;
-  options.PublishAsync.StallWait = ack_wait_ms;
+  options.PublishAsync.StallWait = answer_wait / millisecond;
   options.PublishAsync.AckHandler = Writer::answered;
   outcomes = std::make_shared<Outcomes>();
   outcomes->closure.emplace(outcomes);
@@ -212,21 +213,28 @@ void CurrentValues::Writer::gather() {
 }
 
 /// Takes up what has changed in the bucket: a hint that saves conflicts, nothing more. Answers how many changes came.
-std::size_t CurrentValues::Writer::follow(Duration wait, const std::stop_token& stop) {
-  const auto came = watch->follow(
+Result<std::size_t> CurrentValues::Writer::follow(Duration wait, const std::stop_token& stop) {
+  return watch->follow(
       [&](const BucketWatch::Update& update) {
         slots.know(bucket_subject(config.bucket, update.key), update.revision,
                    update.removed ? std::string_view{} : update.value);
       },
       wait, stop);
-  return came.value_or(0);
 }
 
-/// The same until there is no more for now.
-void CurrentValues::Writer::catch_up(const std::stop_token& stop) {
-  bool more = true;
-  while (more && !stop.stop_requested() && clock.steady() < end)
-    more = follow(longest_pause, stop) != 0 && watch->behind() != 0;
+/// The same until it is at the bucket's end, or hears of no more, however far away the server is. False: there is more.
+bool CurrentValues::Writer::catch_up(const std::stop_token& stop) {
+  Timestamp heard = clock.steady();
+  const Timestamp until = std::min(end, heard + longest_catching_up);
+  while (watch->behind() != 0) {
+    const Timestamp now = clock.steady();
+    if (now - heard >= answer_wait) return true;
+    if (stop.stop_requested() || now >= until) return false;
+    const auto came = follow(look_again, stop);
+    if (!came) return false;
+    if (*came != 0) heard = clock.steady();
+  }
+  return true;
 }
 
 bool CurrentValues::Writer::publish(const CurrentSlots::Write& value) {
@@ -236,7 +244,7 @@ bool CurrentValues::Writer::publish(const CurrentSlots::Write& value) {
     return false;
   jsPubOptions options;
   jsPubOptions_Init(&options);
-  options.MaxWait = ack_wait_ms;
+  options.MaxWait = answer_wait / millisecond;
   options.ExpectLastSubjectSeq = value.revision;
   options.ExpectNoMessage = value.revision == 0;
   published = true;
@@ -250,7 +258,11 @@ bool CurrentValues::Writer::publish(const CurrentSlots::Write& value) {
 
 Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_token& stop) {
   if (slots.waiting() == 0) return {};
-  const bool sent = slots.each_waiting([this](const CurrentSlots::Write& value) { return publish(value); });
+  bool ended = false;
+  const bool sent = slots.each_waiting([&](const CurrentSlots::Write& value) {
+    ended = stop.stop_requested() || clock.steady() >= end;
+    return !ended && publish(value);
+  });
   jsPubOptions options;
   jsPubOptions_Init(&options);
   options.MaxWait = wait_ms;
@@ -272,20 +284,31 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_
       const std::uint64_t tried = slots.revision(outcome.subject);
       conflicts.emplace_back(std::move(outcome.subject), tried);
     } else {
-      settled = fail(Error::Kind::refused, weir::format("bucket {} does not take {}: {}", config.bucket,
-                                                        key_of(outcome.subject), outcome.why));
+      const std::string denied = connection->denied();
+      settled =
+          fail(Error::Kind::refused, weir::format("bucket {} does not take {}: {}", config.bucket,
+                                                  key_of(outcome.subject), denied.empty() ? outcome.why : denied));
     }
   }
-  if (!sent || !complete) return std::unexpected(connection->down());
+  if ((!sent && !ended) || !complete) return std::unexpected(lost());
   if (!settled) return settled;
   return resolve(std::move(conflicts), stop);
+}
+
+Error CurrentValues::Writer::lost() const {
+  if (!connection->connected()) return connection->down();
+  const std::string denied = connection->denied();
+  return {Error::Kind::unreachable, weir::format("bucket {} does not answer{}", config.bucket,
+                                                 denied.empty() ? "" : weir::format(" ({})", denied))};
 }
 
 /// Somebody wrote meanwhile, or wrote before this worker came: what is there now decides the next time round.
 Result<void> CurrentValues::Writer::resolve(Conflicts conflicts, const std::stop_token& stop) {
   if (conflicts.empty()) return {};
-  catch_up(stop);
+  const bool at_end = catch_up(stop);
   std::erase_if(conflicts, [&](const auto& conflict) { return slots.revision(conflict.first) != conflict.second; });
+  // Begun anew, a far bucket would never be read to its end.
+  if (!at_end && conflicts.size() > most_single_reads) return {};
   for (const auto& [subject, tried] : conflicts) slots.distrust(subject);
   if (conflicts.size() > most_single_reads) {
     if (auto begun = watch_bucket(); !begun) return begun;

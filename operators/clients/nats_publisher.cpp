@@ -13,7 +13,6 @@
 namespace weir::nats {
 namespace {
 
-constexpr std::int64_t ack_wait_ms = 5'000;
 constexpr std::int64_t stall_wait_ms = 10'000;
 constexpr Duration first_pause = 50 * millisecond;
 constexpr Duration longest_pause = 2 * second;
@@ -126,7 +125,7 @@ Result<void> Publisher::publish(const std::string& subject, std::string_view pay
     return fail(Error::Kind::refused, "can't publish to \"" + subject + "\": " + natsStatus_GetText(made));
   jsPubOptions options;
   jsPubOptions_Init(&options);
-  options.MaxWait = ack_wait_ms;
+  options.MaxWait = answer_wait / millisecond;
   if (!id.empty()) options.MsgId = id.c_str();
   state_->published = true;
   const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
@@ -155,7 +154,7 @@ Result<void> Publisher::complete(Duration patience) {
     if (status == NATS_OK && failed.empty()) return {};
     if (status != NATS_OK || left <= pause) break;
     state_->clock.wait(pause, {});
-    options.MaxWait = ack_wait_ms;
+    options.MaxWait = answer_wait / millisecond;
     const bool sent = std::ranges::all_of(failed, [&](MessagePtr& message) {
       natsMsg* raw = message.release();
       const natsStatus again = js_PublishMsgAsync(state_->context, &raw, &options);

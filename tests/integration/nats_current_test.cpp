@@ -11,6 +11,7 @@
 #include "fakes/codecs.hpp"
 #include "fakes/context.hpp"
 #include "fakes/nats_fixture.hpp"
+#include "fakes/proxy.hpp"
 #include "fakes/servers.hpp"
 #include "integration/nats_suite.hpp"
 
@@ -369,6 +370,34 @@ TEST_F(NatsCurrentTest, LetsGoOfWhatIsSilent) {
   one.reset();
   EXPECT_EQ(counts.superseded, 1u) << "an older value, of which only the bucket knew";
   EXPECT_EQ(counts.written, 3u);
+}
+
+/// What it had first, others' values that stay as they are, has to be read before what this worker meets.
+TEST_F(NatsCurrentTest, ComesToTheEndOfABucketThatIsFarAway) {
+  constexpr std::uint64_t quiet = 18'000, active = 300;
+  std::mutex mutex;
+  nats::CurrentCounts counts;
+  std::vector<nats::Current> old, fresh;
+  {
+    auto other = worker(counts, mutex);
+    for (std::uint64_t i = 0; i < quiet + active; ++i) {
+      const std::uint64_t id = 10 * (i / 9) + i % 9;
+      old.push_back(value(id, second, 1));
+      if (i >= quiet) fresh.push_back(value(id, 2 * second, 2));
+    }
+    other->offer({old.begin(), old.begin() + quiet});
+    ASSERT_TRUE(settles(*other));
+    other->offer({old.begin() + quiet, old.end()});
+    ASSERT_TRUE(settles(*other));
+  }
+  fakes::Proxy way{fakes::port_of(url())};
+  way.delay(150 * millisecond);
+  auto one = worker(counts, mutex, 20 * millisecond, way.in_place_of(url()));
+  one->offer(std::move(fresh));
+  EXPECT_TRUE(settles(*one)) << one->trouble();
+  NatsPeer peer{url()};
+  const std::string key = weir::format("v{}.f{}", (quiet + active - 1) / 9, (quiet + active - 1) % 9);
+  EXPECT_EQ(settled(peer, key, R"({"time":2000000000,"value":2})"), R"({"time":2000000000,"value":2})");
 }
 
 TEST_F(NatsCurrentTest, HasNoBeginningWithoutAServer) {
