@@ -277,6 +277,14 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   const bool last = outlet + 1 == outlets_.size();
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
+    if (!last || buried) continue;
+    const auto [step, rows] = lanes_.at(batch->origin.partition).given(number, batch);
+    letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
+  }
+  // First: if they can't be kept, all is written once more, and counted then.
+  if (auto kept = box_.keep(letters); !kept) return kept;
+  counters_.add(letters_counter_, letters.size());
+  for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
     announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
@@ -284,18 +292,11 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     ++rows.rejected;
     if (buried) {
       counters_.add(letters_counter_, 1);
-      continue;
-    }
-    auto letter = dead_letter_of(rows.encoded, row, node, reason);
-    if (last) {
-      letters.push_back(std::move(letter));
-    } else {
-      step.dead_letters.push_back(std::move(letter));
+    } else if (!last) {
+      step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
       ++pending_rows_;
     }
   }
-  if (auto kept = box_.keep(letters); !kept) return kept;
-  counters_.add(letters_counter_, letters.size());
   return {};
 }
 

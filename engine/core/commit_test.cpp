@@ -191,6 +191,28 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in test.dead.jsonl")) << log.text();
 }
 
+TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
+  pipeline_.dead_letters = "test.dead.jsonl";
+  ListSink list{list_rows_};
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, &list, {}}}, snapshots_, box_, counters_);
+  ASSERT_TRUE(cycle_->claim(0));
+  LaneStep made = step(0, 5, "row", 1);
+  made.rows.front().encoded.batch =
+      std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
+  list.rejected_row = 0;
+  cycle_->take(std::move(made));
+  for (int i = 0; i < 2; ++i) {
+    box_.full = true;
+    ASSERT_FALSE(cycle_->commit());
+  }
+  const auto report = cycle_->commit();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->rows, 0u);
+  EXPECT_EQ(box_.kept.size(), 1u);
+  EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
+  EXPECT_EQ(counters_.value("list", "rows"), 0u);
+}
+
 TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
   start_worker(true);
   ASSERT_TRUE(cycle_->claim(0));

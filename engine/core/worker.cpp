@@ -146,8 +146,8 @@ struct Worker::Impl {
     auto report = attempt("commit", [&] { return cycle->commit(); });
     committing_since = no_time;
     last_commit = clock.steady();
-    commit_now = false;
     if (!report) {
+      commit_now = true;                                    // what was due is
       if (report.error().kind == Error::Kind::unreachable)  // what else it may be ends the run
         commit_trouble.is(report.error().message);
       next_try = last_commit + backoff;
@@ -158,6 +158,8 @@ struct Worker::Impl {
     backoff = first_backoff;
     next_try = 0;
     credits.give_back(report->bytes);
+    // Where not everything was taken, as little succeeded before, who waits for memory doesn't ask once more.
+    commit_now = credits.used() >= credits.limit() && cycle->has_steps();
     custody->committed(*report);
     const std::scoped_lock lock{mutex};
     for (const auto& lane : report->committed) {
@@ -354,7 +356,7 @@ struct Worker::Impl {
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
-  Trouble commit_trouble{"commit"}, write_trouble{"commit"}, claim_trouble{"claim"};
+  Trouble commit_trouble{"commit"}, write_trouble{"what commits wait for"}, claim_trouble{"claim"};
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};

@@ -134,6 +134,21 @@ TEST_F(WorkerTest, ATroubleOfCommitsEndsWithTheLanesThatItWasAbout) {
   EXPECT_TRUE(drain());
 }
 
+TEST_F(WorkerTest, AfterAnOutageCommitsFollowUponEachOtherWhileMemoryIsFull) {
+  pipeline_.emplace(pipeline());
+  pipeline_->memory = 4'000;
+  pipeline_->commit_every = 60 * second;
+  start_pipeline();
+  ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.size() == 1; }));
+  in_world([](fakes::World& world) { world.down = true; });
+  send(5000);
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  in_world([](fakes::World& world) { world.down = false; });
+  EXPECT_TRUE(wait_until_stepped(5000)) << "what a failure has made small must not wait for a minute each";
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(5000));
+}
+
 TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
   world_.taken = true;
   world_.messages = 30;

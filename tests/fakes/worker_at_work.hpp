@@ -26,6 +26,10 @@ class WorkerAtWork : public WorldTest {
 
   void start(std::string_view sum_settings = "", std::string_view root_settings = "") {
     pipeline_.emplace(pipeline(sum_settings, root_settings));
+    start_pipeline();
+  }
+  /// As it is.
+  void start_pipeline() {
     worker_ = std::make_unique<Worker>(*pipeline_, registry_, counters_, system_clock());
     stop_ = {};
     thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};

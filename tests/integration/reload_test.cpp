@@ -171,17 +171,17 @@ TEST_F(Reload, IsRefusedWhileCurrentValuesWait) {
   begin({.before_rows = publish});
   other.kill("nats");
   go_on();
-  ASSERT_TRUE(job_->says("commit: changed: current values wait")) << job_->log();
+  ASSERT_TRUE(job_->says("what commits wait for: changed: current values wait")) << job_->log();
   reload(text({.before_rows = publish}), "reload: not while this keeps the old pipeline from draining: changed: ");
   other.start("nats");
   // Although there is always something that waits.
   const Timestamp until = system_clock().steady() + 20 * second;
-  for (int i = 1; system_clock().steady() < until && !job_->log().contains("commit: works again"); ++i) {
+  for (int i = 1; system_clock().steady() < until && !job_->log().contains("what commits wait for: works again"); ++i) {
     peer_->publish("vehicle.b.speed", weir::format(R"({{"time":{},"value":1}})", origin_ + i * microsecond));
     ASSERT_TRUE(peer_->connection->flush(10 * second).has_value());
   }
   expect_rows("1 15 2 25");
-  EXPECT_THAT(job_->log(), HasSubstr("commit: works again"));
+  EXPECT_THAT(job_->log(), HasSubstr("what commits wait for: works again"));
   reload(text({.before_rows = publish}), "reload: the new pipeline runs");
   expect_end();
 }
