@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
@@ -47,7 +48,6 @@ constexpr auto habits = std::to_array<std::pair<std::string_view, std::string_vi
 }  // namespace
 
 std::string habit_hint(std::string_view word) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   const auto found = std::ranges::find_if(
       habits, [&](const auto& habit) { return std::ranges::equal(habit.first, word, {}, {}, lower); });
   return found == habits.end() ? "" : weir::format("; write {}", found->second);

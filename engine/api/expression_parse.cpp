@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include <weir/ascii.hpp>
 #include <weir/rfc3339.hpp>
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
@@ -17,9 +18,7 @@ namespace {
 constexpr std::size_t deepest = 200, longest = 1u << 16;
 constexpr int any_value = 1, not_operand = 3, sign_operand = 7;  ///< the least precedence inside
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool same(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 const Form* find_form(std::string_view name) {
@@ -248,13 +247,13 @@ constexpr std::array<std::string_view, 4> one_of{"a number", "a text", "true or 
 constexpr std::array<std::string_view, 4> several_of{"numbers", "texts", "true or false", "instants"};
 constexpr std::array plain_types{Type::float64, Type::string, Type::boolean, Type::timestamp};
 
-Kind kind_of(Type type) {
-  if (type == Type::string || type == Type::dictionary) return Kind::text;
-  if (type == Type::timestamp) return Kind::instant;
-  return type == Type::boolean ? Kind::truth : Kind::number;
+Takes kind_of(Type type) {
+  if (type == Type::string || type == Type::dictionary) return Takes::text;
+  if (type == Type::timestamp) return Takes::instant;
+  return type == Type::boolean ? Takes::truth : Takes::number;
 }
-bool fits(const Node& n, Kind kind) { return n.null || kind_of(n.type) == kind; }
-bool is_instant(const Node& n) { return kind_of(n.type) == Kind::instant; }
+bool fits(const Node& n, Takes kind) { return n.null || kind_of(n.type) == kind; }
+bool is_instant(const Node& n) { return kind_of(n.type) == Takes::instant; }
 
 std::string described(const Node& n) {
   const std::string_view what = one_of[static_cast<std::size_t>(kind_of(n.type))];
@@ -320,7 +319,7 @@ class Binder : Pass {
     const std::string_view name = n.form->name;
     if ((name == "+" || name == "-") && is_instant(args[0])) return settle_instant(n);
     if (name == "if") {
-      if (!fits(args[0], Kind::truth)) blame_need(args[0], "a condition first", n);
+      if (!fits(args[0], Takes::truth)) blame_need(args[0], "a condition first", n);
       if (args[0].null) args[0].type = Type::boolean;
       args = args.subspan(1);
     }
@@ -339,12 +338,12 @@ class Binder : Pass {
   /// Makes the arguments one kind; answers their common type.
   Type settle(std::span<Node> args, const Node& by) {
     const Node& model = model_of(args);
-    const bool alike = by.form->takes == Kind::alike;
-    const Kind kind = alike ? kind_of(model.type) : by.form->takes;
+    const bool alike = by.form->takes == Takes::alike;
+    const Takes kind = alike ? kind_of(model.type) : by.form->takes;
     const auto number = static_cast<std::size_t>(kind);
-    Type common = model.null || kind == Kind::text ? plain_types[number] : model.type;
+    Type common = model.null || kind == Takes::text ? plain_types[number] : model.type;
     for (Node& arg : args) {
-      if (kind == Kind::instant && arg.id != nullptr) read_instant(arg);
+      if (kind == Takes::instant && arg.id != nullptr) read_instant(arg);
       const auto [a, b] = std::minmax<const Node*>({&arg, &model});
       if (!fits(arg, kind) && alike)
         blame(b->offset, "\"{}\" can't take both: {}, and {}", by.form->name, described(*a), described(*b));

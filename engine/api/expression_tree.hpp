@@ -17,14 +17,14 @@ struct Node;
 struct Values;
 
 /// What arguments must be: of one kind, or whatever they are, all alike.
-enum class Kind : std::uint8_t { number, text, truth, instant, alike };
+enum class Takes : std::uint8_t { number, text, truth, instant, alike };
 
 /// An operator or a function: all that the three passes know of it.
 struct Form {
   std::string_view name;       ///< in lower case
   int precedence;              ///< of what stands after its first operand; 0: a function
   std::size_t least, most;     ///< how many arguments
-  Kind takes;                  ///< "if" takes a condition before
+  Takes takes;                 ///< "if" takes a condition before
   std::optional<Type> result;  ///< nothing: the common type of the arguments
   Values (*evaluate)(Block& block, const Node& node);
 };

@@ -1,3 +1,4 @@
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
@@ -7,8 +8,6 @@
 
 namespace weir {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Optimal string alignment in quarters of an edit: a slip of case costs one, every other edit four.
 std::size_t distance(std::string_view a, std::string_view b) {

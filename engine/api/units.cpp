@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include <weir/ascii.hpp>
 #include <weir/spelling.hpp>
 
 namespace weir {
@@ -48,8 +49,6 @@ constexpr Synonym size_synonyms[] = {{"b", "B"},    {"byte", "B"},  {"bytes", "B
                                      {"tb", "TB"},  {"kib", "KiB"}, {"mib", "MiB"}, {"gib", "GiB"}, {"tib", "TiB"},
                                      {"ki", "KiB"}, {"mi", "MiB"},  {"gi", "GiB"},  {"ti", "TiB"}};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 const Unit* find(std::span<const Unit> units, std::string_view name) {
   const auto unit = std::ranges::find(units, name, &Unit::name);
   return unit == units.end() ? nullptr : &*unit;
@@ -57,7 +56,7 @@ const Unit* find(std::span<const Unit> units, std::string_view name) {
 
 std::string_view meant_unit(std::span<const Unit> units, std::span<const Synonym> synonyms, std::string_view written) {
   std::string lower{written};
-  std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  std::ranges::transform(lower, lower.begin(), weir::lower);
   if (const auto synonym = std::ranges::find(synonyms, lower, &Synonym::written); synonym != synonyms.end()) {
     return synonym->meant;
   }

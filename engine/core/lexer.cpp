@@ -4,13 +4,13 @@
 #include <charconv>
 #include <utility>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/utf8.hpp>
 
 namespace weir {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0; }
 
 /// These say nothing about the quotes of their line.
@@ -56,7 +56,7 @@ std::string meant_number(std::string text) {
 
 /// Literals of other languages.
 std::string_view meant_literal(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  std::ranges::transform(text, text.begin(), lower);
   if (text == "true" || text == "false") return text == "true" ? "true" : "false";
   return text == "null" || text == "none" || text == "nil" || text == "undefined" ? "null" : "";
 }

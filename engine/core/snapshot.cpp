@@ -10,7 +10,7 @@
 namespace weir {
 namespace {
 
-constexpr std::uint32_t format = 3;
+constexpr std::uint32_t newest_format = 3;
 constexpr std::uint32_t format_without_numbers = 2;
 
 std::string chunk_name(std::string_view name, std::size_t number) {
@@ -72,7 +72,7 @@ Result<std::string> Snapshots::write(Partition partition, std::string_view fence
   const std::string name = prefix(partition) + std::to_string(snapshot.at.incarnation) + "." +
                            std::to_string(snapshot.at.position) + "-" + storable(fence);
   StateWriter manifest;
-  manifest.put(format);
+  manifest.put(newest_format);
   put_place(snapshot.at, manifest);
   manifest.put(snapshot.numbers);
   const std::string_view state = snapshot.state;
@@ -94,7 +94,7 @@ Result<Snapshot> Snapshots::read(std::string_view name) {
   if (!*text) return fail(Error::Kind::changed, "snapshot " + std::string{name} + " is not in the store");
   StateReader manifest{**text};
   const auto written_as = manifest.get<std::uint32_t>();
-  if (written_as != format && written_as != format_without_numbers) {
+  if (written_as != newest_format && written_as != format_without_numbers) {
     return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
   }
   Snapshot out;

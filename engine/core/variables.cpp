@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/utf8.hpp>
 
 namespace weir {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_name(std::string_view text) {
   const auto fits = [](char c) { return is_digit(c) || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };

@@ -12,8 +12,8 @@ namespace {
 constexpr Subscription::Limits limits{.messages = 131'072, .bytes = 64 << 20};
 
 /// While messages come one upon the other, a short wait gathers them: each batch has its cost, however small.
-constexpr std::size_t worthwhile = 512;
-constexpr Duration linger = 2 * millisecond;
+constexpr std::size_t large_enough = 512;
+constexpr Duration gather_for = 2 * millisecond;
 
 /// Core NATS: what comes while we listen.
 class CoreSource final : public SourceBase {
@@ -44,8 +44,8 @@ class CoreSource final : public SourceBase {
     auto haul = std::make_shared<Haul>();
     subscription_->take(haul->bundle, budget.messages, budget.bytes, budget.wait, stop);
     const std::size_t got = haul->bundle.size();
-    if (got > 0 && got < worthwhile && context_.clock().steady() - gave_ < linger) {
-      context_.clock().wait(linger, stop);
+    if (got > 0 && got < large_enough && context_.clock().steady() - gave_ < gather_for) {
+      context_.clock().wait(gather_for, stop);
       subscription_->take(haul->bundle, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
     }
     if (got > 0) gave_ = context_.clock().steady();

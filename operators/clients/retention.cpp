@@ -9,7 +9,7 @@
 namespace weir::postgres {
 namespace {
 
-constexpr Duration interval = 60 * minute;
+constexpr Duration pass_every = 60 * minute;
 constexpr Duration pause = minute;
 constexpr Duration longest = minute;  // for the files of one chunk
 
@@ -28,7 +28,7 @@ void Retention::run(std::stop_token stop) {
     const auto done = sweep(stop);
     if (!done && !failed) context_.warn(weir::format("retention of {}: {}", table_, done.error().message));
     failed = !done;
-    if (!context_.clock().wait(failed ? pause : interval, stop)) return;
+    if (!context_.clock().wait(failed ? pause : pass_every, stop)) return;
   }
 }
 

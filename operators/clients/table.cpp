@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 
 namespace weir::sql {
@@ -25,7 +26,6 @@ Result<void> check_name(std::string_view name, std::string_view what) {
 
 /// Not every database tells letters' cases apart.
 bool is_ours(std::string_view table) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   return std::ranges::any_of(std::array{progress_table, workers_table, dead_letters_table},
                              [&](std::string_view ours) { return std::ranges::equal(table, ours, {}, lower); });
 }
