@@ -107,8 +107,13 @@ bool forge(jsCtx* jetstream, const std::string& name, const Kept& kept) {
 /// safeguard of its own; so it is made to lie.
 void run_ahead(Stage& stage, const Traffic&) {
   const fakes::NatsPeer peer{stage.nats.nats()};
-  for (int tries = 0; tries < 30; ++tries) {
+  for (int tries = 0; tries < 5; ++tries) {
+    // Each worker's commit waits until it is given up, then a snapshot is taken of what came meanwhile, and it waits
+    // again.
+    for (auto& worker : stage.workers) worker->database.hold(true);
+    pause(lease + 1200 * millisecond);
     kill_all(stage);
+    for (auto& worker : stage.workers) worker->database.hold(false);
     std::size_t forged = 0;
     const auto now = all_kept(stage);
     for (Partition k = 0; k < stage.partitions; ++k) {
@@ -124,8 +129,7 @@ void run_ahead(Stage& stage, const Traffic&) {
     }
     start_all(stage);
     if (forged > 0) return;
-    // Sooner or later they die between a snapshot and its commit; but first leases have to run out.
-    pause(lease + (500 + 40 * tries) * millisecond);
+    pause(lease + 500 * millisecond);  // they have to come to work again
   }
 }
 
