@@ -1,6 +1,7 @@
 #include "core/claiming.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "core/keeping.hpp"
@@ -12,11 +13,18 @@ namespace weir {
 std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partition>& leaving) {
   const std::uint32_t partitions = claims_of(pipeline_.nodes[pipeline_.source()]).partitions;
   Holding held{.runs = lanes_.partitions(), .leaving = leaving, .broken = lanes_.broken()};
+  held.shunned.assign_range(std::views::keys(retries_));
+  std::erase_if(held.broken, [&](Partition partition) { return retries_.contains(partition); });
   std::erase_if(held.runs, [&](Partition partition) {
     return std::ranges::contains(held.leaving, partition) || std::ranges::contains(held.broken, partition);
   });
   Share todo = share(crew, partitions, held);
   std::erase_if(at_, [&](const auto& entry) { return !std::ranges::contains(todo.claim, entry.first); });
+  for (const Partition partition : held.shunned) {
+    if (at_.contains(partition)) continue;
+    retries_.erase(partition);
+    lanes_.drop(partition);  // it is another's, or for another to try
+  }
   for (const Partition partition : todo.claim) at_.try_emplace(partition, clock_.steady());
   wanted_ = todo.wanted;
   return std::move(todo.let_go);
@@ -39,16 +47,18 @@ Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
       continue;
     }
     if (!started && (whole || started.error().kind != Error::Kind::changed)) return started;
-    if (!started) {
-      changed = started.error();
-      lanes_.broke(it->first, std::move(started.error()));
+    if (started) {
+      it = at_.erase(it);
+      continue;
     }
-    it = at_.erase(it);
+    changed = started.error();
+    lanes_.broke(it->first, std::move(started.error()));
+    broke((it++)->first);
   }
   // One stream may be where nobody answers for hours; all of them are not.
   if (unreachable && !any_held && lanes_.partitions().empty()) return std::unexpected(*std::move(unreachable));
   // Others may still let some go to this worker.
-  const bool none_left = at_.empty() && lanes_.partitions().empty() && !short_of_share();
+  const bool none_left = !waiting() && lanes_.partitions().empty() && !short_of_share();
   return changed && none_left ? Result<void>{std::unexpected(*changed)} : Result<void>{};
 }
 
@@ -70,9 +80,22 @@ std::optional<std::string> Claiming::due(Timestamp now) {
     it->second = failed + again_after + std::min(4 * (failed - began), most_wait);
     return trouble;
   }
-  if (!started) lanes_.broke(it->first, std::move(started.error()));
-  at_.erase(it);
+  const Partition partition = it->first;
+  const bool changed = !started && started.error().kind == Error::Kind::changed;
+  if (!started) lanes_.broke(partition, std::move(started.error()));
+  if (changed) {
+    broke(partition);
+  } else {
+    retries_.erase(partition);
+    at_.erase(it);
+  }
   return trouble;
+}
+
+void Claiming::broke(Partition partition) {
+  const auto [retry, first] = retries_.try_emplace(partition, first_retry);
+  if (!first) retry->second = std::min(2 * retry->second, last_retry);
+  at_[partition] = clock_.steady() + retry->second;
 }
 
 }  // namespace weir

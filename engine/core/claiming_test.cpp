@@ -22,11 +22,16 @@ class AskedLanes final : public HeldLanes {
     asked.push_back(partition);
     if (const auto why = answers.find(partition); why != answers.end()) return std::unexpected(why->second);
     running.insert(partition);
+    troubles.erase(partition);
     return {};
   }
   void let_go(Partition) override {}
   std::optional<Snapshot> state_at_rest(Partition) override { return {}; }
-  void drop(Partition partition) override { running.erase(partition); }
+  void drop(Partition partition) override {
+    running.erase(partition);
+    troubles.erase(partition);
+  }
+  void rest(Partition partition) override { running.erase(partition); }
   void broke(Partition partition, Error error) override { troubles.emplace(partition, std::move(error)); }
   bool begins_again(const Error&) const override { return false; }
   bool has(LaneId lane) const override { return running.contains(lane.partition); }
@@ -79,7 +84,46 @@ TEST_F(ClaimingTest, AChangedStreamEndsNoOtherLane) {
   ASSERT_TRUE(claiming_.all({}));
   EXPECT_THAT(lanes_.partitions(), ElementsAre(1, 2));
   EXPECT_THAT(lanes_.broken(), ElementsAre(0));
-  EXPECT_FALSE(claiming_.waiting()) << "it would be changed the next time too";
+  EXPECT_FALSE(claiming_.waiting()) << "somebody is to put it right first";
+}
+
+TEST_F(ClaimingTest, AChangedStreamIsTriedAgainLessAndLessOftenUntilSomebodyPutsItRight) {
+  answer(0, Error::Kind::changed);
+  ASSERT_TRUE(claiming_.all({}));
+  lanes_.asked.clear();
+  for (const Duration wait : {10, 20, 40, 80, 160, 300, 300}) {
+    clock_.wait(wait * second - 1, {});
+    EXPECT_FALSE(claiming_.is_due(now())) << wait;
+    clock_.wait(1, {});
+    EXPECT_EQ(claiming_.due(now()), "");
+  }
+  EXPECT_EQ(lanes_.asked.size(), 7u);
+  lanes_.answers.clear();
+  clock_.wait(300 * second, {});
+  EXPECT_EQ(claiming_.due(now()), "");
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(0, 1, 2));
+  EXPECT_THAT(lanes_.broken(), IsEmpty());
+  EXPECT_EQ(claiming_.due(now() + 10 * minute), std::nullopt);
+}
+
+TEST_F(ClaimingTest, WhatBrokeHereAndAnotherWorkerHasIsNoTroubleOfThisOne) {
+  answer(0, Error::Kind::changed);
+  ASSERT_TRUE(claiming_.all({}));
+  EXPECT_THAT(claiming_.met({.taken = {0}}, {}), IsEmpty());
+  EXPECT_THAT(lanes_.broken(), IsEmpty());
+  EXPECT_EQ(claiming_.due(now() + 10 * minute), std::nullopt);
+}
+
+/// While others are free it must not take the place of one that works.
+TEST_F(ClaimingTest, WhatBrokeIsTakenLast) {
+  answer(0, Error::Kind::changed);
+  EXPECT_THAT(claiming_.met({.workers = 2, .taken = {1, 2}}, {}), IsEmpty());
+  ASSERT_TRUE(claiming_.all({}));
+  EXPECT_THAT(claiming_.met({.workers = 2, .taken = {}}, {}), IsEmpty());
+  while (claiming_.due(now())) {
+  }
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(1, 2));
+  EXPECT_THAT(lanes_.broken(), IsEmpty()) << "it is for the other one to try";
 }
 
 TEST_F(ClaimingTest, AStreamThatDoesNotAnswerHoldsUpNoOtherAndIsTriedAgain) {

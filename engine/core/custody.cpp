@@ -55,6 +55,8 @@ void Custody::ended(LaneId lane, const std::optional<Error>& error) {
   } else {
     handover_.end(lane.partition);
     lanes_.broke(lane.partition, *error);
+    // What else it may be, the next try would not better.
+    if (error->kind == Error::Kind::changed) broke_.push_back(lane.partition);
   }
 }
 
@@ -98,6 +100,18 @@ void Custody::committed(const CommitReport& report) {
   for (const Partition partition : std::vector{begin_again_}) {
     if (!cycle_.has_steps(partition)) give_up(partition, 0);
   }
+  for (const Partition partition : std::vector{broke_}) {
+    if (!cycle_.has_steps(partition)) give_back_broken(partition);
+  }
+}
+
+/// Nobody's, so that whoever puts its stream or its progress right finds it free.
+void Custody::give_back_broken(Partition partition) {
+  std::erase(broke_, partition);
+  std::erase(finished_, partition);
+  lanes_.rest(partition);
+  credits_.give_back(cycle_.release(partition));
+  claims_.broke(partition);
 }
 
 std::optional<std::string> Custody::turn(Timestamp now) {
@@ -127,6 +141,7 @@ void Custody::stop() {
 void Custody::let_go(Partition partition) {
   std::erase(begin_again_, partition);
   std::erase(finished_, partition);
+  std::erase(broke_, partition);
   handover_.end(partition);
   lanes_.drop(partition);
 }

@@ -45,10 +45,10 @@ class Custody {
   /// From now on it claims nothing and hands nothing over: the worker drains.
   void stop();
 
-  /// Whether partitions begin again after the next commit, be there anything to commit or not.
-  bool begins_again() const { return !begin_again_.empty(); }
+  /// Whether partitions begin again, or are given back, after the next commit, be there anything to commit or not.
+  bool ends_any() const { return !begin_again_.empty() || !broke_.empty(); }
   /// Whether the next commit should be now, as partitions can go after it.
-  bool wants_commit() const { return begins_again() || wants_commit_; }
+  bool wants_commit() const { return ends_any() || wants_commit_; }
   /// Whether partitions are still to be claimed.
   bool claims() const { return claims_.waiting(); }
   /// Whether the next turn has something to claim.
@@ -69,6 +69,7 @@ class Custody {
   void rests(LaneId lane);
   void let_go(Partition partition);
   void give_up(Partition partition, Duration claim_again_in);
+  void give_back_broken(Partition partition);
 
   HeldLanes& lanes_;
   CommitCycle& cycle_;
@@ -76,7 +77,7 @@ class Custody {
   ToStore to_store_;
   Claiming claims_;
   Handover handover_;
-  std::vector<Partition> finished_, begin_again_;
+  std::vector<Partition> finished_, begin_again_, broke_;
   Crew crew_;
   Timestamp crew_changed_ = 0;
   const Clock& clock_;

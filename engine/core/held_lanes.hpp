@@ -32,6 +32,8 @@ class HeldLanes {
   virtual std::optional<Snapshot> state_at_rest(Partition partition) = 0;
   /// Stops and forgets one, with what is in flight, and that it was broken.
   virtual void drop(Partition partition) = 0;
+  /// The same, but that it is broken, and why, stays until it starts again or is dropped.
+  virtual void rest(Partition partition) = 0;
 
   /// This lane can't go on, and why.
   virtual void broke(Partition partition, Error error) = 0;

@@ -50,14 +50,19 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
 
 Result<void> Lanes::start(Partition partition) {
   auto start = cycle_.claim(partition, replayable_);
-  if (!start) return std::unexpected(start.error());
+  if (!start) {
+    // What this worker knows of its progress stays.
+    if (start.error().kind == Error::Kind::changed) cycle_.lose(partition);
+    return std::unexpected(start.error());
+  }
   if (!replayable_) go_on_without_replay(*start);
   std::unique_ptr<LaneRun> lane;
   auto opened = open(lane, partition, *start);
   if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
   if (!opened) {
     lane.reset();
-    opened.error().kind == Error::Kind::unreachable ? cycle_.release(partition) : cycle_.forget(partition);
+    const bool again = opened.error().kind == Error::Kind::unreachable || opened.error().kind == Error::Kind::changed;
+    again ? cycle_.release(partition) : cycle_.forget(partition);
     return opened;
   }
   for (const std::string& sink : start->blank) {
@@ -82,6 +87,7 @@ Result<void> Lanes::start(Partition partition) {
   snapshot_at_[partition] = around_.clock.steady();
   unsettled_.erase(partition);
   const std::scoped_lock lock{mutex_};
+  broken_.erase(partition);
   lanes_[partition] = std::move(lane);
   return {};
 }
@@ -146,9 +152,14 @@ std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
 }
 
 void Lanes::drop(Partition partition) {
-  std::unique_ptr<LaneRun> lane;  // ends outside of the lock
+  rest(partition);
   const std::scoped_lock lock{mutex_};
   broken_.erase(partition);
+}
+
+void Lanes::rest(Partition partition) {
+  std::unique_ptr<LaneRun> lane;  // ends outside of the lock
+  const std::scoped_lock lock{mutex_};
   const auto it = lanes_.find(partition);
   if (it == lanes_.end()) return;
   lane = std::move(it->second);
@@ -156,7 +167,9 @@ void Lanes::drop(Partition partition) {
 }
 
 void Lanes::broke(Partition partition, Error error) {
-  log::error("partition {} stopped: {}", partition, error.message);
+  const auto before = broken_.find(partition);
+  if (before == broken_.end() || before->second.message != error.message)
+    log::error("partition {} stopped: {}", partition, error.message);
   const std::scoped_lock lock{mutex_};
   broken_[partition] = std::move(error);
 }

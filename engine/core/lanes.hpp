@@ -24,6 +24,7 @@ class Lanes final : public HeldLanes {
   void let_go(Partition partition) override;
   std::optional<Snapshot> state_at_rest(Partition partition) override;
   void drop(Partition partition) override;
+  void rest(Partition partition) override;
   void broke(Partition partition, Error error) override;
   bool begins_again(const Error& error) const override;
   bool has(LaneId lane) const override;

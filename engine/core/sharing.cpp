@@ -20,6 +20,8 @@ Share share(const Crew& crew, std::uint32_t partitions, const Holding& held) {
       out.claim.push_back(partition);
     }
   }
+  std::ranges::stable_partition(out.claim,
+                                [&](Partition partition) { return !std::ranges::contains(held.shunned, partition); });
   // The nearest to its own place are what it keeps, and what it takes first.
   out.claim.resize(std::min(out.claim.size(), runs - keeps));
   out.let_go.erase(out.let_go.begin(), out.let_go.begin() + static_cast<std::ptrdiff_t>(keeps));

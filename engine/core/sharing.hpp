@@ -13,6 +13,7 @@ struct Holding {
   std::vector<Partition> runs = {};
   std::vector<Partition> leaving = {};  ///< on their way to others
   std::vector<Partition> broken = {};   ///< it can't go on with these, and no other could: they count, but stay
+  std::vector<Partition> shunned = {};  ///< they failed, and belong to nobody: taken if nothing else is free
 };
 
 /// What a worker is to do about its share.

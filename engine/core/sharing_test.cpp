@@ -29,6 +29,7 @@ TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
 TEST(Sharing, WhatIsBrokenStaysAndCounts) {
   const Crew crew{.workers = 2, .rank = 0, .taken = {}};
   EXPECT_THAT(share({}, 4, {.runs = {0}, .broken = {1}}).claim, ElementsAre(2u, 3u));
+  EXPECT_THAT(share({}, 4, {.runs = {0}, .shunned = {1}}).claim, ElementsAre(2u, 3u, 1u));
   EXPECT_THAT(share(crew, 4, {.runs = {1, 2, 3}, .broken = {0}}).let_go, ElementsAre(2u, 3u))
       << "or the other would never have its share";
   EXPECT_THAT(share(crew, 4, {.broken = {0, 1, 2}}).claim, IsEmpty());

@@ -133,7 +133,7 @@ struct Worker::Impl {
   // Committing.
 
   bool commit_is_due(Timestamp now) const {
-    if (now < next_try || (!cycle->pending() && !custody->begins_again())) return false;
+    if (now < next_try || (!cycle->pending() && !custody->ends_any())) return false;
     if (commit_now || custody->wants_commit() || cycle->pending_rows() >= pipeline.commit_rows) return true;
     // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
     if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;

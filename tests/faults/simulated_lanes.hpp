@@ -62,6 +62,7 @@ class SimulatedLanes final : public HeldLanes {
   void let_go(Partition partition) override;
   std::optional<Snapshot> state_at_rest(Partition partition) override;
   void drop(Partition partition) override;
+  void rest(Partition partition) override { drop(partition); }
   void broke(Partition partition, Error error) override;
   bool begins_again(const Error& error) const override { return error.kind == Error::Kind::changed; }
   bool has(LaneId lane) const override {

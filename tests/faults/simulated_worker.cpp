@@ -189,7 +189,7 @@ void SimulatedWorker::handle(event::Stored& stored) {
 
 bool SimulatedWorker::commit_is_due() const {
   const Timestamp now = clock_->steady();
-  if (now < next_try_ || (!cycle_->pending() && !custody_->begins_again())) return false;
+  if (now < next_try_ || (!cycle_->pending() && !custody_->ends_any())) return false;
   if (custody_->wants_commit()) return true;
   return now - last_commit_ >= (cycle_->pending_rows() > 0 ? commit_every : idle_commit_every);
 }

@@ -72,6 +72,19 @@ class Sharing : public Job {
         "SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT count(*) AS n FROM weir_progress WHERE owner IS NOT "
         "NULL AND lease_until > clock_timestamp() GROUP BY owner) AS owners");
   }
+  /// Stores a sample of speed 1 in partition 0.
+  void store(Duration after) const {
+    fakes::NatsPeer peer{nats_.nats()};
+    const std::string subject = weir::format("p.0.vehicle.{}.speed", key_of_partition_0());
+    peer.publish(subject, weir::format(R"({{"time":{},"value":1}})", epoch_ + after));
+    ASSERT_TRUE(peer.connection->flush(10 * second).has_value());
+  }
+  /// Waits for so many rows of that.
+  void expect_rows(const std::string& wanted) const {
+    const std::string count = "SELECT count(*) FROM vehicle_second WHERE speed = 1";
+    for (int i = 0; i < 500 && database_.ask(count) != wanted; ++i) pause(20 * millisecond);
+    EXPECT_EQ(database_.ask(count), wanted) << logs();
+  }
   void expect_shares(const std::string& wanted, Duration patience = 10 * second) const {
     const Timestamp until = system_clock().steady() + patience;
     std::string seen = shares();  // may be another when it is asked again, where workers are still about to share
@@ -187,19 +200,8 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   pipeline_ = directory_.write("job.json", text(job));
   start("first");
   ASSERT_TRUE(worker("first").says("partition 3: starts")) << logs();
-  const auto stored = [&](Duration after) {
-    fakes::NatsPeer peer{nats_.nats()};
-    const std::string subject = weir::format("p.0.vehicle.{}.speed", key_of_partition_0());
-    peer.publish(subject, weir::format(R"({{"time":{},"value":1}})", epoch_ + after));
-    ASSERT_TRUE(peer.connection->flush(10 * second).has_value());
-  };
-  const auto expect_rows = [&](const std::string& wanted) {
-    const std::string count = "SELECT count(*) FROM vehicle_second WHERE speed = 1";
-    for (int i = 0; i < 500 && database_.ask(count) != wanted; ++i) pause(20 * millisecond);
-    EXPECT_EQ(database_.ask(count), wanted) << logs();
-  };
-  stored(500 * millisecond);
-  stored(1500 * millisecond);
+  store(500 * millisecond);
+  store(1500 * millisecond);
   expect_rows("1");
 
   JobText changed = job;
@@ -207,7 +209,7 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   directory_.write("job.json", text(changed));
   worker("first").send(SIGHUP);
   ASSERT_TRUE(worker("first").says("the pipeline goes on as it was")) << logs();
-  stored(2500 * millisecond);
+  store(2500 * millisecond);
   expect_rows("2");
   EXPECT_EQ(worker("first").end(SIGTERM), 0) << logs();
 
@@ -215,6 +217,27 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   ASSERT_TRUE(worker("second").says("partition 3: starts")) << logs();
   EXPECT_THAT(worker("second").log(), HasSubstr("partition 0 stopped: ")) << "by itself, and said at once";
   EXPECT_EQ(worker("second").end(SIGTERM), 70) << logs();
+}
+
+/// Nobody owns what can't go on, so it can be put right while its worker goes on with the rest.
+TEST_F(Sharing, APartitionThatIsPutRightIsTakenUpAgainWithoutARestart) {
+  pipeline_ = directory_.write("job.json", text({.partitions = partitions}));
+  start("one");
+  ASSERT_TRUE(worker("one").says("partition 3: starts")) << logs();
+  store(500 * millisecond);
+  store(1500 * millisecond);
+  expect_rows("1");
+  fakes::NatsPeer peer{nats_.nats()};
+  ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), "TELEMETRY-0", nullptr, nullptr), NATS_OK);
+  ASSERT_TRUE(worker("one").says("partition 0 stopped: ")) << logs();
+  expect_shares("3");
+  fakes::WeirProcess reset{{"progress", "reset", pipeline_, "--partition", "0", "--yes"}, directory_.file("reset.log")};
+  ASSERT_EQ(reset.wait(), 0) << reset.log();
+  expect_shares("4", 40 * second);
+  store(2500 * millisecond);
+  store(3500 * millisecond);
+  expect_rows("2");
+  EXPECT_EQ(worker("one").end(SIGTERM), 0) << logs();
 }
 
 }  // namespace
