@@ -109,6 +109,11 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
       weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table()),
       {pipeline_, node_, number_text});
   if (!inserted) return std::unexpected(inserted.error());
+  const auto former = connection.query(
+      weir::format("SELECT owner FROM {} WHERE pipeline = $1 AND node = $2 AND partition = $3 AND owner <> $4",
+                   table()),
+      {pipeline_, node_, number_text, owner_});
+  if (!former) return std::unexpected(former.error());
   const auto rows = connection.query(
       weir::format("UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
                    "ELSE clock_timestamp() END, "
@@ -119,10 +124,33 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
+  if (!former->empty()) {
+    if (auto ended = end_transactions_of(connection, *former->front()[0]); !ended)
+      return std::unexpected(ended.error());
+  }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
   claims_[partition] = {fence, progress.position, true};
   return progress;
+}
+
+Result<void> Ledger::end_transactions_of(Connection& connection, std::string_view worker) const {
+  // Another role's can't be ended, and need not be for this worker to go on.
+  return connection
+      .query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = "
+          "current_user AND xact_start IS NOT NULL",
+          {session_of(worker)})
+      .transform([](const Rows&) {});
+}
+
+std::string Ledger::session() const { return session_of(owner_); }
+
+std::string Ledger::session_of(std::string_view worker) const {
+  constexpr std::size_t longest = 63;  // of a name in PostgreSQL, which cuts a longer one
+  constexpr std::size_t digits = 8;    // that a worker's name ends with, drawn at random
+  const std::string tail = weir::format("/{}", worker.substr(worker.size() - std::min(worker.size(), digits)));
+  return weir::format("weir/{}/{}", pipeline_, node_).substr(0, longest - tail.size()) + tail;
 }
 
 Result<std::vector<std::string>> Ledger::others(Connection& connection, Partition partition) const {

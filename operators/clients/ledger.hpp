@@ -22,11 +22,17 @@ class Ledger {
   /// `worker`: as whom it claims; empty: a name of its own.
   Ledger(std::string pipeline, std::string node, std::string worker, Duration lease);
 
+  /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the last 8 digits of the worker>": by
+  /// that whoever takes over from a worker finds what that has left in the middle of a transaction.
+  std::string session() const;
+
   /// SQL that makes the tables in a schema if they are not there. Also says in which schema the ledger is from now on.
   std::string create(const std::string& schema);
   /// SQL to run once on every connection that commits.
   std::string prepare() const;
 
+  /// Where the lease of another worker has run out, it ends what transactions that has open: a worker that stands still
+  /// in the middle of one would keep them for as long as it does, and hold up vacuum and the dropping of chunks.
   Result<Progress> claim(Connection& connection, Partition partition);
   /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
   /// one the old id.
@@ -64,6 +70,8 @@ class Ledger {
     bool held = true;
   };
   Error held_by_another(Connection& connection, Partition partition) const;
+  std::string session_of(std::string_view worker) const;
+  Result<void> end_transactions_of(Connection& connection, std::string_view worker) const;
 
   std::string pipeline_;
   std::string node_;

@@ -23,7 +23,6 @@ class Timescale final : public Sink {
   Timescale(const Settings& settings, Context& context)
       : context_{context},
         url_{settings.text("url")},
-        application_{weir::format("weir/{}/{}", context.pipeline(), context.node())},
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
@@ -83,7 +82,7 @@ class Timescale final : public Sink {
     if (state_.expired_chunks.empty()) {
       retention_.reset();
     } else if (!retention_) {
-      retention_.emplace(url_, application_ + "/retention", state_.table, state_.expired_chunks, context_);
+      retention_.emplace(url_, ledger_.session() + "/retention", state_.table, state_.expired_chunks, context_);
     }
     return {};
   }
@@ -148,7 +147,7 @@ class Timescale final : public Sink {
 
  private:
   /// Shorter than the lease, so that a stopped worker's transaction ends before another may claim.
-  Result<Connection> connect() const { return Connection::open({url_, application_, lease_ / 3 * 2}); }
+  Result<Connection> connect() const { return Connection::open({url_, ledger_.session(), lease_ / 3 * 2}); }
 
   Result<void> ready() const {
     if (data_ && data_->alive()) return {};
@@ -161,7 +160,7 @@ class Timescale final : public Sink {
     const std::scoped_lock lock{control_mutex_};
     if (!control_ || !control_->alive()) {
       control_.reset();
-      auto connection = Connection::open({url_, application_ + "/control", lease_ / 3});
+      auto connection = Connection::open({url_, ledger_.session() + "/control", lease_ / 3});
       if (!connection) return std::unexpected(connection.error());
       control_ = *std::move(connection);
     }
@@ -187,7 +186,6 @@ class Timescale final : public Sink {
 
   Context& context_;
   std::string url_;
-  std::string application_;
   Duration lease_;
   sql::Naming naming_;
   std::vector<RowColumn> described_;

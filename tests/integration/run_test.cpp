@@ -90,7 +90,7 @@ TEST_F(Drain, WaitsForAServerThatComesBackInTime) {
 TEST_F(Drain, TakesNoLongerEvenWhileACommitHangs) {
   run_to_the_first_row({.shutdown_timeout = "1s", .lease = "30s"});
   const auto writer = static_cast<pid_t>(
-      std::stoi(database_.ask("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir/job/db'")));
+      std::stoi(database_.ask("SELECT pid FROM pg_stat_activity WHERE application_name ~ '^weir/job/db/[0-9a-f]+$'")));
   ASSERT_EQ(::kill(writer, SIGSTOP), 0);
   send(2500 * millisecond, 30);
   pause(500 * millisecond);

@@ -28,7 +28,7 @@ class TimescaleFailures : public fakes::TimescaleSink {
   }
 
   void terminate_workers() const {
-    ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db'");
+    ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ '^weir/fleet/db/[0-9a-f]+$'");
   }
   void expire_leases() const {
     ask("UPDATE " + schema_ + ".weir_progress SET lease_until = clock_timestamp() - interval '1 second'");
@@ -107,6 +107,25 @@ TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
   EXPECT_EQ(ask("SELECT count(DISTINCT (vehicle, time)) FROM " + table()), "20");
   // What it lost stays lost until it claims again.
   EXPECT_THAT(commit(*zombie, rows(1), 0, 30)->refused, ElementsAre(0u));
+}
+
+/// A worker that stands still in the middle of a COPY keeps its transaction open, for PostgreSQL waits for its client.
+TEST_P(TimescaleFailures, who_takes_over_ends_what_the_former_owner_has_left_open) {
+  auto zombie = worker({0});
+  const std::string session =
+      ask("SELECT application_name FROM pg_stat_activity WHERE application_name ~ "
+          "'^weir/fleet/db/[0-9a-f]+$'");
+  auto copying =
+      postgres::Connection::open({.url = server().url(), .application = session, .limit = 20 * second}).value();
+  ASSERT_TRUE(copying.run("BEGIN; INSERT INTO " + table() + " (vehicle, time) VALUES ('z', now())"));
+  auto refused = worker();
+  EXPECT_FALSE(refused->sink->claim(0));
+  EXPECT_TRUE(copying.run("SELECT 1")) << "the lease runs";
+  expire_leases();
+  auto heir = worker({0});
+  EXPECT_FALSE(copying.run("COMMIT"));
+  EXPECT_EQ(count(), "0");
+  EXPECT_TRUE(commit(*zombie, rows(1), 0, 30)->refused.size() == 1) << "what is not in a transaction goes on";
 }
 
 TEST_P(TimescaleFailures, the_position_alone_stops_a_second_copy_of_the_same_rows) {
@@ -240,8 +259,9 @@ TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_a_copy_writes_nothin
   auto locker = postgres::Connection::open({server().url(), "locker"});
   ASSERT_TRUE(locker->run("BEGIN; LOCK TABLE " + table() + " IN EXCLUSIVE MODE").has_value());
   auto committing = std::async(std::launch::async, [&] { return commit(*one, rows(1000), 0, 10); });
-  until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db' AND wait_event_type = 'Lock'",
-        "1");
+  until(
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^weir/fleet/db/[0-9a-f]+$' AND wait_event_type = 'Lock'",
+      "1");
   terminate_workers();
   const auto done = committing.get();
   ASSERT_FALSE(done.has_value());
@@ -260,8 +280,9 @@ TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_its_commit_leaves_al
   ask("SELECT pg_reload_conf()");
   until("SHOW synchronous_standby_names", "nobody");
   auto committing = std::async(std::launch::async, [&] { return commit(*one, rows(1000), 0, 10); });
-  until("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir/fleet/db' AND wait_event = 'SyncRep'",
-        "1");
+  until(
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^weir/fleet/db/[0-9a-f]+$' AND wait_event = 'SyncRep'",
+      "1");
   terminate_workers();
   const auto done = committing.get();
   ask("ALTER SYSTEM RESET synchronous_standby_names");
