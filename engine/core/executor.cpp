@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include <weir/units.hpp>
+
 #include "core/attempt.hpp"
 #include "core/keeping.hpp"
 #include "core/log.hpp"
@@ -29,6 +31,7 @@ constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
+constexpr Duration most_apart = second;  // of clocks that agree
 constexpr std::size_t pull_messages = 4096;
 constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
 
@@ -229,10 +232,26 @@ struct LaneRun::Impl {
       piece->last = piece->messages->items.back().sequence;
       piece->stamp = piece->messages->items.back().arrival;
       piece->consumed = *consumed;
+      compare_clocks(piece->stamp);
       in_flight.enter();
       decode.try_put(std::move(piece));
     }
     return {};
+  }
+
+  /// When the stream is idle, this worker's clock says what is due; arrival times are the server's.
+  void compare_clocks(Timestamp arrival) {
+    const Duration ahead = arrival - around.clock.now();
+    if (marks && ahead > most_apart && !std::exchange(apart, true)) {
+      log::warn(
+          "partition {}: arrival times are {} ahead of this machine's clock: set one of the two right; until then rows "
+          "that wait for an idle stream come that much late",
+          id.partition, format_duration(ahead / millisecond * millisecond));
+    }
+    if (apart && ahead > -most_apart && ahead < most_apart / 2) {
+      apart = false;
+      log::info("partition {}: arrival times and this machine's clock agree again", id.partition);
+    }
   }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
@@ -301,6 +320,7 @@ struct LaneRun::Impl {
   std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
   Timestamp marked_due = no_time, marked_at = no_time;
   bool mark_failed = false;  // and so the trouble is
+  bool apart = false;        // the clocks are
   Timestamp sizes_at = no_time;
 
   mutable std::mutex status_mutex;

@@ -36,6 +36,18 @@ TEST_F(WorkerTest, ACommitThatTakesLongIsATrouble) {
   EXPECT_TRUE(wait_until_committed(6));
 }
 
+/// Rows of an idle stream come late then, and nothing else would tell why.
+TEST_F(WorkerTest, AClockThatIsBehindTheServersIsToldOf) {
+  world_.arrival_of = [offset = system_clock().now() + 5 * second](Position n) {
+    return n < 5 ? offset + static_cast<Timestamp>(n) : offset - 5 * second;
+  };
+  start();
+  send(2);
+  ASSERT_TRUE(wait_until_committed(2));
+  EXPECT_TRUE(log_.contains("ahead of this machine's clock")) << log_.text();
+  EXPECT_FALSE(log_.contains("agree again"));
+}
+
 TEST_F(WorkerTest, ACommitThatIsRefusedLetsGoOfTheLaneAndClaimsItAgainLater) {
   start();
   send(50);
