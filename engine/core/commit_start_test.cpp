@@ -93,6 +93,24 @@ TEST_F(CommitStart, WhereWorkersShareAStoreOneWhomAnotherHasFollowedChangesNothi
   EXPECT_TRUE(*former.remember(0, "its own now"));
 }
 
+TEST_F(CommitStart, WhereWorkersShareAStoreAnAnswerThatWasLostLosesNoLane) {
+  Snapshots owner{store_, "fleet", true};
+  ASSERT_EQ(*owner.remembered(0), std::nullopt);
+  for (const char* again : {"first", "newer"}) {
+    store_.answer_lost = true;
+    EXPECT_FALSE(owner.remember(0, "first"));
+    EXPECT_EQ(owner.remember(0, again), true) << again;
+    EXPECT_EQ(owner.remember(0, "then"), true);
+  }
+  Snapshots other{store_, "fleet", true};
+  ASSERT_EQ(*other.remembered(0), "then");
+  store_.answer_lost = true;
+  EXPECT_FALSE(owner.remember(0, "lost"));
+  ASSERT_EQ(*other.remembered(0), "lost");
+  EXPECT_EQ(other.remember(0, "the other's"), true);
+  EXPECT_EQ(owner.remember(0, "late"), false);
+}
+
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
   database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
   EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::internal);

@@ -1,5 +1,6 @@
 #include "core/snapshot.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -51,6 +52,23 @@ Progress get_place(StateReader& in) {
   return at;
 }
 
+std::unexpected<Error> cut_short(std::string_view name) {
+  return fail(Error::Kind::changed, "the manifest of snapshot " + std::string{name} + " is cut short");
+}
+
+/// What a manifest says before it comes to the chunks.
+Result<Snapshot> head_of(StateReader& manifest, std::string_view name) {
+  const auto written_as = manifest.get<std::uint32_t>();
+  if (written_as != newest_format && written_as != format_without_numbers) {
+    return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
+  }
+  Snapshot out;
+  out.at = get_place(manifest);
+  if (written_as != format_without_numbers) out.numbers = manifest.get<std::uint32_t>();
+  if (!manifest.ok()) return cut_short(name);
+  return out;
+}
+
 }  // namespace
 
 std::string storable(std::string_view text) {
@@ -88,32 +106,39 @@ Result<std::string> Snapshots::write(Partition partition, std::string_view fence
   return name;
 }
 
-Result<Snapshot> Snapshots::read(std::string_view name) {
+Result<std::string> Snapshots::manifest(std::string_view name) {
   auto text = store_.get(std::string{name} + "/manifest");
   if (!text) return std::unexpected(text.error());
   if (!*text) return fail(Error::Kind::changed, "snapshot " + std::string{name} + " is not in the store");
-  StateReader manifest{**text};
-  const auto written_as = manifest.get<std::uint32_t>();
-  if (written_as != newest_format && written_as != format_without_numbers) {
-    return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
-  }
-  Snapshot out;
-  out.at = get_place(manifest);
-  if (written_as != format_without_numbers) out.numbers = manifest.get<std::uint32_t>();
-  const auto chunks = manifest.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < chunks && manifest.ok(); ++i) {
-    const auto size = manifest.get<std::uint64_t>();
-    const auto sum = manifest.get<std::uint64_t>();
+  return **std::move(text);
+}
+
+Result<Progress> Snapshots::place(std::string_view name) {
+  const auto text = manifest(name);
+  if (!text) return std::unexpected(text.error());
+  StateReader rest{*text};
+  return head_of(rest, name).transform([](const Snapshot& head) { return head.at; });
+}
+
+Result<Snapshot> Snapshots::read(std::string_view name) {
+  const auto text = manifest(name);
+  if (!text) return std::unexpected(text.error());
+  StateReader rest{*text};
+  auto out = head_of(rest, name);
+  if (!out) return out;
+  const auto chunks = rest.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < chunks && rest.ok(); ++i) {
+    const auto size = rest.get<std::uint64_t>();
+    const auto sum = rest.get<std::uint64_t>();
     auto chunk = store_.get(chunk_name(name, i));
     if (!chunk) return std::unexpected(chunk.error());
     if (!*chunk || (*chunk)->size() != size || checksum(**chunk) != sum) {
       return fail(Error::Kind::changed, "chunk " + std::to_string(i) + " of snapshot " + std::string{name} +
                                             (*chunk ? " is not what was written" : " is missing"));
     }
-    out.state += **chunk;
+    out->state += **chunk;
   }
-  if (!manifest.ok())
-    return fail(Error::Kind::changed, "the manifest of snapshot " + std::string{name} + " is cut short");
+  if (!rest.ok()) return cut_short(name);
   return out;
 }
 
@@ -133,20 +158,39 @@ Result<bool> Snapshots::any(Partition partition) {
   return store_.names(prefix(partition)).transform([](const auto& names) { return !names.empty(); });
 }
 
+Result<void> Snapshots::forget(Partition partition) {
+  auto names = store_.names(prefix(partition));
+  if (!names) return std::unexpected(names.error());
+  // What names the newest goes last: without it the others would be taken for what never was begun.
+  std::ranges::stable_partition(*names, [](const std::string& name) { return !name.ends_with("/latest"); });
+  for (const std::string& name : *names) {
+    if (auto removed = store_.remove(name); !removed) return removed;
+  }
+  return {};
+}
+
 Result<bool> Snapshots::remember(Partition partition, std::string_view name) {
   const std::string latest = prefix(partition) + "latest";
   if (!shared_) return store_.put(latest, name).transform([] { return true; });
-  return store_.put_if(latest, name, remembered_[partition]).transform([&](std::optional<std::uint64_t> revision) {
-    if (revision) remembered_[partition] = *revision;
-    return revision.has_value();
-  });
+  Remembered& known = remembered_[partition];
+  auto revision = store_.put_if(latest, name, known.revision);
+  if (revision && !*revision && !known.tried.empty()) {
+    // What this worker wrote without hearing of it is no other worker's: nobody else's snapshots have its names.
+    auto held = store_.newest(latest);
+    if (!held) return std::unexpected(held.error());
+    if (*held && (*held)->value == known.tried) revision = store_.put_if(latest, name, (*held)->revision);
+  }
+  known.tried = revision ? "" : name;
+  if (!revision) return std::unexpected(revision.error());
+  if (*revision) known.revision = **revision;
+  return revision->has_value();
 }
 
 Result<std::optional<std::string>> Snapshots::remembered(Partition partition) {
   const std::string latest = prefix(partition) + "latest";
   if (!shared_) return store_.get(latest);
   return store_.newest(latest).transform([&](const auto& held) {
-    remembered_[partition] = held ? held->revision : 0;
+    remembered_[partition] = {held ? held->revision : 0, ""};
     return held && !held->value.empty() ? std::optional{held->value} : std::nullopt;
   });
 }

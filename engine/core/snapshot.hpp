@@ -38,6 +38,8 @@ class Snapshots {
 
   /// Error::changed if it is not there or not whole.
   Result<Snapshot> read(std::string_view name);
+  /// Its place alone; the state may be damaged.
+  Result<Progress> place(std::string_view name);
 
   /// Deletes the partition's snapshots older than `newest`, but for `before`; only by the owner, after a commit in
   /// which every progress came to name `newest`.
@@ -50,16 +52,25 @@ class Snapshots {
 
   /// Whether there is anything of a partition.
   Result<bool> any(Partition partition);
+  /// Deletes all that there is of a partition; if that fails in between, it is not whole, and once more deletes the
+  /// rest.
+  Result<void> forget(Partition partition);
 
   bool durable() const { return store_.durable(); }
 
  private:
   std::string prefix(Partition partition) const;
+  Result<std::string> manifest(std::string_view name);
 
   Store& store_;
   std::string pipeline_;
   bool shared_;
-  std::map<Partition, std::uint64_t> remembered_;  // revision, where workers share
+  /// Where workers share: what the store holds, as far as this one knows.
+  struct Remembered {
+    std::uint64_t revision = 0;
+    std::string tried = {};  ///< what it was last told, if nothing was heard of that
+  };
+  std::map<Partition, Remembered> remembered_;
 };
 
 }  // namespace weir
