@@ -141,9 +141,9 @@ int owners(const OwnersOptions& options, const Registry& registry) {
                               source.id);
     return usage;
   }
-  auto& [node, sink] = (*kept)->keepers.all().front();
-  const auto kept_lines = sink->progress();
-  if (!kept_lines) return failed("weir owners: " + node, kept_lines.error());
+  const Keepers::Keeper& keeper = (*kept)->keepers.all().front();
+  const auto kept_lines = keeper.progress();
+  if (!kept_lines) return failed("weir owners: " + keeper.node, kept_lines.error());
   auto lines = lines_of(claims.partitions, {*kept_lines});
   std::optional<Vehicle> vehicle;
   if (!options.key.empty()) {

@@ -30,19 +30,19 @@ void print(const std::string& node, const ProgressLine& line) {
                             shown(p.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot, holder(line));
 }
 
-/// Prints the lines of every sink; answers how many there were, or an exit code.
+/// Prints the lines of everybody who keeps progress; answers how many there were, or an exit code.
 std::expected<std::size_t, int> show(Keepers& keepers, const ProgressOptions& options) {
   std::size_t count = 0;
-  for (auto& [node, sink] : keepers.all()) {
-    const auto lines = sink->progress();
-    if (!lines) return std::unexpected(failed("weir progress: " + node, lines.error()));
+  for (const Keepers::Keeper& keeper : keepers.all()) {
+    const auto lines = keeper.progress();
+    if (!lines) return std::unexpected(failed("weir progress: " + keeper.node, lines.error()));
     for (const ProgressLine& line : *lines) {
       if (options.partition && line.partition != *options.partition) continue;
       if (count++ == 0) {
         std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
                                   "arrival", "updated", "snapshot", "owner");
       }
-      print(node, line);
+      print(keeper.node, line);
     }
   }
   if (count == 0) std::cout << "no progress: nothing was committed yet\n";
@@ -59,10 +59,11 @@ int reset(Keepers& keepers, const ProgressOptions& options) {
            "that are there already. Say --yes to do it.\n";
     return usage;
   }
-  for (auto& [node, sink] : keepers.all()) {
-    const auto forgotten = sink->reset(options.partition);
-    if (!forgotten) return failed("weir progress: " + node, forgotten.error());
-    std::cout << weir::format("{}: forgot {} {}\n", node, *forgotten, *forgotten == 1 ? "partition" : "partitions");
+  for (const Keepers::Keeper& keeper : keepers.all()) {
+    const auto forgotten = keeper.reset(options.partition);
+    if (!forgotten) return failed("weir progress: " + keeper.node, forgotten.error());
+    std::cout << weir::format("{}: forgot {} {}\n", keeper.node, *forgotten,
+                              *forgotten == 1 ? "partition" : "partitions");
   }
   return fine;
 }

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "core/keeping.hpp"
+#include "core/store_progress.hpp"
 
 namespace weir {
 namespace {
@@ -21,12 +22,25 @@ bool is_less_advanced(const ProgressLine& a, const ProgressLine& b) {
 }  // namespace
 
 Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
+  const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
-    const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
     auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
-    all_.push_back({node.id, node.op->make_sink(node.settings, context)});
+    Sink& sink = *sinks_.emplace_back(node.op->make_sink(node.settings, context));
+    all_.push_back({node.id, [&sink] { return sink.progress(); },
+                    [&sink](std::optional<Partition> partition) { return sink.reset(partition); }});
   }
+  if (!shared_by_store(pipeline)) return;
+  const Node& source = pipeline.nodes[pipeline.source()];
+  store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
+  if (store_ == nullptr || store_->lease() == 0) return;
+  const auto opened = [this, &pipeline, partitions = claims_of(source).partitions] {
+    return store_->open().transform([&] { return StoreProgress{*store_, pipeline.name, partitions}; });
+  };
+  all_.push_back({"state", [opened] { return opened().and_then([](StoreProgress kept) { return kept.lines(); }); },
+                  [opened](std::optional<Partition> partition) {
+                    return opened().and_then([&](StoreProgress kept) { return kept.reset(partition); });
+                  }});
 }
 
 Result<void> Keepers::only(const std::string& node) {

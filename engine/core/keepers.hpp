@@ -1,18 +1,22 @@
-/// The sinks of a pipeline that keep progress, to ask what they keep.
+/// Who keeps the progress of a pipeline, to ask what is kept.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <weir/sink.hpp>
+#include <weir/store.hpp>
 
 #include "core/node_context.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
 
-/// Made, but not opened: Sink::progress() and reset() connect by themselves.
+/// The sinks that do, which are not opened: Sink::progress() and reset() connect by themselves. Where none does, and
+/// workers share the partitions by leases in the store, that: called "state", and opened when it is asked.
 ///
 /// Threads   one.
 class Keepers {
@@ -20,12 +24,13 @@ class Keepers {
   /// `pipeline` and `registry` must outlive it.
   Keepers(const Pipeline& pipeline, const Registry& registry);
 
-  /// Leaves out all but the sink of this node; empty: none is left out. invalid: none is left; why.
+  /// Leaves out all but this one; empty: none is left out. invalid: none is left; why.
   Result<void> only(const std::string& node);
 
   struct Keeper {
     std::string node;
-    std::unique_ptr<Sink> sink;
+    std::function<Result<std::vector<ProgressLine>>()> progress;                   ///< as Sink::progress()
+    std::function<Result<std::size_t>(std::optional<Partition> partition)> reset;  ///< as Sink::reset()
   };
   /// In the pipeline's order: the first one says who owns a partition.
   std::vector<Keeper>& all() { return all_; }
@@ -33,6 +38,8 @@ class Keepers {
  private:
   Counters counters_;
   std::vector<std::unique_ptr<NodeContext>> contexts_;
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  std::unique_ptr<Store> store_;
   std::vector<Keeper> all_;
 };
 

@@ -10,9 +10,6 @@ Claims claims_of(const Node& node) {
   return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{};
 }
 
-namespace {
-
-/// The pipeline's store; null if it has none, or its settings are not whole.
 std::unique_ptr<Store> store_of(const Pipeline& pipeline, const Registry& registry, Context& context) {
   const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
   if (op == nullptr) return nullptr;
@@ -22,8 +19,6 @@ std::unique_ptr<Store> store_of(const Pipeline& pipeline, const Registry& regist
   });
   return whole ? op->make_store(settings, context) : nullptr;
 }
-
-}  // namespace
 
 bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& registry) {
   Counters counters;

@@ -1,9 +1,12 @@
 /// What the operators' own claims say of a pipeline before anything runs: what outlives its worker.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+
+#include <weir/store.hpp>
 
 #include "core/pipeline.hpp"
 
@@ -19,6 +22,10 @@ bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& r
 /// Whether workers of this pipeline may share its partitions by leases in its store: no sink keeps progress, and each
 /// partition is to have one reader.
 bool shared_by_store(const Pipeline& pipeline);
+
+/// The pipeline's store, which connects to nothing yet; null if it has none, or its settings are not whole. `context`
+/// must outlive it.
+std::unique_ptr<Store> store_of(const Pipeline& pipeline, const Registry& registry, Context& context);
 
 /// By what workers share the partitions: "sink db" or "store jetstream-kv", and how long its leases are.
 struct SharedBy {

@@ -21,9 +21,9 @@ Result<std::vector<ProgressLine>> kept_lines(const Pipeline& pipeline, const Reg
   Keepers keepers{pipeline, registry};
   if (auto some = keepers.only(""); !some) return std::unexpected(some.error());
   std::vector<std::vector<ProgressLine>> by_sink;
-  for (auto& [node, sink] : keepers.all()) {
-    auto lines = sink->progress();
-    if (!lines) return of_node(node, lines.error());
+  for (const Keepers::Keeper& keeper : keepers.all()) {
+    auto lines = keeper.progress();
+    if (!lines) return of_node(keeper.node, lines.error());
     by_sink.push_back(*std::move(lines));
   }
   return lines_of(claims_of(pipeline.nodes[pipeline.source()]).partitions, by_sink);

@@ -33,9 +33,9 @@ struct Lag {
 /// it, nothing is behind.
 Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now);
 
-/// Asks the sinks that keep progress, and then the source, over connections of their own; makes nothing. As long as
-/// their time-outs, where they don't answer. invalid: there is no lag to tell, as no sink keeps progress or the source
-/// doesn't know its streams. changed: a stream is not the one that the progress is of.
+/// Asks who keeps progress, see Keepers, and then the source, over connections of their own. As long as their
+/// time-outs, where they don't answer. invalid: there is no lag to tell, as nobody keeps progress or the source doesn't
+/// know its streams. changed: a stream is not the one that the progress is of.
 Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, const Clock& clock);
 
 /// {"pipeline":"fleet","messages":12,"seconds":3.25,"partitions":[{"partition":0,"owner":null,"position":7,…},…]}, on a

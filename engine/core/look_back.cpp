@@ -17,7 +17,7 @@ Result<SeenSession> last_session(const Pipeline& pipeline, const Registry& regis
     return fail(Error::Kind::changed, "the last snapshot is of another pipeline than this file says");
   Counters counters;
   NodeContext context{{pipeline, registry, counters, system_clock()}, source};
-  const auto store = registry.find(Role::store, pipeline.store)->make_store(pipeline.store_settings, context);
+  const auto store = store_of(pipeline, registry, context);
   if (auto opened = store->open(); !opened) return std::unexpected(opened.error());
   const auto snapshot = Snapshots{*store, pipeline.name}.read(line.progress.snapshot);
   if (!snapshot) return std::unexpected(snapshot.error());

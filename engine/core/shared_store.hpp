@@ -37,6 +37,9 @@ class SharedStore final : public Store {
                                               std::uint64_t revision) override {
     return locked([&] { return store_->put_if(name, value, revision); });
   }
+  Result<Timestamp> time() override {
+    return locked([&] { return store_->time(); });
+  }
 
  private:
   auto locked(auto call) -> decltype(call()) {

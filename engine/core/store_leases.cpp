@@ -18,6 +18,10 @@ StoreLeases::StoreLeases(Store& store, std::string_view pipeline, std::string wo
       worker_{std::move(worker)},
       clock_{clock} {}
 
+std::string StoreLeases::name_of(std::string_view pipeline, Partition partition) {
+  return storable(pipeline) + ".lease." + std::to_string(partition);
+}
+
 /// Whether a lease that another holds may still run, as far as this worker has seen.
 bool StoreLeases::runs(const std::string& name, std::uint64_t revision) {
   const Timestamp now = clock_.steady();

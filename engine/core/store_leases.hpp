@@ -26,6 +26,9 @@ class StoreLeases {
   /// The store must be open, have leases, and outlive this, as must the clock. `worker`: a name unlike any other's.
   StoreLeases(Store& store, std::string_view pipeline, std::string worker, const Clock& clock);
 
+  /// Of the value that holds a partition's owner; empty: nobody.
+  static std::string name_of(std::string_view pipeline, Partition partition);
+
   Result<void> claim(Partition partition);
   Result<std::vector<Partition>> renew();
   Result<void> release(Partition partition);

@@ -1,10 +1,12 @@
 #include "clients/nats_bucket.hpp"
 
 #include <nats/nats.h>
+#include <rapidjson/document.h>
 
 #include <algorithm>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
 
 namespace weir::nats {
@@ -142,8 +144,8 @@ Result<std::optional<Bucket::Value>> Bucket::newest(std::string_view key) {
   }
   const char* data = natsMsg_GetData(message);
   const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
-  std::optional out{
-      Value{size == 0 ? std::string{} : std::string{data, size}, natsMsg_GetSequence(message), is_removal(message)}};
+  std::optional out{Value{size == 0 ? std::string{} : std::string{data, size}, natsMsg_GetSequence(message),
+                          is_removal(message), natsMsg_GetTime(message)}};
   natsMsg_Destroy(message);
   return out;
 }
@@ -203,6 +205,19 @@ Result<std::vector<std::string>> Bucket::names(std::string_view prefix) {
   jsStreamInfo_Destroy(info);
   std::ranges::sort(out);
   return out;
+}
+
+Result<Timestamp> Bucket::time() {
+  const auto answer = jetstream_.connection().request("$JS.API.STREAM.INFO." + bucket_stream(name_), "", answer_wait);
+  if (!answer) return std::unexpected(answer.error());
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(answer->data(), answer->size());
+  const auto ts = json.IsObject() ? json.FindMember("ts") : rapidjson::Value::MemberIterator{};
+  const auto time = json.IsObject() && ts != json.MemberEnd() && ts->value.IsString()
+                        ? parse_rfc3339({ts->value.GetString(), ts->value.GetStringLength()})
+                        : std::nullopt;
+  if (!time) return fail(Error::Kind::changed, weir::format("the server of bucket {} does not say its time", name_));
+  return *time;
 }
 
 BucketWatch::BucketWatch(JetStream& jetstream, const std::string& bucket, const Clock& clock)

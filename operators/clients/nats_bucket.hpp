@@ -51,6 +51,7 @@ class Bucket {
     std::string bytes;
     std::uint64_t revision = 0;
     bool removed = false;  ///< what is there is the mark of a removal
+    Timestamp stored = no_time;
   };
   /// The newest value, from the leader: never a stale one. Nothing if there is none.
   Result<std::optional<Value>> get(std::string_view key);
@@ -63,6 +64,8 @@ class Bucket {
   Result<void> remove(std::string_view key);
   /// Names that begin with `prefix`, sorted.
   Result<std::vector<std::string>> names(std::string_view prefix);
+  /// Wall time where the values are stored.
+  Result<Timestamp> time();
 
  private:
   JetStream& jetstream_;

@@ -64,7 +64,8 @@ class JetStreamKv final : public Store {
     auto value = bucket_->newest(name);
     if (!value) return gone() ? Result<std::optional<Versioned>>{} : std::unexpected(value.error());
     // The mark of a removal has a revision, which whoever writes next must know.
-    return *value ? std::optional{Versioned{std::move((*value)->bytes), (*value)->revision}} : std::nullopt;
+    return *value ? std::optional{Versioned{std::move((*value)->bytes), (*value)->revision, (*value)->stored}}
+                  : std::nullopt;
   }
   Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
                                               std::uint64_t revision) override {
@@ -72,6 +73,10 @@ class JetStreamKv final : public Store {
     return bucket_->put_if(name, value, revision).or_else([&](const Error& error) {
       return Result<std::optional<std::uint64_t>>{std::unexpected(mend(error))};
     });
+  }
+
+  Result<Timestamp> time() override {
+    return connected().and_then([&] { return bucket_->time(); });
   }
 
  private:

@@ -17,8 +17,7 @@ class MapStore : public Store {
 
   Result<void> open() override { return {}; }
   Result<void> put(std::string_view name, std::string_view value) override {
-    values_[std::string{name}] = value;
-    revisions_[std::string{name}] = ++last_revision_;
+    set(name, value);
     return {};
   }
   Result<std::optional<std::string>> get(std::string_view name) override {
@@ -40,26 +39,36 @@ class MapStore : public Store {
   Duration lease() const override { return lease_length; }
   Result<std::optional<Versioned>> newest(std::string_view name) override {
     return get(name).transform([&](auto value) {
-      return value ? std::optional{Versioned{*value, revisions_[std::string{name}]}} : std::nullopt;
+      return value ? std::optional{Versioned{*value, revisions_[std::string{name}], written_[std::string{name}]}}
+                   : std::nullopt;
     });
   }
   Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
                                               std::uint64_t revision) override {
     const auto there = newest(name);
     if ((*there ? (*there)->revision : 0) != revision) return std::nullopt;
-    values_[std::string{name}] = value;
-    revisions_[std::string{name}] = ++last_revision_;
+    set(name, value);
     if (std::exchange(answer_lost, false)) return fail(Error::Kind::unreachable, "the store does not answer");
     return last_revision_;
   }
 
+  Result<Timestamp> time() override { return now; }
+
   bool is_durable = true;
+  Timestamp now = 0;  // by its own clock
   Duration lease_length = 0;
   bool answer_lost = false;  // of the next put_if() that succeeds
 
  private:
+  void set(std::string_view name, std::string_view value) {
+    values_[std::string{name}] = value;
+    revisions_[std::string{name}] = ++last_revision_;
+    written_[std::string{name}] = now;
+  }
+
   Values& values_;
   std::map<std::string, std::uint64_t> revisions_;  // of what put_if() or put() stored
+  std::map<std::string, Timestamp> written_;
   std::uint64_t last_revision_ = 0;
 };
 

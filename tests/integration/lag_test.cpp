@@ -225,5 +225,57 @@ TEST_F(Partitions, OfAServerThatDoesNotAnswerNoLagIsTold) {
   EXPECT_EQ(pages.get("/ping"), "200 pong\n");
 }
 
+/// Whose sinks keep no progress: workers share the partitions by leases in the store, which keeps the state too.
+class PartitionsByTheStore : public Partitions {
+ protected:
+  PartitionsByTheStore() {
+    pipeline_ = directory_.write("fleet.json", weir::format(R"({{
+  "name": "fleet", "limits": {{ "keys": 100 }},
+  "state": {{ "store": "jetstream-kv", "url": "{0}", "bucket": "fleet-state", "lease": "3s" }},
+  "nodes": [
+    {{ "id": "signals", "source": "nats", "url": "{0}", "stream": "TELEMETRY", "partitions": {1}, "encoding": "json" }},
+    {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s" }},
+    {{ "id": "out", "sink": "stdout", "from": "rows", "columns": {{ "speed": {{}} }} }} ] }})",
+                                                            nats_.nats(), partitions));
+  }
+};
+
+TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
+  auto* worker = &start("first");
+  ASSERT_TRUE(worker->says("partition 3: starts")) << logs();
+  send_samples(60);
+  const auto during = json({"owners", "--json"});
+  ASSERT_EQ(during.Size(), partitions);
+  const std::string owner = during[0]["owner"].GetString();
+  for (const auto& one : during.GetArray()) {
+    EXPECT_EQ(one["owner"].GetString(), owner);
+    EXPECT_TRUE(one["since"].IsNull());
+    EXPECT_GT(one["lease_left"].GetDouble(), 0);
+    EXPECT_LE(one["lease_left"].GetDouble(), 3);
+  }
+  EXPECT_EQ(worker->end(SIGTERM), 0) << logs();
+  for (const auto& one : json({"owners", "--json"}).GetArray()) {
+    EXPECT_TRUE(one["owner"].IsNull());
+    EXPECT_GE(one["position"].GetUint64(), sent_by_partition(60).at(one["partition"].GetUint()));
+  }
+  send_samples(20);
+  EXPECT_EQ(json({"lag", "--json"})["messages"].GetUint64(), 20u);
+
+  worker = &start("second");
+  ASSERT_TRUE(worker->says("partition 3: goes on")) << logs();
+  worker->send(SIGKILL);
+  worker->wait();
+  const std::vector<std::string> forget{"progress", "reset", pipeline_, "--yes"};
+  fakes::WeirProcess refused{forget, directory_.file("refused.log")};
+  EXPECT_NE(refused.wait(), 0);
+  EXPECT_THAT(refused.log(), HasSubstr("whose lease runs for "));
+  pause(3 * second);
+  EXPECT_THAT(output_of({"owners"}), HasSubstr("        3  nobody; the lease of "));
+  fakes::WeirProcess reset{forget, directory_.file("reset.log")};
+  EXPECT_EQ(reset.wait(), 0) << reset.log();
+  EXPECT_THAT(reset.log(), HasSubstr("state: forgot 4 partitions\n"));
+  EXPECT_GE(json({"lag", "--json"})["messages"].GetUint64(), 80u) << "it would begin again";
+}
+
 }  // namespace
 }  // namespace weir::integration

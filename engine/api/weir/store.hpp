@@ -37,7 +37,8 @@ class Store {
   virtual Duration lease() const { return 0; }
   struct Versioned {
     std::string value;
-    std::uint64_t revision = 0;  ///< another after each change; never 0
+    std::uint64_t revision = 0;   ///< another after each change; never 0
+    Timestamp written = no_time;  ///< by the store's own clock, see time()
   };
   /// What get() answers, never stale, with its revision.
   virtual Result<std::optional<Versioned>> newest(std::string_view name) {
@@ -50,6 +51,8 @@ class Store {
     (void)value, (void)revision;
     return fail(Error::Kind::invalid, std::string{name} + ": this store has no revisions");
   }
+  /// What the store's own clock says now: `written` is to be compared with nobody else's.
+  virtual Result<Timestamp> time() { return fail(Error::Kind::invalid, "this store has no clock"); }
 };
 
 }  // namespace weir
