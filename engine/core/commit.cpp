@@ -44,6 +44,16 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   if (!stands) return std::unexpected(stands.error());
   claimed_.insert(partition);
   auto recovered = recover(partition, *std::move(stands), replays);
+  const bool missing = recovered ? !recovered->start.lost.empty() : recovered.error().kind == Error::Kind::changed;
+  if (missing) {
+    // Who has stood still for longer than its lease may miss a snapshot that another worker has moved on from.
+    stands = outlets_.claim(partition);
+    if (!stands) {
+      claimed_.erase(partition);
+      return std::unexpected(stands.error());
+    }
+    recovered = recover(partition, *std::move(stands), replays);
+  }
   if (!recovered) {
     if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
     return std::unexpected(recovered.error());

@@ -132,11 +132,11 @@ Result<Progress> SimulatedSink::claim(Partition partition) {
   auto progress = wire_.ask([&]() -> Result<Progress> {
     auto& place = database_.places_[partition];
     if (place.locked) return Wire::lost();
-    const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_;
+    const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.clock();
     if (held) return fail(Error::Kind::held, "another worker owns it");
     place.owner = worker_;
     place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
-    place.lease_until = database_.now_ + lease_length;
+    place.lease_until = database_.clock() + lease_length;
     claim = {place.fence, place.progress.position, true, ++place.claims};
     return place.progress;
   });
@@ -160,7 +160,7 @@ Result<std::vector<Partition>> SimulatedSink::renew() {
         for (const auto& [partition, fence] : asked) {
           auto& place = database_.places_[partition];
           if (place.owner != worker_) continue;
-          place.lease_until = database_.now_ + lease_length;
+          place.lease_until = database_.clock() + lease_length;
           renewed.insert(partition);
         }
         return renewed;
@@ -191,15 +191,15 @@ void SimulatedSink::release(Partition partition) {
 Result<Crew> SimulatedSink::meet() {
   return wire_.ask([&]() -> Result<Crew> {
     Timestamp& own = database_.workers_[worker_];
-    own = std::max(own, database_.now_ + lease_length);
+    own = std::max(own, database_.clock() + lease_length);
     Crew crew;
     for (const auto& [worker, until] : database_.workers_) {
-      const bool another = worker != worker_ && until > database_.now_;
+      const bool another = worker != worker_ && until > database_.clock();
       crew.workers += another;
       crew.rank += another && worker < worker_;
     }
     for (const auto& [partition, place] : database_.places_) {
-      if (place.owner != 0 && place.owner != worker_ && place.lease_until > database_.now_)
+      if (place.owner != 0 && place.owner != worker_ && place.lease_until > database_.clock())
         crew.taken.push_back(partition);
     }
     return crew;

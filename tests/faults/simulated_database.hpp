@@ -20,6 +20,8 @@ class SimulatedDatabase {
 
   /// What time it is; commits whose connection is gone come to an end, one way or the other.
   void pass(Timestamp now);
+  /// Its clock, which leases go by, is so much ahead from now on.
+  void set_clock(Duration ahead) { ahead_ = ahead; }
   /// From now on nothing breaks, and what hangs ends.
   void calm();
   /// The rows of a partition in the order in which they were committed.
@@ -60,11 +62,13 @@ class SimulatedDatabase {
   bool fits(const Transaction::Lane& lane) const;
   std::vector<Partition> apply(const Transaction& transaction);
   void end(const Transaction& transaction, bool commits);
+  Timestamp clock() const { return now_ + ahead_; }
 
   Dice& dice_;
   Safeguards safeguards_;
   bool calm_ = false;
   Timestamp now_ = 0;
+  Duration ahead_ = 0;
   std::uint64_t fences_ = 1;
   std::map<Partition, Place> places_;
   std::map<int, Timestamp> workers_;  // until when their leases run

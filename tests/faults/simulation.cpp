@@ -10,7 +10,7 @@ namespace {
 
 constexpr Duration chaos_lasts = 20 * second;
 /// Leases run out, what could not be committed is tried again, and what was asked for is handed over.
-constexpr Duration bound = 2 * lease_length + 15 * second;
+constexpr Duration bound = 4 * lease_length + 15 * second;  // a clock that was set back makes a lease that longer
 
 }  // namespace
 
@@ -119,6 +119,10 @@ void Simulation::mishap() {
     plant_.streams.incarnations[made_anew] = 1;
   }
   if (dice.chance(2)) plant_.down_until = plant_.now + static_cast<Duration>(dice.roll(2 * lease_length));
+  for (const auto& database : plant_.databases) {
+    if (dice.chance(1))
+      database->set_clock(static_cast<Duration>(dice.roll(2 * lease_length)) - static_cast<Duration>(lease_length));
+  }
   if (workers_.empty()) return;
   if (dice.chance(4)) any().kill();
   if (dice.chance(3)) any().leave();
