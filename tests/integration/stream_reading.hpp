@@ -83,25 +83,21 @@ class StreamReading {
                                      std::vector<std::uint64_t>* refused = nullptr,
                                      std::vector<std::uint64_t>* holes = nullptr) const {
     const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
-    jsSubOptions options;
-    jsSubOptions_Init(&options);
-    options.Stream = stream_.c_str();
-    options.Ordered = true;
-    natsSubscription* subscription = nullptr;
-    check(js_SubscribeSync(&subscription, jetstream_, ">", nullptr, &options, nullptr));
     Inputs inputs;
-    for (std::uint64_t expected = 1; expected <= up_to; ++expected) {
-      natsMsg* message = nullptr;
-      check(natsSubscription_NextMsg(&message, subscription, 10'000));
-      const Stored stored = take(message, *codec, inputs, refused);
-      if (look) look(stored);
-      const std::uint64_t sequence = stored.sequence;
-      natsMsg_Destroy(message);
-      for (; holes != nullptr && expected < sequence; ++expected) holes->push_back(expected);
-      if (sequence != expected) throw std::runtime_error{"the stream has a hole before " + std::to_string(sequence)};
-    }
-    natsSubscription_Destroy(subscription);
+    each(
+        up_to,
+        [&](const Stored& stored, Timestamp arrival) {
+          inputs.arrival = std::max(inputs.arrival, arrival);
+          take(stored, *codec, inputs, refused);
+          if (look) look(stored);
+        },
+        holes);
     return std::move(inputs.all);
+  }
+
+  /// Shows each message up to the last one, as it is.
+  void read_all(const std::function<void(const Stored&)>& look) const {
+    each(last(), [&](const Stored& stored, Timestamp) { look(stored); }, nullptr);
   }
 
  private:
@@ -142,22 +138,40 @@ class StreamReading {
     check(status);
   }
 
-  Stored take(natsMsg* message, const Codec& codec, Inputs& out, std::vector<std::uint64_t>* refused) const {
-    jsMsgMetaData* about = nullptr;
-    check(natsMsg_GetMetaData(&about, message));
-    out.arrival = std::max(out.arrival, about->Timestamp);
-    const Stored stored{about->Sequence.Stream,
-                        natsMsg_GetSubject(message),
-                        {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))}};
-    jsMsgMetaData_Destroy(about);
+  void each(std::uint64_t up_to, const std::function<void(const Stored&, Timestamp)>& show,
+            std::vector<std::uint64_t>* holes) const {
+    jsSubOptions options;
+    jsSubOptions_Init(&options);
+    options.Stream = stream_.c_str();
+    options.Ordered = true;
+    natsSubscription* subscription = nullptr;
+    check(js_SubscribeSync(&subscription, jetstream_, ">", nullptr, &options, nullptr));
+    for (std::uint64_t expected = 1; expected <= up_to; ++expected) {
+      natsMsg* message = nullptr;
+      check(natsSubscription_NextMsg(&message, subscription, 10'000));
+      jsMsgMetaData* about = nullptr;
+      check(natsMsg_GetMetaData(&about, message));
+      const std::uint64_t sequence = about->Sequence.Stream;
+      show({sequence,
+            natsMsg_GetSubject(message),
+            {natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))}},
+           about->Timestamp);
+      jsMsgMetaData_Destroy(about);
+      natsMsg_Destroy(message);
+      for (; holes != nullptr && expected < sequence; ++expected) holes->push_back(expected);
+      if (sequence != expected) throw std::runtime_error{"the stream has a hole before " + std::to_string(sequence)};
+    }
+    natsSubscription_Destroy(subscription);
+  }
+
+  void take(const Stored& stored, const Codec& codec, Inputs& out, std::vector<std::uint64_t>* refused) const {
     const std::size_t taken = out.all.size();
     const std::string why = decode(stored, codec, out);
-    if (why.empty()) return stored;
+    if (why.empty()) return;
     if (refused == nullptr) throw std::runtime_error{why};
     refused->push_back(stored.sequence);
     out.all.resize(taken);
     out.all.push_back({std::nullopt, out.arrival});
-    return stored;
   }
 
   /// Answers why the message can't be taken; empty if it is.

@@ -112,8 +112,14 @@ void run_ahead(Stage& stage, const Traffic&) {
     // again.
     for (auto& worker : stage.workers) worker->database.hold(true);
     pause(lease + 1200 * millisecond);
-    kill_all(stage);
+    for (auto& worker : stage.workers) {
+      worker->database.refuse(true);
+      worker->database.cut();  // what was held up must not arrive
+    }
+    pause(100 * millisecond);
     for (auto& worker : stage.workers) worker->database.hold(false);
+    kill_all(stage);
+    for (auto& worker : stage.workers) worker->database.refuse(false);
     std::size_t forged = 0;
     const auto now = all_kept(stage);
     for (Partition k = 0; k < stage.partitions; ++k) {

@@ -1,5 +1,7 @@
 #include "faults/harness/comparison.hpp"
 
+#include <rapidjson/document.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 
 #include "integration/fleet_job.hpp"
 #include "integration/stream_reading.hpp"
@@ -99,6 +102,23 @@ std::vector<Line> rows_of(const Stage& stage) {
                   [](Table& table, Line& line) {
                     for (int c = 0; c < 6; ++c) line.cells.push_back(number(table.word()));
                   });
+}
+
+/// The rows as the third sink has published them.
+std::vector<Line> copies_of(const Stage& stage) {
+  std::vector<Line> out;
+  const integration::StreamReading stream{stage.nats.nats(), copies_name};
+  stream.read_all([&](const integration::StreamReading::Stored& message) {
+    rapidjson::Document row;
+    row.Parse<rapidjson::kParseFullPrecisionFlag>(message.payload.data(), message.payload.size());
+    Line& line = out.emplace_back();
+    line.key = row["key"].GetString();
+    line.time = parse_rfc3339(row["tick"].GetString()).value();
+    line.transaction = message.sequence;
+    for (const char* name : {"position_lat", "position_lon", "position_alt", "heading", "speed", "charge"})
+      line.cells.push_back(row[name].IsNull() ? null : row[name].GetDouble());
+  });
+  return out;
 }
 
 std::vector<Line> sessions_of(const Stage& stage) {
@@ -223,6 +243,7 @@ void Expectation::read(const Stage& stage, Partition partition, std::uint64_t up
 Verdict Expectation::check(const Stage& stage) const {
   Verdict out = stored_;
   out.rows = compare("rows", rows_, rows_of(stage), out.differences);
+  out.copies = compare("copies", rows_, copies_of(stage), out.differences);
   out.sessions = compare("sessions", sessions_, sessions_of(stage), out.differences);
   out.letters = compare("dead letters", letters_, letters_of(stage), out.differences);
   return out;

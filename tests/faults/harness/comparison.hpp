@@ -1,4 +1,4 @@
-/// Whether the tables hold what the reference makes of an independent reading of the streams.
+/// Whether the tables, and a stream of rows, hold what the reference makes of an independent reading of the streams.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ struct Line {
   std::string word;                ///< what else tells it from others: a session's event, a letter's partition
   std::string text = {};           ///< what it says, if words
   std::vector<double> cells = {};  ///< or numbers; NaN is NULL
-  std::uint64_t transaction = 0;   ///< that wrote it; ascends with the order of commits of one key
+  /// That wrote it, or its place in the stream: ascends with the order of commits of one key.
+  std::uint64_t transaction = 0;
   auto id() const { return std::tie(key, time, word); }
 };
 
@@ -36,11 +37,13 @@ struct Tally {
 };
 
 struct Verdict {
-  Tally rows, sessions, letters;
+  Tally rows, copies, sessions, letters;
   std::uint64_t messages = 0, acknowledged = 0;
   std::uint64_t gone = 0;                ///< acknowledged, but not in the stream, or something else is in its place
   std::vector<std::string> differences;  ///< the first ones, as a line each
-  bool fine() const { return rows.fine() && sessions.fine() && letters.fine() && gone == 0 && differences.empty(); }
+  bool fine() const {
+    return rows.fine() && copies.fine() && sessions.fine() && letters.fine() && gone == 0 && differences.empty();
+  }
 };
 
 /// Compares lines of any order. Adds the first differences, each with `table`.
@@ -57,7 +60,7 @@ class Expectation {
 
   std::size_t rows() const { return rows_.size(); }
 
-  /// Looks at the tables.
+  /// Looks at the tables and the stream.
   Verdict check(const Stage& stage) const;
 
  private:

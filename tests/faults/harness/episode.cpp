@@ -8,6 +8,7 @@
 #include <weir/clock.hpp>
 #include <weir/format.hpp>
 
+#include "faults/harness/pasts.hpp"
 #include "faults/harness/watch.hpp"
 
 namespace weir::faults {
@@ -178,8 +179,15 @@ Outcome play(const Play& play, const Noticed& noticed) {
       if (noticed && out.fine()) episode.break_all(noticed);
     } catch (const std::exception& error) {
       out.failure = weir::format("{}\n{}", error.what(), episode.stage().logs());
+      out.went_on = dynamic_cast<const WentOn*>(&error) != nullptr;
     }
     episode.tell(out);
+    if (out.failure.empty()) {
+      for (const auto& [code, what] : {std::pair{fakes::WeirProcess::killed, "died by a signal that nobody sent"},
+                                       std::pair{fakes::WeirProcess::endless, "did not end"}}) {
+        if (out.exits.contains(code)) out.failure = weir::format("a worker {}\n{}", what, episode.stage().logs());
+      }
+    }
     if (play.broken && play.broken->when == Break::When::always && episode.stage().sabotaged() == 0) {
       out.failure = weir::format("\"{}\" is nowhere in what weir sends", play.broken->sabotage.text);
       out.harmless = true;

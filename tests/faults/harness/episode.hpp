@@ -27,7 +27,9 @@ struct Play {
 
 struct Outcome {
   Verdict verdict;
-  std::string failure;  ///< what could not be compared, or did not go on, and the workers' logs; empty: nothing
+  /// What could not be compared, did not go on or end, or crashed, and the workers' logs; empty: nothing.
+  std::string failure;
+  bool went_on = false;  ///< a lane did where it must stop: that is the failure
   std::map<std::string, std::size_t> times;
   std::map<std::string, std::vector<double>> recoveries;  ///< seconds
   std::map<std::string, std::size_t> deeds;               ///< what was done to workers

@@ -110,7 +110,8 @@ void end_sessions(Stage& stage, Traffic&, Chance& chance) {
 void kill_session(Stage& stage, Traffic&, Chance&) {
   const std::string pid =
       ask(stage, "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'weir/%' ORDER BY random() LIMIT 1");
-  if (!pid.empty()) ::kill(std::stoi(pid), SIGKILL);
+  if (pid.empty()) throw LeftOut{"no worker has a session"};
+  ::kill(std::stoi(pid), SIGKILL);
 }
 
 void kill_nats(Stage& stage, Traffic&, Chance& chance) {
@@ -167,8 +168,8 @@ void at_commit(Stage& stage, Traffic&, Chance& chance) {
   for (auto& worker : stage.workers) worker->database.take_trap();
 }
 
-/// The first worker that comes to one of the points of its commits, which PostgreSQL hears of later; null if none does.
-Worker* one_that_commits(Stage& stage, Chance& chance) {
+/// The first worker that comes to one of the points of its commits, which PostgreSQL hears of later.
+Worker& one_that_commits(Stage& stage, Chance& chance) {
   const std::array points{std::string_view{"BEGIN"}, std::string_view{"PGCOPY"}, commit};
   const std::string point{chance.one_of(points)};
   const Duration later = chance.between(0, lease);
@@ -181,16 +182,13 @@ Worker* one_that_commits(Stage& stage, Chance& chance) {
     pause(millisecond);
   }
   for (auto& worker : stage.workers) worker->database.take_trap();
-  return found;
+  if (found == nullptr) throw LeftOut{"no worker commits"};
+  return *found;
 }
 
-void kill_at_commit(Stage& stage, Traffic&, Chance& chance) {
-  if (Worker* worker = one_that_commits(stage, chance)) kill(stage, *worker, chance);
-}
+void kill_at_commit(Stage& stage, Traffic&, Chance& chance) { kill(stage, one_that_commits(stage, chance), chance); }
 
-void stop_at_commit(Stage& stage, Traffic&, Chance& chance) {
-  if (Worker* worker = one_that_commits(stage, chance)) stop(stage, *worker, chance);
-}
+void stop_at_commit(Stage& stage, Traffic&, Chance& chance) { stop(stage, one_that_commits(stage, chance), chance); }
 
 // --- Snapshots
 

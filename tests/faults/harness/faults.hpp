@@ -30,8 +30,6 @@ struct Fault {
   std::string_view what;
   /// Nats-servers that it is for; 0: any number of them.
   std::size_t servers = 0;
-  /// Takes longer than a check of every commit may.
-  bool long_lasting = false;
 
   bool fits(std::size_t nats_servers) const { return servers == 0 || servers == nats_servers; }
 };

@@ -44,6 +44,7 @@ void Report::add(const Outcome& outcome) {
   for (const auto& [code, times] : outcome.exits) sum_.exits[code] += times;
   for (const auto& [deed, times] : outcome.deeds) sum_.deeds[deed] += times;
   add_to(sum_.verdict.rows, outcome.verdict.rows);
+  add_to(sum_.verdict.copies, outcome.verdict.copies);
   add_to(sum_.verdict.sessions, outcome.verdict.sessions);
   add_to(sum_.verdict.letters, outcome.verdict.letters);
   sum_.verdict.messages += outcome.verdict.messages;
@@ -67,6 +68,7 @@ void Report::print(double seconds) const {
   print_line(weir::format("\n{:<20} {:>8} {:>8} {:>11} {:>8} {:>8} {:>11}", "compared", "expected", "lost",
                           "duplicated", "changed", "foreign", "misordered"));
   print_tally("rows", sum_.verdict.rows);
+  print_tally("copies", sum_.verdict.copies);
   print_tally("sessions", sum_.verdict.sessions);
   print_tally("dead letters", sum_.verdict.letters);
   print_line(weir::format("\n{} messages in the streams; {} were acknowledged, {} of these are not there",

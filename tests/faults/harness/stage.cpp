@@ -24,6 +24,8 @@ constexpr const char* pipeline_text = R"({{
        "replicas": {11}, "subject": "vehicle.{{key}}.telemetry" }},{6}{7},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{8}", "table": "vehicle_second", "lease": "{9}ms",
        {10} }},
+    {{ "id": "copies", "sink": "nats", "from": "rows", "url": "{1}", "stream": "{12}", "replicas": {11},
+       "subject": "copies.{{key}}", {10} }},
     {{ "id": "trips", "sink": "timescale", "from": "rows.sessions", "url": "{8}", "table": "session",
        "lease": "{9}ms" }} ] }})";
 
@@ -161,7 +163,7 @@ void Stage::write(Worker& worker) const {
                    format_arguments(pipeline_text,
                                     fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
                                                           partitions, transform, integration::join_nodes, database_url,
-                                                          lease_ms, integration::row_columns, replicas)));
+                                                          lease_ms, integration::row_columns, replicas, copies_name)));
 }
 
 std::string Stage::stream(Partition partition) const {

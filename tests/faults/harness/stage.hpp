@@ -20,6 +20,7 @@ using fakes::Proxy;
 
 inline constexpr const char* pipeline_name = "faults";
 inline constexpr const char* stream_name = "FLEET";
+inline constexpr const char* copies_name = "COPIES";  ///< stream of a third sink, with the rows as JSON objects
 inline constexpr const char* bucket_name = "faults-state";
 inline constexpr Duration lease = 1500 * millisecond;
 inline constexpr std::size_t sink_count = 2;  ///< "db" with the rows and "trips" with the sessions

@@ -328,12 +328,12 @@ void purge_unread(Stage& stage, Traffic& traffic, Chance& chance) {
 
 constexpr std::size_t one = 1;  // server, whose files are what there is of a stream
 constexpr std::array kinds{
-    Fault{"tail-lost", lose_tail, true, "a stream without its end, others there perhaps; its lane stops; put back", one,
-          true},
-    Fault{"stream-anew", make_anew, true, "a stream deleted and made anew; its lane stops; put back", one, true},
-    Fault{"aged-out", age_out, true, "messages gone before they were read; their lane stops; put back", one, true},
-    Fault{"purge-read", purge_read, true, "messages gone that a replay needs; their lane stops; put back", one, true},
-    Fault{"purge-unread", purge_unread, true, "messages gone by subject before they were read; counted", one, true}};
+    Fault{"tail-lost", lose_tail, true, "a stream without its end, others there perhaps; its lane stops; put back",
+          one},
+    Fault{"stream-anew", make_anew, true, "a stream deleted and made anew; its lane stops; put back", one},
+    Fault{"aged-out", age_out, true, "messages gone before they were read; their lane stops; put back", one},
+    Fault{"purge-read", purge_read, true, "messages gone that a replay needs; their lane stops; put back", one},
+    Fault{"purge-unread", purge_unread, true, "messages gone by subject before they were read; counted", one}};
 
 }  // namespace
 
