@@ -25,6 +25,7 @@
 #include "bench/restore.hpp"
 #include "bench/sharing.hpp"
 #include "bench/simulate.hpp"
+#include "bench/sync.hpp"
 #include "bench/table.hpp"
 
 namespace weir::bench {
@@ -88,7 +89,8 @@ constexpr std::array lines{Line{"drain", measure_drain},
                            Line{"sharing", measure_sharing},
                            Line{"overload", measure_overload},
                            Line{"restore", measure_restore},
-                           Line{"simulate", measure_simulate}};
+                           Line{"simulate", measure_simulate},
+                           Line{"sync", measure_sync}};
 
 constexpr unsigned longest_line = 150;  // seconds: who waits for what never comes should end, not hold the machine
 
