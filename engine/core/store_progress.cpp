@@ -30,9 +30,12 @@ Result<std::vector<ProgressLine>> StoreProgress::lines() {
     if (lease->owner.empty() && !*newest) continue;
     ProgressLine line{.partition = partition, .owner = std::move(lease->owner), .lease_left = lease->left};
     if (*newest) {
-      auto place = snapshots_.place(**newest);
-      if (place) line.progress = *std::move(place);
-      if (!place && place.error().kind != Error::Kind::changed) return std::unexpected(place.error());
+      const auto place = snapshots_.place(**newest);
+      if (place) {
+        line.progress = *place;
+      } else if (place.error().kind != Error::Kind::changed) {
+        return std::unexpected(place.error());
+      }
       line.progress.snapshot = **std::move(newest);
     }
     out.push_back(std::move(line));
