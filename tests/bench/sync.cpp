@@ -2,7 +2,7 @@
 
 #include <nats/nats.h>
 
-#include <array>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -120,12 +120,17 @@ Rates measure(bool always, const std::string& single, const std::string& frame) 
 }  // namespace
 
 void measure_sync(Show show) {
+  // On a disk: what is in /tmp may be in memory, where syncing costs nothing.
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before != nullptr ? before : "";
+  setenv("TMPDIR", WEIR_BUILD_DIR, 1);
   const std::vector<std::string_view> fields(together, "speed");
   Frames frames{fields};
   const std::string single = frames.single(0, system_clock().now(), 1), frame = frames.frame(system_clock().now(), 1);
   const Rates usual = measure(false, single, frame), always = measure(true, single, frame);
+  before != nullptr ? setenv("TMPDIR", kept.c_str(), 1) : unsetenv("TMPDIR");
   const auto line = [&](const std::string& what, double synced, double other, std::string note) {
-    show({.what = "samples/s stored, sync_interval always against 2 minutes: " + what,
+    show({.what = "samples/s stored, synced always, against each 2 min: " + what,
           .weir = scaled(synced),
           .other = scaled(other),
           .value = synced / other,
