@@ -79,7 +79,21 @@ void take_up(Stage& stage, Worker& worker) {
   }
 }
 
+/// Other rules take up only what was drained, and so what somebody runs: not what a dead worker has left.
+void wait_until_all_are_run(const Stage& stage) {
+  pause(lease);
+  const std::string wanted = std::to_string(stage.partitions);
+  for (int i = 0; i < 600; ++i, pause(50 * millisecond)) {
+    if (ask(stage,
+            "SELECT count(*) FROM weir_progress WHERE node = 'db' AND owner IS NOT NULL AND "
+            "lease_until > clock_timestamp()") == wanted)
+      return;
+  }
+  throw Stuck{"partitions have no owner"};
+}
+
 void reload(Stage& stage, Traffic&, Chance& chance) {
+  wait_until_all_are_run(stage);
   stage.edit(!stage.edited());
   if (chance.one_in(2)) {
     for (auto& worker : stage.workers) worker->process->send(SIGHUP);
