@@ -65,7 +65,7 @@ class LagWatched : public testing::Test {
                   clock_};
 };
 
-constexpr const char* waiting = "the progress or the streams do not answer; still waiting for them";
+constexpr const char* no_answer = "the progress or the streams do not answer; still waiting for them";
 
 TEST_F(LagWatched, IsMeasuredWhenAskedAndNotMoreOftenThanEveryTwoSeconds) {
   EXPECT_EQ(measured_, 0);
@@ -78,12 +78,12 @@ TEST_F(LagWatched, IsMeasuredWhenAskedAndNotMoreOftenThanEveryTwoSeconds) {
 
 TEST_F(LagWatched, OnlyTheFirstWaitForServersThatHang) {
   hold();
-  EXPECT_EQ(ask(), waiting);
+  EXPECT_EQ(ask(), no_answer);
   EXPECT_EQ(clock_.waits, 1);
-  EXPECT_EQ(ask(), waiting);
+  EXPECT_EQ(ask(), no_answer);
   EXPECT_EQ(clock_.waits, 1);
   let_go();
-  for (int i = 0; i < 1000 && ask() == waiting; ++i) system_clock().wait(10 * millisecond, {});
+  for (int i = 0; i < 1000 && ask() == no_answer; ++i) system_clock().wait(10 * millisecond, {});
   EXPECT_EQ(ask(), "1");
 }
 
@@ -95,7 +95,7 @@ TEST_F(LagWatched, AnEarlierAnswerStandsInForAWhile) {
   clock_.time += 9 * second;
   EXPECT_EQ(ask(), "1");
   clock_.time += second;
-  EXPECT_EQ(ask(), waiting);
+  EXPECT_EQ(ask(), no_answer);
 }
 
 TEST_F(LagWatched, ARefusalIsAnAnswerAndToldOnce) {

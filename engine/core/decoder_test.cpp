@@ -89,10 +89,10 @@ TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
   decode({"a b;"}, 1, "a marker of somebody else's");
   EXPECT_EQ(keys_->size(), 0u);
   EXPECT_EQ(fields_->size(), 0u);
-  const Decoded good = decode({"x a;y b;x a;", "junk junk;!", "z c;y b;"});
-  EXPECT_EQ(rows_of(good), (std::vector<std::string>{"x a", "y b", "x a", "z c", "y b"}));
-  EXPECT_EQ(good.keys, 3u);
-  EXPECT_EQ(good.fields, 3u);
+  const Decoded read = decode({"x a;y b;x a;", "junk junk;!", "z c;y b;"});
+  EXPECT_EQ(rows_of(read), (std::vector<std::string>{"x a", "y b", "x a", "z c", "y b"}));
+  EXPECT_EQ(read.keys, 3u);
+  EXPECT_EQ(read.fields, 3u);
 }
 
 TEST_F(DecoderTest, SamplesWithoutATimeAreCountedWhereTheirMessageIsTaken) {

@@ -8,37 +8,37 @@ Operator weir_operator_codecs_text();
 namespace {
 using testing::ElementsAre;
 
-const auto codec = fakes::make_codec(weir_operator_codecs_text());
+const auto text_codec = fakes::make_codec(weir_operator_codecs_text());
 
-std::vector<std::string> decoded(std::string_view payload) { return fakes::decoded(*codec, payload); }
+std::vector<std::string> decoded_text(std::string_view payload) { return fakes::decoded(*text_codec, payload); }
 
 TEST(TextCodec, ReadsOneDecimal) {
-  EXPECT_THAT(decoded("21.5"), ElementsAre("k f - 21.5"));
-  EXPECT_THAT(decoded(" \t-1e3\r\n"), ElementsAre("k f - -1000"));
-  EXPECT_THAT(decoded("+5"), ElementsAre("k f - 5"));
-  EXPECT_THAT(decoded("0.1000000000000000055511151231257827"), ElementsAre("k f - 0.1"));
-  EXPECT_THAT(decoded("1.7976931348623157e308"), ElementsAre("k f - 1.7976931348623157e+308"));
+  EXPECT_THAT(decoded_text("21.5"), ElementsAre("k f - 21.5"));
+  EXPECT_THAT(decoded_text(" \t-1e3\r\n"), ElementsAre("k f - -1000"));
+  EXPECT_THAT(decoded_text("+5"), ElementsAre("k f - 5"));
+  EXPECT_THAT(decoded_text("0.1000000000000000055511151231257827"), ElementsAre("k f - 0.1"));
+  EXPECT_THAT(decoded_text("1.7976931348623157e308"), ElementsAre("k f - 1.7976931348623157e+308"));
 }
 
 TEST(TextCodec, RefusesEverythingElse) {
   for (const char* payload : {"abc", "1,5", "1 2", "0x10", "+-1", "1e", "--1", "1.5 km/h"}) {
-    EXPECT_THAT(decoded(payload), ElementsAre("refused: not a decimal number")) << payload;
+    EXPECT_THAT(decoded_text(payload), ElementsAre("refused: not a decimal number")) << payload;
   }
-  EXPECT_THAT(decoded("1e400"), ElementsAre("refused: the number is out of range"));
-  EXPECT_THAT(decoded("nan"), ElementsAre("refused: NaN or infinite"));
-  EXPECT_THAT(decoded("-inf"), ElementsAre("refused: NaN or infinite"));
-  EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded(" \n"), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded(std::string(1u << 20, ' ')), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded(std::string_view{"1\0", 2}), ElementsAre("refused: not a decimal number"));
+  EXPECT_THAT(decoded_text("1e400"), ElementsAre("refused: the number is out of range"));
+  EXPECT_THAT(decoded_text("nan"), ElementsAre("refused: NaN or infinite"));
+  EXPECT_THAT(decoded_text("-inf"), ElementsAre("refused: NaN or infinite"));
+  EXPECT_THAT(decoded_text(""), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded_text(" \n"), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded_text(std::string(1u << 20, ' ')), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded_text(std::string_view{"1\0", 2}), ElementsAre("refused: not a decimal number"));
 }
 
 TEST(TextCodec, WritesTheShortestTextThatReadsBack) {
   for (const double value : {0.1, 1.0 / 3, 5.0, -0.0, 1e300, 5e-324}) {
     const Sample sample{.key = "k", .field = "f", .x = value};
-    const auto payload = codec->encode({&sample, 1}, true, true);
+    const auto payload = text_codec->encode({&sample, 1}, true, true);
     ASSERT_TRUE(payload);
-    EXPECT_THAT(decoded(*payload), ElementsAre("k f - " + fakes::text_of(value)));
+    EXPECT_THAT(decoded_text(*payload), ElementsAre("k f - " + fakes::text_of(value)));
   }
 }
 
@@ -47,10 +47,10 @@ TEST(TextCodec, HoldsOneNumberOnly) {
   const Sample two[] = {number, number};
   const Sample point{.key = "k", .field = "f", .kind = Sample::Kind::point};
   const Sample infinite{.key = "k", .field = "f", .x = 1 / 0.0};
-  EXPECT_FALSE(codec->encode(two, true, true));
-  EXPECT_FALSE(codec->encode({&point, 1}, true, true));
-  EXPECT_FALSE(codec->encode({&infinite, 1}, true, true));
-  EXPECT_FALSE(codec->encode({&number, 1}, true, false));
+  EXPECT_FALSE(text_codec->encode(two, true, true));
+  EXPECT_FALSE(text_codec->encode({&point, 1}, true, true));
+  EXPECT_FALSE(text_codec->encode({&infinite, 1}, true, true));
+  EXPECT_FALSE(text_codec->encode({&number, 1}, true, false));
 }
 
 }  // namespace

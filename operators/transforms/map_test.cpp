@@ -14,7 +14,7 @@ using Set = std::vector<std::pair<std::string, Setting>>;
 
 std::string operator""_s(const char* text, std::size_t size) { return {text, size}; }
 
-Settings settings_of(const Set& set, std::string_view where = {}) {
+Settings map_settings(const Set& set, std::string_view where = {}) {
   auto columns = std::make_shared<Settings>();
   for (const auto& [column, value] : set) columns->set(column, value);
   Settings settings{"map"};
@@ -25,7 +25,7 @@ Settings settings_of(const Set& set, std::string_view where = {}) {
 
 struct MapTest : testing::Test {
   std::unique_ptr<Transform> make(const Set& set, std::string_view where = {}) {
-    return op.make_transform(settings_of(set, where), context);
+    return op.make_transform(map_settings(set, where), context);
   }
 
   BatchPtr mapped(Transform& map, const BatchPtr& in) {
@@ -157,14 +157,14 @@ TEST_F(MapTest, MistakesNameTheColumnAndThePlace) {
 
 TEST_F(MapTest, TheKeyStaysAndEveryMistakeIsSaidAtOnce) {
   const auto problems =
-      op.spec.problems_of(settings_of({{"key", "'a'"_s}, {"x", "1 +"_s}, {"y", "2"_s}, {"tick", "3"_s}}));
+      op.spec.problems_of(map_settings({{"key", "'a'"_s}, {"x", "1 +"_s}, {"y", "2"_s}, {"tick", "3"_s}}));
   ASSERT_EQ(problems.size(), 3U);
   EXPECT_EQ(problems[0].setting, "set.key");
   EXPECT_TRUE(problems[0].message.contains("decides the lane"));
   EXPECT_EQ(problems[1].setting, "set.x");
   EXPECT_EQ(problems[1].offset, 3U);
   EXPECT_EQ(problems[2].setting, "set.tick");
-  EXPECT_EQ(op.spec.problems_of(settings_of({})).at(0).setting, "set");
+  EXPECT_EQ(op.spec.problems_of(map_settings({})).at(0).setting, "set");
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr std::uint32_t partitions = 4;
-constexpr int vehicles = 24;
+constexpr int fleet_size = 24;
 
 /// Publishes a sample of each vehicle ten times a second: its speed is its event time in seconds after the origin, so
 /// that a row is wrong if its speed is not its tick.
@@ -38,7 +38,7 @@ class Traffic {
   void drive(const std::stop_token& stop) {
     while (system_clock().wait(100 * millisecond, stop)) {
       const Duration after = sent_ * 500 * millisecond + 250 * millisecond;
-      for (int v = 0; v < vehicles; ++v) {
+      for (int v = 0; v < fleet_size; ++v) {
         const std::string key = weir::format("v{}", v);
         peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, partitions), key),
                       weir::format(R"({{"time":{},"value":{}}})", origin_ + after,
@@ -100,7 +100,7 @@ class Sharing : public Job {
     const std::string least = database_.ask(weir::format(
         "SELECT CASE WHEN count(*) = {} THEN min(last) END FROM (SELECT max(extract(epoch FROM time)::bigint - {}) "
         "AS last FROM vehicle_second GROUP BY vehicle) AS vehicles",
-        vehicles, epoch_ / second));
+        fleet_size, epoch_ / second));
     return least.empty() || least == "NULL" ? 0 : std::stoi(least);
   }
   static std::string key_of_partition_0() {
@@ -124,7 +124,7 @@ class Sharing : public Job {
             "(extract(epoch FROM time) - {})) > 1e-6 OR speed IS NULL), max(extract(epoch FROM time)::bigint) - {} "
             "FROM vehicle_second",
             epoch_ / second, epoch_ / second)),
-        weir::format("{0} {0} 0 {1}", vehicles * last, last))
+        weir::format("{0} {0} 0 {1}", fleet_size * last, last))
         << logs();
   }
 
