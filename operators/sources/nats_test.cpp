@@ -46,6 +46,17 @@ TEST(NatsMapping, IsTheOneOfTheExampleConfiguration) {
   EXPECT_THAT(text_of("deploy/nats/accounts.conf"), HasSubstr("mappings: {\n      " + line + "\n    }\n"));
 }
 
+/// weir's workers are in the devices' account: what they pull goes to subjects below _INBOX.
+TEST(NatsAccounts, LetNoDeviceReadWhatWorkersPull) {
+  const std::string accounts = text_of("deploy/nats/accounts.conf");
+  const auto device = accounts.find("{ user: \"device\"");
+  const auto rights = accounts.find("subscribe: { allow: [", device);
+  ASSERT_NE(rights, std::string::npos) << "a user without rights of its own may read everything";
+  const std::string allowed = accounts.substr(rights, accounts.find(']', rights) - rights);
+  EXPECT_THAT(allowed, HasSubstr("\"_INBOX_device.>\""));
+  for (const char* everybodys : {"\"_INBOX.", "\">", "\"*"}) EXPECT_THAT(allowed, Not(HasSubstr(everybodys)));
+}
+
 TEST(NatsMapping, NamesTheStreamsThatItFeeds) {
   EXPECT_EQ(mapping(reading(R"("stream": "T", "subject": "eu.{key}", "partitions": 4)")).value(),
             R"(# signals: a vehicle's messages always reach the same of the 4 streams T-0 to T-3.

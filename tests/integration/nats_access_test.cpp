@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 #include <weir/format.hpp>
 
-#include "clients/nats.hpp"
+#include "clients/nats_jetstream.hpp"
 #include "fakes/certificates.hpp"
 #include "fakes/nkeys.hpp"
 #include "fakes/servers.hpp"
@@ -169,6 +172,41 @@ TEST(NatsAccess, shows_its_own_certificate) {
   Access wrong = good;
   wrong.password = "gue55ed";
   EXPECT_THAT(objection(wrong, Error::Kind::unreachable), AllOf(refuses_login(), Not(HasSubstr("gue55ed"))));
+}
+
+/// What the server says of a subscription; empty: nothing against it.
+std::string denial(const Access& access, const std::string& subject) {
+  const auto connection = connect(access).value();
+  const auto subscription = Subscription::open(*connection, subject, {}, {}).value();
+  connection->flush(5 * second).value();
+  return connection->denied();
+}
+
+/// By the example configuration, one stolen password of a device shows nothing but answers to devices.
+TEST(NatsAccess, lets_a_device_publish_and_read_the_answers_and_nothing_else) {
+  std::ifstream file{WEIR_SOURCE_DIR "/deploy/nats/accounts.conf"};
+  const std::string accounts{std::istreambuf_iterator<char>{file}, {}};
+  const std::string passwords = "WEIR_PASSWORD: w0rker\nDEVICE_PASSWORD: dev1ce\nADMIN_PASSWORD: adm1n\n";
+  fakes::Servers servers{"nats", passwords + accounts};
+  const Access weir{.url = servers.nats(), .user = "weir", .password = "w0rker"};
+  const Access device{.url = servers.nats(), .user = "device", .password = "dev1ce"};
+  EXPECT_EQ(denial(weir, Connection::inbox()), "");
+  for (const char* subject : {"_INBOX.>", "*.>", ">", "p.>", "vehicle.>", "$JS.>", "$KV.>"})
+    EXPECT_THAT(denial(device, subject), HasSubstr("ermissions")) << subject;
+
+  const auto worker = connect(weir).value();
+  const auto jetstream = JetStream::open(*worker).value();
+  StreamConfig stream;
+  stream.name = "T";
+  stream.subjects = {"p.*.vehicle.>"};
+  jetstream->ensure(stream).value();
+  const auto sender = connect(device).value();
+  const auto answers = Subscription::open(*sender, "_INBOX_device.a", {}, {}).value();
+  sender->publish("vehicle.v1.speed", "50", "_INBOX_device.a").value();
+  Bundle got;
+  answers->take(got, 1, 1 << 20, 5 * second, {});
+  ASSERT_EQ(got.size(), 1) << sender->last_error();
+  EXPECT_THAT(got[0].payload, HasSubstr("\"seq\":1"));
 }
 
 TEST(NatsAccess, says_which_server_does_not_answer_and_no_password) {
