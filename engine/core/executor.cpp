@@ -122,11 +122,13 @@ struct LaneRun::Impl {
 
   void run_step(Piece& piece) {
     const Timestamp arrival = piece.decoded.batch->reached;
-    piece.muted = piece.last <= start.silent || (start.quiet != no_time && arrival <= start.quiet);
+    const bool reminder = start.reminded != no_time && arrival <= start.reminded;
+    piece.muted = piece.last <= start.silent || (start.quiet != no_time && arrival <= start.quiet) || reminder;
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
       fail_piece(piece, done.error());
       return;
     }
+    if (reminder) piece.output.reached = start.reminded;
     piece_size.learn(piece.count, rows_of(piece.output));
     due.store(chain.due().value_or(end_of_time), std::memory_order_release);
     at.position = piece.last;
@@ -343,7 +345,10 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     auto empty = impl_->chain.load(start.state);
     if (!empty) return std::unexpected(empty.error());
     for (const std::string& node : *empty)
-      log::warn("{}: the snapshot has no state of this node; it starts empty", node);
+      log::warn(
+          "{}: the snapshot has no state of this node; it starts empty, and if it had another id, what "
+          "waited there was given up",
+          node);
   }
   if (auto behind = impl_->chain.open(); !behind) return std::unexpected(behind.error());
   Source& source = *impl_->source;
@@ -363,7 +368,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     impl_->numberings.push_back(numbering_of(node, impl_->incarnation));
   impl_->tally = Tally{impl_->id.partition, start, *opened};
   // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
-  impl_->chain.start(*opened, start.at.consumed == 0 ? no_time : start.at.arrival);
+  const bool anew = start.at.consumed == 0 || start.reminded != no_time;
+  impl_->chain.start(*opened, anew ? no_time : start.at.arrival);
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->chain.due().value_or(end_of_time));

@@ -100,6 +100,8 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
     const std::string origin = facts.source.writable ? "the stream" : "the source";
     out.push_back({"state", "in memory",
                    "after a restart it is made again by reading " + origin + " from its first message; " + bound});
+  } else if (facts.source.reminds) {
+    out.push_back({"state", "in memory", "a restart makes it anew of the current values; " + bound});
   } else {
     out.push_back({"state", "in memory", "a restart begins with none, as the source gives nothing again; " + bound});
   }

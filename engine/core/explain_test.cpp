@@ -28,11 +28,11 @@ std::vector<std::string> promises(const std::string& source, const std::string& 
 
 bool promised(const std::vector<std::string>& all, const std::string& one) { return std::ranges::contains(all, one); }
 
-const std::string simulated = R"("source": "simulate", "for": "1s")";
-const std::string file = R"("sink": "duckdb", "path": "x.duckdb")";
+const std::string simulated_source = R"("source": "simulate", "for": "1s")";
+const std::string file_sink = R"("sink": "duckdb", "path": "x.duckdb")";
 
 TEST(Explain, RowsAndPositionInOneTransactionAreExactlyOnce) {
-  const auto all = promises(simulated, file);
+  const auto all = promises(simulated_source, file_sink);
   EXPECT_TRUE(promised(all, "out: exactly once"));
   EXPECT_TRUE(promised(all, "replay: byte-identical"));
   EXPECT_TRUE(promised(all, "order: per vehicle"));
@@ -40,19 +40,19 @@ TEST(Explain, RowsAndPositionInOneTransactionAreExactlyOnce) {
 
 TEST(Explain, ASharedQueueHasNoOrderAndRedelivers) {
   const auto all = promises(
-      R"("source": "nats", "subject": "v.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")", file);
+      R"("source": "nats", "subject": "v.{key}.{field}", "stream": "S", "mode": "shared", "durable": "d")", file_sink);
   EXPECT_TRUE(promised(all, "out: at least once"));
   EXPECT_TRUE(promised(all, "order: none"));
   EXPECT_TRUE(promised(all, "replay: not promised"));
 }
 
 TEST(Explain, ACoreSubscriptionIsAtMostOnceEvenIntoATransaction) {
-  EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file),
+  EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file_sink),
                        "out: at most once"));
 }
 
 TEST(Explain, SaysWhatASecondWorkerDoes) {
-  EXPECT_TRUE(promised(promises(simulated, file), "workers: must be one"));
+  EXPECT_TRUE(promised(promises(simulated_source, file_sink), "workers: must be one"));
   const std::string stream = R"("source": "nats", "stream": "S")";
   const std::string rows = R"("sink": "timescale", "url": "postgresql://h/d", "table": "t")";
   EXPECT_TRUE(promised(promises(stream, rows), "workers: one at work"));
@@ -63,8 +63,8 @@ TEST(Explain, SaysWhatASecondWorkerDoes) {
 }
 
 TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
-  EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "out: at least once"));
-  EXPECT_TRUE(promised(promises(simulated, R"("sink": "drop")"), "out: kept nowhere"));
+  EXPECT_TRUE(promised(promises(simulated_source, R"("sink": "stdout")"), "out: at least once"));
+  EXPECT_TRUE(promised(promises(simulated_source, R"("sink": "drop")"), "out: kept nowhere"));
 }
 
 TEST(Explain, IdsReassureOnlyWhereTheSourceCanReplay) {
@@ -73,7 +73,7 @@ TEST(Explain, IdsReassureOnlyWhereTheSourceCanReplay) {
     return std::ranges::any_of(all,
                                [](const Promise& p) { return p.about == "out" && p.why.contains("dedupe window"); });
   };
-  EXPECT_TRUE(drops(simulated));
+  EXPECT_TRUE(drops(simulated_source));
   EXPECT_FALSE(drops(R"("source": "simulate", "speed": "1x")"));
   EXPECT_FALSE(drops(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")"));
   EXPECT_FALSE(drops(R"("source": "nats", "stream": "T", "mode": "shared", "durable": "d")"));
@@ -88,10 +88,10 @@ TEST(Explain, PublishedCurrentValuesAreAsSafeAsTheirSource) {
     return std::string{"nothing"};
   };
   const std::string publish = R"(, "publish": "fleet-now")";
-  EXPECT_EQ(said(simulated, publish), "effectively once");
+  EXPECT_EQ(said(simulated_source, publish), "effectively once");
   EXPECT_EQ(said(R"("source": "nats", "stream": "T", "mode": "shared", "durable": "d")", publish), "at least once");
   EXPECT_EQ(said(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", publish), "at most once");
-  EXPECT_EQ(said(simulated, ""), "nothing");
+  EXPECT_EQ(said(simulated_source, ""), "nothing");
 }
 
 /// Why the state of a keyed-last-value behind this source is what it is.
@@ -106,7 +106,7 @@ std::string fate_of_state(const std::string& source) {
 TEST(Explain, StateInMemoryIsMadeAgainWhereTheSourceCan) {
   const std::string in_memory = "in memory, after a restart it is made again by reading ";
   EXPECT_TRUE(fate_of_state(R"("source": "nats", "stream": "S")").starts_with(in_memory + "the stream from"));
-  EXPECT_TRUE(fate_of_state(simulated).starts_with(in_memory + "the source from"));
+  EXPECT_TRUE(fate_of_state(simulated_source).starts_with(in_memory + "the source from"));
   EXPECT_TRUE(fate_of_state(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")")
                   .starts_with("in memory, a restart begins with none"));
 }
@@ -117,10 +117,10 @@ TEST(Explain, SaysWhatBecomesOfAChange) {
     const auto all = explained(source, sink, between);
     return std::ranges::find(all, "a change", &Promise::about)->what;
   };
-  EXPECT_EQ(fate(simulated, file, last), "is refused");
-  EXPECT_EQ(fate(simulated, file), "goes on") << "no state";
-  EXPECT_EQ(fate(R"("source": "simulate", "speed": "1x")", file, last), "goes on");
-  EXPECT_EQ(fate(simulated, R"("sink": "stdout")", last), "begins anew");
+  EXPECT_EQ(fate(simulated_source, file_sink, last), "is refused");
+  EXPECT_EQ(fate(simulated_source, file_sink), "goes on") << "no state";
+  EXPECT_EQ(fate(R"("source": "simulate", "speed": "1x")", file_sink, last), "goes on");
+  EXPECT_EQ(fate(simulated_source, R"("sink": "stdout")", last), "begins anew");
 }
 
 TEST(Explain, SaysWhereARestartBegins) {
@@ -129,14 +129,15 @@ TEST(Explain, SaysWhereARestartBegins) {
     const auto found = std::ranges::find(all, "a restart", &Promise::about);
     return found == all.end() ? "" : found->what;
   };
-  EXPECT_EQ(restart(simulated, file), "reads all again");
-  EXPECT_EQ(restart(simulated, R"("sink": "stdout")"), "");
-  EXPECT_EQ(restart(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file), "");
+  EXPECT_EQ(restart(simulated_source, file_sink), "reads all again");
+  EXPECT_EQ(restart(simulated_source, R"("sink": "stdout")"), "");
+  EXPECT_EQ(restart(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")", file_sink), "");
 }
 
 TEST(Explain, TextHasNoTimeOfItsOwn) {
   const auto with_codec = [](const std::string& codec) {
-    return promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": )" + codec, file);
+    return promises(R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core", "encoding": )" + codec,
+                    file_sink);
   };
   EXPECT_TRUE(promised(with_codec(R"("text")"), "time: arrival time only: text has no other"));
   for (const char* codec : {R"("json")", R"({ "codec": "json", "time": "ts" })", R"("flatbuffers")"})
@@ -144,16 +145,16 @@ TEST(Explain, TextHasNoTimeOfItsOwn) {
 }
 
 TEST(Explain, SaysWhereDeadLettersAre) {
-  EXPECT_TRUE(promised(promises(simulated, file), "dead letters: kept in weir_dead_letters"));
-  EXPECT_TRUE(promised(promises(simulated, R"("sink": "stdout")"), "dead letters: kept in p.dead.jsonl"));
+  EXPECT_TRUE(promised(promises(simulated_source, file_sink), "dead letters: kept in weir_dead_letters"));
+  EXPECT_TRUE(promised(promises(simulated_source, R"("sink": "stdout")"), "dead letters: kept in p.dead.jsonl"));
   const auto why = [](const std::string& between) {
-    const auto all = explained(simulated, file, between);
+    const auto all = explained(simulated_source, file_sink, between);
     return std::ranges::find(all, "dead letters", &Promise::about)->why;
   };
   EXPECT_EQ(why(""), "beside the rows of out");
   EXPECT_EQ(why(R"({ "id": "last", "transform": "keyed-last-value", "from": "in" },
                     { "id": "first", "from": "last", )" +
-                std::string{file} + " },"),
+                std::string{file_sink} + " },"),
             "beside the rows of out; rows that first refuses, beside its own");
 }
 

@@ -31,11 +31,13 @@ std::string other_rules(const LaneStart& start, const std::string& fingerprint) 
   return out;
 }
 
-/// A source that can't give again what it once gave out goes on with new messages, under the next numbers.
-void go_on_without_replay(LaneStart& start) {
+/// A source that can't give again what it once gave out goes on with new messages, under the next numbers. What it
+/// `reminds` of has the arrival of then.
+void go_on_without_replay(LaneStart& start, bool reminds) {
   if (start.kept.empty()) return;
   start.after = start.silent = start.committed();
   start.at = start.kept.back();
+  if (reminds) start.reminded = start.at.arrival;
 }
 
 }  // namespace
@@ -44,6 +46,7 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
     : around_{std::move(around)}, cycle_{cycle}, snapshots_{snapshots}, fence_{std::move(fence)} {
   const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
   replayable_ = claims_of(source).replayable;
+  reminds_ = claims_of(source).reminds;
   restarts_counter_ = counted::declare(around_.counters, source.id, counted::stream_restarts);
   lost_counter_ = counted::declare(around_.counters, source.id, counted::lost_messages);
 }
@@ -55,7 +58,7 @@ Result<void> Lanes::start(Partition partition) {
     if (start.error().kind == Error::Kind::changed) cycle_.lose(partition);
     return std::unexpected(start.error());
   }
-  if (!replayable_) go_on_without_replay(*start);
+  if (!replayable_) go_on_without_replay(*start, reminds_);
   std::unique_ptr<LaneRun> lane;
   auto opened = open(lane, partition, *start);
   if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());

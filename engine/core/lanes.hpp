@@ -67,7 +67,7 @@ class Lanes final : public HeldLanes {
   CommitCycle& cycle_;
   Snapshots& snapshots_;
   std::string fence_;
-  bool replayable_ = false;
+  bool replayable_ = false, reminds_ = false;
   std::uint64_t runs_ = 0;
   std::size_t restarts_counter_ = 0, lost_counter_ = 0;
   std::map<Partition, Timestamp> snapshot_at_;

@@ -14,11 +14,12 @@ namespace weir {
 
 /// How a lane starts, or starts again.
 struct LaneStart {
-  Position after = 0;             ///< the source is opened after this; 0: from its `start`
-  bool anew = false;              ///< instead: from the first message that there is, see Source::open_first()
-  Position silent = 0;            ///< steps up to here are known to every sink: replay them without output
-  Timestamp quiet = no_time;      ///< so are steps that reach no further than this: an earlier incarnation wrote them
-  std::vector<Position> borders;  ///< steps must end at each of these, ascending
+  Position after = 0;            ///< the source is opened after this; 0: from its `start`
+  bool anew = false;             ///< instead: from the first message that there is, see Source::open_first()
+  Position silent = 0;           ///< steps up to here are known to every sink: replay them without output
+  Timestamp quiet = no_time;     ///< so are steps that reach no further than this: an earlier incarnation wrote them
+  Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
+  std::vector<Position> borders;        ///< steps must end at each of these, ascending
   std::vector<Timestamp> time_borders;  ///< and before the first message behind each of these, ascending
   std::string state = {};               ///< for Chain::load(); empty: start empty
   std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known

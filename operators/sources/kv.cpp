@@ -1,7 +1,11 @@
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
+#include <weir/rfc3339.hpp>
+#include <weir/units.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/nats_counting.hpp"
@@ -32,6 +36,10 @@ void take_apart(Message& message) {
 }
 
 class Kv final : public Source {
+  /// Positions are a tick's time in ms and the number of a value in it; of more, those of the next ms, as ticks are
+  /// 10 ms apart at least. Enough until 2109.
+  static constexpr Position numbers_per_ms = 1u << 21;
+
  public:
   Kv(const Settings& settings, Context& context)
       : settings_{settings},
@@ -51,6 +59,7 @@ class Kv final : public Source {
     entries_.clear();
     by_key_.clear();
     sequence_ = after;
+    again_up_to_ = static_cast<Timestamp>(after / numbers_per_ms) * millisecond;
     caught_up_ = false;
     auto connection = nats::Connection::open(nats::Access::from(settings_),
                                              std::string{"weir "}.append(context_.pipeline()).append(" kv"),
@@ -65,7 +74,7 @@ class Kv final : public Source {
     if (!kept_for) return std::unexpected(kept_for.error());
     kept_for_ = *kept_for;
     watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
-    next_tick_ = (context_.clock().now() / every_ + 1) * every_;
+    next_tick_ = tick_after(context_.clock().now());
     return watch_->start().transform([&] { return after; });
   }
 
@@ -74,7 +83,7 @@ class Kv final : public Source {
     if (!watch_ || connection_->closed()) {
       if (auto again = open(sequence_); !again) return std::unexpected(again.error());
     }
-    const Duration left = next_tick_ - context_.clock().now();
+    const Duration left = until_next_tick();
     const auto came =
         watch_->follow([&](const auto& update) { keep(update); }, std::clamp<Duration>(left, 0, budget.wait), stop);
     restarts_.reach(watch_->restarts());
@@ -88,17 +97,37 @@ class Kv final : public Source {
     }
     if (!came) return std::unexpected(came.error());
     // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
-    const Duration late = context_.clock().now() - next_tick_;
+    const Timestamp now = context_.clock().now();
+    const Duration late = now - next_tick_;
     const bool behind = *came > 0 && watch_->behind() > 0;
     if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
     caught_up_ = true;
-    read();
+    const Timestamp known = std::exchange(again_up_to_, 0);
+    if (known == 0 || !read_again(known)) read(now);
     return hand_out(budget);
   }
 
   std::uint64_t waiting() const override { return 0; }
 
  private:
+  Timestamp tick_after(Timestamp now) const { return (now / every_ + 1) * every_; }
+
+  /// If the clock went back by more than a tick, ticks begin anew: waiting for the one that was next would take as long
+  /// as it went back. Those that come a second time do no harm, as the engine holds arrival time where it was until
+  /// they have passed it. After less than that the next one is waited for, so that none comes twice.
+  Duration until_next_tick() {
+    const Timestamp now = context_.clock().now();
+    if (next_tick_ - now > 2 * every_) {
+      context_.warn(weir::format(
+          "the clock went back by about {}: ticks begin anew at {}; until {} arrival time stands still, and rows that "
+          "wait for it come that much late",
+          format_duration((next_tick_ - now) / every_ * every_), format_rfc3339(tick_after(now)),
+          format_rfc3339(next_tick_)));
+      next_tick_ = tick_after(now);
+    }
+    return next_tick_ - now;
+  }
+
   void keep(const nats::BucketWatch::Update& update) {
     const auto found = by_key_.find(update.key);
     if (update.removed) {
@@ -118,29 +147,56 @@ class Kv final : public Source {
     entry->there = entry->changed = true;
   }
 
+  /// What was there at the last committed tick, as messages of the ticks that gave it out then, and a marker of the
+  /// last one. By two clocks, so what was written just before may not have been given out; it is known all the same.
+  /// False: there was nothing.
+  bool read_again(Timestamp last) {
+    std::vector<Entry*> known;
+    for (const auto& entry : entries_) {
+      if (entry->there && entry->stored <= last) known.push_back(entry.get());
+    }
+    if (known.empty()) return false;
+    std::ranges::stable_sort(known, {}, &Entry::stored);
+    reading_ = std::make_shared<Reading>();
+    reserve();
+    for (Entry* entry : known) {
+      entry->changed = false;
+      add(*entry);
+      reading_->messages.back().arrival = std::min(tick_after(entry->stored - 1), last);
+    }
+    reading_->messages.push_back({.sequence = ++sequence_, .arrival = last, .marker = true});
+    given_ = 0;
+    return true;
+  }
+
+  void reserve() const {
+    std::size_t size = 0;
+    for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
+    reading_->bytes.reserve(size);
+  }
+
   /// Copies the bucket as it is now, as messages of this tick; a marker if there is nothing to tell, as time passes.
-  void read() {
-    const Timestamp now = context_.clock().now();
+  void read(Timestamp now) {
     std::erase_if(entries_, [&](const auto& entry) {
       // What becomes too old leaves the bucket without a word. By two clocks, so each is given out once at least.
       const bool expired = kept_for_ > 0 && entry->there && !entry->changed && now - entry->stored >= kept_for_;
       if (expired) by_key_.erase(entry->key);
       return expired || !entry->there;
     });
+    const Timestamp following = tick_after(now);
+    tick_ = following - every_;
+    // Positions tell the tick, for a start that knows nothing else; a clock that was set back must not take them back.
+    sequence_ = std::max(sequence_, static_cast<Position>(tick_ / millisecond) * numbers_per_ms);
     reading_ = std::make_shared<Reading>();
-    std::size_t size = 0;
-    for (const auto& entry : entries_) size += entry->key.size() + entry->value.size();
-    reading_->bytes.reserve(size);
+    reserve();
     for (const auto& entry : entries_) {
       if (only_changed_ && !entry->changed) continue;
       entry->changed = false;
       add(*entry);
     }
     given_ = 0;
-    const Timestamp following = (now / every_ + 1) * every_;
     context_.count(ticks_, 1);
     context_.count(missed_, static_cast<std::uint64_t>((following - next_tick_) / every_ - 1));
-    tick_ = following - every_;
     next_tick_ = following;
     if (reading_->messages.empty()) reading_->messages.push_back({.sequence = ++sequence_, .marker = true});
     for (auto& message : reading_->messages) message.arrival = tick_;
@@ -194,6 +250,7 @@ class Kv final : public Source {
   std::size_t given_ = 0;
   Timestamp tick_ = 0;
   Timestamp next_tick_ = 0;
+  Timestamp again_up_to_ = 0;  ///< the tick whose values are to be given out once more first; 0: none
   Position sequence_ = 0;
   Duration kept_for_ = 0;   ///< values, in the bucket; 0: for ever
   bool caught_up_ = false;  ///< what was in the bucket at the start has been read
@@ -216,12 +273,14 @@ Spec spec() {
         Claims claims;
         claims.ordered = true;
         claims.clocked = true;
+        claims.reminds = true;
         claims.because = "a bucket holds current values only: what changed twice between two ticks is seen once";
         return claims;
       })
       .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
       .subjects([](const Settings&, Message& message) { take_apart(message); })
       .details(
+          "At a restart what was there at the last committed tick is read once more and makes state, but no rows. "
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip. What the bucket "
           "lets go of for its age (its max_age as of the start, by this worker's clock) is given out once at least.")

@@ -146,6 +146,51 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
   EXPECT_LT(repeated[1].arrival, repeated[2].arrival);
 }
 
+/// The system's clock, set back by as much as a test wants.
+struct SetBackClock final : Clock {
+  Timestamp now() const override { return system_clock().now() - back; }
+  Timestamp steady() const override { return system_clock().steady(); }
+  bool wait(Duration length, std::stop_token stop) const override { return system_clock().wait(length, stop); }
+  Duration back = 0;
+};
+
+struct SetBackContext final : fakes::CountingContext {
+  SetBackContext() : CountingContext{"now"} {}
+  const Clock& clock() const override { return at; }
+  SetBackClock at;
+};
+
+/// The arrival of the next tick; no_time if none comes within three seconds.
+Timestamp next_tick(Source& source) {
+  for (const Timestamp end = system_clock().steady() + 3 * second; system_clock().steady() < end;) {
+    const auto pulled = source.pull({.wait = 50 * millisecond}, {}).value();
+    if (pulled.state == Pulled::State::messages) return pulled.messages->items.back().arrival;
+  }
+  return no_time;
+}
+
+TEST_F(NatsBucketTest, goesOnWhenTheClockIsSetBack) {
+  constexpr Duration every = 500 * millisecond;
+  SetBackContext context;
+  const auto op = weir_operator_sources_kv();
+  const auto source = op.make_source(
+      fakes::settings_of(op, {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{every}}}), context);
+  source->open(0).value();
+  const Timestamp first = next_tick(*source);
+  context.at.back = 300 * millisecond;  // less than a tick
+  EXPECT_GT(next_tick(*source), first) << "given twice";
+  EXPECT_TRUE(context.warnings().empty());
+  context.at.back += 60 * minute;
+  const Timestamp anew = next_tick(*source);
+  EXPECT_EQ(anew % every, 0);
+  EXPECT_LE(anew, context.at.now());
+  EXPECT_GT(anew, context.at.now() - 10 * second);
+  EXPECT_GT(next_tick(*source), anew);
+  ASSERT_EQ(context.warnings().size(), 1);
+  EXPECT_TRUE(context.warnings()[0].starts_with("the clock went back by about 1h: ")) << context.warnings()[0];
+  EXPECT_LT(context.counted("missed"), 20);
+}
+
 /// The server removes it without a word; where the bucket has marks for that, with one.
 TEST_F(NatsBucketTest, leavesOutWhatBecameTooOld) {
   NatsPeer peer{url()};

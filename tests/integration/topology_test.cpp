@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/postgres.hpp"
@@ -357,6 +358,55 @@ TEST(SharedCurrentValues, reach_the_table_from_two_workers_and_never_go_back) {
                   {column("position", Fill::geo, 5 * second), column("heading", Fill::angle, 5 * second),
                    column("speed", Fill::linear, 5 * second), column("torque", Fill::linear, 5 * second),
                    column("charge", Fill::linear, 60 * second)});
+}
+
+/// What is in the bucket at a restart was given out before: it makes state, so that later rows are whole, but no row.
+TEST(SharedCurrentValues, make_no_row_again_at_a_restart) {
+  fakes::Servers servers{"nats timescale"};
+  fakes::TemporaryDirectory files;
+  const Hearing table{servers.url("PG_URL")};
+  fakes::NatsPeer peer{servers.nats()};
+  ASSERT_TRUE(nats::ensure_bucket(*peer.jetstream, {.name = "now"}));
+  nats::Bucket bucket{*peer.jetstream, "now"};
+  const std::string file =
+      files.write("now.json", weir::format(R"({{ "name": "now", "limits": {{ "keys": 100 }}, "nodes": [
+      {{ "id": "now", "source": "kv", "url": "{}", "bucket": "now", "every": "100ms" }},
+      {{ "id": "last", "transform": "keyed-last-value", "from": "now" }},
+      {{ "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "500ms",
+        "session": {{ "timeout": "60s" }} }},
+      {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{}", "table": "parked", "lease": "1s",
+        "columns": {{ "speed": {{ "fill": "linear" }}, "charge": {{ "fill": "linear", "max_gap": "60s" }} }} }} ] }})",
+                                           servers.nats(), servers.url("PG_URL")));
+  const auto put = [&](const char* key, Timestamp time, double value) {
+    ASSERT_TRUE(bucket.put(key, weir::format(R"({{"time": "{}", "value": {}}})", format_rfc3339(time), value)));
+  };
+  const Timestamp tick = system_clock().now() / second * second;
+  put("v.speed", tick - 200 * millisecond, 10);
+  put("v.charge", tick - 100 * millisecond, 80);
+  put("w.charge", tick - 100 * millisecond, 70);
+  fakes::WeirProcess worker{{"run", file}, files.file("log")};
+  const auto rows_of = [&](const char* vehicle) {
+    return table.ask(weir::format("SELECT count(*), count(charge) FROM parked WHERE vehicle = '{}'", vehicle));
+  };
+  const auto wait_for = [&](const char* vehicle, const char* rows) {
+    for (int i = 0; i < 500 && rows_of(vehicle)[0][0] != rows; ++i) system_clock().wait(20 * millisecond, {});
+    return rows_of(vehicle)[0][0] == rows;
+  };
+  ASSERT_TRUE(worker.says("partition 0: starts")) << worker.log();
+  put("v.speed", tick + 200 * millisecond, 20);
+  ASSERT_TRUE(wait_for("v", "1")) << worker.log();
+  for (const int end : {SIGKILL, SIGTERM}) {
+    worker.end(end);
+    worker.start();
+    system_clock().wait(2 * second, {});
+  }
+  EXPECT_EQ(rows_of("v")[0][0], "1") << "the row between its last samples was written again\n" << worker.log();
+
+  put("w.charge", tick + 1100 * millisecond, 60);
+  EXPECT_TRUE(wait_for("w", "2")) << "what it knew before the restart is gone\n" << worker.log();
+  EXPECT_EQ(rows_of("w")[0][1], "2") << testing::PrintToString(
+      table.ask("SELECT * FROM parked ORDER BY vehicle, time"));
+  EXPECT_EQ(worker.end(SIGTERM), 0) << worker.log();
 }
 
 /// Nothing is acknowledged before its value is in the bucket.

@@ -92,6 +92,9 @@ struct Claims {
   bool acknowledges = false;  ///< redelivers what committed() was not told of (at-least-once without replay)
   bool partitioned = true;    ///< a key is always in the same partition, at one worker
   bool finite = false;        ///< ends by itself
+  /// Opened after a position, it first gives out once more what was there then, with arrivals up to that of then: that
+  /// makes state and is written nowhere. For sources that are not replayable.
+  bool reminds = false;
   std::uint32_t partitions = 1;
   std::string stream = {};  ///< what positions belong to, by name; empty: nothing that outlives the worker
   // sinks
