@@ -77,6 +77,10 @@ std::optional<std::string> Claiming::due(Timestamp now) {
   if (unreachable || (!started && started.error().kind == Error::Kind::held)) {
     // What takes its time to fail must leave the commits of all other lanes most of it.
     const Timestamp failed = clock_.steady();
+    if (const auto retry = retries_.find(it->first); unreachable && retry != retries_.end()) {
+      it->second = failed + retry->second;  // what it is broken by stands, and is told
+      return {};
+    }
     it->second = failed + again_after + std::min(4 * (failed - began), most_wait);
     return trouble;
   }

@@ -106,6 +106,19 @@ TEST_F(ClaimingTest, AChangedStreamIsTriedAgainLessAndLessOftenUntilSomebodyPuts
   EXPECT_EQ(claiming_.due(now() + 10 * minute), std::nullopt);
 }
 
+TEST_F(ClaimingTest, WhatIsBrokenIsNotTriedMoreOftenWhileNobodyAnswers) {
+  answer(0, Error::Kind::changed);
+  ASSERT_TRUE(claiming_.all({}));
+  answer(0, Error::Kind::unreachable);
+  clock_.wait(10 * second, {});
+  EXPECT_EQ(claiming_.due(now()), std::nullopt) << "it has been told why it is broken";
+  EXPECT_THAT(lanes_.broken(), ElementsAre(0));
+  clock_.wait(10 * second - 1, {});
+  EXPECT_FALSE(claiming_.is_due(now()));
+  clock_.wait(1, {});
+  EXPECT_TRUE(claiming_.is_due(now()));
+}
+
 TEST_F(ClaimingTest, WhatBrokeHereAndAnotherWorkerHasIsNoTroubleOfThisOne) {
   answer(0, Error::Kind::changed);
   ASSERT_TRUE(claiming_.all({}));

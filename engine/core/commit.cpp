@@ -5,6 +5,7 @@
 
 #include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
+#include <weir/spelling.hpp>
 #include <weir/utf8.hpp>
 
 #include "core/attempt.hpp"
@@ -15,7 +16,6 @@ namespace weir {
 namespace {
 
 constexpr std::size_t most_announced = 256;  // reasons; whatever a message can make of them
-constexpr std::size_t most_shown = 256;      // bytes of a subject in the log
 constexpr std::size_t few = 1000;            // rows; a transaction of no more seldom fails by its size, …
 constexpr std::size_t seldom = 5;            // … but each may make a chunk, or run a trigger: not after so many times
 
@@ -95,10 +95,11 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
 Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
   const auto known = known_.find(partition);
   if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
-  // A stream that was made anew begins without one, and says so.
-  const auto any = snapshots_.any(partition);
-  if (!any) return std::unexpected(any.error());
-  if (*any) return {};
+  // A stream that was made anew begins without one, and says so. What is there beside that tells nothing: an upload
+  // that was under way may have come after all was deleted.
+  const auto told = snapshots_.told(partition);
+  if (!told) return std::unexpected(told.error());
+  if (*told) return {};
   return fail(
       Error::Kind::changed,
       weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
@@ -325,7 +326,7 @@ void CommitCycle::announce(const std::string& node, Partition partition, const s
   if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
     return;
   log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
-            subject.empty() ? "" : "; subject ", valid_utf8(subject.substr(0, most_shown)),
+            subject.empty() ? "" : "; subject ", subject.empty() ? "" : quoted(valid_utf8(subject)),
             beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 

@@ -385,7 +385,7 @@ TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
     cycle_->take(std::move(with_letter));
     EXPECT_TRUE(cycle_->commit());
   }
-  EXPECT_TRUE(log.contains("signals/0: dead letter: not a number: x; subject v.1; kept in weir_dead_letters"))
+  EXPECT_TRUE(log.contains("signals/0: dead letter: not a number: x; subject \"v.1\"; kept in weir_dead_letters"))
       << log.text();
   EXPECT_FALSE(log.contains("not a number: y"));
   EXPECT_TRUE(log.contains("too many keys"));

@@ -34,12 +34,15 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
             "once rows are committed, as positions are of stream " + was + ": another \"name\" begins anew beside it"};
   }
   const bool replays = claims_of(source).replayable;
+  if (!replays && !kept && claims_of(source).reminds)
+    return {"state", "is made anew", "as at every start, of the current values that are there"};
   if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
   if (!progress && !kept)
     return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
   if (progress && !stays) return {"state", "begins anew", "no sink has progress under its id"};
   if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
-  const std::string by_node = "a node of the same id and operator keeps its own, others begin empty";
+  const std::string by_node =
+      "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
   if (!replays || !progress) return {"state", "goes on", by_node};
   if (kept && !new_keepers(before, now).empty()) {
     return {"state", "is refused",

@@ -154,6 +154,10 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   return {};
 }
 
+Result<bool> Snapshots::told(Partition partition) {
+  return store_.get(prefix(partition) + "latest").transform([](const auto& name) { return name.has_value(); });
+}
+
 Result<bool> Snapshots::any(Partition partition) {
   return store_.names(prefix(partition)).transform([](const auto& names) { return !names.empty(); });
 }

@@ -50,6 +50,9 @@ class Snapshots {
   Result<bool> remember(Partition partition, std::string_view name);
   Result<std::optional<std::string>> remembered(Partition partition);
 
+  /// Whether one was ever remembered, be it that there is none to start from.
+  Result<bool> told(Partition partition);
+
   /// Whether there is anything of a partition.
   Result<bool> any(Partition partition);
   /// Deletes all that there is of a partition; if that fails in between, it is not whole, and once more deletes the

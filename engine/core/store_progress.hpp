@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,7 @@ class StoreProgress {
   /// that snapshot is gone: then it doesn't. Since when, and the time of the last commit, is not kept.
   Result<std::vector<ProgressLine>> lines();
   /// Forgets the state of a partition, or of all: answers of how many there was any. `held` while a lease on one of
-  /// them runs: then nothing is forgotten.
+  /// them runs, or a worker claims one meanwhile: then nothing is forgotten. Any other error: some may be.
   Result<std::size_t> reset(std::optional<Partition> partition);
 
  private:
@@ -35,8 +36,9 @@ class StoreProgress {
     std::uint64_t revision = 0;
     Duration left = 0;
   };
-  Result<Lease> lease_of(Partition partition, Timestamp now);
-  Result<void> forget(Partition partition, const Lease& lease);
+  using Now = std::optional<Timestamp>;  ///< by the store's clock, which is asked only if there is a lease
+  Result<Lease> lease_of(Partition partition, Now& now);
+  Result<void> take(const std::map<Partition, Lease>& leases, std::map<Partition, std::uint64_t>& taken);
 
   Store& store_;
   std::string pipeline_;

@@ -92,6 +92,24 @@ TEST_F(StoreProgressTest, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   EXPECT_EQ(kept_.reset({}), 1u);
 }
 
+TEST_F(StoreProgressTest, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
+  keep(0, 40);
+  keep(1, 50);
+  store_.now = 31 * second;
+  store_.before_put_if = [&](std::string_view) { ASSERT_TRUE(store_.put("fleet.lease.1", "x")); };
+  EXPECT_EQ(kept_.reset({}).error().kind, Error::Kind::held);
+  EXPECT_EQ(line(0).progress.position, 40u);
+  EXPECT_EQ(line(0).owner, "") << "it is free again";
+}
+
+TEST_F(StoreProgressTest, AResetThatWasEndedInBetweenCanBeDoneAgain) {
+  keep(0, 40);
+  store_.now = 31 * second;
+  ASSERT_TRUE(store_.put("fleet.lease.0", "weir-progress-reset"));
+  EXPECT_EQ(kept_.reset({}), 1u);
+  EXPECT_EQ(line(0).partition, 99u);
+}
+
 TEST_F(StoreProgressTest, AnotherPipelinesStateStays) {
   keep(0, 40);
   store_.now = 31 * second;

@@ -15,25 +15,12 @@ class JetStreamKv final : public Store {
   }
 
   Result<void> open() override {
-    bucket_.reset();
-    jetstream_.reset();
-    auto connection =
-        nats::Connection::open(nats::Access::from(settings_), "weir " + std::string{context_.pipeline()} + " state",
-                               nats::Connection::Use::consume);
-    if (!connection) return std::unexpected(connection.error());
-    connection_ = std::move(*connection);
-    if (connection_->max_payload() < largest_value) {
-      return fail(Error::Kind::refused,
-                  "this server takes payloads of " + std::to_string(connection_->max_payload()) +
-                      " bytes, a snapshot needs " + std::to_string(largest_value) + "; raise its max_payload",
-                  "url");
-    }
-    auto jetstream = nats::JetStream::open(*connection_);
-    if (!jetstream) return std::unexpected(jetstream.error());
-    jetstream_ = std::move(*jetstream);
-    return nats::ensure_bucket(*jetstream_, config_).transform([&](Duration) {
-      bucket_.emplace(*jetstream_, config_.name);
-    });
+    makes_ = true;
+    return connect();
+  }
+  Result<void> look() override {
+    makes_ = false;
+    return connect();
   }
 
   Result<void> put(std::string_view name, std::string_view value) override {
@@ -54,7 +41,9 @@ class JetStreamKv final : public Store {
     return connected().and_then([&] { return bucket_->remove(name); });
   }
   Result<std::vector<std::string>> names(std::string_view prefix) override {
-    return connected().and_then([&] { return bucket_->names(prefix); });
+    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
+    auto names = bucket_->names(prefix);
+    return names || makes_ || !gone() ? std::move(names) : std::vector<std::string>{};
   }
   bool durable() const override { return true; }
 
@@ -80,8 +69,29 @@ class JetStreamKv final : public Store {
   }
 
  private:
+  Result<void> connect() {
+    bucket_.reset();
+    jetstream_.reset();
+    auto connection =
+        nats::Connection::open(nats::Access::from(settings_), "weir " + std::string{context_.pipeline()} + " state",
+                               nats::Connection::Use::consume);
+    if (!connection) return std::unexpected(connection.error());
+    connection_ = std::move(*connection);
+    if (connection_->max_payload() < largest_value) {
+      return fail(Error::Kind::refused,
+                  "this server takes payloads of " + std::to_string(connection_->max_payload()) +
+                      " bytes, a snapshot needs " + std::to_string(largest_value) + "; raise its max_payload",
+                  "url");
+    }
+    auto jetstream = nats::JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    jetstream_ = std::move(*jetstream);
+    const auto there = makes_ ? nats::ensure_bucket(*jetstream_, config_) : Result<Duration>{0};
+    return there.transform([&](Duration) { bucket_.emplace(*jetstream_, config_.name); });
+  }
+
   /// Opens again after the connection was closed for good.
-  Result<void> connected() { return bucket_ && !connection_->closed() ? Result<void>{} : open(); }
+  Result<void> connected() { return bucket_ && !connection_->closed() ? Result<void>{} : connect(); }
 
   bool gone() {
     const auto there = jetstream_->state(nats::bucket_stream(config_.name));
@@ -91,7 +101,7 @@ class JetStreamKv final : public Store {
   /// Makes the bucket again if that is why a value can't be put. The value is still refused: those before it, which it
   /// may belong with, are gone, so that whoever writes them has to begin again.
   Error mend(const Error& error) {
-    if (!gone()) return error;
+    if (!makes_ || !gone()) return error;
     if (auto made = nats::ensure_bucket(*jetstream_, config_); !made) return made.error();
     const std::string what = "bucket " + config_.name + " was gone, with the state in it; it is made again";
     context_.warn(what);
@@ -104,6 +114,7 @@ class JetStreamKv final : public Store {
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::JetStream> jetstream_;
   std::optional<nats::Bucket> bucket_;
+  bool makes_ = true;  // the bucket, if it is not there
 };
 
 Spec spec() {

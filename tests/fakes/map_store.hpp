@@ -45,6 +45,7 @@ class MapStore : public Store {
   }
   Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
                                               std::uint64_t revision) override {
+    if (before_put_if) std::exchange(before_put_if, {})(name);
     const auto there = newest(name);
     if ((*there ? (*there)->revision : 0) != revision) return std::nullopt;
     set(name, value);
@@ -57,7 +58,8 @@ class MapStore : public Store {
   bool is_durable = true;
   Timestamp now = 0;  // by its own clock
   Duration lease_length = 0;
-  bool answer_lost = false;  // of the next put_if() that succeeds
+  bool answer_lost = false;                             // of the next put_if() that succeeds
+  std::function<void(std::string_view)> before_put_if;  // called once
 
  private:
   void set(std::string_view name, std::string_view value) {

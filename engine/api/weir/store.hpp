@@ -22,6 +22,8 @@ class Store {
   virtual ~Store() = default;
   /// Connects, creates what it keeps values in if it is absent.
   virtual Result<void> open() = 0;
+  /// Connects and makes nothing, for those who only look: where nothing was ever kept there are no values.
+  virtual Result<void> look() { return open(); }
   virtual Result<void> put(std::string_view name, std::string_view value) = 0;
   /// Nothing if there is no such value.
   virtual Result<std::optional<std::string>> get(std::string_view name) = 0;
