@@ -124,24 +124,33 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
-  if (!former->empty()) {
-    if (auto ended = end_transactions_of(connection, *former->front()[0]); !ended)
-      return std::unexpected(ended.error());
-  }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
   claims_[partition] = {fence, progress.position, true};
+  if (!former->empty()) former_.insert(*former->front()[0]);
   return progress;
 }
 
-Result<void> Ledger::end_transactions_of(Connection& connection, std::string_view worker) const {
-  // Another role's can't be ended, and need not be for this worker to go on.
-  return connection
-      .query(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = "
-          "current_user AND xact_start IS NOT NULL",
-          {session_of(worker)})
-      .transform([](const Rows&) {});
+Result<void> Ledger::end_former(Connection& connection) {
+  for (;;) {
+    std::string worker;
+    {
+      const std::scoped_lock lock{mutex_};
+      if (former_.empty()) return {};
+      worker = *former_.begin();
+    }
+    // Another role's can't be ended, and need not be for this worker to go on.
+    const auto ended = connection.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = "
+        "current_user AND xact_start IS NOT NULL",
+        {session_of(worker)});
+    if (!ended && ended.error().kind == Error::Kind::unreachable) return std::unexpected(ended.error());
+    {
+      const std::scoped_lock lock{mutex_};
+      former_.erase(worker);
+    }
+    if (!ended) return std::unexpected(ended.error());
+  }
 }
 
 std::string Ledger::session() const { return session_of(owner_); }

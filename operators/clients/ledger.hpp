@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,9 +32,12 @@ class Ledger {
   /// SQL to run once on every connection that commits.
   std::string prepare() const;
 
-  /// Where the lease of another worker has run out, it ends what transactions that has open: a worker that stands still
-  /// in the middle of one would keep them for as long as it does, and hold up vacuum and the dropping of chunks.
   Result<Progress> claim(Connection& connection, Partition partition);
+  /// Ends what transactions the former owners of what was claimed have open: a worker that stands still in the middle
+  /// of one would keep it for as long as it does, and hold up vacuum and the dropping of chunks. The claims stand
+  /// whatever this answers; unreachable: not done yet, call it again; refused: the server does not allow it for one of
+  /// them.
+  Result<void> end_former(Connection& connection);
   /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
   /// one the old id.
   Result<std::vector<std::string>> others(Connection& connection, Partition partition) const;
@@ -71,7 +75,6 @@ class Ledger {
   };
   Error held_by_another(Connection& connection, Partition partition) const;
   std::string session_of(std::string_view worker) const;
-  Result<void> end_transactions_of(Connection& connection, std::string_view worker) const;
 
   std::string pipeline_;
   std::string node_;
@@ -81,6 +84,7 @@ class Ledger {
   std::string workers_;  // … and theirs
   mutable std::mutex mutex_;
   std::map<Partition, Claim> claims_;
+  std::set<std::string> former_;  // owners whose transactions are still to be ended
 };
 
 }  // namespace weir::postgres

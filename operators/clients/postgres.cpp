@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include <weir/format.hpp>
 
@@ -71,6 +72,12 @@ Error error_of(const PGresult* result, std::string& state) {
   return {kind_of(state), std::move(message)};
 }
 
+std::size_t number_in(std::string_view text) {
+  std::size_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 }  // namespace
 
 void Connection::Close::operator()(pg_conn* connection) const { PQfinish(connection); }
@@ -78,11 +85,11 @@ void Connection::Close::operator()(pg_conn* connection) const { PQfinish(connect
 Result<Connection> Connection::open(const Options& options) {
   const std::string limit = std::to_string(std::max<Duration>(options.limit / millisecond, 1));
   // What stands before dbname is a default that the URL may replace; what stands after it is ours to say.
-  const std::array<const char*, 9> keys{"application_name",    "connect_timeout",  "keepalives_idle",
-                                        "keepalives_interval", "keepalives_count", "dbname",
-                                        "tcp_user_timeout",    "client_encoding",  nullptr};
-  const std::array<const char*, 9> values{options.application.c_str(), "5",           "5",    "2",    "3",
-                                          options.url.c_str(),         limit.c_str(), "UTF8", nullptr};
+  const std::array<const char*, 9> keys{"connect_timeout",  "keepalives_idle", "keepalives_interval",
+                                        "keepalives_count", "dbname",          "application_name",
+                                        "tcp_user_timeout", "client_encoding", nullptr};
+  const std::array<const char*, 9> values{
+      "5", "5", "2", "3", options.url.c_str(), options.application.c_str(), limit.c_str(), "UTF8", nullptr};
   Connection connection{PQconnectdbParams(keys.data(), values.data(), 1), options.limit};
   pg_conn* raw = connection.connection_.get();
   if (raw == nullptr || PQstatus(raw) != CONNECTION_OK) {
@@ -176,6 +183,9 @@ Result<Rows> Connection::converse(std::span<const Pieces> copies) {
         rows = rows_of(result.get());
         break;
       case PGRES_COMMAND_OK:
+        if (std::string_view{PQcmdStatus(result.get())}.starts_with("COPY "))
+          copied_ += number_in(PQcmdTuples(result.get()));
+        break;
       case PGRES_EMPTY_QUERY:
         break;
       default:

@@ -24,7 +24,7 @@ using Pieces = std::vector<std::string_view>;
 
 struct Options {
   std::string url;          ///< postgres URI or key=value text; the environment (PGHOST, …) fills what it leaves out
-  std::string application;  ///< shown in pg_stat_activity
+  std::string application;  ///< shown in pg_stat_activity, whatever the URL says
   Duration limit = 10 * second;  ///< longest transaction, and longest silence of the server within one
 };
 
@@ -54,6 +54,8 @@ class Connection {
     return state_.starts_with("22") || state_.starts_with("23") || state_ == "44000" || state_ == "54000" ||
            state_ == "P0001";
   }
+  /// Rows that the server says COPY has stored, all in all: fewer than were sent where a trigger leaves some out.
+  std::size_t copied() const { return copied_; }
   /// False once the connection is lost; open a new one.
   bool alive() const;
 
@@ -72,6 +74,7 @@ class Connection {
   std::unique_ptr<pg_conn, Close> connection_;
   Duration limit_ = 0;
   std::string state_;
+  std::size_t copied_ = 0;
 };
 
 /// What is wrong with a URL, without the secrets in it; nothing if it can be read.

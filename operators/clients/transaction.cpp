@@ -33,6 +33,7 @@ class Transaction {
       if (work_.empty()) return finish();
       const std::size_t refused = outcome_.refused.size();
       outcome_.left_out.clear();
+      copied_before_ = connection_.copied();
       const auto done = careful ? attempt_carefully() : attempt(work_.handed.rows);
       if (done && outcome_.refused.size() == refused) return finish();
       if (done) continue;
@@ -79,6 +80,8 @@ class Transaction {
     if (!work_.lanes.empty()) sql += ledger_.advance(work_.lanes);
     const auto advanced = connection_.run(sql, copies);
     if (!advanced) return std::unexpected(advanced.error());
+    const std::size_t letters = work_.handed.dead.size() + outcome_.left_out.size();
+    outcome_.rows = connection_.copied() - copied_before_ - letters;
     const bool all = work_.lanes.empty() || advanced->size() == work_.lanes.size();
     if (!all) {
       for (const LaneCommit& lane : work_.lanes) {
@@ -114,7 +117,8 @@ class Transaction {
   Result<Outcome> finish() {
     ledger_.advanced(work_.lanes);
     for (const Partition partition : outcome_.refused) ledger_.lose(partition);
-    outcome_.rows = work_.handed.row_count() - outcome_.left_out.size();
+    if (work_.handed.rows.empty()) outcome_.rows = 0;
+    outcome_.swallowed = work_.handed.row_count() - outcome_.left_out.size() - outcome_.rows;
     for (const Encoded* rows : work_.handed.rows) outcome_.bytes += rows->bytes.size();
     return std::move(outcome_);
   }
@@ -129,6 +133,7 @@ class Transaction {
   const Destination& to_;
   Work work_;
   Outcome outcome_;
+  std::size_t copied_before_ = 0;
 };
 
 }  // namespace

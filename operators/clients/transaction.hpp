@@ -27,7 +27,8 @@ struct Work {
 struct Outcome {
   std::vector<Partition> refused;
   std::vector<LeftOut> left_out;  ///< each is among the dead letters that were committed
-  std::size_t rows = 0;
+  std::size_t rows = 0;           ///< in the table
+  std::size_t swallowed = 0;      ///< not in the table, though the server took them: a trigger returned NULL
   std::size_t bytes = 0;
 };
 

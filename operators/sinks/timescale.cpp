@@ -110,7 +110,12 @@ class Timescale final : public Sink {
   Result<Progress> claim(Partition partition) override {
     if (auto there = ready(); !there) return std::unexpected(there.error());
     auto progress = ledger_.claim(*data_, partition);
-    if (!progress || progress->position > 0 || progress->incarnation > 0) return progress;
+    if (!progress) return progress;
+    if (auto ended = ledger_.end_former(*data_); !ended && ended.error().kind == Error::Kind::unreachable)
+      return std::unexpected(ended.error());
+    else if (!ended)
+      context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
+    if (progress->position > 0 || progress->incarnation > 0) return progress;
     const auto others = ledger_.others(*data_, partition);
     if (!others) return std::unexpected(others.error());
     if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
@@ -195,6 +200,7 @@ class Timescale final : public Sink {
   Ledger ledger_;
   std::optional<Connection> data_;
   sql::Handover handed_;
+  bool told_swallowed_ = false;
 
   std::mutex control_mutex_;  // guards what renew() and meet() use from their own threads
   std::optional<Connection> control_;
@@ -214,6 +220,12 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   count("copied_bytes", done->bytes);
   count("refused_lanes", done->refused.size());
   count("rejected_rows", done->left_out.size());
+  count("swallowed_rows", done->swallowed);
+  if (done->swallowed > 0 && !std::exchange(told_swallowed_, true)) {
+    context_.warn(
+        "a trigger on the table leaves rows out: PostgreSQL takes them and does not store them, so they are lost; "
+        "swallowed_rows counts them");
+  }
   Committed out{.refused = std::move(done->refused)};
   for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
   return out;
@@ -267,6 +279,7 @@ const Spec spec =
         .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
         .counter("refused_lanes", "partitions that turned out to belong to another worker")
         .counter("rejected_rows", "rows that the server refused for their data; they are in weir_dead_letters")
+        .counter("swallowed_rows", "rows that a trigger on the table left out: the server took them and has them not")
         .check(problems)
         .claims([](const Settings&) {
           return Claims{.transactional = true, .because = "rows and progress commit in one transaction"};

@@ -3,6 +3,8 @@
 
 #include <future>
 
+#include <weir/format.hpp>
+
 #include "clients/postgres.hpp"
 #include "fakes/timescale_fixture.hpp"
 
@@ -32,6 +34,15 @@ class TimescaleFailures : public fakes::TimescaleSink {
   }
   void expire_leases() const {
     ask("UPDATE " + schema_ + ".weir_progress SET lease_until = clock_timestamp() - interval '1 second'");
+  }
+
+  /// What is to be done with each row whose speed is 13.
+  void add_trigger(const std::string& body) const {
+    ask(weir::format(
+        "CREATE FUNCTION {0}.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.speed = 13 THEN {1}; "
+        "END IF; RETURN NEW; END $$; "
+        "CREATE TRIGGER judge BEFORE INSERT ON {2} FOR EACH ROW EXECUTE FUNCTION {0}.judge()",
+        schema_, body, table()));
   }
 
   /// Opens and claims again, as the engine does after an error.
@@ -111,7 +122,10 @@ TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
 
 /// A worker that stands still in the middle of a COPY keeps its transaction open, for PostgreSQL waits for its client.
 TEST_P(TimescaleFailures, who_takes_over_ends_what_the_former_owner_has_left_open) {
-  auto zombie = worker({0});
+  Settings with = settings();
+  with.set("url", server().url() + "?application_name=of-somebody");
+  auto zombie = make(with, rows(0)->schema);
+  ASSERT_TRUE(zombie->sink->open() && zombie->sink->claim(0));
   const std::string session =
       ask("SELECT application_name FROM pg_stat_activity WHERE application_name ~ "
           "'^weir/fleet/db/[0-9a-f]+$'");
@@ -217,16 +231,44 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
 
 TEST_P(TimescaleFailures, a_row_that_a_trigger_objects_to_is_a_dead_letter) {
   auto one = worker({0});
-  ask("CREATE FUNCTION " + schema_ +
-      ".judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.speed = 13 THEN "
-      "RAISE EXCEPTION 'not 13'; END IF; RETURN NEW; END $$; CREATE TRIGGER judge BEFORE INSERT ON " +
-      table() + " FOR EACH ROW EXECUTE FUNCTION " + schema_ + ".judge()");
+  add_trigger("RAISE EXCEPTION 'not 13'");
   const auto done = commit(*one, rows(20), 0, 5);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
   EXPECT_EQ(done->rejected[0].reason, "refused by PostgreSQL, SQLSTATE P0001");
   EXPECT_EQ(positions() + " " + count(), "0 5 19");
   EXPECT_THAT(letters(), HasSubstr("not 13"));
+}
+
+TEST_P(TimescaleFailures, rows_that_a_trigger_leaves_out_are_counted_and_told) {
+  auto one = worker({0});
+  add_trigger("RETURN NULL");
+  ASSERT_TRUE(one->sink->bury({0, 5, 0, no_time, "n", "a letter is no row", "", ""}));
+  ASSERT_TRUE(commit(*one, rows(20), 0, 5).has_value());
+  EXPECT_EQ(count(), "19");
+  EXPECT_EQ(one->context.counted("rows_written"), 19u);
+  EXPECT_EQ(one->context.counted("swallowed_rows"), 1u);
+  EXPECT_THAT(one->context.warnings(), ElementsAre(HasSubstr("a trigger on the table leaves rows out")));
+  ask("ALTER TABLE " + table() + " ADD CHECK (speed <> 27)");
+  ASSERT_TRUE(commit(*one, rows(20, 20), 0, 9).has_value());
+  ASSERT_TRUE(commit(*one, rows(20), 0, 12).has_value()) << "row by row";
+  EXPECT_EQ(count(), "57");
+  EXPECT_EQ(one->context.counted("rows_written"), 57u);
+  EXPECT_EQ(one->context.counted("swallowed_rows"), 2u);
+  EXPECT_EQ(one->context.counted("rejected_rows"), 1u);
+}
+
+/// Ending them is a courtesy: where the server does not allow it, the claim stands.
+TEST_P(TimescaleFailures, who_may_not_end_what_was_left_open_takes_over_all_the_same) {
+  auto zombie = worker({0});
+  expire_leases();
+  auto heir = worker();
+  ask("ALTER FUNCTION pg_terminate_backend(integer, bigint) RENAME TO pg_terminate_backend_away");
+  const auto claimed = heir->sink->claim(0);
+  ask("ALTER FUNCTION pg_terminate_backend_away(integer, bigint) RENAME TO pg_terminate_backend");
+  ASSERT_TRUE(claimed) << claimed.error().message;
+  EXPECT_THAT(heir->context.warnings(), ElementsAre(HasSubstr("what its former owner has left open stays")));
+  EXPECT_TRUE(commit(*heir, rows(3), 0, 3)->refused.empty());
 }
 
 TEST_P(TimescaleFailures, a_batch_of_bad_rows_only_still_moves_on) {
