@@ -78,7 +78,8 @@ struct CurrentValues::Writer {
   void say(std::string why);
   Result<void> watch_bucket();
   Result<std::size_t> follow(Duration wait, const std::stop_token& stop);
-  bool catch_up(const std::stop_token& stop);
+  Result<void> follow_all(const std::stop_token& stop);
+  Result<bool> catch_up(const std::stop_token& stop);
   Error lost() const;
   Result<void> write(std::int64_t wait_ms, const std::stop_token& stop);
   bool publish(const CurrentSlots::Write& value);
@@ -110,10 +111,8 @@ void CurrentValues::Writer::run(const std::stop_token& stop) {
     gather();
     config.counted(slots.take_counts());
     auto done = connect(stop);
-    if (done) {
-      for (std::size_t round = 0, came = 1; round < 16 && came != 0; ++round) came = follow(0, stop).value_or(0);
-      done = write(answer_wait / millisecond, stop);
-    }
+    if (done) done = follow_all(stop);
+    if (done) done = write(answer_wait / millisecond, stop);
     durable.store(slots.durable(), std::memory_order_release);
     slots.prune(clock.steady());
     answers = done.has_value();
@@ -173,8 +172,8 @@ Result<void> CurrentValues::Writer::connect(const std::stop_token& stop) {
   if (natsConnection_JetStream(&publishing, connection->handle(), &options) != NATS_OK)
     return std::unexpected(connection->down());
   if (auto begun = watch_bucket(); !begun) return begun;
-  if (slots.waiting() > 0) catch_up(stop);  // each value that it knew would be a conflict
-  return {};
+  if (slots.waiting() == 0) return {};
+  return catch_up(stop).transform([](bool) {});  // each value that it knew would be a conflict
 }
 
 /// Begins with what the bucket has now.
@@ -222,8 +221,18 @@ Result<std::size_t> CurrentValues::Writer::follow(Duration wait, const std::stop
       wait, stop);
 }
 
+/// All that has come. What it did not hear of costs conflicts, but of a bucket that was made anew it never hears again.
+Result<void> CurrentValues::Writer::follow_all(const std::stop_token& stop) {
+  for (std::size_t round = 0; round < 16; ++round) {
+    const auto came = follow(0, stop);
+    if (!came && came.error().kind == Error::Kind::changed) return std::unexpected(came.error());
+    if (!came || *came == 0) return {};
+  }
+  return {};
+}
+
 /// The same until it is at the bucket's end, or hears of no more, however far away the server is. False: there is more.
-bool CurrentValues::Writer::catch_up(const std::stop_token& stop) {
+Result<bool> CurrentValues::Writer::catch_up(const std::stop_token& stop) {
   Timestamp heard = clock.steady();
   const Timestamp until = std::min(end, heard + longest_catching_up);
   while (watch->behind() != 0) {
@@ -231,7 +240,7 @@ bool CurrentValues::Writer::catch_up(const std::stop_token& stop) {
     if (now - heard >= answer_wait) return true;
     if (stop.stop_requested() || now >= until) return false;
     const auto came = follow(look_again, stop);
-    if (!came) return false;
+    if (!came) return std::unexpected(came.error());
     if (*came != 0) heard = clock.steady();
   }
   return true;
@@ -305,15 +314,15 @@ Error CurrentValues::Writer::lost() const {
 /// Somebody wrote meanwhile, or wrote before this worker came: what is there now decides the next time round.
 Result<void> CurrentValues::Writer::resolve(Conflicts conflicts, const std::stop_token& stop) {
   if (conflicts.empty()) return {};
-  const bool at_end = catch_up(stop);
+  const auto at_end = catch_up(stop);
+  if (!at_end) return std::unexpected(at_end.error());
   std::erase_if(conflicts, [&](const auto& conflict) { return slots.revision(conflict.first) != conflict.second; });
   // Begun anew, a far bucket would never be read to its end.
-  if (!at_end && conflicts.size() > most_single_reads) return {};
+  if (!*at_end && conflicts.size() > most_single_reads) return {};
   for (const auto& [subject, tried] : conflicts) slots.distrust(subject);
   if (conflicts.size() > most_single_reads) {
     if (auto begun = watch_bucket(); !begun) return begun;
-    catch_up(stop);
-    return {};
+    return catch_up(stop).transform([](bool) {});
   }
   Bucket bucket{*jetstream, config.bucket};
   for (const auto& [subject, tried] : conflicts) {
