@@ -9,6 +9,7 @@
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/rfc3339.hpp>
+#include <weir/spelling.hpp>
 
 #include "clients/json_tree.hpp"
 #include "codecs/json/absence.hpp"
@@ -133,12 +134,12 @@ Reason add(Decoding& in, const Value& value) {
   } else if (value.kind == Value::Kind::null) {
     return {};
   } else if (value.kind == Value::Kind::array) {
-    return no("a value is an array: " + std::string{sample.field});
+    return no("a value is an array: " + quoted(sample.field));
   } else if (value.kind == Value::Kind::object) {
     const Value* latitude = in.tree.member(value, "lat");
     const Value* longitude = in.tree.member(value, "lon");
     if (latitude == nullptr || longitude == nullptr)
-      return no("a value is an object without lat and lon: " + std::string{sample.field});
+      return no("a value is an object without lat and lon: " + quoted(sample.field));
     return add_point(in, latitude, longitude, in.tree.member(value, "alt"));
   } else if (value.kind == Value::Kind::text) {
     sample.kind = Sample::Kind::text;
@@ -236,7 +237,7 @@ Reason Json::time(Decoding& in, const Value& value) const {
   const bool text = value.kind == Value::Kind::text;
   if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = json::scaled(value.text, unit_);
   if (!time && text) time = parse_rfc3339(value.text);
-  if (!time) return no(weir::format("not a time: {}{}", value.text.substr(0, 64), json::time_advice(value.text)));
+  if (!time) return no(weir::format("not a time: {}{}", quoted(value.text), json::time_advice(value.text)));
   in.sample.time = time;
   return {};
 }

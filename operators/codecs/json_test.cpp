@@ -8,6 +8,7 @@ namespace weir {
 Operator weir_operator_codecs_json();
 
 namespace {
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -57,10 +58,29 @@ TEST(JsonCodec, ReadsMembersAsFieldsWhenNobodyNamesOne) {
 TEST(JsonCodec, SaysWhatToDoAboutMembersThatAreNoValues) {
   const std::string ways = R"(; name what you want in "fields", or "each": "meta" if these are samples)";
   EXPECT_THAT(decoded(R"({"time": 5, "temp": 20.5, "meta": {"fw": "1"}})", ""),
-              ElementsAre("refused: a value is an object without lat and lon: meta" + ways));
-  EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre("refused: a value is an array: meta" + ways));
+              ElementsAre(R"(refused: a value is an object without lat and lon: "meta")" + ways));
+  EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre(R"(refused: a value is an array: "meta")" + ways));
   EXPECT_THAT(decoded(R"({"list": [{"speed": [1]}]})", "", {{"each", std::string{"list"}}}),
-              ElementsAre(R"(refused: a value is an array: speed; name what you want in "fields")"));
+              ElementsAre(R"(refused: a value is an array: "speed"; name what you want in "fields")"));
+}
+
+/// It comes into logs, terminals and tables: no line of its own, no escape sequence, no end of what it may cost.
+TEST(JsonCodec, QuotesWhatItRefuses) {
+  const std::string forged = R"(a\n2026-01-01T00:00:00Z error \u001b[2J)";  // escaped in JSON as in a quotation
+  const std::string rocket = "\U0001F680";
+  std::string long_name, shown;
+  for (int i = 0; i < 1000; ++i) (i < 60 ? shown : long_name) += rocket;
+  for (const auto& [name, quotation] : {std::pair{forged, '"' + forged}, {shown + long_name, '"' + shown + "…\""}}) {
+    const std::string text = '"' + name + '"';
+    for (const std::string& payload :
+         {"{" + text + ": [1]}", "{" + text + R"(: {"fw": 1}})", R"({"value": 1, "time": )" + text + "}"}) {
+      const auto said = decoded(payload, payload.contains("time") ? "f" : "");
+      ASSERT_EQ(said.size(), 1) << payload;
+      EXPECT_THAT(said.front(), AllOf(StartsWith("refused: "), HasSubstr(": " + quotation)));
+      EXPECT_EQ(said.front().find_first_of("\n\x1b"), std::string::npos) << said.front();
+      EXPECT_LT(said.front().size(), 1000u);
+    }
+  }
 }
 
 TEST(JsonCodec, SaysWhereKeyAndFieldWereLookedFor) {
@@ -86,7 +106,7 @@ TEST(JsonCodec, SaysWhereKeyAndFieldWereLookedFor) {
 TEST(JsonCodec, ReadsArraysOfAllThese) {
   EXPECT_THAT(decoded(R"([1, {"time": 2, "value": 3}, {"value": 4}])"), ElementsAre("k f - 1", "k f 2 3", "k f - 4"));
   EXPECT_THAT(decoded("[]"), IsEmpty());
-  EXPECT_THAT(decoded("[[1]]"), ElementsAre("refused: a value is an array: f"));
+  EXPECT_THAT(decoded("[[1]]"), ElementsAre(R"(refused: a value is an array: "f")"));
 }
 
 TEST(JsonCodec, FollowsPaths) {
@@ -133,7 +153,7 @@ TEST(JsonCodec, ReadsSamplesInsideAnObjectThatSaysWhatTheyShare) {
   for (const char* none : {R"({"data": {"readings": []}})", R"({"data": {"readings": null}})", R"({"data": 1})", "5"})
     EXPECT_THAT(decoded(none, "f", changes), IsEmpty()) << none;
   EXPECT_THAT(decoded(R"({"data": {"readings": [[1]]}})", "f", changes),
-              ElementsAre("refused: a value is an array: f"));
+              ElementsAre(R"(refused: a value is an array: "f")"));
   const Sample number{.x = 1};
   EXPECT_FALSE(codec(changes)->encode({&number, 1}, true, true));
 }
@@ -196,18 +216,20 @@ TEST(JsonCodec, ReadsTimesExactly) {
   EXPECT_THAT(time("s", "1.5e3"), ElementsAre("k f 1500000000000 1"));
   EXPECT_THAT(time("ns", "\"2026-01-01T00:00:00.5Z\""), ElementsAre("k f 1767225600500000000 1"));
   EXPECT_THAT(time("rfc3339", "\"2026-01-01T00:00:00Z\""), ElementsAre("k f 1767225600000000000 1"));
-  EXPECT_THAT(time("rfc3339", "5"), ElementsAre("refused: not a time: 5"));
-  EXPECT_THAT(time("s", "9300000000"), ElementsAre("refused: not a time: 9300000000"));
-  EXPECT_THAT(time("s", "1e300"), ElementsAre("refused: not a time: 1e300"));
+  EXPECT_THAT(time("rfc3339", "5"), ElementsAre(R"(refused: not a time: "5")"));
+  EXPECT_THAT(time("s", "9300000000"), ElementsAre(R"(refused: not a time: "9300000000")"));
+  EXPECT_THAT(time("s", "-9223372036.854775808"), ElementsAre(R"(refused: not a time: "-9223372036.854775808")"))
+      << "the number that stands for no time";
+  EXPECT_THAT(time("s", "1e300"), ElementsAre(R"(refused: not a time: "1e300")"));
   EXPECT_THAT(time("s", "1767225600123"),
-              ElementsAre("refused: not a time: 1767225600123; with \"time_unit\": \"ms\" it "
+              ElementsAre(R"(refused: not a time: "1767225600123"; with "time_unit": "ms" it )"
                           "would be 2026-01-01T00:00:00.123Z"));
   EXPECT_THAT(time("ms", "1767225600123456"), ElementsAre(EndsWith("; with \"time_unit\": \"us\" it would be "
                                                                    "2026-01-01T00:00:00.123456Z")));
   EXPECT_THAT(time("rfc3339", "1767225600"), ElementsAre(HasSubstr("\"time_unit\": \"s\"")));
-  EXPECT_THAT(time("s", "\"soon\""), ElementsAre("refused: not a time: soon"));
+  EXPECT_THAT(time("s", "\"soon\""), ElementsAre(R"(refused: not a time: "soon")"));
   EXPECT_THAT(time("s", "\"2026-11-21 16:28:21\""),
-              ElementsAre("refused: not a time: 2026-11-21 16:28:21; write 2026-11-21T16:28:21Z if it is UTC"));
+              ElementsAre(R"(refused: not a time: "2026-11-21 16:28:21"; write 2026-11-21T16:28:21Z if it is UTC)"));
   EXPECT_THAT(time("ns", "\"2026-11-21T16:28:21.5\""),
               ElementsAre(EndsWith("; write 2026-11-21T16:28:21.5Z if it is UTC")));
   EXPECT_THAT(time("ns", "\"2026-11-21\""), ElementsAre(EndsWith("; write 2026-11-21T00:00:00Z if it is UTC")));

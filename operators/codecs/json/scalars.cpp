@@ -79,7 +79,7 @@ std::optional<Timestamp> scaled(std::string_view text, Duration unit) {
     fraction += (*at - '0') * unit;
   }
   const bool negative = text.front() == '-';
-  if (__builtin_add_overflow(time, negative ? -fraction : fraction, &time)) return {};
+  if (__builtin_add_overflow(time, negative ? -fraction : fraction, &time) || time == no_time) return {};
   return time;
 }
 
