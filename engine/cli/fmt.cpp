@@ -1,9 +1,15 @@
 /// weir fmt: gives pipelines their one layout.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
+#include <system_error>
 
 #include "cli/command.hpp"
 #include "core/format_text.hpp"
@@ -18,18 +24,35 @@ struct FmtOptions {
 
 bool is_json(std::string_view name) { return name.ends_with(".json"); }
 
-/// Beside the file first, then in its place: an interrupted write leaves the old text.
-bool replace(const std::string& file, const std::string& text) {
-  const std::string fresh = file + ".fmt";
-  std::error_code failed;
-  const bool whole{(std::ofstream{fresh, std::ios::binary} << text).flush()};
-  if (whole) {
-    std::filesystem::permissions(fresh, std::filesystem::status(file).permissions(), failed);
-    std::filesystem::rename(fresh, file, failed);
-    if (!failed) return true;
+/// Whether all of it was written; errno says why not.
+bool write_whole(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
   }
-  std::filesystem::remove(fresh, failed);
-  return false;
+  return true;
+}
+
+/// Beside the file first, under a name that nobody has, then in its place: an interrupted write leaves the old text. A
+/// symlink stays one. At no time may somebody read the new text who may not read the old.
+std::error_code replace(const std::string& path, const std::string& text) {
+  std::error_code failed;
+  const std::string file = std::filesystem::canonical(path, failed);
+  if (failed) return failed;
+  const auto last_error = [] { return std::error_code{errno, std::generic_category()}; };
+  struct stat old{};
+  if (::stat(file.c_str(), &old) != 0) return last_error();
+  if (!S_ISREG(old.st_mode)) return std::make_error_code(std::errc::not_supported);
+  std::string fresh = file + ".XXXXXX";
+  const int beside = ::mkostemp(fresh.data(), O_CLOEXEC);  // which its owner alone may read
+  if (beside < 0) return last_error();
+  if (::fchmod(beside, old.st_mode & 07777) != 0 || !write_whole(beside, text)) failed = last_error();
+  if (::close(beside) != 0 && !failed) failed = last_error();
+  if (!failed && ::rename(fresh.c_str(), file.c_str()) != 0) failed = last_error();
+  if (failed) ::unlink(fresh.c_str());
+  return failed;
 }
 
 /// The worst that happened to one of the files.
@@ -48,8 +71,9 @@ int format_file(const std::string& file, const FmtOptions& options) {
   if (formatted == *text) return fine;
   std::cout << file << "\n";
   if (options.check) return findings;
-  if (replace(file, formatted)) return fine;
-  std::cerr << file << ": error: can't write the file\n";
+  const std::error_code failed = replace(file, formatted);
+  if (!failed) return fine;
+  std::cerr << file << ": error: can't write the file: " << failed.message() << "\n";
   return findings;
 }
 

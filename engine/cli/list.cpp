@@ -12,12 +12,12 @@ namespace {
 
 constexpr Role all_roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
 
-int list(const Registry& registry, std::string role) {
-  if (role.ends_with('s')) role.pop_back();
+int list(const Registry& registry, const std::string& asked) {
+  const std::string role = asked.ends_with('s') ? asked.substr(0, asked.size() - 1) : asked;
   std::vector<std::string> names;
   for (const Role one : all_roles) names.emplace_back(to_string(one));
   if (!role.empty() && !std::ranges::contains(names, role)) {
-    std::cerr << "weir list: there is no role \"" << role << "\"; " << suggest(role, names) << "\n";
+    std::cerr << "weir list: there is no role \"" << asked << "\"; " << suggest(role, names) << "\n";
     return usage;
   }
   for (const Role one : all_roles) {

@@ -4,9 +4,15 @@
 #include <sys/socket.h>
 
 #include <charconv>
+#include <chrono>
 #include <thread>
 
 namespace weir {
+namespace {
+
+constexpr std::chrono::seconds longest_silence{2};
+
+}  // namespace
 
 struct Console::Impl {
   ConsoleViews views;
@@ -15,7 +21,10 @@ struct Console::Impl {
   int port = 0;
 
   void route() {
-    server.new_task_queue = [] { return new httplib::ThreadPool(2); };
+    // Each connection has a thread while it says nothing; a few such must not keep a probe from its answer.
+    server.new_task_queue = [] { return new httplib::ThreadPool(2, 64); };
+    server.set_read_timeout(longest_silence);
+    server.set_keep_alive_timeout(longest_silence.count());
     server.Get("/ping", [](const httplib::Request&, httplib::Response& response) {
       response.set_content("pong\n", "text/plain");
     });

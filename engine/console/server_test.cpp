@@ -3,7 +3,14 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <thread>
@@ -43,6 +50,25 @@ TEST(Console, says_what_is_wrong_with_an_address) {
   EXPECT_EQ(second.error().kind, Error::Kind::unreachable);
   for (const char* bad : {"localhost", "localhost:", "localhost:http", "localhost:70000"})
     EXPECT_EQ(Console::serve(bad, views()).error().kind, Error::Kind::invalid) << bad;
+}
+
+TEST(Console, answers_while_others_connect_and_say_nothing) {
+  const auto console = Console::serve("127.0.0.1:0", views());
+  ASSERT_TRUE(console.has_value()) << console.error().message;
+  const int port = (*console)->port();
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::array<int, 16> silent{};
+  for (int& socket : silent) {
+    socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  }
+  httplib::Client client{"127.0.0.1", port};
+  client.set_read_timeout(std::chrono::seconds{1});
+  EXPECT_TRUE(client.Get("/ping")) << "a probe would end this worker";
+  for (const int socket : silent) ::close(socket);
 }
 
 TEST(Console, says_the_lag_or_why_it_is_not_known) {

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "clients/duckdb.hpp"
 #include "fakes/temporary_directory.hpp"
@@ -43,6 +45,13 @@ class Quickstart : public testing::Test {
   static std::string read(const std::string& path) {
     std::ifstream in{path};
     return {std::istreambuf_iterator<char>{in}, {}};
+  }
+
+  static std::vector<std::string> names_in(const std::string& directory) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator{directory}) names.push_back(entry.path().filename());
+    std::ranges::sort(names);
+    return names;
   }
 
   fakes::TemporaryDirectory directory_;
@@ -188,11 +197,36 @@ TEST_F(Quickstart, SaysWhenWhatItPrintsFindsNoRoom) {
 TEST_F(Quickstart, FormatsAFileWholeOrNotAtAll) {
   const std::string text = "{\"name\":\"p\",\"nodes\":[]}";
   const std::string file = directory_.write("p.json", text);
-  std::filesystem::create_symlink("/dev/full", file + ".fmt");
-  const int status = std::system((WEIR_BUILD_DIR "/weir fmt " + file + " >/dev/null 2>&1").c_str());
+  // No file may grow, as on a disk that is full.
+  const int status =
+      std::system(("trap '' XFSZ; said=$(ulimit -f 0; " WEIR_BUILD_DIR "/weir fmt " + file +
+                   " 2>&1 >/dev/null); code=$?; printf %s \"$said\" >" + directory_.file("said") + "; exit $code")
+                      .c_str());
   EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_EQ(read(directory_.file("said")), file + ": error: can't write the file: File too large");
   EXPECT_EQ(read(file), text);
-  EXPECT_FALSE(std::filesystem::is_symlink(file + ".fmt")) << "nothing is left behind";
+  EXPECT_THAT(names_in(directory_.path()), testing::ElementsAre("p.json", "said")) << "nothing is left behind";
+}
+
+TEST_F(Quickstart, FormatsTheFileThatASymlinkNamesAndNothingBesideIt) {
+  namespace fs = std::filesystem;
+  const std::string text = "{\"name\":\"p\",\"nodes\":[]}";
+  fs::create_directory(directory_.file("kept"));
+  const std::string file = directory_.write("kept/p.json", text);
+  const std::string link = directory_.file("p.json");
+  fs::create_symlink("kept/p.json", link);
+  for (const std::string& taken : {file + ".fmt", link + ".fmt"}) std::ofstream{taken} << "somebody's";
+  for (const auto mode : {fs::perms{0600}, fs::perms{0640}, fs::perms{0666}}) {
+    std::ofstream{file} << text;
+    fs::permissions(file, mode);
+    ASSERT_EQ(std::system((WEIR_BUILD_DIR "/weir fmt " + link + " >/dev/null").c_str()), 0);
+    EXPECT_NE(read(file), text);
+    EXPECT_TRUE(fs::is_symlink(link));
+    EXPECT_EQ(fs::status(file).permissions(), mode);
+  }
+  for (const std::string& taken : {file + ".fmt", link + ".fmt"}) EXPECT_EQ(read(taken), "somebody's");
+  EXPECT_THAT(names_in(directory_.path()), testing::ElementsAre("kept", "p.json", "p.json.fmt"));
+  EXPECT_THAT(names_in(directory_.file("kept")), testing::ElementsAre("p.json", "p.json.fmt"));
 }
 
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
