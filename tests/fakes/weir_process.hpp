@@ -24,8 +24,8 @@ namespace weir::fakes {
 /// Threads   one.
 class WeirProcess {
  public:
-  static constexpr int killed = -1;  ///< in place of an exit code
-  static constexpr int endless = -2;
+  static constexpr int killed = -SIGKILL;  ///< in place of an exit code, as for any signal that ended it
+  static constexpr int endless = -1000;
 
   /// `arguments` follow the program's name. `log`: the file.
   /// `before`: what starts it, e.g. taskset and its arguments.
@@ -67,7 +67,7 @@ class WeirProcess {
     send(signal);
     return wait(patience);
   }
-  /// Waits for the end: the exit code, `killed` after a signal, `endless` if it had to be killed because it took too
+  /// Waits for the end: the exit code, the signal below 0, `endless` if it had to be killed because it took too
   /// long.
   int wait(Duration patience = 30 * second) {
     const Timestamp until = system_clock().steady() + patience;
@@ -76,7 +76,7 @@ class WeirProcess {
       int status = 0;
       if (::waitpid(child_, &status, late ? 0 : WNOHANG) == child_) {
         child_ = 0;
-        exit_ = late ? endless : WIFEXITED(status) ? WEXITSTATUS(status) : killed;
+        exit_ = late ? endless : exit_code(status);
       } else if (system_clock().steady() > until) {
         late = true;
         send(SIGKILL);
@@ -91,7 +91,7 @@ class WeirProcess {
     int status = 0;
     if (child_ <= 0 || ::waitpid(child_, &status, WNOHANG) != child_) return child_ > 0;
     child_ = 0;
-    exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : killed;
+    exit_ = exit_code(status);
     return false;
   }
 
@@ -111,6 +111,8 @@ class WeirProcess {
   }
 
  private:
+  static int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status); }
+
   std::vector<std::string> arguments_, before_;
   std::string log_;
   pid_t child_ = 0;

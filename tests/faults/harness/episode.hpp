@@ -33,7 +33,7 @@ struct Outcome {
   std::map<std::string, std::size_t> times;
   std::map<std::string, std::vector<double>> recoveries;  ///< seconds
   std::map<std::string, std::size_t> deeds;               ///< what was done to workers
-  std::map<int, std::size_t> exits;  ///< by exit code, of workers that were not killed; without 0 at SIGTERM
+  std::map<int, std::size_t> exits;  ///< by exit code or signal below 0, of workers that were not killed; without 0
   std::string versions;
   bool harmless = false;  ///< a safeguard was to be missing, but what switches it off was not found
   bool fine() const { return failure.empty() && verdict.fine(); }
