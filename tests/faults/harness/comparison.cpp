@@ -104,7 +104,8 @@ std::vector<Line> rows_of(const Stage& stage) {
                   });
 }
 
-/// The rows as the third sink has published them.
+/// The rows as the third sink has published them. In any order: one that must be published again comes behind its
+/// successors, as `weir explain` says.
 std::vector<Line> copies_of(const Stage& stage) {
   std::vector<Line> out;
   const integration::StreamReading stream{stage.nats.nats(), copies_name};
@@ -114,7 +115,6 @@ std::vector<Line> copies_of(const Stage& stage) {
     Line& line = out.emplace_back();
     line.key = row["key"].GetString();
     line.time = parse_rfc3339(row["tick"].GetString()).value();
-    line.transaction = message.sequence;
     for (const char* name : {"position_lat", "position_lon", "position_alt", "heading", "speed", "charge"})
       line.cells.push_back(row[name].IsNull() ? null : row[name].GetDouble());
   });
