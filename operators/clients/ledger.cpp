@@ -114,6 +114,11 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
                    table()),
       {pipeline_, node_, number_text, owner_});
   if (!former) return std::unexpected(former.error());
+  const auto note_former = [&](bool theirs) {
+    const std::scoped_lock lock{mutex_};
+    for (const Row& row : *former) theirs ? (void)former_.erase(*row[0]) : (void)former_.insert(*row[0]);
+  };
+  note_former(false);  // before the answer, which may be lost on its way
   const auto rows = connection.query(
       weir::format("UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
                    "ELSE clock_timestamp() END, "
@@ -123,11 +128,13 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
                    table(), progress_columns),
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
   if (!rows) return std::unexpected(rows.error());
-  if (rows->empty()) return std::unexpected(held_by_another(connection, partition));
+  if (rows->empty()) {
+    note_former(true);
+    return std::unexpected(held_by_another(connection, partition));
+  }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
   claims_[partition] = {fence, progress.position, true};
-  if (!former->empty()) former_.insert(*former->front()[0]);
   return progress;
 }
 

@@ -81,7 +81,8 @@ class Transaction {
     const auto advanced = connection_.run(sql, copies);
     if (!advanced) return std::unexpected(advanced.error());
     const std::size_t letters = work_.handed.dead.size() + outcome_.left_out.size();
-    outcome_.rows = connection_.copied() - copied_before_ - letters;
+    const std::size_t copied = connection_.copied() - copied_before_;
+    outcome_.rows = copied - std::min(copied, letters);
     const bool all = work_.lanes.empty() || advanced->size() == work_.lanes.size();
     if (!all) {
       for (const LaneCommit& lane : work_.lanes) {
@@ -117,8 +118,9 @@ class Transaction {
   Result<Outcome> finish() {
     ledger_.advanced(work_.lanes);
     for (const Partition partition : outcome_.refused) ledger_.lose(partition);
-    if (work_.handed.rows.empty()) outcome_.rows = 0;
-    outcome_.swallowed = work_.handed.row_count() - outcome_.left_out.size() - outcome_.rows;
+    const std::size_t due = work_.handed.row_count() - outcome_.left_out.size();
+    outcome_.rows = std::min(outcome_.rows, due);
+    outcome_.swallowed = due - outcome_.rows;
     for (const Encoded* rows : work_.handed.rows) outcome_.bytes += rows->bytes.size();
     return std::move(outcome_);
   }

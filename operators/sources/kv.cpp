@@ -39,6 +39,7 @@ class Kv final : public Source {
   /// Positions are a tick's time in ms and the number of a value in it; of more, those of the next ms, as ticks are
   /// 10 ms apart at least. Enough until 2109.
   static constexpr Position numbers_per_ms = 1u << 21;
+  static constexpr Duration longest_catching_up = 30 * second;
 
  public:
   Kv(const Settings& settings, Context& context)
@@ -60,6 +61,7 @@ class Kv final : public Source {
     by_key_.clear();
     sequence_ = after;
     again_up_to_ = static_cast<Timestamp>(after / numbers_per_ms) * millisecond;
+    given_up_to_ = again_up_to_ + millisecond;
     caught_up_ = false;
     auto connection = nats::Connection::open(nats::Access::from(settings_),
                                              std::string{"weir "}.append(context_.pipeline()).append(" kv"),
@@ -100,6 +102,8 @@ class Kv final : public Source {
     const Timestamp now = context_.clock().now();
     const Duration late = now - next_tick_;
     const bool behind = *came > 0 && watch_->behind() > 0;
+    // What comes after the past was told would be taken for new.
+    if (again_up_to_ != 0 && watch_->behind() > 0 && late < longest_catching_up) return Pulled{};
     if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
     caught_up_ = true;
     const Timestamp known = std::exchange(again_up_to_, 0);
@@ -199,7 +203,8 @@ class Kv final : public Source {
     context_.count(missed_, static_cast<std::uint64_t>((following - next_tick_) / every_ - 1));
     next_tick_ = following;
     if (reading_->messages.empty()) reading_->messages.push_back({.sequence = ++sequence_, .marker = true});
-    for (auto& message : reading_->messages) message.arrival = tick_;
+    // Where the clock was set back, too, what is new must not be taken for what is read again.
+    for (auto& message : reading_->messages) message.arrival = std::max(tick_, given_up_to_);
   }
 
   void add(const Entry& entry) {
@@ -229,7 +234,8 @@ class Kv final : public Source {
       part->messages.items.push_back(message);
     }
     if (given_ == reading_->messages.size()) reading_.reset();
-    if (!part->messages.items.front().marker) context_.count(received_, part->messages.items.size());
+    context_.count(received_,
+                   static_cast<std::uint64_t>(std::ranges::count(part->messages.items, false, &Message::marker)));
     const Messages* messages = &part->messages;
     return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(part), messages}};
   }
@@ -251,6 +257,7 @@ class Kv final : public Source {
   Timestamp tick_ = 0;
   Timestamp next_tick_ = 0;
   Timestamp again_up_to_ = 0;  ///< the tick whose values are to be given out once more first; 0: none
+  Timestamp given_up_to_ = 0;  ///< before the first tick of this run
   Position sequence_ = 0;
   Duration kept_for_ = 0;   ///< values, in the bucket; 0: for ever
   bool caught_up_ = false;  ///< what was in the bucket at the start has been read

@@ -169,6 +169,49 @@ Timestamp next_tick(Source& source) {
   return no_time;
 }
 
+/// Opened after a position it tells the past first, as of then; a clock that was set back must not make it all past.
+TEST_F(NatsBucketTest, givesFirstOnceMoreWhatWasThereAtAPosition) {
+  NatsPeer peer{url()};
+  nats::ensure_bucket(*peer.jetstream, {.name = bucket_}).value();
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  const std::map<std::string, Setting> settings{
+      {"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}};
+  NatsSource before{weir_operator_sources_kv(), settings};
+  before.source->open(0).value();
+  bucket.put("v1.speed", "1").value();
+  const Timestamp first = before.pull(1).at(0).arrival;
+  bucket.put("v1.charge", "2").value();
+  const Message last = before.pull(1).at(0);
+  system_clock().wait(200 * millisecond, {});
+  bucket.put("v1.torque", "3").value();
+
+  const auto op = weir_operator_sources_kv();
+  SetBackContext context;
+  for (const Duration back : {Duration{0}, 60 * minute}) {
+    context.at.back = back;
+    const auto source = op.make_source(fakes::settings_of(op, settings), context);
+    source->open(last.sequence).value();
+    Pulled pulled;
+    while (pulled.state != Pulled::State::messages) pulled = source->pull({.wait = 50 * millisecond}, {}).value();
+    const auto& again = pulled.messages->items;
+    ASSERT_EQ(again.size(), 3u);
+    EXPECT_EQ(again[0].payload, "1");
+    EXPECT_LE(again[0].arrival, first) << "by the server's clock it may have been there at the tick before";
+    EXPECT_GE(again[0].arrival, first - 100 * millisecond);
+    EXPECT_EQ(again[1].payload, "2");
+    EXPECT_LE(again[1].arrival, last.arrival);
+    EXPECT_GT(again[1].arrival, again[0].arrival);
+    EXPECT_TRUE(again[2].marker);
+    EXPECT_EQ(again[2].arrival, last.arrival);
+    EXPECT_GT(again[0].sequence, last.sequence);
+    Pulled fresh;
+    while (fresh.state != Pulled::State::messages) fresh = source->pull({.wait = 50 * millisecond}, {}).value();
+    EXPECT_EQ(fresh.messages->items[0].payload, "3");
+    EXPECT_GT(fresh.messages->items[0].arrival, last.arrival) << "it would make no row";
+    EXPECT_GT(fresh.messages->items[0].sequence, again[2].sequence);
+  }
+}
+
 TEST_F(NatsBucketTest, goesOnWhenTheClockIsSetBack) {
   constexpr Duration every = 500 * millisecond;
   SetBackContext context;

@@ -203,7 +203,13 @@ const std::array all{
           {"stream = n.stream, stream_created = n.created,\n       stamp = n.stamp,", "stream = '',"},
           nullptr,
           "a lane goes on in another stream of the same name",
-          "stream-anew"}};
+          "stream-anew"},
+    Break{"markers",
+          always,
+          {"PUB p.0.clock.", "PUB q.0.clock.", true},
+          nullptr,
+          "nothing says in an idle stream that time goes by",
+          "repeat"}};
 
 }  // namespace
 

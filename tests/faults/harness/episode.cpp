@@ -19,6 +19,11 @@ namespace {
 constexpr Duration longest_recovery = 60 * second, longest_settling = 90 * second;
 constexpr Duration longest_due = 10 * second;
 
+/// Rows are due, and nothing in the streams says that time goes by.
+struct StoodStill : Stuck {
+  using Stuck::Stuck;
+};
+
 class Episode {
  public:
   explicit Episode(const Play& play)
@@ -45,7 +50,8 @@ class Episode {
     stage_.stop_all();
     pause(100 * millisecond);  // the watch asks meanwhile
     positions_ = watch_.positions();
-    if (!all_came && compare().fine()) throw Stuck{"rows are due, and nothing in the streams says that time goes by"};
+    if (!all_came && compare().fine())
+      throw StoodStill{"rows are due, and nothing in the streams says that time goes by"};
     if (is(Break::When::settled)) play_.broken->apply(stage_, *traffic_);
   }
 
@@ -181,7 +187,7 @@ Outcome play(const Play& play, const Noticed& noticed) {
       if (noticed && out.fine()) episode.break_all(noticed);
     } catch (const std::exception& error) {
       out.failure = weir::format("{}\n{}", error.what(), episode.stage().logs());
-      out.went_on = dynamic_cast<const WentOn*>(&error) != nullptr;
+      out.astray = dynamic_cast<const WentOn*>(&error) != nullptr || dynamic_cast<const StoodStill*>(&error) != nullptr;
     }
     episode.tell(out);
     if (out.failure.empty()) {

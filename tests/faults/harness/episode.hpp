@@ -29,7 +29,7 @@ struct Outcome {
   Verdict verdict;
   /// What could not be compared, did not go on or end, or crashed, and the workers' logs; empty: nothing.
   std::string failure;
-  bool went_on = false;  ///< a lane did where it must stop: that is the failure
+  bool astray = false;  ///< a lane went on where it must stop, or stood still where rows are due: that is the failure
   std::map<std::string, std::size_t> times;
   std::map<std::string, std::vector<double>> recoveries;  ///< seconds
   std::map<std::string, std::size_t> deeds;               ///< what was done to workers

@@ -151,7 +151,7 @@ int run(const Command& command) {
 
 /// How it was noticed, in a few words; empty: it was not. A worker that does not start, or a server, notices nothing.
 std::string how_noticed(const Outcome& outcome) {
-  if (outcome.fine() || outcome.harmless || (!outcome.failure.empty() && !outcome.went_on)) return {};
+  if (outcome.fine() || outcome.harmless || (!outcome.failure.empty() && !outcome.astray)) return {};
   if (!outcome.failure.empty()) return outcome.failure.substr(0, outcome.failure.find('\n'));
   const Verdict& verdict = outcome.verdict;
   std::string out;
