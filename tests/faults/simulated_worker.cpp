@@ -54,7 +54,7 @@ class DriftingClock final : public Clock {
       : plant_{plant},
         ahead_{static_cast<Duration>(plant.dice.roll(1000)) * second},
         per_cent_{90 + static_cast<std::int64_t>(plant.dice.roll(21))} {}
-  Timestamp now() const override { return steady() - 500 * second; }
+  Timestamp now() const override { return steady() - 500 * second + plant_.wall_ahead; }
   Timestamp steady() const override { return ahead_ + plant_.now / 100 * per_cent_; }
   bool wait(Duration, std::stop_token) const override { return false; }
 
