@@ -54,7 +54,8 @@ class DriftingClock final : public Clock {
       : plant_{plant},
         ahead_{static_cast<Duration>(plant.dice.roll(1000)) * second},
         per_cent_{90 + static_cast<std::int64_t>(plant.dice.roll(21))} {}
-  Timestamp now() const override { return steady() - 500 * second + plant_.wall_ahead; }
+  /// Somebody sets it forth and back all the time.
+  Timestamp now() const override { return steady() - 500 * second + (plant_.now / (7 * second) % 5 - 2) * 30 * minute; }
   Timestamp steady() const override { return ahead_ + plant_.now / 100 * per_cent_; }
   bool wait(Duration, std::stop_token) const override { return false; }
 

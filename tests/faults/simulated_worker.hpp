@@ -31,7 +31,6 @@ struct Plant {
   Streams streams = {};
   Pipeline pipeline = {};
   Timestamp down_until = 0;  ///< no service answers
-  Duration wall_ahead = 0;   ///< by how much somebody has set the workers' clocks, but for their steady ones
   bool calm = false;         ///< nothing goes wrong any more
   bool quiet = false;        ///< nor is anything left of what did
   std::string failure = {};  ///< what must not happen but did; the first

@@ -123,7 +123,6 @@ void Simulation::mishap() {
     if (dice.chance(1))
       database->set_clock(static_cast<Duration>(dice.roll(2 * lease_length)) - static_cast<Duration>(lease_length));
   }
-  if (dice.chance(1)) plant_.wall_ahead = static_cast<Duration>(dice.roll(120)) * minute - 60 * minute;
   if (workers_.empty()) return;
   if (dice.chance(4)) any().kill();
   if (dice.chance(3)) any().leave();
