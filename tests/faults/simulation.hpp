@@ -27,6 +27,7 @@ class Simulation {
 
   /// The thread of a worker whose turn is next does what it does.
   bool step();
+  void pass_until(Timestamp now);
   void run_until(Timestamp end);
   void meanwhile(SimulatedWorker& worker, Duration length);
   void mishap();
