@@ -2,6 +2,23 @@
 #include <weir/json_rows.hpp>
 
 namespace weir {
+namespace {
+
+bool has_message(const Batch& in, std::size_t row) { return in.messages && row < in.message_of_row.size(); }
+
+/// Whether the rows beside it are of other messages.
+bool is_alone(const Batch& in, std::size_t row) {
+  const auto& message = in.message_of_row;
+  return (row == 0 || message[row - 1] != message[row]) &&
+         (row + 1 == message.size() || message[row + 1] != message[row]);
+}
+
+}  // namespace
+
+void add_detail(std::string& reason, std::string_view detail) {
+  reason += reason.contains(':') ? "; " : ": ";
+  reason += detail;
+}
 
 Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason) {
   Sink::DeadLetter letter;
@@ -10,7 +27,7 @@ Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_vi
   letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
   letter.node = node;
   letter.reason = reason;
-  if (in.messages && row < in.message_of_row.size()) {
+  if (has_message(in, row)) {
     const Message& message = in.messages->items[in.message_of_row[row]];
     letter.position = message.sequence;
     letter.subject = message.subject;
@@ -25,7 +42,11 @@ Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::strin
   const Batch& batch = *rows.batch;
   Sink::DeadLetter letter = dead_letter_of(batch, row, node, reason);
   letter.partition = rows.partition;
-  if (!batch.messages || row >= batch.message_of_row.size()) letter.position = rows.last;
+  if (!has_message(batch, row)) letter.position = rows.last;
+  if (has_message(batch, row) && !is_alone(batch, row)) {
+    letter.payload.clear();
+    json::append_row(batch, row, letter.payload, json::Style::evidence);
+  }
   letter.row = rows.number + row;
   return letter;
 }

@@ -5,13 +5,16 @@
 #include <cassert>
 #include <exception>
 
-#include <weir/dead_letter.hpp>
+#include <weir/format.hpp>
+#include <weir/shapes.hpp>
+#include <weir/spelling.hpp>
 
 #include "core/attempt.hpp"
 #include "core/completion.hpp"
 #include "core/counted.hpp"
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
+#include "core/refusals.hpp"
 
 namespace weir {
 namespace {
@@ -61,7 +64,7 @@ struct Chain::Impl {
   class StageOutput final : public Output {
    public:
     StageOutput(Impl& chain, Stage& stage, const Origin& origin, bool muted, ChainOutput& out)
-        : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, out_{out} {}
+        : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, letters_{stage.node->id, out.dead_letters} {}
 
     void emit(BatchPtr batch, Port port) override {
       assert(port < stage_.exits.size() && "a port that the Spec does not declare");
@@ -72,26 +75,27 @@ struct Chain::Impl {
     void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
       if (muted_) return;
       chain_.count_refusal(*stage_.node, reason, 1);
-      out_.dead_letters.push_back(dead_letter_of(in, row, stage_.node->id, reason));
+      letters_.add(in, row, reason);
     }
     void count(std::size_t counter, std::uint64_t n) override {
       if (!muted_ && n != 0) chain_.counters.add(counter, n);
     }
     bool silent() const override { return muted_; }
+    void finish() { letters_.finish(); }
 
    private:
     Impl& chain_;
     Stage& stage_;
     const Origin& origin_;
     bool muted_;
-    ChainOutput& out_;
+    Refusals letters_;
   };
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
       : pipeline{p}, counters{c}, partition{part} {
     const auto limit = p.key_limit != 0 ? p.key_limit : Dictionary::default_limit;
     keys = std::make_shared<Dictionary>(limit);
-    fields = std::make_shared<Dictionary>(most_fields);
+    fields = std::make_shared<Dictionary>(samples::most_fields);
     const NodeContext::Shared shared{p, registry, c, clock};
     stages.resize(p.nodes.size());
     for (std::size_t i = 0; i < p.nodes.size(); ++i) make_stage(shared, i);
@@ -186,6 +190,7 @@ struct Chain::Impl {
       done.error().message = stage.node->id + ": " + done.error().message;
       return done;
     }
+    output.finish();
     if (stage.behind != nullptr) out.offered.push_back({stage.behind, stage.behind->offered()});
     pass_markers(stage, *samples);
     return {};
@@ -248,7 +253,6 @@ struct Chain::Impl {
     counters.add(numbers[4], now.empty_rows - before.empty_rows);
   }
 
-  static constexpr std::uint32_t most_fields = 4096;
   static constexpr std::array<std::string_view, 4> cell_counters{"measured", "interpolated", "carried", "null"};
 
   const Pipeline& pipeline;
@@ -269,12 +273,18 @@ Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& count
 
 Chain::~Chain() = default;
 
-void Chain::start(Position after, Timestamp arrival) {
+Result<void> Chain::start(Position after, Timestamp arrival) {
   // What the sinks want has its place before what else may be sent.
   for (const Node& node : impl_->pipeline.nodes) {
-    for (const RowColumn& column : node.columns) impl_->fields->intern(column.field);
+    for (const RowColumn& column : node.columns) {
+      if (impl_->fields->intern(column.field)) continue;
+      return fail(Error::Kind::changed,
+                  weir::format("{}: no place for the field {}: the limit is {}, and the snapshot holds that many",
+                               node.id, quoted(column.field), samples::most_fields));
+    }
   }
   impl_->decoder->start(after, arrival);
+  return {};
 }
 
 Result<void> Chain::open() {

@@ -47,8 +47,9 @@ class Chain {
   Result<void> open();
 
   /// The position before the first message to come, and the arrival time that was reached there (no_time: none yet):
-  /// arrival never goes back behind it. After load(), before the first decode().
-  void start(Position after, Timestamp arrival = no_time);
+  /// arrival never goes back behind it. After load(), before the first decode(). Error: what was loaded leaves no place
+  /// for a field that a sink wants.
+  Result<void> start(Position after, Timestamp arrival = no_time);
 
   /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead
   /// letters of the decoded batch's step.

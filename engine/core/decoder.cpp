@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 #include <weir/partition.hpp>
 #include <weir/shapes.hpp>
@@ -40,7 +41,8 @@ bool same(std::string_view a, std::string_view b) {
 /// table when its message is taken; until then only its id is known.
 class Interner {
  public:
-  Interner(Dictionary& table, std::string_view what) : table_{table}, what_{what} {}
+  Interner(Dictionary& table, std::string_view what, std::uint32_t limit)
+      : table_{table}, what_{what}, limit_{std::min(limit, table.limit())} {}
 
   /// The id, or nothing and a reason.
   std::optional<std::uint32_t> operator()(std::string_view name, std::string& reason) {
@@ -49,9 +51,23 @@ class Interner {
       last_name_ = table_.at(*id);
       return last_ = id;
     }
+    full_ = false;
     reason = problem(name);
     return reason.empty() ? add(name, reason) : std::nullopt;
   }
+
+  /// Why this can't be a name at all; empty if it can.
+  std::string problem(std::string_view name) const {
+    const std::string what{what_};
+    if (name.empty()) return "no " + what;
+    if (name.size() > Decoder::longest_key)
+      return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
+    if (!is_storable_utf8(name)) return what + " is not UTF-8 text";
+    return {};
+  }
+
+  /// Whether the last name that was refused only lacks a place.
+  bool full() const { return full_; }
 
   /// The message is taken, with all its names.
   void keep() {
@@ -72,8 +88,9 @@ class Interner {
     const auto next = static_cast<std::uint32_t>(table_.size() + new_names_.size());
     auto known = new_ids_.find(std::string{name});
     if (known == new_ids_.end()) {
-      if (next >= table_.limit()) {
-        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(table_.limit());
+      if (next >= limit_) {
+        full_ = true;
+        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(limit_);
         return {};
       }
       known = new_ids_.emplace(name, next).first;
@@ -83,17 +100,10 @@ class Interner {
     return last_ = known->second;
   }
 
-  std::string problem(std::string_view name) const {
-    const std::string what{what_};
-    if (name.empty()) return "no " + what;
-    if (name.size() > Decoder::longest_key)
-      return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
-    if (!is_storable_utf8(name)) return what + " is not UTF-8 text";
-    return {};
-  }
-
   Dictionary& table_;
   std::string_view what_;
+  std::uint32_t limit_;
+  bool full_ = false;
   std::optional<std::uint32_t> last_;
   std::string_view last_name_;
   std::unordered_map<std::string, std::uint32_t> new_ids_;  // of the message at hand
@@ -109,7 +119,7 @@ struct Lane {
 class SampleColumns final : public SampleSink {
  public:
   SampleColumns(Dictionary& keys, Dictionary& fields, Lane lane, std::size_t expected)
-      : lane_{lane}, key_of_{keys, "key"}, field_of_{fields, "field"} {
+      : lane_{lane}, key_of_{keys, "key", UINT32_MAX}, field_of_{fields, "field", Decoder::most_met_fields} {
     for (auto* ids : {&keys_, &fields_, &message_}) ids->reserve(expected);
     for (auto* times : {&times_, &arrival_}) times->reserve(expected);
     x_.reserve(expected);
@@ -122,6 +132,8 @@ class SampleColumns final : public SampleSink {
     start_ = times_.size();
     without_time_now_ = 0;
     reason_.clear();
+    refused_now_ = 0;
+    why_refused_.clear();
   }
 
   void add(const Sample& sample) override {
@@ -131,12 +143,24 @@ class SampleColumns final : public SampleSink {
       reason_ = "key belongs to another partition";
       return;
     }
+    if (!sample.key.empty() && !message_now_->key.empty() && sample.key != message_now_->key) {
+      // Whoever may publish for one vehicle must not be able to write as another.
+      reason_ = key_of_.problem(sample.key);
+      if (reason_.empty()) reason_ = weir::format("the payload's key is not its subject's: {}", quoted(sample.key));
+      return;
+    }
     const auto key = key_of_(sample.key.empty() ? message_now_->key : sample.key, reason_);
     const auto field =
         key ? field_of_(sample.field.empty() ? message_now_->field : sample.field, reason_) : std::nullopt;
+    if (key && !field && field_of_.full()) refuse(std::exchange(reason_, {}));
     if (!field) return;
     const bool number = sample.kind != Sample::Kind::text;
-    if (sample.kind == Sample::Kind::point) has_points_ = true;
+    if (sample.kind == Sample::Kind::point) {
+      // Receivers say 91 and 181 when they have no fix; a way from there to anywhere would look like a place.
+      if (!(std::abs(sample.x) <= 90 && std::abs(sample.y) <= 180))
+        return refuse(weir::format("no place on the Earth: {} {}/{}", quoted(sample.field), sample.x, sample.y));
+      has_points_ = true;
+    }
     if (!number) {
       if (!is_storable_utf8(sample.text)) {
         reason_ = sample.text.contains('\0') ? "text has a NUL, which no sink holds" : "text is not UTF-8";
@@ -154,6 +178,10 @@ class SampleColumns final : public SampleSink {
     without_time_now_ += sample.time ? 0 : 1;
   }
 
+  void refuse(std::string reason) override {
+    if (refused_now_++ == 0) why_refused_ = std::move(reason);
+  }
+
   /// After the last sample of a message, whether it can be taken or not.
   void end() {
     arrival_.resize(times_.size(), arrival_now_);
@@ -165,6 +193,14 @@ class SampleColumns final : public SampleSink {
 
   /// Why the message can't be taken; empty if it can.
   std::string& reason() { return reason_; }
+
+  /// Why samples of the message can't be taken, though the message can; empty if all are.
+  std::string why_refused() const {
+    std::string why = why_refused_;
+    if (refused_now_ > 1) add_detail(why, weir::format("{} samples of its message", refused_now_));
+    if (refused_now_ > 0 && added() > 0) add_detail(why, "the others of its message are taken");
+    return why;
+  }
 
   /// The message is taken.
   void keep() {
@@ -258,6 +294,8 @@ class SampleColumns final : public SampleSink {
   std::size_t start_ = 0;
   std::size_t without_time_now_ = 0, without_time_ = 0;
   std::string reason_;
+  std::size_t refused_now_ = 0;
+  std::string why_refused_;  ///< of the first one
   std::vector<std::uint8_t> kept_;
 };
 
@@ -307,9 +345,12 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     columns.end();
     if (decoded && columns.reason().empty()) {
       columns.keep();
-      out.empty += columns.added() == 0 ? 1 : 0;
+      std::string why = columns.why_refused();
+      const bool empty = columns.added() == 0 && why.empty();
+      if (!why.empty()) refuse(message, std::move(why));
+      out.empty += empty ? 1 : 0;
       if (columns.untimed()) tell(untimed_, message, out.notices);
-      if (columns.added() == 0) tell(empty_, message, out.notices);
+      if (empty) tell(empty_, message, out.notices);
       continue;
     }
     refuse(message, decoded ? std::move(columns.reason()) : std::move(decoded.error()));

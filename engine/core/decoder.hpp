@@ -7,6 +7,7 @@
 
 #include <weir/codec.hpp>
 #include <weir/dictionary.hpp>
+#include <weir/shapes.hpp>
 #include <weir/sink.hpp>
 
 #include "core/counters.hpp"
@@ -30,10 +31,14 @@ struct Decoded {
 ///
 /// Threads   one.
 /// Refused   the whole message, with a reason: what the source or the codec would not accept; no key; a key longer than
-///           1,024 bytes or not UTF-8; a new key or field beyond the tables' limits.
+///           1,024 bytes, or not UTF-8, or another than its subject's; a new key beyond the table's limit; a text that is
+///           not UTF-8. One sample, with a dead letter of its message, the others of which are taken: a new field beyond
+///           the limit, a point that is no place on the Earth, what the codec refuses alone.
 class Decoder {
  public:
   static constexpr std::size_t longest_key = 1024;
+  /// The table holds more: whatever devices have sent before, a column that is added later has a place.
+  static constexpr std::uint32_t most_met_fields = samples::most_fields - 256;
 
   Decoder(const Codec& codec, std::string node, Partition partition, std::uint32_t partitions,
           std::shared_ptr<Dictionary> keys, std::shared_ptr<Dictionary> fields);

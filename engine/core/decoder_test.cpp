@@ -138,5 +138,31 @@ TEST_F(DecoderTest, AKeyOfAnotherPartitionIsRefusedWithItsMessage) {
   EXPECT_EQ(decoded.fields, 1u) << "g came in the refused message only";
 }
 
+TEST_F(DecoderTest, AKeyThatIsNotItsSubjectsIsRefusedWithItsMessage) {
+  Decoder decoder{codec(), "in", 0, 1, keys_, fields_};
+  decoder.start(0, 1);
+  const auto all = messages({"a f;", "a f;b f;", "b f;"});
+  auto of_a = std::make_shared<Messages>(*all);
+  for (Message& message : of_a->items) message.key = "a";
+  const Decoded decoded = decoder.decode(std::move(of_a));
+  EXPECT_EQ(rows_of(decoded), std::vector<std::string>{"a f"});
+  ASSERT_EQ(decoded.dead_letters.size(), 2u);
+  for (const auto& letter : decoded.dead_letters)
+    EXPECT_EQ(letter.reason, "the payload's key is not its subject's: \"b\"");
+  EXPECT_EQ(decoded.keys, 1u) << "nobody fills the table with others' keys";
+}
+
+TEST_F(DecoderTest, OfAMessageWithTooManyFieldsTheOthersAreTaken) {
+  fields_ = std::make_shared<Dictionary>(2);
+  const Decoded decoded = decode({"a f;a g;", "a h;a f;a i;", "a i;"});
+  EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{"a f", "a g", "a f"}));
+  ASSERT_EQ(decoded.dead_letters.size(), 2u);
+  EXPECT_EQ(decoded.dead_letters[0].reason,
+            "too many fields: the limit is 2; 2 samples of its message; the others of its message are taken");
+  EXPECT_EQ(decoded.dead_letters[0].payload, "a h;a f;a i;");
+  EXPECT_EQ(decoded.dead_letters[1].reason, "too many fields: the limit is 2");
+  EXPECT_EQ(decoded.empty, 0u) << "it has a dead letter";
+}
+
 }  // namespace
 }  // namespace weir

@@ -369,7 +369,8 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->tally = Tally{impl_->id.partition, start, *opened};
   // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
   const bool anew = start.at.consumed == 0 || start.reminded != no_time;
-  impl_->chain.start(*opened, anew ? no_time : start.at.arrival);
+  if (auto started = impl_->chain.start(*opened, anew ? no_time : start.at.arrival); !started)
+    return std::unexpected(started.error());
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->chain.due().value_or(end_of_time));

@@ -14,6 +14,7 @@ namespace {
 class TimeOf final : public SampleSink {
  public:
   void add(const Sample& sample) override { time = sample.time.value_or(no_time); }
+  void refuse(std::string) override {}  // of a value that is no sample there is no time
   Timestamp time = no_time;
 };
 

@@ -105,13 +105,27 @@ bool is_number(const Decoding& in, const Value& value) {
   return value.kind == Value::Kind::number;
 }
 
-/// Adds latitude, longitude and, if it is there, altitude as one sample.
+bool is_null(const Value* value) { return value != nullptr && value->kind == Value::Kind::null; }
+
+/// What is refused alone, so that the other samples of its message are not lost with it.
+void take(const Decoding& in, Reason added) {
+  if (!added) in.out.refuse(std::move(added.error()));
+}
+
+/// Adds latitude, longitude and, if it is there, altitude as one sample; where one of the first two is null, as long as
+/// a receiver has no fix, there is none.
 Reason add_point(Decoding& in, const Value* latitude, const Value* longitude, const Value* altitude) {
   double parts[3] = {0, 0, std::nan("")};
   const Value* const values[3] = {latitude, longitude, altitude};
+  const char* const names[3] = {"latitude", "longitude", "altitude"};
+  if (is_null(latitude) || is_null(longitude)) return {};
   for (std::size_t i = 0; i < 3; ++i) {
-    if (i == 2 && (values[i] == nullptr || values[i]->kind == Value::Kind::null)) break;
-    if (values[i] == nullptr || !is_number(in, *values[i])) return no("a point's part is not a number");
+    if (i == 2 && (values[i] == nullptr || is_null(values[i]))) break;
+    if (values[i] == nullptr || !is_number(in, *values[i])) {
+      return no(weir::format(
+          "a point's part is not a number: {} has {}", quoted(in.sample.field),
+          values[i] == nullptr ? weir::format("no {}", names[i]) : weir::format("a {} that is none", names[i])));
+    }
     const auto part = json::number(values[i]->text);
     if (!part) return no(part.error());
     parts[i] = *part;
@@ -160,7 +174,7 @@ Reason Json::decode(const Message& message, SampleSink& out) const {
   for (const Value* value = tree.child(tree.root()); value != nullptr; value = tree.next(*value)) {
     in.sample = {.key = message.key, .field = message.field};
     in.named_by = &tree.root();
-    if (auto added = item(in, *value); !added) return added;
+    take(in, item(in, *value));
   }
   return {};
 }
@@ -174,7 +188,7 @@ Reason Json::item(Decoding& in, const Value& value) const {
   const Sample around = in.sample;
   for (const Value* element = in.tree.child(*list); element != nullptr; element = in.tree.next(*element)) {
     in.sample = around;
-    if (auto added = one(in, *element); !added) return added;
+    take(in, one(in, *element));
   }
   return {};
 }
@@ -211,8 +225,9 @@ Reason Json::members(Decoding& in, const Value& value) const {
   for (const Value* member = in.tree.child(value); member != nullptr; member = in.tree.next(*member)) {
     if (time_.starts_with(member->name) || key_.starts_with(member->name)) continue;
     in.sample.field = member->name;
-    if (auto added = add(in, *member); !added)
-      return no(added.error() + json::ways_into(in.tree, *member, each_.empty()));
+    take(in, add(in, *member).transform_error([&](const std::string& why) {
+      return why + json::ways_into(in.tree, *member, each_.empty());
+    }));
   }
   return {};
 }
@@ -221,13 +236,12 @@ Reason Json::named(Decoding& in, const Value& value) const {
   for (const FieldPath& entry : fields_) {
     in.sample.field = entry.field;
     const Value* at = entry.parts.front().find(in.tree, value);
-    if (at == nullptr) continue;
     const auto part = [&](std::size_t i) {
       return i < entry.parts.size() ? entry.parts[i].find(in.tree, value) : nullptr;
     };
     const bool point = entry.parts.size() > 1;
-    auto added = point ? add_point(in, at, part(1), part(2)) : add(in, *at);
-    if (!added) return added;
+    if (at == nullptr && !(point && part(1) != nullptr)) continue;
+    take(in, point ? add_point(in, at, part(1), part(2)) : add(in, *at));
   }
   return {};
 }
@@ -387,8 +401,8 @@ const Spec spec =
             "sample. An object with a member at `value` is one sample. Another object, if neither subject nor payload "
             "says a field, is a sample per member, and each must be a value. A path is member names and element "
             "numbers with dots between: \"gps.fix.0\". In `fields` two or three paths with commas between make a point: "
-            "{\"position\": \"gps.latitude, gps.longitude\"}. Numbers keep their full precision; one beyond a float64 "
-            "sends the message to the dead letters. When written, a sample is an object with plain names, or only its "
+            "{\"position\": \"gps.latitude, gps.longitude\"}. Numbers keep their full precision; what can't be "
+            "taken (one beyond a float64, an array as a value) is refused alone: the message goes to the dead letters and its other samples on. When written, a sample is an object with plain names, or only its "
             "value if the subject says key and field and it has no time.")
         .details(
             "Payloads without a time, or without a sample, are taken and counted (without_time, without_samples); of "

@@ -52,13 +52,14 @@ TEST(JsonCodec, ReadsAnObjectWithAValue) {
 TEST(JsonCodec, ReadsMembersAsFieldsWhenNobodyNamesOne) {
   EXPECT_THAT(decoded(R"({"time": 5, "key": "v", "speed": 50, "position": {"lat": 1, "lon": 2}, "gear": null})", ""),
               ElementsAre("v speed 5 50", "v position 5 1,2"));
-  EXPECT_THAT(decoded(R"({"at": {"lat": "1", "lon": 2}})", ""), ElementsAre("refused: a point's part is not a number"));
+  EXPECT_THAT(decoded(R"({"at": {"lat": "1", "lon": 2}})", ""),
+              ElementsAre("refused: a point's part is not a number: \"at\" has a latitude that is none"));
 }
 
 TEST(JsonCodec, SaysWhatToDoAboutMembersThatAreNoValues) {
   const std::string ways = R"(; name what you want in "fields", or "each": "meta" if these are samples)";
   EXPECT_THAT(decoded(R"({"time": 5, "temp": 20.5, "meta": {"fw": "1"}})", ""),
-              ElementsAre(R"(refused: a value is an object without lat and lon: "meta")" + ways));
+              ElementsAre("k temp 5 20.5", R"(refused: a value is an object without lat and lon: "meta")" + ways));
   EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre(R"(refused: a value is an array: "meta")" + ways));
   EXPECT_THAT(decoded(R"({"list": [{"speed": [1]}]})", "", {{"each", std::string{"list"}}}),
               ElementsAre(R"(refused: a value is an array: "speed"; name what you want in "fields")"));
@@ -134,7 +135,14 @@ TEST(JsonCodec, ReadsNamedFields) {
   EXPECT_THAT(
       decoded(R"({"time": 9, "gps": {"lat": 1, "lng": 2, "height": 3}, "can": {"v": 50}, "rest": [[]]})", "", changes),
       ElementsAre("k position 9 1,2,3", "k speed 9 50"));
-  EXPECT_THAT(decoded(R"({"gps": {"lat": 1}})", "", changes), ElementsAre("refused: a point's part is not a number"));
+  EXPECT_THAT(decoded(R"({"gps": {"lat": null, "lng": 2}, "can": {"v": 50}})", "", changes),
+              ElementsAre("k speed - 50"))
+      << "a receiver without a fix";
+  EXPECT_THAT(decoded(R"({"gps": {"lat": 1, "lng": []}, "can": {"v": 50}})", "", changes),
+              ElementsAre("refused: a point's part is not a number: \"position\" has a longitude that is none",
+                          "k speed - 50"));
+  EXPECT_THAT(decoded(R"({"gps": {"lat": 1}})", "", changes),
+              ElementsAre("refused: a point's part is not a number: \"position\" has no longitude"));
 }
 
 TEST(JsonCodec, ReadsSamplesInsideAnObjectThatSaysWhatTheyShare) {

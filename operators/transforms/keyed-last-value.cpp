@@ -1,3 +1,4 @@
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/sample_rows.hpp>
 #include <weir/units.hpp>
@@ -31,13 +32,17 @@ class KeyedLastValue final : public Transform {
     const SampleRows rows{*in};
     if (rows.keys.dictionary != context_.keys())
       return fail(Error::Kind::internal, "keys of another lane reached keyed-last-value");
-    if (auto done = number_fields(rows.fields); !done) return done;
+    number_fields(rows.fields);
     last_.sweep(in->arrival[0], context_.forget());
     last_.expect(context_.keys()->size());
 
     // What was committed was offered before; offered again, it could bring back what was removed meanwhile.
     const bool publishes = current_ != nullptr && !out.silent();
     std::vector<std::uint8_t> keep;
+    const auto leave_out = [&](std::size_t row) {
+      if (keep.empty()) keep.assign(in->rows, 1);
+      keep[row] = 0;
+    };
     std::size_t repeats = 0;
     runs_.find(rows);
     const std::size_t ahead = std::max<std::size_t>(3, runs_.in_rows(32));
@@ -49,23 +54,28 @@ class KeyedLastValue final : public Transform {
       auto& key = last_.touch(runs_.key(run), in->arrival[runs_.begin(run)], context_.forget());
       for (std::size_t row = runs_.begin(run); row < runs_.end(run); ++row) {
         if (!rows.timed(row)) continue;
+        const std::uint16_t field = numbers_[rows.fields.ids[row]];
+        if (field == no_number) {
+          out.refuse(*in, row, weir::format("too many fields: the limit is {}", samples::most_fields));
+          leave_out(row);
+          continue;
+        }
         if (current_ != nullptr && rows.time(row) > in->arrival[row] + ahead_) {
           // Remembered, it would make all that is true until then an older sample.
           out.count(not_offered_.ahead, 1);
           continue;
         }
-        const std::uint16_t field = numbers_[rows.fields.ids[row]];
         const auto seen = rows.is_number(row) ? last_.see(key, field, rows.time(row), rows.x(row))
                                               : last_.see(key, field, rows.time(row), rows.value(row));
         if (publishes) publish(rows, row, seen, out);
         if (seen != LastValues::Seen::repeat) continue;
-        if (repeats++ == 0) keep.assign(in->rows, 1);
-        keep[row] = 0;
+        ++repeats;
+        leave_out(row);
       }
     }
     if (!changed_.empty()) current_->offer(std::exchange(changed_, {}));
     out.count(repeats_, repeats);
-    out.emit(repeats == 0 ? in : in->select(keep));
+    out.emit(keep.empty() ? in : in->select(keep));
     return {};
   }
 
@@ -89,17 +99,13 @@ class KeyedLastValue final : public Transform {
 
  private:
   /// Translates the batch's field ids: they need not come from the lane's table, and state must outlive any other.
-  Result<void> number_fields(const Ids& fields) {
+  void number_fields(const Ids& fields) {
     if (fields.dictionary != numbered_) numbers_.clear();
     numbered_ = fields.dictionary;
     for (auto id = static_cast<std::uint32_t>(numbers_.size()); id < numbered_->size(); ++id) {
       const auto number = names_.intern(numbered_->at(id));
-      if (!number)
-        return fail(Error::Kind::exhausted,
-                    "more than " + std::to_string(LastValues::most_fields) + " different fields");
-      numbers_.push_back(static_cast<std::uint16_t>(*number));
+      numbers_.push_back(static_cast<std::uint16_t>(number.value_or(no_number)));
     }
-    return {};
   }
 
   void publish_to(const Settings& settings) {
@@ -135,7 +141,8 @@ class KeyedLastValue final : public Transform {
   Context& context_;
   std::size_t repeats_;
   LastValues last_;
-  Dictionary names_{LastValues::most_fields};
+  static constexpr std::uint16_t no_number = UINT16_MAX;  ///< of a field beyond the bound
+  Dictionary names_{samples::most_fields};
   std::shared_ptr<const Dictionary> numbered_;
   std::vector<std::uint16_t> numbers_;  ///< by id in `numbered_`
   KeyRuns runs_;

@@ -93,6 +93,18 @@ TEST_F(LastValueTest, KeepsManyFieldsOfAKey) {
   }
 }
 
+TEST_F(LastValueTest, RefusesFieldsBeyondItsBoundAndGoesOn) {
+  const auto last = make();
+  SampleBatch in{context};
+  for (std::uint32_t i = 0; i <= samples::most_fields; ++i) in.number("a", "f" + std::to_string(i), 5, i, 9);
+  in.number("a", "f0", 6, -1, 9);
+  FakeOutput out{context};
+  ASSERT_TRUE(last->process(0, in.take(), out));
+  ASSERT_EQ(out.refused.size(), 1u);
+  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{4096, "too many fields: the limit is 4096"}));
+  EXPECT_EQ(out.emitted.at(0).second->rows, samples::most_fields + 1);
+}
+
 TEST_F(LastValueTest, ForgetsAKeyThatWasSilentForLong) {
   context.forget_after = 100;
   const auto last = make();

@@ -134,7 +134,7 @@ Pipeline pipeline() {
 class Lane {
  public:
   explicit Lane(const Pipeline& pipeline) : chain{pipeline, fakes::registry(), counters_, system_clock(), 0} {
-    chain.start(0);
+    must(chain.start(0));
   }
 
   void process(const BatchPtr& in) {

@@ -50,7 +50,7 @@ BatchPtr batch(const Chain& chain, int round, std::size_t from, std::size_t to) 
 }
 
 void fill(Chain& chain) {
-  chain.start(0);
+  must(chain.start(0));
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t from = 0; from < vehicles; from += batch_rows) {
       ChainOutput out;

@@ -70,6 +70,19 @@ TEST(BadInput, times_far_from_arrival_leave_a_vehicles_rows_alone) {
   EXPECT_THAT(letters[0].payload, StartsWith(R"({"field":"speed","time":0)"));
 }
 
+TEST(BadInput, a_message_is_one_dead_letter_for_each_reason_however_many_samples_are_refused) {
+  Lane lane{"json", joined, R"("keys": 10)"};
+  std::string ahead = "[", sep;
+  for (int i = 0; i < 1000; ++i) ahead += std::exchange(sep, ",") + sample(std::to_string(now + minute + i), "1");
+  const auto out = lane.feed({ahead + "," + sample("0", "1") + "]", sample(std::to_string(now + minute), "1")});
+  std::vector<std::string> reasons;
+  for (const auto& letter : out.dead_letters) reasons.push_back(weir::format("{} {}", letter.position, letter.reason));
+  EXPECT_THAT(reasons, ElementsAre("1 event time is ahead of arrival by more than max_ahead: 1000 of its message",
+                                   StartsWith("1 event time is behind arrival by more than max_behind"),
+                                   "2 event time is ahead of arrival by more than max_ahead"));
+  EXPECT_EQ(lane.counters.value("rows", "refused"), 1002u) << "each sample";
+}
+
 TEST(BadInput, what_the_columns_do_not_want_is_a_dead_letter_or_counted) {
   Lane lane{"json", joined, R"("keys": 10)"};
   const auto out = lane.feed({R"({"field":"speed","value":"fast"})", R"({"field":"speed","value":{"lat":1,"lon":2}})",
@@ -98,10 +111,10 @@ TEST(BadInput, fields_beyond_the_tables_bound_are_refused_and_counted) {
   std::vector<std::string> payloads;
   for (int i = 0; i < 5000; ++i) payloads.push_back(weir::format(R"({{"field":"f{}","value":1}})", i));
   const auto out = lane.feed(payloads);
-  EXPECT_EQ(rows_of(out), 4096u);
-  EXPECT_EQ(out.dead_letters.size(), 904u);
-  EXPECT_THAT(lane.refused("signals"), ElementsAre("too many fields 904"));
-  EXPECT_THAT(out.dead_letters.back().reason, HasSubstr("the limit is 4096"));
+  EXPECT_EQ(rows_of(out), 3840u);
+  EXPECT_EQ(out.dead_letters.size(), 1160u);
+  EXPECT_THAT(lane.refused("signals"), ElementsAre("too many fields 1160"));
+  EXPECT_THAT(out.dead_letters.back().reason, HasSubstr("the limit is 3840"));
 }
 
 /// Resident memory in bytes (procfs: statm, second field, in pages).

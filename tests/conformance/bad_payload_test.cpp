@@ -59,13 +59,26 @@ TEST(BadPayload, a_json_payload_is_refused_whole_with_a_reason) {
       {R"({"time":1e300,"value":1})", "not a time"},
       {R"({"time":"yesterday","value":1})", "not a time"},
       {R"({"key":")" + long_key + R"(","value":1})", "key longer than 1024 bytes"},
+      {R"({"key":"w","value":1})", "the payload's key is not its subject's: \"w\""},
       {R"({"field":")" + long_key + R"(","value":1})", "field longer than 1024 bytes"},
       {"{\"key\":\"\xff\",\"value\":1}", "not JSON: mistake at byte 8"},
-      {R"([{"value":1},{"value":[]}])", "a value is an array"},
+      {R"([{"value":[]}])", "a value is an array"},
+      {R"({"value":{"lat":91,"lon":181}})", "no place on the Earth: \"f\" 91/181"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
   EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
   EXPECT_EQ(lane.counters.value("signals", "messages"), 3 * bad.size());
+}
+
+TEST(BadPayload, what_else_a_json_message_says_is_taken) {
+  Lane lane{"json"};
+  const auto out = lane.feed({R"([{"value":1},{"value":[]},{"time":"noon","value":2},{"value":3}])",
+                              R"([{"field":"position","value":{"lat":null,"lon":null}},{"value":4}])"});
+  EXPECT_EQ(rows_of(out), 3u) << "a receiver without a fix says nothing";
+  ASSERT_EQ(out.dead_letters.size(), 1u);
+  EXPECT_EQ(out.dead_letters[0].reason,
+            "a value is an array: \"f\"; 2 samples of its message; the others of its message are taken");
+  EXPECT_EQ(lane.counters.value("signals", "refused"), 1u);
 }
 
 TEST(BadPayload, a_text_payload_is_refused_whole_with_a_reason) {

@@ -33,7 +33,7 @@ class Lane {
             R"({{ "name": "bad", "limits": {{ {} }}, "nodes": [ {{ "id": "signals", "source": "nats", "encoding": "{}" }}, {} ] }})",
             limits, encoding, nodes))},
         chain_{*pipeline_, fakes::registry(), counters, system_clock(), 0} {
-    chain_.start(0);
+    EXPECT_TRUE(chain_.start(0));
   }
   explicit Lane(const std::string& encoding)
       : Lane{encoding, R"({ "id": "out", "sink": "drop", "from": "signals" })", R"("keys": 1000)"} {}

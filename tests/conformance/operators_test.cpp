@@ -292,7 +292,7 @@ TEST(Transforms, EmitNothingWithoutItsPartitionAndPositions) {
       ASSERT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
       Counters counters;
       Chain chain{*checked.pipeline, registry(), counters, system_clock(), partition};
-      chain.start(100);
+      ASSERT_TRUE(chain.start(100));
       Origin origin{partition, 100, 110};
       chain.watch([&](PortRef port, const BatchPtr& batch) {
         const std::string& node = checked.pipeline->nodes[port.node].id;

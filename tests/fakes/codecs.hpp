@@ -46,9 +46,11 @@ class Samples final : public SampleSink {
     }
     lines.push_back(std::move(line));
   }
+  void refuse(std::string reason) override { lines.push_back("refused: " + reason); }
 };
 
-/// What a payload decodes to, or one line "refused: <reason>". Key "k" and field `field` are in the subject.
+/// What a payload decodes to, and "refused: <reason>" for each sample that is, or as one line for the whole. Key "k"
+/// and field `field` are in the subject.
 inline std::vector<std::string> decoded(const Codec& codec, std::string_view payload, std::string_view field = "f") {
   Samples samples;
   const auto result = codec.decode({.subject = "s", .payload = payload, .key = "k", .field = field}, samples);

@@ -47,7 +47,7 @@ class FakeContext final : public Context {
  private:
   const Clock& clock_;
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>(1u << 20);
-  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(4096);
+  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>();
   mutable std::map<std::string, std::size_t> numbers_;
   std::map<std::size_t, std::uint64_t> counts_;
 };

@@ -140,6 +140,7 @@ class Simulation : public Story {
       seen.push_back(
           {std::string{sample.key}, std::string{sample.field}, *sample.time, message.arrival, sample.x, sample.y});
     }
+    void refuse(std::string reason) override { ADD_FAILURE() << reason; }
     std::vector<Seen>& seen;
     const Message& message;
   };

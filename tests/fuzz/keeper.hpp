@@ -21,6 +21,7 @@ class Keeper final : public SampleSink {
       *text = *texts_.back();
     }
   }
+  void refuse(std::string) override {}
 
  private:
   std::vector<std::unique_ptr<std::string>> texts_;

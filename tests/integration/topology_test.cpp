@@ -275,6 +275,7 @@ class Watch {
     class Time final : public SampleSink {
      public:
       void add(const Sample& sample) override { time = sample.time.value(); }
+      void refuse(std::string reason) override { ADD_FAILURE() << reason; }
       Timestamp time = no_time;
     };
     watch_

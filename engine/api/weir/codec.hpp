@@ -29,6 +29,9 @@ class SampleSink {
  public:
   virtual ~SampleSink() = default;
   virtual void add(const Sample& sample) = 0;
+  /// A sample of the message can't be taken; the others can. The message has a dead letter all the same, counted by
+  /// what stands before the reason's ':'.
+  virtual void refuse(std::string reason) = 0;
 };
 
 /// What a payload that was taken may lack.

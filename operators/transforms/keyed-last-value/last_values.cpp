@@ -57,7 +57,7 @@ void LastValues::drop(Key*& k) {
 }
 
 LastValues::Place LastValues::add(Key*& k, std::uint16_t field, Kind kind) {
-  assert(field < most_fields);
+  assert(field < samples::most_fields);
   const std::size_t words = words_of(kind);
   if (k->fields == k->room || k->words + words > k->words_room) grow(k, words);
   const Place place{k->fields++, k->words};
@@ -153,7 +153,7 @@ bool LastValues::load(StateReader& state, std::uint32_t keys, std::optional<Dura
       const auto field = state.get<std::uint16_t>();
       SampleValue value{state.get<Kind>()};
       const auto time = state.get<Timestamp>();
-      if (value.kind > Kind::nothing || field >= most_fields) return false;
+      if (value.kind > Kind::nothing || field >= samples::most_fields) return false;
       const std::array<double*, 3> values{&value.x, &value.y, &value.z};
       if (value.kind == Kind::text) {
         value.text = state.get_text();

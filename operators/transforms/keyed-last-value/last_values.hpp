@@ -16,13 +16,11 @@ namespace weir::last_value {
 /// order: a time and a value.
 ///
 /// Threads   one at a time.
-/// Bound     `most_fields` different fields.
+/// Bound     samples::most_fields different fields.
 class LastValues {
   using Word = std::uint64_t;
 
  public:
-  static constexpr std::uint32_t most_fields = 4096;
-
   struct Key;
   enum class Seen : std::uint8_t { newer, older, repeat };
 
