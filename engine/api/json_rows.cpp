@@ -2,10 +2,13 @@
 
 #include <charconv>
 #include <cmath>
+#include <set>
+#include <string_view>
 
 #include <rapidjson/writer.h>
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
+#include <weir/spelling.hpp>
 #include <weir/utf8.hpp>
 
 namespace weir::json {
@@ -22,6 +25,16 @@ struct Appender {
 }  // namespace
 
 bool is_text(Type type) { return type == Type::timestamp || type == Type::string || type == Type::dictionary; }
+
+Result<void> distinct_names(const Schema& schema) {
+  std::set<std::string_view> met;
+  for (const ColumnType& column : schema.columns) {
+    if (met.insert(column.name).second) continue;
+    return fail(Error::Kind::invalid, weir::format("two columns are called {}; rename a field", quoted(column.name)),
+                "columns");
+  }
+  return {};
+}
 
 std::string plain(const Column& column, std::size_t row) {
   char text[32];

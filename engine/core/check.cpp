@@ -186,6 +186,7 @@ class Checker {
       report_.error(draft.text->span, "unbounded-state", called(draft) + " keeps state for every key, without a bound",
                     R"(add "limits": { "keys": 200000 } to the pipeline)");
     }
+    check_target(draft);
     if (!spec.whole_keys) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
     if (source == drafts_.end() || !source->good) return;
@@ -194,6 +195,21 @@ class Checker {
                     quoted(draft.node.id) + " needs every sample of a vehicle, in order, but " +
                         quoted(source->node.id) + " is a queue that workers share",
                     "read partition streams, or write current values to a bucket and aggregate them");
+    }
+  }
+
+  /// Two sinks of one table are two workers' worth of rows, unless each has rows of its own.
+  void check_target(const Draft& draft) {
+    if (draft.node.role != Role::sink || !draft.good) return;
+    const std::string target = claims_of(draft.node).target;
+    for (const Draft& other : drafts_) {
+      if (&other == &draft) return;
+      if (target.empty() || !other.good || other.node.op != draft.node.op || other.from_id != draft.from_id ||
+          other.from_port != draft.from_port || claims_of(other.node).target != target)
+        continue;
+      report_.error(draft.text->span, "same-table",
+                    quoted(draft.node.id) + " writes the same rows to the same table as " + quoted(other.node.id),
+                    "give it a table of its own, or take it out");
     }
   }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/findings.hpp"
@@ -11,6 +12,7 @@ namespace weir {
 namespace {
 
 using fakes::registry;
+using testing::HasSubstr;
 
 Checked check(std::string_view text, CheckOptions options = {}) {
   return check_pipeline(text, "p.json", registry(), options);
@@ -325,6 +327,37 @@ TEST(Check, AMistakeElsewhereHidesNoLostStart) {
     { "id": "out", "sink": "stdout", "from": "last" } ] })");
   EXPECT_TRUE(found.contains("without a bound")) << found;
   EXPECT_TRUE(found.contains("would not find this place in the stream again")) << found;
+}
+
+TEST(Check, TwoSinksThatReadTheSameDoNotShareATable) {
+  const auto with_another = [](const std::string& from, const std::string& table) {
+    return lint(R"({ "name": "p", "nodes": [ { "id": "in", "source": "simulate", "for": "1s" },
+      { "id": "hot", "transform": "filter", "from": "in", "where": "x > 90" },
+      { "id": "a", "sink": "duckdb", "from": "in", "path": "p.duckdb", "table": "rows" },
+      { "id": "cold", "sink": "drop", "from": "hot" },
+      { "id": "b", "sink": "duckdb", "from": ")" +
+                from + R"(", "path": "p.duckdb", "table": ")" + table + "\" } ] }");
+  };
+  EXPECT_THAT(with_another("in", "rows"),
+              HasSubstr(R"("b" writes the same rows to the same table as "a"; give it a table of its own)"));
+  EXPECT_EQ(with_another("in", "others"), "");
+  EXPECT_EQ(with_another("hot", "rows"), "");
+}
+
+TEST(Check, ColumnsOfAnObjectHaveNamesOfTheirOwn) {
+  for (const char* sink : {R"("sink": "stdout")", R"("sink": "nats", "stream": "S", "subject": "s.{key}")"}) {
+    const auto columns = [&](const std::string& names) {
+      return lint(
+          R"({ "name": "p", "limits": { "keys": 9 }, "nodes": [ { "id": "in", "source": "simulate", "for": "1s" },
+        { "id": "rows", "transform": "window-join", "from": "in", "every": "1s" },
+        { "id": "out", )" +
+          std::string{sink} + R"(, "from": "rows", "columns": { )" + names + " } } ] }");
+    };
+    EXPECT_EQ(columns(R"("speed": {}, "position": { "fill": "geo" })"), "");
+    EXPECT_THAT(columns(R"("speed": {}, "key": {})"), HasSubstr(R"(two columns are called "key"; rename a field)"));
+    EXPECT_THAT(columns(R"("position_lat": {}, "position": { "fill": "geo" })"),
+                HasSubstr(R"(two columns are called "position_lat")"));
+  }
 }
 
 TEST(Check, AMistakeHasNoFollowers) {

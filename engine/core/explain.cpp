@@ -160,6 +160,12 @@ void add_workers(const Pipeline& pipeline, const Facts& facts, const Registry& r
     out.push_back({"workers", "must be one", "nothing tells a second one what the first one runs"});
     return;
   }
+  const auto held = std::ranges::find_if(
+      pipeline.nodes, [](const Node& node) { return node.role == Role::sink && claims_of(node).exclusive; });
+  if (held != pipeline.nodes.end()) {
+    out.push_back({"workers", "must be one", "no second one can open what " + held->id + " writes to; it would end"});
+    return;
+  }
   const bool one = facts.source.partitions == 1;
   std::string why =
       (one ? "others stand by" : "the " + std::to_string(facts.source.partitions) + " partitions, evenly") + ", by " +

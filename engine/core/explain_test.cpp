@@ -56,6 +56,7 @@ TEST(Explain, SaysWhatASecondWorkerDoes) {
   const std::string stream = R"("source": "nats", "stream": "S")";
   const std::string rows = R"("sink": "timescale", "url": "postgresql://h/d", "table": "t")";
   EXPECT_TRUE(promised(promises(stream, rows), "workers: one at work"));
+  EXPECT_TRUE(promised(promises(stream, file_sink), "workers: must be one")) << "one process may hold its file";
   EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", rows), "workers: share"));
   EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", R"("sink": "drop")"), "workers: must be one"));
   EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "queue": "q")", R"("sink": "drop")"),
@@ -154,7 +155,7 @@ TEST(Explain, SaysWhereDeadLettersAre) {
   EXPECT_EQ(why(""), "beside the rows of out");
   EXPECT_EQ(why(R"({ "id": "last", "transform": "keyed-last-value", "from": "in" },
                     { "id": "first", "from": "last", )" +
-                std::string{file_sink} + " },"),
+                std::string{R"("sink": "timescale", "url": "postgresql://h/d", "table": "t" },)"}),
             "beside the rows of out; rows that first refuses, beside its own");
 }
 

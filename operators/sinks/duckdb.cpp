@@ -267,8 +267,11 @@ const Spec spec =
         .counter("transactions", "transactions that were committed")
         .counter("rejected_rows", "rows whose texts can't be stored; they are in weir_dead_letters")
         .check(problems)
-        .claims([](const Settings&) {
-          return Claims{.transactional = true, .because = "rows and progress commit in one transaction"};
+        .claims([](const Settings& settings) {
+          return Claims{.transactional = true,
+                        .target = weir::format("{} {}", settings.text("path"), settings.text("table")),
+                        .exclusive = true,
+                        .because = "rows and progress commit in one transaction"};
         })
         .example(
             R"({ "id": "db", "sink": "duckdb", "from": "rows", "path": "fleet.duckdb", "columns": { "speed": {} } })");

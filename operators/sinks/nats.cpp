@@ -95,7 +95,7 @@ class Nats final : public Sink {
     if ((pattern_.has_key() || partitions_ > 1) && key_column_ == input->columns.size()) {
       return fail(Error::Kind::invalid, "\"subject\" has {key}, but what comes has no column \"key\"", "subject");
     }
-    return samples_ ? try_encoding() : Result<void>{};
+    return samples_ ? try_encoding() : json::distinct_names(*input);
   }
 
   Result<void> open() override {

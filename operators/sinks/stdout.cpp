@@ -75,7 +75,7 @@ class Stdout final : public Sink {
     heading_.clear();
     for (const ColumnType& column : input->columns) pad(line, column.name, column);
     end_line(line, heading_);
-    return {};
+    return json::distinct_names(*input);
   }
   Result<void> open() override { return {}; }
 

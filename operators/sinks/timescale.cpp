@@ -281,8 +281,10 @@ const Spec spec =
         .counter("rejected_rows", "rows that the server refused for their data; they are in weir_dead_letters")
         .counter("swallowed_rows", "rows that a trigger on the table left out: the server took them and has them not")
         .check(problems)
-        .claims([](const Settings&) {
-          return Claims{.transactional = true, .because = "rows and progress commit in one transaction"};
+        .claims([](const Settings& settings) {
+          return Claims{.transactional = true,
+                        .target = weir::format("{} {}", settings.text("url"), settings.text("table")),
+                        .because = "rows and progress commit in one transaction"};
         })
         .example(
             R"({ "id": "db", "sink": "timescale", "from": "rows", "url": "${PG_URL:?set PG_URL}", "table": "vehicle_second", "columns": { "speed": {} } })");

@@ -5,11 +5,16 @@
 #include <string>
 
 #include <weir/batch.hpp>
+#include <weir/types.hpp>
 
 namespace weir::json {
 
 /// True for types whose value is a JSON string: times, strings, keys.
 bool is_text(Type type);
+
+/// Whether each column has a name of its own, as each member of an object must; columns are named after fields, and
+/// after what is made of them ("position_lat", "speed_quality").
+Result<void> distinct_names(const Schema& schema);
 
 /// A valid row's value as both people and JSON read it, without quotes; empty for NaN and infinity, which JSON has not.
 std::string plain(const Column& column, std::size_t row);
