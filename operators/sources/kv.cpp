@@ -77,6 +77,9 @@ class Kv final : public Source {
     kept_for_ = *kept_for;
     watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
     next_tick_ = tick_after(context_.clock().now());
+    // What was there at the ticks between, and was overwritten, nobody will ever see.
+    if (again_up_to_ != 0 && next_tick_ > again_up_to_)
+      context_.count(missed_, static_cast<std::uint64_t>((next_tick_ - again_up_to_) / every_ - 1));
     return watch_->start().transform([&] { return after; });
   }
 
