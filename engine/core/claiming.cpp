@@ -13,8 +13,8 @@ namespace weir {
 std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partition>& leaving) {
   const std::uint32_t partitions = claims_of(pipeline_.nodes[pipeline_.source()]).partitions;
   Holding held{.runs = lanes_.partitions(), .leaving = leaving, .broken = lanes_.broken()};
-  held.shunned.assign_range(std::views::keys(retries_));
-  std::erase_if(held.broken, [&](Partition partition) { return retries_.contains(partition); });
+  held.shunned.assign_range(shunned_);
+  std::erase_if(held.broken, [&](Partition partition) { return shunned_.contains(partition); });
   std::erase_if(held.runs, [&](Partition partition) {
     return std::ranges::contains(held.leaving, partition) || std::ranges::contains(held.broken, partition);
   });
@@ -22,7 +22,8 @@ std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partiti
   std::erase_if(at_, [&](const auto& entry) { return !std::ranges::contains(todo.claim, entry.first); });
   for (const Partition partition : held.shunned) {
     if (at_.contains(partition)) continue;
-    retries_.erase(partition);
+    shunned_.erase(partition);
+    pauses_.erase(partition);
     lanes_.drop(partition);  // it is another's, or for another to try
   }
   for (const Partition partition : todo.claim) at_.try_emplace(partition, clock_.steady());
@@ -31,7 +32,7 @@ std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partiti
 }
 
 Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
-  std::optional<Error> changed, unreachable;
+  std::optional<Error> broken, unreachable;
   bool any_held = false;
   for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
     auto started = lanes_.start(it->first);
@@ -46,12 +47,12 @@ Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
       ++it;
       continue;
     }
-    if (!started && (whole || started.error().kind != Error::Kind::changed)) return started;
+    if (!started && (whole || started.error().kind == Error::Kind::invalid)) return started;
     if (started) {
       it = at_.erase(it);
       continue;
     }
-    changed = started.error();
+    broken = started.error();
     lanes_.broke(it->first, std::move(started.error()));
     broke((it++)->first);
   }
@@ -59,7 +60,7 @@ Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
   if (unreachable && !any_held && lanes_.partitions().empty()) return std::unexpected(*std::move(unreachable));
   // Others may still let some go to this worker.
   const bool none_left = !waiting() && lanes_.partitions().empty() && !short_of_share();
-  return changed && none_left ? Result<void>{std::unexpected(*changed)} : Result<void>{};
+  return broken && none_left ? Result<void>{std::unexpected(*broken)} : Result<void>{};
 }
 
 bool Claiming::is_due(Timestamp now) const {
@@ -77,29 +78,30 @@ std::optional<std::string> Claiming::due(Timestamp now) {
   if (unreachable || (!started && started.error().kind == Error::Kind::held)) {
     // What takes its time to fail must leave the commits of all other lanes most of it.
     const Timestamp failed = clock_.steady();
-    if (const auto retry = retries_.find(it->first); unreachable && retry != retries_.end()) {
-      it->second = failed + retry->second;  // what it is broken by stands, and is told
+    if (unreachable && shunned_.contains(it->first)) {
+      it->second = failed + pauses_.at(it->first);  // what it is broken by stands, and is told
       return {};
     }
     it->second = failed + again_after + std::min(4 * (failed - began), most_wait);
     return trouble;
   }
   const Partition partition = it->first;
-  const bool changed = !started && started.error().kind == Error::Kind::changed;
-  if (!started) lanes_.broke(partition, std::move(started.error()));
-  if (changed) {
-    broke(partition);
-  } else {
-    retries_.erase(partition);
+  if (started) {
+    shunned_.erase(partition);
     at_.erase(it);
+  } else {
+    lanes_.broke(partition, std::move(started.error()));
+    broke(partition);
   }
   return trouble;
 }
 
 void Claiming::broke(Partition partition) {
-  const auto [retry, first] = retries_.try_emplace(partition, first_retry);
-  if (!first) retry->second = std::min(2 * retry->second, last_retry);
-  at_[partition] = clock_.steady() + retry->second;
+  const auto [pause, first] = pauses_.try_emplace(partition, first_retry);
+  // One that starts well, and breaks at the same message each time, is no better than one that can't start.
+  if (!first) pause->second = lanes_.got_on(partition) ? first_retry : std::min(2 * pause->second, last_retry);
+  shunned_.insert(partition);
+  at_[partition] = clock_.steady() + pause->second;
 }
 
 }  // namespace weir

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -18,7 +19,8 @@ class Claiming {
  public:
   static constexpr Duration again_after = second;
   static constexpr Duration most_wait = 5 * second;  ///< beyond that, after one that took its time to fail
-  /// After one whose stream or progress was changed: somebody is to put that right. Doubled each time.
+  /// After one that broke: somebody is to put that right, be it its stream, its progress, a right or room. Doubled each
+  /// time that it has not got on before it broke again.
   static constexpr Duration first_retry = 10 * second, last_retry = 5 * minute;
 
   /// All must outlive this.
@@ -30,16 +32,16 @@ class Claiming {
   std::vector<Partition> met(const Crew& crew, const std::vector<Partition>& leaving);
 
   /// Claims and starts all that are to be; those that another worker owns, or whose stream does not answer, are claimed
-  /// again later. One whose stream or progress was changed is broken in the lanes, see broke(), and ends no other: only
-  /// if none is left is its error the caller's, or if none answers, or if the start is to be `whole`. Any other error
-  /// is, at once.
+  /// again later. One that can't start for any other reason is broken in the lanes, see broke(), and ends no other:
+  /// only if none is left is its error the caller's, or if none answers, or if the start is to be `whole`. What is
+  /// invalid is so for all: that error is the caller's at once.
   Result<void> all(const std::stop_token& drain, bool whole = false);
 
   /// This partition is to be claimed again, after a while.
   void later(Partition partition, Duration wait) { at_[partition] = clock_.steady() + wait; }
 
-  /// This partition was given back as its stream or progress was changed: nobody's until somebody claims it again, as
-  /// this worker does after a while if it has room. Its lane rests.
+  /// This partition was given back as its lane broke: nobody's until somebody claims it again, as this worker does
+  /// after a while if it has room. Its lane rests.
   void broke(Partition partition);
 
   /// Claims the first whose time has come, if any has: what else there is to do need not wait for all of them. One that
@@ -50,11 +52,11 @@ class Claiming {
   /// Whether one is to be claimed now.
   bool is_due(Timestamp now) const;
   /// Whether any is still to be claimed, but for those that broke.
-  bool waiting() const { return at_.size() > retries_.size(); }
+  bool waiting() const { return at_.size() > shunned_.size(); }
   /// How many partitions are to be this worker's.
   std::size_t wanted() const { return wanted_; }
   /// How many of these it can't even claim yet.
-  std::size_t missing() const { return wanted_ - std::min(wanted_, lanes_.count() + at_.size() - retries_.size()); }
+  std::size_t missing() const { return wanted_ - std::min(wanted_, lanes_.count() + at_.size() - shunned_.size()); }
   /// Whether this worker runs fewer than its share, as others have them still: they are to let some go, or are dead.
   bool short_of_share() const { return lanes_.count() < wanted_; }
 
@@ -63,8 +65,9 @@ class Claiming {
   HeldLanes& lanes_;
   const Clock& clock_;
   std::map<Partition, Timestamp> at_;
-  std::map<Partition, Duration> retries_;  // of those that broke, all of them in at_: how long it waits
-  std::size_t wanted_ = 0;                 // partitions that are this worker's share
+  std::set<Partition> shunned_;           // those that broke, all of them in at_
+  std::map<Partition, Duration> pauses_;  // how long each waits, or waited before it was tried last
+  std::size_t wanted_ = 0;                // partitions that are this worker's share
 };
 
 }  // namespace weir

@@ -33,6 +33,7 @@ class AskedLanes final : public HeldLanes {
   }
   void rest(Partition partition) override { running.erase(partition); }
   void broke(Partition partition, Error error) override { troubles.emplace(partition, std::move(error)); }
+  bool got_on(Partition partition) const override { return getting_on.contains(partition); }
   bool begins_again(const Error&) const override { return false; }
   bool has(LaneId lane) const override { return running.contains(lane.partition); }
   LaneId id(Partition partition) const override { return {partition, 1}; }
@@ -46,7 +47,7 @@ class AskedLanes final : public HeldLanes {
 
   std::map<Partition, Error> answers;  // of those that don't start
   std::vector<Partition> asked;
-  std::set<Partition> running;
+  std::set<Partition> running, getting_on;
   std::map<Partition, Error> troubles;
 };
 
@@ -189,8 +190,8 @@ TEST_F(ClaimingTest, AStartThatIsToBeWholeEndsWithTheFirstThatChanged) {
 }
 
 TEST_F(ClaimingTest, WhatIsWrongWithAllEndsTheStartAtOnce) {
-  answer(0, Error::Kind::refused);
-  EXPECT_EQ(claiming_.all({}).error().kind, Error::Kind::refused);
+  answer(0, Error::Kind::invalid);
+  EXPECT_EQ(claiming_.all({}).error().kind, Error::Kind::invalid);
   EXPECT_THAT(lanes_.asked, ElementsAre(0));
   EXPECT_THAT(lanes_.broken(), IsEmpty());
 }
@@ -206,14 +207,44 @@ TEST_F(ClaimingTest, TheOneThatHasWaitedLongestIsNext) {
   EXPECT_THAT(lanes_.asked, ElementsAre(0, 1, 2, 0));
 }
 
-TEST_F(ClaimingTest, OneThatCanNotGoOnIsNotAskedAgain) {
-  answer(0, Error::Kind::invalid);
-  EXPECT_EQ(claiming_.due(now()), "");
-  EXPECT_THAT(lanes_.broken(), ElementsAre(0));
-  clock_.wait(Claiming::again_after, {});
+TEST_F(ClaimingTest, WhateverBreaksOneItEndsNoOtherAndIsTriedAgain) {
+  answer(0, Error::Kind::internal);
+  answer(1, Error::Kind::refused);
+  answer(2, Error::Kind::exhausted);
+  EXPECT_FALSE(claiming_.all({})) << "none is left";
+  EXPECT_THAT(lanes_.asked, ElementsAre(0, 1, 2));
+  EXPECT_THAT(lanes_.broken(), ElementsAre(0, 1, 2));
+  lanes_.answers.clear();
+  lanes_.asked.clear();
+  clock_.wait(Claiming::first_retry - 1, {});
+  EXPECT_FALSE(claiming_.is_due(now()));
+  clock_.wait(1, {});
   while (claiming_.due(now())) {
   }
-  EXPECT_THAT(lanes_.asked, ElementsAre(0, 1, 2));
+  EXPECT_THAT(lanes_.partitions(), ElementsAre(0, 1, 2));
+}
+
+TEST_F(ClaimingTest, OneThatStartsAndBreaksIsTriedLessAndLessOftenUntilItGetsOn) {
+  ASSERT_TRUE(claiming_.all({}));
+  const auto breaks = [&] {
+    lanes_.broke(0, {Error::Kind::internal, "because"});
+    lanes_.rest(0);
+    claiming_.broke(0);
+  };
+  const auto starts_after = [&](Duration pause) {
+    clock_.wait(pause - 1, {});
+    EXPECT_FALSE(claiming_.is_due(now())) << pause / second;
+    clock_.wait(1, {});
+    EXPECT_EQ(claiming_.due(now()), "");
+    EXPECT_THAT(lanes_.partitions(), ElementsAre(0, 1, 2));
+  };
+  for (const Duration pause : {10, 20, 40}) {
+    breaks();
+    starts_after(pause * second);
+  }
+  lanes_.getting_on.insert(0);
+  breaks();
+  starts_after(10 * second);
 }
 
 }  // namespace

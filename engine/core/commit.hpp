@@ -49,8 +49,7 @@ class CommitCycle {
 
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
   /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
-  /// recover(). The partition is given back only if a service did not answer: over anything else any other worker would
-  /// break too.
+  /// recover(). The partition is given back if a service did not answer; else, after an error, release() or lose() it.
   Result<LaneStart> claim(Partition partition, bool replays = true);
 
   /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
@@ -97,8 +96,6 @@ class CommitCycle {
   /// The same of one whose lease another has taken, or whose line of progress is gone: if this worker claims it again,
   /// what was committed of it must still be there.
   std::size_t lose(Partition partition);
-  /// Forgets a lane that can't go on, but keeps the partition. Answers as release().
-  std::size_t forget(Partition partition);
 
   /// For leases and the crew; partitions are claimed and given back by claim() and release().
   Outlets& outlets() { return outlets_; }
@@ -107,6 +104,8 @@ class CommitCycle {
   Result<Recovered> recover(Partition partition, std::vector<Progress> stands, bool replays);
   Result<void> not_deleted(Partition partition, std::span<const Progress> stands) const;
   Result<void> not_deleted(Partition partition, const Progress& remembered) const;
+  /// Lets go of a lane's steps, and answers the credit that they held.
+  std::size_t forget(Partition partition);
   void note_known(Partition partition, const LaneAccount& lane);
   Result<void> name_blank(Partition partition, Recovered& found);
   bool unreported() const;

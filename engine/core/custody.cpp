@@ -55,8 +55,7 @@ void Custody::ended(LaneId lane, const std::optional<Error>& error) {
   } else {
     handover_.end(lane.partition);
     lanes_.broke(lane.partition, *error);
-    // What else it may be, the next try would not better.
-    if (error->kind == Error::Kind::changed) broke_.push_back(lane.partition);
+    broke_.push_back(lane.partition);
   }
 }
 
@@ -105,7 +104,8 @@ void Custody::committed(const CommitReport& report) {
   }
 }
 
-/// Nobody's, so that whoever puts its stream or its progress right finds it free.
+/// Nobody's, so that whoever puts right what broke it finds it free, and another worker may try: what breaks a lane
+/// here, be it want of memory, need not break it there.
 void Custody::give_back_broken(Partition partition) {
   std::erase(broke_, partition);
   std::erase(finished_, partition);

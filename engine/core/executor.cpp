@@ -176,11 +176,14 @@ struct LaneRun::Impl {
 
   // The pulling thread.
 
-  void pull_all(const std::stop_token& stop) {
-    const auto done = attempt(source_node.id, [&] { return pull_loop(stop); });
-    in_flight.wait_until_none();  // what was pulled before is whole
+  void pull_all() {
+    const auto done = attempt(source_node.id, [&] { return pull_loop(stopping.get_token()); });
     if (!done && done.error().kind != Error::Kind::stopped) fail_lane(done.error());
-    say_ended({});  // if nothing else was said
+    in_flight.wait_until_none();  // what was pulled before is whole
+    std::unique_lock lock{failure_mutex};
+    std::optional<Error> why = failure;
+    lock.unlock();
+    around.events.ended(id, std::move(why));
   }
 
   Result<void> pull_loop(std::stop_token stop) {
@@ -188,7 +191,7 @@ struct LaneRun::Impl {
     Budget budget;
     budget.bytes = pull_bytes;
     budget.messages = pull_messages;
-    while (!stop.stop_requested() && !failed.load()) {
+    while (!stop.stop_requested()) {
       if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
       budget.wait = patience();
       auto pulled = source->pull(budget, stop);
@@ -286,13 +289,13 @@ struct LaneRun::Impl {
     sizes = std::move(now_sizes);
   }
 
+  /// The first says why. What stands before it in the stream goes its way to the end before anybody is told.
   void fail_lane(Error error) {
-    failed.store(true, std::memory_order_release);
-    say_ended(std::move(error));
-  }
-
-  void say_ended(std::optional<Error> error) {
-    if (!said_ended.exchange(true)) around.events.ended(id, std::move(error));
+    {
+      const std::scoped_lock lock{failure_mutex};
+      if (!failure) failure = std::move(error);
+    }
+    stopping.request_stop();
   }
 
   Surroundings around;
@@ -319,11 +322,15 @@ struct LaneRun::Impl {
   std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
   std::atomic<Timestamp> reached{no_time};
   std::atomic<std::uint64_t> waiting{0};
-  std::atomic<bool> snapshot_wanted{false}, failed{false}, said_ended{false};
+  std::atomic<bool> snapshot_wanted{false};
   Timestamp marked_due = no_time, marked_at = no_time;
   bool mark_failed = false;  // and so the trouble is
   bool apart = false;        // the clocks are
   Timestamp sizes_at = no_time;
+
+  std::mutex failure_mutex;
+  std::optional<Error> failure;  // why the lane can't go on
+  std::stop_source stopping;     // by whoever has it, or as it failed
 
   mutable std::mutex status_mutex;
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;
@@ -382,10 +389,10 @@ LaneId LaneRun::id() const { return impl_->id; }
 StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
 
 void LaneRun::run() {
-  impl_->puller = std::jthread{[this](std::stop_token stop) { impl_->pull_all(stop); }};
+  impl_->puller = std::jthread{[this] { impl_->pull_all(); }};
 }
 
-void LaneRun::stop() { impl_->puller.request_stop(); }
+void LaneRun::stop() { impl_->stopping.request_stop(); }
 
 void LaneRun::finish() {
   if (impl_->puller.joinable()) impl_->puller.join();

@@ -20,7 +20,7 @@ namespace weir {
 struct LaneEvents {
   std::function<void(LaneId, LaneStep)> step;      ///< in order of position
   std::function<void(LaneId, Snapshot)> snapshot;  ///< the answer to want_snapshot()
-  /// Once: the source has ended or the lane was asked to stop, and nothing is in flight; or the lane can't go on.
+  /// Once: nothing is in flight any more, as the source has ended, the lane was asked to stop, or it can't go on.
   std::function<void(LaneId, std::optional<Error>)> ended;
   std::function<void()> credits_exhausted;  ///< commit now
 };
@@ -42,8 +42,8 @@ class LaneThreads {
 ///
 /// Threads   all functions from the worker's thread; status() from any.
 /// Errors    after an unreachable error of the source the lane tries again with backoff, for ever; other errors, and
-///           exceptions of third parties, end the lane, and `ended` says which node. After changed (the stream was
-///           made anew under its reader) everything pulled before has been stepped.
+///           exceptions of third parties, end the lane, and `ended` says which node. What stood before them in the
+///           stream has been stepped then.
 class LaneRun {
  public:
   struct Surroundings {

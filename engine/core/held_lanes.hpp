@@ -23,8 +23,9 @@ class HeldLanes {
  public:
   virtual ~HeldLanes() = default;
 
-  /// Claims a partition and sets its lane to work. held: another worker owns it. changed: its stream is not the one
-  /// that was read, and the pipeline says to stop then.
+  /// Claims a partition and sets its lane to work. held: another worker owns it. unreachable: to be tried again soon.
+  /// Any other: it can't go on, as with changed if its stream is not the one that was read, and the pipeline says to
+  /// stop then. After an error the partition is given back.
   virtual Result<void> start(Partition partition) = 0;
   /// Asks one to stop; its `ended` says when nothing is in flight any more.
   virtual void let_go(Partition partition) = 0;
@@ -35,8 +36,10 @@ class HeldLanes {
   /// The same, but that it is broken, and why, stays until it starts again or is dropped.
   virtual void rest(Partition partition) = 0;
 
-  /// This lane can't go on, and why.
+  /// This lane can't go on, and why. What breaks it again before it has got on is told once.
   virtual void broke(Partition partition, Error error) = 0;
+  /// Whether something new was committed of the lane since it was last set to work, be it that it broke then.
+  virtual bool got_on(Partition partition) const = 0;
   /// Whether this lane is to begin again because its stream was changed while it was read.
   virtual bool begins_again(const Error& error) const = 0;
 

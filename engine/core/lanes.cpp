@@ -52,20 +52,20 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
 }
 
 Result<void> Lanes::start(Partition partition) {
+  got_on_.erase(partition);
   auto start = cycle_.claim(partition, replayable_);
   if (!start) {
-    // What this worker knows of its progress stays.
-    if (start.error().kind == Error::Kind::changed) cycle_.lose(partition);
+    cycle_.lose(partition);  // what this worker knows of its progress stays
     return std::unexpected(start.error());
   }
   if (!replayable_) go_on_without_replay(*start, reminds_);
   std::unique_ptr<LaneRun> lane;
-  auto opened = open(lane, partition, *start);
+  const std::string whose = "partition " + std::to_string(partition);
+  auto opened = attempt(whose, [&] { return open(lane, partition, *start); });
   if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
   if (!opened) {
     lane.reset();
-    const bool again = opened.error().kind == Error::Kind::unreachable || opened.error().kind == Error::Kind::changed;
-    again ? cycle_.release(partition) : cycle_.forget(partition);
+    cycle_.release(partition);
     return opened;
   }
   for (const std::string& sink : start->blank) {
@@ -87,6 +87,7 @@ Result<void> Lanes::start(Partition partition) {
   }
   log::info("partition {}: {}", partition, describe(*start));
   lane->run();
+  begun_[partition] = start->committed();
   snapshot_at_[partition] = around_.clock.steady();
   unsettled_.erase(partition);
   const std::scoped_lock lock{mutex_};
@@ -156,6 +157,7 @@ std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
 
 void Lanes::drop(Partition partition) {
   rest(partition);
+  told_.erase(partition);
   const std::scoped_lock lock{mutex_};
   broken_.erase(partition);
 }
@@ -170,9 +172,12 @@ void Lanes::rest(Partition partition) {
 }
 
 void Lanes::broke(Partition partition, Error error) {
-  const auto before = broken_.find(partition);
-  if (before == broken_.end() || before->second.message != error.message)
+  std::string& told = told_[partition];
+  if (told != error.message || got_on(partition))
     log::error("partition {} stopped: {}", partition, error.message);
+  else if (lanes_.contains(partition))  // it had said that it goes on
+    log::warn("partition {} stopped once more, by the same as before", partition);
+  told = error.message;
   const std::scoped_lock lock{mutex_};
   broken_[partition] = std::move(error);
 }
@@ -199,7 +204,10 @@ std::optional<Error> Lanes::first_error() const {
 }
 
 void Lanes::committed(Partition partition, Position position) {
-  if (const auto lane = lanes_.find(partition); lane != lanes_.end()) lane->second->committed(position);
+  const auto lane = lanes_.find(partition);
+  if (lane == lanes_.end()) return;
+  if (position > begun_[partition]) got_on_.insert(partition);
+  lane->second->committed(position);
 }
 
 void Lanes::want_snapshots(Timestamp now) {

@@ -26,6 +26,7 @@ class Lanes final : public HeldLanes {
   void drop(Partition partition) override;
   void rest(Partition partition) override;
   void broke(Partition partition, Error error) override;
+  bool got_on(Partition partition) const override { return got_on_.contains(partition); }
   bool begins_again(const Error& error) const override;
   bool has(LaneId lane) const override;
   LaneId id(Partition partition) const override { return lanes_.at(partition)->id(); }
@@ -70,6 +71,9 @@ class Lanes final : public HeldLanes {
   bool replayable_ = false, reminds_ = false;
   std::uint64_t runs_ = 0;
   std::size_t restarts_counter_ = 0, lost_counter_ = 0;
+  std::map<Partition, Position> begun_;    // what was committed when a lane was last set to work
+  std::set<Partition> got_on_;             // beyond that
+  std::map<Partition, std::string> told_;  // what the lane broke by last
   std::map<Partition, Timestamp> snapshot_at_;
   std::set<Partition> unsettled_;  // want no snapshot: one is on its way to the store, or they were asked to stop
 

@@ -118,6 +118,32 @@ TEST_F(WorkerSharing, WhatADeadWorkerStillHasIsWaitedFor) {
   EXPECT_EQ(rows_without_letters(), expected(50));
 }
 
+/// A minute takes a second.
+class HurriedClock final : public Clock {
+ public:
+  Timestamp now() const override { return system_clock().now(); }
+  Timestamp steady() const override { return system_clock().steady() * 60; }
+  bool wait(Duration length, std::stop_token stop) const override {
+    return system_clock().wait(length / 60, std::move(stop));
+  }
+};
+
+/// Be it for want of memory: another worker may get on with it, or this one later.
+TEST_F(WorkerSharing, WhatAnOperatorBreaksIsGivenBackAndTriedAgainAndToldOfOnce) {
+  const HurriedClock clock;
+  meet({.workers = 2, .rank = 0, .taken = {}});
+  pipeline_.emplace(pipeline(R"(, "fails_at": 29)"));
+  worker_ = std::make_unique<Worker>(*pipeline_, registry_, counters_, clock);
+  thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};
+  ASSERT_TRUE(wait_for([&] { return !owns() && !worker_->status().broken.empty(); }));
+  EXPECT_EQ(position(), 28u) << "what stands before it is committed whole";
+  const auto claims = [&] { return in_world([](fakes::World& world) { return world.fence; }); };
+  ASSERT_TRUE(wait_for([&] { return claims() >= 3 && !owns(); }));
+  EXPECT_EQ(log_.lines("sum: this breaks"), 1) << log_.text();
+  EXPECT_EQ(drain().error().message, "sum: this breaks");
+  EXPECT_EQ(rows_without_letters(), expected(28));
+}
+
 TEST_F(WorkerSharing, SaysThatItLeavesUnlessAnotherTakesItsPlace) {
   start();
   ASSERT_TRUE(wait_until_committed(50));

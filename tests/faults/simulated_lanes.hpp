@@ -64,6 +64,7 @@ class SimulatedLanes final : public HeldLanes {
   void drop(Partition partition) override;
   void rest(Partition partition) override { drop(partition); }
   void broke(Partition partition, Error error) override;
+  bool got_on(Partition) const override { return true; }
   bool begins_again(const Error& error) const override { return error.kind == Error::Kind::changed; }
   bool has(LaneId lane) const override {
     const auto it = lanes_.find(lane.partition);
