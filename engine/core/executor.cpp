@@ -12,13 +12,12 @@
 #include <thread>
 #include <utility>
 
-#include <weir/units.hpp>
-
 #include "core/attempt.hpp"
 #include "core/keeping.hpp"
 #include "core/log.hpp"
 #include "core/node_context.hpp"
 #include "core/pieces.hpp"
+#include "core/stream_clock.hpp"
 #include "core/tally.hpp"
 #include "core/trouble.hpp"
 
@@ -31,7 +30,6 @@ constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
 constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
-constexpr Duration most_apart = second;  // of clocks that agree
 constexpr std::size_t pull_messages = 4096;
 constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
 
@@ -84,6 +82,7 @@ struct LaneRun::Impl {
     flow::make_edge(flow::output_port<0>(step), encode);
     const Claims claims = claims_of(source_node);
     marks = claims.writable || claims.clocked;
+    stamped = claims.writable;
     replayable = claims.replayable;
     given_again = claims.replayable || claims.acknowledges;
   }
@@ -221,7 +220,8 @@ struct LaneRun::Impl {
   Duration patience() const {
     const Timestamp when = marks ? due.load(std::memory_order_acquire) : end_of_time;
     if (when == end_of_time) return longest_wait;
-    return std::clamp<Duration>(when - around.clock.now(), millisecond, longest_wait);
+    const Duration again = when == marked_due ? marked_at + mark_again_after - around.clock.steady() : 0;
+    return std::clamp(std::max(stream_clock.until(when), again), millisecond, longest_wait);
   }
 
   Result<void> put(MessagesPtr messages, const std::stop_token& stop) {
@@ -237,33 +237,18 @@ struct LaneRun::Impl {
       piece->last = piece->messages->items.back().sequence;
       piece->stamp = piece->messages->items.back().arrival;
       piece->consumed = *consumed;
-      compare_clocks(piece->stamp);
+      if (stamped) stream_clock.heard(*piece->messages);
       in_flight.enter();
       decode.try_put(std::move(piece));
     }
     return {};
   }
 
-  /// When the stream is idle, this worker's clock says what is due; arrival times are the server's.
-  void compare_clocks(Timestamp arrival) {
-    const Duration ahead = arrival - around.clock.now();
-    if (marks && ahead > most_apart && !std::exchange(apart, true)) {
-      log::warn(
-          "partition {}: arrival times are {} ahead of this machine's clock: set one of the two right; until then rows "
-          "that wait for an idle stream come that much late",
-          id.partition, format_duration(ahead / millisecond * millisecond));
-    }
-    if (apart && ahead > -most_apart && ahead < most_apart / 2) {
-      apart = false;
-      log::info("partition {}: arrival times and this machine's clock agree again", id.partition);
-    }
-  }
-
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
   void mark_if_due() {
     if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
-    if (when > around.clock.now()) {
+    if (stream_clock.until(when) > 0) {
       if (std::exchange(mark_failed, false)) trouble.is({});
       return;
     }
@@ -271,6 +256,7 @@ struct LaneRun::Impl {
     if (when == marked_due && now - marked_at < mark_again_after) return;
     marked_due = when;
     marked_at = now;
+    stream_clock.asked();
     auto marked = source->mark(when);
     if (!marked) trouble.is(marked.error().message);
     if (std::exchange(mark_failed, !marked) && marked) trouble.is({});
@@ -309,6 +295,7 @@ struct LaneRun::Impl {
   std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
   Stage decode, step, encode;
   bool marks = false, replayable = false;
+  bool stamped = false;           // by a server's clock, not by this machine's
   bool given_again = false;       // what is not committed: only then a commit gains by waiting for what was offered
   std::uint32_t incarnation = 0;  // of the numbers of rows
   std::vector<std::uint32_t> numberings;  // the same as each sink gets it, by node
@@ -325,7 +312,7 @@ struct LaneRun::Impl {
   std::atomic<bool> snapshot_wanted{false};
   Timestamp marked_due = no_time, marked_at = no_time;
   bool mark_failed = false;  // and so the trouble is
-  bool apart = false;        // the clocks are
+  StreamClock stream_clock{around.clock, id.partition};
   Timestamp sizes_at = no_time;
 
   std::mutex failure_mutex;
