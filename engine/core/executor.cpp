@@ -208,7 +208,7 @@ struct LaneRun::Impl {
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) break;
       if (pulled->state == Pulled::State::messages) {
-        if (auto went = put(std::move(pulled->messages), stop); !went) return went;
+        if (auto went = put(pulled->messages, stop); !went) return went;
       } else {
         mark_if_due();
       }
@@ -224,8 +224,10 @@ struct LaneRun::Impl {
     return std::clamp(std::max(stream_clock.until(when), again), millisecond, longest_wait);
   }
 
-  Result<void> put(MessagesPtr messages, const std::stop_token& stop) {
-    for (bool first = true; MessagesPtr& part : cut(std::move(messages), start, piece_size.most())) {
+  Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
+    const auto wrong = stamped ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
+    MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
+    for (bool first = true; MessagesPtr& part : cut(std::move(before), start, piece_size.most())) {
       // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
       if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
         (void)in_flight.wait_for_room(stop);
@@ -241,7 +243,12 @@ struct LaneRun::Impl {
       in_flight.enter();
       decode.try_put(std::move(piece));
     }
-    return {};
+    return wrong ? stream_clock.refuse(messages->items[*wrong], source->identity().stream) : Result<void>{};
+  }
+
+  /// Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
+  Timestamp arrival_at_start() const {
+    return start.at.consumed == 0 || start.reminded != no_time ? no_time : start.at.arrival;
   }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
@@ -352,6 +359,11 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     return std::unexpected(same.error());
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
+  if (impl_->stamped) {
+    const Timestamp kept = start.kept.empty() ? no_time : start.kept.back().arrival;
+    auto sane = impl_->stream_clock.check(std::max(kept, impl_->arrival_at_start()), start.committed());
+    if (!sane) return std::unexpected(sane.error());
+  }
   impl_->at = start.at;
   impl_->at.position = *opened;
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
@@ -361,9 +373,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   for (const Node& node : impl_->around.pipeline.nodes)
     impl_->numberings.push_back(numbering_of(node, impl_->incarnation));
   impl_->tally = Tally{impl_->id.partition, start, *opened};
-  // Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
-  const bool anew = start.at.consumed == 0 || start.reminded != no_time;
-  if (auto started = impl_->chain.start(*opened, anew ? no_time : start.at.arrival); !started)
+  if (auto started = impl_->chain.start(*opened, impl_->arrival_at_start()); !started)
     return std::unexpected(started.error());
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);

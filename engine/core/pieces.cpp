@@ -11,6 +11,11 @@ std::size_t weight(const Messages& messages) {
   return bytes;
 }
 
+MessagesPtr first_of(const MessagesPtr& messages, std::size_t count) {
+  const auto begin = messages->items.begin();
+  return std::make_shared<Messages>(Messages{{begin, begin + static_cast<std::ptrdiff_t>(count)}, messages});
+}
+
 std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most) {
   const auto& items = messages->items;
   std::vector<std::size_t> ends;

@@ -27,6 +27,9 @@ std::size_t weight(const Messages& messages);
 /// never shows in what comes out.
 std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most = SIZE_MAX);
 
+/// The first `count` of them.
+MessagesPtr first_of(const MessagesPtr& messages, std::size_t count);
+
 /// How many messages the next piece may have, so that it makes about `wanted` rows at most: what a piece makes is one
 /// step, and a step is never spread over transactions.
 ///

@@ -4,6 +4,8 @@
 #include <ranges>
 #include <utility>
 
+#include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
 
 #include "core/log.hpp"
@@ -58,6 +60,40 @@ Duration StreamClock::until(Timestamp due) const {
   const Duration here = due - clock_.now();
   if (marker_stamp_ == no_time || clock_.steady() - marker_asked_ >= believed_for) return here;
   return std::max(here, due - at_most());
+}
+
+std::optional<std::size_t> StreamClock::unbelievable(const Messages& messages, Position known) const {
+  const Timestamp latest = clock_.now() + too_far;
+  const auto first = std::ranges::find_if(
+      messages.items, [&](const Message& message) { return message.arrival > latest && message.sequence > known; });
+  if (first == messages.items.end()) return {};
+  return static_cast<std::size_t>(first - messages.items.begin());
+}
+
+Result<void> StreamClock::refuse(const Message& message, const std::string& stream) const {
+  return fail(
+      Error::Kind::refused,
+      weir::format(
+          "message {} of stream {} is stamped {}, {} ahead of this machine's clock; the lane waits before it, as "
+          "arrival time never goes back and what follows would be too old for as long. If the server's clock "
+          "was wrong then, delete that message, and others like it: nats stream rmm {} {}; if this machine's "
+          "clock is behind, set it right",
+          message.sequence, stream, format_rfc3339(message.arrival), ahead(message.arrival), stream, message.sequence));
+}
+
+Result<void> StreamClock::check(Timestamp reached, Position position) const {
+  if (reached == no_time || reached - clock_.now() <= too_far) return {};
+  return fail(Error::Kind::refused,
+              weir::format(
+                  "arrival time has come to {}, {} ahead of this machine's clock, by a message up to position {}; all "
+                  "that follows is too old for as long. If the server's clock was wrong then, delete the messages that "
+                  "it stamped so, and begin again by `weir progress reset`; if this machine's clock is behind, set it "
+                  "right",
+                  format_rfc3339(reached), ahead(reached), position));
+}
+
+std::string StreamClock::ahead(Timestamp instant) const {
+  return format_duration((instant - clock_.now()) / second * second);
 }
 
 }  // namespace weir

@@ -1,6 +1,9 @@
 /// The clock that stamps a partition's messages, as far as they tell of it, beside this machine's.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include <weir/clock.hpp>
 #include <weir/message.hpp>
 
@@ -13,6 +16,7 @@ namespace weir {
 class StreamClock {
  public:
   static constexpr Duration most_apart = second;    ///< of clocks that agree
+  static constexpr Duration too_far = 60 * minute;  ///< ahead: a clock is wrong, not a bit off
   static constexpr Duration believed_for = minute;  ///< what a marker told: a machine may sleep, or a server change
 
   /// The clock must outlive this.
@@ -28,9 +32,20 @@ class StreamClock {
   /// server's is never taken for earlier than it can be.
   Duration until(Timestamp due) const;
 
+  /// The first message behind `known` that is stamped too far ahead to be believed; nothing if there is none.
+  std::optional<std::size_t> unbelievable(const Messages& messages, Position known) const;
+  /// Why the lane waits before such a message. Arrival time never goes back, so one of them would make all that follows
+  /// too old for as long; and whether the server's clock was wrong or this machine's is, nobody here can know: somebody
+  /// has to say, before anything moves.
+  Result<void> refuse(const Message& message, const std::string& stream) const;
+  /// The same of a lane that had come to this arrival time at a position, by whoever believed it; no_time: to none.
+  Result<void> check(Timestamp reached, Position position) const;
+
  private:
   enum class Apart { no, stream_ahead, machine_ahead };
 
+  /// How far an instant is ahead of this machine's clock, for people.
+  std::string ahead(Timestamp instant) const;
   void compare(Timestamp stamp, bool marker_came);
   /// The latest that it may be by the server's clock.
   Timestamp at_most() const { return marker_stamp_ + (clock_.steady() - marker_asked_); }

@@ -206,6 +206,46 @@ TEST_F(WorkerTest, AStartInTheMiddleIsKeptBeforeTheFirstMessageComes) {
   EXPECT_EQ(world_.rows, std::vector<std::string>{"51"});
 }
 
+/// A leader's clock was two days ahead for a moment.
+TEST_F(WorkerTest, AStampThatIsFarAheadStopsTheLaneBeforeItUntilTheMessageIsGone) {
+  world_.arrival_of = [now = system_clock().now()](Position n) {
+    return now + (n == 30 ? 48 * 60 * minute : static_cast<Timestamp>(n));
+  };
+  start();
+  send(50);
+  ASSERT_TRUE(wait_for([&] { return log_.contains("is stamped"); }));
+  thread_.join();
+  ASSERT_FALSE(result_);
+  for (const char* part :
+       {"message 30 of stream S is stamped", "ahead of this machine's clock", "nats stream rmm S 30"})
+    EXPECT_TRUE(result_.error().message.contains(part)) << part << " in: " << result_.error().message;
+  EXPECT_EQ(position(), 29u) << "what stands before it is committed";
+  EXPECT_FALSE(world_.owned);
+  in_world([](fakes::World& world) { world.deleted.insert(30); });
+  start();
+  ASSERT_TRUE(wait_until_committed(50));
+  EXPECT_TRUE(drain());
+  EXPECT_LT(world_.progress.arrival, system_clock().now() + minute);
+}
+
+TEST_F(WorkerTest, AStampThatWasBelievedBeforeIsReplayedAndALaneThatCameSoFarStopsAtItsStart) {
+  world_.messages = 50;
+  world_.progress = {50, system_clock().now() + 48 * 60 * minute, "", pipeline().fingerprint, {"S", 1}};
+  start();
+  ASSERT_TRUE(wait_for([&] { return log_.contains("arrival time has come to"); }));
+  thread_.join();
+  ASSERT_FALSE(result_);
+  EXPECT_TRUE(result_.error().message.contains("position 50")) << result_.error().message;
+  EXPECT_TRUE(result_.error().message.contains("weir progress reset")) << result_.error().message;
+  world_.arrival_of = [now = system_clock().now()](Position n) {
+    return now + (n == 30 ? 48 * 60 * minute : static_cast<Timestamp>(n));
+  };
+  world_.progress.arrival = world_.arrival_of(50);
+  start();
+  ASSERT_TRUE(wait_until_stepped(50));
+  EXPECT_TRUE(drain());
+}
+
 TEST_F(WorkerTest, ASourceThatIsRefusedEndsTheRunAndKeepsNoPartition) {
   world_.forbidden = true;
   start();
