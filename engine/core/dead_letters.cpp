@@ -8,15 +8,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <weir/format.hpp>
 
 namespace weir {
 namespace {
+
+constexpr std::size_t block_size = 1u << 20;
+constexpr off_t look_back = off_t{64} << 20;
 
 using Json = rapidjson::Writer<rapidjson::StringBuffer>;
 
@@ -120,39 +125,66 @@ class File final : public DeadLetterBox {
     const off_t size = ::lseek(file_, 0, SEEK_END);
     if (size < 0) return problem("read");
     off_t whole = size;
-    for (char last = 0; whole > 0; --whole) {
-      if (::pread(file_, &last, 1, whole - 1) != 1) return problem("read");
-      if (last == '\n') break;
+    for (std::size_t most = 1; whole > 0; most = block_size) {  // the last byte is all right as a rule
+      const auto block = before(whole, most);
+      if (!block) return std::unexpected(block.error());
+      const auto end = block->rfind('\n');
+      whole -= static_cast<off_t>(end == std::string::npos ? block->size() : block->size() - end - 1);
+      if (end != std::string::npos) break;
     }
     if (whole < size && ::ftruncate(file_, whole) != 0) return problem("mend");
     return unread_.empty() ? Result<void>{} : read(whole);
   }
 
+  /// The file's bytes that end there, `most` of them if there are as many.
+  Result<std::string> before(off_t end, std::size_t most) const {
+    std::string bytes(std::min(most, static_cast<std::size_t>(end)), '\0');
+    const off_t begin = end - static_cast<off_t>(bytes.size());
+    for (std::size_t have = 0; have < bytes.size();) {
+      const auto got = ::pread(file_, bytes.data() + have, bytes.size() - have, begin + static_cast<off_t>(have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return std::unexpected(problem("read").error());
+      have += static_cast<std::size_t>(got);
+    }
+    return bytes;
+  }
+
+  /// From behind, as commits wait for it, until each lane has shown a letter that its commit covers: a lane's letters
+  /// lie in the order of their positions, but for some that a worker wrote late, so the block that this one is in is
+  /// read to its beginning. For a lane that has none it would be all of the file: `look_back` is enough for what a
+  /// crash leaves.
   Result<void> read(off_t size) {
-    std::string rest;
-    std::string block(1u << 20, '\0');
-    for (off_t at = 0; at < size;) {
-      const auto got = ::pread(file_, block.data(), block.size(), at);
-      if (got <= 0) return problem("read");
-      at += got;
-      rest.append(block, 0, static_cast<std::size_t>(got));
-      std::size_t begin = 0;
-      for (std::size_t end = rest.find('\n'); end != std::string::npos; end = rest.find('\n', begin)) {
-        note(std::string_view{rest}.substr(begin, end - begin));
+    std::string text;  // from `at` on, without the lines that were read
+    for (off_t at = size; at > 0 && size - at < look_back && !unread_.empty();) {
+      // A long line is put together of ever longer blocks, not moved once for each of many.
+      auto block = before(at, std::max(block_size, text.size()));
+      if (!block) return std::unexpected(block.error());
+      at -= static_cast<off_t>(block->size());
+      text.insert(0, *block);
+      std::set<Partition> covered;
+      const std::size_t first = at == 0 ? 0 : text.find('\n') + 1;  // of whole lines; it ends with one
+      for (std::size_t begin = first; begin < text.size();) {
+        const std::size_t end = text.find('\n', begin);
+        note(std::string_view{text}.substr(begin, end - begin), covered);
         begin = end + 1;
       }
-      rest.erase(0, begin);
+      text.resize(first);
+      for (const Partition partition : covered) unread_.erase(partition);
     }
     unread_.clear();
     return {};
   }
 
-  void note(std::string_view line) {
+  void note(std::string_view line, std::set<Partition>& covered) {
     const auto letter = parse_line(line, pipeline_);
     if (!letter) return;
     const auto lane = unread_.find(letter->partition);
-    if (lane != unread_.end() && letter->position > lane->second)
+    if (lane == unread_.end()) return;
+    if (letter->position > lane->second) {
       known_[letter->partition].emplace(identity(*letter), letter->position);
+    } else {
+      covered.insert(letter->partition);
+    }
   }
 
   Result<void> append(const std::vector<Sink::DeadLetter>& letters) {

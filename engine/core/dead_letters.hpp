@@ -25,7 +25,9 @@ class DeadLetterBox {
 
 /// One JSON object per line: pipeline, node, reason, partition, position, ordinal (or row), arrival, subject, and
 /// payload as base64. The file is opened at the first letter, appended to, and synchronised at every keep(). Half a
-/// line at its end, which a crash has left, is cut off; several processes may write it.
+/// line at its end, which a crash has left, is cut off; several processes may write it. After a lane was resumed no
+/// more than the last 64 MB are read, however long the file is: a letter that a crash left further back may be kept
+/// twice.
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline);
 
 }  // namespace weir

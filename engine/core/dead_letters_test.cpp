@@ -118,6 +118,48 @@ TEST_F(DeadLetterFile, ARowIsKnownByItsNumberWhereverItsBatchWasCut) {
   EXPECT_NE(text().find(R"("row":42)"), std::string::npos);
 }
 
+/// What this process has read of files so far.
+std::uint64_t bytes_read() {
+  std::ifstream in{"/proc/self/io"};
+  std::string name;
+  std::uint64_t value = 0;
+  while (in >> name >> value && name != "rchar:") continue;
+  return value;
+}
+
+TEST_F(DeadLetterFile, OfALongFileOnlyTheEndIsRead) {
+  constexpr Position many = 60'000;
+  std::vector<Sink::DeadLetter> letters;
+  for (Position position = 1; position <= many; ++position) letters.push_back(letter(position));
+  ASSERT_TRUE(open(0)->keep(letters));
+  ASSERT_GT(std::filesystem::file_size(path_), 7u << 20);
+  auto box = open(many - 2);
+  const std::uint64_t before = bytes_read();
+  ASSERT_TRUE(box->keep({letter(many - 1), letter(many), letter(many + 1)}));
+  EXPECT_LT(bytes_read() - before, 3u << 20);
+  EXPECT_EQ(lines(), many + 1) << "what was not committed is known all the same";
+}
+
+TEST_F(DeadLetterFile, WhatIsNotCommittedIsFoundAcrossManyBlocks) {
+  auto large = letter(7);
+  large.payload.assign(5u << 20, 'x');
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(5), letter(6), large, letter(8)}));
+  std::ofstream{path_, std::ios::app} << std::string(3u << 20, '{');
+  ASSERT_TRUE(open(5)->keep({letter(6), large, letter(8), letter(9)}));
+  EXPECT_EQ(lines(), 6u);
+}
+
+TEST_F(DeadLetterFile, OneThatHasNoneOfALanesLettersIsReadToABound) {
+  ASSERT_TRUE(open(0)->keep({letter(1)}));
+  std::filesystem::resize_file(path_, std::uintmax_t{4} << 30);  // a hole: it takes no room
+  std::ofstream{path_, std::ios::app} << "\n";
+  auto box = dead_letter_file(path_, "fleet");
+  box->resume(3, 0);
+  const std::uint64_t before = bytes_read();
+  ASSERT_TRUE(box->keep({letter(2)}));
+  EXPECT_LT(bytes_read() - before, 200u << 20);
+}
+
 /// No file grows beyond a size as long as it lives.
 class FileSizeLimit {
  public:
