@@ -111,6 +111,14 @@ struct Chain::Impl {
     decoded_empty = of_source(counted::without_samples);
   }
 
+  /// What the bytes mean only the operator knows that is no more there.
+  void count_given_up(std::string_view id, std::size_t bytes) {
+    if (bytes == 0) return;
+    const bool there = std::ranges::contains(pipeline.nodes, id, &Node::id);
+    const auto reason = there ? "another operator, or version of it, has this id" : "no node has this id";
+    counters.add(counted::declare(counters, id, counted::state_given_up, reason), bytes);
+  }
+
   void make_stage(const NodeContext::Shared& shared, std::size_t number) {
     const Node& node = pipeline.nodes[number];
     Stage& stage = stages[number];
@@ -387,12 +395,16 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
     const auto name = in.get_text();
     const int version = in.get<int>();
     const auto rows = in.get<std::uint64_t>();
-    StateReader own{in.get_text()};
+    const auto bytes = in.get_text();
+    StateReader own{bytes};
     if (!in.ok()) return broken();
     const auto stage = std::ranges::find_if(impl_->stages, [&](const Impl::Stage& s) {
       return s.node->id == id && s.node->name == name && s.node->op->spec.state_version == version;
     });
-    if (stage == impl_->stages.end()) continue;
+    if (stage == impl_->stages.end()) {
+      impl_->count_given_up(id, bytes.size());
+      continue;
+    }
     stage->rows = rows;
     if (!stage->transform) continue;
     if (auto loaded = stage->transform->load(own); !loaded) return std::unexpected(loaded.error());

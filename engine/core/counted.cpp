@@ -12,6 +12,8 @@ const CounterSpec lost_messages{"lost_messages",
                                 "messages that a changed stream lost before they were read, as its numbers tell"};
 const CounterSpec refused{"refused", "messages and samples sent to the dead letters, by reason"};
 const CounterSpec unread{"unread", "rows of ports that no node reads"};
+const CounterSpec state_given_up{"state_given_up",
+                                 "bytes of state that a snapshot held of a node that is not there any more, by reason"};
 const CounterSpec rows{"rows", "rows made durable"};
 const CounterSpec rejected{"rejected", "rows that the sink would not take, by reason"};
 const CounterSpec cells{"cells", "cells of completed rows by quality"};
@@ -25,7 +27,7 @@ std::vector<CounterSpec> of(Role role) {
     case Role::source:
       return {messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages, refused, unread};
     case Role::transform:
-      return {refused, unread};
+      return {refused, unread, state_given_up};
     case Role::sink:
       return {rows, rejected, cells, empty_rows};
     default:

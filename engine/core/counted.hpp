@@ -13,6 +13,8 @@ namespace weir::counted {
 extern const CounterSpec messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages;
 // Of sources and transforms.
 extern const CounterSpec refused, unread;
+// Of transforms that are no more.
+extern const CounterSpec state_given_up;
 // Of sinks; the last two of those with `columns`.
 extern const CounterSpec rows, rejected, cells, empty_rows;
 // Of the pipeline.

@@ -206,6 +206,25 @@ TEST_F(WorkerTest, AStartInTheMiddleIsKeptBeforeTheFirstMessageComes) {
   EXPECT_EQ(world_.rows, std::vector<std::string>{"51"});
 }
 
+TEST_F(WorkerTest, StateOfANodeThatIsNoMoreIsCounted) {
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  ASSERT_TRUE(drain());
+  auto renamed = check_pipeline(R"({ "name": "p", "state": { "store": "world" }, "nodes": [
+      { "id": "in", "source": "stream", "encoding": "number" },
+      { "id": "total", "transform": "sum", "from": "in" },
+      { "id": "out", "sink": "table", "from": "total" } ] })",
+                                "p.json", registry_, {});
+  ASSERT_TRUE(renamed.pipeline) << render(renamed.findings, Format::text);
+  pipeline_ = std::move(renamed.pipeline);
+  start_pipeline();
+  send(1);
+  ASSERT_TRUE(wait_until_committed(51));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(counters_.value("sum", "state_given_up"), sizeof(double));
+}
+
 /// A leader's clock was two days ahead for a moment.
 TEST_F(WorkerTest, AStampThatIsFarAheadStopsTheLaneBeforeItUntilTheMessageIsGone) {
   world_.arrival_of = [now = system_clock().now()](Position n) {
