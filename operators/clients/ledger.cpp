@@ -249,13 +249,16 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
 }
 
 Result<Crew> Ledger::meet(Connection& connection) const {
-  // Written anew only when a third of the lease has gone by: asking is much more frequent.
+  // Written anew only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
+  // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
+  // again.
   const auto told = connection.query(
       weir::format("INSERT INTO {} AS w (pipeline, node, name, lease_until) "
                    "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond') "
                    "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
                    "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
-                   "WHERE w.lease_until < excluded.lease_until - $4 / 3 * interval '1 microsecond'",
+                   "WHERE w.lease_until NOT BETWEEN excluded.lease_until - $4 / 3 * interval '1 microsecond' "
+                   "AND excluded.lease_until",
                    workers()),
       {pipeline_, node_, owner_, std::to_string(lease_ / microsecond)});
   if (!told) return std::unexpected(told.error());
