@@ -1,7 +1,6 @@
 #include "clients/duckdb_ledger.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -12,14 +11,11 @@
 namespace weir::duck {
 namespace {
 
+using sql::number;
+
 constexpr std::size_t statement_bytes = 256u << 10;  // about; a statement a letter would take a millisecond each
 
 std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(t); }
-
-std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise) {
-  if (text) std::from_chars(text->data(), text->data() + text->size(), otherwise);
-  return otherwise;
-}
 
 }  // namespace
 
@@ -66,15 +62,15 @@ Result<std::vector<ProgressLine>> Ledger::lines(File& file) const {
   std::vector<ProgressLine> out;
   for (const Row& row : *rows) {
     ProgressLine& line = out.emplace_back();
-    line.partition = static_cast<Partition>(number(row[0], 0));
-    line.progress = {static_cast<Position>(number(row[1], 0)),
+    line.partition = static_cast<Partition>(number(row[0]));
+    line.progress = {static_cast<Position>(number(row[1])),
                      number(row[2], no_time),
                      row[3].value_or(""),
                      row[4].value_or(""),
                      {row[5].value_or(""), number(row[6], no_time)},
                      number(row[8], no_time),
-                     static_cast<std::uint64_t>(number(row[9], 0)),
-                     static_cast<std::uint32_t>(number(row[10], 0))};
+                     static_cast<std::uint64_t>(number(row[9])),
+                     static_cast<std::uint32_t>(number(row[10]))};
     line.updated = number(row[7], no_time);
   }
   return out;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <random>
 
 #include <weir/format.hpp>
@@ -12,15 +11,11 @@
 namespace weir::postgres {
 namespace {
 
+using sql::number;
+
 std::int64_t random_number() {
   std::random_device device;
   return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 31 ^ device()) & INT64_MAX);
-}
-
-std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0) {
-  std::int64_t value = otherwise;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), value);
-  return value;
 }
 
 std::optional<std::string> instant(Timestamp t) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <weir/format.hpp>
 
@@ -70,12 +69,6 @@ Error error_of(const PGresult* result, std::string& state) {
   if (const std::string hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty()) message += "; " + hint;
   if (!state.empty()) message += weir::format(" (SQLSTATE {})", state);
   return {kind_of(state), std::move(message)};
-}
-
-std::size_t number_in(std::string_view text) {
-  std::size_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
 }
 
 }  // namespace
@@ -184,7 +177,7 @@ Result<Rows> Connection::converse(std::span<const Pieces> copies) {
         break;
       case PGRES_COMMAND_OK:
         if (std::string_view{PQcmdStatus(result.get())}.starts_with("COPY "))
-          copied_ += number_in(PQcmdTuples(result.get()));
+          copied_ += static_cast<std::size_t>(sql::number(PQcmdTuples(result.get())));
         break;
       case PGRES_EMPTY_QUERY:
         break;

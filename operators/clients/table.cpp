@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -121,6 +122,11 @@ std::vector<std::string> first_column(const std::vector<std::vector<std::optiona
   std::vector<std::string> out;
   for (const auto& row : rows) out.push_back(row[0].value_or(""));
   return out;
+}
+
+std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise) {
+  if (text) std::from_chars(text->data(), text->data() + text->size(), otherwise);
+  return otherwise;
 }
 
 std::string warning_of_others(Partition partition, const std::vector<std::string>& others) {

@@ -1,6 +1,7 @@
 /// The table that a SQL sink writes to: what it must look like, and how what is there differs. Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,6 +54,9 @@ Result<void> check_columns(const std::vector<TableColumn>& columns);
 
 /// The first column of rows of text, as both databases' clients give them; NULL is empty.
 std::vector<std::string> first_column(const std::vector<std::vector<std::optional<std::string>>>& rows);
+
+/// A number in such a row; NULL, or no number, is `otherwise`.
+std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0);
 
 /// What to warn of at the claim of a partition of which this sink has committed nothing, but `others` of the same
 /// pipeline have, as it is or was: of a renamed one its old id. Empty: nothing.
