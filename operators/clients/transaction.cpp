@@ -30,9 +30,11 @@ class Transaction {
     }
     for (bool careful = false;;) {
       drop_refused();
+      // What an attempt has done before it was rolled back is no part of the outcome.
+      outcome_.left_out.clear();
+      outcome_.rows = 0;
       if (work_.empty()) return finish();
       const std::size_t refused = outcome_.refused.size();
-      outcome_.left_out.clear();
       copied_before_ = connection_.copied();
       const auto done = careful ? attempt_carefully() : attempt(work_.handed.rows);
       if (done && outcome_.refused.size() == refused) return finish();
