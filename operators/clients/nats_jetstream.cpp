@@ -42,7 +42,8 @@ jsConsumerConfig consumer_of(const DurableConfig& want) {
 
 /// Everything in which an existing durable differs from what was asked for, each after "; ". Where it once started is
 /// past: a durable is progress, and `start` is for those that have none.
-std::string differences(const jsConsumerConfig& is, const jsConsumerConfig& want) {
+std::string differences(const jsConsumerConfig& is, const DurableConfig& asked) {
+  const jsConsumerConfig want = consumer_of(asked);
   std::string out;
   if (is.AckPolicy != want.AckPolicy) out += "; it does not take explicit acknowledgements";
   if (is.DeliverSubject != nullptr) out += "; it pushes, a pull consumer is needed";
@@ -55,21 +56,38 @@ std::string differences(const jsConsumerConfig& is, const jsConsumerConfig& want
   compare("filter", filter(is), filter(want));
   compare("ack_wait", format_duration(is.AckWait), format_duration(want.AckWait));
   compare("max_ack_pending", std::to_string(is.MaxAckPending), std::to_string(want.MaxAckPending));
+  const auto allows = [&](std::string_view what, std::int64_t has, std::int64_t needed, const auto& shown) {
+    if (has > 0 && has < needed)
+      out += weir::format("; its {} is {}, a request asks for {}", what, shown(has), shown(needed));
+  };
+  const auto number = [](std::int64_t value) { return std::to_string(value); };
+  allows("max_batch", is.MaxRequestBatch, asked.request_messages, number);
+  allows("max_bytes", is.MaxRequestMaxBytes, asked.request_bytes, number);
+  allows("max_expires", is.MaxRequestExpires, asked.request_expires, format_duration);
   return out;
 }
 
 /// What makes a durable that is there one that fits. Only what can be edited keeps what was acknowledged.
 std::string remedy(const std::string& stream, const jsConsumerConfig& is, const DurableConfig& want) {
-  const jsConsumerConfig wanted = consumer_of(want);
   jsConsumerConfig edited = is;
-  edited.AckWait = wanted.AckWait;
-  edited.MaxAckPending = wanted.MaxAckPending;
-  if (!differences(edited, wanted).empty()) {
+  std::string flags;
+  const auto edit = [&](std::int64_t& value, std::int64_t wanted, const std::string& flag) {
+    if (value != wanted) flags += " --" + flag;
+    value = wanted;
+  };
+  const auto allow = [&](std::int64_t& value, std::int64_t wanted, const std::string& flag) {
+    if (value > 0 && value < wanted) edit(value, wanted, flag);
+  };
+  edit(edited.AckWait, want.ack_wait, "wait=" + format_duration(want.ack_wait));
+  edit(edited.MaxAckPending, want.max_ack_pending, "max-pending=" + std::to_string(want.max_ack_pending));
+  allow(edited.MaxRequestBatch, want.request_messages, "max-pull-batch=" + std::to_string(want.request_messages));
+  allow(edited.MaxRequestMaxBytes, want.request_bytes, "max-pull-bytes=" + std::to_string(want.request_bytes));
+  allow(edited.MaxRequestExpires, want.request_expires, "max-pull-expire=" + format_duration(want.request_expires));
+  if (!differences(edited, want).empty()) {
     return "; it can't be made to fit: choose another name, to which the stream is given out anew from its `start` on, "
            "or put back what the pipeline said";
   }
-  return weir::format(" (nats consumer edit {} {} --wait={} --max-pending={})", stream, want.name,
-                      format_duration(wanted.AckWait), wanted.MaxAckPending);
+  return weir::format(" (nats consumer edit {} {}{})", stream, want.name, flags);
 }
 
 }  // namespace
@@ -201,7 +219,7 @@ Result<bool> JetStream::ensure_durable(const std::string& stream, const DurableC
   natsStatus status = js_GetConsumerInfo(&raw, handle_, stream.c_str(), want.name.c_str(), nullptr, &code);
   if (status == NATS_OK) {
     const ConsumerPtr info{raw};
-    const std::string differs = differences(*info->Config, config);
+    const std::string differs = differences(*info->Config, want);
     if (differs.empty()) return false;
     return fail(Error::Kind::changed,
                 what + " is not what the pipeline says" + differs + remedy(stream, *info->Config, want), "durable");

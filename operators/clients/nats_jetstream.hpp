@@ -83,6 +83,10 @@ struct DurableConfig {
   std::optional<Timestamp> time = {};
   Duration ack_wait = 30 * second;
   std::int64_t max_ack_pending = 20'000;
+  /// What one request for messages asks for: a durable that is there may not allow less. 0: whatever it allows.
+  std::int64_t request_messages = 0;
+  std::int64_t request_bytes = 0;
+  Duration request_expires = 0;
 };
 
 /// The JetStream of a connection. Threads: any. The connection must outlive it.

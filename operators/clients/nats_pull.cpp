@@ -8,10 +8,8 @@
 namespace weir::nats {
 namespace {
 
-constexpr Duration request_expires = 30 * second;
 constexpr Duration heartbeat = 2 * second;
 constexpr Duration silence = 3 * heartbeat;
-constexpr std::size_t request_bytes = 8u << 20;
 constexpr std::size_t asked_at_once = 4096;
 /// While the server has more to send, small catches are worth a short wait: the engine works better on large batches.
 constexpr std::size_t worthwhile = 2048;
@@ -21,6 +19,7 @@ constexpr std::size_t most_waiting = 4096;
 constexpr std::size_t most_waiting_bytes = 64u << 20;
 constexpr Duration least_backoff = 50 * millisecond;
 constexpr Duration most_backoff = 2 * second;
+constexpr std::string_view over_a_limit = "409 Exceeded";
 
 std::int64_t number_or_zero(std::string_view text) {
   std::int64_t out = 0;
@@ -34,6 +33,11 @@ bool more_behind(const Bundle& bundle) {
 }
 
 }  // namespace
+
+std::size_t request_bytes(const Connection& connection) {
+  constexpr std::size_t enough = 8u << 20;
+  return std::max(enough, connection.max_payload() + (64u << 10));
+}
 
 Result<void> PullReader::bind(const std::string& stream, const std::string& consumer, std::size_t request_messages) {
   subscription_.reset();
@@ -56,9 +60,12 @@ Error PullReader::trouble() const {
   std::string said = connection_.last_error();
   // A consumer's name, which is another each time, would make it another error each time.
   if (const auto at = said.find(requests); at != said.npos) said = said.substr(0, at + requests.size()) + ">\"";
-  return {Error::Kind::unreachable,
-          weir::format("nothing comes from stream {}: {}{}; may this user publish to {}>, and receive the answers?",
-                       stream_, trouble_, said.empty() ? "" : " (" + said + ")", requests)};
+  const std::string what_to_do =
+      trouble_.starts_with(over_a_limit)
+          ? "; raise that limit of the consumer, or of the server (jetstream { limits })"
+          : weir::format("; may this user publish to {}>, and receive the answers?", requests);
+  return {Error::Kind::unreachable, weir::format("nothing comes from stream {}: {}{}{}", stream_, trouble_,
+                                                 said.empty() ? "" : " (" + said + ")", what_to_do)};
 }
 
 bool PullReader::give_up(std::string why) {
@@ -70,9 +77,8 @@ bool PullReader::give_up(std::string why) {
 bool PullReader::request_more() {
   const auto batch = static_cast<std::int64_t>(request_messages_);
   if (outstanding_ > batch) return true;
-  const std::size_t bytes = std::max(request_bytes, connection_.max_payload() + (64u << 10));
-  const auto request = weir::format(R"({{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}})", batch, bytes,
-                                    request_expires, heartbeat);
+  const auto request = weir::format(R"({{"batch":{},"max_bytes":{},"expires":{},"idle_heartbeat":{}}})", batch,
+                                    request_bytes(connection_), request_expires, heartbeat);
   if (!connection_.publish(request_subject_, request, inbox_)) return false;
   outstanding_ += batch;
   return true;
@@ -91,9 +97,10 @@ bool PullReader::handle_status(const Bundle& bundle) {
   outstanding_ = std::max<std::int64_t>(outstanding_, 0);
   if (code == "100" || code == "408" || code == "404") return true;
   if (code == "409") {
-    // A request that ended for its bytes or by the server's limits is normal; a consumer that is gone or moves is not.
-    const bool normal = description.starts_with("Message Size Exceeds MaxBytes") ||
-                        description.starts_with("Batch Completed") || description.starts_with("Exceeded");
+    // A request that ended for its bytes is normal; one beyond a limit brings nothing, and nor will the next; and a
+    // consumer that is gone or moves is not normal either.
+    const bool normal =
+        description.starts_with("Message Size Exceeds MaxBytes") || description.starts_with("Batch Completed");
     if (normal) return true;
   }
   trouble_ = weir::format("{} {}", code, description);

@@ -22,8 +22,12 @@ struct ReadBudget {
   Duration wait = 100 * millisecond;
 };
 
+/// What one pull request asks for at most, in bytes: always room for one message. And how long it waits for them.
+std::size_t request_bytes(const Connection& connection);
+inline constexpr Duration request_expires = 30 * second;
+
 /// Pull requests to one consumer, and what they bring. Bounded: at most two requests are open, so at most twice
-/// `request_messages` messages or `request_bytes` bytes wait in the client when nobody reads.
+/// `request_messages` messages or request_bytes() wait in the client when nobody reads.
 ///
 /// Threads   one at a time.
 class PullReader {

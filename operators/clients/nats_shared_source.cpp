@@ -30,7 +30,10 @@ class SharedSource final : public SourceBase {
                 .only_new = settings_.text("start") == "new",
                 .time = start_time(settings_),
                 .ack_wait = settings_.duration("ack_wait"),
-                .max_ack_pending = settings_.integer("max_ack_pending")};
+                .max_ack_pending = settings_.integer("max_ack_pending"),
+                .request_messages = request_messages,
+                .request_bytes = static_cast<std::int64_t>(request_bytes(*connection_)),
+                .request_expires = request_expires};
     auto answers = open_answers();
     if (!answers) return std::unexpected(answers.error());
     {

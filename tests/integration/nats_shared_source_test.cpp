@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 #include "fakes/nats_fixture.hpp"
@@ -138,6 +139,34 @@ TEST_F(NatsSharedSource, namesWhatDiffersInADurableThatIsThere) {
   }
 }
 
+TEST_F(NatsSharedSource, namesTheLimitsOfADurableThatItsRequestsExceed) {
+  const std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}};
+  auto source = make(shared);
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  const auto limit = [&](const std::string& limits) {
+    const auto answer = peer.connection->request(
+        "$JS.API.CONSUMER.DURABLE.CREATE." + stream_ + ".d",
+        weir::format(
+            R"({{"stream_name":"{0}","config":{{"durable_name":"d","deliver_policy":"all","ack_policy":"explicit",
+          "ack_wait":30000000000,"max_ack_pending":20000,"filter_subject":"{0}.*.*",{1}}}}})",
+            stream_, limits),
+        second);
+    EXPECT_EQ(nats::JetStream::refusal_in(answer.value()), "");
+  };
+  limit(R"("max_batch":100,"max_bytes":1000000,"max_expires":1000000000)");
+  const auto opened = make(shared).source->open(0);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  for (const char* part : {"its max_batch is 100, a request asks for 1024", "its max_bytes is 1000000, a request asks",
+                           "its max_expires is 1s, a request asks for 30s",
+                           " d --max-pull-batch=1024 --max-pull-bytes=", " --max-pull-expire=30s)"}) {
+    EXPECT_NE(opened.error().message.find(part), std::string::npos) << part << " in: " << opened.error().message;
+  }
+  limit(R"("max_batch":1024,"max_bytes":100000000,"max_expires":60000000000)");
+  EXPECT_TRUE(make(shared).source->open(0)) << "it allows what is asked for";
+}
+
 TEST_F(NatsSharedSource, goesOnWhereItsDurableIsWhateverStartSays) {
   std::map<std::string, Setting> shared = {{"mode", std::string{"shared"}}, {"durable", std::string{"d"}}};
   make(shared).source->open(0).value();
@@ -222,6 +251,21 @@ TEST_F(NatsDenied, pullRequestsAreTrouble) {
     EXPECT_EQ(trouble_of(*source, second), trouble) << "and it stays so";
     expect_warned(*source);
   }
+}
+
+/// The server's limit is each consumer's, be it one that weir makes.
+TEST(NatsLimits, thatEveryRequestExceedsAreTrouble) {
+  const fakes::TemporaryDirectory directory;
+  fakes::Servers servers{
+      "nats", "jetstream { store_dir: \"" + directory.file("jetstream") + "\", limits { max_request_batch: 100 } }\n"};
+  NatsSource source{weir_operator_sources_nats(), {{"url", servers.nats()}, {"stream", std::string{"S"}}}};
+  source.source->open(0).value();
+  NatsPeer{servers.nats()}.publish_many(10);
+  EXPECT_EQ(source.pull(1, 5 * second).size(), 0);
+  EXPECT_EQ(source.last_error.kind, Error::Kind::unreachable);
+  EXPECT_EQ(source.last_error.message,
+            "nothing comes from stream S: 409 Exceeded MaxRequestBatch of 100; raise that limit of the consumer, or of "
+            "the server (jetstream { limits })");
 }
 
 TEST_F(NatsDenied, acknowledgementsAreTrouble) {
