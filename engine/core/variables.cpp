@@ -5,6 +5,7 @@
 
 #include <weir/ascii.hpp>
 #include <weir/format.hpp>
+#include <weir/secrets.hpp>
 #include <weir/utf8.hpp>
 
 namespace weir {
@@ -153,36 +154,6 @@ std::optional<std::string> unquoted(std::string_view text) {
   return {};
 }
 
-/// Where the `@` behind a URL's password stands, seen from behind `://`; nothing if there is no password. One with
-/// characters that should have been escaped is found too: rather hide too much.
-std::optional<std::size_t> password_end(std::string_view url) {
-  url = url.substr(0, url.find_first_of(" \t,"));
-  const std::string_view authority = url.substr(0, url.find_first_of("/?#"));
-  if (const auto at = authority.rfind('@'); at != std::string_view::npos) return at;
-  const auto colon = authority.find(':');
-  const auto at = url.rfind('@');
-  if (colon == std::string_view::npos || at == std::string_view::npos) return {};
-  return std::ranges::all_of(authority.substr(colon + 1), is_digit) ? std::nullopt : std::optional{at};
-}
-
-/// `user:password@` of every URL and `password=…` of connection strings, with the password hidden.
-std::string without_passwords(std::string text) {
-  for (std::size_t from = text.find("://"); from != std::string::npos; from = text.find("://", from)) {
-    from += 3;
-    const auto end = password_end(std::string_view{text}.substr(from));
-    const std::size_t colon = text.find(':', from);
-    if (end && colon < from + *end) text.replace(colon + 1, from + *end - colon - 1, "***");
-  }
-  for (std::size_t from = text.find("password="); from != std::string::npos; from = text.find("password=", from)) {
-    from += 9;
-    const bool in_quotes = text.substr(from).starts_with('\'');
-    const std::size_t end =
-        std::min(in_quotes ? text.find('\'', from + 1) : text.find_first_of(" \t&", from), text.size());
-    text.replace(from, std::min(end + (in_quotes ? 1 : 0), text.size()) - from, "***");
-  }
-  return text;
-}
-
 /// A JSON string; quoted() would cut it.
 std::string json_string(std::string_view text) {
   std::string json = "\"";
@@ -217,7 +188,7 @@ void show(const Value& value, std::string& out) {
     }
     out += "]";
   } else if (value.is(Value::Kind::string) || value.is(Value::Kind::invalid)) {
-    out += json_string(without_passwords(value.written.empty() ? value.text : value.written));
+    out += json_string(without_secrets(value.written.empty() ? value.text : value.written));
   } else if (value.is(Value::Kind::integer)) {
     out += std::to_string(value.integer);
   } else if (value.is(Value::Kind::number)) {

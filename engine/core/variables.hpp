@@ -32,7 +32,7 @@ std::vector<std::pair<std::string, std::string>> read_dotenv(std::string_view te
                                                              std::vector<Finding>& findings);
 
 /// A value as JSON on one line for people to see: strings as they were before variables were replaced, what is marked
-/// secret as "<redacted>", passwords in URLs and connection strings as ***.
+/// secret as "<redacted>", what without_secrets() hides as ***.
 std::string shown(const Value& value);
 
 }  // namespace weir

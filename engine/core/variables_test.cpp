@@ -155,15 +155,17 @@ TEST(Dotenv, SaysWhichLineIsWrong) {
 TEST(Shown, IsAsWrittenAndWithoutSecrets) {
   Replaced out = replace(R"({"a": "${HOST}", "n": [1, 0.1, true, null, {}], "s": "hunter2",
     "u": "nats://me:hunter2@a:1,nats://you:p@ss@b:2/x:y@z", "p": "host=h password=hunter2 user=u", "d": "${U:pg://a:b@c}",
-    "plain": "pg://user@host:5432/db?x=@", "q": "password='a b' x", "e": "a\"\\\n"})");
+    "plain": "postgresql://user@host:5432/db?x=@", "q": "password='a b' x", "e": "a\"\\\n"})");
   out.document.root.find("s")->secret = true;
   EXPECT_EQ(
       shown(out.document.root),
       R"({"a": "${HOST}", "n": [1, 0.1, true, null, {}], "s": "<redacted>", )"
       R"("u": "nats://me:***@a:1,nats://you:***@b:2/x:y@z", "p": "host=h password=*** user=u", "d": "${U:pg://a:***@c}", )"
-      R"("plain": "pg://user@host:5432/db?x=@", "q": "password=*** x", "e": "a\"\\\u000a"})");
+      R"("plain": "postgresql://user@host:5432/db?x=@", "q": "password=*** x", "e": "a\"\\\u000a"})");
   Document sloppy = read_text(R"(["pg://u:p/w?@h/db", "nats://h:4222/a@b", "token: u:p@h"])", "t");
   EXPECT_EQ(shown(sloppy.root), R"(["pg://u:***@h/db", "nats://h:4222/a@b", "token: u:p@h"])");
+  Document tokens = read_text(R"(["nats://s3cr3t@host:4222", "nats://a:1,tls://s3cr3t@b", "ws://s3/cr3t@c"])", "t");
+  EXPECT_EQ(shown(tokens.root), R"(["nats://***@host:4222", "nats://a:1,tls://***@b", "ws://***@c"])");
   const std::string longer(200, 'x');
   const Document document = read_text(weir::format("[\"{}\"]", longer), "t");
   EXPECT_EQ(shown(document.root), weir::format("[\"{}\"]", longer));

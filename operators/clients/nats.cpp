@@ -8,6 +8,8 @@
 #include <mutex>
 #include <ranges>
 
+#include <weir/secrets.hpp>
+
 namespace weir::nats {
 namespace {
 
@@ -147,11 +149,10 @@ struct Connection::Events {
 std::string redacted(std::string_view urls) {
   std::string out;
   for (const auto& url : split(urls)) {
-    const auto scheme = url.find("://");
-    const auto host = scheme == std::string::npos ? 0 : scheme + 3;
-    const auto at = url.rfind('@');
+    constexpr std::string_view scheme = "nats://";
     if (!out.empty()) out += ",";
-    out += at == std::string::npos || at < host ? url : url.substr(0, host) + url.substr(at + 1);
+    out +=
+        url.contains("://") ? without_secrets(url) : without_secrets(std::string{scheme} + url).substr(scheme.size());
   }
   return out;
 }

@@ -27,9 +27,10 @@ TEST(NatsDelivery, refusesEverythingElse) {
   }
 }
 
-TEST(NatsAccess, hidesPasswords) {
-  EXPECT_EQ(redacted("nats://u:p@a:1, tls://b:2"), "nats://a:1,tls://b:2");
-  EXPECT_EQ(redacted("u:p@a:1"), "a:1");
+TEST(NatsAccess, hidesPasswordsAndTokens) {
+  EXPECT_EQ(redacted("nats://u:p@a:1, tls://b:2"), "nats://u:***@a:1,tls://b:2");
+  EXPECT_EQ(redacted("u:p@a:1"), "u:***@a:1");
+  EXPECT_EQ(redacted("nats://t0k/en@a:1,t0k@b"), "nats://***@a:1,***@b");
   EXPECT_EQ(redacted("nats://a:1"), "nats://a:1");
 }
 

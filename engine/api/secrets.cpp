@@ -1,0 +1,55 @@
+#include "weir/secrets.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include <weir/ascii.hpp>
+
+namespace weir {
+namespace {
+
+constexpr std::string_view hidden = "***";
+
+/// Whether user information without a colon is a name, and no secret.
+bool names_users(std::string_view scheme) { return scheme.ends_with("postgresql") || scheme.ends_with("postgres"); }
+
+/// Where the `@` behind a URL's user information stands, seen from behind `://`; nothing if there is none. One with
+/// characters that should have been escaped is found too.
+std::optional<std::size_t> user_end(std::string_view url, bool may_be_token) {
+  url = url.substr(0, url.find_first_of(" \t,"));
+  const std::string_view authority = url.substr(0, url.find_first_of("/?#"));
+  if (const auto at = authority.rfind('@'); at != std::string_view::npos) return at;
+  const auto colon = authority.find(':');
+  const auto at = url.rfind('@');
+  if (at == std::string_view::npos) return {};
+  if (colon == std::string_view::npos) return may_be_token ? std::optional{at} : std::nullopt;
+  return std::ranges::all_of(authority.substr(colon + 1), is_digit) ? std::nullopt : std::optional{at};
+}
+
+}  // namespace
+
+std::string without_secrets(std::string text) {
+  for (std::size_t from = text.find("://"); from != std::string::npos; from = text.find("://", from)) {
+    const bool names = names_users(std::string_view{text}.substr(0, from));
+    from += 3;
+    const auto end = user_end(std::string_view{text}.substr(from), !names);
+    if (!end) continue;
+    const std::size_t colon = text.find(':', from);
+    const bool named = colon < from + *end;
+    if (named || !names) {
+      const std::size_t begin = named ? colon + 1 : from;
+      text.replace(begin, from + *end - begin, hidden);
+    }
+  }
+  for (std::size_t from = text.find("password="); from != std::string::npos; from = text.find("password=", from)) {
+    from += 9;
+    const bool in_quotes = text.substr(from).starts_with('\'');
+    const std::size_t end =
+        std::min(in_quotes ? text.find('\'', from + 1) : text.find_first_of(" \t&", from), text.size());
+    text.replace(from, std::min(end + (in_quotes ? 1 : 0), text.size()) - from, hidden);
+  }
+  return text;
+}
+
+}  // namespace weir
