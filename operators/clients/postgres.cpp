@@ -14,6 +14,7 @@ namespace weir::postgres {
 namespace {
 
 constexpr std::size_t send_size = 128 * 1024;
+constexpr Duration stop_check = 20 * millisecond;
 
 struct Clear {
   void operator()(PGresult* result) const { PQclear(result); }
@@ -83,7 +84,7 @@ Result<Connection> Connection::open(const Options& options) {
                                         "tcp_user_timeout", "client_encoding", nullptr};
   const std::array<const char*, 9> values{
       "5", "5", "2", "3", options.url.c_str(), options.application.c_str(), limit.c_str(), "UTF8", nullptr};
-  Connection connection{PQconnectdbParams(keys.data(), values.data(), 1), options.limit};
+  Connection connection{PQconnectdbParams(keys.data(), values.data(), 1), options};
   pg_conn* raw = connection.connection_.get();
   if (raw == nullptr || PQstatus(raw) != CONNECTION_OK) {
     const std::string why = raw == nullptr ? "no memory" : one_line(PQerrorMessage(raw));
@@ -123,12 +124,26 @@ Error Connection::lost() {
 
 bool Connection::await(bool writing) {
   pollfd waiting{PQsocket(connection_.get()), static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0};
+  const Duration part = stop_.stop_possible() ? stop_check : limit_;
   int ready = 0;
-  do {
-    ready = poll(&waiting, 1, static_cast<int>(std::max<Duration>(limit_ / millisecond, 1)));
-  } while (ready < 0 && errno == EINTR);
+  for (Duration waited = 0; ready == 0 && waited < limit_; waited += part) {
+    if (stop_.stop_requested()) {
+      cancel();
+      return false;
+    }
+    do {
+      ready = poll(&waiting, 1, static_cast<int>(std::max<Duration>(part / millisecond, 1)));
+    } while (ready < 0 && errno == EINTR);
+  }
   if (ready <= 0) return false;
   return (waiting.revents & (POLLIN | POLLHUP | POLLERR)) == 0 || PQconsumeInput(connection_.get()) == 1;
+}
+
+/// The server does not notice that nobody waits any more, and would go on to the end.
+void Connection::cancel() {
+  PGcancelConn* request = PQcancelCreate(connection_.get());
+  (void)PQcancelBlocking(request);
+  PQcancelFinish(request);
 }
 
 Result<void> Connection::flush() {

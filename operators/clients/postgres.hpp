@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@ struct Options {
   std::string url;          ///< postgres URI or key=value text; the environment (PGHOST, …) fills what it leaves out
   std::string application;  ///< shown in pg_stat_activity, whatever the URL says
   Duration limit = 10 * second;  ///< longest transaction, and longest silence of the server within one
+  std::stop_token stop = {};     ///< once it is asked for, what runs is cancelled and not waited for: close it then
 };
 
 /// One session. Bound to the server's time limits, so that a stopped worker cannot hold a lock for ever.
@@ -63,16 +65,19 @@ class Connection {
   struct Close {
     void operator()(pg_conn* connection) const;
   };
-  explicit Connection(pg_conn* connection, Duration limit) : connection_{connection}, limit_{limit} {}
+  Connection(pg_conn* connection, const Options& options)
+      : connection_{connection}, limit_{options.limit}, stop_{options.stop} {}
   Result<Rows> converse(std::span<const Pieces> copies);
   Result<void> limit_session();
   Result<void> send(const Pieces& pieces);
   Result<void> flush();
   bool await(bool writing);
+  void cancel();
   Error lost();
 
   std::unique_ptr<pg_conn, Close> connection_;
   Duration limit_ = 0;
+  std::stop_token stop_;
   std::string state_;
   std::size_t copied_ = 0;
 };

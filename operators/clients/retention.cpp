@@ -17,7 +17,8 @@ constexpr Duration longest = minute;  // for the files of one chunk
 
 Retention::Retention(std::string url, std::string application, std::string table, std::string expired_chunks,
                      Context& context)
-    : options_{std::move(url), std::move(application), longest},
+    : url_{std::move(url)},
+      application_{std::move(application)},
       table_{std::move(table)},
       expired_chunks_{std::move(expired_chunks)},
       context_{context},
@@ -26,6 +27,7 @@ Retention::Retention(std::string url, std::string application, std::string table
 void Retention::run(std::stop_token stop) {
   for (bool failed = false; !stop.stop_requested();) {
     const auto done = sweep(stop);
+    if (stop.stop_requested()) return;
     if (!done && !failed) context_.warn(weir::format("retention of {}: {}", table_, done.error().message));
     failed = !done;
     if (!context_.clock().wait(failed ? pause : pass_every, stop)) return;
@@ -34,7 +36,7 @@ void Retention::run(std::stop_token stop) {
 
 /// Answers the first error; what could be dropped is dropped all the same.
 Result<void> Retention::sweep(const std::stop_token& stop) const {
-  auto connection = Connection::open(options_);
+  auto connection = Connection::open({url_, application_, longest, stop});
   if (!connection) return std::unexpected(connection.error());
   const auto alone = connection->run(
       weir::format("SET lock_timeout = '1s'; SELECT pg_try_advisory_lock(hashtext('weir retention'), hashtext({}))",

@@ -16,7 +16,9 @@ namespace weir::postgres {
 /// what was dropped stays dropped. A chunk that somebody reads is left for later, and the others go. After a failure it
 /// tries again in a minute; the first in a row is logged. Of several workers one does it at a time.
 ///
-/// Threads   one makes and destroys it; destroying waits for the chunk that is being dropped, at most a minute.
+/// Threads   one makes and destroys it; destroying waits for no chunk: what is being dropped is cancelled, and stays
+/// for
+///           the next look.
 class Retention {
  public:
   /// `expired_chunks`: see TableState. `table` tells one table's from another's. The context must outlive it.
@@ -26,7 +28,8 @@ class Retention {
   void run(std::stop_token stop);
   Result<void> sweep(const std::stop_token& stop) const;
 
-  Options options_;
+  std::string url_;
+  std::string application_;
   std::string table_;
   std::string expired_chunks_;
   Context& context_;
