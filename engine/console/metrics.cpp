@@ -2,6 +2,7 @@
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
@@ -82,7 +83,7 @@ double resident_bytes() {
   if (file == nullptr) return 0;
   const int read = std::fscanf(file, "%llu %llu", &total, &resident);
   std::fclose(file);
-  return read == 2 ? static_cast<double>(resident) * 4096.0 : 0;
+  return read == 2 ? static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
 void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& status, Timestamp now) {
