@@ -67,6 +67,11 @@ std::vector<Error> bucket_problems(const Settings& settings, const std::string& 
   return problems;
 }
 
+bool is_bucket_token(std::string_view text) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/=";
+  return !text.empty() && text.find_first_not_of(allowed) == text.npos;
+}
+
 std::string bucket_subject(std::string_view bucket, std::string_view key) {
   return weir::format("$KV.{}.{}", bucket, key);
 }

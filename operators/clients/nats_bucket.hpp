@@ -34,6 +34,10 @@ std::vector<Error> bucket_problems(const Settings& settings, const std::string& 
 /// made, or differs.
 Result<Duration> ensure_bucket(JetStream& jetstream, const BucketConfig& config);
 
+/// Whether the text can be one token of a key, by the rule of all clients of buckets: of a text beyond it they would
+/// neither get nor watch the value.
+bool is_bucket_token(std::string_view text);
+
 /// Subject of a key, and the stream behind the bucket.
 std::string bucket_subject(std::string_view bucket, std::string_view key);
 std::string bucket_stream(std::string_view bucket);

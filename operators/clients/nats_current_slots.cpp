@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <weir/format.hpp>
+#include <weir/spelling.hpp>
 
 #include "clients/nats_bucket.hpp"
 #include "clients/nats_subject.hpp"
@@ -52,7 +53,13 @@ void CurrentSlots::gather(Values&& fresh, std::uint64_t number, Timestamp now) {
 CurrentSlots::Place* CurrentSlots::add_slot(std::uint64_t id) {
   bytes_.fetch_add(id_bytes, std::memory_order_relaxed);
   const auto [key, field] = config_.names(id);
-  if (!is_token(key) || !is_token(field)) return nullptr;
+  if (!is_bucket_token(key) || !is_bucket_token(field)) {
+    config_.warn(weir::format(
+        "{} is not published: key and field are part of the bucket's keys, which are made of letters, digits, \"-\", "
+        "\"_\", \"/\" and \"=\"",
+        quoted(weir::format("{}.{}", key, field))));
+    return nullptr;
+  }
   auto subject = bucket_subject(config_.bucket, weir::format("{}.{}", key, field));
   if (subject.size() > longest_subject) {
     config_.warn(

@@ -29,8 +29,9 @@ struct CurrentCounts {
   std::uint64_t written = 0;
   std::uint64_t superseded = 0;  ///< not written: the bucket has it already, or a newer one
   std::uint64_t coalesced = 0;   ///< not written: a newer one came before it was its turn
-  std::uint64_t refused = 0;     ///< not written: a name for no subject or too long for one, no encoding, or too large
-  std::uint64_t given_up = 0;    ///< not written: the server did not take it before the end
+  std::uint64_t refused =
+      0;  ///< not written: a name for no key of a bucket or too long for one, no encoding, or too large
+  std::uint64_t given_up = 0;  ///< not written: the server did not take it before the end
 };
 
 /// Threads   one at a time, but for bytes().

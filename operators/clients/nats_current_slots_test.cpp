@@ -19,6 +19,7 @@ Operator weir_operator_codecs_json();
 namespace {
 
 using nats::CurrentSlots;
+using testing::_;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -165,14 +166,33 @@ TEST_F(CurrentSlotsTest, RefusesNamesThatAreNoSubjectAndWhatCantBeWritten) {
   offer({value(12, 1, 1)}, 1);
   EXPECT_EQ(slots_.durable(), 1u);
   EXPECT_EQ(slots_.take_counts().refused, 1u);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("\"v1.no field\" is not published: ")));
   offer({value(10, 1, std::numeric_limits<double>::infinity())}, 2);
   EXPECT_THAT(writes(), IsEmpty());
   EXPECT_EQ(slots_.durable(), 2u);
   EXPECT_EQ(slots_.take_counts().refused, 1u);
-  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("v1.speed is not published: ")));
-  offer({value(10, 2, std::numeric_limits<double>::infinity())}, 3);
+  EXPECT_THAT(warnings_, ElementsAre(_, HasSubstr("v1.speed is not published: ")));
+  offer({value(12, 2, 1), value(10, 2, std::numeric_limits<double>::infinity())}, 3);
   EXPECT_THAT(writes(), IsEmpty());
-  EXPECT_EQ(warnings_.size(), 1u) << "said once of each";
+  EXPECT_EQ(warnings_.size(), 2u) << "said once of each";
+}
+
+/// They would be in the stream, but other clients neither get nor watch them.
+TEST_F(CurrentSlotsTest, RefusesNamesThatClientsOfBucketsRefuse) {
+  std::string key;
+  config_.names = [&](std::uint64_t) -> std::pair<std::string_view, std::string_view> { return {key, "speed"}; };
+  std::uint64_t number = 0;
+  for (const char* refused : {"", "v.1", "v:1", "v+1", "Stra\u00dfe", "v\"1", "$v", "*", "v 1"}) {
+    key = refused;
+    ++number;
+    offer({value(number, 1, 1)}, number);
+    EXPECT_THAT(writes(), IsEmpty()) << key;
+    EXPECT_EQ(slots_.take_counts().refused, 1u) << key;
+    EXPECT_EQ(warnings_.size(), number) << key;
+  }
+  key = "aZ09-_/=";
+  offer({value(++number, 1, 1)}, number);
+  EXPECT_THAT(writes(), ElementsAre("$KV.b.aZ09-_/=.speed 0 " + stored(1, 1)));
 }
 
 TEST_F(CurrentSlotsTest, DistrustsRevisionsOfABucketThatMayBeAnother) {

@@ -22,8 +22,8 @@ Spec with_publish(Spec spec) {
       .counter("ahead", "samples not published because their event time is ahead of arrival by more than publish_ahead")
       .counter("given_up", "current values that the server had not taken when the worker ended")
       .counter("unpublishable",
-               "current values whose key or field can't be part of a subject, that JSON can't hold, or "
-               "that are too large for the server or the bucket")
+               "current values whose key or field can't be part of a bucket's key (letters, digits, \"-\", \"_\", "
+               "\"/\", \"=\"), that JSON can't hold, or that are too large for the server or the bucket")
       .check([](const Settings& s) { return bucket_problems(s, "publish"); });
   return out;
 }
