@@ -209,6 +209,7 @@ TEST_F(NatsBucketTest, givesFirstOnceMoreWhatWasThereAtAPosition) {
     EXPECT_EQ(fresh.messages->items[0].payload, "3");
     EXPECT_GT(fresh.messages->items[0].arrival, last.arrival) << "it would make no row";
     EXPECT_GT(fresh.messages->items[0].sequence, again[2].sequence);
+    EXPECT_GE(context.counted("missed"), 1u) << "those that passed while nobody read";
   }
 }
 

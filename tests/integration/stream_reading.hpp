@@ -118,7 +118,7 @@ class StreamReading {
       }
       all.push_back({std::move(out), arrival});
     }
-    void refuse(std::string reason) override { ADD_FAILURE() << reason; }
+    void refuse(std::string reason) override { throw std::runtime_error{reason}; }
   };
 
   static void check(natsStatus status) {
