@@ -80,5 +80,18 @@ TEST(DeadLetter, KeepsTheMessageBehindARowAndItsPositionWhereverTheBatchWasCut) 
   EXPECT_EQ(got.row, 40u);
 }
 
+TEST(DeadLetter, OfARowOfAFrameIsTheRowThatTheSinkRefused) {
+  Batch decoded = batch({{"a", Type::int64}}, 2, {Column::int64({1, 2})});
+  auto messages = std::make_shared<Messages>();
+  messages->items.resize(1);
+  messages->items[0].sequence = 7;
+  messages->items[0].payload = std::string(1'000'000, 'x');
+  decoded.messages = messages;
+  decoded.message_of_row = {0, 0};
+  const auto got = letter(std::move(decoded));
+  EXPECT_EQ(got.position, 7u);
+  EXPECT_EQ(got.payload, R"({"a":1})");
+}
+
 }  // namespace
 }  // namespace weir
