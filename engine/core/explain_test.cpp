@@ -56,7 +56,13 @@ TEST(Explain, SaysWhatASecondWorkerDoes) {
   const std::string stream = R"("source": "nats", "stream": "S")";
   const std::string rows = R"("sink": "timescale", "url": "postgresql://h/d", "table": "t")";
   EXPECT_TRUE(promised(promises(stream, rows), "workers: one at work"));
-  EXPECT_TRUE(promised(promises(stream, file_sink), "workers: must be one")) << "one process may hold its file";
+  const auto beside_a_file = explained(stream, rows,
+                                       R"({ "id": "last", "transform": "keyed-last-value", "from": "in" },
+                                          { "id": "file", "from": "last", )" +
+                                           std::string{file_sink} + " },");
+  const auto workers = std::ranges::find(beside_a_file, "workers", &Promise::about);
+  EXPECT_EQ(workers->what + ": " + workers->why,
+            "must be one: no second one can open what file writes to; it would end");
   EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", rows), "workers: share"));
   EXPECT_TRUE(promised(promises(stream + R"(, "partitions": 8)", R"("sink": "drop")"), "workers: must be one"));
   EXPECT_TRUE(promised(promises(R"("source": "nats", "subject": "v.{key}.{field}", "queue": "q")", R"("sink": "drop")"),
