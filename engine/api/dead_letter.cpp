@@ -13,6 +13,27 @@ bool is_alone(const Batch& in, std::size_t row) {
          (row + 1 == message.size() || message[row + 1] != message[row]);
 }
 
+/// `whole`: with the bytes of the row's message, else with the row.
+Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason,
+                           bool whole) {
+  Sink::DeadLetter letter;
+  letter.partition = in.origin.partition;
+  letter.position = in.origin.last;
+  letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
+  letter.node = node;
+  letter.reason = reason;
+  const Message* message = has_message(in, row) ? &in.messages->items[in.message_of_row[row]] : nullptr;
+  if (message != nullptr) {
+    letter.position = message->sequence;
+    letter.subject = message->subject;
+  }
+  if (whole)
+    letter.payload = message->payload;
+  else
+    json::append_row(in, row, letter.payload, json::Style::evidence);
+  return letter;
+}
+
 }  // namespace
 
 void add_detail(std::string& reason, std::string_view detail) {
@@ -21,32 +42,15 @@ void add_detail(std::string& reason, std::string_view detail) {
 }
 
 Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason) {
-  Sink::DeadLetter letter;
-  letter.partition = in.origin.partition;
-  letter.position = in.origin.last;
-  letter.arrival = row < in.arrival.size() ? in.arrival[row] : in.reached;
-  letter.node = node;
-  letter.reason = reason;
-  if (has_message(in, row)) {
-    const Message& message = in.messages->items[in.message_of_row[row]];
-    letter.position = message.sequence;
-    letter.subject = message.subject;
-    letter.payload = message.payload;
-  } else {
-    json::append_row(in, row, letter.payload, json::Style::evidence);
-  }
-  return letter;
+  return letter_of(in, row, node, reason, has_message(in, row));
 }
 
 Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
   const Batch& batch = *rows.batch;
-  Sink::DeadLetter letter = dead_letter_of(batch, row, node, reason);
+  const bool known = has_message(batch, row);
+  Sink::DeadLetter letter = letter_of(batch, row, node, reason, known && is_alone(batch, row));
   letter.partition = rows.partition;
-  if (!has_message(batch, row)) letter.position = rows.last;
-  if (has_message(batch, row) && !is_alone(batch, row)) {
-    letter.payload.clear();
-    json::append_row(batch, row, letter.payload, json::Style::evidence);
-  }
+  if (!known) letter.position = rows.last;
   letter.row = rows.number + row;
   return letter;
 }

@@ -85,7 +85,8 @@ TEST(DeadLetter, OfARowOfAFrameIsTheRowThatTheSinkRefused) {
   auto messages = std::make_shared<Messages>();
   messages->items.resize(1);
   messages->items[0].sequence = 7;
-  messages->items[0].payload = std::string(1'000'000, 'x');
+  const std::string frame(1'000'000, 'x');
+  messages->items[0].payload = frame;
   decoded.messages = messages;
   decoded.message_of_row = {0, 0};
   const auto got = letter(std::move(decoded));
