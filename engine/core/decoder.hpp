@@ -31,9 +31,9 @@ struct Decoded {
 ///
 /// Threads   one.
 /// Refused   the whole message, with a reason: what the source or the codec would not accept; no key; a key longer than
-///           1,024 bytes, or not UTF-8, or another than its subject's; a new key beyond the table's limit; a text that is
-///           not UTF-8. One sample, with a dead letter of its message, the others of which are taken: a new field beyond
-///           the limit, a point that is no place on the Earth, what the codec refuses alone.
+///           1,024 bytes, or not UTF-8, or another than its subject's; a new key beyond the table's limit; a text that
+///           is not UTF-8. One sample, with a dead letter of its message, the others of which are taken: a new field
+///           beyond the limit, a point that is no place on the Earth, what the codec refuses alone.
 class Decoder {
  public:
   static constexpr std::size_t longest_key = 1024;
