@@ -77,9 +77,6 @@ class Kv final : public Source {
     kept_for_ = *kept_for;
     watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
     next_tick_ = tick_after(context_.clock().now());
-    // What was there at the ticks between, and was overwritten, nobody will ever see.
-    if (again_up_to_ != 0 && next_tick_ > again_up_to_)
-      context_.count(missed_, static_cast<std::uint64_t>((next_tick_ - again_up_to_) / every_ - 1));
     return watch_->start().transform([&] { return after; });
   }
 
@@ -110,6 +107,9 @@ class Kv final : public Source {
     if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
     caught_up_ = true;
     const Timestamp known = std::exchange(again_up_to_, 0);
+    // What was there at the ticks between, and was overwritten, nobody will ever see.
+    if (known != 0 && next_tick_ - known > every_)
+      context_.count(missed_, static_cast<std::uint64_t>((next_tick_ - known) / every_ - 1));
     if (known == 0 || !read_again(known)) read(now);
     return hand_out(budget);
   }
