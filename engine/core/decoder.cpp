@@ -132,8 +132,7 @@ class SampleColumns final : public SampleSink {
     start_ = times_.size();
     without_time_now_ = 0;
     reason_.clear();
-    refused_now_ = 0;
-    why_refused_.clear();
+    refused_now_.clear();
   }
 
   void add(const Sample& sample) override {
@@ -179,7 +178,14 @@ class SampleColumns final : public SampleSink {
   }
 
   void refuse(std::string reason) override {
-    if (refused_now_++ == 0) why_refused_ = std::move(reason);
+    const std::string_view counted_by = std::string_view{reason}.substr(0, reason.find(':'));
+    const auto known = std::ranges::find_if(refused_now_, [&](const Refused& one) {
+      return std::string_view{one.why}.substr(0, one.why.find(':')) == counted_by;
+    });
+    if (known == refused_now_.end())
+      refused_now_.push_back({std::move(reason), 1});
+    else
+      ++known->samples;
   }
 
   /// After the last sample of a message, whether it can be taken or not.
@@ -194,12 +200,15 @@ class SampleColumns final : public SampleSink {
   /// Why the message can't be taken; empty if it can.
   std::string& reason() { return reason_; }
 
-  /// Why samples of the message can't be taken, though the message can; empty if all are.
-  std::string why_refused() const {
-    std::string why = why_refused_;
-    if (refused_now_ > 1) add_detail(why, weir::format("{} samples of its message", refused_now_));
-    if (refused_now_ > 0 && added() > 0) add_detail(why, "the others of its message are taken");
-    return why;
+  /// Why samples of the message can't be taken, though the message can: a text for each reason.
+  std::vector<std::string> why_refused() const {
+    std::vector<std::string> out;
+    for (const auto& [first, samples] : refused_now_) {
+      std::string& why = out.emplace_back(first);
+      if (samples > 1) add_detail(why, weir::format("{} samples of its message", samples));
+      if (added() > 0) add_detail(why, "the others of its message are taken");
+    }
+    return out;
   }
 
   /// The message is taken.
@@ -294,8 +303,11 @@ class SampleColumns final : public SampleSink {
   std::size_t start_ = 0;
   std::size_t without_time_now_ = 0, without_time_ = 0;
   std::string reason_;
-  std::size_t refused_now_ = 0;
-  std::string why_refused_;  ///< of the first one
+  struct Refused {
+    std::string why;  ///< of the first one
+    std::size_t samples = 0;
+  };
+  std::vector<Refused> refused_now_;
   std::vector<std::uint8_t> kept_;
 };
 
@@ -345,9 +357,9 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     columns.end();
     if (decoded && columns.reason().empty()) {
       columns.keep();
-      std::string why = columns.why_refused();
+      const auto why = columns.why_refused();
       const bool empty = columns.added() == 0 && why.empty();
-      if (!why.empty()) refuse(message, std::move(why));
+      for (const std::string& reason : why) refuse(message, reason);
       out.empty += empty ? 1 : 0;
       if (columns.untimed()) tell(untimed_, message, out.notices);
       if (empty) tell(empty_, message, out.notices);

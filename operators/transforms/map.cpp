@@ -6,6 +6,8 @@
 namespace {
 using namespace weir;
 
+constexpr std::uint32_t most_fields = 1u << 16;
+
 const std::vector<std::string> settable{"field", "time", "x", "y", "z", "text"};
 
 std::string setting_of(std::string_view column) { return weir::format("set.{}", column); }
@@ -171,7 +173,7 @@ class Map final : public Transform {
   /// The field column for these texts. Its table is this instance's own: the lane's belongs to the decoder's thread.
   Column fields_of(const Batch& in, const Column& texts, std::vector<std::uint8_t>& keep, Output& out) {
     Ids ids{std::vector<std::uint32_t>(in.rows), fields_};
-    refuse(in, keep, out, weir::format("too many fields: the limit is {}", samples::most_fields), [&](std::size_t row) {
+    refuse(in, keep, out, weir::format("too many fields: the limit is {}", most_fields), [&](std::size_t row) {
       const auto id = fields_->intern(texts.text(row));
       ids.ids[row] = id.value_or(0);
       return id.has_value();
@@ -184,7 +186,7 @@ class Map final : public Transform {
   std::vector<Assignment> assignments_;
   SchemaPtr schema_;
   bool samples_ = false;
-  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(samples::most_fields);
+  std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(most_fields);
 };
 
 Spec spec() {

@@ -92,13 +92,13 @@ TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
   const auto map = make({{"field", "text"_s}});
   ASSERT_TRUE(map->settle({samples::schema()}));
   SampleBatch many{context};
-  for (int i = 0; i < 4097; ++i) {
+  for (int i = 0; i < 65'537; ++i) {
     const std::string name = "f" + std::to_string(i);
     many.add({.key = "a", .field = "f", .time = 1, .text = name, .kind = Sample::Kind::text}, 1);
   }
-  EXPECT_EQ(mapped(*map, many.take())->rows, 4096U);
+  EXPECT_EQ(mapped(*map, many.take())->rows, 65'536U);
   ASSERT_EQ(out.refused.size(), 1U);
-  EXPECT_EQ(out.refused[0].second, "too many fields: the limit is 4096");
+  EXPECT_EQ(out.refused[0].second, "too many fields: the limit is 65536");
 
   StateWriter state;
   map->save(state);

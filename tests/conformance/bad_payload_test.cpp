@@ -72,13 +72,14 @@ TEST(BadPayload, a_json_payload_is_refused_whole_with_a_reason) {
 
 TEST(BadPayload, what_else_a_json_message_says_is_taken) {
   Lane lane{"json"};
-  const auto out = lane.feed({R"([{"value":1},{"value":[]},{"time":"noon","value":2},{"value":3}])",
+  const auto out = lane.feed({R"([{"value":1},{"value":[]},{"value":[]},{"time":"noon","value":2},{"value":3}])",
                               R"([{"field":"position","value":{"lat":null,"lon":null}},{"value":4}])"});
   EXPECT_EQ(rows_of(out), 3u) << "a receiver without a fix says nothing";
-  ASSERT_EQ(out.dead_letters.size(), 1u);
+  ASSERT_EQ(out.dead_letters.size(), 2u) << "one for each reason";
   EXPECT_EQ(out.dead_letters[0].reason,
             "a value is an array: \"f\"; 2 samples of its message; the others of its message are taken");
-  EXPECT_EQ(lane.counters.value("signals", "refused"), 1u);
+  EXPECT_THAT(out.dead_letters[1].reason, HasSubstr("not a time"));
+  EXPECT_EQ(lane.counters.value("signals", "refused"), 2u);
 }
 
 TEST(BadPayload, a_text_payload_is_refused_whole_with_a_reason) {

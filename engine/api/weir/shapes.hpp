@@ -13,7 +13,7 @@ namespace weir {
 /// a text is in text. Columns y, z and text are absent in batches that need none.
 namespace samples {
 enum : std::size_t { key, field, time, x, y, z, text };
-/// Of different fields in a batch's table, and so of those that a transform must have place for.
+/// Of different fields that a lane's table holds.
 inline constexpr std::uint32_t most_fields = 4096;
 SchemaPtr schema();
 }  // namespace samples
