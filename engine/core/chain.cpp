@@ -112,7 +112,7 @@ struct Chain::Impl {
   }
 
   /// What the bytes mean only the operator knows that is no more there.
-  void count_given_up(std::string_view id, std::size_t bytes) {
+  void count_given_up(const std::string& id, std::size_t bytes) {
     if (bytes == 0) return;
     const bool there = std::ranges::contains(pipeline.nodes, id, &Node::id);
     const auto reason = there ? "another operator, or version of it, has this id" : "no node has this id";
@@ -271,7 +271,8 @@ struct Chain::Impl {
   std::vector<std::array<std::size_t, 5>> cells;  // counter numbers, by node
   std::unique_ptr<Decoder> decoder;
   std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0, decoded_untimed = 0;
-  std::uint32_t saved_keys = 0, saved_fields = 0;  // what the tables held at the last step
+  std::uint32_t saved_keys = 0, saved_fields = 0;             // what the tables held at the last step
+  std::vector<std::pair<std::string, std::size_t>> given_up;  // of what was loaded: nodes that are no more, and bytes
   Probe probe;
 };
 
@@ -286,11 +287,15 @@ Result<void> Chain::start(Position after, Timestamp arrival) {
   for (const Node& node : impl_->pipeline.nodes) {
     for (const RowColumn& column : node.columns) {
       if (impl_->fields->intern(column.field)) continue;
-      return fail(Error::Kind::changed,
-                  weir::format("{}: no place for the field {}: the limit is {}, and the snapshot holds that many",
-                               node.id, quoted(column.field), samples::most_fields));
+      return fail(
+          Error::Kind::exhausted,
+          weir::format(
+              "{}: no place for the field {}: the limit is {}, and the snapshot holds that many; `weir progress reset` begins with none",
+              node.id, quoted(column.field), samples::most_fields));
     }
   }
+  // Not in load(): a start may fail after it, and is tried again.
+  for (const auto& [id, bytes] : std::exchange(impl_->given_up, {})) impl_->count_given_up(id, bytes);
   impl_->decoder->start(after, arrival);
   return {};
 }
@@ -402,7 +407,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
       return s.node->id == id && s.node->name == name && s.node->op->spec.state_version == version;
     });
     if (stage == impl_->stages.end()) {
-      impl_->count_given_up(id, bytes.size());
+      impl_->given_up.emplace_back(id, bytes.size());
       continue;
     }
     stage->rows = rows;

@@ -53,16 +53,17 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
 
 Result<void> Lanes::start(Partition partition) {
   got_on_.erase(partition);
-  auto start = cycle_.claim(partition, replayable_);
+  const std::string whose = "partition " + std::to_string(partition);
+  auto start = attempt(whose, [&] { return cycle_.claim(partition, replayable_); });
   if (!start) {
     cycle_.lose(partition);  // what this worker knows of its progress stays
     return std::unexpected(start.error());
   }
   if (!replayable_) go_on_without_replay(*start, reminds_);
   std::unique_ptr<LaneRun> lane;
-  const std::string whose = "partition " + std::to_string(partition);
   auto opened = attempt(whose, [&] { return open(lane, partition, *start); });
-  if (!opened && begins_again(opened.error())) opened = begin_again(lane, partition, *start, opened.error());
+  if (!opened && begins_again(opened.error()))
+    opened = attempt(whose, [&] { return begin_again(lane, partition, *start, opened.error()); });
   if (!opened) {
     lane.reset();
     cycle_.release(partition);

@@ -74,26 +74,22 @@ Result<void> StreamClock::refuse(const Message& message, const std::string& stre
   return fail(
       Error::Kind::refused,
       weir::format(
-          "message {} of stream {} is stamped {}, {} ahead of this machine's clock; the lane waits before it, as "
+          "message {} of stream {} is stamped {}, far ahead of this machine's clock; the lane waits before it, as "
           "arrival time never goes back and what follows would be too old for as long. If the server's clock "
           "was wrong then, delete that message, and others like it: nats stream rmm {} {}; if this machine's "
           "clock is behind, set it right",
-          message.sequence, stream, format_rfc3339(message.arrival), ahead(message.arrival), stream, message.sequence));
+          message.sequence, stream, format_rfc3339(message.arrival), stream, message.sequence));
 }
 
 Result<void> StreamClock::check(Timestamp reached, Position position) const {
   if (reached == no_time || reached - clock_.now() <= too_far) return {};
   return fail(Error::Kind::refused,
               weir::format(
-                  "arrival time has come to {}, {} ahead of this machine's clock, by a message up to position {}; all "
+                  "arrival time has come to {}, far ahead of this machine's clock, by a message up to position {}; all "
                   "that follows is too old for as long. If the server's clock was wrong then, delete the messages that "
                   "it stamped so, and begin again by `weir progress reset`; if this machine's clock is behind, set it "
                   "right",
-                  format_rfc3339(reached), ahead(reached), position));
-}
-
-std::string StreamClock::ahead(Timestamp instant) const {
-  return format_duration((instant - clock_.now()) / second * second);
+                  format_rfc3339(reached), position));
 }
 
 }  // namespace weir

@@ -44,8 +44,6 @@ class StreamClock {
  private:
   enum class Apart { no, stream_ahead, machine_ahead };
 
-  /// How far an instant is ahead of this machine's clock, for people.
-  std::string ahead(Timestamp instant) const;
   void compare(Timestamp stamp, bool marker_came);
   /// The latest that it may be by the server's clock.
   Timestamp at_most() const { return marker_stamp_ + (clock_.steady() - marker_asked_); }
