@@ -27,19 +27,30 @@ std::optional<std::size_t> user_end(std::string_view url, bool may_be_token) {
   return std::ranges::all_of(authority.substr(colon + 1), is_digit) ? std::nullopt : std::optional{at};
 }
 
+/// Hides what is secret in the user information that may stand at a place.
+void hide_user(std::string& text, std::size_t from, bool names) {
+  const auto end = user_end(std::string_view{text}.substr(from), !names);
+  if (!end) return;
+  const std::size_t colon = text.find(':', from);
+  const bool named = colon < from + *end;
+  if (!named && names) return;
+  const std::size_t begin = named ? colon + 1 : from;
+  text.replace(begin, from + *end - begin, hidden);
+}
+
 }  // namespace
 
 std::string without_secrets(std::string text) {
   for (std::size_t from = text.find("://"); from != std::string::npos; from = text.find("://", from)) {
     const bool names = names_users(std::string_view{text}.substr(0, from));
     from += 3;
-    const auto end = user_end(std::string_view{text}.substr(from), !names);
-    if (!end) continue;
-    const std::size_t colon = text.find(':', from);
-    const bool named = colon < from + *end;
-    if (named || !names) {
-      const std::size_t begin = named ? colon + 1 : from;
-      text.replace(begin, from + *end - begin, hidden);
+    hide_user(text, from, names);
+    // In a list of addresses those behind the first may leave the scheme out.
+    for (std::size_t comma = text.find_first_of(", \t", from); !names && comma < text.size() && text[comma] == ',';
+         comma = text.find_first_of(", \t", comma)) {
+      comma = std::min(text.find_first_not_of(' ', comma + 1), text.size());
+      if (text.find("://", comma) < text.find_first_of(", \t", comma)) break;
+      hide_user(text, comma, names);
     }
   }
   for (std::size_t from = text.find("password="); from != std::string::npos; from = text.find("password=", from)) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <weir/secrets.hpp>
+
 namespace weir::nats {
 namespace {
 
@@ -31,6 +33,8 @@ TEST(NatsAccess, hidesPasswordsAndTokens) {
   EXPECT_EQ(redacted("nats://u:p@a:1, tls://b:2"), "nats://u:***@a:1,tls://b:2");
   EXPECT_EQ(redacted("u:p@a:1"), "u:***@a:1");
   EXPECT_EQ(redacted("nats://t0k/en@a:1,t0k@b"), "nats://***@a:1,***@b");
+  EXPECT_EQ(without_secrets(R"("url": "nats://t0k@a:1, u:p@b,c:4222", "mail": "x@y")"),
+            R"("url": "nats://***@a:1, u:***@b,c:4222", "mail": "x@y")");
   EXPECT_EQ(redacted("nats://a:1"), "nats://a:1");
 }
 
