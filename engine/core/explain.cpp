@@ -115,10 +115,10 @@ void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
     if (keeper != nullptr) own += "; rows that " + keeper->id + " refuses, beside its own";
     keeper = &node;
   }
-  out.push_back(
-      keeper != nullptr
-          ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id + own}
-          : Promise{"dead letters", "kept in " + pipeline.dead_letters, "a JSON line each, with its raw bytes"});
+  out.push_back(keeper != nullptr
+                    ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id + own}
+                    : Promise{"dead letters", "kept in " + pipeline.dead_letters,
+                              "a JSON line each, with the message's raw bytes"});
 }
 
 /// Of what state depends on: the source, transforms up to the last one with state, what columns ask of them, limits.

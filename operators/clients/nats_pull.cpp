@@ -97,10 +97,10 @@ bool PullReader::handle_status(const Bundle& bundle) {
   outstanding_ = std::max<std::int64_t>(outstanding_, 0);
   if (code == "100" || code == "408" || code == "404") return true;
   if (code == "409") {
-    // A request that ended for its bytes is normal; one beyond a limit brings nothing, and nor will the next; and a
-    // consumer that is gone or moves is not normal either.
-    const bool normal =
-        description.starts_with("Message Size Exceeds MaxBytes") || description.starts_with("Batch Completed");
+    // A request that ended for its bytes is normal, or one too many beside those that wait; one beyond another limit
+    // brings nothing, and nor will the next; and a consumer that is gone or moves is not normal either.
+    const bool normal = description.starts_with("Message Size Exceeds MaxBytes") ||
+                        description.starts_with("Batch Completed") || description.starts_with("Exceeded MaxWaiting");
     if (normal) return true;
   }
   trouble_ = weir::format("{} {}", code, description);

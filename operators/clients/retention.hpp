@@ -16,9 +16,8 @@ namespace weir::postgres {
 /// what was dropped stays dropped. A chunk that somebody reads is left for later, and the others go. After a failure it
 /// tries again in a minute; the first in a row is logged. Of several workers one does it at a time.
 ///
-/// Threads   one makes and destroys it; destroying waits for no chunk: what is being dropped is cancelled, and stays
-/// for
-///           the next look.
+/// Threads   one makes and destroys it; destroying waits for no chunk: what is being dropped is cancelled, and left
+///           for the next look.
 class Retention {
  public:
   /// `expired_chunks`: see TableState. `table` tells one table's from another's. The context must outlive it.

@@ -82,7 +82,7 @@ class Overload {
       const auto& [since, before] = commits.front();
       const auto& [until, now] = commits.back();
       if (until - since < measured_over) continue;
-      rate = 2 * static_cast<double>(now - before) / (until - since);
+      rate = std::max(1000.0, 2 * static_cast<double>(now - before) / (until - since));
       commits.pop_front();
     }
   }
