@@ -191,7 +191,8 @@ TEST_F(CurrentSlotsTest, RefusesNamesThatClientsOfBucketsRefuse) {
     EXPECT_EQ(warnings_.size(), number) << key;
   }
   key = "aZ09-_/=";
-  offer({value(++number, 1, 1)}, number);
+  ++number;
+  offer({value(number, 1, 1)}, number);
   EXPECT_THAT(writes(), ElementsAre("$KV.b.aZ09-_/=.speed 0 " + stored(1, 1)));
 }
 
