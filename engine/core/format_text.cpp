@@ -78,7 +78,7 @@ class Printer {
     });
     const bool root = &of == &document_.root;
     const auto line = flat(of);
-    if (is_table(of, all) || (are_texts(of) && line && !fits(*line, behind))) return table(all);
+    if (is_table(of, all) || (!root && are_texts(of) && line && !fits(*line, behind))) return table(all);
     const bool listed = objects && of.is(Value::Kind::array);
     if (line && (!is_container(of) || all.empty() || (!root && !listed)) && fits(*line, behind)) {
       out_ += *line;
@@ -103,7 +103,8 @@ class Printer {
 
   /// The tables of cases: texts that were written one below the other.
   bool is_table(const Value& of, const std::vector<Element>& all) const {
-    return are_texts(of) && plain(of, all) && all.front().begin.begin.line != all.back().begin.begin.line;
+    return &of != &document_.root && are_texts(of) && plain(of, all) &&
+           all.front().begin.begin.line != all.back().begin.begin.line;
   }
 
   void table(const std::vector<Element>& all) {

@@ -42,6 +42,14 @@ TEST(FormatText, TheRootHasOneMemberALineAndTheRestStaysOnItsLine) {
 )");
 }
 
+TEST(FormatText, ALaidOutListIsLaidOutTheSameAgain) {
+  for (const std::string& text : {std::string{R"(["a", "b"])"}, std::string{"[\"a\",\n \"b\"]"},
+                                  R"([")" + std::string(200, 'x') + R"(", "b"])"}) {
+    const std::string once = formatted(text);
+    EXPECT_EQ(formatted(once), once);
+  }
+}
+
 TEST(FormatText, ALongNodeFillsItsLinesAndItsColumnsHaveOneALine) {
   const std::string text = formatted(
       R"({"nodes":[{"id":"db","sink":"timescale","from":"rows","url":"${PG_URL:?set PG_URL, e.g. postgresql://localhost/fleet}","table":"vehicle_second","columns":{"position":{"fill":"geo","max_gap":"5s","unit":"somewhat long"},"speed":{"fill":"linear","max_gap":"5s"}}}]})");
