@@ -11,6 +11,7 @@ namespace weir {
 namespace {
 
 constexpr std::chrono::seconds longest_silence{2};
+constexpr int most_waiting = 128;  // connections that are not accepted yet
 
 }  // namespace
 
@@ -21,8 +22,9 @@ struct Console::Impl {
   int port = 0;
 
   void route() {
-    // Each connection has a thread while it says nothing; a few such must not keep a probe from its answer.
-    server.new_task_queue = [] { return new httplib::ThreadPool(2, 64); };
+    // Each connection has a thread while it says nothing; a few such must not keep a probe from its answer. Of those
+    // that come at the same moment the library starts threads for some only, so there are as many from the start.
+    server.new_task_queue = [] { return new httplib::ThreadPool(32, 64); };
     server.set_read_timeout(longest_silence);
     server.set_keep_alive_timeout(longest_silence.count());
     server.Get("/ping", [](const httplib::Request&, httplib::Response& response) {
@@ -83,7 +85,9 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
   impl->views = std::move(views);
   impl->route();
   // The library's own would let another process listen on the same port.
-  impl->server.set_socket_options([](auto socket) {
+  int listening = -1;
+  impl->server.set_socket_options([&listening](auto socket) {
+    listening = socket;
     const int yes = 1;
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
@@ -91,6 +95,10 @@ Result<std::unique_ptr<Console>> Console::serve(const std::string& address, Cons
   if (impl->port < 0)
     return fail(Error::Kind::unreachable,
                 "can't listen on " + address + ": no address of this machine, or another process uses the port");
+  // The library lets five wait: a sixth that connects at the same moment is only let in a second later, when its
+  // system asks again.
+  ::listen(listening, most_waiting);
+  impl->server.set_socket_options(nullptr);
   impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
   // Until the thread listens, stop() would do nothing, and the thread go on for ever. Returns too if listening fails.
   impl->server.wait_until_ready();

@@ -60,7 +60,7 @@ TEST(Console, answers_while_others_connect_and_say_nothing) {
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::array<int, 16> silent{};
+  std::array<int, 24> silent{};
   for (int& socket : silent) {
     socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
