@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "core/draft.hpp"
@@ -201,16 +203,15 @@ class Checker {
   /// Two sinks of one table are two workers' worth of rows, unless each has rows of its own.
   void check_target(const Draft& draft) {
     if (draft.node.role != Role::sink || !draft.good) return;
-    const std::string target = claims_of(draft.node).target;
-    for (const Draft& other : drafts_) {
-      if (&other == &draft) return;
-      if (target.empty() || !other.good || other.node.op != draft.node.op || other.from_id != draft.from_id ||
-          other.from_port != draft.from_port || claims_of(other.node).target != target)
-        continue;
-      report_.error(draft.text->span, "same-table",
-                    quoted(draft.node.id) + " writes the same rows to the same table as " + quoted(other.node.id),
-                    "give it a table of its own, or take it out");
-    }
+    std::string target = claims_of(draft.node).target;
+    if (target.empty()) return;
+    const auto [first, is_first] =
+        writers_.try_emplace({draft.node.op, draft.from_id, draft.from_port, std::move(target)}, &draft);
+    if (is_first) return;
+    report_.error(
+        draft.text->span, "same-table",
+        quoted(draft.node.id) + " writes the same rows to the same table as " + quoted(first->second->node.id),
+        "give it a table of its own, or take it out");
   }
 
   /// What the source's claims mean for the whole.
@@ -356,6 +357,8 @@ class Checker {
   Reporter report_;
   Pipeline pipeline_;
   std::vector<Draft> drafts_;
+  /// The first sink of each operator, input and target.
+  std::map<std::tuple<const Operator*, std::string, std::string, std::string>, const Draft*> writers_;
   bool whole_ = true;  // these are all the nodes, and what they are is known
   bool cyclic_ = false;
 };
