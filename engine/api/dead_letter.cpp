@@ -36,6 +36,8 @@ Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view no
 
 }  // namespace
 
+std::string_view counted_by(std::string_view reason) { return reason.substr(0, reason.find(':')); }
+
 void add_detail(std::string& reason, std::string_view detail) {
   reason += reason.contains(':') ? "; " : ": ";
   reason += detail;

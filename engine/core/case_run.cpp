@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 
 #include "core/case_feed.hpp"
@@ -183,8 +184,6 @@ std::pair<Table, std::vector<Type>> select(const Recording& from, const std::vec
   return {std::move(out), std::move(types)};
 }
 
-std::string until_colon(const std::string& reason) { return reason.substr(0, reason.find(':')); }
-
 /// What to do if the script ends before a timer that a minute more would reach; later ones only forget what is old.
 std::string cut_off(const Outcome& outcome) {
   if (!outcome.due || *outcome.due > outcome.end + minute) return {};
@@ -205,7 +204,7 @@ std::string check_rows(const CaseExpectation& expectation, const Outcome& outcom
   for (std::size_t c = 0; letters && c < want.columns.size(); ++c) {
     if (want.columns[c] != "reason") continue;
     for (Table* table : {&want, &got}) {
-      for (TableRow& row : table->rows) row.cells[c].text = until_colon(row.cells[c].text);
+      for (TableRow& row : table->rows) row.cells[c].text = std::string{counted_by(row.cells[c].text)};
     }
   }
   const std::string diff = diff_tables(want, got, types);
@@ -219,7 +218,7 @@ std::string check_counter(const CaseExpectation& expectation, const Pipeline& pi
   std::uint64_t sum = 0;
   for (const Counters::Line& line : outcome.counters) {
     if (line.node != pipeline.nodes[expectation.node].id || line.name != expectation.counter) continue;
-    if (expectation.reason.empty() || until_colon(expectation.reason) == line.reason) sum += line.value;
+    if (expectation.reason.empty() || counted_by(expectation.reason) == line.reason) sum += line.value;
   }
   if (sum == expectation.count) return {};
   const std::string of_reason = expectation.reason.empty() ? "" : " (" + expectation.reason + ")";

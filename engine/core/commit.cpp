@@ -323,8 +323,7 @@ Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
 /// Logs the first letter of its node and reason (up to a ':', as it is counted); the others are only counted.
 void CommitCycle::announce(const std::string& node, Partition partition, const std::string& reason,
                            std::string_view subject, bool beside_rows) {
-  if (announced_.size() >= most_announced || !announced_.emplace(node, reason.substr(0, reason.find(':'))).second)
-    return;
+  if (announced_.size() >= most_announced || !announced_.emplace(node, counted_by(reason)).second) return;
   log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
             subject.empty() ? "" : "; subject ", subject.empty() ? "" : quoted(valid_utf8(subject)),
             beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);

@@ -178,10 +178,8 @@ class SampleColumns final : public SampleSink {
   }
 
   void refuse(std::string reason) override {
-    const std::string_view counted_by = std::string_view{reason}.substr(0, reason.find(':'));
-    const auto known = std::ranges::find_if(refused_now_, [&](const Refused& one) {
-      return std::string_view{one.why}.substr(0, one.why.find(':')) == counted_by;
-    });
+    const auto known =
+        std::ranges::find(refused_now_, counted_by(reason), [](const Refused& one) { return counted_by(one.why); });
     if (known == refused_now_.end())
       refused_now_.push_back({std::move(reason), 1});
     else

@@ -11,7 +11,7 @@ void Refusals::add(const Batch& in, std::size_t row, std::string_view reason) {
     return;
   }
   const Message& message = in.messages->items[in.message_of_row[row]];
-  Made& made = made_[{&message, std::string{reason.substr(0, reason.find(':'))}}];
+  Made& made = made_[{&message, std::string{counted_by(reason)}}];
   if (made.rows++ != 0) return;
   made.letter = letters_.size();
   letters_.push_back(dead_letter_of(in, row, node_, reason));

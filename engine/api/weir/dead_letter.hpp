@@ -13,6 +13,9 @@ namespace weir {
 /// wherever batches were cut; else the position is the last of the batch, and the payload the row as JSON.
 Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason);
 
+/// What a reason is counted by: its text up to a ':'.
+std::string_view counted_by(std::string_view reason);
+
 /// Adds to a reason what does not change how it is counted.
 void add_detail(std::string& reason, std::string_view detail);
 
