@@ -25,6 +25,18 @@ std::string Frames::frame(Timestamp time, double value) {
   return encode(samples_, false);
 }
 
+std::string Frames::frame(Timestamp first, std::size_t seconds, double value) {
+  std::vector<Sample> all;
+  for (std::size_t i = 0; i < seconds; ++i) {
+    for (Sample sample : samples_) {
+      sample.time = first + static_cast<Duration>(i) * second;
+      sample.x = value;
+      all.push_back(sample);
+    }
+  }
+  return encode(all, false);
+}
+
 std::string Frames::single(std::size_t field, Timestamp time, double value) {
   Sample& sample = samples_[field];
   sample.time = time;

@@ -11,7 +11,7 @@
 
 namespace weir::bench {
 
-/// Makes what a vehicle sends: one sample of each field, all of the same instant, as a FlatBuffer.
+/// Makes what a vehicle sends, as a FlatBuffer: one sample of each field, all of the same instant, or of several.
 ///
 /// Threads   one.
 class Frames {
@@ -20,6 +20,8 @@ class Frames {
   explicit Frames(std::span<const std::string_view> fields);
 
   std::string frame(Timestamp time, double value);
+  /// Of so many instants, a second apart from each other.
+  std::string frame(Timestamp first, std::size_t seconds, double value);
   /// One sample alone; its field stands in the subject.
   std::string single(std::size_t field, Timestamp time, double value);
 

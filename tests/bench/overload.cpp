@@ -18,6 +18,7 @@
 #include "clients/nats_publisher.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/postgres_server.hpp"
+#include "fakes/proxy.hpp"
 #include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
@@ -27,7 +28,9 @@ namespace {
 
 constexpr std::array<std::string_view, 6> fields{"position", "heading", "speed", "torque", "charge", "temperature"};
 constexpr std::size_t vehicles = 20'000;
-constexpr std::size_t sprint = 300'000;  // frames, to see what weir manages at first
+constexpr std::size_t seconds_of_frame = 4;  // a row each
+constexpr double link_bytes = 8e6;  // a second, to the database: on a fast machine nobody could outrun weir otherwise
+constexpr std::size_t sprint = 100'000;  // frames, to see what weir manages at first
 constexpr double measured_over = 10;     // seconds
 
 /// What is started from here on keeps to one half of the processors: what weir manages must not depend on how much is
@@ -50,7 +53,9 @@ class Overload {
     keep_to(false);
     nats_.emplace("nats");
     setenv("NATS_URL", nats_->nats().c_str(), 1);
-    setenv("PG_URL", database_->url().c_str(), 1);
+    link_.emplace(fakes::port_of(database_->url()));
+    link_->narrow(link_bytes);
+    setenv("PG_URL", link_->in_place_of(database_->url()).c_str(), 1);
     keep_to(true);
     worker_ = std::make_unique<fakes::WeirProcess>(
         std::vector<std::string>{"run", WEIR_SOURCE_DIR "/pipelines/fleet.json"}, directory_.file("log"));
@@ -111,18 +116,22 @@ class Overload {
   }
 
  private:
+  /// What vehicles have gathered since some hours ago, so that it makes as many rows however fast it is published.
   void publish_one() {
+    const std::uint64_t seconds = published_ / vehicles * seconds_of_frame;
     must(publisher_->publish(weir::format("vehicle.{}.telemetry", published_++ % vehicles),
-                             frames_.frame(system_clock().now(), 1), {}));
+                             frames_.frame(begin_ + static_cast<Duration>(seconds) * second, seconds_of_frame, 1), {}));
   }
 
   std::optional<fakes::PostgresServer> database_;
   std::optional<fakes::Servers> nats_;
+  std::optional<fakes::Proxy> link_;
   fakes::TemporaryDirectory directory_;
   std::unique_ptr<fakes::WeirProcess> worker_;
   std::unique_ptr<fakes::NatsPeer> peer_;
   std::unique_ptr<nats::Publisher> publisher_;
   Frames frames_{fields};
+  Timestamp begin_ = (system_clock().now() / second - 6 * 3600) * second;
   std::uint64_t published_ = 0;
 };
 

@@ -107,6 +107,11 @@ void Proxy::delay(Duration by) {
   delay_ = by;
 }
 
+void Proxy::narrow(double bytes_a_second) {
+  const std::scoped_lock lock{mutex_};
+  rate_ = bytes_a_second;
+}
+
 void Proxy::set_trap(Trap trap, std::string text, Duration later) {
   const std::scoped_lock lock{mutex_};
   trap_ = SetTrap{trap, std::move(text), later};
@@ -237,6 +242,10 @@ void Proxy::receive(Pair& pair, Flow& flow) {
   {
     const std::scoped_lock lock{mutex_};
     chunk.due = system_clock().steady() + delay_;
+    if (from_client && rate_ > 0) {
+      chunk.due = std::max(chunk.due, flow.free_at) + static_cast<Duration>(static_cast<double>(size) / rate_ * 1e9);
+      flow.free_at = chunk.due;
+    }
     if (from_client) change(pair, chunk);
   }
   if (!pair.reset) flow.chunks.push_back(std::move(chunk));

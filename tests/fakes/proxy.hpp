@@ -45,6 +45,8 @@ class Proxy {
   void hold(bool yes);
   /// What comes from now on passes so much later.
   void delay(Duration by);
+  /// At most so many bytes a second of what comes from now on pass from a client to its server; 0: as many as come.
+  void narrow(double bytes_a_second);
 
   /// What to do with the next bytes of a client that contain a text: cut before the server has them; cut when the
   /// server has answered, before the client has the answer; or let them pass later.
@@ -68,6 +70,7 @@ class Proxy {
   struct Flow {
     int from = -1, to = -1;
     std::deque<Chunk> chunks;
+    Timestamp free_at = 0;  // when the narrow link has passed all of them
     bool ended = false;
   };
   struct Pair {
@@ -99,6 +102,7 @@ class Proxy {
   mutable std::mutex mutex_;
   bool stop_ = false, cut_ = false, refuse_ = false, hold_ = false;
   Duration delay_ = 0;
+  double rate_ = 0;
   struct SetTrap {
     Trap what;
     std::string text;
