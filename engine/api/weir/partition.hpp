@@ -4,19 +4,13 @@
 #include <cstdint>
 #include <string_view>
 
+#include <weir/checksum.hpp>
 #include <weir/types.hpp>
 
 namespace weir {
 
 /// FNV-1a 32 of the key's bytes modulo `partitions`, as `{{partition(n,1)}}` of nats-server computes it. `partitions` >
 /// 0.
-constexpr Partition partition_of(std::string_view key, std::uint32_t partitions) {
-  std::uint32_t hash = 2166136261u;
-  for (const char c : key) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 16777619u;
-  }
-  return hash % partitions;
-}
+constexpr Partition partition_of(std::string_view key, std::uint32_t partitions) { return hash_of(key) % partitions; }
 
 }  // namespace weir
