@@ -54,7 +54,7 @@ class Away final : public Sink {
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
 };
 
-Registry registry() {
+Registry few_operators() {
   Registry out;
   register_all(out);
   out.add("sources", "nothing", make_operator<Nothing>(Spec::source("gives nothing")));
@@ -86,12 +86,12 @@ std::string case_file(const std::string& fault, const std::string& expect) {
                       fault, expect);
 }
 
-constexpr auto all =
+constexpr auto all_rows =
     R"({ "node": "out", "rows": ["key field time value arrival", "a speed 1s..4s/1s 1..4 1s", "a place 5s 52.5/13.4 1s", "a mode 1s on 1s"] })";
 
 /// The findings, or the failures of the only case; "passed" if there is nothing to say.
 std::string run(const std::string& text) {
-  const Registry operators = registry();
+  const Registry operators = few_operators();
   const ReadCases read = read_cases(text, "some.test.json", operators, nullptr);
   if (!read.file) return render(read.findings, Format::text);
   const std::string out = render(run_case(*read.file, read.file->cases.at(0), operators), "some.test.json");
@@ -99,7 +99,7 @@ std::string run(const std::string& text) {
 }
 
 TEST(Cases, ScriptGoesInAndRowsComeOut) {
-  EXPECT_EQ(run(case_file("", all)), "passed");
+  EXPECT_EQ(run(case_file("", all_rows)), "passed");
   EXPECT_EQ(run(case_file("", R"({ "node": "pass", "rows": ["value", "1,2,3,4", "52.5/13.4", "on"] })")).substr(0, 7),
             "some.te")
       << "a list needs a range";
@@ -142,15 +142,15 @@ TEST(Cases, ACounterThatDiffersIsShown) {
 }
 
 TEST(Cases, DeadLettersMustBeExpected) {
-  EXPECT_NE(run(case_file("refuses", all)).find("dead letters differ"), std::string::npos);
-  const auto expected =
-      std::string{all} + R"(, { "dead_letters": ["node reason payload", "pass 'too hot' 1", "pass 'too hot' 2"] })";
+  EXPECT_NE(run(case_file("refuses", all_rows)).find("dead letters differ"), std::string::npos);
+  const auto expected = std::string{all_rows} +
+                        R"(, { "dead_letters": ["node reason payload", "pass 'too hot' 1", "pass 'too hot' 2"] })";
   EXPECT_NE(run(case_file("refuses", expected)).find("- pass  'too hot'  2"), std::string::npos);
 }
 
 TEST(Cases, AnErrorThatStopsTheLaneIsAFailure) {
-  EXPECT_NE(run(case_file("stops", all)).find("pass: nothing works"), std::string::npos);
-  EXPECT_NE(run(case_file("is late", all)).find("something due at 0s was not done"), std::string::npos);
+  EXPECT_NE(run(case_file("stops", all_rows)).find("pass: nothing works"), std::string::npos);
+  EXPECT_NE(run(case_file("is late", all_rows)).find("something due at 0s was not done"), std::string::npos);
 }
 
 TEST(Cases, TheCutOfBatchesMustNotShow) {
@@ -214,13 +214,13 @@ TEST(Cases, MistakesInMessagesAreShownWhereTheyAre) {
 }
 
 TEST(Cases, ThePipelinesMistakesAreShownInTheFileOfTheCases) {
-  std::string text = case_file("", all);
+  std::string text = case_file("", all_rows);
   text.replace(text.find("\"pass\", \"from\""), 6, "\"pas\"");
   EXPECT_NE(run(text).find("some.test.json:4:34: error: unknown transform \"pas\""), std::string::npos) << run(text);
 }
 
 TEST(Cases, APipelineMayBeAFileBesideTheCases) {
-  const Registry operators = registry();
+  const Registry operators = few_operators();
   const std::string pipeline =
       R"({ "name": "p", "limits": { "keys": 1 }, "nodes": [ { "id": "in", "source": "nothing", "encoding": "text" }, { "id": "out", "sink": "away", "from": "in" } ] })";
   const std::string text =
@@ -234,7 +234,7 @@ TEST(Cases, APipelineMayBeAFileBesideTheCases) {
 }
 
 TEST(Cases, ThePipelineSeesTheEnvironment) {
-  const Registry operators = registry();
+  const Registry operators = few_operators();
   const std::string text =
       R"({ "pipeline": { "limits": { "keys": "${KEYS}" }, "nodes": [ { "id": "in", "source": "nothing", "encoding": "text" }, { "id": "out", "sink": "away", "from": "in" } ] }, "tests": [ { "name": "one", "script": [ { "at": "1s" } ], "expect": [ { "dead_letters": [] } ] } ] })";
   const auto three = [](std::string_view name) {
@@ -247,7 +247,7 @@ TEST(Cases, ThePipelineSeesTheEnvironment) {
 }
 
 TEST(Cases, APipelineIsNotAFileOfTests) {
-  const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", registry(), {});
+  const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", few_operators(), {});
   EXPECT_FALSE(read.file);
   ASSERT_EQ(read.findings.size(), 1u);
   EXPECT_TRUE(read.findings[0].message.contains("is a pipeline, not a file of tests"));

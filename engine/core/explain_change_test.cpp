@@ -8,10 +8,10 @@ namespace weir {
 namespace {
 
 const std::string simulated = R"("source": "simulate", "for": "1s")";
-const std::string file = R"("sink": "duckdb", "path": "x.duckdb")";
+const std::string into_file = R"("sink": "duckdb", "path": "x.duckdb")";
 const std::string durable = R"("state": { "store": "jetstream-kv", "bucket": "b" }, )";
 
-const std::string second = R"(, { "id": "more", "from": "in", )" + file + " }";
+const std::string second_sink = R"(, { "id": "more", "from": "in", )" + into_file + " }";
 
 struct Text {
   std::string name = "p";
@@ -19,7 +19,7 @@ struct Text {
   std::string source = simulated;
   std::string every = "1s";
   std::string id = "db";
-  std::string sink = file;
+  std::string sink = into_file;
   std::string columns = R"("speed": {})";
   std::string more = "";
 };
@@ -48,7 +48,7 @@ TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
   EXPECT_EQ(said({}, {}), goes_on);
   EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), goes_on);
   EXPECT_EQ(said({}, {.root = durable}), goes_on);
-  EXPECT_EQ(said({}, {.more = second}), goes_on + "more is new: gets all rows from the stream's first message on\n");
+  EXPECT_EQ(said({}, {.more = second_sink}), goes_on + "more is new: gets all rows from the stream's first message on\n");
 }
 
 TEST(ExplainChange, WithoutAStoreWhatStateDependsOnIsRefused) {
@@ -63,7 +63,7 @@ TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
   EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s"}),
             "changed for the state: \"rows\" was edited\nstate goes on: after a drain (reload\n");
   EXPECT_EQ(said({.root = durable}, {}), "state is refused: it lies in the old file's store\n");
-  EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = second}),
+  EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = second_sink}),
             "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n"
             "more is new: gets all rows from the stream's first message on\n");
 }

@@ -13,12 +13,12 @@ namespace {
 using testing::ElementsAre;
 using testing::StartsWith;
 
-const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
+const auto frame_codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
 
-std::vector<std::string> decoded(std::string_view payload) { return fakes::decoded(*codec, payload); }
+std::vector<std::string> decoded_frame(std::string_view payload) { return fakes::decoded(*frame_codec, payload); }
 
 std::string encoded(std::span<const Sample> samples, bool key_outside = true, bool field_outside = false) {
-  auto payload = codec->encode(samples, key_outside, field_outside);
+  auto payload = frame_codec->encode(samples, key_outside, field_outside);
   EXPECT_TRUE(payload) << payload.error();
   return payload.value_or("");
 }
@@ -29,7 +29,7 @@ TEST(FlatBuffersCodec, OneNumberTakesFewBytes) {
   const Sample sample{.key = "145", .field = "speed", .time = 5, .x = 52.5};
   const auto payload = encoded({&sample, 1}, true, true);
   EXPECT_LE(payload.size(), 72u);
-  EXPECT_THAT(decoded(payload), ElementsAre("k f 5 52.5"));
+  EXPECT_THAT(decoded_frame(payload), ElementsAre("k f 5 52.5"));
 }
 
 TEST(FlatBuffersCodec, SinglesOfOneLayoutHoldTheirOwnValues) {
@@ -38,7 +38,7 @@ TEST(FlatBuffersCodec, SinglesOfOneLayoutHoldTheirOwnValues) {
     const Sample point{.key = "k", .field = "f", .x = x, .y = 2, .z = nan, .kind = Sample::Kind::point};
     for (const Sample& sample : {number, point}) {
       // With a name the frame is built in full, which says what the samples are.
-      EXPECT_EQ(decoded(encoded({&sample, 1}, true, true)), decoded(encoded({&sample, 1}, true, false)));
+      EXPECT_EQ(decoded_frame(encoded({&sample, 1}, true, true)), decoded_frame(encoded({&sample, 1}, true, false)));
     }
   }
 }
@@ -51,7 +51,7 @@ TEST(FlatBuffersCodec, GroupsSamplesByFieldInOrder) {
       {.key = "v", .field = "gear", .time = 2, .text = "D", .kind = Sample::Kind::text},
       {.key = "v", .field = "position", .x = 4, .y = 5, .z = nan, .kind = Sample::Kind::point},
       {.key = "v", .field = "speed", .time = 2, .x = 12}};
-  EXPECT_THAT(decoded(encoded(samples, false)),
+  EXPECT_THAT(decoded_frame(encoded(samples, false)),
               ElementsAre("v speed 1 10", "v speed 3 11", "v speed 2 12", "v position 1 1,2,3", "v position - 4,5",
                           "v gear 2 \"D\""));
 }
@@ -64,20 +64,20 @@ TEST(FlatBuffersCodec, ReadsAtAnyAddress) {
     const auto payload = encoded(samples);
     for (std::size_t shift = 0; shift < 8; ++shift) {
       const std::string moved = std::string(shift, ' ') + payload;
-      EXPECT_THAT(decoded(std::string_view{moved}.substr(shift)),
+      EXPECT_THAT(decoded_frame(std::string_view{moved}.substr(shift)),
                   ElementsAre("k speed 5 52.5", "k note - \"" + filler + '"'));
     }
   }
 }
 
 TEST(FlatBuffersCodec, RefusesOtherBytes) {
-  EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded("1234"), ElementsAre("refused: not a FlatBuffer: 4 bytes"));
+  EXPECT_THAT(decoded_frame(""), ElementsAre("refused: empty payload"));
+  EXPECT_THAT(decoded_frame("1234"), ElementsAre("refused: not a FlatBuffer: 4 bytes"));
   const std::string json = R"(; it looks like JSON: write "encoding": "json")";
-  EXPECT_THAT(decoded("{\"speed\": 1}"),
+  EXPECT_THAT(decoded_frame("{\"speed\": 1}"),
               ElementsAre("refused: not a weir frame: the FlatBuffer's identifier is not WEIR" + json));
-  EXPECT_THAT(decoded("[1]"), ElementsAre("refused: not a FlatBuffer: 3 bytes" + json));
-  EXPECT_THAT(decoded(std::string("\xFF\xFF\xFF\x7FWEIR") + std::string(100, '\xFF')),
+  EXPECT_THAT(decoded_frame("[1]"), ElementsAre("refused: not a FlatBuffer: 3 bytes" + json));
+  EXPECT_THAT(decoded_frame(std::string("\xFF\xFF\xFF\x7FWEIR") + std::string(100, '\xFF')),
               ElementsAre(StartsWith("refused: not a FlatBuffer: ")));
 }
 
@@ -87,14 +87,14 @@ TEST(FlatBuffersCodec, SurvivesEveryChangedByteAndEveryCut) {
                             {.key = "v", .field = "position", .x = 4, .y = 5, .z = nan, .kind = Sample::Kind::point}};
   const auto payload = encoded(samples, false);
   for (std::size_t i = 0; i < payload.size(); ++i) {
-    const auto cut = decoded(payload.substr(0, i));
+    const auto cut = decoded_frame(payload.substr(0, i));
     if (i + alignof(std::uint32_t) < payload.size()) {
       EXPECT_THAT(cut, ElementsAre(StartsWith("refused: "))) << i;
     }
     for (int bit = 0; bit < 8; ++bit) {
       std::string changed = payload;
       changed[i] = static_cast<char>(changed[i] ^ (1 << bit));
-      decoded(changed);
+      decoded_frame(changed);
     }
   }
 }
@@ -107,10 +107,10 @@ TEST(FlatBuffersCodec, RefusesNaNAndInfinity) {
     const std::vector series{telemetry::CreateSeries(buffer, 0, numbers)};
     const auto list = buffer.CreateVector(series);
     telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, 0, list));
-    EXPECT_THAT(decoded({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
+    EXPECT_THAT(decoded_frame({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
                 ElementsAre("refused: a value is NaN or infinite"));
     const Sample sample{.x = bad};
-    EXPECT_FALSE(codec->encode({&sample, 1}, true, true));
+    EXPECT_FALSE(frame_codec->encode({&sample, 1}, true, true));
   }
 }
 
@@ -120,13 +120,13 @@ TEST(FlatBuffersCodec, ASmallFrameCannotBecomeManySamples) {
   const std::vector series(1000, telemetry::CreateSeries(buffer, 0, numbers));
   const auto list = buffer.CreateVector(series);
   telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, 0, list));
-  EXPECT_THAT(decoded({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
+  EXPECT_THAT(decoded_frame({reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()}),
               ElementsAre("refused: parts of the FlatBuffer overlap"));
 }
 
 TEST(FlatBuffersCodec, AFrameHasOneKey) {
   const Sample samples[] = {{.key = "1", .field = "speed"}, {.key = "2", .field = "speed"}};
-  EXPECT_FALSE(codec->encode(samples, false, false));
+  EXPECT_FALSE(frame_codec->encode(samples, false, false));
 }
 
 }  // namespace
