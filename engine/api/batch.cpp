@@ -204,11 +204,11 @@ std::size_t Column::bytes() const {
                                 if constexpr (std::is_same_v<Held, std::monostate>) {
                                   return 0;
                                 } else if constexpr (std::is_same_v<Held, Texts>) {
-                                  return values.ends.size() * sizeof(values.ends[0]) + values.chars.size();
+                                  return values.ends.capacity() * sizeof(values.ends[0]) + values.chars.capacity();
                                 } else if constexpr (std::is_same_v<Held, Ids>) {
-                                  return values.ids.size() * sizeof(values.ids[0]);
+                                  return values.ids.capacity() * sizeof(values.ids[0]);
                                 } else {
-                                  return values.size() * sizeof(values[0]);
+                                  return values.capacity() * sizeof(values[0]);
                                 }
                               },
                               values_);
@@ -238,7 +238,7 @@ const Column& Batch::column(std::string_view name) const {
 }
 
 std::size_t Batch::bytes() const {
-  std::size_t sum = sizeof(Batch) + arrival.size() * sizeof(Timestamp) + message_of_row.size() * sizeof(std::uint32_t);
+  std::size_t sum = sizeof(Batch) + arrival.capacity() * sizeof(Timestamp) + message_of_row.capacity() * sizeof(std::uint32_t);
   for (const Column& each : columns) sum += sizeof(Column) + each.bytes();
   return sum;
 }

@@ -32,7 +32,7 @@ class Validity {
   static Validity none(std::size_t rows);                    ///< every row NULL
   Validity take(std::span<const std::uint32_t> rows) const;  ///< the flags of these rows, in this order
   Validity slice(std::size_t begin, std::size_t end) const;  ///< the flags of the rows [begin, end)
-  std::size_t bytes() const { return words_.size() * sizeof(std::uint64_t); }
+  std::size_t bytes() const { return words_.capacity() * sizeof(std::uint64_t); }
 
  private:
   std::vector<std::uint64_t> words_;
