@@ -8,6 +8,7 @@
 #include <weir/rfc3339.hpp>
 
 #include "clients/message_block.hpp"
+#include "clients/pace.hpp"
 #include "clients/uplink.hpp"
 
 namespace {
@@ -28,15 +29,6 @@ constexpr std::array<Usual, fleet::sensor_count - 1> usual{{{{1, 0}, "1/s", "0"}
                                                             {{0.1, 0.1}, "0.1/s", "0.1"},
                                                             {{0.1, 0.1}, "0.1/s", "0.1"},
                                                             {{0.2, 0.1}, "0.2/s", "0.1"}}};
-
-/// How much faster than time; 0: as fast as possible; nothing if the text is neither.
-std::optional<double> parse_speed(std::string_view text) {
-  if (text == "max") return 0;
-  double times = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), times, std::chars_format::fixed);
-  if (error != std::errc{} || end + 1 != text.data() + text.size() || *end != 'x' || !(times > 0)) return {};
-  return times;
-}
 
 bool replayable(const Settings& s) { return s.has("start") || s.text("speed") == "max"; }
 
@@ -100,7 +92,7 @@ class Simulate final : public Source {
       : context_{context},
         link_{link_of(settings)},
         subject_{settings.text("subject")},
-        speed_{*parse_speed(settings.text("speed"))},
+        pace_{*Pace::parse(settings.text("speed"))},
         linger_{settings.duration("linger")},
         replayable_{replayable(settings)} {
     if (settings.has("start")) start_ = *parse_rfc3339(settings.text("start"));
@@ -121,14 +113,13 @@ class Simulate final : public Source {
 
   Result<Next> next();
   void pass(const Next& next);
-  Duration ahead(Timestamp arrival);
   void append(MessageBlock& block, const Next& next, std::string_view payload);
   void count();
 
   Context& context_;
   fleet::Link link_;
   Subject subject_;
-  double speed_;
+  Pace pace_;
   Duration linger_;
   bool replayable_;
   std::optional<Timestamp> start_;
@@ -138,8 +129,6 @@ class Simulate final : public Source {
   Position sequence_ = 0;
   Timestamp arrival_ = 0;    ///< of the last message or marker
   Timestamp last_sent_ = 0;  ///< arrival of the last message
-  Timestamp origin_ = 0, origin_steady_ = 0,
-            now_ = 0;  ///< arrival `origin_` is due when the clock says `origin_steady_`
   const std::size_t longest_subject_ = subject_.before.size() + subject_.between.size() + subject_.after.size() + 32;
   MessageBlocks blocks_;
 
@@ -153,7 +142,7 @@ class Simulate final : public Source {
 };
 
 Result<Position> Simulate::open(Position after) {
-  const Timestamp usual_start = speed_ == 0 ? default_start : context_.clock().now();
+  const Timestamp usual_start = pace_.limited() ? context_.clock().now() : default_start;
   link_.plan.start = arrival_ = last_sent_ = start_.value_or(usual_start);
   if (length_) link_.end = link_.plan.start + *length_;
   uplink_.emplace(link_, *context_.codec(""));
@@ -169,8 +158,7 @@ Result<Position> Simulate::open(Position after) {
   }
   published_ = repeated_ = 0;
   counted_ = uplink_->counts();
-  origin_ = arrival_;
-  origin_steady_ = now_ = context_.clock().steady();
+  pace_.begin(arrival_, context_.clock());
   return after;
 }
 
@@ -193,14 +181,6 @@ void Simulate::pass(const Next& next) {
   uplink_->take();
 }
 
-/// How long it is until something that arrives then may be given out.
-Duration Simulate::ahead(Timestamp arrival) {
-  if (speed_ == 0) return 0;
-  const Timestamp due = origin_steady_ + static_cast<Duration>(static_cast<double>(arrival - origin_) / speed_);
-  if (due > now_) now_ = context_.clock().steady();
-  return std::max<Duration>(0, due - now_);
-}
-
 Result<Pulled> Simulate::pull(const Budget& budget, std::stop_token stop) {
   const auto block = blocks_.take(budget.bytes);
   auto& items = block->messages.items;
@@ -211,7 +191,7 @@ Result<Pulled> Simulate::pull(const Budget& budget, std::stop_token stop) {
     if (!coming) return std::unexpected(coming.error());
     ended = coming->kind == Next::Kind::end;
     if (ended) break;
-    if (const Duration wait = ahead(coming->arrival); wait > 0) {
+    if (const Duration wait = pace_.ahead(coming->arrival, context_.clock()); wait > 0) {
       if (!items.empty() || patience <= 0) break;
       const Duration slice = std::min(wait, patience);
       patience -= slice;
@@ -267,7 +247,7 @@ std::vector<Error> check(const Settings& settings) {
   const auto add = [&](const char* setting, std::string message) {
     problems.push_back({Error::Kind::invalid, std::move(message), setting});
   };
-  if (!parse_speed(settings.text("speed"))) add("speed", "write \"max\", \"1x\" for real time, or \"60x\"");
+  if (!Pace::parse(settings.text("speed"))) add("speed", Pace::mistake);
   if (settings.has("start") && !parse_rfc3339(settings.text("start"))) {
     add("start", "not a time; write it as \"2026-01-01T00:00:00Z\"");
   }
@@ -322,7 +302,7 @@ const Spec spec =
         .between(1, 1e18)
         .optional("start", kind::text(),
                   "simulated time of the beginning; default: 2026-01-01T00:00:00Z at speed max, otherwise now")
-        .field("speed", kind::text(), "\"max\", \"1x\" for real time, \"60x\" for sixty times that", "max")
+        .field("speed", kind::text(), Pace::doc, "max")
         .field("subject", kind::text(), "{key} is the vehicle; with {field} a message holds samples of one sensor",
                "vehicle.{key}")
         .field("frame", kind::duration(),
