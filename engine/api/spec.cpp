@@ -142,6 +142,11 @@ Spec& Spec::encodes() {
   return *this;
 }
 
+Spec& Spec::takes_messages() {
+  of_messages = true;
+  return *this;
+}
+
 Spec& Spec::keyed_state() {
   bounded_by_keys = true;
   return *this;

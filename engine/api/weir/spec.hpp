@@ -172,6 +172,9 @@ class Spec {
   /// The sink turns samples into payloads: the node takes an `encoding`, given by Context::codec(""). Sources always
   /// have one.
   Spec& encodes();
+  /// The sink takes messages as they were received: its node reads the source itself, and is given every batch with the
+  /// messages behind it, those of no rows too.
+  Spec& takes_messages();
   /// The transform's state grows with the number of keys, so the pipeline must declare limits.keys.
   Spec& keyed_state();
 
@@ -188,6 +191,7 @@ class Spec {
   bool whole_keys = false;
   bool bounded_by_keys = false;
   bool has_encoding = false;
+  bool of_messages = false;
   std::string usual_encoding = "flatbuffers";  ///< codec of a node whose text names none
   std::function<Claims(const Settings&)> claims_of;
   std::function<void(const Settings&, Message&)> dissect;

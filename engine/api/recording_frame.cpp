@@ -1,0 +1,108 @@
+#include "recording_frame.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include <weir/checksum.hpp>
+
+namespace weir::recording {
+namespace {
+
+constexpr std::string_view magic = "wrec";
+constexpr std::size_t summed = 16;               // bytes of a label that its sum is of
+constexpr std::uint32_t most_head = 64u << 20;   // of keys a message has, or thousands of partitions in a commit
+constexpr std::uint64_t search_step = 1u << 20;  // bytes
+
+static_assert(std::endian::native == std::endian::little, "numbers in labels are little-endian");
+
+Result<std::optional<Frame>> none() { return std::optional<Frame>{}; }
+
+std::unexpected<Error> problem(const char* what) {
+  return fail(Error::Kind::refused, std::string{"can't "} + what + ": " + std::strerror(errno));
+}
+
+}  // namespace
+
+File::~File() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<std::uint64_t> File::size() const {
+  struct stat status{};
+  if (::fstat(descriptor_, &status) != 0) return problem("look at it");
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<std::string> File::read(std::uint64_t at, std::uint64_t size) const {
+  std::string out(size, '\0');
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t got = ::pread(descriptor_, out.data() + have, out.size() - have, static_cast<off_t>(at + have));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return problem("read it");
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  out.resize(have);
+  return out;
+}
+
+Result<void> File::write(std::uint64_t at, std::string_view bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return problem("write it");
+    at += static_cast<std::size_t>(put);
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return {};
+}
+
+std::array<char, FrameLabel::size> label_of(FrameKind kind, std::string_view head, std::size_t body) {
+  std::array<char, FrameLabel::size> out{};
+  const std::array<std::uint32_t, 3> numbers{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(head.size()),
+                                             static_cast<std::uint32_t>(body)};
+  std::ranges::copy(magic, out.begin());
+  std::memcpy(out.data() + magic.size(), numbers.data(), sizeof numbers);
+  const std::uint64_t sum = checksum(std::string{out.data(), summed}.append(head));
+  std::memcpy(out.data() + summed, &sum, sizeof sum);
+  return out;
+}
+
+Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size) {
+  const auto bytes = file.read(at, FrameLabel::size);
+  if (!bytes) return std::unexpected(bytes.error());
+  if (bytes->size() < FrameLabel::size || !bytes->starts_with(magic)) return none();
+  std::array<std::uint32_t, 3> numbers{};
+  std::uint64_t sum = 0;
+  std::memcpy(numbers.data(), bytes->data() + magic.size(), sizeof numbers);
+  std::memcpy(&sum, bytes->data() + summed, sizeof sum);
+  Frame frame{at, {FrameKind{numbers[0]}, numbers[1], numbers[2]}, {}};
+  if (frame.label.head > most_head || at > size || frame.label.whole() > size - at) return none();
+  auto head = file.read(at + FrameLabel::size, frame.label.head);
+  if (!head) return std::unexpected(head.error());
+  if (head->size() != frame.label.head || checksum(bytes->substr(0, summed).append(*head)) != sum) return none();
+  frame.head = std::move(*head);
+  return frame;
+}
+
+Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size) {
+  while (at + FrameLabel::size <= size) {
+    const auto bytes = file.read(at, std::min(search_step, size - at));
+    if (!bytes) return std::unexpected(bytes.error());
+    for (std::size_t found = bytes->find(magic); found != std::string::npos; found = bytes->find(magic, found + 1)) {
+      auto frame = frame_at(file, at + found, size);
+      if (!frame || *frame) return frame;
+    }
+    if (bytes->size() < magic.size()) break;
+    at += bytes->size() - magic.size() + 1;
+  }
+  return none();
+}
+
+}  // namespace weir::recording
