@@ -80,7 +80,7 @@ struct Chain::Impl {
     void count(std::size_t counter, std::uint64_t n) override {
       if (!muted_ && n != 0) chain_.counters.add(counter, n);
     }
-    bool silent() const override { return muted_; }
+    bool silent() const override { return muted_ || !chain_.pipeline.writes_beside; }
     void finish() { letters_.finish(); }
 
    private:
@@ -129,7 +129,7 @@ struct Chain::Impl {
     for (const CounterSpec& counter : node.op->spec.counters) counters.declare(node.id, counter.name, counter.doc);
     if (node.role == Role::transform) {
       stage.transform = node.op->make_transform(node.settings, *stage.context);
-      stage.behind = stage.transform->write_behind();
+      if (pipeline.writes_beside) stage.behind = stage.transform->write_behind();
       Schemas inputs;
       for (const PortRef& input : node.inputs) inputs.push_back(pipeline.nodes[input.node].outputs[input.port]);
       [[maybe_unused]] const auto settled = stage.transform->settle(inputs);
@@ -237,8 +237,9 @@ struct Chain::Impl {
   }
 
   void run_sink(Stage& stage, bool muted, ChainOutput& out) {
+    const bool of_messages = stage.node->op->spec.of_messages;
     for (const BatchPtr& batch : stage.waiting) {
-      if (batch->rows == 0) continue;
+      if (of_messages ? !batch->messages : batch->rows == 0) continue;
       BatchPtr rows = batch;
       if (stage.completion) {
         const auto before = stage.completion->counts();
@@ -247,7 +248,7 @@ struct Chain::Impl {
       }
       const std::uint64_t number = stage.rows;
       stage.rows += rows->rows;
-      if (rows->rows != 0 && !muted) out.batches.push_back({stage.number, std::move(rows), number});
+      if ((rows->rows != 0 || of_messages) && !muted) out.batches.push_back({stage.number, std::move(rows), number});
     }
   }
 

@@ -189,6 +189,7 @@ class Checker {
                     R"(add "limits": { "keys": 200000 } to the pipeline)");
     }
     check_target(draft);
+    if (spec.of_messages) check_messages(draft);
     if (!spec.whole_keys) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
     if (source == drafts_.end() || !source->good) return;
@@ -197,6 +198,27 @@ class Checker {
                     quoted(draft.node.id) + " needs every sample of a vehicle, in order, but " +
                         quoted(source->node.id) + " is a queue that workers share",
                     "read partition streams, or write current values to a bucket and aggregate them");
+    }
+  }
+
+  /// What was received can be told from what is received again by its position alone.
+  void check_messages(const Draft& draft) {
+    const Draft* input = find_draft(drafts_, draft.from_id);
+    if (input == nullptr || !input->good) return;
+    if (input->node.role != Role::source) {
+      report_.error(
+          draft.from->span, "no-messages",
+          called(draft) + " takes messages as they were received, and " + quoted(draft.from_id) + " has none any more",
+          "let it read the source");
+    } else if (pipeline_.restart_on_change) {
+      report_.error(draft.text->span, "no-restart",
+                    called(draft) + " can't go on over a stream that was made anew, whose positions begin again",
+                    R"(take out "on_stream_changed")");
+    } else if (!claims_of(input->node).replayable) {
+      report_.error(draft.text->span, "no-positions",
+                    called(draft) + " needs positions that stay, and those of " + quoted(draft.from_id) +
+                        " are another run's after each start",
+                    "read a JetStream stream by partition");
     }
   }
 

@@ -165,7 +165,8 @@ struct LaneRun::Impl {
       encoded.last = done.position;
       encoded.number = part.number;
       encoded.incarnation = numberings[part.node];
-      done.bytes += encoded.bytes.size() + (encoded.batch ? encoded.batch->bytes() : 0);
+      done.bytes += encoded.bytes.capacity() + (encoded.batch ? encoded.batch->bytes() : 0);
+      if (encoded.batch && encoded.batch->messages) done.bytes += weight(*encoded.batch->messages);
       done.rows.push_back({part.node, std::move(encoded)});
     }
     for (const auto& letter : done.dead_letters) done.bytes += letter.payload.size() + message_overhead;

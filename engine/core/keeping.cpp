@@ -55,7 +55,10 @@ bool finds_start_again(const Node& source, std::span<const Node* const> sinks, b
   const bool chosen = field != source.op->spec.fields.end() && field->kind.tag == Kind::Tag::choice;
   if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims_of(source).replayable)
     return true;
-  if (std::ranges::all_of(sinks, [](const Node* sink) { return claims_of(*sink).discards; })) return true;
+  // What takes messages passes over those that it has, by their positions.
+  if (std::ranges::all_of(sinks,
+                          [](const Node* sink) { return claims_of(*sink).discards || sink->op->spec.of_messages; }))
+    return true;
   return source.settings.text("start") == "time" &&
          std::ranges::any_of(sinks, [](const Node* sink) { return claims_of(*sink).transactional; });
 }
