@@ -62,6 +62,13 @@ struct LoadedPipeline {
 LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry,
                              bool to_run);
 
+/// Reads a file alone, without checking it. Nothing: it can't be read, or is no JSON; that has been printed.
+std::optional<Document> document_of(const std::string& file);
+
+/// The same of a text that stands for a file's.
+LoadedPipeline check_text(const std::string& file, std::string text, const PipelineOptions& options,
+                          const Registry& registry, bool to_run);
+
 /// The findings as text on standard error, with the summary line; nothing if there are none.
 void print_findings(const LoadedPipeline& loaded);
 
@@ -73,6 +80,9 @@ std::string pipeline_schema(const Registry& registry);
 
 // One per command, each in the file of its name.
 void add_run(Arguments& program, Session& session);
+void add_record(Arguments& program, Session& session);
+void add_replay(Arguments& program, Session& session);
+void add_info(Arguments& program, Session& session);
 void add_lint(Arguments& program, Session& session);
 void add_fmt(Arguments& program, Session& session);
 void add_test(Arguments& program, Session& session);

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "cli/command.hpp"
+#include "cli/watch.hpp"
 
 namespace weir::cli {
 namespace {
@@ -11,6 +12,7 @@ struct LintOptions {
   std::vector<std::string> paths;
   PipelineOptions pipeline;
   std::string format = "text";
+  bool watch = false;
 };
 
 bool is_pipeline(std::string_view name) {
@@ -47,7 +49,11 @@ void add_lint(Arguments& program, Session& session) {
   command.needs("paths", options->paths, "pipeline files, folders, or folder/...");
   add_pipeline_options(command, options->pipeline);
   command.choice("--format", options->format, {"text", "json", "sarif", "github"}, "how findings are written");
-  command.does([options, &session] { session.exit = lint(*options, session.registry); });
+  command.flag("--watch", options->watch, "again whenever a file in their folders is saved");
+  command.does([options, &session] {
+    if (options->watch) watch(options->paths, [&] { (void)lint(*options, session.registry); });
+    session.exit = lint(*options, session.registry);
+  });
 }
 
 }  // namespace weir::cli

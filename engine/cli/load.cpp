@@ -84,13 +84,25 @@ void add_pipeline_options(Arguments& command, PipelineOptions& options) {
 
 LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& options, const Registry& registry,
                              bool to_run) {
-  LoadedPipeline out{file, {}, {}};
   auto text = read_file(file);
-  if (!text) {
-    out.checked.findings.push_back(problem(file, "unreadable", unreadable(file)));
-    return out;
-  }
-  out.text = std::move(*text);
+  if (text) return check_text(file, std::move(*text), options, registry, to_run);
+  LoadedPipeline out{file, {}, {}};
+  out.checked.findings.push_back(problem(file, "unreadable", unreadable(file)));
+  return out;
+}
+
+std::optional<Document> document_of(const std::string& file) {
+  const auto text = read_file(file);
+  Document document = read_text(text.value_or(""), file);
+  if (!text) document.findings = {problem(file, "unreadable", unreadable(file))};
+  if (document.findings.empty()) return document;
+  std::cerr << render(document.findings, Format::text);
+  return {};
+}
+
+LoadedPipeline check_text(const std::string& file, std::string text, const PipelineOptions& options,
+                          const Registry& registry, bool to_run) {
+  LoadedPipeline out{file, std::move(text), {}};
   auto variables = std::make_shared<std::map<std::string, std::string, std::less<>>>();
   for (const std::string& path : options.env_files) {
     const auto content = read_file(path);

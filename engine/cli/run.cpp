@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/log.hpp"
 #include "cli/progress_line.hpp"
+#include "cli/run.hpp"
 #include "console/lag_watch.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
@@ -24,15 +25,6 @@ namespace {
 
 constexpr Duration same_signal = 200 * millisecond;
 constexpr Duration resume_every = 2 * second;
-
-struct RunOptions {
-  std::string file;
-  PipelineOptions pipeline;
-  std::string http;
-  std::string log = "text";
-  std::string log_level = "info";
-  bool quiet = false;
-};
 
 int exit_code(const Error& error) {
   switch (error.kind) {
@@ -151,8 +143,11 @@ class Runner {
 
  private:
   std::shared_ptr<const LoadedPipeline> load() const {
-    auto loaded = std::make_shared<const LoadedPipeline>(
-        load_pipeline(options_.file, options_.pipeline, session_.registry, true));
+    const bool given = options_.text.has_value();
+    auto loaded = std::make_shared<LoadedPipeline>(
+        given ? check_text(options_.file, *options_.text, options_.pipeline, session_.registry, true)
+              : load_pipeline(options_.file, options_.pipeline, session_.registry, true));
+    if (loaded->checked.pipeline) loaded->checked.pipeline->writes_beside = !options_.alone;
     print_findings(*loaded);
     return loaded;
   }
@@ -171,6 +166,11 @@ class Runner {
         progress_.end();
         log::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
         if (stops == 2) std::_Exit(internal);  // as after any crash
+        current()->drain();
+      }
+      if (stops == 0 && options_.enough && options_.enough(current()->status())) {
+        stops = 1;
+        told_ = system_clock().steady();
         current()->drain();
       }
       if (stops == 0) show_progress();
@@ -399,10 +399,16 @@ void add_run(Arguments& program, Session& session) {
   command.needs("pipeline", options->file, "pipeline file");
   add_pipeline_options(command, options->pipeline);
   command.option("--http", options->http, "serve /ping /ready /version /metrics /lag on host:port");
-  command.choice("--log", options->log, {"text", "json"}, "how the log is written");
-  command.choice("--log-level", options->log_level, {"debug", "info", "warn", "error"}, "the least that is logged");
-  command.flag("-q,--quiet", options->quiet, "no progress");
-  command.does([options, &session] { session.exit = Runner{*options, session}.run(); });
+  add_run_options(command, *options);
+  command.does([options, &session] { session.exit = run(*options, session); });
 }
+
+void add_run_options(Arguments& command, RunOptions& options) {
+  command.choice("--log", options.log, {"text", "json"}, "how the log is written");
+  command.choice("--log-level", options.log_level, {"debug", "info", "warn", "error"}, "the least that is logged");
+  command.flag("-q,--quiet", options.quiet, "no progress");
+}
+
+int run(const RunOptions& options, Session& session) { return Runner{options, session}.run(); }
 
 }  // namespace weir::cli

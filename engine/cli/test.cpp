@@ -5,6 +5,7 @@
 #include <weir/format.hpp>
 
 #include "cli/command.hpp"
+#include "cli/watch.hpp"
 #include "core/cases.hpp"
 
 namespace weir::cli {
@@ -14,6 +15,7 @@ struct TestOptions {
   std::vector<std::string> paths;
   std::string filter, junit;
   bool list = false;
+  bool watch = false;
 };
 
 bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); }
@@ -120,7 +122,11 @@ void add_test(Arguments& program, Session& session) {
   command.option("--filter", options->filter, "only tests whose names contain this");
   command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
   command.flag("--list", options->list, "names the tests and runs none");
-  command.does([options, &session] { session.exit = test(*options, session.registry); });
+  command.flag("--watch", options->watch, "again whenever a file in their folders is saved");
+  command.does([options, &session] {
+    if (options->watch) watch(options->paths, [&] { (void)test(*options, session.registry); });
+    session.exit = test(*options, session.registry);
+  });
 }
 
 }  // namespace weir::cli

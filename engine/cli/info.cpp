@@ -1,0 +1,182 @@
+/// weir info: what is in a recording.
+#include <algorithm>
+#include <array>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include <weir/format.hpp>
+#include <weir/recording.hpp>
+#include <weir/rfc3339.hpp>
+#include <weir/units.hpp>
+
+#include "cli/command.hpp"
+
+namespace weir::cli {
+namespace {
+
+constexpr std::size_t spark_columns = 60;
+constexpr std::size_t most_gaps = 10;
+constexpr std::array<std::string_view, 8> bars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+
+/// Messages that are missing, or could not be read.
+struct Gap {
+  Partition partition = 0;
+  Position first = 0, last = 0;
+};
+
+/// All that the blocks tell together.
+struct Sum {
+  std::map<Partition, Position> last;  // of each partition
+  std::uint64_t messages = 0, markers = 0, samples = 0, payload_bytes = 0, bytes = 0;
+  std::map<std::string, std::uint64_t> fields;
+  std::set<std::uint32_t> keys;
+  Timestamp earliest = end_of_time, latest = no_time;
+  Timestamp begin = end_of_time, end = no_time;         // arrival
+  std::array<std::uint64_t, spark_columns> activity{};  // messages between them, without markers
+  std::vector<Gap> gaps;                                // the first ones
+  std::uint64_t all_gaps = 0, missing = 0;
+  std::vector<std::string> damages;
+
+  void add(const recording::Block& block) {
+    messages += block.messages - block.markers;
+    markers += block.markers;
+    samples += block.samples;
+    payload_bytes += block.payload_bytes;
+    bytes += block.bytes;
+    for (const auto& [field, count] : block.fields) fields[field] += count;
+    if (block.samples == 0) return;
+    earliest = std::min(earliest, block.earliest);
+    latest = std::max(latest, block.latest);
+  }
+
+  void add(Partition partition, const Messages& all) {
+    for (const Message& message : all.items) {
+      const auto [before, first] = last.try_emplace(partition, message.sequence);
+      if (!first && message.sequence > before->second + 1)
+        add_gap({partition, before->second + 1, message.sequence - 1});
+      before->second = message.sequence;
+      if (!message.marker) ++activity.at(column_of(message.arrival));
+    }
+  }
+
+ private:
+  void add_gap(const Gap& gap) {
+    if (gaps.size() < most_gaps) gaps.push_back(gap);
+    ++all_gaps;
+    missing += gap.last - gap.first + 1;
+  }
+  std::size_t column_of(Timestamp arrival) const {
+    const double share = (static_cast<double>(arrival) - static_cast<double>(begin)) /
+                         (static_cast<double>(end) - static_cast<double>(begin) + 1);
+    return static_cast<std::size_t>(std::clamp(share * spark_columns, 0.0, spark_columns - 1.0));
+  }
+};
+
+/// 1234567 as 1,234,567.
+std::string grouped(std::uint64_t number) {
+  std::string out = std::to_string(number);
+  for (std::size_t at = out.size(); at > 3; at -= 3) out.insert(at - 3, ",");
+  return out;
+}
+
+std::string shown_bytes(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> names{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < names.size(); ++unit) value /= 1000;
+  return unit == 0 ? weir::format("{} B", bytes) : weir::format("{:.1f} {}", value, names[unit]);
+}
+
+std::string sparkline(const Sum& sum) {
+  const std::uint64_t most = std::max<std::uint64_t>(1, *std::ranges::max_element(sum.activity));
+  std::string out;
+  for (const std::uint64_t count : sum.activity)
+    out += count == 0 ? std::string_view{" "} : bars[(count * bars.size() - 1) / most];
+  return out;
+}
+
+Result<Sum> sum_of(const recording::Reader& file) {
+  Sum out;
+  for (const recording::Block& block : file.blocks()) out.end = std::max(out.end, block.reached);
+  for (const auto& [partition, reached] : file.reached()) out.end = std::max(out.end, reached.arrival);
+  std::set<Partition> begun;
+  for (const recording::Block& block : file.blocks()) {
+    auto messages = file.read(block);
+    if (!messages && messages.error().kind != Error::Kind::changed) return std::unexpected(messages.error());
+    if (!messages) {
+      out.damages.push_back(messages.error().message);
+      continue;
+    }
+    // The first ones of all partitions stand near the beginning: what comes later hardly moves it.
+    if (begun.insert(block.partition).second && !(*messages)->items.empty())
+      out.begin = std::min(out.begin, (*messages)->items.front().arrival);
+    out.add(block);
+    out.add(block.partition, **messages);
+    const auto keys = file.keys(block);
+    if (!keys) return std::unexpected(keys.error());
+    out.keys.insert(keys->begin(), keys->end());
+  }
+  for (const recording::Damage& damage : file.damages())
+    out.damages.push_back(
+        weir::format("bytes {} to {} are damaged: the messages there are lost", damage.from, damage.to));
+  return out;
+}
+
+void print(const std::string& path, const recording::Reader& file, const Sum& sum) {
+  const auto line = [](std::string_view name, const std::string& text) {
+    std::cout << weir::format("{:<12}{}\n", name, text);
+  };
+  const recording::Beginning& beginning = file.beginning();
+  line("recording", weir::format("{}, by {} of {}, {}", path, beginning.node, beginning.pipeline, beginning.made_by));
+  if (file.unfinished() != 0)
+    line("unfinished", shown_bytes(file.unfinished()) + " at the end: being written, or of a crash; they don't count");
+  if (sum.messages + sum.markers == 0) return line("messages", "none");
+  const double seconds = (static_cast<double>(sum.end) - static_cast<double>(sum.begin)) / 1e9;
+  const auto rate = [&](std::uint64_t count) {
+    return seconds > 0 ? weir::format(", {:.1f}/s", static_cast<double>(count) / seconds) : std::string{};
+  };
+  line("arrival", weir::format("{} to {}, {}", format_rfc3339(sum.begin), format_rfc3339(sum.end),
+                               format_duration(static_cast<Duration>(seconds * 1e3) * millisecond)));
+  line("messages", weir::format("{} of {} partition{}{}, and {} markers", grouped(sum.messages), sum.last.size(),
+                                sum.last.size() == 1 ? "" : "s", rate(sum.messages), grouped(sum.markers)));
+  line("bytes", weir::format("{} of payload, {} in the file", shown_bytes(sum.payload_bytes), shown_bytes(sum.bytes)));
+  line("samples", weir::format("{} of {} vehicle{}{}", grouped(sum.samples), grouped(sum.keys.size()),
+                               sum.keys.size() == 1 ? "" : "s", rate(sum.samples)));
+  if (sum.samples != 0)
+    line("measured", weir::format("{} to {}", format_rfc3339(sum.earliest), format_rfc3339(sum.latest)));
+  bool first = true;
+  for (const auto& [field, count] : sum.fields)
+    line(std::exchange(first, false) ? "fields" : "", weir::format("{:<20} {:>14}", field, grouped(count)));
+  line("activity", sparkline(sum));
+  for (const Gap& gap : sum.gaps)
+    line(&gap == &sum.gaps.front() ? "gaps" : "",
+         weir::format("partition {}: messages {} to {} are not there", gap.partition, gap.first, gap.last));
+  if (sum.all_gaps > sum.gaps.size())
+    line("", weir::format("and {} more; {} messages in all", sum.all_gaps - sum.gaps.size(), grouped(sum.missing)));
+}
+
+int info(const std::string& path) {
+  const auto file = recording::Reader::open(path);
+  const auto sum = file ? sum_of(*file) : Result<Sum>{std::unexpected(file.error())};
+  if (!sum) {
+    std::cerr << "weir info: " << sum.error().message << "\n";
+    return sum.error().kind == Error::Kind::invalid ? bad_pipeline : internal;
+  }
+  print(path, *file, *sum);
+  for (const std::string& damage : sum->damages) std::cerr << "weir info: " << damage << "\n";
+  return sum->damages.empty() ? fine : findings;
+}
+
+}  // namespace
+
+void add_info(Arguments& program, Session& session) {
+  auto path = std::make_shared<std::string>();
+  auto command = program.command("info", "tells what is in a recording, and whether all of it can be read");
+  command.needs("recording", *path, "file that the sink `recording` or weir record has written");
+  command.does([path, &session] { session.exit = info(*path); });
+}
+
+}  // namespace weir::cli

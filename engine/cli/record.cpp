@@ -1,0 +1,183 @@
+/// weir record: messages of a source into a recording.
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
+
+#include "cli/node_text.hpp"
+#include "cli/run.hpp"
+
+namespace weir::cli {
+namespace {
+
+constexpr Duration quiet_for = second;
+
+struct RecordOptions {
+  RunOptions run;
+  std::string out;
+  std::string stream, subject, url, encoding, partitions;
+  std::string since, until;
+  bool follow = false;
+  std::vector<std::string> keys, fields;
+  std::string share;
+};
+
+/// Whether all that had arrived before an instant has been recorded, judged lane by lane.
+class Caught {
+ public:
+  explicit Caught(Timestamp until) : until_{until} {}
+
+  bool up(const Worker::Status& status, Timestamp now, Timestamp steady) {
+    if (!status.ready || now < until_) {
+      seen_.clear();
+      return false;
+    }
+    std::size_t done = 0;
+    for (const auto& lane : status.lanes) {
+      const auto committed = std::ranges::find(status.committed, lane.partition, &Worker::Status::Committed::partition);
+      const bool past = committed != status.committed.end() && committed->reached >= until_;
+      const auto [seen, first] = seen_.try_emplace(lane.partition, Seen{lane.stepped, steady});
+      if (lane.waiting > 0 || lane.stepped < lane.pulled || lane.stepped != seen->second.at)
+        seen->second = {lane.stepped, steady};
+      done += past || (!first && steady - seen->second.since >= quiet_for) ? 1 : 0;
+    }
+    return !status.lanes.empty() && done == status.lanes.size();
+  }
+
+ private:
+  struct Seen {
+    Position at = 0;
+    Timestamp since = 0;  // when nothing more came
+  };
+  Timestamp until_;
+  std::map<Partition, Seen> seen_;
+};
+
+std::string list_of(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + json_text(text);
+  return "[" + out + "]";
+}
+
+std::optional<std::string> wrong(const std::string& what) {
+  std::cerr << "weir record: " << what << "\n";
+  return {};
+}
+
+/// A pipeline around a stream.
+std::string around_stream(const RecordOptions& options) {
+  std::string text =
+      R"({ "name": "record", "nodes": [ { "id": "signals", "source": "nats", "stream": )" + json_text(options.stream);
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) text += weir::format(", \"{}\": {}", name, value);
+  };
+  add("url", json_text(options.url.empty() ? "${NATS_URL:nats://localhost:4222}" : options.url));
+  add("subject", json_text(options.subject));
+  if (!options.encoding.empty()) add("encoding", json_text(options.encoding));
+  return text + " } ] }";
+}
+
+std::string recorder(const RecordOptions& options, const std::string& from) {
+  std::string text = weir::format(R"({{ "id": "record", "sink": "recording", "from": {}, "path": {})", json_text(from),
+                                  json_text(options.out));
+  if (!options.keys.empty()) text += ", \"keys\": " + list_of(options.keys);
+  if (!options.fields.empty()) text += ", \"fields\": " + list_of(options.fields);
+  if (!options.since.empty()) text += ", \"since\": " + json_text(options.since);
+  if (!options.until.empty()) text += ", \"until\": " + json_text(options.until);
+  return text + " }";
+}
+
+/// The pipeline that records what the source of another one receives.
+std::optional<std::string> recording_of(const RecordOptions& options, const Document& document,
+                                        const Registry& registry) {
+  const Value* nodes = document.root.find("nodes");
+  const auto* source = nodes == nullptr ? nullptr : [&]() -> const Value* {
+    const auto found =
+        std::ranges::find_if(nodes->items, [](const Value& node) { return role_of(node) == Role::source; });
+    return found == nodes->items.end() ? nullptr : &*found;
+  }();
+  const Value* id = source == nullptr ? nullptr : source->find("id");
+  if (id == nullptr) return wrong(options.run.file + ": there is no source to record; weir lint");
+  const std::string name = source->find("source")->text;
+  const Operator* op = registry.find(Role::source, name);
+  if (op == nullptr) return wrong(weir::format("{}: there is no source {}", options.run.file, quoted(name)));
+  std::string read{source_of(document, *source)};
+  if (std::ranges::contains(op->spec.fields, "since", &Field::name)) {
+    std::vector<NodeMember> start{{"start", json_text(options.since.empty() ? "first" : "time")}};
+    if (!options.since.empty()) start.emplace_back("since", json_text(options.since));
+    auto kept = settings_of_node(Role::source, *op);
+    if (options.since.empty()) std::erase(kept, "since");
+    read = with_operator(document, *source, Role::source, name, kept, start);
+  }
+  const Value* pipeline = document.root.find("name");
+  const std::string letters = (pipeline == nullptr ? "pipeline" : pipeline->text) + ".record.dead.jsonl";
+  return with_nodes(document, {read + "\n", recorder(options, id->text)}, {"state", "on_stream_changed"},
+                    {{"dead_letters", json_text(letters)}, {"commit", R"({ "every": "1s" })"}});
+}
+
+/// What is recorded as text; nothing: what is wrong has been said.
+std::optional<Document> asked_for(RecordOptions& options) {
+  if (options.stream.empty()) return document_of(options.run.file);
+  options.run.file = "--stream " + options.stream;
+  return read_text(around_stream(options), options.run.file);
+}
+
+int record(RecordOptions& options, Session& session) {
+  if (options.run.file.empty() == options.stream.empty()) {
+    wrong("give --pipeline FILE, whose source is recorded, or --stream NAME");
+    return usage;
+  }
+  if (!options.stream.empty() && options.subject.empty()) {
+    wrong("--stream needs --subject, where {key} and {field} say which tokens name the vehicle and its sensor");
+    return usage;
+  }
+  if (options.until.empty() && !options.follow) options.until = format_rfc3339(system_clock().now());
+  const auto until = options.until.empty() ? std::optional{end_of_time} : parse_rfc3339(options.until);
+  if (!until) {
+    wrong("--until " + options.until + ": not an instant; write it as 2026-01-31T00:00:00Z");
+    return usage;
+  }
+  const auto document = asked_for(options);
+  auto made = document ? recording_of(options, *document, session.registry) : std::nullopt;
+  if (!made) return bad_pipeline;
+  options.run.text = std::move(*made);
+  options.run.file = "record of " + options.run.file;
+  // Numbers go as settings do: one that is none is told with its option.
+  auto& settings = options.run.pipeline.overrides;
+  if (!options.share.empty()) settings.push_back("record.share=" + options.share);
+  if (!options.partitions.empty()) settings.push_back("signals.partitions=" + options.partitions);
+  options.run.enough = [caught = Caught{*until}](const Worker::Status& status) mutable {
+    return caught.up(status, system_clock().now(), system_clock().steady());
+  };
+  return run(options.run, session);
+}
+
+}  // namespace
+
+void add_record(Arguments& program, Session& session) {
+  auto options = std::make_shared<RecordOptions>();
+  auto command = program.command("record", "writes what a source receives to a file, to replay it");
+  command.option("-o,--out", options->out, "the recording; one that is there is gone on with");
+  command.option("--pipeline", options->run.file, "pipeline file whose source is recorded");
+  command.option("--stream", options->stream, "or a JetStream stream");
+  command.option("--subject", options->subject, "its subject, with {key} and {field}");
+  command.option("--url", options->url, "its server; without, $NATS_URL");
+  command.option("--encoding", options->encoding, "of its payloads: flatbuffers, json, text");
+  command.option("--partitions", options->partitions, "how many streams there are");
+  command.option("--since", options->since,
+                 "from what arrived then: 2026-01-31T00:00:00Z; without, from the first message there is");
+  command.option("--until", options->until, "to what arrived before; without, now");
+  command.flag("--follow", options->follow, "goes on with what comes, until Ctrl-C or --until");
+  command.option("--key", options->keys, "only messages with samples of this vehicle; may be given again");
+  command.option("--field", options->fields, "only messages with samples of this field; may be given again");
+  command.option("--share", options->share, "only this share of the vehicles, always the same ones: 0.1");
+  add_pipeline_options(command, options->run.pipeline);
+  add_run_options(command, options->run);
+  command.does([options, &session] { session.exit = record(*options, session); });
+}
+
+}  // namespace weir::cli

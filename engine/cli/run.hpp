@@ -1,0 +1,30 @@
+/// Runs a pipeline for the commands that do: run itself, record and replay.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/command.hpp"
+#include "core/worker.hpp"
+
+namespace weir::cli {
+
+struct RunOptions {
+  std::string file;
+  std::optional<std::string> text = {};  ///< stands instead of what is in the file
+  PipelineOptions pipeline;
+  std::string http;
+  std::string log = "text";
+  std::string log_level = "info";
+  bool quiet = false;
+  bool alone = false;                                      ///< nothing is written beside the rows: no current values
+  std::function<bool(const Worker::Status&)> enough = {};  ///< asked now and then: drains when it says so; may be null
+};
+
+/// What every command that runs a pipeline takes: --log, --log-level, --quiet.
+void add_run_options(Arguments& command, RunOptions& options);
+
+/// Until the source ends, it is enough, or a signal; answers the exit code.
+int run(const RunOptions& options, Session& session);
+
+}  // namespace weir::cli
