@@ -238,7 +238,8 @@ const Column& Batch::column(std::string_view name) const {
 }
 
 std::size_t Batch::bytes() const {
-  std::size_t sum = sizeof(Batch) + arrival.capacity() * sizeof(Timestamp) + message_of_row.capacity() * sizeof(std::uint32_t);
+  std::size_t sum =
+      sizeof(Batch) + arrival.capacity() * sizeof(Timestamp) + message_of_row.capacity() * sizeof(std::uint32_t);
   for (const Column& each : columns) sum += sizeof(Column) + each.bytes();
   return sum;
 }

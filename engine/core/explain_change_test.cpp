@@ -48,7 +48,8 @@ TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
   EXPECT_EQ(said({}, {}), goes_on);
   EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), goes_on);
   EXPECT_EQ(said({}, {.root = durable}), goes_on);
-  EXPECT_EQ(said({}, {.more = second_sink}), goes_on + "more is new: gets all rows from the stream's first message on\n");
+  EXPECT_EQ(said({}, {.more = second_sink}),
+            goes_on + "more is new: gets all rows from the stream's first message on\n");
 }
 
 TEST(ExplainChange, WithoutAStoreWhatStateDependsOnIsRefused) {
