@@ -211,6 +211,7 @@ class Runner {
   /// gone meanwhile, so it does not give up as it does when it is to stop.
   void reload() {
     progress_.end();
+    if (options_.text) return log::warn("reload: there is no file to take up again; it goes on as it was");
     const auto loaded = load();
     if (!loaded->checked.pipeline) {
       log::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
