@@ -22,6 +22,7 @@
 #include "bench/latency.hpp"
 #include "bench/memory.hpp"
 #include "bench/overload.hpp"
+#include "bench/replay.hpp"
 #include "bench/restore.hpp"
 #include "bench/sharing.hpp"
 #include "bench/simulate.hpp"
@@ -90,6 +91,7 @@ constexpr std::array lines{Line{"drain", measure_drain},
                            Line{"overload", measure_overload},
                            Line{"restore", measure_restore},
                            Line{"simulate", measure_simulate},
+                           Line{"replay", measure_replay},
                            Line{"sync", measure_sync}};
 
 constexpr unsigned longest_line = 150;  // seconds: who waits for what never comes should end, not hold the machine
