@@ -84,6 +84,40 @@ TEST_F(Recordings, a_replay_prints_the_rows_that_the_recorded_run_did) {
   EXPECT_GT(flushed.text.size(), begun.text.size()) << "nothing was open at the end";
 }
 
+TEST_F(Recordings, a_worker_that_was_killed_again_and_again_leaves_a_whole_recording) {
+  const auto text = [&](const std::string& speed, const std::string& sinks) {
+    return R"({ "name": "fleet", "limits": { "keys": 1000 }, "commit": { "every": "20ms" }, "nodes": [
+        { "id": "signals", "source": "simulate", "vehicles": 50, "for": "60s", "faults": {},
+          "start": "2026-01-01T00:00:00Z", "speed": ")" +
+           speed + R"(" },
+        { "id": "rows", "transform": "window-join", "from": "signals", "every": "1s" }, )" +
+           sinks + " ] }";
+  };
+  const std::string printed = R"({ "id": "db", "sink": "stdout", "from": "rows", "columns": { "speed": {} } })";
+  const std::string plain = directory_.write("plain.json", text("max", printed));
+  const Printed undisturbed = weir({"run", plain});
+  ASSERT_EQ(undisturbed.exit, 0) << undisturbed.text;
+  const std::string kept = R"({ "id": "db", "sink": "duckdb", "from": "rows", "path": ")" +
+                           directory_.file("rows.duckdb") + R"(", "columns": { "speed": {} } },
+        { "id": "tape", "sink": "recording", "from": "signals", "path": ")" +
+                           tape() + R"(" })";
+  const std::string recorded = directory_.write("recorded.json", text("20x", kept));
+  fakes::WeirProcess worker{{"run", recorded, "-q"}, directory_.file("worker.log")};
+  constexpr int kills = 6;
+  for (int i = 0; i < kills; ++i) {
+    (void)system_clock().wait((150 + 97 * i) * millisecond, {});
+    ASSERT_EQ(worker.end(SIGKILL), fakes::WeirProcess::killed) << "it was over before";
+    worker.start();
+  }
+  ASSERT_EQ(worker.wait(60 * second), 0) << worker.log();
+  const Printed info = weir({"info", tape()});
+  EXPECT_EQ(info.exit, 0) << info.text;
+  EXPECT_EQ(info.text.find("gaps"), std::string::npos) << info.text;
+  const Printed replayed = weir({"replay", tape(), plain, "--sink", "db=stdout"});
+  EXPECT_EQ(replayed.exit, 0);
+  EXPECT_TRUE(replayed.text == undisturbed.text) << "messages were lost, doubled or changed";
+}
+
 TEST_F(Recordings, record_writes_what_a_sink_beside_the_rows_does) {
   const std::string file = pipeline();
   const Printed live = weir({"run", file});
