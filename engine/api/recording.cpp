@@ -22,6 +22,7 @@ namespace weir::recording {
 namespace {
 
 constexpr std::uint32_t version = 1;
+constexpr mode_t for_all = 0666;  // less what the process's mask forbids
 
 std::unexpected<Error> about(const std::string& path, Error error) {
   error.message = path + ": " + error.message;
@@ -35,8 +36,8 @@ std::unexpected<Error> by_system(const std::string& path, const char* what) {
 std::string beginning_head(const Beginning& beginning) {
   flatbuffers::FlatBufferBuilder out;
   const auto made_by = out.CreateString("weir " WEIR_VERSION), pipeline = out.CreateString(beginning.pipeline),
-             node = out.CreateString(beginning.node);
-  out.Finish(recorded::CreateBeginning(out, version, made_by, beginning.made_at, pipeline, node));
+             node = out.CreateString(beginning.node), selection = out.CreateString(beginning.selection);
+  out.Finish(recorded::CreateBeginning(out, version, made_by, beginning.made_at, pipeline, node, selection));
   return bytes_of(out);
 }
 
@@ -50,7 +51,8 @@ Result<Beginning> read_beginning(const File& file, std::uint64_t size) {
     return fail(Error::Kind::invalid, weir::format("a recording of version {}, and this weir reads those up to {}",
                                                    head->version(), version));
   }
-  return Beginning{head->made_at(), text_of(head->pipeline()), text_of(head->node()), text_of(head->made_by())};
+  return Beginning{head->made_at(), text_of(head->pipeline()), text_of(head->node()), text_of(head->selection()),
+                   text_of(head->made_by())};
 }
 
 /// Whether there is nothing yet, or what a crash has left of a file that was just being made.
@@ -92,6 +94,7 @@ struct Found {
   Timestamp begins = no_time;
   std::uint64_t end = 0;     // behind the last commit, or the beginning
   std::uint64_t before = 0;  // behind the one before that
+  bool cut = false;          // there is one more, of which not all is whole
 };
 
 /// Goes from frame to frame up to a place in the file.
@@ -119,15 +122,16 @@ class Search {
   void take(const Frame& frame) {
     if (frame.label.kind == FrameKind::block) {
       auto head = read_head(frame.head);
-      if (!head) {
+      // Of one partition they ascend: what stands there once more was not written so.
+      if (!head || head->block.first <= last_[head->block.partition]) {
         damages_.push_back({frame.at, frame.end()});
         return;
       }
+      last_[head->block.partition] = head->block.last;
       head->block.at = frame.at;
       head->block.bytes = frame.label.whole();
       blocks_.push_back(std::move(head->block));
-    } else if (frame.label.kind == FrameKind::commit ? read_commit(frame.head, out_.reached)
-                                                     : frame.label.kind == FrameKind::beginning) {
+    } else if (frame.label.kind == FrameKind::commit ? read_commit(frame.head, out_.reached) : frame.at == 0) {
       commit(frame.end());
     }
   }
@@ -135,8 +139,7 @@ class Search {
   /// What came before it counts.
   void commit(std::uint64_t end) {
     for (Block& block : blocks_) {
-      if (first_of_.insert(block.partition).second)
-        out_.begins = out_.begins == no_time ? block.reached : std::min(out_.begins, block.reached);
+      if (out_.begins == no_time || block.begins < out_.begins) out_.begins = block.begins;
       if (!only_ || block.partition == *only_) out_.blocks.push_back(std::move(block));
     }
     blocks_.clear();
@@ -151,7 +154,7 @@ class Search {
   // Since the last commit.
   std::vector<Block> blocks_;
   std::vector<Damage> damages_;
-  std::set<Partition> first_of_;
+  std::map<Partition, Position> last_;
 };
 
 Result<std::shared_ptr<const Messages>> read_block(const File& file, const Block& block) {
@@ -179,7 +182,11 @@ Result<Found> find_all(const File& file, std::uint64_t size, std::optional<Parti
       std::ranges::all_of(found->blocks, [&](const Block& block) {
         return block.at < found->before || read_block(file, block).has_value();
       });
-  return whole ? std::move(found) : Search{file, found->before, only}.run();
+  if (whole) return found;
+  return Search{file, found->before, only}.run().transform([](Found&& less) {
+    less.cut = true;
+    return std::move(less);
+  });
 }
 
 /// When a message arrived, as the engine decided, where that can be seen: the rows [begin, end) are made of it.
@@ -203,7 +210,7 @@ Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 
 Result<Reader> Reader::open(const std::string& path, std::optional<Partition> only) {
-  auto impl = std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDONLY | O_CLOEXEC)});
+  auto impl = std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)});
   if (impl->file.descriptor() < 0) return by_system(path, "open");
   const auto size = impl->file.size();
   if (!size) return about(path, size.error());
@@ -223,6 +230,7 @@ const std::vector<Damage>& Reader::damages() const { return impl_->found.damages
 const std::map<Partition, Reached>& Reader::reached() const { return impl_->found.reached; }
 Timestamp Reader::begins() const { return impl_->found.begins; }
 std::uint64_t Reader::unfinished() const { return impl_->size - impl_->found.end; }
+bool Reader::cut() const { return impl_->found.cut; }
 
 Result<std::shared_ptr<const Messages>> Reader::read(const Block& block) const {
   auto messages = read_block(impl_->file, block);
@@ -241,7 +249,8 @@ struct Writer::Impl {
   File file;
   std::uint64_t end = 0;        // of what is written
   std::uint64_t committed = 0;  // of what counts
-  std::string pipeline = {}, node = {};
+  Beginning beginning = {};
+  std::string notice = {};
   std::map<Partition, Reached> reached = {};  // as committed
   std::map<Partition, Reached> passed = {};   // behind what was added, without streams
   std::set<Partition> closed = {};            // those that have come to `until`
@@ -267,23 +276,40 @@ struct Writer::Impl {
   /// it in memory alone, and call it written.
   void cut_off() const { (void)!::ftruncate(file.descriptor(), static_cast<off_t>(committed)); }
 
+  /// What was committed once, but is not whole: of a power cut it is nothing, of a disk it may be all that there is.
+  Result<void> put_aside(std::uint64_t size) {
+    const std::string aside = path + ".cut";
+    const File to{::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, for_all)};
+    if (to.descriptor() < 0) return by_system(aside, "open");
+    constexpr std::uint64_t step = 1u << 20;
+    for (std::uint64_t at = end; at < size; at += step) {
+      const auto bytes = file.read(at, std::min(step, size - at));
+      const auto done = bytes ? to.write(at - end, *bytes) : Result<void>{std::unexpected(bytes.error())};
+      if (!done) return about(aside, done.error());
+    }
+    notice =
+        weir::format("{}: its last commit, {} bytes, is not whole and was put aside to {}", path, size - end, aside);
+    return {};
+  }
+
   Result<void> resume(std::uint64_t size) {
-    auto beginning = read_beginning(file, size);
-    if (!beginning) return about(path, std::move(beginning.error()));
-    pipeline = std::move(beginning->pipeline);
-    node = std::move(beginning->node);
+    auto begun = read_beginning(file, size);
+    if (!begun) return about(path, std::move(begun.error()));
+    beginning = std::move(*begun);
     auto found = find_all(file, size, {});
     if (!found) return about(path, std::move(found.error()));
     end = committed = found->end;
     reached = passed = std::move(found->reached);
+    if (found->cut) {
+      if (auto kept = put_aside(size); !kept) return kept;
+    }
     if (::ftruncate(file.descriptor(), static_cast<off_t>(end)) != 0) return by_system(path, "cut off the end of");
     return {};
   }
 
-  Result<void> begin(const Beginning& beginning) {
+  Result<void> begin(const Beginning& anew) {
     if (::ftruncate(file.descriptor(), 0) != 0) return by_system(path, "empty");
-    pipeline = beginning.pipeline;
-    node = beginning.node;
+    beginning = anew;
     if (auto done = append(FrameKind::beginning, beginning_head(beginning), {}); !done) return done;
     return sync();
   }
@@ -336,8 +362,8 @@ Writer::Writer(Writer&&) noexcept = default;
 Writer& Writer::operator=(Writer&&) noexcept = default;
 
 Result<Writer> Writer::open(const std::string& path, const Beginning& beginning) {
-  constexpr mode_t for_all = 0666;  // less what the process's mask forbids
-  auto impl = std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, for_all)});
+  auto impl =
+      std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, for_all)});
   if (impl->file.descriptor() < 0) return by_system(path, "open");
   if (::flock(impl->file.descriptor(), LOCK_EX | LOCK_NB) != 0)
     return fail(Error::Kind::held, path + " is being written by another process", "path");
@@ -347,19 +373,30 @@ Result<Writer> Writer::open(const std::string& path, const Beginning& beginning)
   if (!anew) return about(path, anew.error());
   auto ready = *anew ? impl->begin(beginning) : impl->resume(*size);
   if (!ready) return std::unexpected(std::move(ready.error()));
-  if (impl->pipeline != beginning.pipeline || impl->node != beginning.node) {
-    return fail(
-        Error::Kind::invalid,
-        weir::format("{} is a recording of {}/{}; this one needs another file", path, impl->pipeline, impl->node),
-        "path");
+  const Beginning& is = impl->beginning;
+  if (is.pipeline != beginning.pipeline || is.node != beginning.node) {
+    return fail(Error::Kind::invalid,
+                weir::format("{} is a recording of {}/{}; this one needs another file", path, is.pipeline, is.node),
+                "path");
+  }
+  if (is.selection != beginning.selection) {
+    const auto whose = [](const std::string& text) {
+      return text.empty() ? std::string{"everybody's messages"} : text;
+    };
+    return fail(Error::Kind::invalid,
+                weir::format("{} records {}, and now it should be {}: record to another file", path,
+                             whose(is.selection), whose(beginning.selection)),
+                "path");
   }
   return Writer{std::move(impl)};
 }
 
 const std::map<Partition, Reached>& Writer::reached() const { return impl_->reached; }
+const std::string& Writer::notice() const { return impl_->notice; }
 
-Result<void> Writer::add(const Batch& decoded, const Selection& selection) {
-  if (!decoded.messages) return {};
+Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection) {
+  std::size_t added = 0;
+  if (!decoded.messages) return added;
   const Partition partition = decoded.origin.partition;
   const auto& items = decoded.messages->items;
   Reached& passed = impl_->passed[partition];
@@ -375,22 +412,23 @@ Result<void> Writer::add(const Batch& decoded, const Selection& selection) {
     message.arrival = std::max(passed.arrival, decided(decoded, i, begin, row));
     if (message.arrival >= selection.until) {
       impl_->closed.insert(partition);
-      return {};
+      return added;
     }
     passed.position = message.sequence;
     const Timestamp before = std::exchange(passed.arrival, message.arrival);
     if (message.arrival < selection.since || (!selection.keep.empty() && selection.keep[i] == 0)) continue;
     BlockBuilder& block = impl_->open.try_emplace(partition, partition, before).first->second;
     block.add(message);
+    added += message.marker ? 0 : 1;
     for (std::size_t sample = begin; sample < row; ++sample)
       block.add_sample(keys.text(sample), fields.text(sample), times[sample]);
     if (!block.full()) continue;
     if (auto closed = impl_->close_block(partition); !closed) {
       impl_->cut_off();
-      return closed;
+      return std::unexpected(std::move(closed.error()));
     }
   }
-  return {};
+  return added;
 }
 
 Result<void> Writer::commit(std::span<const LaneCommit> lanes) {

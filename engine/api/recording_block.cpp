@@ -92,6 +92,7 @@ class Contents {
     owner_.messages.items.resize(count);
     Position sequence = block_.first;
     std::uint64_t stamp = 0;
+    std::uint32_t markers = 0;
     Timestamp reached = block_.before;
     std::vector<std::size_t> header_ends(count);
     for (std::size_t i = 0; i < count; ++i) {
@@ -102,6 +103,7 @@ class Contents {
       message.sequence = sequence;
       message.arrival = reached;
       message.marker = at(content_.markers(), i) != 0;
+      markers += message.marker ? 1 : 0;
       if (!read_texts(message, i)) return false;
       header_ends[i] = owner_.headers.size();
     }
@@ -110,7 +112,7 @@ class Contents {
       owner_.messages.items[i].headers = std::span{owner_.headers}.subspan(begin, header_ends[i] - begin);
       begin = header_ends[i];
     }
-    return sequence == block_.last;
+    return sequence == block_.last && reached == block_.reached && markers == block_.markers;
   }
 
  private:
@@ -163,7 +165,10 @@ BlockBuilder::BlockBuilder(Partition partition, Timestamp before) {
 }
 
 void BlockBuilder::add(const Message& message) {
-  if (empty()) block_.first = block_.last = message.sequence;
+  if (empty()) {
+    block_.first = block_.last = message.sequence;
+    block_.begins = message.arrival;
+  }
   steps_.push_back(message.sequence - std::exchange(block_.last, message.sequence));
   // Unsigned, as no time is as far from any as can be.
   const auto stamp = static_cast<std::uint64_t>(message.arrival);
@@ -248,7 +253,7 @@ BlockBuilder::Frame BlockBuilder::finish() {
   const auto keys = head.CreateVector(keys_);
   head.Finish(recorded::CreateBlock(head, block_.partition, block_.first, block_.last, block_.messages, block_.markers,
                                     block_.payload_bytes, block_.samples, all_fields, keys, block_.earliest,
-                                    block_.latest, block_.before, block_.reached, body.GetSize()));
+                                    block_.latest, block_.before, block_.reached, body.GetSize(), block_.begins));
   out.head = bytes_of(head);
   return out;
 }
@@ -267,6 +272,7 @@ std::optional<ReadHead> read_head(std::string_view bytes) {
                .samples = head->samples(),
                .earliest = head->earliest(),
                .latest = head->latest(),
+               .begins = head->begins(),
                .before = head->before(),
                .reached = head->reached()};
   if (head->fields() != nullptr) {

@@ -35,6 +35,7 @@ File::~File() {
 Result<std::uint64_t> File::size() const {
   struct stat status{};
   if (::fstat(descriptor_, &status) != 0) return problem("look at it");
+  if (!S_ISREG(status.st_mode)) return fail(Error::Kind::invalid, "it is no file that could be a recording");
   return static_cast<std::uint64_t>(status.st_size);
 }
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -186,6 +187,8 @@ TEST_F(RecordingTest, TellsInTheHeadWhatABlockHolds) {
   EXPECT_EQ(block.samples, 4u);
   EXPECT_EQ(block.earliest, 89);
   EXPECT_EQ(block.latest, 99);
+  EXPECT_EQ(block.begins, 100);
+  EXPECT_EQ(file->begins(), 100);
   EXPECT_EQ(block.before, no_time);
   EXPECT_EQ(block.reached, 300);
   EXPECT_EQ(block.fields, (std::vector<std::pair<std::string, std::uint64_t>>{{"speed", 4}}));
@@ -363,6 +366,25 @@ TEST_F(RecordingTest, WhatIsNoneIsLeftAlone) {
   EXPECT_EQ(bytes(), "not a recording, but a letter");
 }
 
+TEST_F(RecordingTest, WhatStandsThereOnceMoreIsNotCounted) {
+  record({said(1, 100, "1", "a")});
+  const std::string once = bytes();
+  write(once + once);
+  const auto file = Reader::open(path_);
+  ASSERT_TRUE(file.has_value());
+  EXPECT_EQ(file->blocks().size(), 1u);
+  EXPECT_FALSE(file->damages().empty() && !file->cut());
+}
+
+TEST_F(RecordingTest, IsAFile) {
+  for (const std::string& path : {directory_.path(), std::string{"/dev/null"}}) {
+    EXPECT_FALSE(Reader::open(path).has_value()) << path;
+    EXPECT_FALSE(Writer::open(path, {1000, "fleet", "tape"}).has_value()) << path;
+  }
+  ASSERT_EQ(::mkfifo((path_ + ".fifo").c_str(), 0600), 0);
+  EXPECT_FALSE(Reader::open(path_ + ".fifo").has_value());
+}
+
 TEST_F(RecordingTest, ALaterVersionIsRefused) {
   flatbuffers::FlatBufferBuilder head;
   head.Finish(recorded::CreateBeginning(head, 2));
@@ -468,10 +490,14 @@ TEST_F(DamagedRecordingTest, ALastCommitOfWhichAPowerCutLeftLessThanAllDoesNotCo
     std::string changed = whole_;
     changed[at] = static_cast<char>(~changed[at]);
     write(changed);
+    ASSERT_TRUE(Reader::open(path_)->cut());
     {
       const Writer out = writer();
       ASSERT_EQ(out.reached().at(0).position, 4u) << "byte " << at;
+      ASSERT_NE(out.notice().find("put aside"), std::string::npos);
     }
+    std::ifstream aside{path_ + ".cut", std::ios::binary};
+    ASSERT_EQ(std::string(std::istreambuf_iterator<char>{aside}, {}), changed.substr(ends_[1]));
     ASSERT_EQ(all().size(), 4u);
     record({given_[4], given_[5]});
     ASSERT_EQ(all(), given_);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <string_view>
 
@@ -22,7 +23,9 @@ class Pace {
     if (text == "max") return 0;
     double times = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), times, std::chars_format::fixed);
-    if (error != std::errc{} || end + 1 != text.data() + text.size() || *end != 'x' || !(times > 0)) return {};
+    if (error != std::errc{} || end + 1 != text.data() + text.size() || *end != 'x' || !(times > 0) ||
+        !std::isfinite(times))
+      return {};
     return times;
   }
 

@@ -1,8 +1,10 @@
 /// Messages as a source received them, into a file.
 #include <weir/checksum.hpp>
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/recording.hpp>
 
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <span>
@@ -27,6 +29,20 @@ class Wanted {
   explicit Wanted(const Settings& settings)
       : keys_{names(settings, "keys")}, fields_{names(settings, "fields")}, share_{settings.number("share")} {}
 
+  /// For people, and to tell another selection; empty: everybody's.
+  std::string text() const {
+    std::string out;
+    const auto add = [&](const char* what, const std::set<std::string, std::less<>>& all) {
+      if (all.empty()) return;
+      out += (out.empty() ? "" : ", ") + std::string{what};
+      for (const std::string& one : all) out += " " + one;
+    };
+    add("keys", keys_);
+    add("fields", fields_);
+    if (share_ < 1) out += (out.empty() ? "" : ", ") + weir::format("a share of {} of the vehicles", share_);
+    return out;
+  }
+
   /// A flag for each message of a decoded batch; none: all of them. Markers are kept: they tell how late it is. A
   /// message that no sample came of is nobody's.
   std::vector<std::uint8_t> of(const Batch& decoded) const {
@@ -46,8 +62,14 @@ class Wanted {
  private:
   bool wants(std::string_view key, std::string_view field) const {
     constexpr double all_hashes = 4294967296.0;
+    // Of short keys that differ in a digit the hash's own bits do not differ enough (the finaliser of MurmurHash3).
+    const auto spread = [](std::uint32_t hash) {
+      hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+      hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+      return hash ^ hash >> 16;
+    };
     return (keys_.empty() || keys_.contains(key)) && (fields_.empty() || fields_.contains(field)) &&
-           (share_ >= 1 || static_cast<double>(hash_of(key)) < share_ * all_hashes);
+           (share_ >= 1 || static_cast<double>(spread(hash_of(key))) < share_ * all_hashes);
   }
 
   std::set<std::string, std::less<>> keys_, fields_;
@@ -63,9 +85,10 @@ class RecordingSink final : public Sink {
 
   Result<void> open() override {
     writer_.reset();  // gives up the file, which it may have held
-    auto writer = recording::Writer::open(
-        path_, {context_.clock().now(), std::string{context_.pipeline()}, std::string{context_.node()}});
+    auto writer = recording::Writer::open(path_, {context_.clock().now(), std::string{context_.pipeline()},
+                                                  std::string{context_.node()}, wanted_.text()});
     if (!writer) return std::unexpected(std::move(writer.error()));
+    if (!writer->notice().empty()) context_.warn(writer->notice());
     writer_ = std::move(*writer);
     return {};
   }
@@ -73,7 +96,10 @@ class RecordingSink final : public Sink {
   Result<void> write(const Encoded& rows) override {
     if (!writer_) return not_open();
     const auto keep = wanted_.of(*rows.batch);
-    return later(writer_->add(*rows.batch, {keep, span_.since, span_.until}));
+    const auto added = writer_->add(*rows.batch, {keep, span_.since, span_.until});
+    if (!added) return later(std::unexpected(added.error()));
+    context_.count(recorded_, *added);
+    return {};
   }
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override {
@@ -97,6 +123,7 @@ class RecordingSink final : public Sink {
   Wanted wanted_;
   ArrivalSpan span_;
   std::optional<recording::Writer> writer_;
+  const std::size_t recorded_ = context_.counter("recorded");
 };
 
 std::vector<Error> problems(const Settings& settings) {
@@ -120,12 +147,13 @@ const Spec spec =
         .between(0, 1)
         .optional("since", kind::text(), "records only what arrived then or later: \"2026-01-31T00:00:00Z\"")
         .optional("until", kind::text(), "records only what arrived before; with a later one it goes on from there")
+        .counter("recorded", "messages that were written; those written again after a crash are counted again")
         .takes_messages()
         .accepts({Shape::samples})
         .check(problems)
         .claims([](const Settings& settings) {
           return Claims{.idempotent = true,
-                        .target = settings.text("path"),
+                        .target = std::filesystem::path{settings.text("path")}.lexically_normal().string(),
                         .exclusive = true,
                         .because = "what the file has already is passed over"};
         })

@@ -49,6 +49,10 @@ class RecordingSource final : public Source {
     messages_.reset();
     next_block_ = 0;
     ended_ = skipped_ = false;
+    if (file_->unfinished() != 0) {
+      context_.warn(weir::format("{}: {} bytes at its end don't count: {}", path_, file_->unfinished(),
+                                 file_->cut() ? "its last commit is not whole" : "they are not committed"));
+    }
     pace_.begin(std::max(file_->begins(), span_.since), context_.clock());
     return after;
   }
@@ -81,7 +85,8 @@ class RecordingSource final : public Source {
     if (greatest < partitions_) return {};
     return fail(
         Error::Kind::invalid,
-        weir::format("{} has messages of partitions up to {}: write \"partitions\": {}", path_, greatest, greatest + 1),
+        weir::format("{0} has messages of partitions up to {1}: write \"partitions\": {2}, or -s {3}.partitions={2}",
+                     path_, greatest, greatest + 1, context_.node()),
         "partitions");
   }
 

@@ -23,6 +23,7 @@ struct Beginning {
   Timestamp made_at = no_time;  ///< tells this file from another one of its name
   std::string pipeline;         ///< that recorded
   std::string node;             ///< id of its sink
+  std::string selection = {};   ///< whose messages it records, as a text; empty: everybody's
   std::string made_by = {};     ///< "weir 0.1.0"; the writer knows
 };
 
@@ -36,6 +37,7 @@ struct Block {
   std::uint64_t samples = 0;                                       ///< that they held when they were recorded
   std::vector<std::pair<std::string, std::uint64_t>> fields = {};  ///< and how many of each field
   Timestamp earliest = no_time, latest = no_time;                  ///< event times of the samples
+  Timestamp begins = no_time;                                      ///< arrival of the first message
   Timestamp before = no_time, reached = no_time;                   ///< arrival time that was reached before and behind
   std::uint64_t at = 0, bytes = 0;                                 ///< place in the file, and how much of it
 };
@@ -66,16 +68,18 @@ class Reader {
   Reader& operator=(Reader&&) noexcept;
 
   const Beginning& beginning() const;
-  /// In the order of the file: those of one partition ascend.
+  /// In the order of the file; those of one partition ascend.
   const std::vector<Block>& blocks() const;
   /// In the order of the file.
   const std::vector<Damage>& damages() const;
   /// What the commits say of each partition.
   const std::map<Partition, Reached>& reached() const;
-  /// About when the first messages of all partitions arrived; no_time: there are none.
+  /// When the first message of all partitions arrived; no_time: there is none.
   Timestamp begins() const;
-  /// Bytes behind the last commit: being written, or of a crash.
+  /// Bytes behind the last commit that counts: being written, or of a crash.
   std::uint64_t unfinished() const;
+  /// Whether there is a commit among them: a power cut left less than all of it, or a disk has changed it.
+  bool cut() const;
 
   /// The messages of a block, with the arrival that was decided on.
   Result<std::shared_ptr<const Messages>> read(const Block& block) const;
@@ -103,17 +107,21 @@ struct Selection {
 ///           refused: the system takes no more. After an error of add() or commit() only opening it again helps.
 class Writer {
  public:
-  /// Makes the file, or goes on behind the last commit in it, and cuts off what a crash has left there. `beginning` is
-  /// of a new file.
+  /// Makes the file, or goes on behind the last commit in it, and cuts off what a crash has left there; a last commit
+  /// that is not whole it puts aside, to `<path>.cut`. `beginning` is of a new file, and must be that of an old one but
+  /// for the time.
   static Result<Writer> open(const std::string& path, const Beginning& beginning);
   ~Writer();
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
 
   const std::map<Partition, Reached>& reached() const;
+  /// What open() had to put aside, as a sentence: a last commit that is not whole. Empty: nothing.
+  const std::string& notice() const;
 
-  /// Takes the messages behind a decoded batch. Those up to what was reached are passed over: the file has them.
-  Result<void> add(const Batch& decoded, const Selection& selection = {});
+  /// Takes the messages behind a decoded batch; answers how many. Those up to what was reached are passed over: the
+  /// file has them.
+  Result<std::size_t> add(const Batch& decoded, const Selection& selection = {});
   /// Makes all that was added durable, and that the lanes have come this far. changed: a lane's stream is another one
   /// than before; nothing of what was added counts then.
   Result<void> commit(std::span<const LaneCommit> lanes);
