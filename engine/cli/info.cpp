@@ -119,6 +119,10 @@ Result<Sum> sum_of(const recording::Reader& file) {
     if (!keys) return std::unexpected(keys.error());
     out.keys.insert(keys->begin(), keys->end());
   }
+  if (file.cut()) {
+    out.damages.push_back(weir::format(
+        "the last commit, {} bytes, is not whole, and doesn't count: a power cut, or a disk", file.unfinished()));
+  }
   for (const recording::Damage& damage : file.damages())
     out.damages.push_back(
         weir::format("bytes {} to {} are damaged: the messages there are lost", damage.from, damage.to));
@@ -131,7 +135,8 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
   };
   const recording::Beginning& beginning = file.beginning();
   line("recording", weir::format("{}, by {} of {}, {}", path, beginning.node, beginning.pipeline, beginning.made_by));
-  if (file.unfinished() != 0)
+  if (!beginning.selection.empty()) line("records", beginning.selection);
+  if (file.unfinished() != 0 && !file.cut())
     line("unfinished", shown_bytes(file.unfinished()) + " at the end: being written, or of a crash; they don't count");
   if (sum.messages + sum.markers == 0) return line("messages", "none");
   const double seconds = (static_cast<double>(sum.end) - static_cast<double>(sum.begin)) / 1e9;

@@ -78,14 +78,24 @@ std::string around_stream(const RecordOptions& options) {
   add("url", json_text(options.url.empty() ? "${NATS_URL:nats://localhost:4222}" : options.url));
   add("subject", json_text(options.subject));
   if (!options.encoding.empty()) add("encoding", json_text(options.encoding));
+  add("partitions", options.partitions);
   return text + " } ] }";
 }
 
+bool is_number(const std::string& text) {
+  const Document read = read_text(text, "");
+  return read.findings.empty() && (read.root.is(Value::Kind::integer) || read.root.is(Value::Kind::number));
+}
+
+/// The sink's id.
+std::string_view id_beside(std::string_view source) { return source == "record" ? "recording" : "record"; }
+
 std::string recorder(const RecordOptions& options, const std::string& from) {
-  std::string text = weir::format(R"({{ "id": "record", "sink": "recording", "from": {}, "path": {})", json_text(from),
-                                  json_text(options.out));
+  std::string text = weir::format(R"({{ "id": "{}", "sink": "recording", "from": {}, "path": {})", id_beside(from),
+                                  json_text(from), json_text(options.out));
   if (!options.keys.empty()) text += ", \"keys\": " + list_of(options.keys);
   if (!options.fields.empty()) text += ", \"fields\": " + list_of(options.fields);
+  if (!options.share.empty()) text += ", \"share\": " + options.share;
   if (!options.since.empty()) text += ", \"since\": " + json_text(options.since);
   if (!options.until.empty()) text += ", \"until\": " + json_text(options.until);
   return text + " }";
@@ -105,14 +115,21 @@ std::optional<std::string> recording_of(const RecordOptions& options, const Docu
   const std::string name = source->find("source")->text;
   const Operator* op = registry.find(Role::source, name);
   if (op == nullptr) return wrong(weir::format("{}: there is no source {}", options.run.file, quoted(name)));
-  std::string read{source_of(document, *source)};
-  if (std::ranges::contains(op->spec.fields, "since", &Field::name)) {
-    std::vector<NodeMember> start{{"start", json_text(options.since.empty() ? "first" : "time")}};
-    if (!options.since.empty()) start.emplace_back("since", json_text(options.since));
-    auto kept = settings_of_node(Role::source, *op);
-    if (options.since.empty()) std::erase(kept, "since");
-    read = with_operator(document, *source, Role::source, name, kept, start);
+  const auto takes = [op](std::string_view setting) {
+    return std::ranges::contains(op->spec.fields, setting, &Field::name);
+  };
+  auto kept = settings_of_node(Role::source, *op);
+  std::vector<NodeMember> members;
+  if (takes("since")) {
+    members.emplace_back("start", json_text(options.since.empty() ? "first" : "time"));
+    if (options.since.empty())
+      std::erase(kept, "since");
+    else
+      members.emplace_back("since", json_text(options.since));
   }
+  // Who only looks makes nothing: not even a stream whose name was mistyped.
+  if (takes("create")) members.emplace_back("create", "false");
+  const std::string read = with_operator(document, *source, Role::source, name, kept, members);
   const Value* pipeline = document.root.find("name");
   const std::string letters = (pipeline == nullptr ? "pipeline" : pipeline->text) + ".record.dead.jsonl";
   return with_nodes(document, {read + "\n", recorder(options, id->text)}, {"state", "on_stream_changed"},
@@ -128,11 +145,27 @@ std::optional<Document> asked_for(RecordOptions& options) {
 
 int record(RecordOptions& options, Session& session) {
   if (options.run.file.empty() == options.stream.empty()) {
-    wrong("give --pipeline FILE, whose source is recorded, or --stream NAME");
+    wrong("give either --pipeline FILE, whose source is recorded, or --stream NAME");
+    return usage;
+  }
+  if (options.out.empty()) {
+    wrong("-o FILE says where to");
+    return usage;
+  }
+  const bool of_stream =
+      !options.subject.empty() || !options.url.empty() || !options.encoding.empty() || !options.partitions.empty();
+  if (options.stream.empty() && of_stream) {
+    wrong(
+        "--subject, --url, --encoding and --partitions belong to --stream; a pipeline says its own, and -s node.setting=value another");
     return usage;
   }
   if (!options.stream.empty() && options.subject.empty()) {
     wrong("--stream needs --subject, where {key} and {field} say which tokens name the vehicle and its sensor");
+    return usage;
+  }
+  for (const auto& [option, value] : {std::pair{"--share", options.share}, {"--partitions", options.partitions}}) {
+    if (value.empty() || is_number(value)) continue;
+    wrong(weir::format("{} {}: not a number", option, value));
     return usage;
   }
   if (options.until.empty() && !options.follow) options.until = format_rfc3339(system_clock().now());
@@ -146,10 +179,6 @@ int record(RecordOptions& options, Session& session) {
   if (!made) return bad_pipeline;
   options.run.text = std::move(*made);
   options.run.file = "record of " + options.run.file;
-  // Numbers go as settings do: one that is none is told with its option.
-  auto& settings = options.run.pipeline.overrides;
-  if (!options.share.empty()) settings.push_back("record.share=" + options.share);
-  if (!options.partitions.empty()) settings.push_back("signals.partitions=" + options.partitions);
   options.run.enough = [caught = Caught{*until}](const Worker::Status& status) mutable {
     return caught.up(status, system_clock().now(), system_clock().steady());
   };

@@ -44,15 +44,17 @@ class Rewriting {
     for (const std::string& each : options_.sinks) {
       auto sink = parse_sink(each);
       if (!sink) return wrong("--sink " + each + ": write --sink node=stdout, or node=duckdb:rows.duckdb");
+      if (std::ranges::contains(sinks_, sink->node, &NewSink::node))
+        return wrong("--sink " + each + ": it was given before");
+      if (const auto problem = objection(*sink); !problem.empty())
+        return wrong(weir::format("--sink {}: {}", each, problem));
       sinks_.push_back(std::move(*sink));
     }
     std::vector<std::string> nodes;
     const Value* all = document_.root.find("nodes");
     if (all == nullptr) return std::string{source_of(document_, document_.root)};  // what is wrong will be said
     for (const Value& node : all->items) {
-      auto made = rewritten(node);
-      if (!made) return {};
-      nodes.push_back(std::move(*made));
+      nodes.push_back(rewritten(node));
     }
     for (const NewSink& sink : sinks_) {
       if (!std::ranges::contains(met_, sink.node)) return wrong("--sink " + sink.node + ": there is no such sink");
@@ -68,7 +70,18 @@ class Rewriting {
     return {};
   }
 
-  std::optional<std::string> rewritten(const Value& node) {
+  /// Why rows can't go there; empty: they can.
+  std::string objection(const NewSink& sink) const {
+    const Operator* op = registry_.find(Role::sink, sink.name);
+    if (op == nullptr) return "there is no sink " + quoted(sink.name) + "; weir list";
+    const bool takes_path = std::ranges::contains(op->spec.fields, "path", &Field::name);
+    if (!sink.path.empty() && !takes_path)
+      return weir::format("{} takes no path; set what it needs by -s {}.…", sink.name, sink.node);
+    if (sink.path.empty() && takes_path) return weir::format("write {}={}:FILE", sink.node, sink.name);
+    return {};
+  }
+
+  std::string rewritten(const Value& node) {
     const auto role = role_of(node);
     if (role == Role::source) return on_recording(node);
     if (role == Role::sink) return elsewhere(node);
@@ -83,21 +96,19 @@ class Rewriting {
     return with_operator(document_, node, Role::source, "recording", {"encoding", "partitions"}, members);
   }
 
-  std::optional<std::string> elsewhere(const Value& node) {
+  std::string elsewhere(const Value& node) {
     const Value* id = node.find("id");
     const std::string name = id == nullptr ? "" : id->text;
     met_.push_back(name);
     const auto asked = std::ranges::find(sinks_, name, &NewSink::node);
     const std::string op_name = asked == sinks_.end() ? "drop" : asked->name;
     const Operator* op = registry_.find(Role::sink, op_name);
-    if (op == nullptr) return wrong(weir::format("--sink {}: there is no sink {}; weir list", name, quoted(op_name)));
     std::vector<NodeMember> members;
-    if (asked != sinks_.end() && !asked->path.empty()) {
-      if (!std::ranges::contains(op->spec.fields, "path", &Field::name))
-        return wrong(weir::format("--sink {}: {} takes no path; set it by -s {}.…", name, op_name, name));
-      members.emplace_back("path", json_text(asked->path));
-    }
-    return with_operator(document_, node, Role::sink, op_name, settings_of_node(Role::sink, *op), members);
+    if (asked != sinks_.end() && !asked->path.empty()) members.emplace_back("path", json_text(asked->path));
+    // Where the rows go is said on the command line alone: what the pipeline writes to is not to be touched.
+    auto kept = settings_of_node(Role::sink, *op);
+    std::erase_if(kept, [](const std::string& setting) { return setting == "path" || setting == "url"; });
+    return with_operator(document_, node, Role::sink, op_name, kept, members);
   }
 
   const ReplayOptions& options_;

@@ -143,6 +143,10 @@ TEST_F(Recordings, record_keeps_only_what_is_asked_for) {
   const Printed info = weir({"info", some});
   EXPECT_EQ(info.exit, 0);
   EXPECT_NE(info.text.find(" of 2 vehicles"), std::string::npos) << info.text;
+  EXPECT_NE(info.text.find("keys 7 9"), std::string::npos) << info.text;
+  const Printed other = weir({"record", "--pipeline", file, "-o", some, "--follow", "--key", "8"});
+  EXPECT_EQ(other.exit, 78) << "two selections in one file";
+  EXPECT_NE(other.text.find("record to another file"), std::string::npos) << other.text;
 }
 
 TEST_F(Recordings, info_tells_what_is_in_it_and_what_is_lost) {
@@ -173,7 +177,12 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   EXPECT_EQ(weir({"replay", tape(), file, "--sink", "dB=stdout"}).exit, 64);
   EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=sdtout"}).exit, 64);
   EXPECT_EQ(weir({"replay", tape(), file, "--speed", "fast"}).exit, 78);
-  EXPECT_EQ(weir({"record", "--pipeline", file}).exit, 78);
+  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=duckdb"}).exit, 64);
+  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=stdout", "--sink", "db=drop"}).exit, 64);
+  EXPECT_EQ(weir({"record", "--pipeline", file}).exit, 64);
+  EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--encoding", "json"}).exit, 64);
+  EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "half"}).exit, 64);
+  EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "2"}).exit, 78);
   EXPECT_EQ(weir({"record", "-o", tape()}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--stream", "TELEMETRY"}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--pipeline", directory_.file("none.json")}).exit, 78);
@@ -204,7 +213,8 @@ TEST_F(Recordings, a_stream_is_recorded_up_to_now) {
                                                                       servers.nats()));
   // Makes the stream, and finds nothing in it.
   const std::string none = directory_.file("none.weir");
-  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", none}).exit, 0);
+  EXPECT_NE(weir({"record", "--pipeline", file, "-o", none}).exit, 0) << "made a stream that it only was to read";
+  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", none, "-s", "signals.create=true"}).exit, 0);
   EXPECT_NE(weir({"info", none}).text.find("none"), std::string::npos);
   fakes::NatsPeer peer{servers.nats()};
   constexpr std::size_t count = 5000;
@@ -234,7 +244,8 @@ TEST_F(Recordings, many_partitions_are_recorded_in_parts_and_replayed_as_one) {
         "partitions": 4 }},
       {{ "id": "out", "sink": "stdout", "from": "signals" }} ] }})",
                                                                       servers.nats()));
-  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", directory_.file("none.weir")}).exit, 0);
+  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", directory_.file("none.weir"), "-s", "signals.create=true"}).exit,
+            0);
   fakes::NatsPeer peer{servers.nats()};
   constexpr int count = 1000;
   const auto publish = [&](int first) {
