@@ -182,6 +182,8 @@ Result<Pulled> RecordingSource::pull(const Budget& budget, std::stop_token stop)
   Duration patience = budget.wait;
   while (items.size() < budget.messages && bytes < budget.bytes) {
     const auto message = peek();
+    // What came before goes out first; the next pull meets the same.
+    if (!message && !items.empty()) break;
     if (!message) return std::unexpected(message.error());
     if (*message == nullptr) {
       if (!items.empty() || std::exchange(ended_, true)) break;
