@@ -109,8 +109,11 @@ void describe_test() {
   std::cout << R"(test
     cases beside a pipeline (fleet.json: fleet.test.json), run by weir test under virtual time
 
-    { "pipeline": "fleet.json",
+    { "pipeline": "fleet.json", "set": { "rows.wait": "5s" }, "variables": { "PG_URL": "" },
       "tests": [ { "name": "what it shows", "script": [ … ], "expect": [ … ] } ] }
+        "pipeline" is a file beside this one, or the pipeline itself; "set" (as -s of the commands) and "variables"
+        may stand in a test too. To test a part of a pipeline, read it from the source:
+        "set": { "rows.from": "signals" }
 
 Script: what arrives, instead of the source
     { "at": "0.5s", "samples": ["key field time value", "145 speed 0.5s 0", …] }
@@ -119,17 +122,39 @@ Script: what arrives, instead of the source
     { "at": "0.5s", "messages": [ { "subject": "vehicle.145.speed", "payload": { "time": 500000000, "value": 0 } } ] }
         what devices send, through the source's "subject" and "encoding"; a payload that is a text stands for itself,
         other values for the JSON that is written there, "hex": "0a ff" for bytes; times in payloads count from 1970
+    { "replay": "day.weir", "from": "2026-01-31T08:00:00Z", "until": "2026-01-31T08:05:00Z" }
+        its messages, when they arrived; all partitions in one
     { "advance": "10s" }, { "at": "60s" }
         arrival time goes on without samples
 
+Script: what happens
+    { "commit": true }
+        one try to commit. Nothing is committed but here, and at the end of the script, where all is
+    { "fail": "db", "times": 3 }, { "fail": "db", "answer": "lost" }
+        so many of that sink's next commits (1) are not done; or they are, and their answer is lost
+    { "snapshot": true }, { "crash": true }
+        the next commit names the snapshot. A crash ends the worker: what was not committed is lost with it, and the
+        next one goes on as source, sink and store promise. A sink is what it claims to be, in memory
+    { "expect": [ … ] }
+        what must be so by now
+
 Expectations
     { "node": "db", "rows": ["key tick speed", "145 1s..9s/1s 0.5..9.5"] }
-        all rows of a sink or a port (rows.late), in order, in the columns that the table names; - is no value
+        all rows of a sink (committed ones) or a port (rows.late), in order, in the columns that the table names; - is
+        no value. "rows": "day.rows" has them in a file beside this one, which weir test --update writes
+    { "node": "db", "contains": ["key tick speed", "145 3s 2.5"] }
+        these are among them, in this order
     { "counter": "rows.late", "is": 0 }
         with "reason" only those of that reason
+    { "state": "rows", "keys": 1 }
+        how many keys a transform holds
+    { "acknowledged": 12 }
+        so many of the samples and messages were committed, and the source was told
     { "dead_letters": ["node reason", "signals 'too many keys'"] }
         letters that are not expected fail the test; a reason counts up to its ':'
 
+Each test runs again in batches of 1, 2 and 7, from saved state after every sample, and, if its script does nothing by
+itself, with a crash after every third: any difference fails it.
 Times are lengths from the beginning of the script.
 )";
 }

@@ -1,11 +1,14 @@
 /// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
 #include <fstream>
 #include <iostream>
+#include <map>
 
 #include <weir/format.hpp>
 
 #include "cli/command.hpp"
+#include "cli/log.hpp"
 #include "cli/watch.hpp"
+#include "core/case_feed.hpp"
 #include "core/cases.hpp"
 
 namespace weir::cli {
@@ -16,6 +19,8 @@ struct TestOptions {
   std::string filter, junit;
   bool list = false;
   bool watch = false;
+  bool update = false;
+  bool coverage = false;
 };
 
 bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); }
@@ -75,39 +80,140 @@ class Report {
   std::string cases_;
 };
 
-void test_file(const std::string& file, const TestOptions& options, const Registry& registry, Report& report) {
-  const auto text = read_file(file);
-  if (!text) return report.file_failed(file, file + ": error: can't read the file\n");
-  const ReadCases read = read_cases(*text, file, registry, read_file, environment_variable);
-  if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
-  if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
-  for (const Case& one : read.file->cases) {
-    if (!one.name.contains(options.filter)) continue;
-    if (options.list) {
-      std::cout << weir::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
-    } else {
-      report.ran(file, run_case(*read.file, one, registry));
+/// What the tests of a pipeline let through, and what of it they look at.
+class Coverage {
+ public:
+  void add(const std::string& pipeline, const CaseResult& result) {
+    Pipeline& of = pipelines_[pipeline];
+    ++of.tests;
+    for (const CasePassage& passage : result.passages) {
+      Port& port = of.ports[passage.port];
+      port.rows += passage.rows;
+      port.tests += passage.expected ? 1 : 0;
     }
   }
+
+  void print() const {
+    std::size_t ports = 0, passed = 0, expected = 0;
+    for (const auto& [name, pipeline] : pipelines_) {
+      std::size_t width = std::string_view{"port or sink"}.size();
+      for (const auto& [port, seen] : pipeline.ports) width = std::max(width, port.size());
+      std::cout << weir::format("\n{}, {} test{}\n", name, pipeline.tests, pipeline.tests == 1 ? "" : "s");
+      std::cout << weir::format("  {:<{}} {:>9}  expected in\n", "port or sink", width, "rows");
+      for (const auto& [port, seen] : pipeline.ports) {
+        std::cout << weir::format("  {:<{}} {:>9}  {}\n", port, width, seen.rows, looked_at(seen));
+        ++ports;
+        passed += seen.rows != 0 ? 1 : 0;
+        expected += seen.tests != 0 ? 1 : 0;
+      }
+    }
+    std::cout << weir::format("rows came through {0} of {1} ports and sinks, and {2} of {1} have rows expected\n",
+                              passed, ports, expected);
+  }
+
+ private:
+  struct Port {
+    std::uint64_t rows = 0;
+    std::size_t tests = 0;  ///< that expect rows there
+  };
+  struct Pipeline {
+    std::size_t tests = 0;
+    std::map<std::string, Port> ports;
+  };
+
+  static std::string looked_at(const Port& port) {
+    if (port.tests == 0) return "no test";
+    return weir::format("{} test{}", port.tests, port.tests == 1 ? "" : "s");
+  }
+
+  std::map<std::string, Pipeline> pipelines_;
+};
+
+/// Answers why that failed, as a line; empty if it did not.
+std::string write_file(const std::string& path, const std::string& text) {
+  if ((std::ofstream{path} << text).flush()) return {};
+  return weir::format("{}: error: can't write the file\n", path);
 }
 
-int test(const TestOptions& options, const Registry& registry) {
-  Report report;
-  std::size_t files = 0;
-  for (const std::string& path : options.paths) {
-    for (const std::string& file : files_of(path, is_case_file)) {
-      ++files;
-      test_file(file, options, registry, report);
+class Testing {
+ public:
+  Testing(const TestOptions& options, const Registry& registry) : options_{options}, registry_{registry} {
+    around_ = {read_file, recorded_messages, environment_variable, options.update};
+  }
+
+  void file(const std::string& file) {
+    ++files;
+    const auto text = read_file(file);
+    if (!text) return report.file_failed(file, file + ": error: can't read the file\n");
+    const ReadCases read = read_cases(*text, file, registry_, around_);
+    if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
+    if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
+    for (const Case& one : read.file->cases) {
+      if (!one.name.contains(options_.filter)) continue;
+      if (options_.list) {
+        std::cout << weir::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
+      } else {
+        run(file, read.file->pipeline, one);
+      }
     }
   }
-  if (!options.junit.empty() && !(std::ofstream{options.junit} << report.junit()).flush()) {
+
+  Report report;
+  Coverage coverage;
+  std::size_t files = 0;
+
+ private:
+  void run(const std::string& file, const std::string& pipeline, const Case& one) {
+    CaseResult result = run_case(one, registry_);
+    if (options_.update && !result.updates.empty()) {
+      if (const std::string problem = update(result); !problem.empty()) return report.file_failed(file, problem);
+      // What is written now must hold in every variation, too.
+      return again(file, pipeline, one.name);
+    }
+    coverage.add(pipeline, result);
+    report.ran(file, result);
+  }
+
+  static std::string update(const CaseResult& result) {
+    for (const CaseResult::Update& each : result.updates) {
+      if (auto problem = write_file(each.file, each.text); !problem.empty()) return problem;
+      std::cout << each.file << ": written\n";
+    }
+    return {};
+  }
+
+  void again(const std::string& file, const std::string& pipeline, const std::string& name) {
+    const ReadCases read = read_cases(read_file(file).value_or(""), file, registry_, around_);
+    if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
+    for (const Case& one : read.file->cases) {
+      if (one.name != name) continue;
+      const CaseResult result = run_case(one, registry_);
+      coverage.add(pipeline, result);
+      report.ran(file, result);
+    }
+  }
+
+  const TestOptions& options_;
+  const Registry& registry_;
+  CaseSurroundings around_;
+};
+
+int test(const TestOptions& options, const Registry& registry) {
+  set_up_log("text", "error");  // what a case has go wrong is no news
+  Testing testing{options, registry};
+  for (const std::string& path : options.paths) {
+    for (const std::string& file : files_of(path, is_case_file)) testing.file(file);
+  }
+  const Report& report = testing.report;
+  if (!options.junit.empty() && !write_file(options.junit, report.junit()).empty()) {
     std::cerr << "weir test: can't write " << options.junit << "\n";
     return usage;
   }
   if (options.list && report.failed == 0) return fine;
+  if (options.coverage) testing.coverage.print();
   std::cout << weir::format("{} passed, {} failed\n", report.passed, report.failed);
   if (report.passed + report.failed == 0) {
-    std::cerr << (files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
+    std::cerr << (testing.files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
     return usage;
   }
   return report.failed == 0 ? fine : findings;
@@ -122,6 +228,8 @@ void add_test(Arguments& program, Session& session) {
   command.option("--filter", options->filter, "only tests whose names contain this");
   command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
   command.flag("--list", options->list, "names the tests and runs none");
+  command.flag("--update", options->update, "writes the files of expected rows that differ, with what came out");
+  command.flag("--coverage", options->coverage, "tells what came through each port and sink, and who looks at it");
   command.flag("--watch", options->watch, "again whenever a file in their folders is saved");
   command.does([options, &session] {
     if (options->watch) watch(options->paths, [&] { (void)test(*options, session.registry); });

@@ -60,15 +60,16 @@ std::vector<Line> align(const std::vector<TableRow>& want, const std::vector<Tab
 
 std::string written(const TableCell& cell) {
   if (cell.null) return "-";
-  if (!cell.text.empty() && cell.text != "-" && cell.text.find_first_of(" \t'") == std::string::npos) return cell.text;
+  if (!cell.text.empty() && cell.text != "-" && cell.text.find_first_of(" \t'") == std::string::npos &&
+      !cell.text.contains(".."))
+    return cell.text;
   std::string out = "'";
   for (const char c : cell.text) out += c == '\'' ? "''" : std::string(1, c);
   return out + "'";
 }
 
-/// The lines under the header, in columns; long runs of equal rows are only counted.
-std::string lay_out(const std::vector<std::string>& header, const std::vector<Line>& lines) {
-  constexpr std::size_t around = 2;  // equal rows shown on either side of a difference
+/// The lines under the header, in columns; of equal rows only those `around` a difference, the others are counted.
+std::string lay_out(const std::vector<std::string>& header, const std::vector<Line>& lines, std::size_t around) {
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < header.size(); ++c) {
     std::size_t width = header[c].size();
@@ -90,7 +91,7 @@ std::string lay_out(const std::vector<std::string>& header, const std::vector<Li
   for (std::size_t at = 0; at < lines.size(); ++at) {
     const std::size_t begin = at < around ? 0 : at - around, end = std::min(lines.size(), at + around + 1);
     const std::span near{lines.data() + begin, end - begin};
-    if (std::ranges::all_of(near, [](const Line& line) { return line.mark == ' '; })) {
+    if (around < lines.size() && std::ranges::all_of(near, [](const Line& line) { return line.mark == ' '; })) {
       ++hidden;
       continue;
     }
@@ -128,6 +129,12 @@ bool cell_matches(const TableCell& want, const TableCell& got, Type type) {
   }
 }
 
+std::string show_table(const Table& table, char mark) {
+  std::vector<Line> lines;
+  for (const TableRow& row : table.rows) lines.push_back({mark, &row.cells});
+  return lay_out(table.columns, lines, lines.size());
+}
+
 std::string diff_tables(const Table& written_want, const Table& got, std::span<const Type> types) {
   const Table want = in_one_spelling(written_want, types);
   const auto same = [&](std::size_t i, std::size_t j) {
@@ -138,7 +145,8 @@ std::string diff_tables(const Table& written_want, const Table& got, std::span<c
   };
   const std::vector<Line> lines = align(want.rows, got.rows, same);
   if (std::ranges::all_of(lines, [](const Line& line) { return line.mark == ' '; })) return {};
-  return lay_out(want.columns, lines);
+  constexpr std::size_t around = 2;
+  return lay_out(want.columns, lines, around);
 }
 
 }  // namespace weir

@@ -6,9 +6,12 @@
 #include <limits>
 
 #include <weir/format.hpp>
+#include <weir/recording.hpp>
 
 namespace weir {
 namespace {
+
+constexpr std::size_t most_recorded = 100'000;  // messages of a recording in a case
 
 /// The message that would have brought a sample, so that dead letters have something to show.
 struct Mail {
@@ -121,12 +124,37 @@ std::optional<std::string> bytes_of(std::string digits) {
   return out;
 }
 
+Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Timestamp from, Timestamp until) {
+  const auto reader = recording::Reader::open(path);
+  if (!reader) return std::unexpected(reader.error());
+  std::vector<CaseMessage> out;
+  for (const recording::Block& block : reader->blocks()) {
+    if (block.reached < from || block.begins >= until) continue;
+    const auto messages = reader->read(block);
+    if (!messages) return std::unexpected(messages.error());
+    for (const Message& message : (*messages)->items) {
+      if (message.arrival < from || message.arrival >= until) continue;
+      out.push_back({std::string{message.subject}, std::string{message.payload}, message.arrival, message.marker});
+    }
+    if (out.size() > most_recorded)
+      return fail(Error::Kind::exhausted,
+                  weir::format("{} has more than {} messages there; take less of it by \"from\" "
+                               "and \"until\"",
+                               path, most_recorded));
+  }
+  // A case has one lane, so all partitions come in the order of their arrival.
+  std::ranges::stable_sort(out, {}, [](const CaseMessage& message) { return *message.at; });
+  return out;
+}
+
 std::vector<Arrival> arrivals_of(const Case& one) {
   std::vector<Arrival> out;
   for (const CaseStep& step : one.script) {
     for (const CaseSample& sample : step.samples) out.push_back({.at = step.at, .sample = &sample});
-    for (const CaseMessage& message : step.messages) out.push_back({.at = step.at, .message = &message});
-    if (step.samples.empty() && step.messages.empty()) out.push_back({.at = step.at});
+    for (const CaseMessage& message : step.messages)
+      out.push_back({.at = message.at.value_or(step.at), .message = message.marker ? nullptr : &message});
+    const bool arrives = step.what == CaseStep::What::arrive;
+    if (arrives && step.samples.empty() && step.messages.empty()) out.push_back({.at = step.at});
   }
   return out;
 }
@@ -151,7 +179,7 @@ std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, P
     message.payload = arrival.message->payload;
     message.sequence = first + out->items.size();
     message.arrival = arrival.at;
-    source.op->spec.dissect(source.settings, message);
+    if (source.op->spec.dissect) source.op->spec.dissect(source.settings, message);
   }
   return out;
 }

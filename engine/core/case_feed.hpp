@@ -19,6 +19,10 @@ void read_value(const TableCell& cell, CaseSample& out);
 /// The bytes that pairs of hexadecimal digits mean, with blanks anywhere; nothing if it is something else.
 std::optional<std::string> bytes_of(std::string digits);
 
+/// The messages of a recording that arrived from one instant on and before another. invalid, refused, changed: as
+/// recording::Reader; exhausted: they are too many for a case.
+Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Timestamp from, Timestamp until);
+
 /// One thing that arrives: a sample, a message, or, of neither, time at the end of a step that has none.
 struct Arrival {
   Timestamp at = 0;

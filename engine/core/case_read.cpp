@@ -2,10 +2,13 @@
 #include <array>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
+#include "core/case_expectations.hpp"
 #include "core/case_feed.hpp"
+#include "core/case_shapes.hpp"
 #include "core/cases.hpp"
 
 namespace weir {
@@ -14,25 +17,21 @@ namespace {
 /// Reads a file of cases, collecting what is wrong with it.
 class CaseReader {
  public:
-  CaseReader(std::string_view text, std::string_view file, const Registry& registry, const Environment& environment)
-      : document_{read_text(text, file)}, registry_{registry} {
-    options_.variable = environment;
-  }
+  CaseReader(std::string_view text, std::string_view file, const Registry& registry, const CaseSurroundings& around)
+      : document_{read_text(text, file)}, registry_{registry}, around_{around}, shapes_{document_, findings_} {}
 
-  ReadCases read(const std::function<std::optional<std::string>(const std::string&)>& beside) {
+  ReadCases read() {
     findings_ = document_.findings;
     ReadCases out;
     CaseFile cases;
     const Value& root = document_.root;
     if (root.find("nodes") != nullptr && root.find("tests") == nullptr) {
-      error(root.span, "no-tests", "this is a pipeline, not a file of tests",
-            "its tests are in a file beside it (fleet.json: fleet.test.json); see weir describe test");
-    } else if (findings_.empty() && expect_object(root, {"pipeline", "tests", "$schema"}, {"pipeline", "tests"})) {
-      read_pipeline(*root.find("pipeline"), beside, cases);
-      if (!has_errors(findings_)) {
-        pipeline_ = &cases.pipeline;
-        each(*root.find("tests"), [&](const Value& test) { read_case(test, cases.cases); });
-      }
+      shapes_.error(root.span, "no-tests", "this is a pipeline, not a file of tests",
+                    "its tests are in a file beside it (fleet.json: fleet.test.json); see weir describe test");
+    } else if (findings_.empty() && shapes_.expect_object(root, {"pipeline", "set", "variables", "tests", "$schema"},
+                                                          {"pipeline", "tests"})) {
+      read_pipeline(root, cases.pipeline);
+      if (pipeline_) shapes_.each(*root.find("tests"), [&](const Value& test) { read_case(test, cases.cases); });
     }
     if (!has_errors(findings_)) out.file = std::move(cases);
     sort_by_place(findings_);
@@ -41,83 +40,70 @@ class CaseReader {
   }
 
  private:
-  void error(const Span& span, std::string rule, std::string message, std::string suggestion = {}) {
-    findings_.push_back(
-        {Severity::error, document_.file, span, std::move(rule), std::move(message), std::move(suggestion)});
-  }
+  // --- The pipeline
+  // ------------------------------------------------------------------------------------------------------
 
-  // --- Shapes of values
-  // --------------------------------------------------------------------------------------------------
-
-  bool expect(const Value& value, Value::Kind kind, std::string_view what) {
-    if (value.is(kind)) return true;
-    if (!value.is(Value::Kind::invalid))
-      error(value.span, "wrong-type",
-            weir::format("{} must be {}, not {}", what, to_string(kind), to_string(value.kind)));
-    return false;
-  }
-
-  /// Checks that it is an object of these members only.
-  bool expect_object(const Value& value, const std::vector<std::string>& allowed,
-                     const std::vector<std::string>& required) {
-    if (!expect(value, Value::Kind::object, "this")) return false;
-    const std::size_t before = findings_.size();
-    for (const Member& member : value.members) {
-      if (!std::ranges::contains(allowed, member.key)) {
-        error(member.key_span, "unknown-field", weir::format("unknown field {}", quoted(member.key)),
-              did_you_mean(member.key, allowed));
-      }
-    }
-    for (const std::string& name : required) {
-      if (value.find(name) == nullptr) error(value.span, "missing-field", weir::format("{} is missing", quoted(name)));
-    }
-    return findings_.size() == before;
-  }
-
-  template <typename Read>
-  void each(const Value& list, const Read& read) {
-    if (!expect(list, Value::Kind::array, "this")) return;
-    for (const Value& item : list.items) read(item);
-  }
-
-  std::optional<Table> read_lines(const Value& list, std::vector<Span>& places) {
-    if (!expect(list, Value::Kind::array, "a table")) return {};
-    std::vector<std::string> lines;
-    for (const Value& line : list.items) {
-      if (!expect(line, Value::Kind::string, "a line of a table")) return {};
-      lines.push_back(line.text);
-      places.push_back(line.span);
-    }
-    auto table = read_table(lines);
-    if (table) return *std::move(table);
-    const Value& line = list.items[table.error().line];
-    const Place place = place_inside(document_.text, line, table.error().offset);
-    error({place, line.span.end}, "bad-table", table.error().message);
-    return {};
-  }
-
-  // --- Parts of the file
-  // -------------------------------------------------------------------------------------------------
-
-  void read_pipeline(const Value& value, const std::function<std::optional<std::string>(const std::string&)>& beside,
-                     CaseFile& out) {
-    std::string text, file = document_.file;
+  void read_pipeline(const Value& root, std::string& file) {
+    const Value& value = *root.find("pipeline");
+    pipeline_file_ = document_.file;
     if (value.is(Value::Kind::string)) {
-      const std::size_t slash = file.rfind('/');
-      file = (slash == std::string::npos ? "" : file.substr(0, slash + 1)) + value.text;
-      auto found = beside ? beside(file) : std::nullopt;
-      if (!found) return error(value.span, "no-file", weir::format("can't read {}", quoted(file)));
-      text = *std::move(found);
-    } else if (expect(value, Value::Kind::object, "\"pipeline\"")) {
-      text = alone(value);
+      pipeline_file_ = shapes_.beside(value.text);
+      auto found = around_.text ? around_.text(pipeline_file_) : std::nullopt;
+      if (!found) return shapes_.error(value.span, "no-file", weir::format("can't read {}", quoted(pipeline_file_)));
+      pipeline_text_ = *std::move(found);
+    } else if (shapes_.expect(value, Value::Kind::object, "\"pipeline\"")) {
+      pipeline_text_ = alone(value);
     } else {
       return;
     }
-    Checked checked = check_pipeline(text, file, registry_, options_);
-    for (Finding& finding : checked.findings) {
-      if (finding.severity == Severity::error) findings_.push_back(std::move(finding));
+    file = pipeline_file_;
+    Checked checked = check_pipeline(pipeline_text_, pipeline_file_, registry_, with({&root}));
+    if (checked.pipeline) {
+      pipeline_ = std::make_shared<const Pipeline>(*std::move(checked.pipeline));
+      return;
     }
-    if (checked.pipeline) out.pipeline = *std::move(checked.pipeline);
+    note(checked.findings, root);
+  }
+
+  /// A mistake that the pipeline has is shown there; one that "set" brings, at its place.
+  void note(std::vector<Finding>& found, const Value& settings) {
+    const Value* set = settings.find("set");
+    const Checked without = check_pipeline(pipeline_text_, pipeline_file_, registry_, with({}));
+    const bool own = set == nullptr || !without.pipeline;
+    for (Finding& finding : found) {
+      if (finding.severity != Severity::error) continue;
+      if (own) {
+        findings_.push_back(std::move(finding));
+      } else {
+        shapes_.error(set->span, finding.rule, finding.message, finding.suggestion);
+      }
+    }
+  }
+
+  /// How the pipeline is checked with what these objects set, the later ones before the earlier.
+  CheckOptions with(const std::vector<const Value*>& objects) {
+    CheckOptions out;
+    std::map<std::string, std::string, std::less<>> variables;
+    for (const Value* object : objects) {
+      each_member(*object, "set",
+                  [&](const Member& member) { out.overrides.emplace_back(member.key, shapes_.written(member.value)); });
+      each_member(*object, "variables", [&](const Member& member) {
+        if (shapes_.expect(member.value, Value::Kind::string, "a variable")) variables[member.key] = member.value.text;
+      });
+    }
+    out.variable = [variables, this](std::string_view name) {
+      const auto found = variables.find(name);
+      if (found != variables.end()) return std::optional{found->second};
+      return around_.environment ? around_.environment(name) : std::nullopt;
+    };
+    return out;
+  }
+
+  template <typename Read>
+  void each_member(const Value& object, std::string_view name, const Read& read) {
+    const Value* value = object.find(name);
+    if (value == nullptr || !shapes_.expect(*value, Value::Kind::object, quoted(name))) return;
+    for (const Member& member : value->members) read(member);
   }
 
   /// The text of a pipeline inside this file by itself, at the place where it stands; it needs no name of its own.
@@ -134,67 +120,172 @@ class CaseReader {
     return text.replace(begin + 1 - room, room, name);
   }
 
+  // --- Tests
+  // -------------------------------------------------------------------------------------------------------------
+
   void read_case(const Value& value, std::vector<Case>& out) {
-    if (!expect_object(value, {"name", "script", "expect"}, {"name", "script", "expect"})) return;
+    if (!shapes_.expect_object(value, {"name", "set", "variables", "script", "expect"}, {"name", "script"})) return;
     Case one;
     one.place = value.span;
-    if (expect(*value.find("name"), Value::Kind::string, "a name")) one.name = value.find("name")->text;
+    one.pipeline = pipeline_of(value);
+    if (!one.pipeline) return;
+    if (shapes_.expect(*value.find("name"), Value::Kind::string, "a name")) one.name = value.find("name")->text;
     Timestamp now = 0;
-    each(*value.find("script"), [&](const Value& step) { read_step(step, now, one.script); });
-    each(*value.find("expect"), [&](const Value& expectation) { read_expectation(expectation, one.expect); });
-    if (value.find("expect")->items.empty())
-      error(value.find("expect")->span, "expects-nothing", "a test that expects nothing can't fail");
+    shapes_.each(*value.find("script"), [&](const Value& step) { read_step(step, *one.pipeline, now, one.script); });
+    if (const Value* expect = value.find("expect"); expect != nullptr)
+      read_expectations(*expect, *one.pipeline, one.expect);
+    const bool expects = !one.expect.empty() || std::ranges::any_of(one.script, [](const CaseStep& step) {
+      return step.what == CaseStep::What::expect;
+    });
+    if (!expects && !has_errors(findings_))
+      shapes_.error(value.span, "expects-nothing", "a test that expects nothing can't fail");
     out.push_back(std::move(one));
   }
 
-  void read_step(const Value& value, Timestamp& now, std::vector<CaseStep>& out) {
-    if (!expect_object(value, {"at", "advance", "node", "samples", "messages"}, {})) return;
-    const Value *at = value.find("at"), *advance = value.find("advance");
-    if ((at == nullptr) == (advance == nullptr))
-      return error(value.span, "when", "a step needs either \"at\" or \"advance\"");
-    const Value& when = at != nullptr ? *at : *advance;
-    if (!expect(when, Value::Kind::string, "an instant")) return;
-    const auto instant = parse_instant(when.text);
-    if (!instant)
-      return error(when.span, "when", weir::format("{} is no instant", quoted(when.text)),
-                   "write for example \"1.5s\"");
-    const Timestamp next = at != nullptr ? *instant : now + *instant;
-    if (next < now)
-      return error(when.span, "when",
-                   weir::format("arrival time was {} before; it does not go back", format_instant(now)));
-    now = next;
-    if (const Value* node = value.find("node"); node != nullptr && expect(*node, Value::Kind::string, "\"node\"")) {
-      const std::string& source = pipeline_->nodes[pipeline_->source()].id;
-      if (node->text != source)
-        error(
-            node->span, "no-source",
-            weir::format("{} is not the source of the pipeline; samples go to {}", quoted(node->text), quoted(source)));
-    }
-    CaseStep step;
-    step.at = now;
-    const Value *samples = value.find("samples"), *messages = value.find("messages");
-    if (samples != nullptr && messages != nullptr)
-      return error(value.span, "two-feeds", "a step has samples or messages, not both", "write two steps");
-    if (samples != nullptr) read_samples(*samples, step);
-    if (messages != nullptr) read_messages(*messages, step);
-    out.push_back(std::move(step));
+  /// The file's, but for what the test sets by itself.
+  std::shared_ptr<const Pipeline> pipeline_of(const Value& test) {
+    if (test.find("set") == nullptr && test.find("variables") == nullptr) return pipeline_;
+    Checked checked = check_pipeline(pipeline_text_, pipeline_file_, registry_, with({&document_.root, &test}));
+    if (!checked.pipeline) note(checked.findings, test);
+    return checked.pipeline ? std::make_shared<const Pipeline>(*std::move(checked.pipeline)) : nullptr;
   }
 
-  void read_messages(const Value& list, CaseStep& step) {
-    const Node& source = pipeline_->nodes[pipeline_->source()];
-    if (!source.op->spec.dissect) {
-      return error(list.span, "no-messages",
-                   weir::format("nobody sends messages to source {}, it makes them itself", quoted(source.name)),
-                   "write \"samples\"");
+  void read_expectations(const Value& list, const Pipeline& pipeline, std::vector<CaseExpectation>& out) {
+    CaseExpectations reader{shapes_, pipeline, around_};
+    if (list.is(Value::Kind::array) && list.items.empty())
+      shapes_.error(list.span, "expects-nothing", "a test that expects nothing can't fail");
+    shapes_.each(list, [&](const Value& expectation) { reader.read(expectation, out); });
+  }
+
+  // --- Steps of a script
+  // -------------------------------------------------------------------------------------------------
+
+  void read_step(const Value& value, const Pipeline& pipeline, Timestamp& now, std::vector<CaseStep>& out) {
+    CaseStep step;
+    step.place = value.span;
+    step.at = now;
+    const std::size_t before = shapes_.errors();
+    if (value.find("replay") != nullptr) {
+      read_recording(value, now, step);
+    } else if (value.find("fail") != nullptr) {
+      read_failure(value, pipeline, step);
+    } else if (const Value* expect = value.find("expect"); expect != nullptr) {
+      step.what = CaseStep::What::expect;
+      if (shapes_.expect_object(value, {"expect"}, {})) read_expectations(*expect, pipeline, step.expect);
+    } else if (!read_deed(value, step)) {
+      read_arrivals(value, pipeline, now, step);
     }
-    each(list, [&](const Value& item) {
-      if (!expect_object(item, {"subject", "payload", "hex"}, {"subject"})) return;
+    if (shapes_.errors() == before) out.push_back(std::move(step));
+  }
+
+  /// { "commit": true } and the like.
+  bool read_deed(const Value& value, CaseStep& step) {
+    using What = CaseStep::What;
+    constexpr std::array deeds{std::pair{"commit", What::commit}, std::pair{"snapshot", What::snapshot},
+                               std::pair{"crash", What::crash}};
+    for (const auto& [name, what] : deeds) {
+      const Value* deed = value.find(name);
+      if (deed == nullptr) continue;
+      step.what = what;
+      if (shapes_.expect_object(value, {name}, {}) && shapes_.expect(*deed, Value::Kind::boolean, quoted(name)) &&
+          !deed->boolean)
+        shapes_.error(deed->span, "no-deed", weir::format("{} must be true", quoted(name)), "else leave the step out");
+      return true;
+    }
+    return false;
+  }
+
+  void read_failure(const Value& value, const Pipeline& pipeline, CaseStep& step) {
+    step.what = CaseStep::What::fail;
+    if (!shapes_.expect_object(value, {"fail", "times", "answer"}, {})) return;
+    const Value &sink = *value.find("fail"), *times = value.find("times"), *answer = value.find("answer");
+    step.times = times == nullptr ? 1 : shapes_.number(*times, "\"times\"", most_failures).value_or(0);
+    if (answer != nullptr && shapes_.expect(*answer, Value::Kind::string, "\"answer\"") && answer->text != "lost")
+      shapes_.error(answer->span, "wrong-answer",
+                    "\"answer\" can only be \"lost\": the commit is done, and nobody hears",
+                    "without it the commit is not done");
+    step.answer_lost = answer != nullptr;
+    if (!shapes_.expect(sink, Value::Kind::string, "\"fail\"")) return;
+    const auto node = CaseExpectations{shapes_, pipeline, around_}.find_node(sink, sink.text);
+    if (!node) return;
+    if (pipeline.nodes[*node].role != Role::sink)
+      shapes_.error(sink.span, "no-sink", weir::format("{} is no sink; commits are theirs", quoted(sink.text)));
+    step.sink = *node;
+  }
+
+  void read_recording(const Value& value, Timestamp& now, CaseStep& step) {
+    if (!shapes_.expect_object(value, {"replay", "from", "until"}, {})) return;
+    const Value& path = *value.find("replay");
+    const auto from = instant_in(value.find("from"), no_time), until = instant_in(value.find("until"), end_of_time);
+    if (!shapes_.expect(path, Value::Kind::string, "\"replay\"") || !from || !until) return;
+    if (!around_.messages) return shapes_.error(path.span, "no-file", "recordings can't be read here");
+    auto messages = around_.messages(shapes_.beside(path.text), *from, *until);
+    if (!messages) return shapes_.error(path.span, "no-file", messages.error().message);
+    if (messages->empty()) return shapes_.error(path.span, "no-messages", "nothing arrived there in that time");
+    if (const Timestamp first = *messages->front().at; first < now) {
+      return shapes_.error(path.span, "when",
+                           weir::format("its first message arrived at {}, but arrival time was {} before",
+                                        format_instant(first), format_instant(now)));
+    }
+    now = *messages->back().at;
+    step.messages = *std::move(messages);
+  }
+
+  std::optional<Timestamp> instant_in(const Value* value, Timestamp without) {
+    if (value == nullptr) return without;
+    if (!shapes_.expect(*value, Value::Kind::string, "an instant")) return {};
+    const auto instant = parse_instant(value->text);
+    if (!instant)
+      shapes_.error(value->span, "when", weir::format("{} is no instant", quoted(value->text)),
+                    "write for example \"1.5s\"");
+    return instant;
+  }
+
+  void read_arrivals(const Value& value, const Pipeline& pipeline, Timestamp& now, CaseStep& step) {
+    if (!shapes_.expect_object(value, {"at", "advance", "node", "samples", "messages"}, {})) return;
+    const Value *at = value.find("at"), *advance = value.find("advance");
+    if ((at == nullptr) == (advance == nullptr)) {
+      return shapes_.error(value.span, "when",
+                           "a step needs either \"at\" or \"advance\"; or it has one of \"replay\", \"commit\", "
+                           "\"snapshot\", \"crash\", \"fail\", \"expect\"");
+    }
+    const Value& when = at != nullptr ? *at : *advance;
+    const auto instant = instant_in(&when, 0);
+    if (!instant) return;
+    const Timestamp next = at != nullptr ? *instant : now + *instant;
+    if (next < now)
+      return shapes_.error(when.span, "when",
+                           weir::format("arrival time was {} before; it does not go back", format_instant(now)));
+    step.at = now = next;
+    const Node& source = pipeline.nodes[pipeline.source()];
+    if (const Value* node = value.find("node");
+        node != nullptr && shapes_.expect(*node, Value::Kind::string, "\"node\"") && node->text != source.id) {
+      shapes_.error(node->span, "no-source",
+                    weir::format("{} is not the source of the pipeline; samples go to {}", quoted(node->text),
+                                 quoted(source.id)));
+    }
+    const Value *samples = value.find("samples"), *messages = value.find("messages");
+    if (samples != nullptr && messages != nullptr)
+      return shapes_.error(value.span, "two-feeds", "a step has samples or messages, not both", "write two steps");
+    if (samples != nullptr) read_samples(*samples, step);
+    if (messages != nullptr) read_messages(*messages, source, step);
+  }
+
+  void read_messages(const Value& list, const Node& source, CaseStep& step) {
+    if (!source.op->spec.dissect) {
+      return shapes_.error(
+          list.span, "no-messages",
+          weir::format("nobody sends messages to source {}, it makes them itself", quoted(source.name)),
+          "write \"samples\"");
+    }
+    shapes_.each(list, [&](const Value& item) {
+      if (!shapes_.expect_object(item, {"subject", "payload", "hex"}, {"subject"})) return;
       const Value &subject = *item.find("subject"), *payload = item.find("payload"), *hex = item.find("hex");
-      if (!expect(subject, Value::Kind::string, "\"subject\"")) return;
+      if (!shapes_.expect(subject, Value::Kind::string, "\"subject\"")) return;
       if ((payload == nullptr) == (hex == nullptr))
-        return error(item.span, "no-payload", "a message has either \"payload\" or \"hex\"");
+        return shapes_.error(item.span, "no-payload", "a message has either \"payload\" or \"hex\"");
       auto bytes = payload != nullptr ? payload_in(*payload) : bytes_in(*hex);
-      if (bytes) step.messages.push_back({subject.text, *std::move(bytes)});
+      if (bytes) step.messages.push_back({.subject = subject.text, .payload = *std::move(bytes), .at = {}});
     });
   }
 
@@ -202,32 +293,31 @@ class CaseReader {
   std::optional<std::string> payload_in(const Value& value) const {
     if (value.is(Value::Kind::invalid)) return {};
     if (value.is(Value::Kind::string)) return value.text;
-    const std::size_t begin = value.span.begin.offset;
-    return document_.text.substr(begin, value.span.end.offset - begin);
+    return shapes_.written(value);
   }
 
   std::optional<std::string> bytes_in(const Value& hex) {
-    if (!expect(hex, Value::Kind::string, "\"hex\"")) return {};
+    if (!shapes_.expect(hex, Value::Kind::string, "\"hex\"")) return {};
     if (auto bytes = bytes_of(hex.text)) return bytes;
-    error(hex.span, "bad-hex", "\"hex\" must be pairs of hexadecimal digits", "write for example \"0a ff\"");
+    shapes_.error(hex.span, "bad-hex", "\"hex\" must be pairs of hexadecimal digits", "write for example \"0a ff\"");
     return {};
   }
 
   void read_samples(const Value& list, CaseStep& step) {
     std::vector<Span> places;
-    const auto table = read_lines(list, places);
+    const auto table = shapes_.table(list, places);
     if (!table || list.items.empty()) return;
     static const std::vector<std::string> names{"key", "field", "time", "value"};
     std::array<std::size_t, 4> column{};
     for (std::size_t i = 0; i < names.size(); ++i) {
       column[i] = static_cast<std::size_t>(std::ranges::find(table->columns, names[i]) - table->columns.begin());
       if (column[i] == table->columns.size() && names[i] != "time")
-        error(places[0], "no-column", weir::format("column {} is missing", names[i]));
+        shapes_.error(places[0], "no-column", weir::format("column {} is missing", names[i]));
     }
     for (const std::string& name : table->columns) {
       if (!std::ranges::contains(names, name))
-        error(places[0], "unknown-column",
-              weir::format("unknown column {}; samples have key, field, time and value", quoted(name)));
+        shapes_.error(places[0], "unknown-column",
+                      weir::format("unknown column {}; samples have key, field, time and value", quoted(name)));
     }
     if (has_errors(findings_)) return;
     for (const TableRow& row : table->rows) {
@@ -235,129 +325,30 @@ class CaseReader {
       if (column[2] < row.cells.size() && !row.cells[column[2]].null) {
         sample.time = parse_instant(row.cells[column[2]].text);
         if (!sample.time)
-          return error(places[row.line], "no-instant",
-                       weir::format("{} is no instant", quoted(row.cells[column[2]].text)));
+          return shapes_.error(places[row.line], "no-instant",
+                               weir::format("{} is no instant", quoted(row.cells[column[2]].text)));
       }
       read_value(row.cells[column[3]], sample);
       step.samples.push_back(std::move(sample));
     }
   }
 
-  // --- What is expected
-  // --------------------------------------------------------------------------------------------------
-
-  void read_expectation(const Value& value, std::vector<CaseExpectation>& out) {
-    CaseExpectation expectation;
-    expectation.place = value.span;
-    const std::size_t before = findings_.size();
-    if (value.find("dead_letters") != nullptr) {
-      if (!expect_object(value, {"dead_letters"}, {})) return;
-      expectation.what = CaseExpectation::What::dead_letters;
-      read_rows(*value.find("dead_letters"), {"node", "reason", "subject", "payload", "arrival"}, expectation);
-    } else if (value.find("counter") != nullptr) {
-      if (!expect_object(value, {"counter", "is", "reason"}, {"is"})) return;
-      expectation.what = CaseExpectation::What::counter;
-      read_counter(value, expectation);
-    } else if (expect_object(value, {"node", "rows", "counter", "dead_letters"}, {"node", "rows"})) {
-      const Value& node = *value.find("node");
-      if (expect(node, Value::Kind::string, "\"node\"") && find_port(node, expectation)) {
-        read_rows(*value.find("rows"), columns_of_port(expectation), expectation);
-      }
-    }
-    if (findings_.size() == before) out.push_back(std::move(expectation));
-  }
-
-  void read_rows(const Value& list, const std::vector<std::string>& known, CaseExpectation& out) {
-    auto table = read_lines(list, out.rows.places);
-    if (!table) return;
-    for (const std::string& name : table->columns) {
-      if (!std::ranges::contains(known, name)) {
-        error(out.rows.places[0], "unknown-column", weir::format("unknown column {}", quoted(name)),
-              did_you_mean(name, known));
-      }
-    }
-    out.rows.table = *std::move(table);
-  }
-
-  void read_counter(const Value& value, CaseExpectation& out) {
-    const Value& name = *value.find("counter");
-    const Value& is = *value.find("is");
-    if (!expect(name, Value::Kind::string, "\"counter\"") || !expect(is, Value::Kind::integer, "\"is\"")) return;
-    if (is.integer < 0) return error(is.span, "negative", "a counter is never negative");
-    const std::size_t dot = name.text.rfind('.');
-    const auto node = find_node(name, name.text.substr(0, dot));
-    if (!node) return;
-    std::vector<std::string> known{"refused", "cells", "empty_rows", "unread"};
-    if (*node == pipeline_->source())
-      known.append_range(std::array{"messages", "bytes", "samples", "without_time", "without_samples"});
-    for (const CounterSpec& counter : pipeline_->nodes[*node].op->spec.counters) known.push_back(counter.name);
-    out.node = *node;
-    out.name = name.text;
-    out.counter = dot == std::string::npos ? "" : name.text.substr(dot + 1);
-    out.count = static_cast<std::uint64_t>(is.integer);
-    if (!std::ranges::contains(known, out.counter)) {
-      error(name.span, "unknown-counter",
-            weir::format("{} has no counter {}", quoted(pipeline_->nodes[*node].id), quoted(out.counter)),
-            did_you_mean(out.counter, known));
-    }
-    if (const Value* reason = value.find("reason");
-        reason != nullptr && expect(*reason, Value::Kind::string, "\"reason\""))
-      out.reason = reason->text;
-  }
-
-  std::optional<std::size_t> find_node(const Value& name, const std::string& id) {
-    std::vector<std::string> ids;
-    for (std::size_t i = 0; i < pipeline_->nodes.size(); ++i) {
-      ids.push_back(pipeline_->nodes[i].id);
-      if (ids.back() == id) return i;
-    }
-    error(name.span, "unknown-node", weir::format("the pipeline has no node {}", quoted(id)), did_you_mean(id, ids));
-    return {};
-  }
-
-  bool find_port(const Value& name, CaseExpectation& out) {
-    out.name = name.text;
-    const std::size_t dot = name.text.find('.');
-    const auto node = find_node(name, name.text.substr(0, dot));
-    if (!node) return false;
-    out.node = *node;
-    if (dot == std::string::npos) return true;
-    std::vector<std::string> ports;
-    for (const PortSpec& port : pipeline_->nodes[*node].op->spec.ports) ports.push_back(port.name);
-    const std::string port = name.text.substr(dot + 1);
-    const auto found = std::ranges::find(ports, port);
-    if (found == ports.end()) {
-      error(name.span, "unknown-port",
-            weir::format("{} has no port {}", quoted(pipeline_->nodes[*node].id), quoted(port)),
-            did_you_mean(port, ports));
-      return false;
-    }
-    out.port = static_cast<Port>(found - ports.begin()) + 1;
-    return true;
-  }
-
-  std::vector<std::string> columns_of_port(const CaseExpectation& expectation) const {
-    std::vector<std::string> out{"arrival"};
-    const Node& node = pipeline_->nodes[expectation.node];
-    const SchemaPtr& schema = node.role == Role::sink ? node.input : node.outputs[expectation.port];
-    for (const ColumnType& column : schema->columns) out.push_back(column.name);
-    if (schema->shape == Shape::samples) out.emplace_back("value");
-    return out;
-  }
+  static constexpr std::uint64_t most_failures = 100;
 
   Document document_;
   const Registry& registry_;
-  CheckOptions options_;
-  const Pipeline* pipeline_ = nullptr;
+  const CaseSurroundings& around_;
   std::vector<Finding> findings_;
+  CaseShapes shapes_;
+  std::string pipeline_file_, pipeline_text_;
+  std::shared_ptr<const Pipeline> pipeline_;
 };
 
 }  // namespace
 
 ReadCases read_cases(std::string_view text, std::string_view file, const Registry& registry,
-                     const std::function<std::optional<std::string>(const std::string&)>& beside,
-                     const Environment& environment) {
-  return CaseReader{text, file, registry, environment}.read(beside);
+                     const CaseSurroundings& around) {
+  return CaseReader{text, file, registry, around}.read();
 }
 
 }  // namespace weir

@@ -62,6 +62,9 @@ TableCell cell_of(const Column& column, std::size_t row);
 /// size.
 bool cell_matches(const TableCell& want, const TableCell& got, Type type);
 
+/// A table as text in columns, the header first; `mark` stands before each row, a blank before all.
+std::string show_table(const Table& table, char mark);
+
 /// Tables side by side as text, the lines of one preceded by "- " (only expected), "+ " (only got) or "  " (both).
 /// Empty if they are equal. `types` are those of the columns.
 std::string diff_tables(const Table& want, const Table& got, std::span<const Type> types);

@@ -92,9 +92,9 @@ constexpr auto all_rows =
 /// The findings, or the failures of the only case; "passed" if there is nothing to say.
 std::string run(const std::string& text) {
   const Registry operators = few_operators();
-  const ReadCases read = read_cases(text, "some.test.json", operators, nullptr);
+  const ReadCases read = read_cases(text, "some.test.json", operators);
   if (!read.file) return render(read.findings, Format::text);
-  const std::string out = render(run_case(*read.file, read.file->cases.at(0), operators), "some.test.json");
+  const std::string out = render(run_case(read.file->cases.at(0), operators), "some.test.json");
   return out.empty() ? "passed" : out;
 }
 
@@ -225,12 +225,12 @@ TEST(Cases, APipelineMayBeAFileBesideTheCases) {
       R"({ "name": "p", "limits": { "keys": 1 }, "nodes": [ { "id": "in", "source": "nothing", "encoding": "text" }, { "id": "out", "sink": "away", "from": "in" } ] })";
   const std::string text =
       R"({ "pipeline": "p.json", "tests": [ { "name": "one", "script": [ { "at": "1s", "samples": ["key field value", "a b 1"] } ], "expect": [ { "node": "out", "rows": ["key time", "a 1s"] } ] } ] })";
-  const ReadCases read = read_cases(text, "folder/p.test.json", operators, [&](const std::string& path) {
-    return path == "folder/p.json" ? std::optional{pipeline} : std::nullopt;
-  });
+  const ReadCases read = read_cases(text, "folder/p.test.json", operators, {.text = [&](const std::string& path) {
+                                      return path == "folder/p.json" ? std::optional{pipeline} : std::nullopt;
+                                    }});
   ASSERT_TRUE(read.file) << render(read.findings, Format::text);
-  EXPECT_TRUE(run_case(*read.file, read.file->cases[0], operators).failures.empty());
-  EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
+  EXPECT_TRUE(run_case(read.file->cases[0], operators).failures.empty());
+  EXPECT_FALSE(read_cases(text, "p.test.json", operators).file);
 }
 
 TEST(Cases, ThePipelineSeesTheEnvironment) {
@@ -240,14 +240,14 @@ TEST(Cases, ThePipelineSeesTheEnvironment) {
   const auto three = [](std::string_view name) {
     return name == "KEYS" ? std::optional<std::string>{"3"} : std::nullopt;
   };
-  const ReadCases read = read_cases(text, "p.test.json", operators, nullptr, three);
+  const ReadCases read = read_cases(text, "p.test.json", operators, {.environment = three});
   ASSERT_TRUE(read.file) << render(read.findings, Format::text);
-  EXPECT_EQ(read.file->pipeline.key_limit, 3u);
-  EXPECT_FALSE(read_cases(text, "p.test.json", operators, nullptr).file);
+  EXPECT_EQ(read.file->cases[0].pipeline->key_limit, 3u);
+  EXPECT_FALSE(read_cases(text, "p.test.json", operators).file);
 }
 
 TEST(Cases, APipelineIsNotAFileOfTests) {
-  const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", few_operators(), {});
+  const auto read = read_cases(R"({ "name": "p", "nodes": [] })", "p.json", few_operators());
   EXPECT_FALSE(read.file);
   ASSERT_EQ(read.findings.size(), 1u);
   EXPECT_TRUE(read.findings[0].message.contains("is a pipeline, not a file of tests"));

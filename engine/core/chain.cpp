@@ -338,7 +338,9 @@ Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
 Result<void> Chain::step(const BatchPtr& samples, bool muted, ChainOutput& out) {
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
-  return impl_->run(samples, muted, out);
+  auto done = impl_->run(samples, muted, out);
+  number_letters(out.dead_letters);
+  return done;
 }
 
 const std::shared_ptr<Dictionary>& Chain::keys() const { return impl_->keys; }

@@ -31,15 +31,6 @@ std::string other_rules(const LaneStart& start, const std::string& fingerprint) 
   return out;
 }
 
-/// A source that can't give again what it once gave out goes on with new messages, under the next numbers. What it
-/// `reminds` of has the arrival of then.
-void go_on_without_replay(LaneStart& start, bool reminds) {
-  if (start.kept.empty()) return;
-  start.after = start.silent = start.committed();
-  start.at = start.kept.back();
-  if (reminds) start.reminded = start.at.arrival;
-}
-
 }  // namespace
 
 Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence)

@@ -161,6 +161,13 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
   return Recovered{std::move(start), *std::move(least), std::move(stands)};
 }
 
+void go_on_without_replay(LaneStart& start, bool reminds) {
+  if (start.kept.empty()) return;
+  start.after = start.silent = start.committed();
+  start.at = start.kept.back();
+  if (reminds) start.reminded = start.at.arrival;
+}
+
 Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start) {
   for (const Progress& kept : start.kept) {
     if (found.stream.empty() || kept.stream.stream.empty() || kept.stream.stream == found.stream) continue;

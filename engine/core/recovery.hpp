@@ -53,6 +53,10 @@ struct Recovered {
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 
+/// A source that can't give again what it once gave out goes on with new messages, under the next numbers. What it
+/// `reminds` of has the arrival of then.
+void go_on_without_replay(LaneStart& start, bool reminds);
+
 /// Whether what was committed is of a stream of this name at all. invalid: it is not.
 Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start);
 

@@ -1,0 +1,26 @@
+/// What a case expects, held against what its script has led to.
+#pragma once
+
+#include <string>
+
+#include "core/case_worker.hpp"
+#include "core/cases.hpp"
+
+namespace weir {
+
+/// "node", or "node.port".
+std::string port_name(const Pipeline& pipeline, std::size_t node, Port port);
+
+/// What differs, in lines; empty if nothing does.
+std::string check(const CaseExpectation& expectation, const Pipeline& pipeline, const CaseOutcome& outcome);
+
+/// The same of dead letters where none is expected.
+std::string check_no_letters(const Pipeline& pipeline, const CaseOutcome& outcome);
+
+/// What came where an expectation's rows should have, in its columns, as a file of rows has it.
+std::string rows_text(const CaseExpectation& expectation, const CaseOutcome& outcome);
+
+/// Where two runs of the same script differ, though they may not at all.
+std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline);
+
+}  // namespace weir

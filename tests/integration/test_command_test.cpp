@@ -1,0 +1,92 @@
+/// weir test as the README shows it: what it prints, writes and answers.
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
+
+namespace weir::integration {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+
+class TestCommand : public testing::Test {
+ protected:
+  TestCommand() {
+    directory_.write("trip.json", R"({ "name": "trip", "limits": { "keys": 10 }, "nodes": [
+      { "id": "in", "source": "simulate" },
+      { "id": "rows", "transform": "window-join", "from": "in", "every": "1s" },
+      { "id": "db", "sink": "drop", "from": "rows", "columns": { "speed": {} } } ] })");
+    directory_.write("trip.test.json", R"({ "pipeline": "trip.json", "tests": [
+      { "name": "rows in a file", "script": [
+          { "at": "3s", "samples": ["key field time value", "a speed 0.5s..2.5s/1s 5..25"] }, { "at": "60s" } ],
+        "expect": [ { "node": "db", "rows": "trip.rows" } ] } ] })");
+  }
+
+  /// The exit code of `weir test OPTIONS trip.test.json`; what it printed is in said().
+  int test(std::vector<std::string> options) {
+    options.insert(options.begin(), "test");
+    options.push_back(directory_.file("trip.test.json"));
+    directory_.write("log", "");
+    return fakes::WeirProcess{options, directory_.file("log")}.wait();
+  }
+  std::string said() const { return content("log"); }
+  std::string content(const std::string& name) const {
+    std::ifstream in{directory_.file(name)};
+    return {std::istreambuf_iterator<char>{in}, {}};
+  }
+
+  fakes::TemporaryDirectory directory_;
+};
+
+TEST_F(TestCommand, WritesExpectedRowsWhenItIsAskedTo) {
+  EXPECT_EQ(test({}), 1);
+  EXPECT_THAT(said(), HasSubstr("trip.rows\"; weir test --update writes what comes out"));
+  EXPECT_EQ(test({"--update"}), 0);
+  EXPECT_THAT(said(), HasSubstr("trip.rows: written\n1 passed, 0 failed\n"));
+  EXPECT_EQ(content("trip.rows"),
+            "key  tick  speed  arrival\n"
+            "a    1s    10     5s\n"
+            "a    2s    20     5s\n");
+  EXPECT_EQ(test({}), 0) << said();
+  EXPECT_EQ(test({"--update"}), 0);
+  EXPECT_THAT(said(), Not(HasSubstr("written"))) << "nothing differs";
+
+  directory_.write("trip.rows", "key tick speed\na 1s 10\na 2s 21\n");
+  EXPECT_EQ(test({}), 1);
+  EXPECT_THAT(said(), HasSubstr("    - a    2s    21\n    + a    2s    20\n"));
+  EXPECT_EQ(test({"--update"}), 0);
+  EXPECT_EQ(content("trip.rows"), "key  tick  speed\na    1s    10\na    2s    20\n") << "in the columns that it had";
+}
+
+TEST_F(TestCommand, TellsWhatNoTestLooksAt) {
+  ASSERT_EQ(test({"--update"}), 0) << said();
+  EXPECT_EQ(test({"--coverage"}), 0);
+  EXPECT_THAT(said(), HasSubstr("trip.json, 1 test\n"
+                                "  port or sink       rows  expected in\n"
+                                "  db                    2  1 test\n"
+                                "  in                    3  no test\n"
+                                "  rows                  2  no test\n"
+                                "  rows.late             0  no test\n"
+                                "  rows.sessions         1  no test\n"
+                                "rows came through 4 of 5 ports and sinks, and 1 of 5 have rows expected\n"
+                                "1 passed, 0 failed\n"));
+}
+
+TEST_F(TestCommand, ReportsForCI) {
+  EXPECT_EQ(test({"--junit", directory_.file("out.xml")}), 1);
+  EXPECT_THAT(content("out.xml"), HasSubstr("tests=\"1\" failures=\"1\""));
+  ASSERT_EQ(test({"--update", "--junit", directory_.file("out.xml")}), 0);
+  EXPECT_THAT(content("out.xml"), HasSubstr("name=\"rows in a file\"/>"));
+  EXPECT_EQ(test({"--filter", "nobody"}), 64);
+  EXPECT_THAT(said(), EndsWith("no test of that name\n"));
+}
+
+}  // namespace
+}  // namespace weir::integration
