@@ -9,7 +9,7 @@
 namespace weir {
 namespace {
 
-using Kind = Value::Kind;
+using ValueKind = Value::Kind;
 
 Value read(std::string_view text) {
   Document document = read_text(text, "t");
@@ -56,10 +56,10 @@ TEST(Text, KeepsIntegersWhileTheyAreExact) {
   const Value root = read("[9223372036854775807, -9223372036854775808, 9223372036854775808, -0, 1.0]");
   EXPECT_EQ(root.items[0].integer, INT64_MAX);
   EXPECT_EQ(root.items[1].integer, INT64_MIN);
-  EXPECT_EQ(root.items[2].kind, Kind::number);
+  EXPECT_EQ(root.items[2].kind, ValueKind::number);
   EXPECT_EQ(root.items[2].number, 9223372036854775808.0);
   EXPECT_TRUE(std::signbit(root.items[3].number));
-  EXPECT_EQ(root.items[4].kind, Kind::number);
+  EXPECT_EQ(root.items[4].kind, ValueKind::number);
 }
 
 TEST(Text, HasAPlaceForEveryKeyAndValue) {
@@ -252,7 +252,7 @@ TEST(Text, KeepsWhatItCouldReadOfABrokenFile) {
   EXPECT_EQ(document.root.find("name")->text, "fleet");
   const Value& nodes = *document.root.find("nodes");
   ASSERT_EQ(nodes.items.size(), 2u);
-  EXPECT_EQ(nodes.items[0].find("id")->kind, Kind::invalid);
+  EXPECT_EQ(nodes.items[0].find("id")->kind, ValueKind::invalid);
   EXPECT_EQ(nodes.items[0].find("id")->text, "x");
   EXPECT_EQ(nodes.items[0].find("source")->text, "nats");
   EXPECT_EQ(nodes.items[1].integer, 7);
@@ -311,19 +311,19 @@ std::string print(const Value& value, const std::string& indent) {
                             : weir::format("{}\n{}{}{}", open, elements, indent, close);
   };
   std::string elements;
-  if (value.is(Kind::array)) {
+  if (value.is(ValueKind::array)) {
     for (const Value& item : value.items) elements += print_element(item, "", &item == &value.items.back(), inner);
     return bracketed("[", "]", elements);
   }
-  if (value.is(Kind::object)) {
+  if (value.is(ValueKind::object)) {
     for (const Member& member : value.members) {
       const std::string key = quoted(member.key) + ": ";
       elements += print_element(member.value, key, &member == &value.members.back(), inner);
     }
     return bracketed("{", "}", elements);
   }
-  if (value.is(Kind::string)) return quoted(value.text);
-  return value.is(Kind::boolean) ? (value.boolean ? "true" : "false") : std::to_string(value.integer);
+  if (value.is(ValueKind::string)) return quoted(value.text);
+  return value.is(ValueKind::boolean) ? (value.boolean ? "true" : "false") : std::to_string(value.integer);
 }
 
 std::string print(std::string_view text) {
