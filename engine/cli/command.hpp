@@ -78,6 +78,9 @@ std::string completion_script(const Typable& program, std::string_view shell);
 /// A JSON Schema (draft 2020-12) of pipelines of these operators.
 std::string pipeline_schema(const Registry& registry);
 
+/// The same of files of cases.
+std::string_view case_schema();
+
 // One per command, each in the file of its name.
 void add_run(Arguments& program, Session& session);
 void add_record(Arguments& program, Session& session);

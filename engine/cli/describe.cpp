@@ -93,7 +93,7 @@ void describe_pipeline() {
          "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, url, …), of\n"
          "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
          "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"
-         "durable store and was drained (a reload drains it), else it is refused: weir explain NEW --after OLD tells.\n"
+         "durable store and was drained (a reload drains it), else it is refused: weir explain --diff OLD NEW tells.\n"
          "\nTexts may hold variables of the environment or of -e FILE: ${NAME}, ${NAME:default}, ${NAME:?what to do}.\n"
          "Without a value the first is an error; the last one, for what only the place knows where it runs, is a\n"
          "warning of lint and explain and an error of run. $${ is a literal ${.\n"

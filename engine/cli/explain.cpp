@@ -14,7 +14,7 @@ namespace {
 
 struct ExplainOptions {
   std::string file;
-  std::string after;
+  std::string before;
   PipelineOptions pipeline;
 };
 
@@ -33,11 +33,11 @@ int explain(const ExplainOptions& options, const Registry& registry) {
   const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, false);
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
-  if (options.after.empty()) {
+  if (options.before.empty()) {
     print(weir::explain(*loaded.checked.pipeline, registry));
     return fine;
   }
-  const LoadedPipeline before = load_pipeline(options.after, options.pipeline, registry, false);
+  const LoadedPipeline before = load_pipeline(options.before, options.pipeline, registry, false);
   print_findings(before);
   if (!before.checked.pipeline) return bad_pipeline;
   print(explain_change(*before.checked.pipeline, *loaded.checked.pipeline, registry));
@@ -50,7 +50,7 @@ void add_explain(Arguments& program, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
   auto command = program.command("explain", "says what a pipeline guarantees, and why");
   command.needs("pipeline", options->file, "pipeline file");
-  command.option("--after", options->after,
+  command.option("--diff", options->before,
                  "what the file was before: says instead what a reload or restart would make of the change");
   add_pipeline_options(command, options->pipeline);
   command.does([options, &session] { session.exit = explain(*options, session.registry); });

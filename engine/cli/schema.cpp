@@ -1,4 +1,4 @@
-/// weir schema: a JSON Schema of pipelines, for editors.
+/// weir schema: a JSON Schema of pipelines or tests, for editors.
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 
@@ -316,8 +316,13 @@ class SchemaWriter {
 std::string pipeline_schema(const Registry& registry) { return SchemaWriter{registry}.write(); }
 
 void add_schema(Arguments& program, Session& session) {
-  auto command = program.command("schema", "prints a JSON Schema of pipelines, for completion in an editor");
-  command.does([&session] { std::cout << pipeline_schema(session.registry) << "\n"; });
+  auto of = std::make_shared<std::string>("pipeline");
+  auto command =
+      program.command("schema", "prints a JSON Schema of pipelines, or of tests, for completion in an editor");
+  command.choice("--of", *of, {"pipeline", "test"}, "what is to be completed");
+  command.does([of, &session] {
+    std::cout << (*of == "test" ? std::string{case_schema()} : pipeline_schema(session.registry)) << "\n";
+  });
 }
 
 }  // namespace weir::cli

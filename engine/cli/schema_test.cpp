@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <ranges>
 #include <regex>
 
 #include "cli/command.hpp"
@@ -40,6 +41,7 @@ class Validator {
   std::string check(const Value& schema, const std::string& keyword, const Value& rule, const Value& value,
                     const std::string& path) const {
     const std::string wrong = path + " " + keyword;
+    if (keyword == "$ref") return check(referred(rule.text), value, path);
     const bool is_object = value.is(Kind::object);
     if (keyword == "type") return is_of(rule, value) ? "" : wrong;
     if (keyword == "const") return value.text == rule.text ? "" : wrong;
@@ -103,6 +105,13 @@ class Validator {
            (type.text == "integer" && value.is(Kind::integer)) || (type.text == "boolean" && value.is(Kind::boolean));
   }
 
+  /// "#/$defs/step"
+  const Value& referred(std::string_view path) const {
+    const Value* at = &document_.root;
+    for (const auto part : path | std::views::drop(2) | std::views::split('/')) at = at->find(std::string_view{part});
+    return *at;
+  }
+
   Document document_;
 };
 
@@ -143,6 +152,33 @@ TEST(Schema, AMistakeIsNamedByTheOperatorThatHasIt) {
   EXPECT_EQ(problem(R"(, "state": { "store": "jetstream-kv", "bucket": "b" })", ""), "");
   EXPECT_EQ(problem(R"(, "state": { "store": "jetstream" })", ""), "/state/store enum");
   EXPECT_EQ(problem("", R"(, "encoding": { "codec": "json", "time": 5 })"), "/nodes[]/encoding/time type");
+}
+
+std::vector<std::string> case_files() {
+  std::vector<std::string> out;
+  for (const char* folder : {"/pipelines", "/operators"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator{WEIR_SOURCE_DIR + std::string{folder}}) {
+      if (entry.path().string().ends_with(".test.json")) out.push_back(entry.path().string());
+    }
+  }
+  return out;
+}
+
+TEST(Schema, TheCasesFitTheirs) {
+  const Validator cases{std::string{case_schema()}};
+  for (const std::string& file : case_files()) EXPECT_EQ(cases.problem(read_file(file).value_or("")), "") << file;
+  EXPECT_GE(case_files().size(), 12u);
+}
+
+TEST(Schema, AMistakeInACaseIsSeen) {
+  const Validator cases{std::string{case_schema()}};
+  const auto of_step = [&](const std::string& step) {
+    return cases.problem(R"({ "pipeline": "p.json", "tests": [ { "name": "t", "script": [ )" + step + " ] } ] }");
+  };
+  EXPECT_EQ(of_step(R"({ "at": "1s", "samples": ["key"] }, { "crash": true }, { "fail": "db", "times": 2 })"), "");
+  EXPECT_EQ(of_step(R"({ "at": "1s", "sample": ["key"] })"), "/tests[]/script[] anyOf");
+  EXPECT_EQ(of_step(R"({ "fail": "db", "time": 2 })"), "/tests[]/script[] anyOf");
+  EXPECT_EQ(of_step(R"({ "expect": [ { "node": "db", "row": [] } ] })"), "/tests[]/script[] anyOf");
 }
 
 }  // namespace

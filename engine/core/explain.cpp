@@ -123,7 +123,7 @@ void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
 
 /// Of what state depends on: the source, transforms up to the last one with state, what columns ask of them, limits.
 Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
-  const std::string more = "; `explain NEW --after OLD` tells what it does";
+  const std::string more = "; `explain --diff OLD NEW` tells what it does";
   if (!facts.source.replayable && !facts.durable_state)
     return {"a change", "goes on", "with new messages and empty state, as every start does" + more};
   if (!facts.source.replayable)
