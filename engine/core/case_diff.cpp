@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <span>
+#include <utility>
 
 #include <weir/format.hpp>
 
@@ -68,38 +70,65 @@ std::string written(const TableCell& cell) {
   return out + "'";
 }
 
-/// The lines under the header, in columns; of equal rows only those `around` a difference, the others are counted.
-std::string lay_out(const std::vector<std::string>& header, const std::vector<Line>& lines, std::size_t around) {
-  std::vector<std::size_t> widths;
-  for (std::size_t c = 0; c < header.size(); ++c) {
-    std::size_t width = header[c].size();
-    for (const Line& line : lines) width = std::max(width, written((*line.cells)[c]).size());
-    widths.push_back(width);
+/// Lays lines out in columns, which are as wide as the widest cell.
+class Columns {
+ public:
+  Columns(const std::vector<std::string>& header, const std::vector<Line>& lines) : header_{header} {
+    for (std::size_t c = 0; c < header.size(); ++c) {
+      std::size_t width = header[c].size();
+      for (const Line& line : lines) width = std::max(width, written((*line.cells)[c]).size());
+      widths_.push_back(width);
+    }
   }
-  const auto row = [&](char mark, const auto& text_of) {
+
+  std::string header() const {
+    return row(' ', [&](std::size_t c) { return header_[c]; });
+  }
+  std::string line(const Line& line) const {
+    return row(line.mark, [&](std::size_t c) { return written((*line.cells)[c]); });
+  }
+
+ private:
+  template <typename TextOf>
+  std::string row(char mark, const TextOf& text_of) const {
     std::string out(1, mark);
-    for (std::size_t c = 0; c < widths.size(); ++c) out += weir::format(" {:<{}} ", text_of(c), widths[c]);
+    for (std::size_t c = 0; c < widths_.size(); ++c) out += weir::format(" {:<{}} ", text_of(c), widths_[c]);
     out.erase(out.find_last_not_of(' ') + 1);
     return out + "\n";
-  };
-  std::string out = row(' ', [&](std::size_t c) { return header[c]; });
-  std::size_t hidden = 0;
-  const auto tell_hidden = [&] {
-    if (hidden != 0) out += weir::format("  … {} equal row{}\n", hidden, hidden == 1 ? "" : "s");
-    hidden = 0;
-  };
+  }
+
+  const std::vector<std::string>& header_;
+  std::vector<std::size_t> widths_;
+};
+
+std::string counted(std::size_t rows, std::string_view what) {
+  return rows == 0 ? std::string{} : weir::format("  … {} {} row{}\n", rows, what, rows == 1 ? "" : "s");
+}
+
+/// Long runs of equal rows are only counted, and so is what differs beyond what anybody reads.
+std::string lay_out(const std::vector<std::string>& header, const std::vector<Line>& lines) {
+  constexpr std::size_t around = 2;  // equal rows shown on either side of a difference
+  constexpr std::size_t most = 60;   // differences
+  const auto equal = [](const Line& line) { return line.mark == ' '; };
+  const Columns columns{header, lines};
+  std::string out = columns.header();
+  std::size_t hidden = 0, shown = 0;
   for (std::size_t at = 0; at < lines.size(); ++at) {
+    if (shown == most) {
+      const auto left = std::span{lines}.subspan(at);
+      const auto same = static_cast<std::size_t>(std::ranges::count_if(left, equal));
+      return out + counted(hidden, "equal") + counted(left.size() - same, "more different");
+    }
     const std::size_t begin = at < around ? 0 : at - around, end = std::min(lines.size(), at + around + 1);
-    const std::span near{lines.data() + begin, end - begin};
-    if (around < lines.size() && std::ranges::all_of(near, [](const Line& line) { return line.mark == ' '; })) {
+    if (std::all_of(lines.begin() + static_cast<std::ptrdiff_t>(begin),
+                    lines.begin() + static_cast<std::ptrdiff_t>(end), equal)) {
       ++hidden;
       continue;
     }
-    tell_hidden();
-    out += row(lines[at].mark, [&](std::size_t c) { return written((*lines[at].cells)[c]); });
+    out += counted(std::exchange(hidden, 0), "equal") + columns.line(lines[at]);
+    if (!equal(lines[at])) ++shown;
   }
-  tell_hidden();
-  return out;
+  return out + counted(hidden, "equal");
 }
 
 /// Instants written as the other side writes them.
@@ -132,7 +161,10 @@ bool cell_matches(const TableCell& want, const TableCell& got, Type type) {
 std::string show_table(const Table& table, char mark) {
   std::vector<Line> lines;
   for (const TableRow& row : table.rows) lines.push_back({mark, &row.cells});
-  return lay_out(table.columns, lines, lines.size());
+  const Columns columns{table.columns, lines};
+  std::string out = columns.header();
+  for (const Line& line : lines) out += columns.line(line);
+  return out;
 }
 
 std::string diff_tables(const Table& written_want, const Table& got, std::span<const Type> types) {
@@ -145,8 +177,7 @@ std::string diff_tables(const Table& written_want, const Table& got, std::span<c
   };
   const std::vector<Line> lines = align(want.rows, got.rows, same);
   if (std::ranges::all_of(lines, [](const Line& line) { return line.mark == ' '; })) return {};
-  constexpr std::size_t around = 2;
-  return lay_out(want.columns, lines, around);
+  return lay_out(want.columns, lines);
 }
 
 }  // namespace weir

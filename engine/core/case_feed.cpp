@@ -134,7 +134,8 @@ Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Time
     if (!messages) return std::unexpected(messages.error());
     for (const Message& message : (*messages)->items) {
       if (message.arrival < from || message.arrival >= until) continue;
-      out.push_back({std::string{message.subject}, std::string{message.payload}, message.arrival, message.marker});
+      out.push_back({std::string{message.subject}, std::string{message.payload}, message.arrival, message.marker,
+                     std::string{message.key}, std::string{message.field}});
     }
     if (out.size() > most_recorded)
       return fail(Error::Kind::exhausted,
@@ -179,6 +180,8 @@ std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, P
     message.payload = arrival.message->payload;
     message.sequence = first + out->items.size();
     message.arrival = arrival.at;
+    message.key = arrival.message->key;
+    message.field = arrival.message->field;
     if (source.op->spec.dissect) source.op->spec.dissect(source.settings, message);
   }
   return out;

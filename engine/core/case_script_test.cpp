@@ -151,7 +151,8 @@ TEST(CaseScript, ARecordingsMessagesComeWhenTheyArrived) {
   CaseSurroundings around;
   around.messages = [](const std::string& path, Timestamp from, Timestamp) -> Result<std::vector<CaseMessage>> {
     if (path != "folder/day.weir") return fail(Error::Kind::refused, path + ": no such file");
-    return std::vector<CaseMessage>{{"b of a", "7", from, false}, {"", "", 9 * second, true}};
+    return std::vector<CaseMessage>{{.subject = "b of a", .payload = "7", .at = from},
+                                    {.subject = "", .payload = "", .at = 9 * second, .marker = true}};
   };
   const ReadCases read = read_cases(text, "folder/t.test.json", operators, around);
   ASSERT_TRUE(read.file) << render(read.findings, Format::text);
@@ -159,6 +160,20 @@ TEST(CaseScript, ARecordingsMessagesComeWhenTheyArrived) {
   const ReadCases not_there = read_cases(text, "t.test.json", operators, around);
   EXPECT_TRUE(render(not_there.findings, Format::text).contains("t.test.json:2:78: error: day.weir: no such file"))
       << render(not_there.findings, Format::text);
+}
+
+TEST(CaseScript, ARecordedMessageHasTheKeyThatItsSourceGaveIt) {
+  const Registry operators = with_sources();
+  const std::string text =
+      R"({ "pipeline": { "nodes": [ { "id": "in", "source": "replays", "encoding": "text" }, { "id": "out", "sink": "table", "from": "in" } ] },
+           "tests": [ { "name": "t", "script": [ { "replay": "day.weir" } ], "expect": [ { "node": "out", "rows": ["key field value", "a b 7"] } ] } ] })";
+  CaseSurroundings around;
+  around.messages = [](const std::string&, Timestamp, Timestamp) -> Result<std::vector<CaseMessage>> {
+    return std::vector<CaseMessage>{{.subject = "s", .payload = "7", .at = second, .key = "a", .field = "b"}};
+  };
+  const ReadCases read = read_cases(text, "t.test.json", operators, around);
+  ASSERT_TRUE(read.file) << render(read.findings, Format::text);
+  EXPECT_EQ(render(run_case(read.file->cases.at(0), operators), "t"), "");
 }
 
 TEST(CaseScript, MistakesInStepsAreShown) {

@@ -1,6 +1,7 @@
 #include "core/case_shapes.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
@@ -67,8 +68,7 @@ std::string CaseShapes::written(const Value& value) const {
 }
 
 std::string CaseShapes::beside(std::string_view path) const {
-  const std::size_t slash = document_.file.rfind('/');
-  return (slash == std::string::npos ? "" : document_.file.substr(0, slash + 1)) + std::string{path};
+  return (std::filesystem::path{document_.file}.parent_path() / path).lexically_normal().string();
 }
 
 }  // namespace weir

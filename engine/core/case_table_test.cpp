@@ -78,6 +78,15 @@ TEST(CaseTable, ADiffShowsWhatIsMissingAndWhatIsThereInstead) {
   EXPECT_EQ(diff_tables(*want, *want, types), "");
 }
 
+TEST(CaseTable, WhatNobodyReadsIsCounted) {
+  const std::array types{Type::dictionary, Type::timestamp};
+  const auto want = read_table(std::vector<std::string>{"key tick", "b 1s..9s/1s"});
+  const auto got = read_table(std::vector<std::string>{"key tick", "a 1s..100s/1s", "b 1s..9s/1s"});
+  const std::string diff = diff_tables(*want, *got, types);
+  EXPECT_TRUE(diff.contains("+ a    1m\n  … 40 more different rows\n")) << diff;
+  EXPECT_FALSE(diff.contains("1m1s")) << diff;
+}
+
 TEST(CaseTable, NumbersMayDifferByTheirLastDigits) {
   const auto matches = [](const char* a, const char* b, Type type) { return cell_matches({a}, {b}, type); };
   EXPECT_TRUE(matches("0.3", "0.30000000000000004", Type::float64));

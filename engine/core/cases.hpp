@@ -72,8 +72,9 @@ struct CaseSample {
 struct CaseMessage {
   std::string subject;
   std::string payload;
-  std::optional<Timestamp> at;  ///< arrival; none: the step's
-  bool marker = false;          ///< says only that time passed
+  std::optional<Timestamp> at;       ///< arrival; none: the step's
+  bool marker = false;               ///< says only that time passed
+  std::string key = {}, field = {};  ///< of a recorded one; else what the source makes of the subject
 };
 
 /// One entry of what is expected.
