@@ -1,4 +1,5 @@
 /// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -84,7 +85,7 @@ class Report {
 class Coverage {
  public:
   void add(const std::string& pipeline, const CaseResult& result) {
-    Pipeline& of = pipelines_[pipeline];
+    Pipeline& of = pipelines_[std::filesystem::path{pipeline}.lexically_normal().string()];
     ++of.tests;
     for (const CasePassage& passage : result.passages) {
       Port& port = of.ports[passage.port];

@@ -1,7 +1,6 @@
 #include "core/case_shapes.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
@@ -68,7 +67,8 @@ std::string CaseShapes::written(const Value& value) const {
 }
 
 std::string CaseShapes::beside(std::string_view path) const {
-  return (std::filesystem::path{document_.file}.parent_path() / path).lexically_normal().string();
+  const std::size_t slash = document_.file.rfind('/');
+  return (slash == std::string::npos ? "" : document_.file.substr(0, slash + 1)) + std::string{path};
 }
 
 }  // namespace weir
