@@ -1,92 +1,140 @@
-/// A recording gives a pipeline the same rows as what was recorded did, whatever the pipeline, the batches and commits
-/// of the recorder, and the batches of the replay.
+/// Recordings give what was recorded, whatever the pipeline, the threads, the batches and the speed: rows and dead
+/// letters of each sink and partition in the same order, byte for byte, and the same counts.
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <array>
+#include <limits>
 #include <memory>
+#include <set>
 
 #include <weir/format.hpp>
-#include <weir/json_rows.hpp>
+#include <weir/partition.hpp>
 #include <weir/recording.hpp>
 
-#include "conformance/lane.hpp"
-#include "fakes/context.hpp"
-#include "fakes/settings.hpp"
+#include "core/chain.hpp"
+#include "core/text.hpp"
+#include "fakes/codecs.hpp"
+#include "fakes/log.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "property/faulty_stream.hpp"
+#include "property/random_pipeline.hpp"
+#include "property/replayed_run.hpp"
+
+namespace weir {
+Operator weir_operator_codecs_flatbuffers();
+}
 
 namespace weir::property {
 namespace {
 
-using conformance::now;
+constexpr Timestamp beginning = 1'800'000'000 * second;  // 2027
 
-/// What is random beside the stream.
+/// What is random beside the pipeline and the streams.
 struct Trial {
-  std::vector<std::string> nodes;    ///< of the pipeline, one behind the other
-  std::vector<std::size_t> cuts;     ///< messages of a pull, repeated
-  std::vector<bool> commits;         ///< after which pull the recorder commits, repeated; and in the end
+  std::vector<std::size_t> frames;   ///< samples of a message, at most, if they arrive together; repeated
+  std::vector<std::size_t> cuts;     ///< messages of a pull while it is recorded, repeated
+  std::vector<bool> commits;         ///< after which pull the recorder commits, and so ends a block; repeated
   std::vector<std::size_t> budgets;  ///< messages of a replay's pull, repeated
-  std::vector<std::size_t> broken;   ///< every so many-th payload can't be decoded; 0: none
+  std::size_t broken = 0;            ///< every so many-th payload can't be decoded; 0: none
+  std::size_t strange = 0;           ///< every so many-th message is of a key of another partition; 0: none
 };
 
 void showValue(const Trial& trial, std::ostream& os) {
-  for (const std::string& node : trial.nodes) os << node << "\n";
+  const auto list = [&](const char* name, const auto& all) {
+    os << name;
+    for (const auto one : all) os << ' ' << one;
+    os << '\n';
+  };
+  list("samples of a message:", trial.frames);
+  list("messages of a recorded pull:", trial.cuts);
+  list("commits behind it:", trial.commits);
+  list("messages of a replayed pull:", trial.budgets);
+  os << "broken " << trial.broken << " strange " << trial.strange << '\n';
 }
 
-rc::Gen<std::vector<std::size_t>> lengths() {
-  return rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, 20)));
+rc::Gen<std::vector<std::size_t>> lengths(std::size_t most) {
+  return rc::gen::nonEmpty(rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(1, most)));
 }
 
-/// A chain of transforms, each of them there or not.
 rc::Gen<Trial> any_trial() {
-  return rc::gen::apply(
-      [](int which, int every, int wait, int bound, std::vector<std::size_t> cuts, std::vector<bool> commits,
-         std::vector<std::size_t> budgets, std::size_t broken) {
-        Trial trial{{}, std::move(cuts), std::move(commits), std::move(budgets), {broken}};
-        std::string from = "signals";
-        const auto add = [&](bool there, const std::string& id, const std::string& rest) {
-          if (!there) return;
-          trial.nodes.push_back(weir::format(R"({{ "id": "{}", "from": "{}", {} }})", id, from, rest));
-          from = id;
-        };
-        add((which & 1) != 0, "low",
-            weir::format(R"("transform": "filter", "where": "x < {} or text is not null")", bound));
-        add((which & 2) != 0, "more", R"("transform": "map", "where": "field = 'speed'", "set": { "x": "x * 3 + 1" })");
-        add((which & 4) != 0, "last", R"("transform": "keyed-last-value")");
-        add((which & 8) != 0, "rows",
-            weir::format(
-                R"("transform": "window-join", "every": "{}ms", "wait": "{}ms", "session": {{ "field": "power", "on": 1, "off": 0, "timeout": "300ms" }})",
-                every * 10, wait * 10));
-        add(true, "out",
-            (which & 8) != 0 ? R"("sink": "stdout", "columns": { "speed": {}, "charge": {} })" : R"("sink": "stdout")");
-        return trial;
-      },
-      rc::gen::inRange(0, 16), rc::gen::element(1, 2, 5), rc::gen::inRange(0, 30), rc::gen::inRange(0, 12), lengths(),
-      rc::gen::nonEmpty(rc::gen::arbitrary<std::vector<bool>>()), lengths(), rc::gen::inRange<std::size_t>(0, 9));
+  return rc::gen::build<Trial>(rc::gen::set(&Trial::frames, lengths(4)), rc::gen::set(&Trial::cuts, lengths(30)),
+                               rc::gen::set(&Trial::commits, rc::gen::nonEmpty<std::vector<bool>>()),
+                               rc::gen::set(&Trial::budgets, lengths(30)),
+                               rc::gen::set(&Trial::broken, rc::gen::element<std::size_t>(0, 0, 0, 2, 7)),
+                               rc::gen::set(&Trial::strange, rc::gen::element<std::size_t>(0, 0, 0, 5, 11)));
 }
 
-/// The script as messages of a stream.
-std::shared_ptr<const Messages> messages_of(const Script& script, std::size_t broken) {
+/// A stream for each partition.
+rc::Gen<std::vector<Script>> any_streams() {
+  return rc::gen::exec([] {
+    std::vector<Script> out;
+    for (int left = *rc::gen::inRange(1, 5); left > 0; --left)
+      out.push_back(*rc::gen::arbitrary<bool>() ? *fleet_script() : *colliding_script());
+    return out;
+  });
+}
+
+/// The name of a script's vehicle, in its partition or not.
+std::string name_of(const std::string& vehicle, Partition partition, std::size_t partitions, bool strange) {
+  for (int i = 0;; ++i) {
+    std::string name = weir::format("{}{}", vehicle, static_cast<char>('a' + i % 26)) + std::string(i / 26, '+');
+    const bool there = partition_of(name, static_cast<std::uint32_t>(partitions)) == partition;
+    if (there != strange || (partitions == 1 && strange)) return name;
+  }
+}
+
+std::string payload_of(const std::string& key, std::span<const reference::Input> inputs) {
+  static const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
+  std::vector<Sample> samples;
+  for (const reference::Input& input : inputs) {
+    const reference::Sample& said = *input.sample;
+    Sample& sample = samples.emplace_back();
+    sample.key = key;
+    sample.field = said.field;
+    sample.time = beginning + said.time;
+    sample.kind = said.value.text ? Sample::Kind::text : said.value.y ? Sample::Kind::point : Sample::Kind::number;
+    sample.x = said.value.x;
+    sample.y = said.value.y.value_or(0);
+    sample.z = said.value.z.value_or(std::numeric_limits<double>::quiet_NaN());
+    if (said.value.text) sample.text = *said.value.text;
+  }
+  return codec->encode(samples, false, false).value();
+}
+
+/// The script as messages of a partition's stream: FlatBuffers, some with several samples.
+std::shared_ptr<const Messages> messages_of(const Script& script, Partition partition, std::size_t partitions,
+                                            const Trial& trial) {
   struct Owner {
     Messages messages;
     std::vector<std::string> texts;
   };
   const auto owner = std::make_shared<Owner>();
-  owner->texts.reserve(script.size() * 4);
+  owner->texts.reserve(script.size() * 3);
   const auto keep = [&](std::string text) { return std::string_view{owner->texts.emplace_back(std::move(text))}; };
-  for (const Event& event : script) {
-    Message& message = owner->messages.items.emplace_back();
-    message.sequence = owner->messages.items.size() * 2;  // a stream may have gaps
-    message.arrival = now + event.arrival * unit;
-    message.marker = event.field < 0;
+  const auto inputs = inputs_of(script);
+  auto& items = owner->messages.items;
+  for (std::size_t begin = 0, end = 0; begin < inputs.size(); begin = end) {
+    const std::size_t number = items.size() + 1;
+    const auto goes_along = [&](const reference::Input& next) {
+      return inputs[begin].sample && next.sample && next.reached == inputs[begin].reached &&
+             next.sample->key == inputs[begin].sample->key;
+    };
+    end = begin + 1;
+    const std::size_t most = trial.frames[number % trial.frames.size()];
+    while (end < inputs.size() && end - begin < most && goes_along(inputs[end])) ++end;
+    Message& message = items.emplace_back();
+    message.sequence = number * 2;  // a stream may have gaps
+    message.arrival = beginning + inputs[begin].reached;
+    message.marker = !inputs[begin].sample;
     if (message.marker) continue;
-    message.key = keep(weir::format("v{}", event.vehicle));
-    message.field = keep(field_names()[static_cast<std::size_t>(event.field)]);
-    message.subject = keep(weir::format("vehicle.{}.{}", message.key, message.field));
-    message.payload = keep(broken != 0 && owner->messages.items.size() % broken == 0
-                               ? std::string{"{ broken"}
-                               : weir::format(R"({{"time":{},"value":{}}})", now + event.time * unit, event.value));
+    const bool strange = trial.strange != 0 && number % trial.strange == 0;
+    message.key = keep(name_of(inputs[begin].sample->key, partition, partitions, strange));
+    message.subject = keep(weir::format("vehicle.{}", message.key));
+    message.payload = keep(trial.broken != 0 && number % trial.broken == 0
+                               ? std::string{"broken"}
+                               : payload_of(std::string{message.key}, std::span{inputs}.subspan(begin, end - begin)));
   }
   return {owner, &owner->messages};
 }
@@ -97,102 +145,115 @@ std::vector<std::shared_ptr<const Messages>> cut(const std::shared_ptr<const Mes
   const auto& items = all->items;
   for (std::size_t begin = 0, i = 0; begin < items.size(); ++i) {
     const std::size_t end = std::min(items.size(), begin + lengths[i % lengths.size()]);
-    out.push_back(std::make_shared<Messages>(Messages{
-        {items.begin() + static_cast<std::ptrdiff_t>(begin), items.begin() + static_cast<std::ptrdiff_t>(end)}, all}));
+    const auto from = items.begin();
+    out.push_back(std::make_shared<Messages>(
+        Messages{{from + static_cast<std::ptrdiff_t>(begin), from + static_cast<std::ptrdiff_t>(end)}, all}));
     begin = end;
   }
   return out;
 }
 
-/// All that came out of a lane.
-struct Written {
-  std::string rows, letters;
-};
+std::shared_ptr<const Pipeline> checked(const std::string& text) {
+  auto made = check_pipeline(text, "any.json", witnessed_registry(), {});
+  if (!made.pipeline) RC_FAIL(text + "\n" + render(made.findings, Format::text));
+  made.pipeline->writes_beside = false;
+  return std::make_shared<const Pipeline>(std::move(*made.pipeline));
+}
 
-/// A lane that writes it down.
-class WritingLane {
+/// Runs each partition's lane by itself, message by message where `trial` says so, and records what its source gives.
+class LiveRun {
  public:
-  explicit WritingLane(const std::vector<std::string>& nodes) : pipeline_{checked(nodes)} {
-    EXPECT_TRUE(chain_.start(0));
-    chain_.watch([this](PortRef from, const BatchPtr& batch) {
-      if (from.node == pipeline_->source()) decoded_ = batch;
+  LiveRun(const RandomPipeline& pipeline, std::size_t partitions, recording::Writer& writer)
+      : partitions_{partitions},
+        pipeline_{checked(pipeline.text(
+            weir::format(R"({{ "id": "signals", "source": "nats", "stream": "S", "partitions": {} }})", partitions)))},
+        writer_{writer} {}
+
+  void lane(Partition partition, const Script& script, const Trial& trial) {
+    Chain chain{*pipeline_, witnessed_registry(), counters_, system_clock(), partition};
+    RC_ASSERT(chain.start(0).has_value());
+    BatchPtr decoded;
+    chain.watch([&](PortRef from, const BatchPtr& batch) {
+      if (from.node == pipeline_->source() && from.port == 0) decoded = batch;
     });
-  }
-
-  /// Answers the batch that the source's readers were given.
-  BatchPtr feed(std::shared_ptr<const Messages> messages) {
-    ChainOutput out;
-    const auto done = chain_.step(chain_.decode(std::move(messages)), false, out);
-    EXPECT_TRUE(done) << done.error().message;
-    for (const SinkBatch& part : out.batches) {
-      for (std::size_t row = 0; row < part.batch->rows; ++row) {
-        written.rows += weir::format("{} ", part.batch->arrival[row]);
-        json::append_row(*part.batch, row, written.rows, json::Style::evidence);
-        written.rows += '\n';
-      }
+    const auto pulls = cut(messages_of(script, partition, partitions_, trial), trial.cuts);
+    for (std::size_t i = 0; i < pulls.size(); ++i) {
+      ChainOutput out;
+      const auto done = chain.step(chain.decode(pulls[i]), false, out);
+      if (!done) RC_FAIL(done.error().message);
+      for (const SinkBatch& part : out.batches)
+        outcome_.add(pipeline_->nodes[part.node].id, partition, lines_of(*part.batch));
+      for (const Sink::DeadLetter& letter : out.dead_letters) outcome_.add(letter);
+      RC_ASSERT(writer_.add(*decoded).has_value());
+      if (!trial.commits[i % trial.commits.size()] && i + 1 < pulls.size()) continue;
+      const LaneCommit until{partition, {.position = decoded->origin.last, .arrival = decoded->reached}};
+      RC_ASSERT(writer_.commit({&until, 1}).has_value());
     }
-    for (const auto& letter : out.dead_letters)
-      written.letters += weir::format("{} {} {} {}\n", letter.position, letter.ordinal, letter.reason, letter.payload);
-    return std::exchange(decoded_, nullptr);
   }
 
-  Written written;
+  Outcome finish() {
+    outcome_.add(counters_, *pipeline_);
+    return std::move(outcome_);
+  }
 
  private:
-  static std::shared_ptr<const Pipeline> checked(const std::vector<std::string>& nodes) {
-    std::string all = R"({ "id": "signals", "source": "nats", "encoding": "json" })";
-    for (const std::string& node : nodes) all += ", " + node;
-    return conformance::checked(R"({ "name": "any", "limits": { "keys": 1000 }, "nodes": [ )" + all + " ] }");
-  }
-
+  std::size_t partitions_;
   std::shared_ptr<const Pipeline> pipeline_;
+  recording::Writer& writer_;
   Counters counters_;
-  Chain chain_{*pipeline_, fakes::registry(), counters_, system_clock(), 0};
-  BatchPtr decoded_;
+  Outcome outcome_;
 };
 
-/// Runs the lane and records what its source gives.
-Written recorded(const std::string& path, const Trial& trial, const Script& script) {
-  WritingLane run{trial.nodes};
+Outcome record(const std::string& path, const RandomPipeline& pipeline, const std::vector<Script>& streams,
+               const Trial& trial) {
   auto writer = recording::Writer::open(path, {1, "any", "tape"});
   RC_ASSERT(writer.has_value());
-  const auto pulls = cut(messages_of(script, trial.broken.front()), trial.cuts);
-  for (std::size_t i = 0; i < pulls.size(); ++i) {
-    const BatchPtr batch = run.feed(pulls[i]);
-    RC_ASSERT(writer->add(*batch).has_value());
-    if (!trial.commits[i % trial.commits.size()] && i + 1 < pulls.size()) continue;
-    const LaneCommit done{0, {.position = batch->origin.last, .arrival = batch->reached}};
-    RC_ASSERT(writer->commit({&done, 1}).has_value());
-  }
-  return std::move(run.written);
+  LiveRun live{pipeline, streams.size(), *writer};
+  for (std::size_t partition = 0; partition < streams.size(); ++partition)
+    live.lane(static_cast<Partition>(partition), streams[partition], trial);
+  return live.finish();
 }
 
-Written replayed(const std::string& path, const Trial& trial) {
-  WritingLane run{trial.nodes};
-  const Operator& op = *fakes::registry().find(Role::source, "recording");
-  fakes::FakeContext context;
-  const auto source = op.make_source(fakes::settings_of(op, {{"path", path}}), context);
-  RC_ASSERT(source->open(0).has_value());
-  for (std::size_t i = 0;; ++i) {
-    const auto pulled = source->pull({.messages = trial.budgets[i % trial.budgets.size()]}, {});
-    RC_ASSERT(pulled.has_value());
-    if (pulled->state == Pulled::State::end) return std::move(run.written);
-    (void)run.feed(pulled->messages);
+/// What the property stands on: pipelines of every transform, with every setting that can be drawn.
+TEST(RandomPipelines, AreOfEveryTransformAndItsSettings) {
+  const Registry& registry = witnessed_registry();
+  std::set<std::string> drawn;
+  rc::Random random{1};
+  for (int i = 0; i < 1000; ++i) {
+    const RandomPipeline pipeline = any_pipeline(registry)(random.split(), 0).value();
+    for (const RandomPipeline::Link& link : pipeline.links) {
+      const Document node = read_text(link.transform, "node");
+      const std::string name = node.root.find("transform")->text;
+      for (const Member& member : node.root.members) drawn.insert(name + "." + member.key);
+    }
+  }
+  for (const auto name : registry.names(Role::transform)) {
+    for (const Field& field : registry.find(Role::transform, name)->spec.fields) {
+      // Where and how current values are written beside is not replayed.
+      const bool beside = name == "keyed-last-value";
+      EXPECT_TRUE(beside || drawn.contains(weir::format("{}.{}", name, field.name))) << name << " " << field.name;
+    }
+    EXPECT_TRUE(drawn.contains(weir::format("{}.transform", name))) << name;
   }
 }
 
-void check_replay(const Script& script, const Trial& trial) {
+RC_GTEST_PROP(Replay, GivesWhatTheRecordedRunDid, ()) {
+  const fakes::Log log;
+  const auto streams = *any_streams();
+  const RandomPipeline pipeline = *any_pipeline(witnessed_registry());
+  const Trial trial = *any_trial();
   const fakes::TemporaryDirectory directory;
   const std::string path = directory.file("any.weir");
-  const Written live = recorded(path, trial, script);
-  const Written again = replayed(path, trial);
-  RC_ASSERT(again.rows == live.rows);
-  RC_ASSERT(again.letters == live.letters);
+  const Outcome live = record(path, pipeline, streams, trial);
+  const std::array speeds{"max", "60x", "1x", "1000x"};
+  for (const int threads : {1, 2, 4}) {
+    const ReplayRun run{path, streams.size(), threads, trial.budgets,
+                        speeds.at(*rc::gen::inRange<std::size_t>(0, speeds.size()))};
+    const Outcome again = replay(*checked(pipeline.text(source_node(run))), run);
+    if (again.hash() != live.hash())
+      RC_FAIL(weir::format("{} threads, {}: {}", threads, run.speed, live.difference(again)));
+  }
 }
-
-RC_GTEST_PROP(Replay, GivesTheRowsOfWhatWasRecorded, ()) { check_replay(*fleet_script(), *any_trial()); }
-
-RC_GTEST_PROP(Replay, GivesThemWhereEverythingCollides, ()) { check_replay(*colliding_script(), *any_trial()); }
 
 }  // namespace
 }  // namespace weir::property
