@@ -34,7 +34,7 @@ flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> vector_of(flatbuffers::Fl
   return out.CreateVector(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
 }
 
-std::string_view text_of(const flatbuffers::Vector<std::uint8_t>* bytes) {
+std::string_view bytes_in(const flatbuffers::Vector<std::uint8_t>* bytes) {
   if (bytes == nullptr) return {};
   return {reinterpret_cast<const char*>(bytes->data()), bytes->size()};
 }
@@ -75,10 +75,10 @@ class Contents {
       : content_{content},
         block_{block},
         owner_{owner},
-        subjects_{text_of(content.subjects())},
-        headers_{text_of(content.headers())},
-        refusals_{text_of(content.refusals())},
-        payloads_{text_of(content.payloads())} {}
+        subjects_{bytes_in(content.subjects())},
+        headers_{bytes_in(content.headers())},
+        refusals_{bytes_in(content.refusals())},
+        payloads_{bytes_in(content.payloads())} {}
 
   bool read() {
     const std::size_t count = block_.messages;
@@ -195,7 +195,7 @@ void BlockBuilder::add(const Message& message) {
   ++block_.messages;
   block_.markers += message.marker ? 1 : 0;
   block_.payload_bytes += message.payload.size();
-  reach(message.arrival);
+  block_.reached = std::max(block_.reached, message.arrival);
 }
 
 void BlockBuilder::add_sample(std::string_view key, std::string_view field, Timestamp time) {

@@ -1,7 +1,6 @@
 /// Blocks of messages: between what a source gave and the head and body of a frame.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -26,8 +25,6 @@ class BlockBuilder {
   void add(const Message& message);
   /// A sample of a message that was added.
   void add_sample(std::string_view key, std::string_view field, Timestamp time);
-  /// Time has come this far, with messages that were added or with others.
-  void reach(Timestamp arrival) { block_.reached = std::max(block_.reached, arrival); }
 
   bool empty() const { return block_.messages == 0; }
   /// Large enough to be written.

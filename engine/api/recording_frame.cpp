@@ -9,11 +9,11 @@
 #include <cstring>
 
 #include <weir/checksum.hpp>
+#include <weir/format.hpp>
 
 namespace weir::recording {
 namespace {
 
-constexpr std::string_view magic = "wrec";
 constexpr std::size_t summed = 16;               // bytes of a label that its sum is of
 constexpr std::uint32_t most_head = 64u << 20;   // of keys a message has, or thousands of partitions in a commit
 constexpr std::uint64_t search_step = 1u << 20;  // bytes
@@ -27,6 +27,15 @@ std::unexpected<Error> problem(const char* what) {
 }
 
 }  // namespace
+
+std::unexpected<Error> about(const std::string& path, Error error) {
+  error.message = path + ": " + error.message;
+  return std::unexpected(std::move(error));
+}
+
+std::unexpected<Error> by_system(const std::string& path, const char* what) {
+  return fail(Error::Kind::refused, weir::format("can't {} {}: {}", what, path, std::strerror(errno)), "path");
+}
 
 File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -68,8 +77,8 @@ std::array<char, FrameLabel::size> label_of(FrameKind kind, std::string_view hea
   std::array<char, FrameLabel::size> out{};
   const std::array<std::uint32_t, 3> numbers{static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(head.size()),
                                              static_cast<std::uint32_t>(body)};
-  std::ranges::copy(magic, out.begin());
-  std::memcpy(out.data() + magic.size(), numbers.data(), sizeof numbers);
+  std::ranges::copy(frame_magic, out.begin());
+  std::memcpy(out.data() + frame_magic.size(), numbers.data(), sizeof numbers);
   const std::uint64_t sum = checksum(std::string{out.data(), summed}.append(head));
   std::memcpy(out.data() + summed, &sum, sizeof sum);
   return out;
@@ -78,10 +87,10 @@ std::array<char, FrameLabel::size> label_of(FrameKind kind, std::string_view hea
 Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size) {
   const auto bytes = file.read(at, FrameLabel::size);
   if (!bytes) return std::unexpected(bytes.error());
-  if (bytes->size() < FrameLabel::size || !bytes->starts_with(magic)) return none();
+  if (bytes->size() < FrameLabel::size || !bytes->starts_with(frame_magic)) return none();
   std::array<std::uint32_t, 3> numbers{};
   std::uint64_t sum = 0;
-  std::memcpy(numbers.data(), bytes->data() + magic.size(), sizeof numbers);
+  std::memcpy(numbers.data(), bytes->data() + frame_magic.size(), sizeof numbers);
   std::memcpy(&sum, bytes->data() + summed, sizeof sum);
   Frame frame{at, {FrameKind{numbers[0]}, numbers[1], numbers[2]}, {}};
   if (frame.label.head > most_head || at > size || frame.label.whole() > size - at) return none();
@@ -96,12 +105,13 @@ Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std:
   while (at + FrameLabel::size <= size) {
     const auto bytes = file.read(at, std::min(search_step, size - at));
     if (!bytes) return std::unexpected(bytes.error());
-    for (std::size_t found = bytes->find(magic); found != std::string::npos; found = bytes->find(magic, found + 1)) {
+    for (std::size_t found = bytes->find(frame_magic); found != std::string::npos;
+         found = bytes->find(frame_magic, found + 1)) {
       auto frame = frame_at(file, at + found, size);
       if (!frame || *frame) return frame;
     }
-    if (bytes->size() < magic.size()) break;
-    at += bytes->size() - magic.size() + 1;
+    if (bytes->size() < frame_magic.size()) break;
+    at += bytes->size() - frame_magic.size() + 1;
   }
   return none();
 }

@@ -12,6 +12,11 @@
 
 namespace weir::recording {
 
+/// An error that is about the file of this name.
+std::unexpected<Error> about(const std::string& path, Error error);
+/// What the system has just refused to do with it, as errno says.
+std::unexpected<Error> by_system(const std::string& path, const char* what);
+
 /// A file that is open; closed with it.
 class File {
  public:
@@ -33,6 +38,9 @@ class File {
  private:
   int descriptor_;
 };
+
+/// What a frame begins with.
+inline constexpr std::string_view frame_magic = "wrec";
 
 enum class FrameKind : std::uint32_t { beginning = 1, block = 2, commit = 3 };
 

@@ -2,155 +2,26 @@
 
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include <weir/checksum.hpp>
-#include <weir/shapes.hpp>
 
-#include "fakes/temporary_directory.hpp"
+#include "fakes/recording_fixture.hpp"
 #include "recording_flat.hpp"
 #include "recording_frame.hpp"
 
 namespace weir::recording {
 namespace {
 
-/// What a test says of a message; a row is made of each byte of the payload of those that are neither markers nor
-/// refused.
-struct Said {
-  Position sequence = 0;
-  Timestamp arrival = 0;
-  std::string subject = {}, payload = {}, key = {}, field = {}, refused = {};
-  bool marker = false;
-  std::vector<std::pair<std::string, std::string>> headers = {};
-  bool operator==(const Said&) const = default;
-};
+using fakes::said;
+using fakes::Said;
 
-void PrintTo(const Said& said, std::ostream* os) {
-  *os << said.sequence << "@" << said.arrival << " " << said.subject << " " << said.payload;
-}
-
-Said said(Position sequence, Timestamp arrival, const std::string& key, const std::string& payload) {
-  return {.sequence = sequence,
-          .arrival = arrival,
-          .subject = "vehicle." + key + ".speed",
-          .payload = payload,
-          .key = key,
-          .field = "speed"};
-}
-
-class RecordingTest : public testing::Test {
- protected:
-  /// As the engine decodes it.
-  BatchPtr decoded(std::vector<Said> all, Partition partition = 0) {
-    struct Owner {
-      std::vector<Said> said;
-      std::vector<std::vector<std::pair<std::string_view, std::string_view>>> headers;
-      Messages messages;
-    };
-    const auto owner = std::make_shared<Owner>();
-    owner->said = std::move(all);
-    auto batch = std::make_shared<Batch>();
-    batch->schema = samples::schema();
-    batch->origin.partition = partition;
-    Ids keys{{}, keys_}, fields{{}, fields_};
-    std::vector<Timestamp> times;
-    Timestamp arrival = no_time;
-    for (const Said& one : owner->said) {
-      auto& headers = owner->headers.emplace_back();
-      for (const auto& [name, value] : one.headers) headers.emplace_back(name, value);
-    }
-    for (std::size_t i = 0; i < owner->said.size(); ++i) {
-      const Said& one = owner->said[i];
-      owner->messages.items.push_back({.subject = one.subject,
-                                       .payload = one.payload,
-                                       .sequence = one.sequence,
-                                       .arrival = one.arrival,
-                                       .key = one.key,
-                                       .field = one.field,
-                                       .marker = one.marker,
-                                       .refused = one.refused,
-                                       .headers = owner->headers[i]});
-      arrival = std::max(arrival, one.arrival);
-      for (std::size_t row = 0; row < one.payload.size() && !one.marker && one.refused.empty(); ++row) {
-        keys.ids.push_back(*keys_->intern(one.key));
-        fields.ids.push_back(*fields_->intern(one.field));
-        times.push_back(one.arrival - 1);
-        batch->arrival.push_back(arrival);
-        batch->message_of_row.push_back(static_cast<std::uint32_t>(i));
-      }
-    }
-    batch->rows = times.size();
-    batch->reached = arrival;
-    batch->columns.resize(samples::text + 1);
-    batch->columns[samples::key] = Column::dictionary(std::move(keys));
-    batch->columns[samples::field] = Column::dictionary(std::move(fields));
-    batch->columns[samples::time] = Column::timestamp(std::move(times));
-    batch->messages = {owner, &owner->messages};
-    return batch;
-  }
-
-  static LaneCommit lane(Position position, Timestamp arrival, Partition partition = 0) {
-    return {partition, {.position = position, .arrival = arrival, .stream = {"S", 5}, .consumed = position}};
-  }
-
-  Writer writer() {
-    auto out = Writer::open(path_, {1000, "fleet", "tape"});
-    EXPECT_TRUE(out.has_value()) << out.error().message;
-    return std::move(*out);
-  }
-
-  /// Appends and commits.
-  void record(const std::vector<Said>& all) {
-    Writer out = writer();
-    ASSERT_TRUE(out.add(*decoded(all)).has_value());
-    const LaneCommit done = lane(all.back().sequence, all.back().arrival);
-    ASSERT_TRUE(out.commit({&done, 1}).has_value());
-  }
-
-  static std::vector<Said> said_by(const Messages& messages) {
-    std::vector<Said> out;
-    for (const Message& message : messages.items) {
-      Said& one = out.emplace_back(message.sequence, message.arrival, std::string{message.subject},
-                                   std::string{message.payload}, std::string{message.key}, std::string{message.field},
-                                   std::string{message.refused}, message.marker);
-      for (const auto& [name, value] : message.headers) one.headers.emplace_back(name, value);
-    }
-    return out;
-  }
-
-  /// All that can be read.
-  std::vector<Said> all() const {
-    const auto file = Reader::open(path_);
-    EXPECT_TRUE(file.has_value()) << file.error().message;
-    std::vector<Said> out;
-    for (const Block& block : file->blocks()) {
-      const auto messages = file->read(block);
-      EXPECT_TRUE(messages.has_value()) << messages.error().message;
-      if (messages) out.append_range(said_by(**messages));
-    }
-    return out;
-  }
-
-  std::string bytes() const {
-    std::ifstream in{path_, std::ios::binary};
-    return {std::istreambuf_iterator<char>{in}, {}};
-  }
-  void write(const std::string& bytes) const { std::ofstream{path_, std::ios::binary} << bytes; }
-
-  fakes::TemporaryDirectory directory_;
-  std::string path_ = directory_.file("day.weir");
-
- private:
-  std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>(), fields_ = std::make_shared<Dictionary>();
-};
+class RecordingTest : public fakes::RecordingFixture {};
 
 TEST_F(RecordingTest, GivesBackWhatItWasGiven) {
   const std::vector<Said> given{
@@ -412,97 +283,6 @@ TEST(Recording, AnEarlierVersionStillOpens) {
   }
   EXPECT_EQ(messages, 1u);
   EXPECT_EQ(markers, 8u);
-}
-
-/// Three commits of a block each.
-class DamagedRecordingTest : public RecordingTest {
- protected:
-  void SetUp() override {
-    for (Position i = 1; i <= 5; i += 2) {
-      record({said(i, static_cast<Timestamp>(100 * i), "1", "abc"),
-              said(i + 1, static_cast<Timestamp>(100 * i + 1), "2", "de")});
-      ends_.push_back(bytes().size());
-    }
-    whole_ = bytes();
-    given_ = all();
-    const auto file = Reader::open(path_);
-    first_block_ = file->blocks().front().at;
-    last_block_ = file->blocks().back();
-  }
-
-  std::string whole_;
-  std::vector<Said> given_;
-  std::vector<std::uint64_t> ends_;  // of commits
-  std::uint64_t first_block_ = 0;
-  Block last_block_;
-};
-
-TEST_F(DamagedRecordingTest, CountsUpToTheLastWholeCommitAndIsGoneOnWithThere) {
-  for (std::uint64_t size = first_block_; size <= whole_.size(); ++size) {
-    write(whole_.substr(0, size));
-    const auto commits = static_cast<std::size_t>(std::ranges::count_if(ends_, [&](auto end) { return end <= size; }));
-    const std::uint64_t end = commits == 0 ? first_block_ : ends_[commits - 1];
-    {
-      const auto file = Reader::open(path_);
-      ASSERT_TRUE(file.has_value()) << file.error().message;
-      ASSERT_EQ(file->blocks().size(), commits) << "of " << size << " bytes";
-      ASSERT_EQ(file->unfinished(), size - end) << "of " << size << " bytes";
-      ASSERT_TRUE(file->damages().empty());
-    }
-    std::vector<Said> expected{given_.begin(), given_.begin() + static_cast<std::ptrdiff_t>(2 * commits)};
-    ASSERT_EQ(all(), expected);
-    record({said(7, 900, "3", "f")});
-    expected.push_back(said(7, 900, "3", "f"));
-    ASSERT_EQ(all(), expected) << "of " << size << " bytes";
-  }
-}
-
-TEST_F(DamagedRecordingTest, AFlippedBitCostsOneBlockAndIsTold) {
-  for (std::size_t at = 0; at < whole_.size(); ++at) {
-    std::string changed = whole_;
-    changed[at] = static_cast<char>(changed[at] ^ (1 << (at % 8)));
-    write(changed);
-    const auto file = Reader::open(path_);
-    if (at < first_block_) {
-      ASSERT_FALSE(file.has_value()) << at;
-      continue;
-    }
-    ASSERT_TRUE(file.has_value()) << file.error().message;
-    std::size_t read = 0, told = file->damages().size() + (file->unfinished() != 0 ? 1 : 0);
-    for (const Block& block : file->blocks()) {
-      const auto messages = file->read(block);
-      told += messages ? 0 : 1;
-      if (!messages) continue;
-      for (const Said& one : said_by(**messages)) {
-        ASSERT_EQ(one, given_[one.sequence - 1]) << "byte " << at;
-        ++read;
-      }
-    }
-    // zstd has a bit that means nothing.
-    ASSERT_TRUE(told == 1 || (told == 0 && read == given_.size())) << told << " told, byte " << at;
-    // Where a commit is damaged, so may be what the next one stands for.
-    ASSERT_GE(read, given_.size() - 4) << "byte " << at;
-  }
-}
-
-TEST_F(DamagedRecordingTest, ALastCommitOfWhichAPowerCutLeftLessThanAllDoesNotCount) {
-  for (std::uint64_t at = last_block_.at; at < last_block_.at + last_block_.bytes; at += 3) {
-    std::string changed = whole_;
-    changed[at] = static_cast<char>(~changed[at]);
-    write(changed);
-    ASSERT_TRUE(Reader::open(path_)->cut());
-    {
-      const Writer out = writer();
-      ASSERT_EQ(out.reached().at(0).position, 4u) << "byte " << at;
-      ASSERT_NE(out.notice().find("put aside"), std::string::npos);
-    }
-    std::ifstream aside{path_ + ".cut", std::ios::binary};
-    ASSERT_EQ(std::string(std::istreambuf_iterator<char>{aside}, {}), changed.substr(ends_[1]));
-    ASSERT_EQ(all().size(), 4u);
-    record({given_[4], given_[5]});
-    ASSERT_EQ(all(), given_);
-    ASSERT_TRUE(Reader::open(path_)->damages().empty()) << "a hole is left";
-  }
 }
 
 }  // namespace

@@ -49,11 +49,11 @@ TEST(Suggest, NamesTheNearestOrAllIfTheyAreFew) {
 }
 
 TEST(Quoted, EscapesAndCuts) {
-  EXPECT_EQ(quoted("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\u0001")");
+  EXPECT_EQ(weir::quoted("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\u0001")");
   std::string umlauts;
   for (int i = 0; i < 61; ++i) umlauts += "ä";
-  EXPECT_EQ(quoted(umlauts), "\"" + umlauts.substr(0, 120) + "…\"");
-  EXPECT_EQ(quoted(umlauts.substr(2)), "\"" + umlauts.substr(2) + "\"");
+  EXPECT_EQ(weir::quoted(umlauts), "\"" + umlauts.substr(0, 120) + "…\"");
+  EXPECT_EQ(weir::quoted(umlauts.substr(2)), "\"" + umlauts.substr(2) + "\"");
 }
 
 }  // namespace

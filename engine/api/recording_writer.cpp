@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <utility>
@@ -17,51 +16,27 @@
 #include "recording_block.hpp"
 #include "recording_flat.hpp"
 #include "recording_frame.hpp"
+#include "recording_search.hpp"
 
 namespace weir::recording {
 namespace {
 
-constexpr std::uint32_t version = 1;
 constexpr mode_t for_all = 0666;  // less what the process's mask forbids
-
-std::unexpected<Error> about(const std::string& path, Error error) {
-  error.message = path + ": " + error.message;
-  return std::unexpected(std::move(error));
-}
-
-std::unexpected<Error> by_system(const std::string& path, const char* what) {
-  return fail(Error::Kind::refused, weir::format("can't {} {}: {}", what, path, std::strerror(errno)), "path");
-}
 
 std::string beginning_head(const Beginning& beginning) {
   flatbuffers::FlatBufferBuilder out;
   const auto made_by = out.CreateString("weir " WEIR_VERSION), pipeline = out.CreateString(beginning.pipeline),
              node = out.CreateString(beginning.node), selection = out.CreateString(beginning.selection);
-  out.Finish(recorded::CreateBeginning(out, version, made_by, beginning.made_at, pipeline, node, selection));
+  out.Finish(recorded::CreateBeginning(out, format_version, made_by, beginning.made_at, pipeline, node, selection));
   return bytes_of(out);
-}
-
-Result<Beginning> read_beginning(const File& file, std::uint64_t size) {
-  const auto frame = frame_at(file, 0, size);
-  if (!frame) return std::unexpected(frame.error());
-  const auto* head =
-      *frame && (*frame)->label.kind == FrameKind::beginning ? root_of<recorded::Beginning>((*frame)->head) : nullptr;
-  if (head == nullptr) return fail(Error::Kind::invalid, "this is no recording, or its first bytes are damaged");
-  if (head->version() > version) {
-    return fail(Error::Kind::invalid, weir::format("a recording of version {}, and this weir reads those up to {}",
-                                                   head->version(), version));
-  }
-  return Beginning{head->made_at(), text_of(head->pipeline()), text_of(head->node()), text_of(head->selection()),
-                   text_of(head->made_by())};
 }
 
 /// Whether there is nothing yet, or what a crash has left of a file that was just being made.
 Result<bool> is_cut_beginning(const File& file, std::uint64_t size) {
   constexpr std::uint64_t most = 4096;  // bytes of a beginning
   if (size == 0 || size > most) return size == 0;
-  const std::string_view start = "wrec";
-  const auto bytes = file.read(0, std::min<std::uint64_t>(start.size(), size));
-  if (!bytes || !start.starts_with(*bytes)) return bytes.transform([](const std::string&) { return false; });
+  const auto bytes = file.read(0, std::min<std::uint64_t>(frame_magic.size(), size));
+  if (!bytes || !frame_magic.starts_with(*bytes)) return bytes.transform([](const std::string&) { return false; });
   return frame_from(file, 0, size).transform([](const std::optional<Frame>& any) { return !any.has_value(); });
 }
 
@@ -77,172 +52,12 @@ std::string commit_head(const std::map<Partition, Reached>& lanes) {
   return bytes_of(out);
 }
 
-bool read_commit(const std::string& head, std::map<Partition, Reached>& lanes) {
-  const auto* commit = root_of<recorded::Commit>(head);
-  if (commit == nullptr || commit->lanes() == nullptr) return false;
-  for (const auto* lane : *commit->lanes()) {
-    lanes[lane->partition()] = {lane->position(), lane->arrival(), {text_of(lane->stream()), lane->stream_created()}};
-  }
-  return true;
-}
-
-/// What is found by going from frame to frame.
-struct Found {
-  std::vector<Block> blocks;
-  std::vector<Damage> damages;
-  std::map<Partition, Reached> reached;
-  Timestamp begins = no_time;
-  std::uint64_t end = 0;     // behind the last commit, or the beginning
-  std::uint64_t before = 0;  // behind the one before that
-  bool cut = false;          // there is one more, of which not all is whole
-};
-
-/// Goes from frame to frame up to a place in the file.
-class Search {
- public:
-  Search(const File& file, std::uint64_t size, std::optional<Partition> only) : file_{file}, size_{size}, only_{only} {}
-
-  Result<Found> run() {
-    std::uint64_t at = 0;
-    while (at < size_) {
-      auto frame = frame_at(file_, at, size_);
-      if (frame && !*frame) {
-        frame = frame_from(file_, at + 1, size_);
-        if (frame && *frame) damages_.push_back({at, (*frame)->at});
-      }
-      if (!frame) return std::unexpected(frame.error());
-      if (!*frame) break;
-      take(**frame);
-      at = (*frame)->end();
-    }
-    return std::move(out_);
-  }
-
- private:
-  void take(const Frame& frame) {
-    if (frame.label.kind == FrameKind::block) {
-      auto head = read_head(frame.head);
-      // Of one partition they ascend: what stands there once more was not written so.
-      if (!head || head->block.first <= last_[head->block.partition]) {
-        damages_.push_back({frame.at, frame.end()});
-        return;
-      }
-      last_[head->block.partition] = head->block.last;
-      head->block.at = frame.at;
-      head->block.bytes = frame.label.whole();
-      blocks_.push_back(std::move(head->block));
-    } else if (frame.label.kind == FrameKind::commit ? read_commit(frame.head, out_.reached) : frame.at == 0) {
-      commit(frame.end());
-    }
-  }
-
-  /// What came before it counts.
-  void commit(std::uint64_t end) {
-    for (Block& block : blocks_) {
-      if (out_.begins == no_time || block.begins < out_.begins) out_.begins = block.begins;
-      if (!only_ || block.partition == *only_) out_.blocks.push_back(std::move(block));
-    }
-    blocks_.clear();
-    out_.damages.append_range(std::exchange(damages_, {}));
-    out_.before = std::exchange(out_.end, end);
-  }
-
-  const File& file_;
-  std::uint64_t size_;
-  std::optional<Partition> only_;
-  Found out_;
-  // Since the last commit.
-  std::vector<Block> blocks_;
-  std::vector<Damage> damages_;
-  std::map<Partition, Position> last_;
-};
-
-Result<std::shared_ptr<const Messages>> read_block(const File& file, const Block& block) {
-  auto frame = frame_at(file, block.at, block.at + block.bytes);
-  if (!frame) return std::unexpected(frame.error());
-  const auto head = *frame ? read_head((*frame)->head) : std::nullopt;
-  auto body = head ? file.read((*frame)->body_at(), (*frame)->label.body) : Result<std::string>{};
-  if (!body) return std::unexpected(body.error());
-  auto messages = head ? read_body(block, *body, head->content)
-                       : Result<std::shared_ptr<const Messages>>{fail(Error::Kind::changed, "its head has changed")};
-  if (!messages) {
-    messages.error().message =
-        weir::format("the block at byte {} (partition {}, messages {} to {}) is damaged: {}", block.at, block.partition,
-                     block.first, block.last, messages.error().message);
-  }
-  return messages;
-}
-
-/// What counts. Of the last commit each frame must be whole: a power cut may have left less than all of it.
-Result<Found> find_all(const File& file, std::uint64_t size, std::optional<Partition> only) {
-  auto found = Search{file, size, only}.run();
-  if (!found) return found;
-  const bool whole =
-      std::ranges::none_of(found->damages, [&](const Damage& one) { return one.from >= found->before; }) &&
-      std::ranges::all_of(found->blocks, [&](const Block& block) {
-        return block.at < found->before || read_block(file, block).has_value();
-      });
-  if (whole) return found;
-  return Search{file, found->before, only}.run().transform([](Found&& less) {
-    less.cut = true;
-    return std::move(less);
-  });
-}
-
 /// When a message arrived, as the engine decided, where that can be seen: the rows [begin, end) are made of it.
 Timestamp decided(const Batch& decoded, std::size_t message, std::size_t begin, std::size_t end) {
   return begin < end ? decoded.arrival[begin] : decoded.messages->items[message].arrival;
 }
 
 }  // namespace
-
-struct Reader::Impl {
-  std::string path;
-  File file;
-  std::uint64_t size = 0;
-  Beginning beginning = {};
-  Found found = {};
-};
-
-Reader::Reader(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
-Reader::~Reader() = default;
-Reader::Reader(Reader&&) noexcept = default;
-Reader& Reader::operator=(Reader&&) noexcept = default;
-
-Result<Reader> Reader::open(const std::string& path, std::optional<Partition> only) {
-  auto impl = std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)});
-  if (impl->file.descriptor() < 0) return by_system(path, "open");
-  const auto size = impl->file.size();
-  if (!size) return about(path, size.error());
-  impl->size = *size;
-  auto beginning = read_beginning(impl->file, *size);
-  if (!beginning) return about(path, std::move(beginning.error()));
-  impl->beginning = std::move(*beginning);
-  auto found = find_all(impl->file, *size, only);
-  if (!found) return about(path, std::move(found.error()));
-  impl->found = std::move(*found);
-  return Reader{std::move(impl)};
-}
-
-const Beginning& Reader::beginning() const { return impl_->beginning; }
-const std::vector<Block>& Reader::blocks() const { return impl_->found.blocks; }
-const std::vector<Damage>& Reader::damages() const { return impl_->found.damages; }
-const std::map<Partition, Reached>& Reader::reached() const { return impl_->found.reached; }
-Timestamp Reader::begins() const { return impl_->found.begins; }
-std::uint64_t Reader::unfinished() const { return impl_->size - impl_->found.end; }
-bool Reader::cut() const { return impl_->found.cut; }
-
-Result<std::shared_ptr<const Messages>> Reader::read(const Block& block) const {
-  auto messages = read_block(impl_->file, block);
-  if (!messages) return about(impl_->path, std::move(messages.error()));
-  return messages;
-}
-
-Result<std::vector<std::uint32_t>> Reader::keys(const Block& block) const {
-  const auto frame = frame_at(impl_->file, block.at, block.at + block.bytes);
-  if (!frame) return about(impl_->path, frame.error());
-  return *frame ? keys_of((*frame)->head) : std::vector<std::uint32_t>{};
-}
 
 struct Writer::Impl {
   std::string path;

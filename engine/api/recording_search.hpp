@@ -1,0 +1,39 @@
+/// What of a recording's file counts: found by going from frame to frame.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <weir/recording.hpp>
+
+#include "recording_frame.hpp"
+
+namespace weir::recording {
+
+inline constexpr std::uint32_t format_version = 1;
+
+struct Found {
+  std::vector<Block> blocks;
+  std::vector<Damage> damages;
+  std::map<Partition, Reached> reached;
+  Timestamp begins = no_time;
+  std::uint64_t end = 0;     ///< behind the last commit that counts, or the beginning
+  std::uint64_t before = 0;  ///< behind the one before that
+  bool cut = false;          ///< there is one more, of which not all is whole
+};
+
+// Errors: as Reader's and Writer's open() have them, without the file's name. `size`: bytes of the file.
+
+Result<Beginning> read_beginning(const File& file, std::uint64_t size);
+
+/// Of the last commit each frame must be whole: a power cut may have left less than all of it. `only`: blocks of this
+/// partition.
+Result<Found> find_all(const File& file, std::uint64_t size, std::optional<Partition> only);
+
+/// changed: its bytes are not those that were written.
+Result<std::shared_ptr<const Messages>> read_block(const File& file, const Block& block);
+
+}  // namespace weir::recording
