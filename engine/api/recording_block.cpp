@@ -97,7 +97,9 @@ class Contents {
     std::vector<std::size_t> header_ends(count);
     for (std::size_t i = 0; i < count; ++i) {
       Message& message = owner_.messages.items[i];
-      sequence += at(content_.steps(), i);
+      const std::uint64_t step = at(content_.steps(), i);
+      if (step > block_.last - sequence || (step == 0) != (i == 0)) return false;
+      sequence += step;
       stamp += static_cast<std::uint64_t>(at(content_.stamps(), i));
       reached = std::max(reached, static_cast<Timestamp>(stamp));
       message.sequence = sequence;

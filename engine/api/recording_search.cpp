@@ -46,7 +46,7 @@ class Search {
     if (frame.label.kind == FrameKind::block) {
       auto head = read_head(frame.head);
       // Of one partition they ascend: what stands there once more was not written so.
-      if (!head || head->block.first <= last_[head->block.partition]) {
+      if (!head || head->block.first <= last_[head->block.partition] || head->block.last < head->block.first) {
         damages_.push_back({frame.at, frame.end()});
         return;
       }
