@@ -21,8 +21,8 @@ std::string message(char type, const std::string& body) {
   return out + body;
 }
 
-const std::string ready = message('Z', "I");
-const std::string done = message('C', "SELECT 1\0"s);
+const std::string ready_message = message('Z', "I");
+const std::string done_message = message('C', "SELECT 1\0"s);
 
 /// Lets one client in, takes its first statement, and gives these bytes to the second; then it hangs up.
 class OneAnswer {
@@ -55,7 +55,8 @@ class OneAnswer {
   void serve() const {
     const int client = ::accept(listener_, nullptr, nullptr);
     char buffer[4096];
-    for (const std::string& answer : {message('R', "\0\0\0\0"s) + ready, done + ready, answer_}) {
+    for (const std::string& answer :
+         {message('R', "\0\0\0\0"s) + ready_message, done_message + ready_message, answer_}) {
       if (::recv(client, buffer, sizeof buffer, 0) <= 0) break;
       ::send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
     }
@@ -89,7 +90,7 @@ std::string refusal(const std::string& severity) {
 }
 
 TEST(PostgresConnection, an_error_of_the_server_is_refused) {
-  const Said said = ask(refusal("ERROR") + ready);
+  const Said said = ask(refusal("ERROR") + ready_message);
   EXPECT_EQ(said.error.kind, Error::Kind::refused) << said.error.message;
   EXPECT_EQ(said.state, "22003");
 }
@@ -98,7 +99,7 @@ TEST(PostgresConnection, an_error_is_one_line_with_detail_and_hint) {
   const Said said = ask(message('E',
                                 "SERROR\0VERROR\0C23505\0Mno\r\nroom\0DKey (\x1B[31m\tvehicle)\n\nis there.\0"
                                 "HTry\n\tanother.\n\0WPL/pgSQL\nline 1\0\0"s) +
-                        ready);
+                        ready_message);
   EXPECT_EQ(said.error.message, "no room: Key ( [31m vehicle) is there.; Try another. (SQLSTATE 23505)");
 }
 
@@ -110,7 +111,7 @@ TEST(PostgresConnection, a_lost_connection_is_one_line) {
 }
 
 TEST(PostgresConnection, an_error_that_the_server_did_not_make_is_unreachable) {
-  const Said said = ask(message('x', "") + ready);  // no message begins with x
+  const Said said = ask(message('x', "") + ready_message);  // no message begins with x
   EXPECT_EQ(said.error.kind, Error::Kind::unreachable) << said.error.message;
   EXPECT_EQ(said.state, "");
 }
