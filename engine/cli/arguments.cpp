@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <stdexcept>
 #include <utility>
 
 #include <weir/spelling.hpp>
@@ -12,7 +13,11 @@ namespace weir::cli {
 
 Arguments Arguments::command(const std::string& name, const std::string& what) {
   app_->require_subcommand(1);
-  return Arguments{*app_->add_subcommand(name, what)};
+  try {
+    return Arguments{*app_->add_subcommand(name, what)};
+  } catch (const CLI::OptionAlreadyAdded&) {
+    throw std::runtime_error{"\"" + name + "\" is a command, so no operator that has setups may be called so"};
+  }
 }
 
 Arguments& Arguments::needs(const std::string& name, std::string& value, const std::string& what) {
@@ -61,6 +66,14 @@ Arguments& Arguments::flag(const std::string& names, bool& value, const std::str
   return *this;
 }
 
+void Arguments::anywhere(const std::string& name, const std::string& what) {
+  app_->add_option_function<std::vector<std::string>>(
+          name, [](const std::vector<std::string>&) {}, what)
+      ->allow_extra_args(false)
+      ->type_name("FILE");
+  for (CLI::App* command : app_->get_subcommands({})) Arguments{*command}.anywhere(name, what);
+}
+
 void Arguments::does(std::function<void()> what) { app_->callback(std::move(what)); }
 
 Typable Arguments::typable() const {
@@ -81,6 +94,18 @@ CommandLine::CommandLine(const std::string& program, const std::string& summary,
 }
 
 CommandLine::~CommandLine() = default;
+
+std::vector<std::string> CommandLine::early(int argc, char** argv, std::string_view name) {
+  std::vector<std::string> values;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--") break;  // names of files follow
+    if (word == name && i + 1 < argc) values.emplace_back(argv[++i]);
+    if (word.starts_with(name) && word.substr(name.size()).starts_with('='))
+      values.emplace_back(word.substr(name.size() + 1));
+  }
+  return values;
+}
 
 std::optional<int> CommandLine::obey(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && app_->get_subcommand_no_throw(argv[1]) == nullptr) {

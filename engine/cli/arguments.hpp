@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <weir/types.hpp>
@@ -46,6 +47,10 @@ class Arguments {
                     const std::string& what);
   Arguments& flag(const std::string& names, bool& value, const std::string& what);
 
+  /// An option with a value that may stand anywhere and any number of times: of this command and of all that are
+  /// declared below it so far. What it was given is not told here, but by CommandLine::early().
+  void anywhere(const std::string& name, const std::string& what);
+
   /// What is done when it was given.
   void does(std::function<void()> what);
 
@@ -64,6 +69,9 @@ class CommandLine {
   ~CommandLine();
 
   Arguments& arguments() { return arguments_; }
+
+  /// The values of an option, before anything is declared: what decides which commands there are.
+  static std::vector<std::string> early(int argc, char** argv, std::string_view name);
 
   /// Parses, and does what the command that was given does. Answers nothing then; else the program's exit code, as
   /// only help was wanted, or something was wrong and has been said.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/plugin.hpp"
 #include "core/pipeline.hpp"
 #include "core/registry.hpp"
 
@@ -31,7 +32,8 @@ std::string program_version();
 struct Session {
   const Registry& registry;
   std::string version;
-  int exit = fine;  ///< a command sets it
+  int exit = fine;                         ///< a command sets it
+  std::vector<OperatorName> plugged = {};  ///< operators that libraries brought
 };
 
 /// -s path=value, -e file: how variables and overrides get into a pipeline.

@@ -10,8 +10,6 @@
 namespace weir::cli {
 namespace {
 
-constexpr Role all_roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
-
 int list(const Registry& registry, const std::string& asked) {
   const std::string role = asked.ends_with('s') ? asked.substr(0, asked.size() - 1) : asked;
   std::vector<std::string> names;

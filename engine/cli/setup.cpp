@@ -53,7 +53,7 @@ int setup(const SetupOptions& options, const Registry& registry) {
 }  // namespace
 
 void add_setups(Arguments& program, Session& session) {
-  for (const Role role : {Role::source, Role::transform, Role::sink, Role::store, Role::codec}) {
+  for (const Role role : all_roles) {
     for (const std::string_view name : session.registry.names(role)) {
       const auto& setups = session.registry.find(role, name)->spec.setups;
       if (setups.empty()) continue;

@@ -3,21 +3,11 @@
 #include <cassert>
 
 namespace weir {
-namespace {
+std::string folder_of(Role role) { return std::string{to_string(role)} + "s"; }
 
-Role role_of(std::string_view folder) {
-  if (folder == "sources") return Role::source;
-  if (folder == "sinks") return Role::sink;
-  if (folder == "stores") return Role::store;
-  if (folder == "codecs") return Role::codec;
-  return Role::transform;
-}
-
-}  // namespace
-
-void Registry::add(std::string_view folder, std::string_view name, Operator op) {
-  const Role role = role_of(folder);
-  assert(op.spec.role == role && "the folder says another role than the Spec");
+void Registry::add([[maybe_unused]] std::string_view folder, std::string_view name, Operator op) {
+  const Role role = op.spec.role;
+  assert(folder == folder_of(role) && "the folder says another role than the Spec");
   const bool added = operators_.emplace(std::pair{role, std::string{name}}, std::move(op)).second;
   assert(added && "an operator of this name exists");
   (void)added;

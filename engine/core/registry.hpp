@@ -10,6 +10,11 @@
 
 namespace weir {
 
+inline constexpr Role all_roles[] = {Role::source, Role::transform, Role::sink, Role::store, Role::codec};
+
+/// The folder in which operators of a role are: "transforms".
+std::string folder_of(Role role);
+
 /// Threads   const functions from any; add() before anything else.
 class Registry {
  public:
