@@ -1,4 +1,5 @@
 /// weir test: runs the cases that stand beside pipelines and operators, under virtual time; see core/cases.hpp.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -7,6 +8,8 @@
 #include <weir/format.hpp>
 
 #include "cli/command.hpp"
+#include "cli/conformance.hpp"
+#include "cli/example.hpp"
 #include "cli/log.hpp"
 #include "cli/watch.hpp"
 #include "core/case_feed.hpp"
@@ -22,6 +25,7 @@ struct TestOptions {
   bool watch = false;
   bool update = false;
   bool coverage = false;
+  bool conformance = false;
 };
 
 bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); }
@@ -49,6 +53,14 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+/// Lines below the first stand under it.
+std::string indented(std::string_view text) {
+  std::string out;
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  for (const char c : text) out += c == '\n' ? "\n    " : std::string{c};
+  return out;
+}
+
 /// What became of the cases of all files; as JUnit's XML, which every CI shows.
 class Report {
  public:
@@ -63,6 +75,14 @@ class Report {
     const std::string why = render(result, file);
     std::cout << why;
     note(file, result.name, why);
+  }
+
+  void kept(const std::string& op, const KeptRule& rule) {
+    std::string why;
+    for (const std::string& broken : rule.broken) why += "  " + indented(broken) + "\n";
+    if (!why.empty()) why = weir::format("{}: failed: {}\n{}", op, rule.rule, why);
+    std::cout << why;
+    note(op, std::string{rule.rule}, why);
   }
 
   std::string junit() const {
@@ -150,12 +170,32 @@ class Testing {
     if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
     if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
     for (const Case& one : read.file->cases) {
+      pipelines_.push_back(one.pipeline);
       if (!one.name.contains(options_.filter)) continue;
       if (options_.list) {
         std::cout << weir::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
       } else {
         run(file, read.file->pipeline, one);
       }
+    }
+  }
+
+  /// The rules for one operator, and that a case of the files so far shows what it does if it is a transform or a
+  /// codec.
+  void conformance(const OperatorName& name) {
+    const std::string shown = weir::format("{} {}", to_string(name.role), name.name);
+    auto rules = conformance_of(registry_, name);
+    if (name.role == Role::transform || name.role == Role::codec) {
+      KeptRule& rule = rules.emplace_back("has a case");
+      if (std::ranges::none_of(pipelines_, [&](const auto& pipeline) { return uses(*pipeline, name); }))
+        rule.broken.emplace_back("no *.test.json there has a pipeline with it");
+    }
+    for (const KeptRule& rule : rules) {
+      if (!rule.rule.contains(options_.filter)) continue;
+      if (options_.list)
+        std::cout << weir::format("{}: {}\n", shown, rule.rule);
+      else
+        report.kept(shown, rule);
     }
   }
 
@@ -197,14 +237,26 @@ class Testing {
   const TestOptions& options_;
   const Registry& registry_;
   CaseSurroundings around_;
+  std::vector<std::shared_ptr<const Pipeline>> pipelines_;  ///< of the cases
 };
 
-int test(const TestOptions& options, const Registry& registry) {
+/// The operators that must keep the rules: those of libraries; where none was loaded, all.
+std::vector<OperatorName> examined(const Session& session) {
+  if (!session.plugged.empty()) return session.plugged;
+  std::vector<OperatorName> all;
+  for (const Role role : all_roles) {
+    for (const auto name : session.registry.names(role)) all.push_back({role, std::string{name}});
+  }
+  return all;
+}
+
+int test(const TestOptions& options, const Session& session) {
   set_up_log("text", "error");  // what a case has go wrong is no news
-  Testing testing{options, registry};
+  Testing testing{options, session.registry};
   for (const std::string& path : options.paths) {
     for (const std::string& file : files_of(path, is_case_file)) testing.file(file);
   }
+  if (options.conformance) std::ranges::for_each(examined(session), [&](const auto& name) { testing.conformance(name); });
   const Report& report = testing.report;
   if (!options.junit.empty() && !write_file(options.junit, report.junit()).empty()) {
     std::cerr << "weir test: can't write " << options.junit << "\n";
@@ -228,13 +280,15 @@ void add_test(Arguments& program, Session& session) {
   command.needs("paths", options->paths, "*.test.json files, folders, or folder/...");
   command.option("--filter", options->filter, "only tests whose names contain this");
   command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
+  command.flag("--conformance", options->conformance,
+               "also what every operator must do: those of --plugin; without, all");
   command.flag("--list", options->list, "names the tests and runs none");
   command.flag("--update", options->update, "writes the files of expected rows that differ, with what came out");
   command.flag("--coverage", options->coverage, "tells what came through each port and sink, and who looks at it");
   command.flag("--watch", options->watch, "again whenever a file in their folders is saved");
   command.does([options, &session] {
-    if (options->watch) watch(options->paths, [&] { (void)test(*options, session.registry); });
-    session.exit = test(*options, session.registry);
+    if (options->watch) watch(options->paths, [&] { (void)test(*options, session); });
+    session.exit = test(*options, session);
   });
 }
 

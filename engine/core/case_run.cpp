@@ -119,7 +119,8 @@ std::vector<CasePassage> passages_of(const Case& one, const CaseOutcome& outcome
 /// Checks one by one, and notes what fails, and what a file would have to hold.
 class Checking {
  public:
-  Checking(const Case& one, CaseResult& result) : case_{one}, result_{result} {}
+  Checking(const Case& one, const CaseOptions& options, CaseResult& result)
+      : case_{one}, result_{result}, letters_expected_{options.letters} {}
 
   void operator()(const std::vector<CaseExpectation>& expectations, const CaseOutcome& outcome) {
     for (const CaseExpectation& expectation : expectations) {
@@ -142,14 +143,14 @@ class Checking {
  private:
   const Case& case_;
   CaseResult& result_;
-  bool letters_expected_ = false;
+  bool letters_expected_;
 };
 
 }  // namespace
 
 CaseResult run_case(const Case& one, const Registry& registry, const CaseOptions& options) {
   CaseResult result{one.name, one.place, {}, {}, {}};
-  Checking checking{one, result};
+  Checking checking{one, options, result};
   const CaseOutcome outcome =
       run(one, registry, {}, [&](const CaseStep& step, const CaseOutcome& so_far) { checking(step.expect, so_far); });
   checking.end(outcome);

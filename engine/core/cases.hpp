@@ -170,6 +170,7 @@ struct CaseOptions {
   /// into new instances after each batch, and, where the script has no commits of its own, with a crash after every
   /// third sample. Any difference is a failure.
   bool vary = true;
+  bool letters = false;  ///< dead letters that no expectation names fail nothing
 };
 
 /// Runs one case. Touches nothing outside: sources and sinks are never made, and no store is opened.

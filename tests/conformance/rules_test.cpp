@@ -1,0 +1,191 @@
+/// The rules for operators, each broken on purpose.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+
+#include <stdexcept>
+
+#include <weir/format.hpp>
+
+#include "cli/conformance.hpp"
+#include "fakes/registry.hpp"
+
+namespace weir::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// Passes everything on.
+class Plain : public Transform {
+ public:
+  explicit Plain(const Settings&) {}
+  Result<Schemas> settle(const Schemas& inputs) override { return inputs; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    out.emit(in);
+    return {};
+  }
+};
+
+constexpr const char* example = R"({ "id": "it", "transform": "bad", "from": "signals" })";
+Spec plain() { return Spec::transform("passes rows on").example(example); }
+
+/// The broken rules, "rule: how" each.
+std::string broken_by(Role role, Operator op) {
+  Registry registry = fakes::registry();
+  registry.add(folder_of(role), "bad", std::move(op));
+  std::string out;
+  for (const auto& [rule, broken] : conformance_of(registry, {role, "bad"})) {
+    for (const std::string& how : broken) out += weir::format("{}: {}\n", rule, how);
+  }
+  return out;
+}
+template <typename T>
+std::string broken_by(Spec spec) {
+  return broken_by(Role::transform, make_operator<T>(std::move(spec)));
+}
+
+TEST(Rules, AreKeptByAnHonestOperator) { EXPECT_EQ(broken_by<Plain>(plain()), ""); }
+
+TEST(Rules, WantDocumentation) {
+  EXPECT_EQ(broken_by<Plain>(Spec::transform("").example(example)), "is documented: the operator is not documented\n");
+  EXPECT_EQ(broken_by<Plain>(plain().counter("lost", "Ends.")), "is documented: counter lost: no full stop: Ends.\n");
+  const auto object = kind::object({{.name = "inner", .kind = kind::text(), .doc = "", .required = false}});
+  EXPECT_EQ(broken_by<Plain>(plain().optional("outer", object, "has a part")),
+            "is documented: setting outer.inner is not documented\n");
+}
+
+TEST(Rules, WantOneMaker) {
+  EXPECT_THAT(broken_by(Role::transform, Operator{plain()}),
+              HasSubstr("has one maker, of its role: its class makes nothing"));
+  Operator two = make_operator<Plain>(plain());
+  two.make_store = [](const Settings&, Context&) { return nullptr; };
+  EXPECT_THAT(broken_by(Role::transform, std::move(two)), HasSubstr("something else or more"));
+}
+
+TEST(Rules, WantDefaultsThatCanBeRead) {
+  EXPECT_THAT(broken_by<Plain>(plain().field("every", kind::duration(), "how often", "often")),
+              HasSubstr("has defaults that can be read: every: "));
+}
+
+TEST(Rules, WantExamplesThatLintClean) {
+  EXPECT_EQ(broken_by<Plain>(Spec::transform("passes rows on")),
+            "has examples that lint clean and are made without connecting: there is no example\n");
+  EXPECT_THAT(broken_by<Plain>(plain().field("by", kind::number(), "a number")), HasSubstr("\"by\""));
+  EXPECT_THAT(
+      broken_by<Plain>(Spec::transform("passes rows on")
+                           .example(R"({ "id": "it", "transform": "filter", "from": "signals", "where": "x > 1" })")),
+      HasSubstr("is another operator's"));
+}
+
+class Reaching final : public Plain {
+ public:
+  explicit Reaching(const Settings& settings) : Plain{settings} { (void)::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+};
+class Throwing final : public Plain {
+ public:
+  explicit Throwing(const Settings& settings) : Plain{settings} { throw std::runtime_error{"no way"}; }
+};
+class Counting final : public Plain {
+ public:
+  Counting(const Settings& settings, Context& context) : Plain{settings} { (void)context.counter("lost"); }
+};
+
+TEST(Rules, WantToMakeItAndLeaveNothingBehind) {
+  EXPECT_THAT(broken_by<Reaching>(plain()), HasSubstr("left something open"));
+  EXPECT_THAT(broken_by<Throwing>(plain()), HasSubstr("threw: no way"));
+#ifdef NDEBUG  // else the engine itself asserts, where a case is run
+  EXPECT_THAT(broken_by<Counting>(plain()), HasSubstr("counts \"lost\", which its Spec does not declare"));
+#endif
+  EXPECT_EQ(broken_by<Counting>(plain().counter("lost", "rows")), "");
+}
+
+/// Of each batch, only the first row.
+class ByBatch final : public Plain {
+ public:
+  using Plain::Plain;
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    std::vector<std::uint8_t> keep(in->rows, 0);
+    if (!keep.empty()) keep[0] = 1;
+    out.emit(select(in, keep));
+    return {};
+  }
+};
+/// Every second row; forgets which.
+class Forgetful : public Plain {
+ public:
+  using Plain::Plain;
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    std::vector<std::uint8_t> keep(in->rows);
+    for (auto& flag : keep) flag = (rows_++ % 2 == 0) ? 1 : 0;
+    out.emit(select(in, keep));
+    return {};
+  }
+
+ protected:
+  std::uint64_t rows_ = 0;
+};
+class Mindful final : public Forgetful {
+ public:
+  using Forgetful::Forgetful;
+  void save(StateWriter& state) const override { state.put(rows_); }
+  Result<void> load(StateReader& state) override {
+    rows_ = state.get<std::uint64_t>();
+    return {};
+  }
+};
+/// Sends every row to the dead letters, which is its right.
+class Choosy final : public Plain {
+ public:
+  using Plain::Plain;
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    for (std::size_t row = 0; row < in->rows; ++row) out.refuse(*in, row, "not good enough");
+    return {};
+  }
+};
+
+TEST(Rules, WantTheSameHoweverItIsCut) {
+  EXPECT_THAT(broken_by<ByBatch>(plain()),
+              AllOf(HasSubstr("gives the same however its input is cut"), HasSubstr("in batches of 1")));
+  EXPECT_THAT(broken_by<Forgetful>(plain()), HasSubstr("from saved state after each sample"));
+  EXPECT_EQ(broken_by<Mindful>(plain()), "");
+  EXPECT_EQ(broken_by<Choosy>(plain()), "");
+}
+
+/// Takes every payload; `how` it misbehaves.
+class Careless final : public Codec {
+ public:
+  explicit Careless(const Settings& settings) : how_{settings.text("how")} {}
+  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+    static std::uint64_t calls = 0;
+    if (how_ == "silent") return std::unexpected("");
+    if (how_ == "throws") throw std::out_of_range{"substr"};
+    Sample sample{.key = message.key, .field = message.field};
+    if (how_ == "nameless") sample.field = {};
+    if (how_ == "moody") sample.x = static_cast<double>(++calls);
+    out.add(sample);
+    return {};
+  }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    return std::string{};
+  }
+
+ private:
+  std::string how_;
+};
+
+TEST(Rules, WantCodecsThatRefuseWithAReason) {
+  const auto broken = [](const std::string& how) {
+    return broken_by(Role::codec,
+                     make_operator<Careless>(Spec::codec("takes everything")
+                                                 .field("how", kind::text(), "what it does")
+                                                 .example(R"({ "codec": "bad", "how": ")" + how + "\" }")));
+  };
+  EXPECT_EQ(broken("well"), "");
+  EXPECT_THAT(broken("silent"), HasSubstr("refuses it without a reason"));
+  EXPECT_THAT(broken("throws"), HasSubstr("threw: substr"));
+  EXPECT_THAT(broken("nameless"), HasSubstr("gives a sample without a field"));
+  EXPECT_THAT(broken("moody"), HasSubstr("says something else each time"));
+}
+
+}  // namespace
+}  // namespace weir::cli
