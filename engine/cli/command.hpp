@@ -100,6 +100,7 @@ void add_progress(Arguments& program, Session& session);
 void add_owners(Arguments& program, Session& session);
 void add_lag(Arguments& program, Session& session);
 void add_completion(Arguments& program, Session& session);
+void add_new(Arguments& program, Session& session);
 /// One for each operator that has setups, of its name.
 void add_setups(Arguments& program, Session& session);
 
