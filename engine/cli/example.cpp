@@ -62,14 +62,15 @@ ExamplePipeline pipeline_of(const Spec& spec, const std::string& example, const 
   CheckOptions options;
   options.variable = [](std::string_view) { return "postgresql://localhost/fleet"; };
   const Surroundings around{spec, example};
-  // Brackets need a sink that makes rows of them.
-  for (const char* const columns : {"", R"(, "columns": { "speed": {} })"}) {
+  const auto with = [&](const std::string& columns) {
     std::string text = around.pipeline(columns);
     Checked checked = check_pipeline(text, "example", registry, options);
-    if (checked.pipeline || spec.role != Role::transform || *columns != '\0')
-      return {std::move(text), std::move(checked)};
-  }
-  return {};
+    return ExamplePipeline{std::move(text), std::move(checked)};
+  };
+  ExamplePipeline plain = with("");
+  if (plain.checked.pipeline || spec.role != Role::transform) return plain;
+  ExamplePipeline completed = with(R"(, "columns": { "speed": {} })");  // brackets need a sink that makes rows of them
+  return completed.checked.pipeline ? std::move(completed) : std::move(plain);
 }
 
 bool uses(const Pipeline& pipeline, const OperatorName& name) {

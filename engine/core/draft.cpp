@@ -5,6 +5,7 @@
 #include <ranges>
 #include <set>
 
+#include "core/attempt.hpp"
 #include "core/pipeline_fields.hpp"
 
 namespace weir {
@@ -83,7 +84,9 @@ class DraftReader {
   void check_settings(const Spec& spec, const Settings& settings, const Value& object, std::size_t open,
                       const std::string& who = {}) {
     if (!spec.problems_of || report_.left_open() != open) return;
-    for (const Error& problem : spec.problems_of(settings)) {
+    using Problems = std::vector<Error>;
+    const auto problems = attempt("its check threw", [&]() -> Result<Problems> { return spec.problems_of(settings); });
+    for (const Error& problem : problems ? *problems : Problems{problems.error()}) {
       report_.error(place_of(object, problem.setting, problem.offset, document_.text), "does-not-fit",
                     who + problem.message);
     }

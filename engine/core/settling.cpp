@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/attempt.hpp"
 #include "core/completion.hpp"
 #include "core/node_context.hpp"
 
@@ -108,7 +109,9 @@ class Settling {
                     way_round_brackets(draft));
       return false;
     }
-    auto settled = node.role == Role::sink ? settle_sink(draft, input) : settle_transform(draft, input);
+    const auto settled = attempt("it threw", [&] {
+      return node.role == Role::sink ? settle_sink(draft, input) : settle_transform(draft, input);
+    });
     if (!settled) blame(draft, settled.error());
     return settled.value_or(false);
   }

@@ -92,11 +92,24 @@ class Counting final : public Plain {
 
 TEST(Rules, WantToMakeItAndLeaveNothingBehind) {
   EXPECT_THAT(broken_by<Reaching>(plain()), HasSubstr("left something open"));
-  EXPECT_THAT(broken_by<Throwing>(plain()), HasSubstr("threw: no way"));
 #ifdef NDEBUG  // else the engine itself asserts, where a case is run
   EXPECT_THAT(broken_by<Counting>(plain()), HasSubstr("counts \"lost\", which its Spec does not declare"));
 #endif
   EXPECT_EQ(broken_by<Counting>(plain().counter("lost", "rows")), "");
+}
+
+class Unsettled final : public Plain {
+ public:
+  using Plain::Plain;
+  Result<Schemas> settle(const Schemas&) override { throw std::runtime_error{"no schema"}; }
+};
+
+TEST(Rules, AreBrokenByWhatLintSaysOfTheNode) {
+  const std::string place = "example:1:118: error: \"it\": ";
+  EXPECT_THAT(broken_by<Throwing>(plain()), HasSubstr(place + "it threw: no way"));
+  EXPECT_THAT(broken_by<Unsettled>(plain()), HasSubstr(place + "it threw: no schema"));
+  EXPECT_THAT(broken_by<Plain>(plain().check([](const Settings&) -> std::vector<Error> { throw 1; })),
+              HasSubstr(place + "its check threw: an exception of an unknown type"));
 }
 
 /// Of each batch, only the first row.

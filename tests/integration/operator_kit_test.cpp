@@ -241,6 +241,15 @@ cmake --build build)");
   EXPECT_THAT(built.text, AllOf(Not(HasSubstr("warning")), HasSubstr("wrote  sinks/lines.cpp\n"),
                                 HasSubstr("next   name sinks/lines.cpp in weir_add_plugin(…)")));
   EXPECT_EQ(run("cd mine; weir test --conformance --plugin build/every.so .").text, "24 passed, 0 failed\n");
+  const Said everywhere = run(R"(cd mine
+for each in 'list sinks' 'describe every-second' 'lint pipeline.json' 'explain pipeline.json' 'graph pipeline.json' \
+    'fmt pipeline.json' schema 'test transforms'; do
+  for command in "--plugin build/every.so $each" "$each --plugin build/every.so"; do
+    weir $command >out 2>&1 || { echo "$command: $?"; cat out; }
+    [[ $each != s* && $each != d* ]] || grep -q every-second out || echo "$command does not know it"
+  done
+done)");
+  EXPECT_EQ(everywhere.text, "");
   const Said ran = run("cd mine; weir run -q --plugin=build/every.so pipeline.json; cut -d, -f1-4 rows.jsonl");
   EXPECT_EQ(ran.exit, 0) << ran.text;
   EXPECT_THAT(ran.text, AllOf(HasSubstr("6 messages with 6 samples in, 4 rows out, 0 refused"),
