@@ -173,7 +173,8 @@ Case half_a_minute() {
   Case out;
   out.name = "its example";
   for (int tick = 0; tick < 30; ++tick) {
-    CaseStep step{.at = (tick + (tick >= 15 ? 20 : 0)) * second};
+    CaseStep& step = out.script.emplace_back();
+    step.at = (tick + (tick >= 15 ? 20 : 0)) * second;
     for (int vehicle = 0; vehicle < 3; ++vehicle) {
       const std::string key{static_cast<char>('a' + vehicle)};
       const Timestamp late = (tick * 7 + vehicle * 3) % 5 == 0 ? 3 * second : 0;
@@ -189,9 +190,8 @@ Case half_a_minute() {
       if (tick % 6 == 5) add("state", Sample::Kind::text, 0, tick % 12 == 5 ? "open" : "shut");
       if (tick % 8 == 7) add("speed", Sample::Kind::number, value, "");
     }
-    out.script.push_back(std::move(step));
   }
-  out.script.push_back({.at = 100 * second});
+  out.script.emplace_back().at = 100 * second;
   return out;
 }
 
@@ -286,7 +286,7 @@ constexpr Rule rules[] = {
     {"has one maker, of its role", {}, one_maker},
     {"has defaults that can be read", {}, defaults_parse},
     {"has examples that lint clean and are made without connecting", {}, examples_hold},
-    {"gives the same however its input is cut, and from saved state", Role::transform, same_however_cut},
+    {"gives the same however its input is cut, from saved state, and after crashes", Role::transform, same_however_cut},
     {"refuses what it can't decode with a reason", Role::codec, refuses_garbage},
 };
 

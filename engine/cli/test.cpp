@@ -256,7 +256,8 @@ int test(const TestOptions& options, const Session& session) {
   for (const std::string& path : options.paths) {
     for (const std::string& file : files_of(path, is_case_file)) testing.file(file);
   }
-  if (options.conformance) std::ranges::for_each(examined(session), [&](const auto& name) { testing.conformance(name); });
+  if (options.conformance)
+    std::ranges::for_each(examined(session), [&](const auto& name) { testing.conformance(name); });
   const Report& report = testing.report;
   if (!options.junit.empty() && !write_file(options.junit, report.junit()).empty()) {
     std::cerr << "weir test: can't write " << options.junit << "\n";
