@@ -132,6 +132,11 @@ Spec& Spec::setup(std::string name, std::string doc, std::function<Result<std::s
   return *this;
 }
 
+Spec& Spec::keeps_rows(KeptRows rows) {
+  kept_rows = std::move(rows);
+  return *this;
+}
+
 Spec& Spec::needs_whole_keys() {
   whole_keys = true;
   return *this;

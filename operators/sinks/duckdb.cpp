@@ -10,12 +10,19 @@
 
 #include "clients/duckdb.hpp"
 #include "clients/duckdb_ledger.hpp"
+#include "clients/duckdb_rows.hpp"
 #include "clients/handover.hpp"
 #include "clients/refusal.hpp"
 #include "clients/table.hpp"
 
 namespace {
 using namespace weir;
+
+sql::TableName table_of(const Settings& settings) {
+  sql::TableName out = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
+  if (out.schema.empty()) out.schema = "main";
+  return out;
+}
 
 class DuckDb final : public Sink {
  public:
@@ -24,11 +31,9 @@ class DuckDb final : public Sink {
         path_{settings.text("path")},
         memory_{settings.size("memory")},
         naming_{settings.text("key_column"), settings.text("time_column")},
-        table_{sql::parse_table(settings.text("table")).value_or(sql::TableName{})},
-        ledger_{table_.schema.empty() ? "main" : table_.schema, std::string{context.pipeline()},
-                std::string{context.node()}} {
+        table_{table_of(settings)},
+        ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}} {
     if (settings.has("columns")) described_ = settings.columns("columns");
-    if (table_.schema.empty()) table_.schema = "main";
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
 
@@ -245,6 +250,42 @@ std::vector<Error> problems(const Settings& settings) {
   return out;
 }
 
+/// The file of a sink that no worker has open.
+Result<duck::File> kept_file(const Settings& settings) {
+  return duck::File::open(settings.text("path"), settings.size("memory"));
+}
+
+Result<duck::KeptTable> kept_table(const Settings& settings) {
+  const sql::TableName table = table_of(settings);
+  std::vector<std::string> identity{settings.text("time_column"), settings.text("key_column")};
+  if (!settings.has("columns")) identity = {"time", "tick", "key", "field"};
+  return kept_file(settings).transform(
+      [&](duck::File file) { return duck::KeptTable{std::move(file), table.schema, table.name, std::move(identity)}; });
+}
+
+const KeptRows kept_rows{
+    .save =
+        [](const Settings& settings, const std::string& path) {
+          return kept_table(settings).and_then([&](duck::KeptTable table) { return table.save(path); });
+        },
+    .compare =
+        [](const Settings& settings, const std::string& expected, std::size_t most) {
+          return kept_table(settings).and_then([&](duck::KeptTable table) { return table.compare(expected, most); });
+        },
+    .dead_letters =
+        [](const Settings& settings) {
+          return kept_file(settings)
+              .and_then([&](duck::File file) {
+                return file.run(weir::format("SELECT count(*)::VARCHAR FROM {}.{}",
+                                             sql::quoted(table_of(settings).schema), sql::dead_letters_table));
+              })
+              .transform(
+                  [](const duck::Rows& rows) { return static_cast<std::uint64_t>(sql::number(rows.at(0).at(0))); });
+        },
+    .saved_as = {".parquet", ".csv", ".jsonl"},
+    .compared_with = {".parquet", ".csv", ".jsonl", ".duckdb"},
+};
+
 const Spec spec =
     Spec::sink("writes rows to a DuckDB file, exactly once, with no server")
         .details(
@@ -267,6 +308,7 @@ const Spec spec =
         .counter("transactions", "transactions that were committed")
         .counter("rejected_rows", "rows whose texts can't be stored; they are in weir_dead_letters")
         .check(problems)
+        .keeps_rows(kept_rows)
         .claims([](const Settings& settings) {
           return Claims{.transactional = true,
                         .target = weir::format("{} {}", settings.text("path"), settings.text("table")),

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <weir/kept_rows.hpp>
 #include <weir/settings.hpp>
 #include <weir/shapes.hpp>
 #include <weir/types.hpp>
@@ -166,6 +167,8 @@ class Spec {
   Spec& check(std::function<std::vector<Error>(const Settings&)> check);
   /// What the system that it talks to must be told, see SetupSpec.
   Spec& setup(std::string name, std::string doc, std::function<Result<std::string>(const Settings&)> text);
+  /// The sink's rows can be saved and compared.
+  Spec& keeps_rows(KeptRows rows);
   /// The transform must see each vehicle's whole, ordered stream: an error behind a shared queue with more than one
   /// worker.
   Spec& needs_whole_keys();
@@ -185,6 +188,7 @@ class Spec {
   std::vector<PortSpec> ports;
   std::vector<CounterSpec> counters;
   std::vector<SetupSpec> setups;
+  KeptRows kept_rows;  ///< without functions unless keeps_rows() was called
   std::vector<Shape> inputs;
   std::vector<std::string> examples;
   int state_version = 1;
