@@ -114,13 +114,17 @@ Publisher::~Publisher() {
 
 std::uint64_t Publisher::duplicates() const { return state_->duplicates.load(std::memory_order_relaxed); }
 
-Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id) {
+Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id,
+                                std::span<const Header> headers) {
   if (payload.size() > state_->connection.max_payload()) {
     return fail(Error::Kind::refused, state_->connection.too_large(payload.size()));
   }
   natsMsg* raw = nullptr;
-  const natsStatus made =
-      natsMsg_Create(&raw, subject.c_str(), nullptr, payload.data(), static_cast<int>(payload.size()));
+  natsStatus made = natsMsg_Create(&raw, subject.c_str(), nullptr, payload.data(), static_cast<int>(payload.size()));
+  for (const auto& [name, value] : headers) {
+    if (made == NATS_OK) made = natsMsgHeader_Add(raw, std::string{name}.c_str(), std::string{value}.c_str());
+  }
+  MessagePtr message{raw};
   if (made != NATS_OK)
     return fail(Error::Kind::refused, "can't publish to \"" + subject + "\": " + natsStatus_GetText(made));
   jsPubOptions options;
@@ -128,6 +132,7 @@ Result<void> Publisher::publish(const std::string& subject, std::string_view pay
   options.MaxWait = answer_wait / millisecond;
   if (!id.empty()) options.MsgId = id.c_str();
   state_->published = true;
+  raw = message.release();
   const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
   const MessagePtr left{raw};
   if (sent == NATS_OK) return {};

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <weir/clock.hpp>
@@ -27,9 +29,12 @@ class Publisher {
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
+  /// A name and a value, as Message has them.
+  using Header = std::pair<std::string_view, std::string_view>;
   /// Takes a message over; waits while too many are in flight. `id`: the stream drops another with the same id within
-  /// its dedupe window; empty: none.
-  Result<void> publish(const std::string& subject, std::string_view payload, const std::string& id);
+  /// its dedupe window; empty: none. `headers` must not have one.
+  Result<void> publish(const std::string& subject, std::string_view payload, const std::string& id,
+                       std::span<const Header> headers = {});
 
   /// Waits until everything is stored, publishing again what failed, for at most `patience`. After an error the state
   /// of what was published is unknown and all of it is forgotten.
