@@ -53,7 +53,9 @@ bool shared_by_store(const Pipeline& pipeline) {
 bool finds_start_again(const Node& source, std::span<const Node* const> sinks, bool state_is_kept) {
   const auto field = std::ranges::find(source.op->spec.fields, "start", &Field::name);
   const bool chosen = field != source.op->spec.fields.end() && field->kind.tag == Kind::Tag::choice;
-  if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims_of(source).replayable)
+  const Claims claims = claims_of(source);
+  // What ends by itself is not gone on with.
+  if (state_is_kept || !chosen || source.settings.text("start") == "first" || !claims.replayable || claims.finite)
     return true;
   // What takes messages passes over those that it has, by their positions.
   if (std::ranges::all_of(sinks,

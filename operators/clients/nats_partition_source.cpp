@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 
 #include "clients/nats_backlog.hpp"
 #include "clients/nats_intake.hpp"
@@ -22,13 +23,14 @@ class PartitionSource final : public SourceBase {
       : SourceBase{settings, context},
         deleted_{context, "deleted"},
         restarts_{context, "restarts"},
-        dropped_{context, "dropped"} {}
+        dropped_{context, "dropped"},
+        until_{settings.has("until") ? parse_rfc3339(settings.text("until")).value_or(end_of_time) : end_of_time} {}
 
   Result<void> check() override {
     if (auto done = connect(); !done) return done;
     const auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
-    return StreamSet{settings_, intake_.pattern, true}.check(**jetstream);
+    return StreamSet{settings_, intake_.pattern, endless()}.check(**jetstream);
   }
 
   Result<Position> open(Position after) override {
@@ -53,6 +55,7 @@ class PartitionSource final : public SourceBase {
     if (!reader_ || connection_->closed()) {
       if (auto again = go_on(); !again) return std::unexpected(again.error());
     }
+    if (ended_) return Pulled{Pulled::State::end, nullptr};
     auto haul = std::make_shared<Haul>();
     deliveries_.clear();
     const auto read = reader_->read(haul->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
@@ -65,6 +68,11 @@ class PartitionSource final : public SourceBase {
       asked_ = no_time;
       return std::unexpected(read.error());
     }
+    if (deliveries_.empty() && !endless()) {
+      if (auto looked = look_for_end(); !looked) return std::unexpected(looked.error());
+      return Pulled{ended_ ? Pulled::State::end : Pulled::State::idle, nullptr};
+    }
+    cut(haul->bundle);
     auto& items = haul->messages.items;
     items.resize(deliveries_.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -84,6 +92,7 @@ class PartitionSource final : public SourceBase {
     if (!items.empty()) given_ = deliveries_.back().sequence;
     if (!items.empty()) given_time_ = deliveries_.back().time;
     count("received", items.size());
+    if (items.empty() && ended_) return Pulled{Pulled::State::end, nullptr};
     return Haul::give(std::move(haul));
   }
 
@@ -129,10 +138,11 @@ class PartitionSource final : public SourceBase {
  private:
   Result<StreamState> find_stream(Position after) {
     reader_.reset();
-    auto state = connect_stream(true);
+    auto state = connect_stream(endless());
     if (!state) return state;
     identity_ = {intake_.names.stream, state->created};
     last_ = state->last;
+    ended_ = false;
     if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
     return state;
   }
@@ -149,6 +159,25 @@ class PartitionSource final : public SourceBase {
       behind_ = state.last > before ? state.last - before : 0;
       given_ = before;
       return before;
+    });
+  }
+
+  bool endless() const { return until_ == end_of_time; }
+
+  /// Leaves out what arrived at `until` or after something that did: the rest of the stream.
+  void cut(Bundle& bundle) {
+    const auto beyond = std::ranges::find_if(deliveries_, [&](const Delivery& one) { return one.time >= until_; });
+    if (beyond == deliveries_.end()) return;
+    ended_ = true;
+    deliveries_.erase(beyond, deliveries_.end());
+    while (bundle.size() > deliveries_.size()) bundle.drop_last();
+  }
+
+  /// Nothing came: once it is `until`, that is the end if the stream has nothing more.
+  Result<void> look_for_end() {
+    if (context_.clock().now() < until_) return {};
+    return jetstream_->next_message(intake_.names.stream, given_ + 1).transform([&](const auto& next) {
+      ended_ = !next || next->time >= until_;
     });
   }
 
@@ -213,6 +242,8 @@ class PartitionSource final : public SourceBase {
   std::optional<Error> unanswered_;  ///< why none comes back, as far as known
   Timestamp wondered_ = no_time;     ///< steady time at which that was found out
   Growth deleted_, restarts_, dropped_;
+  Timestamp until_;     ///< end_of_time: it has no end
+  bool ended_ = false;  ///< what comes next arrived then or later
 };
 
 }  // namespace

@@ -65,7 +65,9 @@ Claims claims(const Settings& s) {
       out.because = "the durable gives out again what was not acknowledged, to any worker, in any order";
       break;
     case Mode::partition:
-      out.replayable = out.ordered = out.writable = true;
+      out.replayable = out.ordered = true;
+      out.finite = s.has("until");
+      out.writable = !out.finite;
       out.partitions = static_cast<std::uint32_t>(s.integer("partitions"));
       out.stream = s.text("stream");
       if (out.partitions > 1) out.stream += weir::format("-0 to {}-{}", out.stream, out.partitions - 1);
@@ -98,6 +100,9 @@ std::vector<Error> problems(const Settings& s) {
   if (s.text("start") == "time" && !(s.has("since") && parse_rfc3339(s.text("since")))) {
     wrong("\"start\": \"time\" needs \"since\", an instant like 2026-01-31T00:00:00Z", "start");
   }
+  if (s.has("until") && mode != Mode::partition) wrong("only mode partition ends somewhere", "until");
+  if (s.has("until") && !parse_rfc3339(s.text("until")))
+    wrong("not an instant; write it as \"2026-01-31T00:00:00Z\"", "until");
   return out;
 }
 
@@ -156,6 +161,8 @@ Spec spec() {
       .between(1, 10'000'000)
       .field("start", kind::choice({"first", "new", "time"}), "where to start without progress", "first")
       .optional("since", kind::text(), "instant for \"start\": \"time\", like 2026-01-31T00:00:00Z")
+      .optional("until", kind::text(),
+                "reads only what arrived before this instant, and ends there; writes no markers then (partition)")
       .free_to_change({"ack_wait", "max_ack_pending"});
   out = nats::with_stream(std::move(out));
   out.counter("received", "messages received")
