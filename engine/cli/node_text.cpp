@@ -44,6 +44,11 @@ std::optional<Role> role_of(const Value& node) {
   return {};
 }
 
+const Value* source_in(const Value& nodes) {
+  const auto found = std::ranges::find_if(nodes.items, [](const Value& node) { return role_of(node) == Role::source; });
+  return found == nodes.items.end() ? nullptr : &*found;
+}
+
 std::vector<std::string> settings_of_node(Role role, const Operator& op) {
   std::vector<std::string> out;
   for (const Field& field : op.spec.fields) out.push_back(field.name);

@@ -34,6 +34,9 @@ std::string with_nodes(const Document& document, const std::vector<std::string>&
 /// What stands in the text.
 std::string_view source_of(const Document& document, const Value& value);
 
+/// The first source of a pipeline's nodes; null if there is none.
+const Value* source_in(const Value& nodes);
+
 /// What a node is; nothing if the text does not say.
 std::optional<Role> role_of(const Value& node);
 

@@ -105,11 +105,7 @@ std::string recorder(const RecordOptions& options, const std::string& from) {
 std::optional<std::string> recording_of(const RecordOptions& options, const Document& document,
                                         const Registry& registry) {
   const Value* nodes = document.root.find("nodes");
-  const auto* source = nodes == nullptr ? nullptr : [&]() -> const Value* {
-    const auto found =
-        std::ranges::find_if(nodes->items, [](const Value& node) { return role_of(node) == Role::source; });
-    return found == nodes->items.end() ? nullptr : &*found;
-  }();
+  const Value* source = nodes == nullptr ? nullptr : source_in(*nodes);
   const Value* id = source == nullptr ? nullptr : source->find("id");
   if (id == nullptr) return wrong(options.run.file + ": there is no source to record; weir lint");
   const std::string name = source->find("source")->text;
@@ -197,7 +193,7 @@ void add_record(Arguments& program, Session& session) {
   command.option("--url", options->url, "its server; without, $NATS_URL");
   command.option("--encoding", options->encoding, "of its payloads: flatbuffers, json, text");
   command.option("--partitions", options->partitions, "how many streams there are");
-  command.option("--since", options->since,
+  command.option("--since,--from", options->since,
                  "from what arrived then: 2026-01-31T00:00:00Z; without, from the first message there is");
   command.option("--until", options->until, "to what arrived before; without, now");
   command.flag("--follow", options->follow, "goes on with what comes, until Ctrl-C or --until");

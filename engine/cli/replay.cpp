@@ -1,148 +1,118 @@
-/// weir replay: a pipeline on recorded messages.
-#include <algorithm>
+/// weir replay: a pipeline on recorded messages, or on those of a stream; and recorded messages into a stream.
 #include <iostream>
 #include <memory>
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/recording.hpp>
+#include <weir/rfc3339.hpp>
 
 #include "cli/node_text.hpp"
+#include "cli/replay_text.hpp"
 #include "cli/run.hpp"
 
 namespace weir::cli {
 namespace {
 
+constexpr std::string_view of_stream = "nats:";
+
 struct ReplayOptions {
   RunOptions run;
-  std::string recording;
-  std::string speed = "max";
-  std::string since, until;
-  std::vector<std::string> sinks;
-  bool flush = false;
+  std::string from;
+  Replayed replayed;
+  std::string to_stream, url, partitions;
+  std::vector<std::string> saves, differences;
 };
 
-/// NODE=OPERATOR or NODE=OPERATOR:PATH.
-struct NewSink {
-  std::string node, name, path;
-};
-
-std::optional<NewSink> parse_sink(const std::string& text) {
-  const auto equals = text.find('='), colon = text.find(':');
-  if (equals == std::string::npos || equals == 0) return {};
-  NewSink out{text.substr(0, equals), text.substr(equals + 1, colon - equals - 1), {}};
-  if (colon != std::string::npos) out.path = text.substr(colon + 1);
-  return out.name.empty() ? std::nullopt : std::optional{std::move(out)};
+int complain(const std::string& what, int exit = usage) {
+  std::cerr << "weir replay: " << what << "\n";
+  return exit;
 }
 
-/// Makes the text of the pipeline to run; mistakes of the command line are said at once.
-class Rewriting {
- public:
-  Rewriting(const ReplayOptions& options, const Document& document, const Registry& registry)
-      : options_{options}, document_{document}, registry_{registry} {}
+/// Runs it, and does what was wished for with the rows.
+int run_to_the_end(RunOptions& options, const RowWishes& wishes, Session& session) {
+  bool interrupted = false;
+  options.interrupted = [&] { interrupted = true; };
+  const int exit = run(options, session);
+  if (exit != fine || wishes.none()) return exit;
+  if (interrupted) return complain("it was interrupted, so its rows are neither saved nor compared", internal);
+  const auto loaded = check_text(options.file, *options.text, options.pipeline, session.registry, true);
+  return loaded.checked.pipeline ? wishes.fulfil(*loaded.checked.pipeline) : bad_pipeline;
+}
 
-  std::optional<std::string> text() {
-    for (const std::string& each : options_.sinks) {
-      auto sink = parse_sink(each);
-      if (!sink) return wrong("--sink " + each + ": write --sink node=stdout, or node=duckdb:rows.duckdb");
-      if (std::ranges::contains(sinks_, sink->node, &NewSink::node))
-        return wrong("--sink " + each + ": it was given before");
-      if (const auto problem = objection(*sink); !problem.empty())
-        return wrong(weir::format("--sink {}: {}", each, problem));
-      sinks_.push_back(std::move(*sink));
-    }
-    std::vector<std::string> nodes;
-    const Value* all = document_.root.find("nodes");
-    if (all == nullptr) return std::string{source_of(document_, document_.root)};  // what is wrong will be said
-    for (const Value& node : all->items) {
-      nodes.push_back(rewritten(node));
-    }
-    for (const NewSink& sink : sinks_) {
-      if (!std::ranges::contains(met_, sink.node)) return wrong("--sink " + sink.node + ": there is no such sink");
-    }
-    const Value* name = document_.root.find("name");
-    const std::string letters = (name == nullptr ? "replay" : name->text) + ".replay.dead.jsonl";
-    return with_nodes(document_, nodes, {"state", "on_stream_changed"}, {{"dead_letters", json_text(letters)}});
-  }
-
- private:
-  static std::optional<std::string> wrong(const std::string& what) {
-    std::cerr << "weir replay: " << what << "\n";
-    return {};
-  }
-
-  /// Why rows can't go there; empty: they can.
-  std::string objection(const NewSink& sink) const {
-    const Operator* op = registry_.find(Role::sink, sink.name);
-    if (op == nullptr) return "there is no sink " + quoted(sink.name) + "; weir list";
-    const bool takes_path = std::ranges::contains(op->spec.fields, "path", &Field::name);
-    if (!sink.path.empty() && !takes_path)
-      return weir::format("{} takes no path; set what it needs by -s {}.…", sink.name, sink.node);
-    if (sink.path.empty() && takes_path) return weir::format("write {}={}:FILE", sink.node, sink.name);
-    return {};
-  }
-
-  std::string rewritten(const Value& node) {
-    const auto role = role_of(node);
-    if (role == Role::source) return on_recording(node);
-    if (role == Role::sink) return elsewhere(node);
-    return std::string{source_of(document_, node)} + "\n";
-  }
-
-  std::string on_recording(const Value& node) const {
-    std::vector<NodeMember> members{{"path", json_text(options_.recording)}, {"speed", json_text(options_.speed)}};
-    if (!options_.since.empty()) members.emplace_back("since", json_text(options_.since));
-    if (!options_.until.empty()) members.emplace_back("until", json_text(options_.until));
-    if (options_.flush) members.emplace_back("flush", "true");
-    return with_operator(document_, node, Role::source, "recording", {"encoding", "partitions"}, members);
-  }
-
-  std::string elsewhere(const Value& node) {
-    const Value* id = node.find("id");
-    const std::string name = id == nullptr ? "" : id->text;
-    met_.push_back(name);
-    const auto asked = std::ranges::find(sinks_, name, &NewSink::node);
-    const std::string op_name = asked == sinks_.end() ? "drop" : asked->name;
-    const Operator* op = registry_.find(Role::sink, op_name);
-    std::vector<NodeMember> members;
-    if (asked != sinks_.end() && !asked->path.empty()) members.emplace_back("path", json_text(asked->path));
-    // Where the rows go is said on the command line alone: what the pipeline writes to is not to be touched.
-    auto kept = settings_of_node(Role::sink, *op);
-    std::erase_if(kept, [](const std::string& setting) { return setting == "path" || setting == "url"; });
-    return with_operator(document_, node, Role::sink, op_name, kept, members);
-  }
-
-  const ReplayOptions& options_;
-  const Document& document_;
-  const Registry& registry_;
-  std::vector<NewSink> sinks_;
-  std::vector<std::string> met_;
-};
-
-int replay(ReplayOptions& options, Session& session) {
+int run_pipeline(ReplayOptions& options, Session& session) {
+  if (options.run.file.empty()) return complain("say which pipeline is to run on it, or --to-nats STREAM");
+  if (!options.url.empty() || !options.partitions.empty())
+    return complain(
+        "--url and --partitions belong to --to-nats; a pipeline says its own, and -s node.setting=value another");
   const auto document = document_of(options.run.file);
   if (!document) return bad_pipeline;
-  auto rewritten = Rewriting{options, *document, session.registry}.text();
-  if (!rewritten) return usage;
-  options.run.text = std::move(*rewritten);
+  auto wishes = RowWishes::of(options.saves, options.differences, *document, session.registry);
+  if (!wishes) return complain(wishes.error().message);
+  if (options.replayed.speed.empty()) options.replayed.speed = "max";
+  auto text = replay_of(options.replayed, *document, session.registry, *wishes);
+  if (!text) return usage;
+  options.run.text = std::move(*text);
   options.run.file = "replay of " + options.run.file;
   options.run.alone = true;
+  return run_to_the_end(options.run, *wishes, session);
+}
+
+int republish(ReplayOptions& options, Session& session) {
+  if (options.replayed.recording.empty()) return complain("--to-nats publishes a recording; record the stream first");
+  if (!options.run.file.empty() || !options.replayed.sinks.empty() || !options.saves.empty() ||
+      !options.differences.empty() || options.replayed.flush)
+    return complain("--to-nats publishes messages: no pipeline runs, and there are no rows to write, save or compare");
+  const auto file = recording::Reader::open(options.replayed.recording);
+  if (!file) return complain(file.error().message, file.error().kind == Error::Kind::invalid ? bad_pipeline : internal);
+  const recording::Beginning& beginning = file->beginning();
+  // The same of each replay of the recording, or of a part of it.
+  const Republished to{options.to_stream, options.url, options.partitions,
+                       weir::format("{}/{}/{}", beginning.pipeline, beginning.node, format_rfc3339(beginning.made_at))};
+  if (options.replayed.speed.empty()) options.replayed.speed = "1x";
+  const std::uint32_t partitions = file->reached().empty() ? 1 : file->reached().rbegin()->first + 1;
+  options.run.text = republishing(options.replayed, to, partitions);
+  options.run.file = "replay of " + options.replayed.recording;
   return run(options.run, session);
+}
+
+int replay(ReplayOptions& options, Session& session) {
+  Replayed& replayed = options.replayed;
+  if (!options.from.starts_with(of_stream)) {
+    replayed.recording = options.from;
+    return options.to_stream.empty() ? run_pipeline(options, session) : republish(options, session);
+  }
+  replayed.stream = options.from.substr(of_stream.size());
+  if (!options.to_stream.empty()) return republish(options, session);
+  if (!replayed.speed.empty() || replayed.flush)
+    return complain("--speed and --flush are of a recording: a stream is read as fast as it goes, up to where it is");
+  if (replayed.until.empty()) replayed.until = format_rfc3339(system_clock().now());
+  return run_pipeline(options, session);
 }
 
 }  // namespace
 
 void add_replay(Arguments& program, Session& session) {
   auto options = std::make_shared<ReplayOptions>();
-  auto command = program.command("replay", "runs a pipeline on a recording: the same rows, at any speed");
-  command.needs("recording", options->recording, "file that the sink `recording` or weir record has written");
-  command.needs("pipeline", options->run.file, "pipeline file; the recording takes the place of its source");
-  command.option("--speed", options->speed, "max, 1x for real time, 60x");
-  command.option("--from", options->since, "only what arrived then or later: 2026-01-31T00:00:00Z");
-  command.option("--until", options->until, "only what arrived before");
+  auto command = program.command("replay", "runs a pipeline on a recording, or a stream: the same rows, at any speed");
+  command.needs("recording", options->from, "a recording; or nats:STREAM, a stream as the pipeline's source reads it");
+  command.option("pipeline", options->run.file, "pipeline file; what is replayed takes the place of its source");
+  command.option("--speed", options->replayed.speed, "max, 1x for real time, 60x; without, max, and 1x into a stream");
+  command.option("--since,--from", options->replayed.since, "only what arrived then or later: 2026-01-31T00:00:00Z");
+  command.option("--until", options->replayed.until, "only what arrived before; of a stream without, now");
   command.option(
-      "--sink", options->sinks,
+      "--sink", options->replayed.sinks,
       "node=stdout, node=duckdb:rows.duckdb: where a sink's rows go instead; without, they are only counted");
-  command.flag("--flush", options->flush, "closes what is open at the end of the recording");
+  command.option(
+      "--diff", options->differences,
+      "FILE or node=FILE: what a sink's rows must be; prints what differs, and exits with 1 if anything does");
+  command.option("--save", options->saves,
+                 "FILE or node=FILE (.parquet, .csv, .jsonl): keeps a sink's rows, for --diff");
+  command.flag("--flush", options->replayed.flush, "closes what is open at the end of the recording");
+  command.option("--to-nats", options->to_stream,
+                 "publishes the recording's messages into this JetStream stream instead");
+  command.option("--url", options->url, "its server; without, $NATS_URL");
+  command.option("--partitions", options->partitions, "how many streams there are, if they do not tell");
   add_pipeline_options(command, options->run.pipeline);
   add_run_options(command, options->run);
   command.does([options, &session] { session.exit = replay(*options, session); });

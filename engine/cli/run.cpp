@@ -166,6 +166,7 @@ class Runner {
       const bool again = stops > 0 && system_clock().steady() - told_ < same_signal;
       if ((signal == SIGTERM || signal == SIGINT) && !again) {
         if (++stops == 1) told_ = system_clock().steady();
+        if (stops == 1 && options_.interrupted) options_.interrupted();
         progress_.end();
         log::info(stops == 1 ? "draining; a second signal gives up" : "giving up");
         if (stops == 2) std::_Exit(internal);  // as after any crash

@@ -19,6 +19,7 @@ struct RunOptions {
   bool quiet = false;
   bool alone = false;                                      ///< nothing is written beside the rows: no current values
   std::function<bool(const Worker::Status&)> enough = {};  ///< asked now and then: drains when it says so; may be null
+  std::function<void()> interrupted = {};                  ///< told of the first signal that ends it; may be null
 };
 
 /// What every command that runs a pipeline takes: --log, --log-level, --quiet.
