@@ -15,6 +15,7 @@ namespace weir::cli {
 namespace {
 
 constexpr Duration quiet_for = second;
+constexpr std::string_view secret_variable = "WEIR_MASK_SECRET";
 
 struct RecordOptions {
   RunOptions run;
@@ -24,6 +25,8 @@ struct RecordOptions {
   bool follow = false;
   std::vector<std::string> keys, fields;
   std::string share;
+  bool mask = false;
+  std::string mask_secret;
 };
 
 /// Whether all that had arrived before an instant has been recorded, judged lane by lane.
@@ -98,6 +101,11 @@ std::string recorder(const RecordOptions& options, const std::string& from) {
   if (!options.share.empty()) text += ", \"share\": " + options.share;
   if (!options.since.empty()) text += ", \"since\": " + json_text(options.since);
   if (!options.until.empty()) text += ", \"until\": " + json_text(options.until);
+  if (options.mask) text += ", \"mask\": true";
+  if (!options.mask_secret.empty())
+    text += ", \"mask_secret\": " + json_text(options.mask_secret);
+  else if (options.mask && environment_variable(secret_variable))
+    text += weir::format(", \"mask_secret\": \"${{{}}}\"", secret_variable);
   return text + " }";
 }
 
@@ -199,6 +207,9 @@ void add_record(Arguments& program, Session& session) {
   command.flag("--follow", options->follow, "goes on with what comes, until Ctrl-C or --until");
   command.option("--key", options->keys, "only messages with samples of this vehicle; may be given again");
   command.option("--field", options->fields, "only messages with samples of this field; may be given again");
+  command.flag("--mask", options->mask, "other texts in place of the vehicles' keys, always the same for the same one");
+  command.option("--mask-secret", options->mask_secret,
+                 "what they are made from, or file:PATH; without, $WEIR_MASK_SECRET, or a random one beside the file");
   command.option("--share", options->share, "only this share of the vehicles, always the same ones: 0.1");
   add_pipeline_options(command, options->run.pipeline);
   add_run_options(command, options->run);

@@ -4,6 +4,7 @@
 
 #include <weir/format.hpp>
 
+#include "core/keeping.hpp"
 #include "core/log.hpp"
 
 namespace weir {
@@ -20,15 +21,21 @@ NodeContext::NodeContext(const Shared& shared, const Node& node, Partition parti
 NodeContext::NodeContext(const Shared& shared, const Node& node)
     : NodeContext{shared, node, 0, std::make_shared<Dictionary>(), std::make_shared<Dictionary>()} {}
 
+std::uint32_t NodeContext::partitions() const {
+  return claims_of(shared_.pipeline.nodes[shared_.pipeline.source()]).partitions;
+}
+
 std::uint32_t NodeContext::key_limit() const {
   return shared_.pipeline.key_limit != 0 ? shared_.pipeline.key_limit : Dictionary::default_limit;
 }
 
 const Codec* NodeContext::codec(std::string_view name) const {
   if (const auto it = codecs_.find(name); it != codecs_.end()) return it->second.get();
-  const Operator* op = shared_.registry.find(Role::codec, name.empty() ? std::string_view{node_.codec} : name);
+  const bool of_messages = node_.op != nullptr && node_.op->spec.of_messages;
+  const Node& coded = of_messages ? shared_.pipeline.nodes[shared_.pipeline.source()] : node_;
+  const Operator* op = shared_.registry.find(Role::codec, name.empty() ? std::string_view{coded.codec} : name);
   if (op == nullptr) return nullptr;
-  const Settings settings = name.empty() ? node_.codec_settings : default_settings(op->spec, node_.id);
+  const Settings settings = name.empty() ? coded.codec_settings : default_settings(op->spec, node_.id);
   return codecs_.emplace(name, op->make_codec(settings, const_cast<NodeContext&>(*this))).first->second.get();
 }
 

@@ -32,6 +32,7 @@ class NodeContext : public Context {
   std::string_view node() const override { return node_.id; }
   std::string_view worker() const override { return shared_.worker; }
   Partition partition() const override { return partition_; }
+  std::uint32_t partitions() const override;
   std::uint32_t key_limit() const override;
   Duration forget() const override { return shared_.pipeline.forget; }
   const std::shared_ptr<Dictionary>& keys() const override { return keys_; }

@@ -260,13 +260,33 @@ class FlatBuffers final : public Codec {
   explicit FlatBuffers(const Settings&) {}
 
   std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
-    const std::string_view payload = message.payload;
+    const Aligned aligned{message.payload};
+    if (auto fine = check(message.payload, aligned); !fine) return fine;
+    return Reader{message, out}.read(*telemetry::GetFrame(aligned.data()));
+  }
+
+  std::expected<std::string, std::string> renamed(const Message& message, const Renaming& renaming) const override {
+    const Aligned aligned{message.payload};
+    if (auto fine = check(message.payload, aligned); !fine) return std::unexpected(fine.error());
+    const telemetry::Frame& frame = *telemetry::GetFrame(aligned.data());
+    if (frame.key() == nullptr) return std::string{message.payload};
+    if (shares_its_key(frame)) return std::unexpected("parts of the FlatBuffer overlap");
+    return with_key(std::string{message.payload}, aligned.data(), frame, renaming(view(frame.key())));
+  }
+
+  std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
+                                                 bool field_outside) const override {
+    static thread_local Builder builder;
+    return builder.build(samples, key_outside, field_outside);
+  }
+
+ private:
+  static std::expected<void, std::string> check(std::string_view payload, const Aligned& aligned) {
     if (payload.empty()) return std::unexpected("empty payload");
     if (payload.size() < 8 || payload.size() >= FLATBUFFERS_MAX_BUFFER_SIZE) {
       return std::unexpected("not a FlatBuffer: " + std::to_string(payload.size()) + " bytes" +
                              other_encoding(payload));
     }
-    const Aligned aligned{payload};
     if (!telemetry::FrameBufferHasIdentifier(aligned.data())) {
       return std::unexpected("not a weir frame: the FlatBuffer's identifier is not WEIR" + other_encoding(payload));
     }
@@ -275,13 +295,38 @@ class FlatBuffers final : public Codec {
     bounds.max_tables = static_cast<flatbuffers::uoffset_t>(payload.size() / sizeof(flatbuffers::uoffset_t));
     flatbuffers::Verifier verifier{aligned.data(), payload.size(), bounds};
     if (!telemetry::VerifyFrameBuffer(verifier)) return std::unexpected("not a FlatBuffer: its offsets do not fit");
-    return Reader{message, out}.read(*telemetry::GetFrame(aligned.data()));
+    return {};
   }
 
-  std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
-                                                 bool field_outside) const override {
-    static thread_local Builder builder;
-    return builder.build(samples, key_outside, field_outside);
+  /// Whether the bytes of the key are another text's too, which must not change with it.
+  static bool shares_its_key(const telemetry::Frame& frame) {
+    if (frame.series() == nullptr) return false;
+    return std::ranges::any_of(*frame.series(), [&](const telemetry::Series* series) {
+      if (series->field() == frame.key()) return true;
+      return series->texts() != nullptr && std::ranges::any_of(*series->texts(), [&](const telemetry::Text* text) {
+               return text->text() == frame.key();
+             });
+    });
+  }
+
+  /// The frame with another key: that is appended, and the bytes of the old one are overwritten. All else, what only a
+  /// later schema knows too, stays as it is.
+  static std::string with_key(std::string out, const std::uint8_t* base, const telemetry::Frame& frame,
+                              std::string_view key) {
+    using flatbuffers::uoffset_t;
+    const auto place = [&](const void* in) {
+      return static_cast<std::size_t>(static_cast<const std::uint8_t*>(in) - base);
+    };
+    const std::size_t field =
+        place(flatbuffers::GetRoot<flatbuffers::Table>(base)->GetAddressOf(telemetry::Frame::VT_KEY));
+    const std::size_t old = place(frame.key()->Data()), old_size = frame.key()->size();
+    std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(old), old_size, '\0');
+    out.resize((out.size() + sizeof(uoffset_t) - 1) / sizeof(uoffset_t) * sizeof(uoffset_t));
+    const auto offset = static_cast<uoffset_t>(out.size() - field), size = static_cast<uoffset_t>(key.size());
+    flatbuffers::WriteScalar(out.data() + field, offset);
+    out.resize(out.size() + sizeof size);
+    flatbuffers::WriteScalar(out.data() + out.size() - sizeof size, size);
+    return out.append(key).append(1, '\0');
   }
 };
 

@@ -13,6 +13,7 @@
 
 #include "clients/json_tree.hpp"
 #include "codecs/json/absence.hpp"
+#include "codecs/json/replacing.hpp"
 #include "codecs/json/scalars.hpp"
 
 namespace {
@@ -67,6 +68,7 @@ class Json final : public Codec {
 
   std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override;
   std::string explain(const Message& message, Lack lack) const override;
+  std::expected<std::string, std::string> renamed(const Message& message, const Renaming& renaming) const override;
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
                                                  bool field_outside) const override;
 
@@ -79,6 +81,7 @@ class Json final : public Codec {
   Reason named(Decoding& in, const Value& value) const;
   Reason time(Decoding& in, const Value& value) const;
 
+  void find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const;
   std::string no_time(const Tree& tree, const Value& value) const;
   std::string no_sample(const Tree& tree, const Value& value) const;
 
@@ -254,6 +257,32 @@ Reason Json::time(Decoding& in, const Value& value) const {
   if (!time) return no(weir::format("not a time: {}{}", quoted(value.text), json::time_advice(value.text)));
   in.sample.time = time;
   return {};
+}
+
+std::expected<std::string, std::string> Json::renamed(const Message& message, const Renaming& renaming) const {
+  Tree tree;
+  std::string text{message.payload};
+  if (auto read = tree.read(text); !read) return no(read.error());
+  std::vector<const Value*> keys;
+  const bool list = tree.root().kind == Value::Kind::array;
+  for (const Value* at = list ? tree.child(tree.root()) : &tree.root(); at != nullptr; at = tree.next(*at))
+    find_keys(tree, *at, keys);
+  return json::replaced(message.payload, text, std::move(keys), renaming);
+}
+
+/// What item() takes for a key.
+void Json::find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const {
+  const auto look = [&](const Value& in) {
+    const Value* at = key_.find(tree, in);
+    if (at != nullptr && (at->kind == Value::Kind::text || at->kind == Value::Kind::number)) out.push_back(at);
+  };
+  if (value.kind == Value::Kind::object || !each_.empty()) look(value);
+  const Value* entries = each_.empty() ? nullptr : each_.find(tree, value);
+  if (entries == nullptr) return;
+  const bool list = entries->kind == Value::Kind::array;
+  for (const Value* at = list ? tree.child(*entries) : entries; at != nullptr; at = list ? tree.next(*at) : nullptr) {
+    if (at->kind == Value::Kind::object) look(*at);
+  }
 }
 
 std::string Json::explain(const Message& message, Lack lack) const {

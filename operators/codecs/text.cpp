@@ -28,6 +28,10 @@ class Text final : public Codec {
     return {};
   }
 
+  std::expected<std::string, std::string> renamed(const Message& message, const Renaming&) const override {
+    return std::string{message.payload};
+  }
+
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
                                                  bool field_outside) const override {
     if (samples.size() != 1 || samples[0].kind != Sample::Kind::number || !key_outside || !field_outside) {

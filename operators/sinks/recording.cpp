@@ -5,6 +5,7 @@
 #include <weir/recording.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "clients/arrival_span.hpp"
+#include "sinks/recording/mask.hpp"
 
 namespace {
 using namespace weir;
@@ -29,17 +31,16 @@ class Wanted {
   explicit Wanted(const Settings& settings)
       : keys_{names(settings, "keys")}, fields_{names(settings, "fields")}, share_{settings.number("share")} {}
 
-  /// For people, and to tell another selection; empty: everybody's.
-  std::string text() const {
+  /// For people, and to tell another selection; empty: everybody's. `mask`: what the file calls its keys; may be null.
+  std::string text(recording::Mask* mask) const {
     std::string out;
-    const auto add = [&](const char* what, const std::set<std::string, std::less<>>& all) {
-      if (all.empty()) return;
-      out += (out.empty() ? "" : ", ") + std::string{what};
-      for (const std::string& one : all) out += " " + one;
-    };
-    add("keys", keys_);
-    add("fields", fields_);
+    if (!keys_.empty()) out += "keys";
+    for (const std::string& key : keys_) out += " " + (mask == nullptr ? key : mask->of(key));
+    if (!fields_.empty()) out += out.empty() ? "fields" : ", fields";
+    for (const std::string& field : fields_) out += " " + field;
     if (share_ < 1) out += (out.empty() ? "" : ", ") + weir::format("a share of {} of the vehicles", share_);
+    if (mask != nullptr)
+      out += (out.empty() ? "" : ", ") + weir::format("keys masked by secret {}", mask->fingerprint());
     return out;
   }
 
@@ -79,14 +80,21 @@ class Wanted {
 class RecordingSink final : public Sink {
  public:
   RecordingSink(const Settings& settings, Context& context)
-      : context_{context}, path_{settings.text("path")}, wanted_{settings}, span_{ArrivalSpan::of(settings)} {}
+      : context_{context},
+        path_{settings.text("path")},
+        masks_{settings.boolean("mask")},
+        secret_{settings.has("mask_secret") ? settings.text("mask_secret") : ""},
+        wanted_{settings},
+        span_{ArrivalSpan::of(settings)} {}
 
   Result<void> settle(const SchemaPtr&) override { return {}; }
 
   Result<void> open() override {
     writer_.reset();  // gives up the file, which it may have held
-    auto writer = recording::Writer::open(path_, {context_.clock().now(), std::string{context_.pipeline()},
-                                                  std::string{context_.node()}, wanted_.text()});
+    if (auto ready = ready_to_mask(); !ready) return ready;
+    auto writer =
+        recording::Writer::open(path_, {context_.clock().now(), std::string{context_.pipeline()},
+                                        std::string{context_.node()}, wanted_.text(mask_ ? &*mask_ : nullptr)});
     if (!writer) return std::unexpected(std::move(writer.error()));
     if (!writer->notice().empty()) context_.warn(writer->notice());
     writer_ = std::move(*writer);
@@ -95,8 +103,15 @@ class RecordingSink final : public Sink {
 
   Result<void> write(const Encoded& rows) override {
     if (!writer_) return not_open();
-    const auto keep = wanted_.of(*rows.batch);
-    const auto added = writer_->add(*rows.batch, {keep, span_.since, span_.until});
+    auto keep = wanted_.of(*rows.batch);
+    BatchPtr batch = rows.batch;
+    if (mask_) {
+      auto masked = mask_->batch(*batch, keep);
+      batch = std::move(masked.batch);
+      keep = std::move(masked.keep);
+      context_.count(context_.counter("unmasked"), masked.left_out);
+    }
+    const auto added = writer_->add(*batch, {keep, span_.since, span_.until});
     if (!added) return later(std::unexpected(added.error()));
     context_.count(recorded_, *added);
     return {};
@@ -108,6 +123,18 @@ class RecordingSink final : public Sink {
   }
 
  private:
+  Result<void> ready_to_mask() {
+    if (!masks_ || mask_) return {};
+    const Codec* codec = context_.codec("");
+    if (codec == nullptr) return fail(Error::Kind::invalid, "there is no encoding to find keys by", "mask");
+    std::error_code problem;
+    const bool begins = !std::filesystem::exists(path_, problem) || std::filesystem::is_empty(path_, problem);
+    auto secret = secret_.empty() ? recording::secret_in(path_ + ".secret", begins) : Result<std::string>{secret_};
+    if (!secret) return std::unexpected(secret.error());
+    mask_.emplace(std::move(*secret), *codec, context_.partitions());
+    return {};
+  }
+
   std::unexpected<Error> not_open() const { return fail(Error::Kind::unreachable, path_ + " is not open"); }
 
   /// A disk that is full is one day not full any more, so what can't be written now is tried again.
@@ -120,8 +147,11 @@ class RecordingSink final : public Sink {
 
   Context& context_;
   std::string path_;
+  bool masks_;
+  std::string secret_;
   Wanted wanted_;
   ArrivalSpan span_;
+  std::optional<recording::Mask> mask_;
   std::optional<recording::Writer> writer_;
   const std::size_t recorded_ = context_.counter("recorded");
 };
@@ -129,6 +159,8 @@ class RecordingSink final : public Sink {
 std::vector<Error> problems(const Settings& settings) {
   std::vector<Error> out = ArrivalSpan::problems(settings);
   if (settings.text("path").empty()) out.push_back({Error::Kind::invalid, "a file needs a name", "path"});
+  if (settings.has("mask_secret") && !settings.boolean("mask"))
+    out.push_back({Error::Kind::invalid, "a secret is for masks: write \"mask\": true", "mask_secret"});
   return out;
 }
 
@@ -147,6 +179,14 @@ const Spec spec =
         .between(0, 1)
         .optional("since", kind::text(), "records only what arrived then or later: \"2026-01-31T00:00:00Z\"")
         .optional("until", kind::text(), "records only what arrived before; with a later one it goes on from there")
+        .field(
+            "mask", kind::boolean(),
+            "another text in place of each key, in subjects and payloads, always the same for the same key; leaves out "
+            "headers, and messages in which a key can't be found",
+            "false")
+        .optional("mask_secret", kind::secret(),
+                  "what masks are made from; without it a random secret, kept in <path>.secret")
+        .counter("unmasked", "messages that were left out as their keys can't be masked")
         .counter("recorded", "messages that were written; those written again after a crash are counted again")
         .takes_messages()
         .accepts({Shape::samples})

@@ -1,11 +1,19 @@
-/// What else a replay does than run a pipeline: rows compared and saved.
+/// What else a replay does than run a pipeline on a file: rows compared and saved, streams read and filled.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <weir/format.hpp>
+#include <weir/partition.hpp>
+#include <weir/rfc3339.hpp>
+
+#include "fakes/nats_fixture.hpp"
+#include "fakes/servers.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
 
@@ -107,6 +115,173 @@ TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
   const Said which = weir({"replay", tape(), two, "--diff", csv});
   EXPECT_EQ(which.exit, 64);
   EXPECT_TRUE(which.has("NODE one of db, other")) << which.text;
+}
+
+/// A stream, and a pipeline that reads it.
+class StreamReplays : public Replays {
+ protected:
+  std::string reader(const std::string& more = "", const std::string& stream = "TELEMETRY") const {
+    return directory_.write(stream + ".json", weir::format(R"({{
+      "name": "text", "limits": {{ "keys": 1000 }},
+      "nodes": [
+        {{ "id": "signals", "source": "nats", "url": "{}", "stream": "{}", "create": true, "encoding": "text"{} }},
+        {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "10ms", "wait": "20ms" }},
+        {{ "id": "out", "sink": "stdout", "from": "signals" }},
+        {{ "id": "db", "sink": "drop", "from": "rows", "columns": {{ "speed": {{}} }} }} ] }})",
+                                                           servers_.nats(), stream, more));
+  }
+  void make_streams(const std::string& file) {
+    const Said made =
+        weir({"record", "--pipeline", file, "-o", directory_.file("none.weir"), "-s", "signals.create=true"});
+    ASSERT_EQ(made.exit, 0) << made.text;
+  }
+  Said to_nats(const std::string& recording, const std::string& stream, std::vector<std::string> more = {}) {
+    std::vector<std::string> words{"replay",  recording, "--to-nats", stream,        "--url", servers_.nats(),
+                                   "--speed", "max",     "-q",        "--log-level", "info"};
+    words.insert(words.end(), more.begin(), more.end());
+    const std::string log = directory_.file("to-nats" + std::to_string(++runs_of_it_));
+    fakes::WeirProcess process{std::move(words), log};
+    const int exit = process.wait();
+    return {exit, process.log()};
+  }
+  static std::vector<std::string> sorted_lines(const std::string& text) {
+    std::istringstream in{text};
+    std::vector<std::string> out;
+    for (std::string line; std::getline(in, line);) out.push_back(line);
+    std::ranges::sort(out);
+    return out;
+  }
+
+  fakes::Servers servers_{"nats"};
+  fakes::NatsPeer peer_{servers_.nats()};
+
+ private:
+  int runs_of_it_ = 0;
+};
+
+TEST_F(StreamReplays, a_stream_is_read_from_then_to_then_and_left_as_it_is) {
+  const std::string file = reader();
+  make_streams(file);
+  constexpr std::size_t count = 500;
+  peer_.publish_many(count);
+  peer_.wait_for("TELEMETRY", count);
+  const Timestamp middle = system_clock().now();
+  while (system_clock().now() < middle + 50 * millisecond) system_clock().wait(10 * millisecond, {});
+  peer_.publish_many(count, count);
+  peer_.wait_for("TELEMETRY", 2 * count);
+  const Said all = weir({"replay", "nats:TELEMETRY", file, "--sink", "out=stdout"});
+  ASSERT_EQ(all.exit, 0) << all.text.substr(0, 500);
+  ASSERT_EQ(std::ranges::count(all.text, '\n'), 2 * count) << all.text.substr(0, 500);
+  const Said before = weir(
+      {"replay", "nats:TELEMETRY", file, "--sink", "out=stdout", "--until", format_rfc3339(middle + 25 * millisecond)});
+  const Said after = weir(
+      {"replay", "nats:TELEMETRY", file, "--sink", "out=stdout", "--since", format_rfc3339(middle + 25 * millisecond)});
+  EXPECT_EQ(before.exit, 0);
+  EXPECT_EQ(std::ranges::count(before.text, '\n'), count) << before.text.substr(0, 500);
+  EXPECT_TRUE(before.text + after.text == all.text);
+  EXPECT_EQ(peer_.jetstream->state("TELEMETRY").value().last, 2 * count) << "wrote markers";
+  // The recording of it gives the same rows, ticks that are open at the end among them.
+  const std::string recorded = directory_.file("recorded.weir"), rows = directory_.file("rows.parquet");
+  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", recorded}).exit, 0);
+  ASSERT_EQ(weir({"replay", recorded, file, "--save", "db=" + rows}).exit, 0);
+  const Said same = weir({"replay", "nats:TELEMETRY", file, "--diff", "db=" + rows});
+  EXPECT_EQ(same.exit, 0) << same.text;
+  EXPECT_FALSE(same.has("db: 0 rows")) << same.text;
+}
+
+TEST_F(StreamReplays, what_a_stream_can_not_be_asked_for_is_said) {
+  const std::string file = reader();
+  const Said none = weir({"replay", "nats:TELEMETRY", file});
+  EXPECT_NE(none.exit, 0) << "made a stream that it only was to read";
+  EXPECT_TRUE(none.has("there is no stream TELEMETRY")) << none.text;
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--speed", "1x"}).exit, 64);
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--since", "yesterday"}).exit, 78);
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--until", "tomorrow"}).exit, 78);
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", pipeline()}).exit, 64) << "the fleet is simulated";
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", "--to-nats", "OTHER"}).exit, 64);
+}
+
+TEST_F(StreamReplays, a_recording_is_published_once_however_often) {
+  const std::string file = reader();
+  make_streams(file);
+  constexpr std::size_t count = 300;
+  natsMsg* message = nullptr;
+  ASSERT_EQ(natsMsg_Create(&message, "vehicle.v1.speed", nullptr, "7", 1), NATS_OK);
+  for (const auto& [name, value] : {std::pair{"Trace", "a"}, {"Trace", "b"}, {"Nats-Msg-Id", "of its own"}})
+    ASSERT_EQ(natsMsgHeader_Add(message, name, value), NATS_OK);
+  ASSERT_EQ(natsConnection_PublishMsg(peer_.connection->handle(), message), NATS_OK);
+  natsMsg_Destroy(message);
+  peer_.publish_many(count);
+  peer_.publish("p.0.clock.TELEMETRY", "1");
+  peer_.connection->flush(10 * second).value();
+  peer_.wait_for("TELEMETRY", count + 2);
+  const std::string made = directory_.file("made.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", made}).exit, 0);
+  // Into the very stream, which knows the ids of what was recorded from it.
+  for (int i = 0; i < 2; ++i) {
+    const Said done = to_nats(made, "TELEMETRY");
+    EXPECT_EQ(done.exit, 0) << done.text;
+    EXPECT_TRUE(done.has(weir::format("published {}", count + 1))) << done.text;
+    EXPECT_EQ(done.has("duplicates"), i == 1) << done.text;
+    EXPECT_EQ(peer_.jetstream->state("TELEMETRY").value().last, 2 * count + 3) << "markers, or something twice";
+  }
+  natsMsg* first = nullptr;
+  ASSERT_EQ(js_GetMsg(&first, peer_.jetstream->handle(), "TELEMETRY", count + 3, nullptr, nullptr), NATS_OK);
+  EXPECT_STREQ(natsMsg_GetSubject(first), "vehicle.v1.speed");
+  EXPECT_EQ(std::string(natsMsg_GetData(first), 1), "7");
+  const char** values = nullptr;
+  int number = 0;
+  ASSERT_EQ(natsMsgHeader_Values(first, "Trace", &values, &number), NATS_OK);
+  EXPECT_EQ(number, 2);
+  std::free(values);  // NOLINT: the library's
+  natsMsg_Destroy(first);
+}
+
+TEST_F(StreamReplays, partitions_are_published_into_theirs) {
+  const std::string four = reader(", \"partitions\": 4");
+  make_streams(four);
+  constexpr int count = 400;
+  for (int i = 0; i < count; ++i) {
+    const std::string key = "v" + std::to_string(i % 50);
+    peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, 4), key), std::to_string(i));
+  }
+  peer_.connection->flush(10 * second).value();
+  const std::string made = directory_.file("made.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", four, "-o", made}).exit, 0);
+  const auto stored = [&] {
+    std::uint64_t sum = 0;
+    for (int k = 0; k < 4; ++k) sum += peer_.jetstream->state(weir::format("TELEMETRY-{}", k)).value().messages;
+    return sum;
+  };
+  ASSERT_EQ(stored(), count);
+  const Said done = to_nats(made, "TELEMETRY");
+  EXPECT_EQ(done.exit, 0) << done.text;
+  EXPECT_EQ(stored(), 2 * count);
+  const Said rows = weir({"replay", "nats:TELEMETRY", four, "--sink", "out=stdout"});
+  EXPECT_EQ(std::ranges::count(rows.text, '\n'), 2 * count) << "some are where their key does not belong";
+  EXPECT_EQ(to_nats(made, "TELEMETRY", {"--partitions", "5"}).exit, 78);
+}
+
+TEST_F(StreamReplays, a_stream_that_can_not_take_a_recording_is_said) {
+  const std::string recorded = tape();
+  const Said none = to_nats(recorded, "NIX");
+  EXPECT_EQ(none.exit, 78);
+  EXPECT_TRUE(none.has("there is no stream NIX")) << none.text;
+  fakes::ForeignStream other{"OTHER", "other.>"};
+  ASSERT_EQ(other.add(peer_), NATS_OK);
+  const Said strange = to_nats(recorded, "OTHER");
+  EXPECT_EQ(strange.exit, 70);
+  EXPECT_TRUE(strange.has("stream OTHER does not take vehicle.")) << strange.text;
+  EXPECT_EQ(peer_.jetstream->state("OTHER").value().last, 0u);
+  fakes::ForeignStream narrow{"NARROW", "vehicle.>"};
+  narrow.config.MaxMsgSize = 64;
+  ASSERT_EQ(narrow.add(peer_), NATS_OK);
+  const Said large = to_nats(recorded, "NARROW");
+  EXPECT_EQ(large.exit, 70);
+  EXPECT_TRUE(large.has("too large for its stream")) << large.text;
+  EXPECT_EQ(weir({"replay", recorded, pipeline(), "--to-nats", "OTHER"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded, "--to-nats", "OTHER", "--diff", "x.csv"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded}).exit, 64);
 }
 
 }  // namespace

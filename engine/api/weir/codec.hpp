@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,9 @@ class SampleSink {
   virtual void refuse(std::string reason) = 0;
 };
 
+/// Answers what stands for a key from now on.
+using Renaming = std::function<std::string(std::string_view key)>;
+
 /// What a payload that was taken may lack.
 enum class Lack : std::uint8_t { time, samples };
 
@@ -50,6 +54,11 @@ class Codec {
   /// Of a message that decode() took and that gave no sample, or one without a time: where that was looked for, and
   /// what stands there instead, as a line for the log. Empty: the encoding has none, or this message need not have any.
   virtual std::string explain(const Message&, Lack) const { return {}; }
+  /// The payload of a message with other texts for the keys that it names, wherever decode() looks for one. An Error if
+  /// it is no payload of this encoding, or this encoding can't do that.
+  virtual std::expected<std::string, std::string> renamed(const Message&, const Renaming&) const {
+    return std::unexpected("keys in payloads of this encoding can't be replaced");
+  }
   /// One payload with these samples. `key_outside` and `field_outside`: the subject says it, so leave it out.
   /// An Error if this encoding can't hold them (text: one number only).
   virtual std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,

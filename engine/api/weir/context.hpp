@@ -27,6 +27,9 @@ class Context {
   virtual std::string_view worker() const { return {}; }
   virtual Partition partition() const = 0;  ///< of a lane's instances; 0 for sinks
 
+  /// How many partitions the pipeline's source has.
+  virtual std::uint32_t partitions() const { return 1; }
+
   /// Bound on keys that the pipeline declares ("limits": {"keys": …}).
   virtual std::uint32_t key_limit() const = 0;
   /// Arrival time without a sample after which a key leaves memory ("limits": {"forget": …}).
@@ -40,7 +43,8 @@ class Context {
   virtual const std::vector<FieldDemand>& demand() const = 0;
 
   virtual const Clock& clock() const = 0;
-  /// A codec by name ("flatbuffers") with its default settings; "" is the node's own `encoding`. Null if there is none.
+  /// A codec by name ("flatbuffers") with its default settings; "" is the node's own `encoding`, and of a sink that
+  /// takes messages the source's. Null if there is none.
   virtual const Codec* codec(std::string_view name) const = 0;
   /// The number of a counter that the Spec declares; for Output::count() and count() below.
   virtual std::size_t counter(std::string_view name) const = 0;

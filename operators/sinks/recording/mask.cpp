@@ -1,0 +1,169 @@
+#include "sinks/recording/mask.hpp"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <weir/format.hpp>
+#include <weir/partition.hpp>
+#include <weir/shapes.hpp>
+
+namespace weir::recording {
+namespace {
+
+constexpr std::size_t secret_size = 32;
+constexpr mode_t for_its_owner = 0600;
+
+std::array<unsigned char, EVP_MAX_MD_SIZE> keyed_hash(std::string_view secret, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
+  unsigned size = 0;
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &size);
+  return out;
+}
+
+std::string hex_of(std::span<const unsigned char> bytes) {
+  std::string out;
+  for (const unsigned char byte : bytes) out += weir::format("{:02x}", byte);
+  return out;
+}
+
+std::unexpected<Error> by_system(const std::string& path, const char* what) {
+  return fail(Error::Kind::refused, weir::format("can't {} {}: {}", what, path, std::strerror(errno)), "mask");
+}
+
+Result<std::string> make_secret(const std::string& path) {
+  std::array<unsigned char, secret_size> random{};
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
+    return fail(Error::Kind::refused, "the system gives no random numbers for the secret of the masks", "mask");
+  const std::string secret = hex_of(random);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, for_its_owner);
+  if (file < 0) return by_system(path, "make");
+  const bool written =
+      ::write(file, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) && ::fsync(file) == 0;
+  const int why = errno;
+  ::close(file);
+  if (written) return secret;
+  ::unlink(path.c_str());
+  errno = why;
+  return by_system(path, "write");
+}
+
+/// The subject with a mask for each token that is the key.
+std::string with_tokens(std::string_view subject, std::string_view key, std::string_view mask) {
+  std::string out;
+  for (std::size_t at = 0; at <= subject.size();) {
+    const std::size_t end = std::min(subject.find('.', at), subject.size());
+    const std::string_view token = subject.substr(at, end - at);
+    out.append(token == key ? mask : token);
+    if (end < subject.size()) out.push_back('.');
+    at = end + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> secret_in(const std::string& path, bool may_make) {
+  std::ifstream file{path};
+  if (!file && errno == ENOENT && may_make) return make_secret(path);
+  if (!file && errno == ENOENT)
+    return fail(Error::Kind::invalid,
+                path +
+                    " is not there, which the masks in the recording come from: give \"mask_secret\", or record to "
+                    "another file",
+                "mask");
+  std::string secret{std::istreambuf_iterator<char>{file}, {}};
+  if (file.bad() || !file.is_open()) return by_system(path, "read");
+  if (secret.empty())
+    return fail(Error::Kind::invalid, path + " is empty: it must hold the secret of the masks", "mask");
+  return secret;
+}
+
+/// What the views of masked messages point into, beside the bytes of those that they come from.
+struct Mask::Owner {
+  Messages messages;
+  std::deque<std::string> texts;
+  std::shared_ptr<const Messages> from;
+
+  std::string_view keep(std::string text) { return texts.emplace_back(std::move(text)); }
+};
+
+Mask::Mask(std::string secret, const Codec& codec, std::uint32_t partitions)
+    : secret_{std::move(secret)}, codec_{codec}, partitions_{partitions} {}
+
+std::string Mask::fingerprint() const {
+  const auto hash = keyed_hash(secret_, std::string_view{"\0fingerprint", 12});  // no key has a NUL
+  return hex_of(std::span{hash}.first(4));
+}
+
+const std::string& Mask::of(std::string_view key) {
+  std::string& mask = masks_[std::string{key}];
+  if (!mask.empty()) return mask;
+  const auto hash = keyed_hash(secret_, key);
+  const std::string begins = hex_of(std::span{hash}.first(7));
+  const Partition partition = partition_of(key, partitions_);
+  // The last digits are those that bring it into the key's partition: of one in 4096 there are 16.
+  auto number = static_cast<std::uint16_t>(hash[8] << 8 | hash[9]);
+  for (std::uint32_t tries = 0; tries <= UINT16_MAX; ++tries, ++number) {
+    mask = weir::format("{}{:04x}", begins, number);
+    if (partition_of(mask, partitions_) == partition) break;
+  }
+  return mask;
+}
+
+bool Mask::mask(const Message& from, Message& into, Owner& owner) {
+  into = from;
+  into.headers = {};
+  if (from.marker) return true;
+  if (!from.refused.empty()) return false;
+  auto payload = codec_.renamed(from, [&](std::string_view key) { return of(key); });
+  if (!payload) return false;
+  into.payload = owner.keep(std::move(*payload));
+  if (from.key.empty()) return true;
+  const std::string& mask = of(from.key);
+  into.subject = owner.keep(with_tokens(from.subject, from.key, mask));
+  into.key = owner.keep(mask);
+  return true;
+}
+
+Mask::Masked Mask::batch(const Batch& decoded, std::span<const std::uint8_t> wanted) {
+  Masked out;
+  auto owner = std::make_shared<Owner>();
+  owner->from = decoded.messages;
+  const auto& items = decoded.messages->items;
+  owner->messages.items.resize(items.size());
+  out.keep.resize(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    Message& into = owner->messages.items[i];
+    const bool is_wanted = wanted.empty() || wanted[i] != 0;
+    const bool masked = is_wanted && mask(items[i], into, *owner);
+    out.keep[i] = masked ? 1 : 0;
+    out.left_out += is_wanted && !masked ? 1 : 0;
+    if (masked) continue;
+    into = {};
+    into.sequence = items[i].sequence;
+    into.arrival = items[i].arrival;
+  }
+  auto batch = std::make_shared<Batch>(decoded);
+  Ids keys{{}, keys_};
+  const Column& real = decoded.columns[samples::key];
+  for (std::size_t row = 0; row < decoded.rows; ++row)
+    keys.ids.push_back(keys_->intern(of(real.text(row))).value_or(0));
+  if (!real.absent()) batch->columns[samples::key] = Column::dictionary(std::move(keys));
+  batch->messages = std::shared_ptr<const Messages>{owner, &owner->messages};
+  out.batch = std::move(batch);
+  return out;
+}
+
+}  // namespace weir::recording
