@@ -1,4 +1,7 @@
 /// weir info: what is in a recording.
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -163,14 +166,90 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
     line("", weir::format("and {} more; {} messages in all", sum.all_gaps - sum.gaps.size(), grouped(sum.missing)));
 }
 
-int info(const std::string& path) {
+/// The same as an object; instants as texts, and none that is not known.
+class JsonReport {
+ public:
+  JsonReport(const std::string& path, const recording::Reader& file, const Sum& sum) {
+    json_.StartObject();
+    const recording::Beginning& beginning = file.beginning();
+    text("recording", path);
+    text("node", beginning.node);
+    text("pipeline", beginning.pipeline);
+    text("made_by", beginning.made_by);
+    instant("made_at", beginning.made_at);
+    text("selection", beginning.selection);
+    if (sum.messages + sum.markers != 0) {
+      instant("begin", sum.begin);
+      instant("end", sum.end);
+    }
+    number("messages", sum.messages);
+    number("markers", sum.markers);
+    number("partitions", sum.last.size());
+    number("payload_bytes", sum.payload_bytes);
+    number("file_bytes", sum.bytes);
+    number("unfinished_bytes", file.unfinished());
+    number("vehicles", sum.keys.size());
+    number("samples", sum.samples);
+    if (sum.samples != 0) {
+      instant("earliest", sum.earliest);
+      instant("latest", sum.latest);
+    }
+    fields(sum);
+    gaps(sum);
+    json_.Key("damages");
+    json_.StartArray();
+    for (const std::string& damage : sum.damages) json_.String(damage.c_str());
+    json_.EndArray();
+    json_.EndObject();
+  }
+  std::string_view text() const { return {buffer_.GetString(), buffer_.GetSize()}; }
+
+ private:
+  void text(const char* name, const std::string& value) {
+    json_.Key(name);
+    json_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+  }
+  void instant(const char* name, Timestamp value) { text(name, format_rfc3339(value)); }
+  void number(const char* name, std::uint64_t value) {
+    json_.Key(name);
+    json_.Uint64(value);
+  }
+  void fields(const Sum& sum) {
+    json_.Key("fields");
+    json_.StartObject();
+    for (const auto& [field, count] : sum.fields) number(field.c_str(), count);
+    json_.EndObject();
+  }
+  void gaps(const Sum& sum) {
+    number("missing", sum.missing);
+    number("gaps", sum.all_gaps);
+    json_.Key("first_gaps");
+    json_.StartArray();
+    for (const Gap& gap : sum.gaps) {
+      json_.StartObject();
+      number("partition", gap.partition);
+      number("first", gap.first);
+      number("last", gap.last);
+      json_.EndObject();
+    }
+    json_.EndArray();
+  }
+
+  rapidjson::StringBuffer buffer_;
+  rapidjson::Writer<rapidjson::StringBuffer> json_{buffer_};
+};
+
+int info(const std::string& path, bool json) {
   const auto file = recording::Reader::open(path);
   const auto sum = file ? sum_of(*file) : Result<Sum>{std::unexpected(file.error())};
   if (!sum) {
     std::cerr << "weir info: " << sum.error().message << "\n";
     return sum.error().kind == Error::Kind::invalid ? bad_pipeline : internal;
   }
-  print(path, *file, *sum);
+  if (json)
+    std::cout << JsonReport{path, *file, *sum}.text() << '\n';
+  else
+    print(path, *file, *sum);
   for (const std::string& damage : sum->damages) std::cerr << "weir info: " << damage << "\n";
   return sum->damages.empty() ? fine : findings;
 }
@@ -179,9 +258,11 @@ int info(const std::string& path) {
 
 void add_info(Arguments& program, Session& session) {
   auto path = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
   auto command = program.command("info", "tells what is in a recording, and whether all of it can be read");
   command.needs("recording", *path, "file that the sink `recording` or weir record has written");
-  command.does([path, &session] { session.exit = info(*path); });
+  command.flag("--json", *json, "as one JSON object");
+  command.does([path, json, &session] { session.exit = info(*path, *json); });
 }
 
 }  // namespace weir::cli

@@ -7,7 +7,6 @@
 #include <array>
 
 #include "core/draft.hpp"
-#include "core/pipeline_fields.hpp"
 
 namespace weir::cli {
 namespace {
@@ -49,13 +48,10 @@ const Value* source_in(const Value& nodes) {
   return found == nodes.items.end() ? nullptr : &*found;
 }
 
-std::vector<std::string> settings_of_node(Role role, const Operator& op) {
+std::vector<std::string> settings_of_node(const Operator& op) {
   std::vector<std::string> out;
-  for (const Field& field : op.spec.fields) out.push_back(field.name);
-  if (role == Role::source || op.spec.has_encoding) out.emplace_back("encoding");
-  if (has_columns(op.spec)) {
-    for (const Field& field : completing_fields()) out.push_back(field.name);
-  }
+  for (const Field& field : node_fields(op.spec)) out.push_back(field.name);
+  if (takes_encoding(op.spec)) out.emplace_back("encoding");
   return out;
 }
 

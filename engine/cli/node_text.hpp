@@ -20,7 +20,7 @@ using NodeMember = std::pair<std::string, std::string>;
 std::string json_text(std::string_view text);
 
 /// The settings of an operator that a node may have written, whatever operator it was of.
-std::vector<std::string> settings_of_node(Role role, const Operator& op);
+std::vector<std::string> settings_of_node(const Operator& op);
 
 /// The object of a node with another operator: of what stood there remain id, from and description, and what `kept`
 /// names and `members` does not say.

@@ -122,7 +122,7 @@ std::optional<std::string> recording_of(const RecordOptions& options, const Docu
   const auto takes = [op](std::string_view setting) {
     return std::ranges::contains(op->spec.fields, setting, &Field::name);
   };
-  auto kept = settings_of_node(Role::source, *op);
+  auto kept = settings_of_node(*op);
   std::vector<NodeMember> members;
   if (takes("since")) {
     members.emplace_back("start", json_text(options.since.empty() ? "first" : "time"));
@@ -183,6 +183,7 @@ int record(RecordOptions& options, Session& session) {
   if (!made) return bad_pipeline;
   options.run.text = std::move(*made);
   options.run.file = "record of " + options.run.file;
+  options.run.way = {parse_rfc3339(options.since).value_or(no_time), *until};
   options.run.enough = [caught = Caught{*until}](const Worker::Status& status) mutable {
     return caught.up(status, system_clock().now(), system_clock().steady());
   };

@@ -1,4 +1,5 @@
 /// weir replay: a pipeline on recorded messages, or on those of a stream; and recorded messages into a stream.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -29,6 +30,17 @@ int complain(const std::string& what, int exit = usage) {
   return exit;
 }
 
+/// From where to where it goes; what is not known is left open.
+Way way_of(const Replayed& replayed) {
+  Way out{parse_rfc3339(replayed.since).value_or(no_time), parse_rfc3339(replayed.until).value_or(end_of_time)};
+  if (replayed.recording.empty()) return out;
+  const auto file = recording::Reader::open(replayed.recording);
+  if (!file) return {};  // it will be said
+  Timestamp end = no_time;
+  for (const auto& [partition, reached] : file->reached()) end = std::max(end, reached.arrival);
+  return {std::max(out.from, file->begins()), std::min(out.until, end)};
+}
+
 /// Runs it, and does what was wished for with the rows.
 int run_to_the_end(RunOptions& options, const RowWishes& wishes, Session& session) {
   bool interrupted = false;
@@ -55,6 +67,7 @@ int run_pipeline(ReplayOptions& options, Session& session) {
   options.run.text = std::move(*text);
   options.run.file = "replay of " + options.run.file;
   options.run.alone = true;
+  if (!options.run.quiet) options.run.way = way_of(options.replayed);
   return run_to_the_end(options.run, *wishes, session);
 }
 
@@ -73,6 +86,7 @@ int republish(ReplayOptions& options, Session& session) {
   const std::uint32_t partitions = file->reached().empty() ? 1 : file->reached().rbegin()->first + 1;
   options.run.text = republishing(options.replayed, to, partitions);
   options.run.file = "replay of " + options.replayed.recording;
+  options.run.way = way_of(options.replayed);
   return run(options.run, session);
 }
 

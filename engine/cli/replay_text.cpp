@@ -112,7 +112,7 @@ class Rewriting {
   /// The pipeline's own source, but for where it begins and ends.
   std::string on_stream(const Value& node) const {
     const Operator* op = registry_.find(Role::source, stream_source);
-    auto kept = settings_of_node(Role::source, *op);
+    auto kept = settings_of_node(*op);
     for (const std::string_view not_of_a_replay : {"mode", "durable", "queue", "ack_wait", "max_ack_pending", "since"})
       std::erase(kept, not_of_a_replay);
     std::vector<NodeMember> members{{"create", "false"},
@@ -141,7 +141,7 @@ class Rewriting {
     std::vector<NodeMember> members;
     if (asked != sinks_.end() && !asked->path.empty()) members.emplace_back("path", json_text(asked->path));
     // Where the rows go is said on the command line alone: what the pipeline writes to is not to be touched.
-    auto kept = settings_of_node(Role::sink, *op);
+    auto kept = settings_of_node(*op);
     std::erase_if(kept, [](const std::string& setting) { return setting == "path" || setting == "url"; });
     return with_operator(document_, node, Role::sink, op_name, kept, members);
   }

@@ -115,7 +115,7 @@ class Running {
 class Runner {
  public:
   Runner(const RunOptions& options, Session& session)
-      : options_{options}, session_{session}, progress_{options.quiet, options.log == "json"} {}
+      : options_{options}, session_{session}, progress_{options.quiet, options.log == "json", options.way} {}
 
   int run() {
     sigset_t signals;

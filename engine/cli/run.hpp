@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.hpp"
+#include "cli/progress_line.hpp"
 #include "core/worker.hpp"
 
 namespace weir::cli {
@@ -17,6 +18,7 @@ struct RunOptions {
   std::string log = "text";
   std::string log_level = "info";
   bool quiet = false;
+  Way way = {};                                            ///< what the progress line is to tell the way of
   bool alone = false;                                      ///< nothing is written beside the rows: no current values
   std::function<bool(const Worker::Status&)> enough = {};  ///< asked now and then: drains when it says so; may be null
   std::function<void()> interrupted = {};                  ///< told of the first signal that ends it; may be null

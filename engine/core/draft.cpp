@@ -230,10 +230,9 @@ class DraftReader {
     const Spec& spec = node.op->spec;
     std::vector<std::string> reserved{"id", std::string{to_string(node.role)}, "description"};
     if (node.role != Role::source) reserved.push_back("from");
-    const bool encoded = node.role == Role::source || spec.has_encoding;
+    const bool encoded = takes_encoding(spec);
     if (encoded) reserved.push_back("encoding");
-    std::vector<Field> fields = spec.fields;
-    if (has_columns(spec)) fields.append_range(completing_fields());
+    const std::vector<Field> fields = node_fields(spec);
     const std::size_t open = report_.left_open();
     node.settings =
         settings_of(*draft.text, fields, reserved, std::string{to_string(node.role)} + " " + quoted(node.name), node.id,
@@ -326,6 +325,14 @@ std::optional<Port> port_of(const Draft& draft, std::string_view name) {
 
 bool has_columns(const Spec& spec) {
   return std::ranges::any_of(spec.fields, [](const Field& field) { return field.kind.tag == Kind::Tag::columns; });
+}
+
+bool takes_encoding(const Spec& spec) { return spec.role == Role::source || spec.has_encoding; }
+
+std::vector<Field> node_fields(const Spec& spec) {
+  std::vector<Field> out = spec.fields;
+  if (has_columns(spec)) out.append_range(completing_fields());
+  return out;
 }
 
 }  // namespace weir

@@ -50,4 +50,10 @@ std::optional<Port> port_of(const Draft& draft, std::string_view name);
 
 bool has_columns(const Spec& spec);
 
+/// Whether a node of the operator takes an "encoding".
+bool takes_encoding(const Spec& spec);
+
+/// What a node of the operator may set beside that: the operator's own, and what the engine adds.
+std::vector<Field> node_fields(const Spec& spec);
+
 }  // namespace weir

@@ -129,5 +129,30 @@ TEST(FlatBuffersCodec, AFrameHasOneKey) {
   EXPECT_FALSE(frame_codec->encode(samples, false, false));
 }
 
+TEST(FlatBuffersCodec, ReplacesItsKeyAndNothingElse) {
+  const Sample samples[] = {{.key = "V145", .field = "speed", .time = 1, .x = 10},
+                            {.key = "V145", .field = "note", .text = "V145", .kind = Sample::Kind::text}};
+  for (const std::string mask : {"m", "a mask that is longer than the key"}) {
+    const auto rename = [&](std::string_view key) { return key == "V145" ? mask : "another"; };
+    const auto renamed = frame_codec->renamed({.payload = encoded(samples, false)}, rename);
+    ASSERT_TRUE(renamed.has_value()) << renamed.error();
+    EXPECT_THAT(decoded_frame(*renamed), ElementsAre(mask + " speed 1 10", mask + " note - \"V145\""));
+    EXPECT_EQ(renamed->find("V145"), renamed->rfind("V145")) << "the key's bytes are still there, beside the text's";
+    const std::string outside = encoded(samples, true);
+    EXPECT_EQ(frame_codec->renamed({.payload = outside}, rename).value_or(""), outside);
+  }
+  EXPECT_FALSE(frame_codec->renamed({.payload = "no frame at all"}, [](std::string_view) { return "m"; }).has_value());
+}
+
+TEST(FlatBuffersCodec, AKeyWhoseBytesAreAnotherTextsTooIsNotReplaced) {
+  flatbuffers::FlatBufferBuilder buffer;
+  const auto name = buffer.CreateString("V145");
+  const std::vector series{telemetry::CreateSeries(buffer, name)};
+  const auto list = buffer.CreateVector(series);
+  telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, name, list));
+  const std::string_view payload{reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()};
+  EXPECT_FALSE(frame_codec->renamed({.payload = payload}, [](std::string_view) { return "m"; }).has_value());
+}
+
 }  // namespace
 }  // namespace weir

@@ -313,5 +313,24 @@ TEST(JsonCodec, RefusesToWriteWhatJsonCannotHold) {
   EXPECT_FALSE(codec({{"time", "meta.at"}})->encode({&number, 1}, true, true));
 }
 
+std::string renamed(std::string_view payload, const Changes& changes = {}) {
+  const auto out = codec(changes)->renamed({.payload = payload},
+                                           [](std::string_view key) { return "<" + std::string{key} + ">\""; });
+  return out.value_or(out ? "" : "no: " + out.error());
+}
+
+TEST(JsonCodec, ReplacesTheKeysThatItReadsAndNothingElse) {
+  EXPECT_EQ(renamed(R"( {"value": 1.50, "key" : "v" } )"), R"( {"value": 1.50, "key" : "<v>\"" } )");
+  EXPECT_EQ(renamed(R"({"key":145,"value":145})"), R"({"key":"<145>\"","value":145})");
+  EXPECT_EQ(renamed(R"({"key":"a\u0041\"\\","x":"\u0041"})"), R"({"key":"<aA\"\\>\"","x":"\u0041"})");
+  EXPECT_EQ(renamed(R"([{"key":"v","value":1},{"value":2},{"key":"w","value":3}])"),
+            R"([{"key":"<v>\"","value":1},{"value":2},{"key":"<w>\"","value":3}])");
+  EXPECT_EQ(renamed(R"({"of":{"vin":"v"},"key":"k","m":[{"of":{"vin":7}},{"key":"l"}]})",
+                    {{"key", std::string{"of.vin"}}, {"each", std::string{"m"}}}),
+            R"({"of":{"vin":"<v>\""},"key":"k","m":[{"of":{"vin":"<7>\""}},{"key":"l"}]})");
+  EXPECT_EQ(renamed("21.5"), "21.5");
+  EXPECT_THAT(renamed("{"), StartsWith("no: not JSON"));
+}
+
 }  // namespace
 }  // namespace weir

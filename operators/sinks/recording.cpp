@@ -4,8 +4,8 @@
 #include <weir/operator.hpp>
 #include <weir/recording.hpp>
 
+#include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <set>
 #include <span>
@@ -105,11 +105,12 @@ class RecordingSink final : public Sink {
     if (!writer_) return not_open();
     auto keep = wanted_.of(*rows.batch);
     BatchPtr batch = rows.batch;
+    context_.count(left_out_, static_cast<std::uint64_t>(std::ranges::count(keep, 0)));
     if (mask_) {
       auto masked = mask_->batch(*batch, keep);
       batch = std::move(masked.batch);
       keep = std::move(masked.keep);
-      context_.count(context_.counter("unmasked"), masked.left_out);
+      context_.count(unmasked_, masked.left_out);
     }
     const auto added = writer_->add(*batch, {keep, span_.since, span_.until});
     if (!added) return later(std::unexpected(added.error()));
@@ -153,6 +154,7 @@ class RecordingSink final : public Sink {
   ArrivalSpan span_;
   std::optional<recording::Mask> mask_;
   std::optional<recording::Writer> writer_;
+  const std::size_t left_out_ = context_.counter("left_out"), unmasked_ = context_.counter("unmasked");
   const std::size_t recorded_ = context_.counter("recorded");
 };
 
@@ -186,6 +188,7 @@ const Spec spec =
             "false")
         .optional("mask_secret", kind::secret(),
                   "what masks are made from; without it a random secret, kept in <path>.secret")
+        .counter("left_out", "messages of other vehicles and fields than those that are recorded")
         .counter("unmasked", "messages that were left out as their keys can't be masked")
         .counter("recorded", "messages that were written; those written again after a crash are counted again")
         .takes_messages()

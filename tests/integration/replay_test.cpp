@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -120,11 +121,12 @@ TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
 /// A stream, and a pipeline that reads it.
 class StreamReplays : public Replays {
  protected:
-  std::string reader(const std::string& more = "", const std::string& stream = "TELEMETRY") const {
+  std::string reader(const std::string& more = R"(, "encoding": "text")",
+                     const std::string& stream = "TELEMETRY") const {
     return directory_.write(stream + ".json", weir::format(R"({{
       "name": "text", "limits": {{ "keys": 1000 }},
       "nodes": [
-        {{ "id": "signals", "source": "nats", "url": "{}", "stream": "{}", "create": true, "encoding": "text"{} }},
+        {{ "id": "signals", "source": "nats", "url": "{}", "stream": "{}", "create": true{} }},
         {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "10ms", "wait": "20ms" }},
         {{ "id": "out", "sink": "stdout", "from": "signals" }},
         {{ "id": "db", "sink": "drop", "from": "rows", "columns": {{ "speed": {{}} }} }} ] }})",
@@ -189,6 +191,47 @@ TEST_F(StreamReplays, a_stream_is_read_from_then_to_then_and_left_as_it_is) {
   EXPECT_FALSE(same.has("db: 0 rows")) << same.text;
 }
 
+TEST_F(StreamReplays, a_masked_recording_is_replayed_like_the_real_one_and_names_nobody) {
+  const std::string four = reader(R"(, "partitions": 4, "encoding": "json")");
+  make_streams(four);
+  for (int i = 0; i < 400; ++i) {
+    const std::string key = "vin-" + std::to_string(i % 40);
+    const std::string payload = i % 2 == 0 ? std::to_string(i) : weir::format(R"({{"key":"{}","value":{}}})", key, i);
+    peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, 4), key), payload);
+  }
+  peer_.publish(weir::format("p.{}.vehicle.vin-7.speed", partition_of("vin-7", 4)), "no JSON of vin-7");
+  peer_.connection->flush(10 * second).value();
+  const std::string real = directory_.file("real.weir"), masked = directory_.file("masked.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", four, "-o", real}).exit, 0);
+  // In two parts, with the secret that the first one made.
+  const std::string half = format_rfc3339(peer_.jetstream->time_of("TELEMETRY-0", 40).value().value());
+  ASSERT_EQ(weir({"record", "--pipeline", four, "-o", masked, "--mask", "--until", half}).exit, 0);
+  const Said made = weir({"record", "--pipeline", four, "-o", masked, "--mask"});
+  ASSERT_EQ(made.exit, 0) << made.text;
+  const Said rows = weir({"replay", real, four, "--sink", "out=stdout"});
+  const Said without = weir({"replay", masked, four, "--sink", "out=stdout"});
+  ASSERT_EQ(without.exit, 0) << without.text;
+  EXPECT_EQ(std::ranges::count(without.text, '\n'), 400) << "some were refused\n" << without.text.substr(0, 500);
+  EXPECT_FALSE(without.has("vin-")) << without.text.substr(0, 500);
+  const auto values = [](const std::string& text) {  // without the key, which comes first
+    std::vector<std::string> out = sorted_lines(text);
+    for (std::string& line : out) line.erase(0, line.find(','));
+    std::ranges::sort(out);
+    return out;
+  };
+  EXPECT_TRUE(values(without.text) == values(rows.text));
+  std::set<std::string> keys;
+  for (const std::string& line : sorted_lines(without.text)) keys.insert(line.substr(0, line.find(',')));
+  EXPECT_EQ(keys.size(), 40u);
+  const Said info = weir({"info", masked});
+  EXPECT_TRUE(info.has("400 of 4 partitions")) << "what hides a key is left out\n" << info.text;
+  EXPECT_TRUE(info.has("keys masked by secret ")) << info.text;
+  std::filesystem::remove(masked + ".secret");
+  const Said lost = weir({"record", "--pipeline", four, "-o", masked, "--mask"});
+  EXPECT_EQ(lost.exit, 78);
+  EXPECT_TRUE(lost.has("masked.weir.secret is not there")) << lost.text;
+}
+
 TEST_F(StreamReplays, what_a_stream_can_not_be_asked_for_is_said) {
   const std::string file = reader();
   const Said none = weir({"replay", "nats:TELEMETRY", file});
@@ -238,7 +281,7 @@ TEST_F(StreamReplays, a_recording_is_published_once_however_often) {
 }
 
 TEST_F(StreamReplays, partitions_are_published_into_theirs) {
-  const std::string four = reader(", \"partitions\": 4");
+  const std::string four = reader(R"(, "partitions": 4, "encoding": "text")");
   make_streams(four);
   constexpr int count = 400;
   for (int i = 0; i < count; ++i) {
