@@ -8,8 +8,13 @@ namespace {
 
 TEST(WayOfARun, the_lane_furthest_behind_tells_of_those_that_have_something_before_them) {
   const Way way{100, 200};
-  const LaneRun::Status behind{.reached = 125, .waiting = 1}, ahead{.reached = 175, .waiting = 1},
-      idle{.reached = 110, .waiting = 0}, fresh{};
+  const auto lane = [](Timestamp reached, std::uint64_t waiting) {
+    LaneRun::Status out;
+    out.reached = reached;
+    out.waiting = waiting;
+    return out;
+  };
+  const auto behind = lane(125, 1), ahead = lane(175, 1), idle = lane(110, 0), fresh = lane(no_time, 0);
   EXPECT_EQ(way.done({behind, ahead, idle, fresh}), 0.25);
   EXPECT_EQ(way.done({ahead, idle}), 0.75);
   EXPECT_EQ(way.done({idle}), 0.1);

@@ -1,7 +1,6 @@
 /// weir record: messages of a source into a recording.
 #include <algorithm>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -14,7 +13,6 @@
 namespace weir::cli {
 namespace {
 
-constexpr Duration quiet_for = second;
 constexpr std::string_view secret_variable = "WEIR_MASK_SECRET";
 
 struct RecordOptions {
@@ -29,36 +27,13 @@ struct RecordOptions {
   std::string mask_secret;
 };
 
-/// Whether all that had arrived before an instant has been recorded, judged lane by lane.
-class Caught {
- public:
-  explicit Caught(Timestamp until) : until_{until} {}
-
-  bool up(const Worker::Status& status, Timestamp now, Timestamp steady) {
-    if (!status.ready || now < until_) {
-      seen_.clear();
-      return false;
-    }
-    std::size_t done = 0;
-    for (const auto& lane : status.lanes) {
-      const auto committed = std::ranges::find(status.committed, lane.partition, &Worker::Status::Committed::partition);
-      const bool past = committed != status.committed.end() && committed->reached >= until_;
-      const auto [seen, first] = seen_.try_emplace(lane.partition, Seen{lane.stepped, steady});
-      if (lane.waiting > 0 || lane.stepped < lane.pulled || lane.stepped != seen->second.at)
-        seen->second = {lane.stepped, steady};
-      done += past || (!first && steady - seen->second.since >= quiet_for) ? 1 : 0;
-    }
-    return !status.lanes.empty() && done == status.lanes.size();
-  }
-
- private:
-  struct Seen {
-    Position at = 0;
-    Timestamp since = 0;  // when nothing more came
-  };
-  Timestamp until_;
-  std::map<Partition, Seen> seen_;
-};
+/// Whether all that arrived before an instant has been recorded. A source that can be asked to ends there by itself.
+bool all_past(const Worker::Status& status, Timestamp until) {
+  return !status.lanes.empty() && std::ranges::all_of(status.lanes, [&](const LaneRun::Status& lane) {
+    const auto committed = std::ranges::find(status.committed, lane.partition, &Worker::Status::Committed::partition);
+    return committed != status.committed.end() && committed->reached >= until;
+  });
+}
 
 std::string list_of(const std::vector<std::string>& texts) {
   std::string out;
@@ -131,6 +106,8 @@ std::optional<std::string> recording_of(const RecordOptions& options, const Docu
     else
       members.emplace_back("since", json_text(options.since));
   }
+  std::erase(kept, "until");
+  if (takes("until") && !options.until.empty()) members.emplace_back("until", json_text(options.until));
   // Who only looks makes nothing: not even a stream whose name was mistyped.
   if (takes("create")) members.emplace_back("create", "false");
   const std::string read = with_operator(document, *source, Role::source, name, kept, members);
@@ -184,9 +161,7 @@ int record(RecordOptions& options, Session& session) {
   options.run.text = std::move(*made);
   options.run.file = "record of " + options.run.file;
   options.run.way = {parse_rfc3339(options.since).value_or(no_time), *until};
-  options.run.enough = [caught = Caught{*until}](const Worker::Status& status) mutable {
-    return caught.up(status, system_clock().now(), system_clock().steady());
-  };
+  options.run.enough = [until = *until](const Worker::Status& status) { return all_past(status, until); };
   return run(options.run, session);
 }
 
