@@ -170,7 +170,7 @@ std::string republishing(const Replayed& replayed, const Republished& to, std::u
   };
   return weir::format(
       R"({{ "name": "replay", "nodes": [
-        {{ "id": "recording", "source": "recording", "encoding": "none", "path": {}, "partitions": {}, "speed": {}{}{} }},
+        {{ "id": "recording", "source": "recording", "encoding": "opaque", "path": {}, "partitions": {}, "speed": {}{}{} }},
         {{ "id": "stream", "sink": "nats-messages", "from": "recording", "stream": {}, "url": {}, "ids": {}{} }} ] }})",
       json_text(replayed.recording), partitions, json_text(replayed.speed), instant("since", replayed.since),
       instant("until", replayed.until), json_text(to.stream),

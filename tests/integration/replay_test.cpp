@@ -1,5 +1,6 @@
 /// What else a replay does than run a pipeline on a file: rows compared and saved, streams read and filled.
 #include <gtest/gtest.h>
+#include <rapidjson/document.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -116,6 +117,44 @@ TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
   const Said which = weir({"replay", tape(), two, "--diff", csv});
   EXPECT_EQ(which.exit, 64);
   EXPECT_TRUE(which.has("NODE one of db, other")) << which.text;
+}
+
+TEST_F(Replays, info_tells_programs_what_is_in_a_recording) {
+  const Said info = weir({"info", "--json", tape()});
+  ASSERT_EQ(info.exit, 0) << info.text;
+  rapidjson::Document json;
+  ASSERT_FALSE(json.Parse(info.text.c_str()).HasParseError()) << info.text;
+  EXPECT_STREQ(json["pipeline"].GetString(), "fleet");
+  EXPECT_EQ(json["vehicles"].GetUint64(), 20u);
+  EXPECT_GT(json["messages"].GetUint64(), 100u);
+  EXPECT_GT(json["fields"]["speed"].GetUint64(), 100u);
+  EXPECT_EQ(json["gaps"].GetUint64(), json["first_gaps"].Size());
+  EXPECT_EQ(json["damages"].Size(), 0u);
+  EXPECT_TRUE(std::string_view{json["begin"].GetString()}.starts_with("2026-01-01T00:0")) << info.text;
+  // An instant that is not known is not there.
+  const std::string none = directory_.file("none.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", pipeline(), "-o", none, "--follow", "--key", "nobody"}).exit, 0);
+  const Said empty = weir({"info", "--json", none});
+  ASSERT_FALSE(json.Parse(empty.text.c_str()).HasParseError()) << empty.text;
+  EXPECT_EQ(json["samples"].GetUint64(), 0u);
+  EXPECT_FALSE(json.HasMember("earliest"));
+}
+
+TEST_F(Replays, what_is_left_out_of_a_recording_is_counted) {
+  const std::string log = directory_.file("log");
+  fakes::WeirProcess process{
+      {"record", "--pipeline", pipeline(), "-o", directory_.file("one.weir"), "--follow", "--key", "7", "-q"}, log};
+  ASSERT_EQ(process.wait(), 0);
+  const std::string said = process.log();
+  const auto counted = [&](std::string_view name) {
+    const std::size_t at = said.find(name);
+    return at == std::string::npos ? 0 : std::stoull(said.substr(at + name.size()));
+  };
+  const auto recorded = counted(" record.recorded "), left_out = counted(" record.left_out ");
+  EXPECT_GT(recorded, 0u) << said;
+  EXPECT_GT(left_out, 10 * recorded / 2) << said;
+  // Those recorded are with markers, which are nobody's.
+  EXPECT_GE(recorded + left_out, counted(" signals.messages ")) << said;
 }
 
 /// A stream, and a pipeline that reads it.
