@@ -93,7 +93,7 @@ std::optional<std::string> recording_of(const RecordOptions& options, const Docu
   if (id == nullptr) return wrong(options.run.file + ": there is no source to record; weir lint");
   const std::string name = source->find("source")->text;
   const Operator* op = registry.find(Role::source, name);
-  if (op == nullptr) return wrong(weir::format("{}: there is no source {}", options.run.file, quoted(name)));
+  if (op == nullptr) return wrong(weir::format("{}: there is no source {}", options.run.file, weir::quoted(name)));
   const auto takes = [op](std::string_view setting) {
     return std::ranges::contains(op->spec.fields, setting, &Field::name);
   };

@@ -69,7 +69,7 @@ class Rewriting {
   /// Why rows can't go there; empty: they can.
   std::string objection(const NewSink& sink) const {
     const Operator* op = registry_.find(Role::sink, sink.name);
-    if (op == nullptr) return "there is no sink " + quoted(sink.name) + "; weir list";
+    if (op == nullptr) return "there is no sink " + weir::quoted(sink.name) + "; weir list";
     const bool takes_path = std::ranges::contains(op->spec.fields, "path", &Field::name);
     if (!sink.path.empty() && !takes_path)
       return weir::format("{} takes no path; set what it needs by -s {}.…", sink.name, sink.node);

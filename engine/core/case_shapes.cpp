@@ -26,12 +26,12 @@ bool CaseShapes::expect_object(const Value& value, const std::vector<std::string
   const std::size_t before = findings_.size();
   for (const Member& member : value.members) {
     if (!std::ranges::contains(allowed, member.key)) {
-      error(member.key_span, "unknown-field", weir::format("unknown field {}", quoted(member.key)),
+      error(member.key_span, "unknown-field", weir::format("unknown field {}", weir::quoted(member.key)),
             did_you_mean(member.key, allowed));
     }
   }
   for (const std::string& name : required) {
-    if (value.find(name) == nullptr) error(value.span, "missing-field", weir::format("{} is missing", quoted(name)));
+    if (value.find(name) == nullptr) error(value.span, "missing-field", weir::format("{} is missing", weir::quoted(name)));
   }
   return findings_.size() == before;
 }
