@@ -31,7 +31,8 @@ bool CaseShapes::expect_object(const Value& value, const std::vector<std::string
     }
   }
   for (const std::string& name : required) {
-    if (value.find(name) == nullptr) error(value.span, "missing-field", weir::format("{} is missing", weir::quoted(name)));
+    if (value.find(name) == nullptr)
+      error(value.span, "missing-field", weir::format("{} is missing", weir::quoted(name)));
   }
   return findings_.size() == before;
 }
