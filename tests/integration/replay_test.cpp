@@ -220,6 +220,10 @@ TEST_F(StreamReplays, a_stream_is_read_from_then_to_then_and_left_as_it_is) {
   EXPECT_EQ(before.exit, 0);
   EXPECT_EQ(std::ranges::count(before.text, '\n'), count) << before.text.substr(0, 500);
   EXPECT_TRUE(before.text + after.text == all.text);
+  // Ticks are due while nothing comes.
+  const Said waited =
+      weir({"replay", "nats:TELEMETRY", file, "--until", format_rfc3339(system_clock().now() + 1500 * millisecond)});
+  EXPECT_EQ(waited.exit, 0) << waited.text;
   EXPECT_EQ(peer_.jetstream->state("TELEMETRY").value().last, 2 * count) << "wrote markers";
   // The recording of it gives the same rows, ticks that are open at the end among them.
   const std::string recorded = directory_.file("recorded.weir"), rows = directory_.file("rows.parquet");
