@@ -22,10 +22,6 @@ static_assert(std::endian::native == std::endian::little, "numbers in labels are
 
 Result<std::optional<Frame>> none() { return std::optional<Frame>{}; }
 
-std::unexpected<Error> problem(const char* what) {
-  return fail(Error::Kind::refused, std::string{"can't "} + what + ": " + std::strerror(errno));
-}
-
 }  // namespace
 
 std::unexpected<Error> about(const std::string& path, Error error) {
@@ -43,7 +39,7 @@ File::~File() {
 
 Result<std::uint64_t> File::size() const {
   struct stat status{};
-  if (::fstat(descriptor_, &status) != 0) return problem("look at it");
+  if (::fstat(descriptor_, &status) != 0) return by_system("it", "look at");
   if (!S_ISREG(status.st_mode)) return fail(Error::Kind::invalid, "it is no file that could be a recording");
   return static_cast<std::uint64_t>(status.st_size);
 }
@@ -54,7 +50,7 @@ Result<std::string> File::read(std::uint64_t at, std::uint64_t size) const {
   while (have < size) {
     const ssize_t got = ::pread(descriptor_, out.data() + have, out.size() - have, static_cast<off_t>(at + have));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return problem("read it");
+    if (got < 0) return by_system("it", "read");
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }
@@ -66,7 +62,7 @@ Result<void> File::write(std::uint64_t at, std::string_view bytes) const {
   while (!bytes.empty()) {
     const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return problem("write it");
+    if (put < 0) return by_system("it", "write");
     at += static_cast<std::size_t>(put);
     bytes.remove_prefix(static_cast<std::size_t>(put));
   }
