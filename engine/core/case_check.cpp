@@ -113,11 +113,6 @@ std::string check_counter(const CaseExpectation& expectation, const Pipeline& pi
 
 }  // namespace
 
-std::string port_name(const Pipeline& pipeline, std::size_t node, Port port) {
-  const Node& of = pipeline.nodes[node];
-  return port == 0 ? of.id : of.id + "." + of.op->spec.ports[port - 1].name;
-}
-
 std::string check(const CaseExpectation& expectation, const Pipeline& pipeline, const CaseOutcome& outcome) {
   using enum CaseExpectation::What;
   switch (expectation.what) {
@@ -166,7 +161,7 @@ std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipe
     return weir::format("{}\n{}", name, diff.empty() ? "the last digits of numbers differ\n" : diff);
   };
   for (const auto& [port, rows] : one.rows) {
-    const std::string name = port_name(pipeline, port.first, port.second);
+    const std::string name = place_of(pipeline, {port.first, port.second});
     if (auto diff = differ(rows, other.rows.at(port), name); !diff.empty()) return diff;
   }
   if (auto diff = differ(one.dead_letters, other.dead_letters, "dead letters"); !diff.empty()) return diff;

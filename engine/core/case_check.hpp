@@ -8,9 +8,6 @@
 
 namespace weir {
 
-/// "node", or "node.port".
-std::string port_name(const Pipeline& pipeline, std::size_t node, Port port);
-
 /// What differs, in lines; empty if nothing does.
 std::string check(const CaseExpectation& expectation, const Pipeline& pipeline, const CaseOutcome& outcome);
 

@@ -111,7 +111,7 @@ std::vector<CasePassage> passages_of(const Case& one, const CaseOutcome& outcome
           expectation.what == CaseExpectation::What::rows || expectation.what == CaseExpectation::What::contains;
       return of_rows && port == std::pair{expectation.node, expectation.port};
     });
-    out.push_back({port_name(*one.pipeline, port.first, port.second), rows.rows.size(), expected});
+    out.push_back({place_of(*one.pipeline, {port.first, port.second}), rows.rows.size(), expected});
   }
   return out;
 }

@@ -157,8 +157,7 @@ struct Chain::Impl {
       });
       if (read) continue;
       stage.exits[port].unread =
-          counted::declare(counters, stage.node->id, counted::unread,
-                           port == 0 ? "main" : std::string_view{stage.node->op->spec.ports[port - 1].name});
+          counted::declare(counters, stage.node->id, counted::unread, port_name(*stage.node, port));
     }
   }
 
@@ -166,6 +165,7 @@ struct Chain::Impl {
     Stage::Exit& exit = from.exits[port];
     exit.reached = std::max(exit.reached, batch->reached);
     for (Stage* reader : exit.readers) reader->waiting.push_back(batch);
+    if (effort != nullptr) effort->gave({from.number, port}, batch->rows);
     if (probe) probe({from.number, port}, batch);
   }
 
@@ -177,6 +177,7 @@ struct Chain::Impl {
     out.position = samples->origin.last;
     out.reached = samples->reached;
     deliver(stages[pipeline.source()], 0, samples);
+    Timestamp since = effort == nullptr ? no_time : effort->now();
     for (Stage& stage : stages) {
       if (stage.waiting.empty()) continue;
       if (stage.transform) {
@@ -184,9 +185,20 @@ struct Chain::Impl {
       } else {
         run_sink(stage, muted, out);
       }
+      if (effort != nullptr) since = note_effort(stage, since);
       stage.waiting.clear();
     }
     return {};
+  }
+
+  Timestamp note_effort(const Stage& stage, Timestamp since) {
+    std::uint64_t batches = 0;
+    std::uint64_t rows = 0;
+    for (const BatchPtr& batch : stage.waiting) {
+      batches += batch->rows == 0 ? 0 : 1;
+      rows += batch->rows;
+    }
+    return effort->took(stage.number, batches, rows, since);
   }
 
   Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
@@ -275,6 +287,7 @@ struct Chain::Impl {
   std::uint32_t saved_keys = 0, saved_fields = 0;             // what the tables held at the last step
   std::vector<std::pair<std::string, std::size_t>> given_up;  // of what was loaded: nodes that are no more, and bytes
   Probe probe;
+  Effort* effort = nullptr;
 };
 
 Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
@@ -312,7 +325,14 @@ Result<void> Chain::open() {
   return {};
 }
 
-Decoded Chain::decode(std::shared_ptr<const Messages> messages) { return impl_->decoder->decode(std::move(messages)); }
+Decoded Chain::decode(std::shared_ptr<const Messages> messages) {
+  Effort* const effort = impl_->effort;
+  if (effort == nullptr) return impl_->decoder->decode(std::move(messages));
+  const Timestamp since = effort->now();
+  Decoded decoded = impl_->decoder->decode(std::move(messages));
+  effort->took(impl_->pipeline.source(), 1, decoded.messages, since);
+  return decoded;
+}
 
 Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
   Impl& chain = *impl_;
@@ -450,5 +470,7 @@ std::string Chain::trouble() const {
 }
 
 void Chain::watch(Probe probe) { impl_->probe = std::move(probe); }
+
+void Chain::measure(Effort* effort) { impl_->effort = effort; }
 
 }  // namespace weir

@@ -12,6 +12,7 @@
 
 #include "core/counters.hpp"
 #include "core/decoder.hpp"
+#include "core/effort.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
@@ -86,6 +87,10 @@ class Chain {
   /// Sees every batch that leaves a port, before it goes on (cases, tap). Null: nobody looks.
   using Probe = std::function<void(PortRef, const BatchPtr&)>;
   void watch(Probe probe);
+
+  /// Tells what each node takes, gives and spends; of the source, messages and decoding. Null: nobody asks. It must
+  /// outlive the chain. Before the first decode().
+  void measure(Effort* effort);
 
  private:
   struct Impl;

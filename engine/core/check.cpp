@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include <weir/format.hpp>
+
 #include "core/draft.hpp"
 #include "core/event_time.hpp"
 #include "core/fingerprint.hpp"
@@ -386,6 +388,15 @@ class Checker {
 };
 
 }  // namespace
+
+std::string_view port_name(const Node& node, Port port) {
+  return port == 0 ? std::string_view{"main"} : node.op->spec.ports.at(port - 1).name;
+}
+
+std::string place_of(const Pipeline& pipeline, PortRef port) {
+  const Node& node = pipeline.nodes[port.node];
+  return port.port == 0 ? node.id : weir::format("{}.{}", node.id, port_name(node, port.port));
+}
 
 std::size_t Pipeline::source() const {
   return static_cast<std::size_t>(std::ranges::find(nodes, Role::source, &Node::role) - nodes.begin());

@@ -21,6 +21,12 @@ const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not wri
 const CounterSpec commits{"commits", "commits that succeeded"};
 const CounterSpec commit_retries{"commit_retries", "commits that failed and were tried again"};
 const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};
+const CounterSpec node_batches{"node_batches", "batches that a node has worked at, those of a silent replay too"};
+const CounterSpec node_rows_in{"node_rows_in", "rows that a node was given (a source: messages), likewise"};
+const CounterSpec node_rows_out{"node_rows_out", "rows that left a node, by port, likewise"};
+const CounterSpec node_busy_seconds{"node_busy_seconds",
+                                    "time that lanes worked at a node: decoding of a source, completing and encoding "
+                                    "of a sink; each lane may add a second a second"};
 
 std::vector<CounterSpec> of(Role role) {
   switch (role) {
@@ -36,6 +42,8 @@ std::vector<CounterSpec> of(Role role) {
 }
 
 std::vector<CounterSpec> of_pipeline() { return {commits, commit_retries, dead_letters}; }
+
+std::vector<CounterSpec> work() { return {node_batches, node_rows_in, node_rows_out, node_busy_seconds}; }
 
 std::size_t declare(Counters& counters, std::string_view node, const CounterSpec& what, std::string_view reason) {
   return counters.declare(node, what.name, what.doc, reason);

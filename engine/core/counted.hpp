@@ -20,9 +20,13 @@ extern const CounterSpec rows, rejected, cells, empty_rows;
 // Of the pipeline.
 extern const CounterSpec commits, commit_retries, dead_letters;
 
+// What a lane does at each node, see Effort: the last one in nanoseconds, told in seconds.
+extern const CounterSpec node_batches, node_rows_in, node_rows_out, node_busy_seconds;
+
 /// Of a node of this role, whatever its operator.
 std::vector<CounterSpec> of(Role role);
 std::vector<CounterSpec> of_pipeline();
+std::vector<CounterSpec> work();
 
 /// Counters::declare() for one of these.
 std::size_t declare(Counters& counters, std::string_view node, const CounterSpec& what, std::string_view reason = {});

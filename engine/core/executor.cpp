@@ -85,12 +85,21 @@ struct LaneRun::Impl {
     stamped = claims.writable;
     replayable = claims.replayable;
     given_again = claims.replayable || claims.acknowledges;
+    if (around.inspection != nullptr) let_look(*around.inspection);
   }
 
   // The last body may still be on its way out when every piece has left; what it uses must outlive it.
   ~Impl() { graph->wait_for_all(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
+
+  void let_look(Inspection& inspection) {
+    effort.emplace(around.pipeline, inspection.work, around.clock);
+    chain.measure(&*effort);
+    chain.watch([this, &taps = inspection.taps](PortRef from, const BatchPtr& batch) {
+      if (!replays) taps.offer(around.pipeline, from, batch);
+    });
+  }
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
@@ -123,6 +132,7 @@ struct LaneRun::Impl {
     const Timestamp arrival = piece.decoded.batch->reached;
     const bool reminder = start.reminded != no_time && arrival <= start.reminded;
     piece.muted = piece.last <= start.silent || (start.quiet != no_time && arrival <= start.quiet) || reminder;
+    replays = piece.muted;
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
       fail_piece(piece, done.error());
       return;
@@ -160,7 +170,10 @@ struct LaneRun::Impl {
     if (given_again) done.offered = std::move(piece.output.offered);
     for (const SinkBatch& part : piece.output.batches) {
       const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
+      if (around.inspection != nullptr) around.inspection->taps.offer(around.pipeline, {part.node, 0}, part.batch);
+      const Timestamp since = effort ? effort->now() : no_time;
       Encoded encoded = sink->second->encode(part.batch);
+      if (effort) effort->took(part.node, 0, 0, since);
       encoded.partition = id.partition;
       encoded.last = done.position;
       encoded.number = part.number;
@@ -295,7 +308,9 @@ struct LaneRun::Impl {
   Surroundings around;
   LaneId id;
   LaneStart start;
-  Progress at;  // of the last step
+  Progress at;                   // of the last step
+  std::optional<Effort> effort;  // if anybody may ask
+  bool replays = false;          // the step under way, silently
   Chain chain;
   const Node& source_node;
   NodeContext source_context;

@@ -12,6 +12,7 @@
 #include "core/commit.hpp"
 #include "core/credits.hpp"
 #include "core/held_lanes.hpp"
+#include "core/inspection.hpp"
 #include "core/pipeline.hpp"
 
 namespace weir {
@@ -54,6 +55,7 @@ class LaneRun {
     Credits& credits;
     std::vector<std::pair<std::size_t, const Sink*>> sinks;  ///< by number of the node
     LaneEvents events;
+    Inspection* inspection = nullptr;  ///< null: nobody will ask
   };
 
   /// The threads must outlive it.

@@ -42,6 +42,9 @@ struct Node {
   Span place;  ///< of the node's object in the text
 };
 
+/// "main", or as the operator's Spec calls it.
+std::string_view port_name(const Node& node, Port port);
+
 struct Pipeline {
   std::string name;
   std::string file;
@@ -69,6 +72,9 @@ struct Pipeline {
 
   std::size_t source() const;  ///< the number of its one source
 };
+
+/// A port as a pipeline's text names it: "rows.late", or "rows" for the main one.
+std::string place_of(const Pipeline& pipeline, PortRef port);
 
 /// The values that an operator gets when the user writes none of its optional settings; required ones are missing.
 Settings default_settings(const Spec& spec, std::string_view id);

@@ -48,8 +48,8 @@ std::string new_worker_name() {
 }
 
 struct Worker::Impl {
-  Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k, std::string n)
-      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, credits{p.memory} {}
+  Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k, std::string n, Inspection* i)
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, inspection{i}, credits{p.memory} {}
 
   // Making.
 
@@ -105,7 +105,7 @@ struct Worker::Impl {
   }
 
   LaneRun::Surroundings surroundings() {
-    LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}};
+    LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}, inspection};
     for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
     around.events.step = [this](LaneId lane, LaneStep step) { inbox.put(event::Stepped{lane, std::move(step)}); };
     around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); };
@@ -339,6 +339,7 @@ struct Worker::Impl {
   Counters& counters;
   const Clock& clock;
   const std::string name;
+  Inspection* const inspection;
   const std::string fence = random_text();
   Credits credits;
   std::vector<std::unique_ptr<NodeContext>> contexts;
@@ -373,8 +374,8 @@ struct Worker::Impl {
 };
 
 Worker::Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
-               std::string name)
-    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, std::move(name))} {}
+               std::string name, Inspection* inspection)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, std::move(name), inspection)} {}
 
 Worker::~Worker() = default;
 

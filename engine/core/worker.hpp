@@ -26,9 +26,9 @@ std::string new_worker_name();
 ///           changed or invalid if what is there does not fit, and the first lane's error if no lane can go on.
 class Worker {
  public:
-  /// All must outlive the worker. `name`: see new_worker_name().
+  /// All must outlive the worker. `name`: see new_worker_name(). `inspection`: for those who look in; may be null.
   Worker(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
-         std::string name = new_worker_name());
+         std::string name = new_worker_name(), Inspection* inspection = nullptr);
   ~Worker();
 
   /// When it answers, sinks and stores are closed: the next worker finds their files free.

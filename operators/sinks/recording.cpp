@@ -1,7 +1,7 @@
 /// Messages as a source received them, into a file.
-#include <weir/checksum.hpp>
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
+#include <weir/partition.hpp>
 #include <weir/recording.hpp>
 
 #include <algorithm>
@@ -62,15 +62,8 @@ class Wanted {
 
  private:
   bool wants(std::string_view key, std::string_view field) const {
-    constexpr double all_hashes = 4294967296.0;
-    // Of short keys that differ in a digit the hash's own bits do not differ enough (the finaliser of MurmurHash3).
-    const auto spread = [](std::uint32_t hash) {
-      hash = (hash ^ hash >> 16) * 0x85ebca6bu;
-      hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
-      return hash ^ hash >> 16;
-    };
     return (keys_.empty() || keys_.contains(key)) && (fields_.empty() || fields_.contains(field)) &&
-           (share_ >= 1 || static_cast<double>(spread(hash_of(key))) < share_ * all_hashes);
+           in_share(key, share_);
   }
 
   std::set<std::string, std::less<>> keys_, fields_;
