@@ -168,6 +168,8 @@ void describe_metrics() {
               << ", by node; what else one counts: weir describe <operator>\n";
     describe_counters(counted::of(role));
   }
+  std::cout << "\nCounters of what lanes do at each node\n";
+  describe_counters(counted::work());
   std::cout << "\nGauges, and the time of commits\n";
   for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
 }

@@ -15,6 +15,8 @@
 #include "console/lag_watch.hpp"
 #include "console/metrics.hpp"
 #include "console/server.hpp"
+#include "console/status_json.hpp"
+#include "console/tap_stream.hpp"
 #include "core/counted.hpp"
 #include "core/explain_change.hpp"
 #include "core/log.hpp"
@@ -45,10 +47,10 @@ class Running {
  public:
   /// `counters` must outlive this. `before`: the status of the one that this replaces.
   Running(std::shared_ptr<const LoadedPipeline> loaded, const Registry& registry, Counters& counters,
-          const Worker::Status& before, const std::string& name)
+          const Worker::Status& before, const std::string& name, Inspection* inspection)
       : loaded_{std::move(loaded)},
         counters_{counters},
-        worker_{*loaded_->checked.pipeline, registry, counters_, system_clock(), name} {
+        worker_{*loaded_->checked.pipeline, registry, counters_, system_clock(), name, inspection} {
     before_.rows = before.rows;
     before_.commits = before.commits;
     before_.commit_time_total = before.commit_time_total;
@@ -115,7 +117,10 @@ class Running {
 class Runner {
  public:
   Runner(const RunOptions& options, Session& session)
-      : options_{options}, session_{session}, progress_{options.quiet, options.log == "json", options.way} {}
+      : options_{options},
+        session_{session},
+        progress_{options.quiet, options.log == "json", options.way},
+        inspection_{options.http.empty() ? nullptr : std::make_unique<Inspection>()} {}
 
   int run() {
     sigset_t signals;
@@ -138,7 +143,9 @@ class Runner {
       log::info("http on port {}", console->port());
     }
     current()->start();
-    return wait(signals);
+    const int exit = wait(signals);
+    if (inspection_) inspection_->taps.end("the pipeline has ended");
+    return exit;
   }
 
  private:
@@ -312,7 +319,8 @@ class Runner {
   void install(std::shared_ptr<const LoadedPipeline> loaded) {
     const auto before = current();
     auto next = std::make_shared<Running>(std::move(loaded), session_.registry, counters_,
-                                          before ? before->status() : Worker::Status{}, name_);
+                                          before ? before->status() : Worker::Status{}, name_, inspection_.get());
+    if (inspection_) inspection_->taps.runs(next->pipeline());
     const std::scoped_lock lock{mutex_};
     current_ = std::move(next);
   }
@@ -329,36 +337,26 @@ class Runner {
     views.metrics = [this] {
       const auto running = current();
       const auto lag = lag_.lag();
-      return render_metrics(running->pipeline(), running->counters(), running->status(), system_clock().now(),
-                            lag ? std::optional{*lag} : std::nullopt);
+      return render_metrics(running->pipeline(), running->counters(), inspection_->work, running->status(),
+                            system_clock().now(), lag ? std::optional{*lag} : std::nullopt);
     };
     views.lag = [this] {
       return lag_.lag().transform([this](const Lag& lag) { return lag_json(current()->pipeline(), lag); });
     };
-    views.troubles = [this] {
-      const auto status = current()->status();
-      auto troubles = status.troubles;
-      troubles.append_range(status.broken);
-      if (status.draining) troubles.push_back("draining");
-      if (!status.ready && troubles.empty())
-        troubles.push_back(status.started ? "others still have partitions that are to be this worker's" : "starting");
-      return troubles;
+    views.troubles = [this] { return why_not_ready(current()->status()); };
+    views.pipeline = [this] {
+      const auto running = current();
+      return status_json(running->pipeline(), counters_, inspection_->work, running->status(), name_);
     };
-    views.pipeline = [this] { return describe_running(*current()); };
+    views.tap = [this](const std::string& place) { return inspection_->taps.open(place); };
+    views.elsewhere = [this](const TapWish& wish) {
+      const auto running = current();
+      return elsewhere(wish, running->pipeline(), running->status());
+    };
+    views.tap_from = options_.tap == "all"    ? TapFrom::all
+                     : options_.tap == "none" ? TapFrom::nobody
+                                              : TapFrom::loopback;
     return views;
-  }
-
-  static std::string describe_running(const Running& running) {
-    const auto status = running.status();
-    std::string lanes;
-    for (const auto& lane : status.lanes) {
-      lanes += weir::format(R"({}{{"partition":{},"pulled":{},"stepped":{},"waiting":{}}})", lanes.empty() ? "" : ",",
-                            lane.partition, lane.pulled, lane.stepped, lane.waiting);
-    }
-    return weir::format(
-        "{{\"name\":\"{}\",\"fingerprint\":\"{}\",\"ready\":{},\"rows\":{},\"lanes\":[{}],\"pipeline\":{}}}\n",
-        running.pipeline().name, running.pipeline().fingerprint, status.ready, status.rows, lanes,
-        running.pipeline().shown);
   }
 
   /// What became of everything, counter by counter and in one sentence.
@@ -380,8 +378,9 @@ class Runner {
   const RunOptions& options_;
   Session& session_;
   ProgressLine progress_;
-  Timestamp told_ = 0;  // to stop
-  Counters counters_;   // of all that run one after the other
+  Timestamp told_ = 0;                      // to stop
+  Counters counters_;                       // of all that run one after the other
+  std::unique_ptr<Inspection> inspection_;  // null: nobody can ask
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
@@ -403,7 +402,8 @@ void add_run(Arguments& program, Session& session) {
       program.command("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
   command.needs("pipeline", options->file, "pipeline file");
   add_pipeline_options(command, options->pipeline);
-  command.option("--http", options->http, "serve /ping /ready /version /metrics /lag on host:port");
+  command.option("--http", options->http, "serve /ping /ready /version /metrics /lag /pipelines on host:port");
+  command.choice("--tap", options->tap, {"loopback", "all", "none"}, "whom --http lets look at rows, for weir tap");
   add_run_options(command, *options);
   command.does([options, &session] { session.exit = run(*options, session); });
 }

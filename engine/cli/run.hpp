@@ -15,6 +15,7 @@ struct RunOptions {
   std::optional<std::string> text = {};  ///< stands instead of what is in the file
   PipelineOptions pipeline;
   std::string http;
+  std::string tap = "loopback";  ///< who may look at rows over it: loopback, all, none
   std::string log = "text";
   std::string log_level = "info";
   bool quiet = false;

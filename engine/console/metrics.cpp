@@ -2,13 +2,14 @@
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
-#include <cstdio>
 #include <map>
 #include <sstream>
+
+#include "console/memory.hpp"
+#include "core/counted.hpp"
 
 namespace weir {
 namespace {
@@ -74,16 +75,15 @@ class Families {
 
 double seconds(Duration time) { return static_cast<double>(time) / static_cast<double>(second); }
 
-/// Bytes of memory that the process holds now; 0 where the system does not tell (procfs: statm, second field, in
-/// pages).
-double resident_bytes() {
-  unsigned long long total = 0;
-  unsigned long long resident = 0;
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr) return 0;
-  const int read = std::fscanf(file, "%llu %llu", &total, &resident);
-  std::fclose(file);
-  return read == 2 ? static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) : 0;
+/// How much passes the nodes, and what it takes.
+void add_work(Families& out, const Counters& work) {
+  for (const auto& line : work.lines()) {
+    std::vector<ClientMetric::Label> labels{{"node", line.node}};
+    if (!line.reason.empty()) labels.push_back({"port", line.reason});
+    const bool is_time = line.name == counted::node_busy_seconds.name;
+    out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc,
+            is_time ? seconds(static_cast<Duration>(line.value)) : static_cast<double>(line.value), std::move(labels));
+  }
 }
 
 void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& status, Timestamp now) {
@@ -120,8 +120,8 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
 
 std::span<const Gauge> gauges() { return all_gauges; }
 
-std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
-                           Timestamp now, const std::optional<Lag>& lag) {
+std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Counters& work,
+                           const Worker::Status& status, Timestamp now, const std::optional<Lag>& lag) {
   Families out{pipeline.name};
   out.gauge("weir_ready", status.ready ? 1 : 0);
   out.gauge("weir_lanes", static_cast<double>(status.lanes.size()));
@@ -129,7 +129,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.memory));
   out.gauge("weir_last_commit_seconds", seconds(status.commit_time));
   out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
-  out.gauge("process_resident_memory_bytes", resident_bytes());
+  out.gauge("process_resident_memory_bytes", static_cast<double>(resident_bytes()));
   add_lanes(out, pipeline, status, now);
   if (lag) {
     out.gauge("weir_lag_messages", static_cast<double>(lag->messages));
@@ -142,6 +142,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
     out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc, static_cast<double>(line.value),
             std::move(labels));
   }
+  add_work(out, work);
   std::ostringstream text;
   prometheus::TextSerializer{}.Serialize(text, out.all());
   return text.str();

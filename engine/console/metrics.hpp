@@ -23,7 +23,8 @@ std::span<const Gauge> gauges();
 
 /// Counters as weir_<name>_total{pipeline,node,reason}; gauges in seconds and bytes. No label per vehicle. `now` is
 /// wall time, for how far rows are behind arrival. `lag`: nothing if it is not known; then nothing is said of it.
-std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Worker::Status& status,
-                           Timestamp now, const std::optional<Lag>& lag);
+/// `work`: counted::work().
+std::string render_metrics(const Pipeline& pipeline, const Counters& counters, const Counters& work,
+                           const Worker::Status& status, Timestamp now, const std::optional<Lag>& lag);
 
 }  // namespace weir

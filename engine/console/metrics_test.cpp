@@ -15,7 +15,7 @@ std::string behind(Position pulled, std::uint64_t waiting, std::string trouble =
   status.lanes[0].waiting = waiting;
   status.lanes[0].trouble = std::move(trouble);
   status.committed.push_back({0, 7, 10 * second});
-  const std::string text = render_metrics(pipeline, Counters{}, status, 25 * second, std::nullopt);
+  const std::string text = render_metrics(pipeline, Counters{}, Counters{}, status, 25 * second, std::nullopt);
   const std::string line = "\nweir_behind_seconds{pipeline=\"p\",partition=\"0\"} ";
   const std::size_t at = text.find(line);
   return at == std::string::npos ? text : text.substr(at + line.size(), text.find('\n', at + 1) - at - line.size());
@@ -33,7 +33,9 @@ TEST(Metrics, AStreamThatIsNotReachedMayHaveMore) { EXPECT_EQ(behind(7, 0, "no a
 TEST(Metrics, TheLagIsThereWhileItIsKnown) {
   Pipeline pipeline;
   pipeline.name = "p";
-  const auto text = [&](const std::optional<Lag>& lag) { return render_metrics(pipeline, Counters{}, {}, 0, lag); };
+  const auto text = [&](const std::optional<Lag>& lag) {
+    return render_metrics(pipeline, Counters{}, Counters{}, {}, 0, lag);
+  };
   const std::string known = text(Lag{.partitions = {}, .messages = 12, .behind = 2500 * millisecond});
   EXPECT_NE(known.find("\nweir_lag_messages{pipeline=\"p\"} 12\n"), std::string::npos) << known;
   EXPECT_NE(known.find("\nweir_lag_seconds{pipeline=\"p\"} 2.5\n"), std::string::npos) << known;

@@ -3,15 +3,42 @@
 #include <httplib.h>
 #include <sys/socket.h>
 
-#include <charconv>
 #include <chrono>
 #include <thread>
+
+#include "console/address.hpp"
+#include "console/tap_stream.hpp"
 
 namespace weir {
 namespace {
 
 constexpr std::chrono::seconds longest_silence{2};
 constexpr int most_waiting = 128;  // connections that are not accepted yet
+
+void answer(httplib::Response& response, int status, const std::string& text) {
+  response.status = status;
+  response.set_content(text + "\n", "text/plain");
+}
+
+Asker asker_of(const httplib::Request& request) {
+  Asker asker{request.remote_addr, request.get_header_value("Host"), false};
+  for (const char* name : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin"})
+    asker.passed_on |= request.has_header(name);
+  return asker;
+}
+
+int status_of(const Error& error) { return error.kind == Error::Kind::invalid ? 404 : 503; }
+
+/// Until the pipeline ends, the client leaves or has all that it wanted.
+void stream(std::shared_ptr<TapStream> tap, httplib::Response& response) {
+  response.set_chunked_content_provider("application/x-ndjson",
+                                        [tap = std::move(tap)](std::size_t, httplib::DataSink& sink) {
+                                          const std::string text = tap->next();
+                                          if (!text.empty() && !sink.write(text.data(), text.size())) return false;
+                                          if (tap->over()) sink.done();
+                                          return sink.is_writable();
+                                        });
+}
 
 }  // namespace
 
@@ -51,13 +78,31 @@ struct Console::Impl {
       response.set_content("[\"" + views.pipeline_name + "\"]\n", "application/json");
     });
     server.Get(R"(/pipelines/([^/]+))", [this](const httplib::Request& request, httplib::Response& response) {
-      if (request.matches[1] != views.pipeline_name) {
-        response.status = 404;
-        response.set_content("no such pipeline; this worker runs " + views.pipeline_name + "\n", "text/plain");
-        return;
-      }
+      if (is_other(request.matches[1], response)) return;
       response.set_content(views.pipeline(), "application/json");
     });
+    server.Get(R"(/pipelines/([^/]+)/tap/([^/]+))",
+               [this](const httplib::Request& request, httplib::Response& response) {
+                 if (const auto may = may_tap(views.tap_from, asker_of(request)); !may)
+                   return answer(response, 403, may.error().message);
+                 if (!is_other(request.matches[1], response)) tap(request, response);
+               });
+  }
+
+  bool is_other(const std::string& pipeline, httplib::Response& response) const {
+    if (pipeline == views.pipeline_name) return false;
+    answer(response, 404, "no such pipeline; this worker runs " + views.pipeline_name);
+    return true;
+  }
+
+  void tap(const httplib::Request& request, httplib::Response& response) const {
+    auto wish = TapWish::read(request.params);
+    if (!wish) return answer(response, 400, wish.error().message);
+    auto tap = views.tap(request.matches[2]);
+    if (!tap) return answer(response, status_of(tap.error()), tap.error().message);
+    if (const auto fits = wish->fits(*(*tap)->schema()); !fits) return answer(response, 400, fits.error().message);
+    std::string first = views.elsewhere(*wish);
+    stream(std::make_shared<TapStream>(*std::move(tap), *std::move(wish), system_clock(), std::move(first)), response);
   }
 };
 
@@ -71,15 +116,9 @@ Console::~Console() {
 int Console::port() const { return impl_->port; }
 
 Result<std::unique_ptr<Console>> Console::serve(const std::string& address, ConsoleViews views) {
-  const auto colon = address.rfind(':');
-  int port = -1;
-  if (colon != std::string::npos) {
-    const char* end = address.data() + address.size();
-    if (std::from_chars(address.data() + colon + 1, end, port).ptr != end) port = -1;
-  }
-  if (port < 0 || port > 65535)
-    return fail(Error::Kind::invalid, "\"" + address + "\" is not host:port; write for example 127.0.0.1:8080");
-  std::string host = address.substr(0, colon);
+  auto at = read_address(address);
+  if (!at) return std::unexpected(at.error());
+  auto& [host, port] = *at;
   if (host.empty()) host = "0.0.0.0";
   auto impl = std::make_unique<Impl>();
   impl->views = std::move(views);

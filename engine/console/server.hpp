@@ -8,6 +8,9 @@
 
 #include <weir/types.hpp>
 
+#include "console/tap_lines.hpp"
+#include "core/taps.hpp"
+
 namespace weir {
 
 /// What the pages show. Called from the server's threads.
@@ -16,13 +19,17 @@ struct ConsoleViews {
   std::function<std::string()> metrics;
   std::function<Result<std::string>()> lag;  ///< JSON; an error says why it is not known
   std::function<std::string()> pipeline;     ///< JSON, secrets redacted
+  std::function<Result<std::unique_ptr<Tap>>(const std::string& place)> tap;
+  std::function<std::string(const TapWish&)> elsewhere;  ///< what is not to be seen at this worker, or empty
+  TapFrom tap_from = TapFrom::loopback;
   std::string pipeline_name;
   std::string version;
 };
 
 /// Serves GET /ping, /ready (503 and what is down), /version, /metrics, /lag (503 and why it is not known),
-/// /pipelines/{name} until destroyed.
-/// Threads   has its own, two of them: a view that waits keeps the others waiting.
+/// /pipelines/{name}, and /pipelines/{name}/tap/{place} (rows as they pass, see TapLines, until the client leaves; 403
+/// whom it is not for, 400 a wish that is none, 404 no such place, 503 too many) until destroyed.
+/// Threads   has its own.
 class Console {
  public:
   /// `address` is host:port; port 0 takes a free one. Invalid if it can't be parsed, unreachable if it can't be bound.

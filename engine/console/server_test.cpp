@@ -23,6 +23,9 @@ ConsoleViews views() {
           .metrics = [] { return std::string{}; },
           .lag = [] { return Result<std::string>{"{}"}; },
           .pipeline = [] { return std::string{"{}"}; },
+          .tap = [](const std::string&) { return Result<std::unique_ptr<Tap>>{fail(Error::Kind::unreachable, "")}; },
+          .elsewhere = [](const TapWish&) { return std::string{}; },
+          .tap_from = TapFrom::loopback,
           .pipeline_name = "p",
           .version = "0"};
 }
