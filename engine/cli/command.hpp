@@ -99,6 +99,8 @@ void add_graph(Arguments& program, Session& session);
 void add_progress(Arguments& program, Session& session);
 void add_owners(Arguments& program, Session& session);
 void add_lag(Arguments& program, Session& session);
+void add_tap(Arguments& program, Session& session);
+void add_top(Arguments& program, Session& session);
 void add_completion(Arguments& program, Session& session);
 void add_new(Arguments& program, Session& session);
 /// One for each operator that has setups, of its name.

@@ -15,6 +15,7 @@
 #include <weir/rfc3339.hpp>
 #include <weir/units.hpp>
 
+#include "cli/amounts.hpp"
 #include "cli/command.hpp"
 
 namespace weir::cli {
@@ -77,21 +78,6 @@ struct Sum {
     return static_cast<std::size_t>(std::clamp(share * spark_columns, 0.0, spark_columns - 1.0));
   }
 };
-
-/// 1234567 as 1,234,567.
-std::string grouped(std::uint64_t number) {
-  std::string out = std::to_string(number);
-  for (std::size_t at = out.size(); at > 3; at -= 3) out.insert(at - 3, ",");
-  return out;
-}
-
-std::string shown_bytes(std::uint64_t bytes) {
-  constexpr std::array<std::string_view, 5> names{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < names.size(); ++unit) value /= 1000;
-  return unit == 0 ? weir::format("{} B", bytes) : weir::format("{:.1f} {}", value, names[unit]);
-}
 
 std::string sparkline(const Sum& sum) {
   const std::uint64_t most = std::max<std::uint64_t>(1, *std::ranges::max_element(sum.activity));

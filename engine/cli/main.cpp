@@ -45,7 +45,8 @@ int obey(int argc, char** argv) {
   for (auto* add :
        {cli::add_run, cli::add_record, cli::add_replay, cli::add_info, cli::add_lint, cli::add_fmt, cli::add_test,
         cli::add_explain, cli::add_list, cli::add_describe, cli::add_schema, cli::add_graph, cli::add_progress,
-        cli::add_owners, cli::add_lag, cli::add_new, cli::add_setups, cli::add_completion}) {
+        cli::add_owners, cli::add_lag, cli::add_tap, cli::add_top, cli::add_new, cli::add_setups,
+        cli::add_completion}) {
     add(line.arguments(), session);
   }
   line.arguments().anywhere("--plugin", "library of operators, see `weir new operator`; as many as are wanted");
