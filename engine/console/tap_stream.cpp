@@ -35,7 +35,7 @@ std::string elsewhere(const TapWish& wish, const Pipeline& pipeline, const Worke
     if (std::ranges::contains(status.lanes, partition, &LaneRun::Status::partition)) continue;
     out += weir::format("{}{} is in partition {}", out.empty() ? "" : ", ", weir::quoted(key), partition);
   }
-  return out.empty() ? out : out + ", which another worker has; weir owners tells which";
+  return out.empty() ? out : out + ", which this worker does not have; weir owners tells who has";
 }
 
 }  // namespace weir

@@ -161,8 +161,8 @@ TEST_F(TapStreamTest, SaysWhichVehiclesAreAtOtherWorkers) {
   status.lanes.emplace_back().partition = of_v1;
   const TapWish wish{.keys = {"v1", "v2"}, .fields = {}};
   const std::string there = elsewhere(wish, *checked.pipeline, status);
-  EXPECT_EQ(there,
-            "\"v2\" is in partition " + std::to_string(of_v2) + ", which another worker has; weir owners tells which");
+  EXPECT_EQ(there, "\"v2\" is in partition " + std::to_string(of_v2) +
+                       ", which this worker does not have; weir owners tells who has");
   EXPECT_EQ(elsewhere(wish, pipeline_, status), "") << "there is one partition";
   EXPECT_EQ(elsewhere({}, *checked.pipeline, status), "");
   const fakes::WaitingClock clock;
