@@ -42,11 +42,10 @@ int obey(int argc, char** argv) {
       "weir", "weir turns the raw signals of a fleet into evenly spaced, complete, trusted rows.", session.version,
       "Exit codes: 0 fine, 1 findings, 64 usage, 69 a service is unreachable, 70 stopped by an error, 78 bad "
       "pipeline, 141 standard output was closed."};
-  for (auto* add :
-       {cli::add_run, cli::add_record, cli::add_replay, cli::add_info, cli::add_lint, cli::add_fmt, cli::add_test,
-        cli::add_explain, cli::add_list, cli::add_describe, cli::add_schema, cli::add_graph, cli::add_progress,
-        cli::add_owners, cli::add_lag, cli::add_tap, cli::add_top, cli::add_new, cli::add_setups,
-        cli::add_completion}) {
+  for (auto* add : {cli::add_run,    cli::add_record, cli::add_replay,   cli::add_info,   cli::add_lint,
+                    cli::add_fmt,    cli::add_test,   cli::add_explain,  cli::add_list,   cli::add_describe,
+                    cli::add_schema, cli::add_graph,  cli::add_progress, cli::add_owners, cli::add_lag,
+                    cli::add_tap,    cli::add_top,    cli::add_new,      cli::add_setups, cli::add_completion}) {
     add(line.arguments(), session);
   }
   line.arguments().anywhere("--plugin", "library of operators, see `weir new operator`; as many as are wanted");
