@@ -74,7 +74,7 @@ std::string_view case_schema() {
       { "type": "object", "required": ["node", "rows"], "additionalProperties": false, "properties": {
           "node": { "$ref": "#/$defs/node" }, "rows": { "$ref": "#/$defs/rows" } } },
       { "type": "object", "required": ["node", "contains"], "additionalProperties": false, "properties": {
-          "node": { "$ref": "#/$defs/node" }, "contains": { "$ref": "#/$defs/rows" } } },
+          "node": { "$ref": "#/$defs/node" }, "contains": { "$ref": "#/$defs/table" } } },
       { "type": "object", "required": ["counter", "is"], "additionalProperties": false, "properties": {
           "counter": { "type": "string", "description": "node.counter" }, "is": { "type": "integer", "minimum": 0 },
           "reason": { "type": "string", "description": "only those of this reason, up to its ':'" } } },
@@ -83,7 +83,7 @@ std::string_view case_schema() {
       { "type": "object", "required": ["acknowledged"], "additionalProperties": false, "properties": {
           "acknowledged": { "type": "integer", "minimum": 0, "description": "of the script's samples and messages" } } },
       { "type": "object", "required": ["dead_letters"], "additionalProperties": false, "properties": {
-          "dead_letters": { "$ref": "#/$defs/rows" } } }
+          "dead_letters": { "$ref": "#/$defs/table" } } }
     ] }
   }
 })";

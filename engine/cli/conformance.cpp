@@ -122,29 +122,41 @@ class StrictContext final : public NodeContext {
   Broken& broken_;
 };
 
-bool makes(const Operator& op, const Settings& settings, Context& context) {
-  return (op.make_source && op.make_source(settings, context) != nullptr) ||
-         (op.make_transform && op.make_transform(settings, context) != nullptr) ||
-         (op.make_sink && op.make_sink(settings, context) != nullptr) ||
-         (op.make_store && op.make_store(settings, context) != nullptr);
+using Made = std::shared_ptr<void>;  // of any role
+
+Made made(const Operator& op, const Settings& settings, Context& context) {
+  if (op.make_source) return op.make_source(settings, context);
+  if (op.make_transform) return op.make_transform(settings, context);
+  if (op.make_sink) return op.make_sink(settings, context);
+  if (op.make_store) return op.make_store(settings, context);
+  return nullptr;
 }
 
-/// Makes every operator of the pipeline and throws it away again.
+/// Makes every operator of the pipeline, looks what that has opened, and throws them away again.
 void make_all(const Pipeline& pipeline, const Registry& registry, Broken& broken) {
   Counters counters;
   const NodeContext::Shared shared{pipeline, registry, counters, system_clock()};
-  const auto want = [&](bool made, const std::string& what) {
-    if (!made) broken.push_back(what + " was not made");
+  const std::size_t before = open_files();
+  std::vector<std::unique_ptr<Context>> contexts;
+  std::vector<Made> all;
+  const auto context_of = [&](const Node& node) -> Context& {
+    return *contexts.emplace_back(std::make_unique<StrictContext>(shared, node, broken));
+  };
+  const auto want = [&](bool is_made, const std::string& what) {
+    if (!is_made) broken.push_back(what + " was not made");
   };
   counters.declare("", "", "");  // what an undeclared counter adds to
   for (const Node& node : pipeline.nodes) {
-    StrictContext context{shared, node, broken};
+    Context& context = context_of(node);
     if (!node.codec.empty()) want(context.codec("") != nullptr, "the encoding of " + node.id);
-    want(makes(*node.op, node.settings, context), node.id);
+    want(all.emplace_back(made(*node.op, node.settings, context)) != nullptr, node.id);
   }
-  if (pipeline.store.empty()) return;
-  StrictContext context{shared, pipeline.nodes.front(), broken};
-  want(makes(*registry.find(Role::store, pipeline.store), pipeline.store_settings, context), "the store");
+  if (!pipeline.store.empty()) {
+    const Operator& store = *registry.find(Role::store, pipeline.store);
+    Context& context = context_of(pipeline.nodes.front());
+    want(all.emplace_back(made(store, pipeline.store_settings, context)) != nullptr, "the store");
+  }
+  if (open_files() != before) broken.emplace_back("making it opens a file or a connection");
 }
 
 Broken examples_hold(const Examined& one) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include <weir/format.hpp>
+#include <weir/utf8.hpp>
 
 #include "cli/command.hpp"
 #include "cli/conformance.hpp"
@@ -32,7 +33,7 @@ bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); 
 
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : valid_utf8(text)) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -47,7 +48,12 @@ std::string escaped(std::string_view text) {
         out += "&quot;";
         break;
       default:
-        out += c;
+        // What XML has no way to write.
+        if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') {
+          out += weir::format("\\x{:02x}", static_cast<unsigned char>(c));
+        } else {
+          out += c;
+        }
     }
   }
   return out;

@@ -102,13 +102,42 @@ std::string check_acknowledged(const CaseExpectation& expectation, const CaseOut
 
 std::string check_counter(const CaseExpectation& expectation, const Pipeline& pipeline, const CaseOutcome& outcome) {
   std::uint64_t sum = 0;
-  for (const Counters::Line& line : outcome.counters) {
+  std::vector<Counters::Line> all = outcome.counters;
+  all.append_range(outcome.counters_of_commits);
+  for (const Counters::Line& line : all) {
     if (line.node != pipeline.nodes[expectation.node].id || line.name != expectation.counter) continue;
     if (expectation.reason.empty() || counted_by(expectation.reason) == line.reason) sum += line.value;
   }
   if (sum == expectation.count) return {};
   const std::string of_reason = expectation.reason.empty() ? "" : " (" + expectation.reason + ")";
   return weir::format("{}{} is {}, expected {}\n", expectation.name, of_reason, sum, expectation.count);
+}
+
+std::uint64_t value_of(const std::vector<Counters::Line>& lines, const Counters::Line& of) {
+  const auto same = std::ranges::find_if(lines, [&](const Counters::Line& line) {
+    return line.node == of.node && line.name == of.name && line.reason == of.reason;
+  });
+  return same == lines.end() ? 0 : same->value;
+}
+
+std::string differ_in_counters(const std::vector<Counters::Line>& one, const std::vector<Counters::Line>& other) {
+  std::vector<Counters::Line> all = one;
+  all.append_range(other);
+  for (const Counters::Line& line : all) {
+    const std::uint64_t a = value_of(one, line), b = value_of(other, line);
+    if (a != b) return weir::format("{}.{} is {}, not {}\n", line.node, line.name, b, a);
+  }
+  return {};
+}
+
+std::string differ_in_state(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline) {
+  for (std::size_t i = 0; i < one.sizes.size(); ++i) {
+    const auto& [node, size] = one.sizes[i];
+    if (size.keys == other.sizes[i].second.keys) continue;
+    return weir::format("{} holds {} keys, not {}\n", pipeline.nodes[node].id, other.sizes[i].second.keys, size.keys);
+  }
+  if (one.acknowledged == other.acknowledged) return {};
+  return weir::format("{} samples and messages are acknowledged, not {}\n", other.acknowledged, one.acknowledged);
 }
 
 }  // namespace
@@ -165,14 +194,8 @@ std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipe
     if (auto diff = differ(rows, other.rows.at(port), name); !diff.empty()) return diff;
   }
   if (auto diff = differ(one.dead_letters, other.dead_letters, "dead letters"); !diff.empty()) return diff;
-  for (const Counters::Line& line : one.counters) {
-    const auto same = std::ranges::find_if(other.counters, [&](const auto& l) {
-      return l.node == line.node && l.name == line.name && l.reason == line.reason;
-    });
-    const std::uint64_t value = same == other.counters.end() ? 0 : same->value;
-    if (value != line.value) return weir::format("{}.{} is {}, not {}\n", line.node, line.name, value, line.value);
-  }
-  return {};
+  if (auto diff = differ_in_counters(one.counters, other.counters); !diff.empty()) return diff;
+  return differ_in_state(one, other, pipeline);
 }
 
 }  // namespace weir

@@ -1,11 +1,12 @@
 #include "core/case_expectations.hpp"
 
 #include <algorithm>
-#include <array>
 #include <ranges>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
+
+#include "core/counted.hpp"
 
 namespace weir {
 
@@ -34,6 +35,9 @@ void CaseExpectations::read_one(const Value& value, CaseExpectation& out) {
     if (!shapes_.expect_object(value, {"node", "contains"}, {"node"})) return;
     out.what = What::contains;
     read_rows_of_port(value, "contains", out);
+    if (out.rows.table.rows.empty())
+      shapes_.error(value.span, "expects-nothing", "rows that are to be among others, but none are named",
+                    "that nothing came says \"rows\" with a header alone");
   } else if (shapes_.expect_object(value,
                                    {"node", "rows", "contains", "counter", "state", "acknowledged", "dead_letters"},
                                    {"node", "rows"})) {
@@ -61,7 +65,8 @@ void CaseExpectations::read_rows(const Value& value, const std::vector<std::stri
 }
 
 std::optional<Table> CaseExpectations::table_of(const Value& value, CaseExpectation& out) {
-  return value.is(Value::Kind::string) ? table_in_file(value, out) : shapes_.table(value, out.rows.places);
+  const bool in_file = value.is(Value::Kind::string) && out.what == What::rows;
+  return in_file ? table_in_file(value, out) : shapes_.table(value, out.rows.places);
 }
 
 /// Its lines are those that would stand in a list.
@@ -106,9 +111,8 @@ void CaseExpectations::read_counter(const Value& value, CaseExpectation& out) {
   const std::size_t dot = name.text.rfind('.');
   const auto node = find_node(name, name.text.substr(0, dot));
   if (!node) return;
-  std::vector<std::string> known{"refused", "cells", "empty_rows", "unread"};
-  if (*node == pipeline_.source())
-    known.append_range(std::array{"messages", "bytes", "samples", "without_time", "without_samples"});
+  std::vector<std::string> known;
+  for (const CounterSpec& counter : counted::of(pipeline_.nodes[*node].role)) known.push_back(counter.name);
   for (const CounterSpec& counter : pipeline_.nodes[*node].op->spec.counters) known.push_back(counter.name);
   out.node = *node;
   out.name = name.text;

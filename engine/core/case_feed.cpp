@@ -127,6 +127,12 @@ std::optional<std::string> bytes_of(std::string digits) {
 Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Timestamp from, Timestamp until) {
   const auto reader = recording::Reader::open(path);
   if (!reader) return std::unexpected(reader.error());
+  for (const recording::Damage& damage : reader->damages()) {
+    return fail(Error::Kind::changed,
+                weir::format("{}: its bytes {} to {} are not those that were written; `weir info` "
+                             "tells what is lost",
+                             path, damage.from, damage.to));
+  }
   std::vector<CaseMessage> out;
   for (const recording::Block& block : reader->blocks()) {
     if (block.reached < from || block.begins >= until) continue;
@@ -135,7 +141,7 @@ Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Time
     for (const Message& message : (*messages)->items) {
       if (message.arrival < from || message.arrival >= until) continue;
       out.push_back({std::string{message.subject}, std::string{message.payload}, message.arrival, message.marker,
-                     std::string{message.key}, std::string{message.field}});
+                     std::string{message.key}, std::string{message.field}, std::string{message.refused}});
     }
     if (out.size() > most_recorded)
       return fail(Error::Kind::exhausted,
@@ -182,6 +188,7 @@ std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, P
     message.arrival = arrival.at;
     message.key = arrival.message->key;
     message.field = arrival.message->field;
+    message.refused = arrival.message->refused;
     if (source.op->spec.dissect) source.op->spec.dissect(source.settings, message);
   }
   return out;

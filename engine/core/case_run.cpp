@@ -4,6 +4,7 @@
 
 #include <weir/format.hpp>
 
+#include "core/attempt.hpp"
 #include "core/case_check.hpp"
 #include "core/case_worker.hpp"
 #include "core/cases.hpp"
@@ -79,7 +80,7 @@ void crash_on_and_on(CaseWorker& worker, std::size_t arrivals) {
   }
 }
 
-CaseOutcome run(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask = {}) {
+CaseOutcome play(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask) {
   std::vector<Arrival> arrivals = arrivals_of(one);
   const std::size_t count = arrivals.size();
   CaseWorker worker{*one.pipeline, registry, std::move(arrivals),
@@ -98,6 +99,16 @@ CaseOutcome run(const Case& one, const Registry& registry, const Variation& vari
   feed(count);
   worker.drain();
   return worker.outcome();
+}
+
+/// An operator that throws stops no more than its case.
+CaseOutcome run(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask = {}) {
+  auto outcome =
+      attempt("an operator threw", [&]() -> Result<CaseOutcome> { return play(one, registry, variation, ask); });
+  if (outcome) return *std::move(outcome);
+  CaseOutcome broken;
+  broken.error = outcome.error().message;
+  return broken;
 }
 
 /// What passed where, and whether anybody looks at it.
@@ -120,12 +131,11 @@ std::vector<CasePassage> passages_of(const Case& one, const CaseOutcome& outcome
 class Checking {
  public:
   Checking(const Case& one, const CaseOptions& options, CaseResult& result)
-      : case_{one}, result_{result}, letters_expected_{options.letters} {}
+      : case_{one}, result_{result}, any_letters_{options.letters} {}
 
   void operator()(const std::vector<CaseExpectation>& expectations, const CaseOutcome& outcome) {
     for (const CaseExpectation& expectation : expectations) {
       std::string wrong = check(expectation, *case_.pipeline, outcome);
-      letters_expected_ |= expectation.what == CaseExpectation::What::dead_letters;
       if (wrong.empty()) continue;
       if (!expectation.file.empty()) result_.updates.push_back({expectation.file, rows_text(expectation, outcome)});
       result_.failures.push_back({expectation.place, std::move(wrong)});
@@ -135,7 +145,9 @@ class Checking {
   void end(const CaseOutcome& outcome) {
     if (!outcome.error.empty()) result_.failures.insert(result_.failures.begin(), {case_.place, outcome.error + "\n"});
     (*this)(case_.expect, outcome);
-    if (letters_expected_) return;
+    if (any_letters_ ||
+        std::ranges::contains(case_.expect, CaseExpectation::What::dead_letters, &CaseExpectation::what))
+      return;
     if (auto wrong = check_no_letters(*case_.pipeline, outcome); !wrong.empty())
       result_.failures.push_back({case_.place, wrong});
   }
@@ -143,7 +155,7 @@ class Checking {
  private:
   const Case& case_;
   CaseResult& result_;
-  bool letters_expected_;
+  bool any_letters_;
 };
 
 }  // namespace
@@ -153,6 +165,10 @@ CaseResult run_case(const Case& one, const Registry& registry, const CaseOptions
   Checking checking{one, options, result};
   const CaseOutcome outcome =
       run(one, registry, {}, [&](const CaseStep& step, const CaseOutcome& so_far) { checking(step.expect, so_far); });
+  if (outcome.rows.empty()) {  // it threw
+    result.failures.push_back({one.place, outcome.error + "\n"});
+    return result;
+  }
   checking.end(outcome);
   result.passages = passages_of(one, outcome);
   const bool has_actions = std::ranges::any_of(one.script, [](const CaseStep& step) {

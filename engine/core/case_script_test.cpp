@@ -48,22 +48,24 @@ Registry with_sources() {
   };
   out.add("sinks", "table", sink({.transactional = true}));
   out.add("sinks", "ids", sink({.idempotent = true}));
+  out.add("sinks", "ids for 10s", sink({.idempotent = true, .window = 10 * second}));
   out.add("sinks", "list", sink({}));
   return out;
 }
 
 /// What a pipeline of this source and this sink has in the end, as "value value …": samples 1 and 2, a commit, 3,
 /// `then`, and 4.
-std::string values(const std::string& source, const std::string& sink, const std::string& then) {
+std::string values(const std::string& source, const std::string& sink, const std::string& then,
+                   const std::string& end = "3s") {
   const Registry operators = with_sources();
   const std::string text = weir::format(
       R"({{ "pipeline": {{ "nodes": [ {{ "id": "in", "source": "{}", "encoding": "text" }}, {{ "id": "out", "sink": "{}", "from": "in" }} ] }},
             "tests": [ {{ "name": "t", "script": [
               {{ "at": "1s", "samples": ["key field value", "a b 1", "a b 2"] }}, {{ "commit": true }},
               {{ "at": "2s", "samples": ["key field value", "a b 3"] }}, {},
-              {{ "at": "3s", "samples": ["key field value", "a b 4"] }} ],
+              {{ "at": "{}", "samples": ["key field value", "a b 4"] }} ],
             "expect": [ {{ "node": "out", "rows": "rows.txt" }} ] }} ] }})",
-      source, sink, then);
+      source, sink, then, end);
   const ReadCases read = read_cases(text, "t.test.json", operators,
                                     {.text = [](const std::string&) { return std::optional{std::string{"value"}}; }});
   if (!read.file) return render(read.findings, Format::text);
@@ -176,6 +178,46 @@ TEST(CaseScript, ARecordedMessageHasTheKeyThatItsSourceGaveIt) {
   EXPECT_EQ(render(run_case(read.file->cases.at(0), operators), "t"), "");
 }
 
+TEST(CaseScript, DeadLettersThatWereExpectedOnceAreNotForEver) {
+  const Registry operators = with_sources();
+  const std::string text =
+      R"({ "pipeline": { "nodes": [ { "id": "in", "source": "spoken", "encoding": "text" }, { "id": "out", "sink": "table", "from": "in" } ] },
+           "tests": [ { "name": "t", "script": [ { "expect": [ { "dead_letters": ["reason"] } ] }, { "at": "1s", "messages": [ { "subject": "b of a", "payload": "x" } ] } ],
+                        "expect": [ { "node": "out", "rows": ["value"] } ] } ] })";
+  const ReadCases read = read_cases(text, "t.test.json", operators);
+  ASSERT_TRUE(read.file) << render(read.findings, Format::text);
+  EXPECT_TRUE(render(run_case(read.file->cases.at(0), operators), "t").contains("dead letters differ"));
+}
+
+TEST(CaseScript, ADeadLetterThatWasKeptOutlivesACrash) {
+  const Registry operators = with_sources();
+  const auto failures = [&](const std::string& sink) {
+    const std::string text = weir::format(
+        R"({{ "pipeline": {{ "nodes": [ {{ "id": "in", "source": "spoken", "encoding": "text" }}, {{ "id": "out", "sink": "{}", "from": "in" }} ] }},
+              "tests": [ {{ "name": "t", "script": [ {{ "at": "1s", "messages": [ {{ "subject": "b of a", "payload": "x" }} ] }}, {{ "commit": true }}, {{ "crash": true }} ],
+                           "expect": [ {{ "dead_letters": ["reason", "'not a decimal number'"] }} ] }} ] }})",
+        sink);
+    const ReadCases read = read_cases(text, "t.test.json", operators);
+    if (!read.file) return render(read.findings, Format::text);
+    return render(run_case(read.file->cases.at(0), operators), "t");
+  };
+  EXPECT_EQ(failures("table"), "");
+  EXPECT_EQ(failures("list"), "") << "in the file";
+}
+
+TEST(CaseScript, WhatASnapshotCoversIsAcknowledgedAfterACrash) {
+  const std::string script = R"({ "snapshot": true }, { "fail": "out", "answer": "lost" }, { "commit": true },
+                                { "expect": [ { "acknowledged": 2 } ] }, { "crash": true }, { "expect": [ { "acknowledged": 3 } ] })";
+  EXPECT_EQ(values("replays", "table", script), "value 1 2 3 4 ");
+}
+
+TEST(CaseScript, IdsAreKnownForAsLongAsTheSinkClaims) {
+  const std::string lost = R"({ "fail": "out", "answer": "lost" }, { "commit": true })";
+  const std::string crash = R"({ "at": "13s" }, { "crash": true })";
+  EXPECT_EQ(values("replays", "ids for 10s", lost + ", { \"crash\": true }"), "value 1 2 3 4 ");
+  EXPECT_EQ(values("replays", "ids for 10s", lost + ", " + crash, "14s"), "value 1 2 3 1 2 3 4 ");
+}
+
 TEST(CaseScript, MistakesInStepsAreShown) {
   const auto said = [](const std::string& step) { return values("replays", "table", step); };
   EXPECT_TRUE(said(R"({ "crash": false })").contains("\"crash\" must be true"));
@@ -184,6 +226,10 @@ TEST(CaseScript, MistakesInStepsAreShown) {
   EXPECT_TRUE(said(R"({ "fail": "ut" })").contains("did you mean \"out\"?"));
   EXPECT_TRUE(said(R"({ "fail": "out", "times": 101 })").contains("at most 100"));
   EXPECT_TRUE(said(R"({ "fail": "out", "answer": "late" })").contains("can only be \"lost\""));
+  EXPECT_TRUE(said(R"({ "expect": [ { "node": "out", "contains": ["value"] } ] })").contains("but none are named"));
+  EXPECT_TRUE(said(R"({ "expect": [ { "node": "out", "contains": "rows.txt" } ] })").contains("a table must be"));
+  EXPECT_TRUE(said(R"({ "expect": [ { "counter": "out.refused", "is": 0 } ] })").contains("has no counter"));
+  EXPECT_EQ(said(R"({ "expect": [ { "counter": "out.rows", "is": 2 } ] })"), "value 1 2 3 4 ");
   EXPECT_TRUE(said(R"({ "expect": [] })").contains("expects nothing"));
   EXPECT_TRUE(said(R"({ "samples": [] })").contains("a step needs either"));
   EXPECT_TRUE(said(R"({ "wait": "1s" })").contains("unknown field \"wait\""));

@@ -58,8 +58,8 @@ std::optional<double> number_in(std::string_view text);
 /// One cell of a batch as text: instants as above, numbers as short as they can be read back exactly.
 TableCell cell_of(const Column& column, std::size_t row);
 
-/// Whether a cell says what another holds: numbers, also those of a point (`52.5/13.4`), may differ by 1e-9 of their
-/// size.
+/// Whether a cell says what another holds: those of type float64, also a point's (`52.5/13.4`), may differ by 1e-12 of
+/// their size, below 1 by 1e-12.
 bool cell_matches(const TableCell& want, const TableCell& got, Type type);
 
 /// A table as text in columns, the header first; `mark` stands before each row, a blank before all.

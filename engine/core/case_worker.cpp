@@ -150,6 +150,7 @@ void CaseWorker::make_chain() {
 void CaseWorker::queue_again(const LaneStart& start) {
   given_.clear();
   if (source_.replayable) {
+    std::fill_n(acknowledged_.begin(), std::min<std::size_t>(start.silent, acknowledged_.size()), true);
     next_ = last_ = start.after;
     return;
   }
@@ -311,6 +312,7 @@ void CaseWorker::fail_commits(std::size_t sink, std::size_t times, bool answer_l
 void CaseWorker::crash() {
   if (stopped()) return;
   counted_before_ = counters();
+  for (const Counters::Line& line : process_->counters_of_commits.lines()) add(committed_before_, line);
   process_.reset();
   start();
   if (!stopped() && source_.replayable) forget_behind(process_->start.silent);
@@ -357,6 +359,8 @@ CaseOutcome CaseWorker::outcome() const {
   for (std::size_t i = 0; i < arrivals_.size(); ++i) out.acknowledged += acknowledged_[i] && !arrivals_[i].time_only();
   if (process_ == nullptr || process_->chain == nullptr) return out;
   out.counters = counters();
+  out.counters_of_commits = committed_before_;
+  for (const Counters::Line& line : process_->counters_of_commits.lines()) add(out.counters_of_commits, line);
   out.sizes = process_->chain->sizes();
   out.end = process_->at.arrival;
   out.due = process_->chain->due();

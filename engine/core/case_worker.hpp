@@ -20,7 +20,8 @@ namespace weir {
 struct CaseOutcome {
   std::map<std::pair<std::size_t, Port>, CaseRows> rows;  ///< by node and port; of a sink: port 0, what it has
   CaseRows dead_letters;
-  std::vector<Counters::Line> counters;
+  std::vector<Counters::Line> counters;                        ///< of what led to the rows of ports, …
+  std::vector<Counters::Line> counters_of_commits;             ///< … and of commits, those that failed too
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< of state, by node
   std::uint64_t acknowledged = 0;  ///< samples and messages of the script that the source need not give again
   std::string error;               ///< what stopped the lane
@@ -94,7 +95,8 @@ class CaseWorker {
   std::map<std::pair<std::size_t, Port>, CaseRows> ports_;
   std::map<Position, std::vector<Counters::Line>> counted_;  // as of each step
   std::vector<Counters::Line> counted_before_;               // by workers that are gone
-  std::vector<bool> acknowledged_;                           // by arrival
+  std::vector<Counters::Line> committed_before_;
+  std::vector<bool> acknowledged_;  // by arrival
   std::size_t workers_ = 0;
 
   // What the source has to give, as the worker comes to see it.

@@ -62,7 +62,7 @@ Result<Committed> CaseSink::commit(std::span<const LaneCommit> lanes) {
     return fail(Error::Kind::unreachable, "the script has this commit fail");
   };
   if (fails && !state_.answer_lost) return unreachable();
-  for (const Encoded& rows : written_) keep(rows);
+  for (const Encoded& rows : written_) keep(rows, lanes.front().next.arrival);
   std::ranges::copy(letters_, std::back_inserter(state_.buried));
   if (state_.claims.transactional) state_.progress = lanes.front().next;
   if (fails) return unreachable();
@@ -70,9 +70,14 @@ Result<Committed> CaseSink::commit(std::span<const LaneCommit> lanes) {
   return Committed{};
 }
 
-void CaseSink::keep(const Encoded& rows) {
+void CaseSink::keep(const Encoded& rows, Timestamp now) {
   for (std::size_t row = 0; rows.batch && row < rows.batch->rows; ++row) {
-    if (state_.claims.idempotent && !state_.ids.emplace(rows.incarnation, rows.number + row).second) continue;
+    if (state_.claims.idempotent) {
+      const auto [known, is_new] = state_.ids.try_emplace({rows.incarnation, rows.number + row}, now);
+      const bool forgotten = state_.claims.window != 0 && now - known->second > state_.claims.window;
+      if (!is_new && !forgotten) continue;
+      known->second = now;
+    }
     state_.rows.add(*rows.batch, row);
   }
 }
@@ -82,16 +87,12 @@ bool CaseSink::bury(const DeadLetter& letter) {
   return state_.claims.transactional;
 }
 
-void CaseLetters::resume(Partition, Position committed) {
-  std::erase_if(letters_, [&](const Sink::DeadLetter& letter) { return letter.position > committed; });
-}
-
 Result<void> CaseLetters::keep(const std::vector<Sink::DeadLetter>& letters) {
   // What is here because the commit then failed is not kept twice.
   for (const Sink::DeadLetter& letter : letters) {
     const bool here = std::ranges::any_of(letters_, [&](const Sink::DeadLetter& one) {
       return one.position == letter.position && one.ordinal == letter.ordinal && one.node == letter.node &&
-             one.row == letter.row;
+             one.row == letter.row && one.arrival == letter.arrival;
     });
     if (!here) letters_.push_back(letter);
   }

@@ -1,7 +1,7 @@
 /// What a case's worker writes to: twins in memory of its sinks and its file of dead letters, which outlive it.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,9 +36,9 @@ struct CaseSinkState {
   CaseRows rows;
   Progress progress = {};
   std::vector<Sink::DeadLetter> buried = {};
-  std::set<std::pair<std::uint32_t, std::uint64_t>> ids = {};  ///< of rows, if it is idempotent
-  std::size_t failures = 0;                                    ///< so many of the next commits fail, …
-  bool answer_lost = false;                                    ///< … though they are done
+  std::map<std::pair<std::uint32_t, std::uint64_t>, Timestamp> ids = {};  ///< of rows, if it is idempotent, and when
+  std::size_t failures = 0;                                               ///< so many of the next commits fail, …
+  bool answer_lost = false;                                               ///< … though they are done
 };
 
 /// A sink as it claims to be: of one that is transactional nothing is there before its commit, one that is idempotent
@@ -66,7 +66,7 @@ class CaseSink final : public Sink {
     written_.clear();
     letters_.clear();
   }
-  void keep(const Encoded& rows);
+  void keep(const Encoded& rows, Timestamp now);
 
   CaseSinkState& state_;
   std::vector<Encoded> written_;
@@ -77,7 +77,7 @@ class CaseSink final : public Sink {
 class CaseLetters final : public DeadLetterBox {
  public:
   explicit CaseLetters(std::vector<Sink::DeadLetter>& letters) : letters_{letters} {}
-  void resume(Partition, Position committed) override;
+  void resume(Partition, Position) override {}
   void committed(Partition, Position) override {}
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override;
 

@@ -33,7 +33,8 @@
 ///
 /// Rows of a sink are those committed. Nothing is committed but by `commit` and, as a drain does it, at the end of the
 /// script. A crash loses what was not: the next worker goes on as the source, the sinks and the store promise, which
-/// twins in memory stand for. Rows of a port, counters and dead letters are then those that led to what was committed.
+/// twins in memory stand for. Where the source gives everything again, rows of a port and counters are then those that
+/// led to what was committed.
 #pragma once
 
 #include <functional>
@@ -72,9 +73,11 @@ struct CaseSample {
 struct CaseMessage {
   std::string subject;
   std::string payload;
-  std::optional<Timestamp> at;       ///< arrival; none: the step's
-  bool marker = false;               ///< says only that time passed
-  std::string key = {}, field = {};  ///< of a recorded one; else what the source makes of the subject
+  std::optional<Timestamp> at;  ///< arrival; none: the step's
+  bool marker = false;          ///< says only that time passed
+  // Of a recorded one; else what the source makes of the subject.
+  std::string key = {}, field = {};
+  std::string refused = {};  ///< why the source would not take it
 };
 
 /// One entry of what is expected.

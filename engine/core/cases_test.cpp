@@ -19,12 +19,26 @@ class Pass final : public Transform {
     samples_ += in->rows;
     out.count(passed_, in->rows);
     if (fault_ == "refuses" && in->rows != 0) out.refuse(*in, 0, "too hot: 99");
+    if (fault_ == "throws") throw std::runtime_error{"stoi"};
+    if (fault_ == "emits elsewhere") out.emit(in, 1);
+    if (fault_ == "emits nothing") out.emit(nullptr);
+    if (fault_ == "emits too little") {
+      auto batch = std::make_shared<Batch>();
+      batch->schema = in->schema;
+      out.emit(std::move(batch));
+    }
     if (fault_ == "stops") return fail(Error::Kind::internal, "nothing works");
     if (fault_ == "counts batches" && batches_ == 2) return {};
     if (fault_ == "forgets" && samples_ == 4) return {};
     out.emit(in);
     return {};
   }
+  Result<void> load(StateReader&) override {
+    if (fault_ == "can't load") throw std::runtime_error{"no room"};
+    loaded_ = true;
+    return {};
+  }
+  Size size() const override { return {.keys = fault_ == "keeps more" && loaded_ ? 1u : 0u}; }
   std::optional<Timestamp> due() const override {
     if (fault_ == "is late") return 0;
     if (fault_ == "waits") return 12 * second;
@@ -36,6 +50,7 @@ class Pass final : public Transform {
   std::string fault_;
   std::size_t passed_;
   std::size_t batches_ = 0, samples_ = 0;
+  bool loaded_ = false;
 };
 
 class Nothing final : public Source {
@@ -151,6 +166,17 @@ TEST(Cases, DeadLettersMustBeExpected) {
 TEST(Cases, AnErrorThatStopsTheLaneIsAFailure) {
   EXPECT_NE(run(case_file("stops", all_rows)).find("pass: nothing works"), std::string::npos);
   EXPECT_NE(run(case_file("is late", all_rows)).find("something due at 0s was not done"), std::string::npos);
+}
+
+TEST(Cases, AnOperatorThatBreaksItsContractStopsItsLane) {
+  const auto said = [](const std::string& fault) { return run(case_file(fault, all_rows)); };
+  EXPECT_TRUE(said("throws").contains("pass: stoi")) << said("throws");
+  EXPECT_TRUE(said("emits elsewhere").contains("pass: it emits to port 1, which its Spec does not declare"));
+  EXPECT_TRUE(said("emits nothing").contains("pass: it emits no batch, or one without a schema"));
+  EXPECT_TRUE(said("emits too little").contains("pass: it emits 0 columns, but has settled on 7"))
+      << said("emits too little");
+  EXPECT_TRUE(said("can't load").contains("an operator threw: no room")) << said("can't load");
+  EXPECT_TRUE(said("keeps more").contains("pass holds 1 keys, not 0")) << said("keeps more");
 }
 
 TEST(Cases, TheCutOfBatchesMustNotShow) {

@@ -67,7 +67,10 @@ struct Chain::Impl {
         : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, letters_{stage.node->id, out.dead_letters} {}
 
     void emit(BatchPtr batch, Port port) override {
-      assert(port < stage_.exits.size() && "a port that the Spec does not declare");
+      if (auto why = objection(batch.get(), port); !why.empty()) {
+        if (wrong_.empty()) wrong_ = std::move(why);
+        return;
+      }
       const Stage::Exit& exit = stage_.exits[port];
       if (!muted_ && exit.readers.empty()) chain_.counters.add(exit.unread, batch->rows);
       chain_.deliver(stage_, port, with_origin(std::move(batch), origin_));
@@ -82,13 +85,26 @@ struct Chain::Impl {
     }
     bool silent() const override { return muted_ || !chain_.pipeline.writes_beside; }
     void finish() { letters_.finish(); }
+    /// What was emitted that can't be passed on; empty: nothing.
+    const std::string& wrong() const { return wrong_; }
 
    private:
+    /// An operator of a library may be compiled without our asserts.
+    std::string objection(const Batch* batch, Port port) const {
+      if (port >= stage_.exits.size())
+        return weir::format("it emits to port {}, which its Spec does not declare", port);
+      if (batch == nullptr || !batch->schema) return "it emits no batch, or one without a schema";
+      const std::size_t columns = stage_.node->outputs[port]->columns.size();
+      if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
+      return weir::format("it emits {} columns, but has settled on {}", batch->columns.size(), columns);
+    }
+
     Impl& chain_;
     Stage& stage_;
     const Origin& origin_;
     bool muted_;
     Refusals letters_;
+    std::string wrong_;
   };
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
@@ -210,6 +226,7 @@ struct Chain::Impl {
       done.error().message = stage.node->id + ": " + done.error().message;
       return done;
     }
+    if (!output.wrong().empty()) return fail(Error::Kind::internal, stage.node->id + ": " + output.wrong());
     output.finish();
     if (stage.behind != nullptr) out.offered.push_back({stage.behind, stage.behind->offered()});
     pass_markers(stage, *samples);
