@@ -39,7 +39,7 @@ class TapsTest : public testing::Test {
   }
 
   static constexpr PortRef signals{0, 0}, rows{1, 0}, sink{2, 0};
-  const PortRef late{1, port_of("late")};
+  const PortRef late_{1, port_of("late")};
   const Pipeline pipeline_ = tapped();
   Taps taps_;
 
@@ -61,7 +61,7 @@ TEST_F(TapsTest, SeeTheirPlaceAlone) {
   EXPECT_EQ((*of_sink)->schema()->shape, Shape::rows);
   offer(signals, 1);
   offer(rows, 2);
-  offer(late, 3);
+  offer(late_, 3);
   offer(sink, 4);
   offer(rows, 5);
   offer(rows, 0);
