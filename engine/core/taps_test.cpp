@@ -16,12 +16,12 @@ using testing::IsEmpty;
 class TapsTest : public testing::Test {
  protected:
   static Pipeline tapped(std::string_view rows_id = "rows") {
-    const std::string rows{rows_id};
+    const std::string joined{rows_id};
     auto checked = check_pipeline(R"({ "name": "p", "limits": { "keys": 10 }, "nodes": [
       { "id": "signals", "source": "nats", "stream": "S" },
-      { "id": ")" + rows + R"(", "transform": "window-join", "from": "signals", "every": "1s" },
+      { "id": ")" + joined + R"(", "transform": "window-join", "from": "signals", "every": "1s" },
       { "id": "out", "sink": "drop", "from": ")" +
-                                      rows + R"(", "columns": { "speed": {} } } ] })",
+                                      joined + R"(", "columns": { "speed": {} } } ] })",
                                   "p.json", fakes::registry(), {});
     EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
     return *std::move(checked.pipeline);
