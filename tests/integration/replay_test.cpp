@@ -212,10 +212,12 @@ TEST_F(StreamReplays, a_stream_is_read_from_then_to_then_and_left_as_it_is) {
   };
   const Timestamp middle = system_clock().now();
   pass(50 * millisecond);
-  peer_.publish_many(count - 1, count);
-  // At the end there is a tick between two samples, which `wait` keeps open.
+  peer_.publish_many(count - 2, count);
+  // At the end there is a tick between two samples, which `wait` keeps open: of a vehicle whose fields aren't known yet.
+  peer_.publish("vehicle.new.speed", "1");
+  peer_.connection->flush(10 * second).value();
   pass(15 * millisecond);
-  peer_.publish_many(1, 2 * count - 1);
+  peer_.publish("vehicle.new.speed", "2");
   peer_.wait_for("TELEMETRY", 2 * count);
   const Said all = weir({"replay", "nats:TELEMETRY", file, "--sink", "out=stdout"});
   ASSERT_EQ(all.exit, 0) << all.text.substr(0, 500);
