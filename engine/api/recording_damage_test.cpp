@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -47,7 +48,7 @@ class DamagedRecordingTest : public fakes::RecordingFixture {
   /// Records what the commit of this number has.
   void add(std::size_t commit) {
     Writer out = writer();
-    notice_ = out.notice();
+    notice_ = out.take_notice();
     std::vector<LaneCommit> lanes;
     for (Partition partition = 0; partition < partitions; ++partition) {
       const auto all = messages_of(commit, partition);
@@ -88,6 +89,9 @@ class DamagedRecordingTest : public fakes::RecordingFixture {
     out.cut = std::ranges::any_of(
         gone, [&](std::size_t frame) { return commit_of(frame) > before && commit_of(frame) <= last; });
     out.counted = out.cut ? before : last;
+    // Blocks that a commit stood behind are not of a crash.
+    for (std::size_t frame = out.counted * per_commit + 1; frame < frames_.size() && last < commits; ++frame)
+      out.cut = out.cut || (frame % per_commit != 0 && !gone.contains(frame));
     out.unfinished = whole_.size() - end_of(out.counted);
     for (const std::size_t frame : gone) {
       if (commit_of(frame) > out.counted) continue;
@@ -148,13 +152,24 @@ class DamagedRecordingTest : public fakes::RecordingFixture {
       add(commit);
       EXPECT_EQ(wanted.cut, notice_.contains("put aside")) << notice_;
       if (std::exchange(wanted.cut, false)) {
-        std::ifstream aside{path_ + ".cut", std::ios::binary};
-        EXPECT_EQ(std::string(std::istreambuf_iterator<char>{aside}, {}), before.substr(end_of(wanted.counted)));
+        EXPECT_EQ(taken_aside(), before.substr(end_of(wanted.counted)));
       }
     }
     wanted.counted = commits;
     wanted.unfinished = 0;
     expect(wanted);
+  }
+
+  /// What was put aside, as the notice says; takes it away.
+  std::string taken_aside() const {
+    constexpr std::string_view to = "put aside to ";
+    const std::size_t at = notice_.find(to);
+    if (at == std::string::npos) return notice_;
+    const std::string path = notice_.substr(at + to.size());
+    std::ifstream aside{path, std::ios::binary};
+    std::string out{std::istreambuf_iterator<char>{aside}, {}};
+    std::filesystem::remove(path);
+    return out;
   }
 
   std::string whole_, notice_;
@@ -168,6 +183,9 @@ TEST_F(DamagedRecordingTest, CutOffAnywhereItHasTheCommitsBefore) {
     Sight wanted;
     while (end_of(wanted.counted) > size) --wanted.counted;
     wanted.unfinished = size - end_of(wanted.counted);
+    // That it was never written to its end can't be told from a changed length.
+    wanted.cut = wanted.counted < commits && size >= frames_[(wanted.counted + 1) * per_commit].at + FrameLabel::size &&
+                 wanted.unfinished != 0;
     expect(wanted);
     const bool near_a_border = std::ranges::any_of(
         frames_, [&](const Frame& frame) { return size + 1 >= frame.end() && size <= frame.end() + 1; });
@@ -244,6 +262,33 @@ TEST_F(DamagedRecordingTest, FramesThatAreNoMoreAreToldAndGoneOnBehind) {
       expect_gone_on(wanted);
       if (HasFailure()) return;
     }
+  }
+}
+
+TEST_F(DamagedRecordingTest, WhatWasPutAsideStaysThere) {
+  const Frame& commit = frames_.back();
+  std::string changed = whole_;
+  changed[commit.at] = flip_a_bit(changed[commit.at], 0);
+  for (const char* name : {".cut", ".cut.2", ".cut.3"}) {
+    write(changed);
+    EXPECT_TRUE(writer().take_notice().ends_with(" is not whole and was put aside to " + path_ + name));
+  }
+  for (const char* name : {".cut", ".cut.2", ".cut.3"}) {
+    std::ifstream aside{path_ + name, std::ios::binary};
+    EXPECT_EQ(std::string(std::istreambuf_iterator<char>{aside}, {}), changed.substr(end_of(commits - 1))) << name;
+  }
+  EXPECT_EQ(bytes(), whole_.substr(0, end_of(commits - 1)));
+}
+
+TEST_F(DamagedRecordingTest, WhatACrashLeftIsCutOff) {
+  for (const std::size_t part : {0u, 1u, 2u}) {  // of a block: nothing, its label, all but its end
+    const Frame& first = frames_[frame_of(commits, 0)];
+    const Frame& second = frames_[frame_of(commits, 1)];
+    const std::uint64_t more = part == 0 ? 0 : part == 1 ? FrameLabel::size : second.label.whole() - 1;
+    write(whole_.substr(0, first.end() + more));
+    expect({.counted = commits - 1, .unfinished = first.label.whole() + more});
+    EXPECT_EQ(writer().take_notice(), "");
+    EXPECT_FALSE(std::filesystem::exists(path_ + ".cut"));
   }
 }
 

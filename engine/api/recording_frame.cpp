@@ -22,6 +22,29 @@ static_assert(std::endian::native == std::endian::little, "numbers in labels are
 
 Result<std::optional<Frame>> none() { return std::optional<Frame>{}; }
 
+/// A label as it stands in the file.
+struct Written {
+  FrameLabel label;
+  std::string bytes;  // that the sum is of
+  std::uint64_t sum = 0;
+
+  bool has(std::string_view head) const {
+    return head.size() == label.head && checksum(std::string{bytes}.append(head)) == sum;
+  }
+};
+
+std::optional<Written> label_in(std::string_view bytes) {
+  if (bytes.size() < FrameLabel::size || !bytes.starts_with(frame_magic)) return {};
+  std::array<std::uint32_t, 3> numbers{};
+  Written out;
+  std::memcpy(numbers.data(), bytes.data() + frame_magic.size(), sizeof numbers);
+  std::memcpy(&out.sum, bytes.data() + summed, sizeof out.sum);
+  out.label = {FrameKind{numbers[0]}, numbers[1], numbers[2]};
+  out.bytes = bytes.substr(0, summed);
+  if (out.label.head > most_head) return {};
+  return out;
+}
+
 }  // namespace
 
 std::unexpected<Error> about(const std::string& path, Error error) {
@@ -83,18 +106,25 @@ std::array<char, FrameLabel::size> label_of(FrameKind kind, std::string_view hea
 Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size) {
   const auto bytes = file.read(at, FrameLabel::size);
   if (!bytes) return std::unexpected(bytes.error());
-  if (bytes->size() < FrameLabel::size || !bytes->starts_with(frame_magic)) return none();
-  std::array<std::uint32_t, 3> numbers{};
-  std::uint64_t sum = 0;
-  std::memcpy(numbers.data(), bytes->data() + frame_magic.size(), sizeof numbers);
-  std::memcpy(&sum, bytes->data() + summed, sizeof sum);
-  Frame frame{at, {FrameKind{numbers[0]}, numbers[1], numbers[2]}, {}};
-  if (frame.label.head > most_head || at > size || frame.label.whole() > size - at) return none();
-  auto head = file.read(at + FrameLabel::size, frame.label.head);
+  const auto written = label_in(*bytes);
+  if (!written || at > size || written->label.whole() > size - at) return none();
+  auto head = file.read(at + FrameLabel::size, written->label.head);
   if (!head) return std::unexpected(head.error());
-  if (head->size() != frame.label.head || checksum(bytes->substr(0, summed).append(*head)) != sum) return none();
-  frame.head = std::move(*head);
-  return frame;
+  if (!written->has(*head)) return none();
+  return Frame{at, written->label, std::move(*head)};
+}
+
+Result<bool> stopped_within(const File& file, FrameKind kind, std::uint64_t at, std::uint64_t size) {
+  const auto bytes = file.read(at, std::min<std::uint64_t>(FrameLabel::size, size - at));
+  if (!bytes) return std::unexpected(bytes.error());
+  if (bytes->size() < FrameLabel::size) return frame_magic.starts_with(bytes->substr(0, frame_magic.size()));
+  const auto written = label_in(*bytes);
+  const std::uint64_t behind = size - at - FrameLabel::size;
+  if (!written || written->label.kind != kind || written->label.whole() <= size - at) return false;
+  if (written->label.head > behind) return true;
+  return file.read(at + FrameLabel::size, written->label.head).transform([&](const std::string& head) {
+    return written->has(head);
+  });
 }
 
 Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size) {

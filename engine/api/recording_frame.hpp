@@ -66,6 +66,8 @@ struct Frame {
 
 /// The frame at a place, if it is one, within the first `size` bytes of the file.
 Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size);
+/// Whether the first `size` bytes end at a place, or within a frame of this kind that begins there.
+Result<bool> stopped_within(const File& file, FrameKind kind, std::uint64_t at, std::uint64_t size);
 /// The next one from a place on; nothing: there is none.
 Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size);
 

@@ -55,7 +55,8 @@ Result<std::shared_ptr<const Messages>> Reader::read(const Block& block) const {
 Result<std::vector<std::uint32_t>> Reader::keys(const Block& block) const {
   const auto frame = frame_at(impl_->file, block.at, block.at + block.bytes);
   if (!frame) return about(impl_->path, frame.error());
-  return *frame ? keys_of((*frame)->head) : std::vector<std::uint32_t>{};
+  if (*frame && (*frame)->label.kind == FrameKind::block) return keys_of((*frame)->head);
+  return about(impl_->path, {Error::Kind::changed, damage_of(block, "its head has changed")});
 }
 
 }  // namespace weir::recording

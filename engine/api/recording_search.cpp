@@ -38,6 +38,10 @@ class Search {
       take(**frame);
       at = (*frame)->end();
     }
+    if (!holds_) return std::move(out_);
+    const auto stopped = stopped_within(file_, FrameKind::block, at, size_);
+    if (!stopped) return std::unexpected(stopped.error());
+    out_.cut = strange_ || !damages_.empty() || !*stopped;
     return std::move(out_);
   }
 
@@ -50,12 +54,15 @@ class Search {
         damages_.push_back({frame.at, frame.end()});
         return;
       }
+      holds_ = true;
       last_[head->block.partition] = head->block.last;
       head->block.at = frame.at;
       head->block.bytes = frame.label.whole();
       blocks_.push_back(std::move(head->block));
     } else if (frame.label.kind == FrameKind::commit ? read_commit(frame.head, out_.reached) : frame.at == 0) {
       commit(frame.end());
+    } else {
+      strange_ = true;
     }
   }
 
@@ -66,6 +73,7 @@ class Search {
       if (!only_ || block.partition == *only_) out_.blocks.push_back(std::move(block));
     }
     blocks_.clear();
+    holds_ = strange_ = false;
     out_.damages.append_range(std::exchange(damages_, {}));
     out_.before = std::exchange(out_.end, end);
   }
@@ -78,6 +86,8 @@ class Search {
   std::vector<Block> blocks_;
   std::vector<Damage> damages_;
   std::map<Partition, Position> last_;
+  bool holds_ = false;    // whole blocks
+  bool strange_ = false;  // a whole frame that does not belong there
 };
 
 }  // namespace
@@ -104,12 +114,13 @@ Result<std::shared_ptr<const Messages>> read_block(const File& file, const Block
   if (!body) return std::unexpected(body.error());
   auto messages = head ? read_body(block, *body, head->content)
                        : Result<std::shared_ptr<const Messages>>{fail(Error::Kind::changed, "its head has changed")};
-  if (!messages) {
-    messages.error().message =
-        weir::format("the block at byte {} (partition {}, messages {} to {}) is damaged: {}", block.at, block.partition,
-                     block.first, block.last, messages.error().message);
-  }
+  if (!messages) messages.error().message = damage_of(block, messages.error().message);
   return messages;
+}
+
+std::string damage_of(const Block& block, std::string_view why) {
+  return weir::format("the block at byte {} (partition {}, messages {} to {}) is damaged: {}", block.at,
+                      block.partition, block.first, block.last, why);
 }
 
 Result<Found> find_all(const File& file, std::uint64_t size, std::optional<Partition> only) {

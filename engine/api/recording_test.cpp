@@ -169,6 +169,107 @@ TEST_F(RecordingTest, GoesOnFromWhereAnInstantEndedIt) {
   EXPECT_EQ(all(), expected);
 }
 
+TEST_F(RecordingTest, IsNotGoneOnWithBehindWhatIsMissing) {
+  const std::vector<Said> given{said(1, 100, "1", "a"), said(2, 200, "1", "b"), said(3, 300, "1", "c"),
+                                said(7, 400, "1", "d")};
+  const auto run = [&](Position behind, Selection selection, std::string& notice) {
+    Writer out = writer();
+    // That a lane was claimed is committed before anything of it comes.
+    LaneCommit at = lane(behind, static_cast<Timestamp>(100 * behind));
+    auto done = out.commit({&at, 1});
+    if (done) {
+      done = out.add(*decoded({given.begin() + static_cast<std::ptrdiff_t>(behind), given.end()}, 0, behind), selection)
+                 .transform([](std::size_t) {});
+    }
+    at = lane(7, 400);
+    if (done) done = out.commit({&at, 1});
+    notice = out.take_notice();
+    return done;
+  };
+  std::string notice;
+  ASSERT_TRUE(run(0, {.until = 200}, notice));
+  const std::string before = bytes();
+  // What follows was committed elsewhere.
+  ASSERT_TRUE(run(3, {.until = 200}, notice)) << "all that is wanted is there";
+  EXPECT_TRUE(bytes() == before) << "what was not taken is told to be there";
+  const auto missing = run(3, {.until = 1000}, notice);
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(missing.error().message.starts_with(path_ + ": messages 2 to 3 of partition 0 are not in it"))
+      << missing.error().message;
+  EXPECT_TRUE(missing.error().message.ends_with("record to another file"));
+  EXPECT_EQ(run(3, {.until = 1000}, notice).error().message, missing.error().message) << "a second time it is accepted";
+  EXPECT_TRUE(bytes() == before);
+  ASSERT_TRUE(run(1, {.until = 1000}, notice)) << "what the stream has no more is not missing";
+  EXPECT_EQ(notice, "");
+  EXPECT_EQ(all(), given);
+}
+
+TEST_F(RecordingTest, BeginsAnywhere) {
+  // Where it has come to an end before anything was wanted, it goes on from there.
+  for (const Timestamp until : {400, 1000}) {
+    Writer out = writer();
+    ASSERT_TRUE(out.add(*decoded({said(42, 500, "1", "a")}, 0, 41), {.until = until}));
+    const LaneCommit done = lane(42, 500);
+    ASSERT_TRUE(out.commit({&done, 1}));
+  }
+  EXPECT_EQ(all(), std::vector<Said>{said(42, 500, "1", "a")});
+  fakes::TemporaryDirectory other;
+  path_ = other.file("day.weir");
+  {
+    Writer out = writer();
+    ASSERT_TRUE(out.add(*decoded({said(42, 500, "1", "a")}, 0, 41), {.until = 400}));
+    const LaneCommit done = lane(42, 500);
+    ASSERT_TRUE(out.commit({&done, 1}));
+  }
+  EXPECT_FALSE(writer().add(*decoded({said(43, 600, "1", "b")}, 0, 42))) << "message 42 is missing";
+}
+
+TEST_F(RecordingTest, TellsWhatAnotherWorkerHad) {
+  Writer out = writer();
+  ASSERT_TRUE(out.add(*decoded({said(1, 100, "1", "a")})));
+  ASSERT_TRUE(out.add(*decoded({said(5, 500, "1", "b")}, 0, 4)));
+  EXPECT_EQ(out.take_notice(), path_ + ": messages 2 to 4 of partition 0 are not in it: another worker had them");
+  EXPECT_EQ(out.take_notice(), "") << "told twice";
+  const LaneCommit done = lane(5, 500);
+  ASSERT_TRUE(out.commit({&done, 1}));
+  EXPECT_EQ(out.reached().at(0).position, 5u);
+  EXPECT_EQ(all(), (std::vector<Said>{said(1, 100, "1", "a"), said(5, 500, "1", "b")}));
+}
+
+TEST_F(RecordingTest, PartsMayBeRecordedWithTimeBetween) {
+  record({said(1, 100, "1", "a")});
+  Writer out = writer();
+  EXPECT_TRUE(out.add(*decoded({said(5, 500, "1", "b")}, 0, 4), {.since = 450}));
+  EXPECT_EQ(out.take_notice(),
+            path_ + ": messages 2 to 4 of partition 0 are not in it: what arrived before \"since\" is not wanted");
+}
+
+TEST_F(RecordingTest, WhatCameToItsEndStaysThere) {
+  Writer out = writer();
+  ASSERT_TRUE(out.add(*decoded({said(1, 100, "1", "a"), said(2, 300, "1", "b")}), {.until = 200}));
+  // It has no time of its own, and its stream's clock was set back.
+  EXPECT_EQ(out.add(*decoded({{.sequence = 3, .arrival = 150, .marker = true}}, 0, 2), {.until = 200}), 0u);
+  const LaneCommit done = lane(3, 300);
+  ASSERT_TRUE(out.commit({&done, 1}));
+  EXPECT_EQ(all(), std::vector<Said>{said(1, 100, "1", "a")});
+}
+
+TEST_F(RecordingTest, KeysOfAChangedBlockAreNotNone) {
+  record({said(1, 100, "1", "a")});
+  const auto file = Reader::open(path_);
+  ASSERT_TRUE(file.has_value());
+  const Block block = file->blocks().at(0);
+  EXPECT_EQ(file->keys(block).value().size(), 1u);
+  std::string changed = bytes();
+  changed[block.at + FrameLabel::size] ^= 1;
+  write(changed);
+  const auto keys = file->keys(block);
+  ASSERT_FALSE(keys.has_value());
+  EXPECT_EQ(keys.error().kind, Error::Kind::changed);
+  EXPECT_NE(keys.error().message.find("(partition 0, messages 1 to 1) is damaged"), std::string::npos);
+}
+
 TEST_F(RecordingTest, LeavesOutWhatArrivedBefore) {
   {
     Writer out = writer();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
@@ -40,6 +41,16 @@ Result<bool> is_cut_beginning(const File& file, std::uint64_t size) {
   return frame_from(file, 0, size).transform([](const std::optional<Frame>& any) { return !any.has_value(); });
 }
 
+/// Makes a new file durable, and that there is one of its name.
+Result<void> sync_name(const File& file, const std::string& path) {
+  if (::fsync(file.descriptor()) != 0 && errno != EINVAL) return by_system("it", "synchronise");
+  const std::string folder = std::filesystem::path{path}.parent_path().string();
+  const File names{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (names.descriptor() < 0 || (::fsync(names.descriptor()) != 0 && errno != EINVAL))
+    return by_system("its folder", "synchronise");
+  return {};
+}
+
 std::string commit_head(const std::map<Partition, Reached>& lanes) {
   flatbuffers::FlatBufferBuilder out;
   std::vector<flatbuffers::Offset<recorded::Lane>> all;
@@ -67,7 +78,8 @@ struct Writer::Impl {
   Beginning beginning = {};
   std::string notice = {};
   std::map<Partition, Reached> reached = {};  // as committed
-  std::map<Partition, Reached> passed = {};   // behind what was added, without streams
+  std::map<Partition, Reached> passed = {};   // behind what was added
+  std::set<Partition> going = {};             // those that something was added of
   std::set<Partition> closed = {};            // those that have come to `until`
   std::map<Partition, BlockBuilder> open = {};
 
@@ -93,19 +105,35 @@ struct Writer::Impl {
 
   /// What was committed once, but is not whole: of a power cut it is nothing, of a disk it may be all that there is.
   Result<void> put_aside(std::uint64_t size) {
-    const std::string aside = path + ".cut";
-    const File to{::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, for_all)};
-    if (to.descriptor() < 0) return by_system(aside, "open");
-    constexpr std::uint64_t step = 1u << 20;
-    for (std::uint64_t at = end; at < size; at += step) {
-      const auto bytes = file.read(at, std::min(step, size - at));
-      const auto done = bytes ? to.write(at - end, *bytes) : Result<void>{std::unexpected(bytes.error())};
-      if (!done) return about(aside, done.error());
+    std::string aside = path + ".cut";
+    const auto make = [&] { return ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, for_all); };
+    File to{make()};
+    for (int number = 2; to.descriptor() < 0 && errno == EEXIST; ++number) {
+      aside = weir::format("{}.cut.{}", path, number);
+      to = File{make()};
     }
-    notice =
-        weir::format("{}: its last commit, {} bytes, is not whole and was put aside to {}", path, size - end, aside);
+    if (to.descriptor() < 0) return by_system(aside, "make");
+    auto done = copy_end(to, size).and_then([&] { return sync_name(to, aside); });
+    if (!done) {
+      ::unlink(aside.c_str());
+      return about(aside, std::move(done.error()));
+    }
+    tell(weir::format("its last commit, {} bytes, is not whole and was put aside to {}", size - end, aside));
     return {};
   }
+
+  Result<void> copy_end(const File& to, std::uint64_t size) const {
+    constexpr std::uint64_t step = 1u << 20;
+    for (std::uint64_t at = end; at < size; at += step) {
+      auto done = file.read(at, std::min(step, size - at)).and_then([&](const std::string& bytes) {
+        return to.write(at - end, bytes);
+      });
+      if (!done) return done;
+    }
+    return {};
+  }
+
+  void tell(const std::string& sentence) { notice += (notice.empty() ? "" : "; ") + path + ": " + sentence; }
 
   Result<void> resume(std::uint64_t size) {
     auto begun = read_beginning(file, size);
@@ -140,11 +168,32 @@ struct Writer::Impl {
   /// A lane's place, but not beyond what was taken.
   Reached place_of(const LaneCommit& lane) {
     Reached out{lane.next.position, lane.next.arrival, lane.next.stream};
-    if (!closed.contains(lane.partition)) return out;
-    const Reached& taken = passed[lane.partition];
+    const Reached& taken = passed.try_emplace(lane.partition, out).first->second;
+    if (taken.position >= out.position) return out;
     out.position = taken.position;
     out.arrival = taken.arrival;
     return out;
+  }
+
+  /// The next message is the first one behind `before`, and is wanted: whether those up to there are in the file.
+  Result<void> reach_over(Partition partition, bool going_on, Position before, Timestamp since) {
+    Reached& has = passed[partition];
+    if (before <= has.position) return {};
+    const std::string missing =
+        weir::format("messages {} to {} of partition {} are not in it", has.position + 1, before, partition);
+    // A lane that one writer sees goes on where it was, unless another worker had the partition meanwhile.
+    if (going_on) {
+      tell(missing + ": another worker had them");
+    } else if (has.arrival < since) {
+      tell(missing + ": what arrived before \"since\" is not wanted");
+    } else {
+      return fail(Error::Kind::changed,
+                  weir::format("{}: {}, and come no more, as what follows them was committed elsewhere or is all that "
+                               "the source has: record to another file",
+                               path, missing));
+    }
+    has.position = before;
+    return {};
   }
 
   Result<void> write_commit(std::span<const LaneCommit> lanes) {
@@ -207,14 +256,16 @@ Result<Writer> Writer::open(const std::string& path, const Beginning& beginning)
 }
 
 const std::map<Partition, Reached>& Writer::reached() const { return impl_->reached; }
-const std::string& Writer::notice() const { return impl_->notice; }
+std::string Writer::take_notice() { return std::exchange(impl_->notice, {}); }
 
 Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection) {
   std::size_t added = 0;
   if (!decoded.messages) return added;
   const Partition partition = decoded.origin.partition;
   const auto& items = decoded.messages->items;
-  Reached& passed = impl_->passed[partition];
+  if (impl_->closed.contains(partition)) return added;
+  const bool going_on = !impl_->going.insert(partition).second;
+  Reached& passed = impl_->passed.try_emplace(partition, decoded.origin.first).first->second;
   std::size_t row = 0;
   const Column& keys = decoded.columns[samples::key];
   const Column& fields = decoded.columns[samples::field];
@@ -228,6 +279,10 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
     if (message.arrival >= selection.until) {
       impl_->closed.insert(partition);
       return added;
+    }
+    if (message.arrival >= selection.since && i == 0) {
+      auto reached = impl_->reach_over(partition, going_on, decoded.origin.first, selection.since);
+      if (!reached) return std::unexpected(std::move(reached.error()));
     }
     passed.position = message.sequence;
     const Timestamp before = std::exchange(passed.arrival, message.arrival);

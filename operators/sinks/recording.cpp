@@ -89,8 +89,8 @@ class RecordingSink final : public Sink {
         recording::Writer::open(path_, {context_.clock().now(), std::string{context_.pipeline()},
                                         std::string{context_.node()}, wanted_.text(mask_ ? &*mask_ : nullptr)});
     if (!writer) return std::unexpected(std::move(writer.error()));
-    if (!writer->notice().empty()) context_.warn(writer->notice());
     writer_ = std::move(*writer);
+    pass_on_notice();
     return {};
   }
 
@@ -106,6 +106,7 @@ class RecordingSink final : public Sink {
       context_.count(unmasked_, masked.left_out);
     }
     const auto added = writer_->add(*batch, {keep, span_.since, span_.until});
+    pass_on_notice();
     if (!added) return later(std::unexpected(added.error()));
     context_.count(recorded_, *added);
     return {};
@@ -127,6 +128,10 @@ class RecordingSink final : public Sink {
     if (!secret) return std::unexpected(secret.error());
     mask_.emplace(std::move(*secret), *codec, context_.partitions());
     return {};
+  }
+
+  void pass_on_notice() {
+    if (const std::string notice = writer_->take_notice(); !notice.empty()) context_.warn(notice);
   }
 
   std::unexpected<Error> not_open() const { return fail(Error::Kind::unreachable, path_ + " is not open"); }
@@ -173,7 +178,10 @@ const Spec spec =
         .field("share", kind::number(), "records this share of the vehicles, always the same ones", "1")
         .between(0, 1)
         .optional("since", kind::text(), "records only what arrived then or later: \"2026-01-31T00:00:00Z\"")
-        .optional("until", kind::text(), "records only what arrived before; with a later one it goes on from there")
+        .optional(
+            "until", kind::text(),
+            "records only what arrived before; with a later one it goes on from there, if the source gives what follows "
+            "again, else it wants another file")
         .field(
             "mask", kind::boolean(),
             "another text in place of each key, in subjects and payloads, always the same for the same key; leaves out "

@@ -46,8 +46,8 @@ inline Said said(Position sequence, Timestamp arrival, const std::string& key, c
 /// One file, and how it is written and read.
 class RecordingFixture : public testing::Test {
  protected:
-  /// As the engine decodes it.
-  BatchPtr decoded(std::vector<Said> all, Partition partition = 0) {
+  /// As the engine decodes it. `behind`: where the lane was before.
+  BatchPtr decoded(std::vector<Said> all, Partition partition = 0, Position behind = 0) {
     struct Owner {
       std::vector<Said> said;
       std::vector<std::vector<std::pair<std::string_view, std::string_view>>> headers;
@@ -57,7 +57,7 @@ class RecordingFixture : public testing::Test {
     owner->said = std::move(all);
     auto batch = std::make_shared<Batch>();
     batch->schema = samples::schema();
-    batch->origin.partition = partition;
+    batch->origin = {partition, behind, owner->said.empty() ? behind : owner->said.back().sequence};
     Ids keys{{}, keys_}, fields{{}, fields_};
     std::vector<Timestamp> times;
     Timestamp arrival = no_time;

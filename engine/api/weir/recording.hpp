@@ -78,7 +78,7 @@ class Reader {
   Timestamp begins() const;
   /// Bytes behind the last commit that counts: being written, or of a crash.
   std::uint64_t unfinished() const;
-  /// Whether there is a commit among them: a power cut left less than all of it, or a disk has changed it.
+  /// Whether a commit is or was among them: a power cut left less than all of it, or a disk has changed it.
   bool cut() const;
 
   /// The messages of a block, with the arrival that was decided on.
@@ -108,19 +108,22 @@ struct Selection {
 class Writer {
  public:
   /// Makes the file, or goes on behind the last commit in it, and cuts off what a crash has left there; a last commit
-  /// that is not whole it puts aside, to `<path>.cut`. `beginning` is of a new file, and must be that of an old one but
-  /// for the time.
+  /// that is not whole it puts aside, to `<path>.cut`, or `.cut.2` and so on where there is one. `beginning` is of a
+  /// new file, and must be that of an old one but for the time.
   static Result<Writer> open(const std::string& path, const Beginning& beginning);
   ~Writer();
   Writer(Writer&&) noexcept;
   Writer& operator=(Writer&&) noexcept;
 
   const std::map<Partition, Reached>& reached() const;
-  /// What open() had to put aside, as a sentence: a last commit that is not whole. Empty: nothing.
-  const std::string& notice() const;
+  /// What somebody should know of, as sentences, once: a last commit that open() put aside, messages that add() found
+  /// missing. Empty: nothing.
+  std::string take_notice();
 
   /// Takes the messages behind a decoded batch; answers how many. Those up to what was reached are passed over: the
-  /// file has them.
+  /// file has them. changed: the batch begins beyond what was reached, so that messages between would be missing. They
+  /// may if another worker had the partition meanwhile, which is so if this writer was given some of it before, and if
+  /// not all of them may have arrived since `since`.
   Result<std::size_t> add(const Batch& decoded, const Selection& selection = {});
   /// Makes all that was added durable, and that the lanes have come this far. changed: a lane's stream is another one
   /// than before; nothing of what was added counts then.
