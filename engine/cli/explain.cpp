@@ -40,8 +40,10 @@ int explain(const ExplainOptions& options, const Registry& registry) {
   const LoadedPipeline before = load_pipeline(options.before, options.pipeline, registry, false);
   print_findings(before);
   if (!before.checked.pipeline) return bad_pipeline;
-  print(explain_change(*before.checked.pipeline, *loaded.checked.pipeline, registry));
-  return fine;
+  const auto promises = explain_change(*before.checked.pipeline, *loaded.checked.pipeline, registry);
+  print(promises);
+  const bool refused = std::ranges::contains(promises, "is refused", &Promise::what);
+  return refused ? findings : fine;  // so that a deployment can ask
 }
 
 }  // namespace
@@ -50,8 +52,9 @@ void add_explain(Arguments& program, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
   auto command = program.command("explain", "says what a pipeline guarantees, and why");
   command.needs("pipeline", options->file, "pipeline file");
-  command.option("--diff", options->before,
-                 "what the file was before: says instead what a reload or restart would make of the change");
+  command.option(
+      "--diff", options->before,
+      "what the file was before: says instead what a reload or restart would make of the change, and exits with 1 if it refused it");
   add_pipeline_options(command, options->pipeline);
   command.does([options, &session] { session.exit = explain(*options, session.registry); });
 }

@@ -37,6 +37,7 @@ class EscapedMessage final : public spdlog::custom_flag_formatter {
 }  // namespace
 
 void set_up_log(const std::string& form, const std::string& level) {
+  spdlog::drop("weir");  // a command that watches sets it up again and again
   spdlog::set_default_logger(spdlog::stderr_color_mt("weir"));
   spdlog::set_level(spdlog::level::from_str(level));
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);

@@ -8,7 +8,9 @@
 #include <map>
 #include <memory>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
+#include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
 #include "cli/kept.hpp"
@@ -125,6 +127,10 @@ int tap(const TapOptions& options, const Registry& registry) {
     print_findings(loaded);
     return bad_pipeline;
   }
+  const auto is_plain = [](char c) {
+    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || c == '-' || c == '_' || c == '.';
+  };
+  if (!std::ranges::all_of(place, is_plain)) return end("there is no node or port " + weir::quoted(place), usage);
   auto client = ConsoleClient::at(options.http);
   if (!client) return end("--http: " + client.error().message, usage);
   std::multimap<std::string, std::string> query;

@@ -14,7 +14,10 @@ namespace {
 
 constexpr Duration look_every = 200 * millisecond;
 
-bool is_json(std::string_view name) { return name.ends_with(".json"); }
+/// Pipelines, tests, and what tests have beside them.
+bool is_watched(std::string_view name) {
+  return name.ends_with(".json") || name.ends_with(".rows") || name.ends_with(".weir");
+}
 
 }  // namespace
 
@@ -25,7 +28,7 @@ Saved saved_in(const std::vector<std::string>& paths) {
     std::error_code problem;
     const bool is_file = fs::is_regular_file(path, problem);
     const fs::path folder = is_file ? fs::path{path}.parent_path() : fs::path{};
-    for (const std::string& file : files_of(is_file ? (folder.empty() ? "." : folder.string()) : path, is_json)) {
+    for (const std::string& file : files_of(is_file ? (folder.empty() ? "." : folder.string()) : path, is_watched)) {
       const auto written = fs::last_write_time(file, problem);
       const auto size = fs::file_size(file, problem);
       if (!problem) out[file] = weir::format("{} {}", written.time_since_epoch().count(), size);

@@ -11,7 +11,7 @@ namespace weir::cli {
 /// When each file was written last, and its size, as text.
 using Saved = std::map<std::string, std::string>;
 
-/// Of the JSON files in these folders and below, and in the folders of these files.
+/// Of the files *.json, *.rows and *.weir in these folders and below, and in the folders of these files.
 Saved saved_in(const std::vector<std::string>& paths);
 /// The files that differ: made, written or gone.
 std::vector<std::string> changed_since(const Saved& before, const Saved& now);

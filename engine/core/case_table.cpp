@@ -35,10 +35,15 @@ std::optional<Range> range_in(std::string_view cell) {
   return out;
 }
 
+constexpr const char* too_many = "a range of more than a million rows";
+
 std::expected<std::size_t, std::string> steps_of(const Range& range) {
   const auto from = parse_instant(range.from), to = parse_instant(range.to), step = parse_instant(range.step);
   double steps = 0;
   if (from && to && step) {
+    // Three centuries and more between them are too many nanoseconds for an integer.
+    const double most = static_cast<double>(*step) * static_cast<double>(most_rows);
+    if (*step > 0 && static_cast<double>(*to) - static_cast<double>(*from) >= most) return std::unexpected(too_many);
     if (*step <= 0 || *to < *from || (*to - *from) % *step != 0) {
       return std::unexpected(
           weir::format("{}..{} is not a whole number of steps of {}", range.from, range.to, range.step));
@@ -56,7 +61,7 @@ std::expected<std::size_t, std::string> steps_of(const Range& range) {
     }
     steps = std::round(steps);
   }
-  if (!(steps < static_cast<double>(most_rows))) return std::unexpected("a range of more than a million rows");
+  if (!(steps < static_cast<double>(most_rows))) return std::unexpected(too_many);
   return static_cast<std::size_t>(steps) + 1;
 }
 

@@ -78,6 +78,14 @@ TEST(CaseTable, ADiffShowsWhatIsMissingAndWhatIsThereInstead) {
   EXPECT_EQ(diff_tables(*want, *want, types), "");
 }
 
+TEST(CaseTable, ARangeIsBounded) {
+  for (const char* range : {"1s..1000000h/1ns", "-2000000h..2000000h/1ns", "1..1e300/1"}) {
+    const auto read = read_table(std::vector<std::string>{"time", range});
+    ASSERT_FALSE(read) << range;
+    EXPECT_EQ(read.error().message, "a range of more than a million rows");
+  }
+}
+
 TEST(CaseTable, WhatNobodyReadsIsCounted) {
   const std::array types{Type::dictionary, Type::timestamp};
   const auto want = read_table(std::vector<std::string>{"key tick", "b 1s..9s/1s"});

@@ -13,7 +13,9 @@ class Pass final : public Transform {
   Pass(const Settings& settings, Context& context)
       : fault_{settings.text("fault")}, passed_{context.counter("passed")} {}
 
-  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<Schemas> settle(const Schemas& inputs) override {
+    return fault_ == "settles on nothing" ? Schemas{} : Schemas{inputs[0]};
+  }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     ++batches_;
     samples_ += in->rows;
@@ -21,6 +23,8 @@ class Pass final : public Transform {
     if (fault_ == "refuses" && in->rows != 0) out.refuse(*in, 0, "too hot: 99");
     if (fault_ == "throws") throw std::runtime_error{"stoi"};
     if (fault_ == "emits elsewhere") out.emit(in, 1);
+    if (fault_ == "counts nothing") out.count(99'999'999, 1);
+    if (fault_ == "refuses nobody") out.refuse(*in, in->rows, "late");
     if (fault_ == "emits nothing") out.emit(nullptr);
     if (fault_ == "emits too little") {
       auto batch = std::make_shared<Batch>();
@@ -172,6 +176,9 @@ TEST(Cases, AnOperatorThatBreaksItsContractStopsItsLane) {
   const auto said = [](const std::string& fault) { return run(case_file(fault, all_rows)); };
   EXPECT_TRUE(said("throws").contains("pass: stoi")) << said("throws");
   EXPECT_TRUE(said("emits elsewhere").contains("pass: it emits to port 1, which its Spec does not declare"));
+  EXPECT_TRUE(said("counts nothing").contains("pass: it counts by a number that no counter has"));
+  EXPECT_TRUE(said("refuses nobody").contains("pass: it refuses row 6 of 6")) << said("refuses nobody");
+  EXPECT_TRUE(said("settles on nothing").contains("\"pass\": it settles on 0 schemas, but has 1 ports"));
   EXPECT_TRUE(said("emits nothing").contains("pass: it emits no batch, or one without a schema"));
   EXPECT_TRUE(said("emits too little").contains("pass: it emits 0 columns, but has settled on 7"))
       << said("emits too little");

@@ -67,33 +67,37 @@ struct Chain::Impl {
         : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, letters_{stage.node->id, out.dead_letters} {}
 
     void emit(BatchPtr batch, Port port) override {
-      if (auto why = objection(batch.get(), port); !why.empty()) {
-        if (wrong_.empty()) wrong_ = std::move(why);
-        return;
-      }
+      if (auto why = objection(batch.get(), port); !why.empty()) return object(std::move(why));
       const Stage::Exit& exit = stage_.exits[port];
       if (!muted_ && exit.readers.empty()) chain_.counters.add(exit.unread, batch->rows);
       chain_.deliver(stage_, port, with_origin(std::move(batch), origin_));
     }
     void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
+      if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
       if (muted_) return;
       chain_.count_refusal(*stage_.node, reason, 1);
       letters_.add(in, row, reason);
     }
     void count(std::size_t counter, std::uint64_t n) override {
+      if (!chain_.counters.has(counter)) return object("it counts by a number that no counter has");
       if (!muted_ && n != 0) chain_.counters.add(counter, n);
     }
     bool silent() const override { return muted_ || !chain_.pipeline.writes_beside; }
     void finish() { letters_.finish(); }
-    /// What was emitted that can't be passed on; empty: nothing.
+    /// What it did that no operator may; empty: nothing.
     const std::string& wrong() const { return wrong_; }
 
    private:
+    void object(std::string why) {
+      if (wrong_.empty()) wrong_ = std::move(why);
+    }
     /// An operator of a library may be compiled without our asserts.
     std::string objection(const Batch* batch, Port port) const {
       if (port >= stage_.exits.size())
         return weir::format("it emits to port {}, which its Spec does not declare", port);
       if (batch == nullptr || !batch->schema) return "it emits no batch, or one without a schema";
+      if (batch->arrival.size() != batch->rows)
+        return weir::format("it emits {} rows with {} arrivals", batch->rows, batch->arrival.size());
       const std::size_t columns = stage_.node->outputs[port]->columns.size();
       if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
       return weir::format("it emits {} columns, but has settled on {}", batch->columns.size(), columns);

@@ -34,6 +34,11 @@ class Counters {
     slots_[counter].load(std::memory_order_acquire)->value.fetch_add(n, std::memory_order_relaxed);
   }
 
+  /// Whether declare() has given out this number.
+  bool has(std::size_t counter) const {
+    return counter < most && slots_[counter].load(std::memory_order_acquire) != nullptr;
+  }
+
   struct Line {
     std::string node, name, reason, doc;
     std::uint64_t value = 0;

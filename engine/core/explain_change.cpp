@@ -84,6 +84,10 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
                            "from its place; if it was only renamed, they come twice"
                          : "gets the rows from here on"});
   }
+  for (const Node& node : now.nodes) {
+    if (node.role == Role::sink && !keeps_progress(node) && !has_sink(before, node.id))
+      out.push_back({node.id, "is new", "gets what comes from where the others stand; nothing that they have already"});
+  }
   for (const Node& node : before.nodes) {
     if (keeps_progress(node) && !has_sink(now, node.id))
       out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});

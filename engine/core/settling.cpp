@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include <weir/format.hpp>
+
 #include "core/attempt.hpp"
 #include "core/completion.hpp"
 #include "core/node_context.hpp"
@@ -140,8 +142,12 @@ class Settling {
     auto outputs = transform->settle({input});
     if (context.demand_asked() && !(whole_ && demand_known(draft))) return false;
     if (!outputs) return std::unexpected(outputs.error());
-    node.outputs = std::move(*outputs);
     const Spec& spec = node.op->spec;
+    if (outputs->size() != spec.ports.size() + 1 || std::ranges::contains(*outputs, nullptr))
+      return fail(Error::Kind::internal,
+                  weir::format("it settles on {} schemas, but has {} ports, each of which needs one", outputs->size(),
+                               spec.ports.size() + 1));
+    node.outputs = std::move(*outputs);
     StateWriter none;
     transform->save(none);
     node.keeps_state = spec.state_of || spec.bounded_by_keys || !none.bytes().empty();

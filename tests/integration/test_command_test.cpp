@@ -88,5 +88,29 @@ TEST_F(TestCommand, ReportsForCI) {
   EXPECT_THAT(said(), EndsWith("no test of that name\n"));
 }
 
+TEST_F(TestCommand, RunsAgainWhenAFileIsSaved) {
+  ASSERT_EQ(test({"--update"}), 0) << said();
+  directory_.write("log", "");
+  fakes::WeirProcess watching{{"test", "--watch", directory_.file("trip.test.json")}, directory_.file("log")};
+  const auto runs = [&](std::size_t times) {
+    const Timestamp until = system_clock().steady() + 60 * second;
+    std::size_t seen = 0;
+    while (seen < times && system_clock().steady() < until) {
+      system_clock().wait(20 * millisecond, {});
+      seen = 0;
+      const std::string text = said();
+      for (auto at = text.find(" failed\n"); at != std::string::npos; at = text.find(" failed\n", at + 1)) ++seen;
+    }
+    return seen >= times;
+  };
+  ASSERT_TRUE(runs(1)) << said();
+  directory_.write("trip.rows", "key tick speed\na 1s 10\na 2s 21\n");
+  ASSERT_TRUE(runs(2)) << said();
+  EXPECT_THAT(said(), HasSubstr("0 passed, 1 failed\n"));
+  directory_.write("trip.rows", "key tick speed\na 1s 10\na 2s 20\n");
+  EXPECT_TRUE(runs(3)) << said();
+  watching.end(SIGINT);
+}
+
 }  // namespace
 }  // namespace weir::integration
