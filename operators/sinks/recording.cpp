@@ -76,7 +76,7 @@ class RecordingSink final : public Sink {
       : context_{context},
         path_{settings.text("path")},
         masks_{settings.boolean("mask")},
-        secret_{settings.has("mask_secret") ? settings.text("mask_secret") : ""},
+        secret_{settings.has("mask_secret") ? std::optional{settings.text("mask_secret")} : std::nullopt},
         wanted_{settings},
         span_{ArrivalSpan::of(settings)} {}
 
@@ -124,8 +124,14 @@ class RecordingSink final : public Sink {
     if (codec == nullptr) return fail(Error::Kind::invalid, "there is no encoding to find keys by", "mask");
     std::error_code problem;
     const bool begins = !std::filesystem::exists(path_, problem) || std::filesystem::is_empty(path_, problem);
-    auto secret = secret_.empty() ? recording::secret_in(path_ + ".secret", begins) : Result<std::string>{secret_};
+    if (secret_ && secret_->empty())
+      return fail(Error::Kind::invalid, "\"mask_secret\" is empty: give a secret, or leave it out for a random one",
+                  "mask_secret");
+    const std::string beside = path_ + ".secret";
+    auto secret = secret_ ? Result<std::string>{*secret_} : recording::secret_in(beside, begins);
     if (!secret) return std::unexpected(secret.error());
+    if (!secret_ && recording::others_may_read(beside))
+      context_.warn(beside + " may be read by others, who can find the keys by it: chmod 600 " + beside);
     mask_.emplace(std::move(*secret), *codec, context_.partitions());
     return {};
   }
@@ -147,7 +153,7 @@ class RecordingSink final : public Sink {
   Context& context_;
   std::string path_;
   bool masks_;
-  std::string secret_;
+  std::optional<std::string> secret_;
   Wanted wanted_;
   ArrivalSpan span_;
   std::optional<recording::Mask> mask_;

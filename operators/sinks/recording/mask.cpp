@@ -6,11 +6,14 @@
 #include <openssl/rand.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -59,17 +62,14 @@ Result<std::string> make_secret(const std::string& path) {
   return by_system(path, "write");
 }
 
-/// The subject with a mask for each token that is the key.
-std::string with_tokens(std::string_view subject, std::string_view key, std::string_view mask) {
-  std::string out;
-  for (std::size_t at = 0; at <= subject.size();) {
-    const std::size_t end = std::min(subject.find('.', at), subject.size());
-    const std::string_view token = subject.substr(at, end - at);
-    out.append(token == key ? mask : token);
-    if (end < subject.size()) out.push_back('.');
-    at = end + 1;
-  }
-  return out;
+bool is_within(std::string_view part, std::string_view whole) {
+  const std::less_equal<const char*> before;
+  return !part.empty() && before(whole.data(), part.data()) &&
+         before(part.data() + part.size(), whole.data() + whole.size());
+}
+
+bool is_same(std::string_view one, std::string_view other) {
+  return one.data() == other.data() && one.size() == other.size();
 }
 
 }  // namespace
@@ -88,6 +88,13 @@ Result<std::string> secret_in(const std::string& path, bool may_make) {
   if (secret.empty())
     return fail(Error::Kind::invalid, path + " is empty: it must hold the secret of the masks", "mask");
   return secret;
+}
+
+bool others_may_read(const std::string& path) {
+  using std::filesystem::perms;
+  std::error_code problem;
+  const auto permissions = std::filesystem::status(path, problem).permissions();
+  return !problem && (permissions & (perms::group_read | perms::others_read)) != perms::none;
 }
 
 /// What the views of masked messages point into, beside the bytes of those that they come from.
@@ -122,18 +129,37 @@ const std::string& Mask::of(std::string_view key) {
   return mask;
 }
 
+/// Where the key is known to stand in the subject, only that token is it: another like it is a constant of the subject
+/// or a field. Other tokens may be what the payload names.
+std::string Mask::subject_of(const Message& from, const Named& named) {
+  const bool placed = is_within(from.key, from.subject);
+  std::string out;
+  for (std::size_t at = 0; at <= from.subject.size();) {
+    const std::size_t end = std::min(from.subject.find('.', at), from.subject.size());
+    const std::string_view token = from.subject.substr(at, end - at);
+    const bool key = placed ? is_same(token, from.key) : token == from.key;
+    const bool other = token != from.key && named.contains(token) && !is_same(token, from.field);
+    out.append(!token.empty() && (key || other) ? std::string_view{of(token)} : token);
+    if (end < from.subject.size()) out.push_back('.');
+    at = end + 1;
+  }
+  return out;
+}
+
 bool Mask::mask(const Message& from, Message& into, Owner& owner) {
   into = from;
   into.headers = {};
   if (from.marker) return true;
   if (!from.refused.empty()) return false;
-  auto payload = codec_.renamed(from, [&](std::string_view key) { return of(key); });
+  Named named;
+  auto payload = codec_.renamed(from, [&](std::string_view key) {
+    named.emplace(key);
+    return of(key);
+  });
   if (!payload) return false;
   into.payload = owner.keep(std::move(*payload));
-  if (from.key.empty()) return true;
-  const std::string& mask = of(from.key);
-  into.subject = owner.keep(with_tokens(from.subject, from.key, mask));
-  into.key = owner.keep(mask);
+  into.subject = owner.keep(subject_of(from, named));
+  if (!from.key.empty()) into.key = owner.keep(of(from.key));
   return true;
 }
 

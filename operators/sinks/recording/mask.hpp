@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +20,8 @@ namespace weir::recording {
 /// A secret that a file holds. Makes the file, for its owner alone, with a random one if it is not there and
 /// `may_make`. Error: refused by the system, or invalid: not there.
 Result<std::string> secret_in(const std::string& path, bool may_make);
+/// Whether others than its owner may read a file; false if that can't be told.
+bool others_may_read(const std::string& path);
 
 /// Replaces keys in messages: in subjects, in payloads, and in what is known of both. The same key always gets the same
 /// mask, from which without the secret nobody finds it; mask and key belong to the same partition.
@@ -44,6 +48,9 @@ class Mask {
 
  private:
   struct Owner;
+  using Named = std::set<std::string, std::less<>>;  ///< keys that a payload names
+
+  std::string subject_of(const Message& from, const Named& named);
   bool mask(const Message& from, Message& into, Owner& owner);
 
   std::string secret_;

@@ -94,6 +94,55 @@ TEST_F(Masks, leave_no_key_in_a_batch_and_leave_out_what_hides_one) {
   }
 }
 
+/// A batch of one message, of which nothing is known but itself.
+Mask::Masked alone(Mask& mask, const Message& message) {
+  auto messages = std::make_shared<Messages>();
+  messages->items = {message};
+  Batch batch;
+  batch.schema = samples::schema();
+  batch.columns.resize(batch.schema->columns.size());
+  batch.messages = messages;
+  return mask.batch(batch, {});
+}
+
+TEST_F(Masks, are_in_subjects_for_what_only_the_payload_calls_a_key) {
+  Mask mask{"secret", *json_, 4};
+  const std::string_view subject = "g.V145.speed";
+  const auto out = alone(mask, {.subject = subject,
+                                .payload = R"([{"key":"V145","value":1},{"key":"speed","value":2}])",
+                                .field = subject.substr(7)});
+  ASSERT_EQ(out.keep, std::vector<std::uint8_t>{1});
+  const Message& one = out.batch->messages->items[0];
+  EXPECT_EQ(one.subject, "g." + mask.of("V145") + ".speed");
+  EXPECT_EQ(one.field, "speed");
+  EXPECT_TRUE(one.key.empty());
+}
+
+TEST_F(Masks, leave_constants_and_fields_that_are_called_like_the_key) {
+  Mask mask{"secret", *json_, 4};
+  const std::string_view subject = "telemetry.telemetry.speed.telemetry";
+  const auto out = alone(mask, {.subject = subject,
+                                .payload = R"({"key":"telemetry","value":1})",
+                                .key = subject.substr(10, 9),
+                                .field = subject.substr(26)});
+  ASSERT_EQ(out.keep, std::vector<std::uint8_t>{1});
+  const Message& one = out.batch->messages->items[0];
+  EXPECT_EQ(one.subject, "telemetry." + mask.of("telemetry") + ".speed.telemetry");
+  EXPECT_EQ(one.key, mask.of("telemetry"));
+}
+
+TEST_F(Masks, a_secret_that_others_may_read_is_told) {
+  fakes::TemporaryDirectory directory;
+  const std::string path = directory.file("day.weir.secret");
+  EXPECT_FALSE(others_may_read(path)) << "not there";
+  ASSERT_TRUE(secret_in(path, true).has_value());
+  EXPECT_FALSE(others_may_read(path));
+  for (const auto also : {std::filesystem::perms::group_read, std::filesystem::perms::others_read}) {
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read | also);
+    EXPECT_TRUE(others_may_read(path));
+  }
+}
+
 TEST_F(Masks, a_secret_is_made_once_and_for_its_owner) {
   fakes::TemporaryDirectory directory;
   const std::string path = directory.file("day.weir.secret");
