@@ -81,7 +81,7 @@ class Json final : public Codec {
   Reason named(Decoding& in, const Value& value) const;
   Reason time(Decoding& in, const Value& value) const;
 
-  void find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const;
+  bool find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const;
   std::string no_time(const Tree& tree, const Value& value) const;
   std::string no_sample(const Tree& tree, const Value& value) const;
 
@@ -266,23 +266,27 @@ std::expected<std::string, std::string> Json::renamed(const Message& message, co
   std::vector<const Value*> keys;
   const bool list = tree.root().kind == Value::Kind::array;
   for (const Value* at = list ? tree.child(tree.root()) : &tree.root(); at != nullptr; at = tree.next(*at))
-    find_keys(tree, *at, keys);
+    if (!find_keys(tree, *at, keys)) return no("a member on the way to the key stands there twice");
   return json::replaced(message.payload, text, std::move(keys), renaming);
 }
 
-/// What item() takes for a key.
-void Json::find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const {
+/// What item() takes for a key. False if there may be one more, which it does not see.
+bool Json::find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const {
+  bool once = true;
   const auto look = [&](const Value& in) {
+    once = once && !json::is_repeated(tree, in, key_);
     const Value* at = key_.find(tree, in);
     if (at != nullptr && (at->kind == Value::Kind::text || at->kind == Value::Kind::number)) out.push_back(at);
   };
   if (value.kind == Value::Kind::object || !each_.empty()) look(value);
   const Value* entries = each_.empty() ? nullptr : each_.find(tree, value);
-  if (entries == nullptr) return;
+  if (entries == nullptr) return once;
+  once = once && !json::is_repeated(tree, value, each_);
   const bool list = entries->kind == Value::Kind::array;
   for (const Value* at = list ? tree.child(*entries) : entries; at != nullptr; at = list ? tree.next(*at) : nullptr) {
     if (at->kind == Value::Kind::object) look(*at);
   }
+  return once;
 }
 
 std::string Json::explain(const Message& message, Lack lack) const {

@@ -332,5 +332,15 @@ TEST(JsonCodec, ReplacesTheKeysThatItReadsAndNothingElse) {
   EXPECT_THAT(renamed("{"), StartsWith("no: not JSON"));
 }
 
+TEST(JsonCodec, ReplacesNoKeyWhereOneMoreMayStandThatItDoesNotRead) {
+  EXPECT_THAT(renamed(R"({"key":"v","value":1,"key":"v"})"), StartsWith("no: "));
+  EXPECT_THAT(renamed(R"([{"key":"w"},{"key":"v","k\u0065y":"v"}])"), StartsWith("no: "));
+  const Changes deep{{"key", std::string{"of.vin"}}, {"each", std::string{"m"}}};
+  EXPECT_THAT(renamed(R"({"of":{"vin":"v"},"of":{"vin":"v"}})", deep), StartsWith("no: "));
+  EXPECT_THAT(renamed(R"({"m":[{"of":{"vin":"v","vin":7}}]})", deep), StartsWith("no: "));
+  EXPECT_THAT(renamed(R"({"m":[{"of":{"vin":"v"}}],"m":[{"of":{"vin":"v"}}]})", deep), StartsWith("no: "));
+  EXPECT_EQ(renamed(R"({"key":"v","value":1,"value":2})"), R"({"key":"<v>\"","value":1,"value":2})");
+}
+
 }  // namespace
 }  // namespace weir

@@ -23,6 +23,21 @@ Range range_of(std::string_view payload, const std::string& read, const Value& v
 
 }  // namespace
 
+bool is_repeated(const Tree& tree, const Value& from, const Path& path) {
+  const Value* value = &from;
+  for (const std::string& step : path.steps()) {
+    int members = 0;
+    if (value->kind == Value::Kind::object) {
+      for (const Value* at = tree.child(*value); at != nullptr; at = tree.next(*at))
+        members += at->name == step ? 1 : 0;
+    }
+    if (members > 1) return true;
+    value = tree.step(*value, step);
+    if (value == nullptr) return false;
+  }
+  return false;
+}
+
 std::string replaced(std::string_view payload, const std::string& read, std::vector<const Value*> values,
                      const Renaming& renaming) {
   std::ranges::sort(values, {}, [](const Value* value) { return value->text.data(); });

@@ -16,4 +16,7 @@ namespace weir::json {
 std::string replaced(std::string_view payload, const std::string& read, std::vector<const Value*> values,
                      const Renaming& renaming);
 
+/// Whether a member on a path stands in its object more than once: all but the first are not found by it.
+bool is_repeated(const Tree& tree, const Value& from, const Path& path);
+
 }  // namespace weir::json
