@@ -270,7 +270,7 @@ class FlatBuffers final : public Codec {
     if (auto fine = check(message.payload, aligned); !fine) return std::unexpected(fine.error());
     const telemetry::Frame& frame = *telemetry::GetFrame(aligned.data());
     if (frame.key() == nullptr) return std::string{message.payload};
-    if (shares_its_key(frame)) return std::unexpected("parts of the FlatBuffer overlap");
+    if (shares_its_key(frame, aligned.data())) return std::unexpected("parts of the FlatBuffer overlap");
     return with_key(std::string{message.payload}, aligned.data(), frame, renaming(view(frame.key())));
   }
 
@@ -298,13 +298,31 @@ class FlatBuffers final : public Codec {
     return {};
   }
 
-  /// Whether the bytes of the key are another text's too, which must not change with it.
-  static bool shares_its_key(const telemetry::Frame& frame) {
+  /// Whether bytes of the key are another part's too, which must not change with it.
+  static bool shares_its_key(const telemetry::Frame& frame, const std::uint8_t* base) {
+    const auto place = [](const void* at) { return reinterpret_cast<std::uintptr_t>(at); };
+    const auto size_of = [](const auto* list, std::size_t each) {
+      return sizeof(flatbuffers::uoffset_t) + list->size() * each;
+    };
+    const std::uintptr_t begin = place(frame.key()), end = begin + size_of(frame.key(), 1) + 1;
+    const auto meets = [&](const void* at, std::size_t size) { return place(at) < end && begin < place(at) + size; };
+    const auto list = [&](const auto* at, std::size_t each) { return at != nullptr && meets(at, size_of(at, each)); };
+    const auto text = [&](const flatbuffers::String* at) { return at != nullptr && meets(at, size_of(at, 1) + 1); };
+    const auto table = [&](const void* at) {
+      const std::uint8_t* sizes = static_cast<const flatbuffers::Table*>(at)->GetVTable();  // its own, the table's
+      return meets(sizes, flatbuffers::ReadScalar<flatbuffers::voffset_t>(sizes)) ||
+             meets(at, flatbuffers::ReadScalar<flatbuffers::voffset_t>(sizes + sizeof(flatbuffers::voffset_t)));
+    };
+    constexpr std::size_t head = sizeof(flatbuffers::uoffset_t) + flatbuffers::kFileIdentifierLength;
+    constexpr std::size_t offset = sizeof(flatbuffers::uoffset_t);
+    if (meets(base, head) || table(&frame) || list(frame.series(), offset)) return true;
     if (frame.series() == nullptr) return false;
     return std::ranges::any_of(*frame.series(), [&](const telemetry::Series* series) {
-      if (series->field() == frame.key()) return true;
-      return series->texts() != nullptr && std::ranges::any_of(*series->texts(), [&](const telemetry::Text* text) {
-               return text->text() == frame.key();
+      if (table(series) || text(series->field()) || list(series->numbers(), sizeof(telemetry::Number)) ||
+          list(series->points(), sizeof(telemetry::Point)) || list(series->texts(), offset))
+        return true;
+      return series->texts() != nullptr && std::ranges::any_of(*series->texts(), [&](const telemetry::Text* one) {
+               return table(one) || text(one->text());
              });
     });
   }

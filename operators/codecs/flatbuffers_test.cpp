@@ -154,5 +154,28 @@ TEST(FlatBuffersCodec, AKeyWhoseBytesAreAnotherTextsTooIsNotReplaced) {
   EXPECT_FALSE(frame_codec->renamed({.payload = payload}, [](std::string_view) { return "m"; }).has_value());
 }
 
+TEST(FlatBuffersCodec, AKeyWhoseBytesAreNumbersTooIsNotReplaced) {
+  const auto rename = [](std::string_view) { return "m"; };
+  flatbuffers::FlatBufferBuilder buffer;
+  const auto name = buffer.CreateString("V145");
+  const std::vector numbers{telemetry::Number{8, 2.5}};
+  const auto values = buffer.CreateVectorOfStructs(numbers);
+  const std::vector series{telemetry::CreateSeries(buffer, 0, values)};
+  telemetry::FinishFrameBuffer(buffer, telemetry::CreateFrame(buffer, name, buffer.CreateVector(series)));
+  std::string payload{reinterpret_cast<const char*>(buffer.GetBufferPointer()), buffer.GetSize()};
+  ASSERT_TRUE(frame_codec->renamed({.payload = payload}, rename).has_value());
+  // The key's place is that of the time 8: a text of seven bytes, which end in the number.
+  const auto* base = reinterpret_cast<const std::uint8_t*>(payload.data());
+  const telemetry::Frame& frame = *telemetry::GetFrame(base);
+  const auto time = reinterpret_cast<const std::uint8_t*>(frame.series()->Get(0)->numbers()->Data()) - base;
+  const auto field = flatbuffers::GetRoot<flatbuffers::Table>(base)->GetAddressOf(telemetry::Frame::VT_KEY) - base;
+  flatbuffers::WriteScalar(payload.data() + time, std::int64_t{7});
+  flatbuffers::WriteScalar(payload.data() + time + 8, std::uint64_t{0x00ff});
+  flatbuffers::WriteScalar(payload.data() + field, static_cast<flatbuffers::uoffset_t>(time - field));
+  const auto out = frame_codec->renamed({.payload = payload}, rename);
+  ASSERT_FALSE(out.has_value());
+  EXPECT_EQ(out.error(), "parts of the FlatBuffer overlap");
+}
+
 }  // namespace
 }  // namespace weir
