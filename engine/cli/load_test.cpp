@@ -4,6 +4,8 @@
 #include <filesystem>
 
 #include "cli/command.hpp"
+#include "cli/node_text.hpp"
+#include "core/variables.hpp"
 #include "fakes/registry.hpp"
 #include "fakes/temporary_directory.hpp"
 
@@ -29,6 +31,17 @@ TEST(FilesOf, GoOnBehindALinkToItself) {
   const auto loaded = load_pipeline(folder.file("loop.json"), {}, fakes::registry(), false);
   ASSERT_EQ(loaded.checked.findings.size(), 1u);
   EXPECT_EQ(loaded.checked.findings[0].message, "can't read the file: Too many levels of symbolic links");
+}
+
+TEST(NodeText, ALiteralHasNoVariables) {
+  for (const std::string written : {"a${PORT}b", "$${PORT}", "${", "$$$", "plain \"text\""}) {
+    Document document = read_text(literal_text(written), "t");
+    EXPECT_TRUE(replace_variables(
+                    document, [](std::string_view) { return std::optional<std::string>{"5432"}; }, Severity::error)
+                    .empty())
+        << written;
+    EXPECT_EQ(document.root.text, written);
+  }
 }
 
 }  // namespace

@@ -31,6 +31,15 @@ std::string json_text(std::string_view text) {
   return buffer.GetString();
 }
 
+std::string literal_text(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text.substr(at).starts_with("${")) out += '$';
+    out += text[at];
+  }
+  return json_text(out);
+}
+
 std::string_view source_of(const Document& document, const Value& value) {
   return std::string_view{document.text}.substr(value.span.begin.offset,
                                                 value.span.end.offset - value.span.begin.offset);

@@ -19,6 +19,9 @@ using NodeMember = std::pair<std::string, std::string>;
 /// Text as a JSON string.
 std::string json_text(std::string_view text);
 
+/// The same, with nothing in it taken for a variable.
+std::string literal_text(std::string_view text);
+
 /// The settings of an operator that a node may have written, whatever operator it was of.
 std::vector<std::string> settings_of_node(const Operator& op);
 

@@ -24,7 +24,7 @@ struct RecordOptions {
   std::vector<std::string> keys, fields;
   std::string share;
   bool mask = false;
-  std::string mask_secret;
+  std::vector<std::string> mask_secret;  ///< at most one; it may have been given as nothing
 };
 
 /// Whether all that arrived before an instant has been recorded. A source that can be asked to ends there by itself.
@@ -78,7 +78,7 @@ std::string recorder(const RecordOptions& options, const std::string& from) {
   if (!options.until.empty()) text += ", \"until\": " + json_text(options.until);
   if (options.mask) text += ", \"mask\": true";
   if (!options.mask_secret.empty())
-    text += ", \"mask_secret\": " + json_text(options.mask_secret);
+    text += ", \"mask_secret\": " + literal_text(options.mask_secret.front());
   else if (options.mask && environment_variable(secret_variable))
     text += weir::format(", \"mask_secret\": \"${{{}}}\"", secret_variable);
   return text + " }";
@@ -131,6 +131,10 @@ int record(RecordOptions& options, Session& session) {
   }
   if (options.out.empty()) {
     wrong("-o FILE says where to");
+    return usage;
+  }
+  if (options.mask_secret.size() > 1 || std::ranges::contains(options.mask_secret, "")) {
+    wrong("--mask-secret wants one secret, which is not empty; without it a random one is made");
     return usage;
   }
   const bool of_stream =
