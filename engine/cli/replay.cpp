@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <ranges>
+#include <tuple>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -28,6 +30,32 @@ struct ReplayOptions {
 int complain(const std::string& what, int exit = usage) {
   std::cerr << "weir replay: " << what << "\n";
   return exit;
+}
+
+/// What is wrong with the part that is asked for; empty: nothing.
+std::string wrong_part(const Replayed& replayed) {
+  const auto since = parse_rfc3339(replayed.since), until = parse_rfc3339(replayed.until);
+  for (const auto& [name, text, read] :
+       {std::tuple{"--since", &replayed.since, since}, {"--until", &replayed.until, until}}) {
+    if (!text->empty() && !read)
+      return weir::format("{} {}: not an instant; write it as 2026-01-31T00:00:00Z", name, *text);
+  }
+  if (since && until && *until <= *since) return "--until is not after --since: nothing arrived in between";
+  if (replayed.recording.empty()) return {};
+  const auto file = recording::Reader::open(replayed.recording);
+  if (!file || file->reached().empty()) return {};  // it will be said
+  const auto of_arrival = [](const auto& lane) { return lane.second.arrival; };
+  const Timestamp end = std::ranges::max(file->reached() | std::views::transform(of_arrival));
+  if ((!since || *since <= end) && (!until || *until > file->begins())) return {};
+  return weir::format("nothing arrived then: {} goes from {} to {}", replayed.recording, format_rfc3339(file->begins()),
+                      format_rfc3339(end));
+}
+
+/// Why what comes of a recording is no measure of anything; empty: it is whole.
+std::string damage_of(const std::string& path) {
+  const auto file = recording::Reader::open(path);
+  if (!file || (!file->cut() && file->damages().empty())) return {};
+  return path + " is damaged, so rows of it are neither saved nor compared; `weir info` tells what of it is lost";
 }
 
 /// From where to where it goes; what is not known is left open.
@@ -59,6 +87,9 @@ int run_pipeline(ReplayOptions& options, Session& session) {
         "--url and --partitions belong to --to-nats; a pipeline says its own, and -s node.setting=value another");
   const auto document = document_of(options.run.file);
   if (!document) return bad_pipeline;
+  const bool measured = !options.saves.empty() || !options.differences.empty();
+  if (const auto damage = measured ? damage_of(options.replayed.recording) : std::string{}; !damage.empty())
+    return complain(damage, internal);
   auto wishes = RowWishes::of(options.saves, options.differences, *document, session.registry);
   if (!wishes) return complain(wishes.error().message);
   if (options.replayed.speed.empty()) options.replayed.speed = "max";
@@ -92,11 +123,13 @@ int republish(ReplayOptions& options, Session& session) {
 
 int replay(ReplayOptions& options, Session& session) {
   Replayed& replayed = options.replayed;
-  if (!options.from.starts_with(of_stream)) {
-    replayed.recording = options.from;
+  const bool is_stream = options.from.starts_with(of_stream);
+  (is_stream ? replayed.stream : replayed.recording) = options.from.substr(is_stream ? of_stream.size() : 0);
+  if (is_stream && replayed.stream.empty()) return complain("nats: names no stream; write nats:TELEMETRY");
+  if (const auto wrong = wrong_part(replayed); !wrong.empty()) return complain(wrong);
+  if (!is_stream) {
     return options.to_stream.empty() ? run_pipeline(options, session) : republish(options, session);
   }
-  replayed.stream = options.from.substr(of_stream.size());
   if (!options.to_stream.empty()) return republish(options, session);
   if (!replayed.speed.empty() || replayed.flush)
     return complain("--speed and --flush are of a recording: a stream is read as fast as it goes, up to where it is");

@@ -77,6 +77,16 @@ struct NatsPeer {
     while (jetstream->state(stream).value().last < last) system_clock().wait(millisecond, {});
   }
 
+  /// Waits until the streams NAME-0, NAME-1, … have stored so many messages in all.
+  void wait_for_all(const std::string& name, std::size_t streams, std::uint64_t messages) const {
+    const auto stored = [&] {
+      std::uint64_t sum = 0;
+      for (std::size_t k = 0; k < streams; ++k) sum += jetstream->state(name + "-" + std::to_string(k)).value().last;
+      return sum;
+    };
+    while (stored() < messages) system_clock().wait(millisecond, {});
+  }
+
   std::unique_ptr<nats::Connection> connection;
   std::unique_ptr<nats::JetStream> jetstream;
 };

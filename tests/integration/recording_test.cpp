@@ -254,6 +254,7 @@ TEST_F(Recordings, many_partitions_are_recorded_in_parts_and_replayed_as_one) {
       peer.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, 4), key), std::to_string(i));
     }
     ASSERT_TRUE(peer.connection->flush(10 * second).has_value());
+    peer.wait_for_all("TELEMETRY", 4, static_cast<std::uint64_t>(first + count));  // taken is not stored yet
   };
   publish(0);
   ASSERT_EQ(weir({"record", "--pipeline", file, "-o", tape()}).exit, 0);

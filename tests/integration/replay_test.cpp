@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <sstream>
 #include <string>
@@ -119,6 +120,38 @@ TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
   EXPECT_TRUE(which.has("NODE one of db, other")) << which.text;
 }
 
+TEST_F(Replays, nothing_is_measured_by_a_damaged_recording) {
+  const std::string whole = tape(), damaged = directory_.file("damaged.weir"), csv = directory_.file("rows.csv");
+  const auto size = static_cast<std::streamoff>(std::filesystem::file_size(whole));
+  bool told = false;
+  for (const std::streamoff at : {size / 2, size - 400, size - 40}) {
+    std::filesystem::copy_file(whole, damaged, std::filesystem::copy_options::overwrite_existing);
+    std::fstream file{damaged, std::ios::in | std::ios::out | std::ios::binary};
+    file.seekg(at);
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(at);
+    file.put(byte).flush();
+    const Said saved = weir({"replay", damaged, pipeline(), "--save", csv});
+    EXPECT_EQ(saved.exit, 70) << at << " of " << size << "\n" << saved.text;
+    told |= saved.has("damaged.weir is damaged, so rows of it are neither saved nor compared");
+    EXPECT_FALSE(std::filesystem::exists(csv));
+  }
+  EXPECT_TRUE(told);
+}
+
+TEST_F(Replays, a_part_in_which_nothing_arrived_is_said) {
+  const auto part = [&](std::vector<std::string> options) { return replay(std::move(options)); };
+  EXPECT_TRUE(part({"--since", "20:00"}).has("--since 20:00: not an instant"));
+  EXPECT_EQ(part({"--since", "20:00"}).exit, 64);
+  const Said backwards = part({"--since", "2026-01-01T00:00:40Z", "--until", "2026-01-01T00:00:30Z"});
+  EXPECT_TRUE(backwards.exit == 64 && backwards.has("--until is not after --since")) << backwards.text;
+  const Said beyond = part({"--since", "2027-01-01T00:00:00Z"});
+  EXPECT_TRUE(beyond.exit == 64 && beyond.has("nothing arrived then: ")) << beyond.text;
+  const Said before = part({"--until", "2025-01-01T00:00:00Z"});
+  EXPECT_TRUE(before.exit == 64 && before.has("tape.weir goes from 2026-01-01T00:00:")) << before.text;
+  EXPECT_EQ(weir({"replay", "nats:", pipeline()}).exit, 64);
+}
+
 TEST_F(Replays, info_tells_programs_what_is_in_a_recording) {
   const Said info = weir({"info", "--json", tape()});
   ASSERT_EQ(info.exit, 0) << info.text;
@@ -213,7 +246,8 @@ TEST_F(StreamReplays, a_stream_is_read_from_then_to_then_and_left_as_it_is) {
   const Timestamp middle = system_clock().now();
   pass(50 * millisecond);
   peer_.publish_many(count - 2, count);
-  // At the end there is a tick between two samples, which `wait` keeps open: of a vehicle whose fields aren't known yet.
+  // At the end there is a tick between two samples, which `wait` keeps open: of a vehicle whose fields aren't known
+  // yet.
   peer_.publish("vehicle.new.speed", "1");
   peer_.connection->flush(10 * second).value();
   pass(15 * millisecond);
@@ -252,7 +286,7 @@ TEST_F(StreamReplays, a_masked_recording_is_replayed_like_the_real_one_and_names
     peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, 4), key), payload);
   }
   peer_.publish(weir::format("p.{}.vehicle.vin-7.speed", partition_of("vin-7", 4)), "no JSON of vin-7");
-  peer_.connection->flush(10 * second).value();
+  peer_.wait_for_all("TELEMETRY", 4, 401);
   const std::string real = directory_.file("real.weir"), masked = directory_.file("masked.weir");
   ASSERT_EQ(weir({"record", "--pipeline", four, "-o", real}).exit, 0);
   // In two parts, with the secret that the first one made.
@@ -290,8 +324,8 @@ TEST_F(StreamReplays, what_a_stream_can_not_be_asked_for_is_said) {
   EXPECT_NE(none.exit, 0) << "made a stream that it only was to read";
   EXPECT_TRUE(none.has("there is no stream TELEMETRY")) << none.text;
   EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--speed", "1x"}).exit, 64);
-  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--since", "yesterday"}).exit, 78);
-  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--until", "tomorrow"}).exit, 78);
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--since", "yesterday"}).exit, 64);
+  EXPECT_EQ(weir({"replay", "nats:TELEMETRY", file, "--until", "tomorrow"}).exit, 64);
   EXPECT_EQ(weir({"replay", "nats:TELEMETRY", pipeline()}).exit, 64) << "the fleet is simulated";
   EXPECT_EQ(weir({"replay", "nats:TELEMETRY", "--to-nats", "OTHER"}).exit, 64);
 }
@@ -340,7 +374,7 @@ TEST_F(StreamReplays, partitions_are_published_into_theirs) {
     const std::string key = "v" + std::to_string(i % 50);
     peer_.publish(weir::format("p.{}.vehicle.{}.speed", partition_of(key, 4), key), std::to_string(i));
   }
-  peer_.connection->flush(10 * second).value();
+  peer_.wait_for_all("TELEMETRY", 4, count);
   const std::string made = directory_.file("made.weir");
   ASSERT_EQ(weir({"record", "--pipeline", four, "-o", made}).exit, 0);
   const auto stored = [&] {
