@@ -58,6 +58,8 @@ struct FoundStream {
   StreamState state;
   std::vector<std::string> subjects = {};
   std::uint32_t partitions = 0;  ///< of the set that it was made for, as its metadata says; 0: it does not say
+  bool sealed = false;           ///< it takes nothing any more
+  bool acknowledges = true;      ///< it says what it has stored
 
   /// Whether everything that matches `subject` is stored in it.
   bool takes(std::string_view subject) const;

@@ -25,6 +25,8 @@ StreamState state_of(const jsStreamInfo& info) {
 FoundStream found(const jsStreamInfo& info) {
   FoundStream out{.state = state_of(info)};
   const jsStreamConfig& config = *info.Config;
+  out.sealed = config.Sealed;
+  out.acknowledges = !config.NoAck;
   for (int i = 0; i < config.SubjectsLen; ++i) out.subjects.emplace_back(config.Subjects[i]);
   for (int i = 0; i < config.Metadata.Count; ++i) {
     const std::string_view name = config.Metadata.List[2 * i];

@@ -53,7 +53,9 @@ class NatsMessages final : public Sink {
     if (!connection) return std::unexpected(connection.error());
     connection_ = std::move(*connection);
     return nats::JetStream::open(*connection_)
-        .and_then([&](const auto& jetstream) { return find_streams(*jetstream); })
+        .transform([&](auto opened) { jetstream_ = std::move(opened); })
+        .and_then([&] { return find_streams(*jetstream_); })
+        .and_then([&] { return same_streams(); })
         .and_then([&] { return nats::Publisher::open(*connection_, context_.clock()); })
         .transform([&](auto made) { publisher_ = std::move(made); });
   }
@@ -78,6 +80,7 @@ class NatsMessages final : public Sink {
       return fail(Error::Kind::refused,
                   weir::format("a message of {} is {}", refused.front().subject, refused.front().reason), "stream");
     }
+    if (auto same = same_streams(); !same) return std::unexpected(same.error());
     const std::uint64_t dropped = publisher_->duplicates();
     context_.count(context_.counter("published"), std::exchange(published_, 0));
     context_.count(context_.counter("duplicates"), dropped - std::exchange(dropped_, dropped));
@@ -116,7 +119,30 @@ class NatsMessages final : public Sink {
         return fail(Error::Kind::invalid,
                     weir::format("stream {} is one of {}, not of {}", name, (*found)->partitions, count), "partitions");
       }
+      if ((*found)->sealed || !(*found)->acknowledges) {
+        const char* why = (*found)->sealed ? "is sealed: it takes nothing any more" : "acknowledges nothing (no_ack)";
+        return fail(Error::Kind::invalid,
+                    weir::format("stream {} {}, so nobody would know what it has stored; name another", name, why),
+                    "stream");
+      }
       streams_.push_back(std::move(**found));
+    }
+    return {};
+  }
+
+  /// What a stream that was made anew had taken before is gone, and will not be given again.
+  Result<void> same_streams() {
+    for (std::size_t k = 0; k < streams_.size(); ++k) {
+      const std::string name = streams_.size() == 1 ? base_ : weir::format("{}-{}", base_, k);
+      const auto now = jetstream_->state(name);
+      if (!now) return std::unexpected(now.error());
+      const auto [first, is_first] = created_.try_emplace(name, now->created);
+      if (is_first || first->second == now->created) continue;
+      return fail(Error::Kind::refused,
+                  weir::format("stream {} was deleted and made anew while it was filled: what it had taken before is "
+                               "gone; publish into it once more",
+                               name),
+                  "stream");
     }
     return {};
   }
@@ -154,9 +180,11 @@ class NatsMessages final : public Sink {
   std::string base_, ids_;
   nats::Complaints complaints_;
   std::unique_ptr<nats::Connection> connection_;
+  std::unique_ptr<nats::JetStream> jetstream_;
   std::unique_ptr<nats::Publisher> publisher_;
-  std::vector<nats::FoundStream> streams_;  ///< one for each partition
-  std::map<Partition, Position> given_;     ///< how far each lane has been published: a batch may come in pieces
+  std::vector<nats::FoundStream> streams_;    ///< one for each partition
+  std::map<std::string, Timestamp> created_;  ///< the streams, when they were first seen
+  std::map<Partition, Position> given_;       ///< how far each lane has been published: a batch may come in pieces
   std::vector<nats::Publisher::Header> headers_;
   std::uint64_t published_ = 0;  ///< since the last commit
   std::uint64_t dropped_ = 0;    ///< by the stream as duplicates, up to the last commit

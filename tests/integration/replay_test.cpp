@@ -1,5 +1,5 @@
 /// What else a replay does than run a pipeline on a file: rows compared and saved, streams read and filled.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <rapidjson/document.h>
 
 #include <algorithm>
@@ -389,6 +389,29 @@ TEST_F(StreamReplays, partitions_are_published_into_theirs) {
   const Said rows = weir({"replay", "nats:TELEMETRY", four, "--sink", "out=stdout"});
   EXPECT_EQ(std::ranges::count(rows.text, '\n'), 2 * count) << "some are where their key does not belong";
   EXPECT_EQ(to_nats(made, "TELEMETRY", {"--partitions", "5"}).exit, 78);
+}
+
+TEST_F(StreamReplays, a_stream_that_is_made_anew_while_it_is_filled_is_noticed) {
+  const std::string recorded = tape();
+  fakes::ForeignStream taken{"AGAIN", "vehicle.>"};
+  ASSERT_EQ(taken.add(peer_), NATS_OK);
+  fakes::WeirProcess filling{{"replay", recorded, "--to-nats", "AGAIN", "--url", servers_.nats(), "--speed", "20x"},
+                             directory_.file("filling")};
+  peer_.wait_for("AGAIN", 50);
+  ASSERT_EQ(js_DeleteStream(peer_.jetstream->handle(), "AGAIN", nullptr, nullptr), NATS_OK);
+  ASSERT_EQ(taken.add(peer_), NATS_OK);
+  EXPECT_EQ(filling.wait(), 70) << filling.log();
+  EXPECT_THAT(filling.log(), testing::HasSubstr("stream AGAIN was deleted and made anew while it was filled"));
+}
+
+TEST_F(StreamReplays, a_stream_that_would_not_tell_what_it_has_is_refused) {
+  const std::string recorded = tape();
+  fakes::ForeignStream silent{"SILENT", "vehicle.>"};
+  silent.config.NoAck = true;
+  ASSERT_EQ(silent.add(peer_), NATS_OK);
+  const Said said = to_nats(recorded, "SILENT");
+  EXPECT_EQ(said.exit, 78);
+  EXPECT_TRUE(said.has("stream SILENT acknowledges nothing (no_ack)")) << said.text;
 }
 
 TEST_F(StreamReplays, a_stream_that_can_not_take_a_recording_is_said) {
