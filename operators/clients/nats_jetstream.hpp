@@ -12,8 +12,9 @@
 
 #include "clients/nats.hpp"
 
-struct __jsCtx;       // NOLINT: nats.h's own names
-struct jsStreamInfo;  // NOLINT
+struct __jsCtx;           // NOLINT: nats.h's own names
+struct jsConsumerConfig;  // NOLINT
+struct jsStreamInfo;      // NOLINT
 
 namespace weir::nats {
 
@@ -144,6 +145,9 @@ class JetStream {
   /// Null if there is no such stream.
   Result<StreamInfo> info(const std::string& stream);
   Result<StreamState> make(const StreamConfig& config);
+  /// Makes a consumer, `what` in errors. Answers the sequence before the first message that it will deliver.
+  Result<std::uint64_t> make_consumer(const std::string& stream, const jsConsumerConfig& config,
+                                      const std::string& what);
 
   Connection& connection_;
   __jsCtx* handle_ = nullptr;

@@ -5,6 +5,7 @@
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
+#include <weir/rfc3339.hpp>
 
 #include "fakes/nats_fixture.hpp"
 #include "fakes/servers.hpp"
@@ -75,6 +76,32 @@ TEST_F(NatsPartitionSource, startsAtNewMessagesOrAtATime) {
   EXPECT_EQ(timed.source->open(0).value(), 0);
   auto later = make({{"start", std::string{"time"}}, {"since", std::string{"2100-01-01T00:00:00Z"}}});
   EXPECT_EQ(later.source->open(0).value(), 110);
+}
+
+TEST_F(NatsPartitionSource, startsAtAnyInstantToTheNanosecond) {
+  NatsPeer peer{url()};
+  make().source->open(0).value();
+  // Early in a second: nanoseconds with leading zeros, of which some writers of times lose some.
+  const Timestamp instant = (system_clock().now() / second + 2) * second + 5 * millisecond;
+  publish(peer, 10);
+  peer.wait_for(stream_, 10);
+  while (system_clock().now() < instant) system_clock().wait(millisecond, {});
+  publish(peer, 10, 10);
+  peer.wait_for(stream_, 20);
+  const auto before_first = [&](Timestamp since) {
+    auto source = make({{"start", std::string{"time"}}, {"since", format_rfc3339(since)}});
+    return source.source->open(0).value();
+  };
+  EXPECT_EQ(before_first(instant), 10);
+  const Timestamp stored = peer.jetstream->time_of(stream_, 15).value().value();
+  EXPECT_EQ(before_first(stored), 14);
+  EXPECT_EQ(before_first(stored + 1), 15);
+  auto shared = make({{"mode", std::string{"shared"}},
+                      {"durable", std::string{"since"}},
+                      {"start", std::string{"time"}},
+                      {"since", format_rfc3339(instant)}});
+  shared.source->open(0).value();
+  EXPECT_EQ(shared.pull(20, second).size(), 10);
 }
 
 TEST_F(NatsPartitionSource, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {

@@ -398,8 +398,10 @@ TEST_F(StreamReplays, a_stream_that_is_made_anew_while_it_is_filled_is_noticed) 
   fakes::WeirProcess filling{{"replay", recorded, "--to-nats", "AGAIN", "--url", servers_.nats(), "--speed", "20x"},
                              directory_.file("filling")};
   peer_.wait_for("AGAIN", 50);
+  filling.send(SIGSTOP);  // else it may see that the stream is gone before there is another
   ASSERT_EQ(js_DeleteStream(peer_.jetstream->handle(), "AGAIN", nullptr, nullptr), NATS_OK);
   ASSERT_EQ(taken.add(peer_), NATS_OK);
+  filling.send(SIGCONT);
   EXPECT_EQ(filling.wait(), 70) << filling.log();
   EXPECT_THAT(filling.log(), testing::HasSubstr("stream AGAIN was deleted and made anew while it was filled"));
 }
