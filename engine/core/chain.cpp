@@ -1,7 +1,6 @@
 #include "core/chain.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <exception>
 
@@ -10,27 +9,17 @@
 #include <weir/spelling.hpp>
 
 #include "core/attempt.hpp"
-#include "core/completion.hpp"
 #include "core/counted.hpp"
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
-#include "core/refusals.hpp"
+#include "core/sink_rows.hpp"
+#include "core/step_output.hpp"
 
 namespace weir {
 namespace {
 
 /// Batches that wait at a node's input during a step.
 using Waiting = std::vector<BatchPtr>;
-
-/// The batch as a part of the step that has this origin. Until it is emitted it is its maker's, who has let go of it if
-/// nobody else holds it.
-BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
-  const Origin& has = batch->origin;
-  if (has.partition == origin.partition && has.first == origin.first && has.last == origin.last) return batch;
-  auto own = batch.use_count() == 1 ? std::const_pointer_cast<Batch>(batch) : std::make_shared<Batch>(*batch);
-  own->origin = origin;
-  return own;
-}
 
 /// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
 void number_letters(std::vector<Sink::DeadLetter>& letters) {
@@ -47,68 +36,16 @@ struct Chain::Impl {
     const Node* node = nullptr;
     std::size_t number = 0;
     std::unique_ptr<NodeContext> context;
-    std::unique_ptr<Transform> transform;    // of transforms
-    std::shared_ptr<WriteBehind> behind;     // of the transform, if it has one
-    std::unique_ptr<Completion> completion;  // of sinks with columns
+    std::unique_ptr<Transform> transform;  // of transforms
+    std::shared_ptr<WriteBehind> behind;   // of the transform, if it has one
+    std::unique_ptr<SinkRows> sink;        // of sinks
     Waiting waiting;
-    std::uint64_t rows = 0;  // that a sink has been given, ever
     struct Exit {
       std::vector<Stage*> readers;
       std::size_t unread = 0;       // counter of rows that nobody reads; if there are no readers
       Timestamp reached = no_time;  // in this step
     };
     std::vector<Exit> exits;  // by output port
-  };
-
-  /// What a transform sees of the step.
-  class StageOutput final : public Output {
-   public:
-    StageOutput(Impl& chain, Stage& stage, const Origin& origin, bool muted, ChainOutput& out)
-        : chain_{chain}, stage_{stage}, origin_{origin}, muted_{muted}, letters_{stage.node->id, out.dead_letters} {}
-
-    void emit(BatchPtr batch, Port port) override {
-      if (auto why = objection(batch.get(), port); !why.empty()) return object(std::move(why));
-      const Stage::Exit& exit = stage_.exits[port];
-      if (!muted_ && exit.readers.empty()) chain_.counters.add(exit.unread, batch->rows);
-      chain_.deliver(stage_, port, with_origin(std::move(batch), origin_));
-    }
-    void refuse(const Batch& in, std::size_t row, std::string_view reason) override {
-      if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
-      if (muted_) return;
-      chain_.count_refusal(*stage_.node, reason, 1);
-      letters_.add(in, row, reason);
-    }
-    void count(std::size_t counter, std::uint64_t n) override {
-      if (!chain_.counters.has(counter)) return object("it counts by a number that no counter has");
-      if (!muted_ && n != 0) chain_.counters.add(counter, n);
-    }
-    bool silent() const override { return muted_ || !chain_.pipeline.writes_beside; }
-    void finish() { letters_.finish(); }
-    /// What it did that no operator may; empty: nothing.
-    const std::string& wrong() const { return wrong_; }
-
-   private:
-    void object(std::string why) {
-      if (wrong_.empty()) wrong_ = std::move(why);
-    }
-    /// An operator of a library may be compiled without our asserts.
-    std::string objection(const Batch* batch, Port port) const {
-      if (port >= stage_.exits.size())
-        return weir::format("it emits to port {}, which its Spec does not declare", port);
-      if (batch == nullptr || !batch->schema) return "it emits no batch, or one without a schema";
-      if (batch->arrival.size() != batch->rows)
-        return weir::format("it emits {} rows with {} arrivals", batch->rows, batch->arrival.size());
-      const std::size_t columns = stage_.node->outputs[port]->columns.size();
-      if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
-      return weir::format("it emits {} columns, but has settled on {}", batch->columns.size(), columns);
-    }
-
-    Impl& chain_;
-    Stage& stage_;
-    const Origin& origin_;
-    bool muted_;
-    Refusals letters_;
-    std::string wrong_;
   };
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
@@ -154,16 +91,9 @@ struct Chain::Impl {
       for (const PortRef& input : node.inputs) inputs.push_back(pipeline.nodes[input.node].outputs[input.port]);
       [[maybe_unused]] const auto settled = stage.transform->settle(inputs);
       assert(settled && "checked before");
-    } else if (node.role == Role::sink && !node.columns.empty()) {
-      stage.completion = std::make_unique<Completion>(node.columns, node.write_empty);
+    } else if (node.role == Role::sink) {
       const PortRef input = node.inputs.at(0);
-      [[maybe_unused]] const auto settled = stage.completion->settle(*pipeline.nodes[input.node].outputs[input.port]);
-      assert(settled && "checked before");
-      for (std::size_t i = 0; i < cell_counters.size(); ++i) {
-        cells.resize(std::max(cells.size(), number + 1));
-        cells[number][i] = counted::declare(counters, node.id, counted::cells, cell_counters[i]);
-      }
-      cells[number][cell_counters.size()] = counted::declare(counters, node.id, counted::empty_rows);
+      stage.sink = std::make_unique<SinkRows>(node, *pipeline.nodes[input.node].outputs[input.port], counters);
     }
   }
 
@@ -189,10 +119,6 @@ struct Chain::Impl {
     if (probe) probe({from.number, port}, batch);
   }
 
-  void count_refusal(const Node& node, std::string_view reason, std::uint64_t n) {
-    counters.add(counted::declare(counters, node.id, counted::refused, reason), n);
-  }
-
   Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
     out.position = samples->origin.last;
     out.reached = samples->reached;
@@ -203,7 +129,10 @@ struct Chain::Impl {
       if (stage.transform) {
         if (auto done = run_transform(stage, samples, muted, out); !done) return done;
       } else {
-        run_sink(stage, muted, out);
+        for (const BatchPtr& batch : stage.waiting) {
+          if (auto part = stage.sink->take(batch, muted))
+            out.batches.push_back({stage.number, std::move(part->batch), part->number});
+        }
       }
       if (effort != nullptr) since = note_effort(stage, since);
       stage.waiting.clear();
@@ -222,7 +151,13 @@ struct Chain::Impl {
   }
 
   Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
-    StageOutput output{*this, stage, samples->origin, muted, out};
+    const auto pass_on = [&](Port port, const BatchPtr& batch) {
+      const Stage::Exit& exit = stage.exits[port];
+      if (!muted && exit.readers.empty()) counters.add(exit.unread, batch->rows);
+      deliver(stage, port, batch);
+    };
+    const StepOutput::Step step{samples->origin, muted, muted || !pipeline.writes_beside};
+    StepOutput output{*stage.node, step, counters, pass_on, out.dead_letters};
     for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
     for (const BatchPtr& batch : stage.waiting) {
       auto done = process(stage, batch, output);
@@ -269,40 +204,11 @@ struct Chain::Impl {
     return marker;
   }
 
-  void run_sink(Stage& stage, bool muted, ChainOutput& out) {
-    const bool of_messages = stage.node->op->spec.of_messages;
-    for (const BatchPtr& batch : stage.waiting) {
-      if (of_messages ? !batch->messages : batch->rows == 0) continue;
-      BatchPtr rows = batch;
-      if (stage.completion) {
-        const auto before = stage.completion->counts();
-        rows = stage.completion->complete(batch);
-        if (!muted) count_cells(stage, before);
-      }
-      const std::uint64_t number = stage.rows;
-      stage.rows += rows->rows;
-      if ((rows->rows != 0 || of_messages) && !muted) out.batches.push_back({stage.number, std::move(rows), number});
-    }
-  }
-
-  void count_cells(const Stage& stage, const Completion::Counts& before) {
-    const Completion::Counts& now = stage.completion->counts();
-    const auto& numbers = cells[stage.number];
-    counters.add(numbers[0], now.measured - before.measured);
-    counters.add(numbers[1], now.interpolated - before.interpolated);
-    counters.add(numbers[2], now.carried - before.carried);
-    counters.add(numbers[3], now.null - before.null);
-    counters.add(numbers[4], now.empty_rows - before.empty_rows);
-  }
-
-  static constexpr std::array<std::string_view, 4> cell_counters{"measured", "interpolated", "carried", "null"};
-
   const Pipeline& pipeline;
   Counters& counters;
   Partition partition;
   std::shared_ptr<Dictionary> keys, fields;
   std::vector<Stage> stages;
-  std::vector<std::array<std::size_t, 5>> cells;  // counter numbers, by node
   std::unique_ptr<Decoder> decoder;
   std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0, decoded_untimed = 0;
   std::uint32_t saved_keys = 0, saved_fields = 0;             // what the tables held at the last step
@@ -365,7 +271,7 @@ Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
     chain.counters.add(chain.decoded_untimed, decoded.without_time);
     const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
     for (const auto& letter : decoded.dead_letters) {
-      chain.count_refusal(source, letter.reason, 1);
+      chain.counters.add(counted::declare(chain.counters, source.id, counted::refused, letter.reason), 1);
       out.dead_letters.push_back(letter);
     }
   }
@@ -410,7 +316,7 @@ std::string Chain::save() const {
     out.put(stage.node->op->spec.state_version);
     StateWriter own;
     if (stage.transform) stage.transform->save(own);
-    out.put(stage.rows);
+    out.put(stage.sink ? stage.sink->given() : std::uint64_t{0});
     out.put_text(own.bytes());
   }
   return out.take();
@@ -454,7 +360,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
       impl_->given_up.emplace_back(id, bytes.size());
       continue;
     }
-    stage->rows = rows;
+    if (stage->sink) stage->sink->resume(rows);
     if (!stage->transform) continue;
     if (auto loaded = stage->transform->load(own); !loaded) return std::unexpected(loaded.error());
     if (!own.ok()) return broken();

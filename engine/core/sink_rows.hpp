@@ -1,0 +1,47 @@
+/// What a sink is given of a lane's batches.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <weir/batch.hpp>
+
+#include "core/completion.hpp"
+#include "core/counters.hpp"
+#include "core/pipeline.hpp"
+
+namespace weir {
+
+/// Completes a sink's columns if it has any, counts their cells by quality, and numbers the rows.
+///
+/// Threads   one.
+class SinkRows {
+ public:
+  /// `input` is what the checked node reads. All must outlive it.
+  SinkRows(const Node& node, const Schema& input, Counters& counters);
+
+  struct Part {
+    BatchPtr batch;
+    std::uint64_t number = 0;  ///< of its first row, among all that the sink has been given of the lane
+  };
+  /// What the sink is to write of a batch; nothing if it is none of its, or `muted`: done once more, so that it counts
+  /// no cells and only goes on in the numbers.
+  std::optional<Part> take(const BatchPtr& batch, bool muted);
+
+  /// How many rows it has given out; what a snapshot keeps.
+  std::uint64_t given() const { return given_; }
+  void resume(std::uint64_t given) { given_ = given; }
+
+ private:
+  void count(const Completion::Counts& before);
+
+  Counters& counters_;
+  bool of_messages_;
+  std::uint64_t given_ = 0;
+  std::unique_ptr<Completion> completion_;  // of sinks with columns
+  std::array<std::size_t, 5> numbers_{};    // of counters: four qualities of cells, then empty rows
+};
+
+}  // namespace weir
