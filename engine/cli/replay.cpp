@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
-#include <ranges>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -32,8 +32,15 @@ int complain(const std::string& what, int exit = usage) {
   return exit;
 }
 
-/// What is wrong with the part that is asked for; empty: nothing.
-std::string wrong_part(const Replayed& replayed) {
+/// From where to where it goes.
+Way way_of(const recording::Reader& file) {
+  Timestamp end = no_time;
+  for (const auto& [partition, reached] : file.reached()) end = std::max(end, reached.arrival);
+  return {file.begins(), end};
+}
+
+/// What is wrong with the part that is asked for, of a stream without `file`; empty: nothing.
+std::string wrong_part(const Replayed& replayed, const recording::Reader* file) {
   const auto since = parse_rfc3339(replayed.since), until = parse_rfc3339(replayed.until);
   for (const auto& [name, text, read] :
        {std::tuple{"--since", &replayed.since, since}, {"--until", &replayed.until, until}}) {
@@ -41,32 +48,19 @@ std::string wrong_part(const Replayed& replayed) {
       return weir::format("{} {}: not an instant; write it as 2026-01-31T00:00:00Z", name, *text);
   }
   if (since && until && *until <= *since) return "--until is not after --since: nothing arrived in between";
-  if (replayed.recording.empty()) return {};
-  const auto file = recording::Reader::open(replayed.recording);
-  if (!file || file->reached().empty()) return {};  // it will be said
-  const auto of_arrival = [](const auto& lane) { return lane.second.arrival; };
-  const Timestamp end = std::ranges::max(file->reached() | std::views::transform(of_arrival));
-  if ((!since || *since <= end) && (!until || *until > file->begins())) return {};
-  return weir::format("nothing arrived then: {} goes from {} to {}", replayed.recording, format_rfc3339(file->begins()),
-                      format_rfc3339(end));
+  if (file == nullptr || file->reached().empty()) return {};
+  const Way whole = way_of(*file);
+  if ((!since || *since <= whole.until) && (!until || *until > whole.from)) return {};
+  return weir::format("nothing arrived then: {} goes from {} to {}", replayed.recording, format_rfc3339(whole.from),
+                      format_rfc3339(whole.until));
 }
 
-/// Why what comes of a recording is no measure of anything; empty: it is whole.
-std::string damage_of(const std::string& path) {
-  const auto file = recording::Reader::open(path);
-  if (!file || (!file->cut() && file->damages().empty())) return {};
-  return path + " is damaged, so rows of it are neither saved nor compared; `weir info` tells what of it is lost";
-}
-
-/// From where to where it goes; what is not known is left open.
-Way way_of(const Replayed& replayed) {
-  Way out{parse_rfc3339(replayed.since).value_or(no_time), parse_rfc3339(replayed.until).value_or(end_of_time)};
-  if (replayed.recording.empty()) return out;
-  const auto file = recording::Reader::open(replayed.recording);
-  if (!file) return {};  // it will be said
-  Timestamp end = no_time;
-  for (const auto& [partition, reached] : file->reached()) end = std::max(end, reached.arrival);
-  return {std::max(out.from, file->begins()), std::min(out.until, end)};
+/// Of the part; of a stream without `file`, what is not known is left open.
+Way way_of(const Replayed& replayed, const recording::Reader* file) {
+  const Way part{parse_rfc3339(replayed.since).value_or(no_time), parse_rfc3339(replayed.until).value_or(end_of_time)};
+  if (file == nullptr) return part;
+  const Way whole = way_of(*file);
+  return {std::max(part.from, whole.from), std::min(part.until, whole.until)};
 }
 
 /// Runs it, and does what was wished for with the rows.
@@ -80,7 +74,8 @@ int run_to_the_end(RunOptions& options, const RowWishes& wishes, Session& sessio
   return loaded.checked.pipeline ? wishes.fulfil(*loaded.checked.pipeline) : bad_pipeline;
 }
 
-int run_pipeline(ReplayOptions& options, Session& session) {
+/// On a recording; on a stream without `file`.
+int run_pipeline(ReplayOptions& options, const recording::Reader* file, Session& session) {
   if (options.run.file.empty()) return complain("say which pipeline is to run on it, or --to-nats STREAM");
   if (!options.url.empty() || !options.partitions.empty())
     return complain(
@@ -88,8 +83,12 @@ int run_pipeline(ReplayOptions& options, Session& session) {
   const auto document = document_of(options.run.file);
   if (!document) return bad_pipeline;
   const bool measured = !options.saves.empty() || !options.differences.empty();
-  if (const auto damage = measured ? damage_of(options.replayed.recording) : std::string{}; !damage.empty())
-    return complain(damage, internal);
+  if (measured && file != nullptr && (file->cut() || !file->damages().empty())) {
+    return complain(
+        options.replayed.recording +
+            " is damaged, so rows of it are neither saved nor compared; `weir info` tells what of it is lost",
+        internal);
+  }
   auto wishes = RowWishes::of(options.saves, options.differences, *document, session.registry);
   if (!wishes) return complain(wishes.error().message);
   if (options.replayed.speed.empty()) options.replayed.speed = "max";
@@ -98,17 +97,15 @@ int run_pipeline(ReplayOptions& options, Session& session) {
   options.run.text = std::move(*text);
   options.run.file = "replay of " + options.run.file;
   options.run.alone = true;
-  if (!options.run.quiet) options.run.way = way_of(options.replayed);
+  if (!options.run.quiet) options.run.way = way_of(options.replayed, file);
   return run_to_the_end(options.run, *wishes, session);
 }
 
-int republish(ReplayOptions& options, Session& session) {
-  if (options.replayed.recording.empty()) return complain("--to-nats publishes a recording; record the stream first");
+int republish(ReplayOptions& options, const recording::Reader* file, Session& session) {
+  if (file == nullptr) return complain("--to-nats publishes a recording; record the stream first");
   if (!options.run.file.empty() || !options.replayed.sinks.empty() || !options.saves.empty() ||
       !options.differences.empty() || options.replayed.flush)
     return complain("--to-nats publishes messages: no pipeline runs, and there are no rows to write, save or compare");
-  const auto file = recording::Reader::open(options.replayed.recording);
-  if (!file) return complain(file.error().message, file.error().kind == Error::Kind::invalid ? bad_pipeline : internal);
   const recording::Beginning& beginning = file->beginning();
   // The same of each replay of the recording, or of a part of it.
   const Republished to{options.to_stream, options.url, options.partitions,
@@ -117,7 +114,7 @@ int republish(ReplayOptions& options, Session& session) {
   const std::uint32_t partitions = file->reached().empty() ? 1 : file->reached().rbegin()->first + 1;
   options.run.text = republishing(options.replayed, to, partitions);
   options.run.file = "replay of " + options.replayed.recording;
-  options.run.way = way_of(options.replayed);
+  options.run.way = way_of(options.replayed, file);
   return run(options.run, session);
 }
 
@@ -126,15 +123,21 @@ int replay(ReplayOptions& options, Session& session) {
   const bool is_stream = options.from.starts_with(of_stream);
   (is_stream ? replayed.stream : replayed.recording) = options.from.substr(is_stream ? of_stream.size() : 0);
   if (is_stream && replayed.stream.empty()) return complain("nats: names no stream; write nats:TELEMETRY");
-  if (const auto wrong = wrong_part(replayed); !wrong.empty()) return complain(wrong);
+  std::optional<recording::Reader> opened;
   if (!is_stream) {
-    return options.to_stream.empty() ? run_pipeline(options, session) : republish(options, session);
+    auto file = recording::Reader::open(replayed.recording);
+    if (!file)
+      return complain(file.error().message, file.error().kind == Error::Kind::invalid ? bad_pipeline : internal);
+    opened = std::move(*file);
   }
-  if (!options.to_stream.empty()) return republish(options, session);
+  const recording::Reader* const file = opened ? &*opened : nullptr;
+  if (const auto wrong = wrong_part(replayed, file); !wrong.empty()) return complain(wrong);
+  if (!options.to_stream.empty()) return republish(options, file, session);
+  if (file != nullptr) return run_pipeline(options, file, session);
   if (!replayed.speed.empty() || replayed.flush)
     return complain("--speed and --flush are of a recording: a stream is read as fast as it goes, up to where it is");
   if (replayed.until.empty()) replayed.until = format_rfc3339(system_clock().now());
-  return run_pipeline(options, session);
+  return run_pipeline(options, nullptr, session);
 }
 
 }  // namespace

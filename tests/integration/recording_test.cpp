@@ -173,12 +173,14 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   const Printed none = weir({"replay", directory_.file("none.weir"), file});
   EXPECT_EQ(none.exit, 70);
   EXPECT_NE(none.text.find("none.weir: No such file"), std::string::npos) << none.text;
-  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db"}).exit, 64);
-  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "dB=stdout"}).exit, 64);
-  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=sdtout"}).exit, 64);
-  EXPECT_EQ(weir({"replay", tape(), file, "--speed", "fast"}).exit, 78);
-  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=duckdb"}).exit, 64);
-  EXPECT_EQ(weir({"replay", tape(), file, "--sink", "db=stdout", "--sink", "db=drop"}).exit, 64);
+  const std::string recorded = directory_.file("recorded.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", file, "-o", recorded, "--follow", "--key", "nobody"}).exit, 0);
+  EXPECT_EQ(weir({"replay", recorded, file, "--sink", "db"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded, file, "--sink", "dB=stdout"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded, file, "--sink", "db=sdtout"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded, file, "--speed", "fast"}).exit, 78);
+  EXPECT_EQ(weir({"replay", recorded, file, "--sink", "db=duckdb"}).exit, 64);
+  EXPECT_EQ(weir({"replay", recorded, file, "--sink", "db=stdout", "--sink", "db=drop"}).exit, 64);
   EXPECT_EQ(weir({"record", "--pipeline", file}).exit, 64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--encoding", "json"}).exit, 64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "half"}).exit, 64);
@@ -186,7 +188,7 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   EXPECT_EQ(weir({"record", "-o", tape()}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--stream", "TELEMETRY"}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--pipeline", directory_.file("none.json")}).exit, 78);
-  EXPECT_EQ(weir({"replay", tape(), directory_.write("broken.json", "{")}).exit, 78);
+  EXPECT_EQ(weir({"replay", recorded, directory_.write("broken.json", "{")}).exit, 78);
   EXPECT_FALSE(std::filesystem::exists(tape()));
   const std::string behind = directory_.write("behind.json", R"({ "name": "x", "limits": { "keys": 9 }, "nodes": [
     { "id": "s", "source": "simulate" },
