@@ -68,13 +68,8 @@ std::string check_contains(const CaseExpectation& expectation, const CaseOutcome
   Table missing{want.columns, {}};
   auto from = got.rows.begin();
   for (const TableRow& row : want.rows) {
-    const auto same = [&](const TableRow& there) {
-      for (std::size_t c = 0; c < want.columns.size(); ++c) {
-        if (!cell_matches(row.cells[c], there.cells[c], types[c])) return false;
-      }
-      return true;
-    };
-    const auto found = std::find_if(from, got.rows.end(), same);
+    const auto found =
+        std::find_if(from, got.rows.end(), [&](const TableRow& there) { return row_matches(row, there, types); });
     if (found == got.rows.end()) {
       missing.rows.push_back(row);
     } else {
@@ -114,9 +109,7 @@ std::string check_counter(const CaseExpectation& expectation, const Pipeline& pi
 }
 
 std::uint64_t value_of(const std::vector<Counters::Line>& lines, const Counters::Line& of) {
-  const auto same = std::ranges::find_if(lines, [&](const Counters::Line& line) {
-    return line.node == of.node && line.name == of.name && line.reason == of.reason;
-  });
+  const auto same = std::ranges::find_if(lines, [&](const Counters::Line& line) { return line.same_counter(of); });
   return same == lines.end() ? 0 : same->value;
 }
 

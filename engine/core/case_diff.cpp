@@ -158,6 +158,13 @@ bool cell_matches(const TableCell& want, const TableCell& got, Type type) {
   }
 }
 
+bool row_matches(const TableRow& want, const TableRow& got, std::span<const Type> types) {
+  for (std::size_t c = 0; c < types.size(); ++c) {
+    if (!cell_matches(want.cells[c], got.cells[c], types[c])) return false;
+  }
+  return true;
+}
+
 std::string show_table(const Table& table, char mark) {
   std::vector<Line> lines;
   for (const TableRow& row : table.rows) lines.push_back({mark, &row.cells});
@@ -169,12 +176,7 @@ std::string show_table(const Table& table, char mark) {
 
 std::string diff_tables(const Table& written_want, const Table& got, std::span<const Type> types) {
   const Table want = in_one_spelling(written_want, types);
-  const auto same = [&](std::size_t i, std::size_t j) {
-    for (std::size_t c = 0; c < want.columns.size(); ++c) {
-      if (!cell_matches(want.rows[i].cells[c], got.rows[j].cells[c], types[c])) return false;
-    }
-    return true;
-  };
+  const auto same = [&](std::size_t i, std::size_t j) { return row_matches(want.rows[i], got.rows[j], types); };
   const std::vector<Line> lines = align(want.rows, got.rows, same);
   if (std::ranges::all_of(lines, [](const Line& line) { return line.mark == ' '; })) return {};
   return lay_out(want.columns, lines);

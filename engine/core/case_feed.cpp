@@ -154,15 +154,12 @@ Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Time
   return out;
 }
 
-std::vector<Arrival> arrivals_of(const Case& one) {
+std::vector<Arrival> arrivals_of(const CaseStep& step) {
   std::vector<Arrival> out;
-  for (const CaseStep& step : one.script) {
-    for (const CaseSample& sample : step.samples) out.push_back({.at = step.at, .sample = &sample});
-    for (const CaseMessage& message : step.messages)
-      out.push_back({.at = message.at.value_or(step.at), .message = message.marker ? nullptr : &message});
-    const bool arrives = step.what == CaseStep::What::arrive;
-    if (arrives && step.samples.empty() && step.messages.empty()) out.push_back({.at = step.at});
-  }
+  for (const CaseSample& sample : step.samples) out.push_back({.at = step.at, .sample = &sample});
+  for (const CaseMessage& message : step.messages)
+    out.push_back({.at = message.at.value_or(step.at), .message = message.marker ? nullptr : &message});
+  if (step.what == CaseStep::What::arrive && out.empty()) out.push_back({.at = step.at});
   return out;
 }
 

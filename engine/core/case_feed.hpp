@@ -31,8 +31,8 @@ struct Arrival {
   bool time_only() const { return sample == nullptr && message == nullptr; }
 };
 
-/// The case must outlive them.
-std::vector<Arrival> arrivals_of(const Case& one);
+/// What a step lets arrive; the step must outlive it.
+std::vector<Arrival> arrivals_of(const CaseStep& step);
 
 /// Arrivals that may be fed together, at most `most`: time passes only behind the last, and messages are apart from
 /// samples.

@@ -30,15 +30,17 @@ const std::vector<Variation>& variations() {
   return all;
 }
 
-/// The steps that do something, each with the number of arrivals before it.
-std::vector<std::pair<std::size_t, const CaseStep*>> actions_of(const Case& one) {
-  std::vector<std::pair<std::size_t, const CaseStep*>> out;
-  Case before;
-  std::size_t arrivals = 0;
+/// What arrives, and the steps that do something, each with the number of arrivals before it.
+struct Plan {
+  std::vector<Arrival> arrivals = {};
+  std::vector<std::pair<std::size_t, const CaseStep*>> actions = {};
+};
+
+Plan plan_of(const Case& one) {
+  Plan out;
   for (const CaseStep& step : one.script) {
-    before.script = {step};
-    arrivals += arrivals_of(before).size();
-    if (step.what != CaseStep::What::arrive) out.emplace_back(arrivals, &step);
+    out.arrivals.append_range(arrivals_of(step));
+    if (step.what != CaseStep::What::arrive) out.actions.emplace_back(out.arrivals.size(), &step);
   }
   return out;
 }
@@ -81,9 +83,9 @@ void crash_on_and_on(CaseWorker& worker, std::size_t arrivals) {
 }
 
 CaseOutcome play(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask) {
-  std::vector<Arrival> arrivals = arrivals_of(one);
-  const std::size_t count = arrivals.size();
-  CaseWorker worker{*one.pipeline, registry, std::move(arrivals),
+  Plan plan = plan_of(one);
+  const std::size_t count = plan.arrivals.size();
+  CaseWorker worker{*one.pipeline, registry, std::move(plan.arrivals),
                     variation.crashes ? CasePromises::best : CasePromises::own};
   if (variation.crashes) crash_on_and_on(worker, count);
   const auto feed = [&](std::size_t up_to) {
@@ -91,7 +93,7 @@ CaseOutcome play(const Case& one, const Registry& registry, const Variation& var
       if (variation.reloads) worker.reload();
     }
   };
-  for (const auto& [after, step] : actions_of(one)) {
+  for (const auto& [after, step] : plan.actions) {
     if (variation.crashes) break;
     feed(after);
     act(worker, *step, ask);
@@ -102,13 +104,14 @@ CaseOutcome play(const Case& one, const Registry& registry, const Variation& var
 }
 
 /// An operator that throws stops no more than its case.
-CaseOutcome run(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask = {}) {
-  auto outcome =
-      attempt("an operator threw", [&]() -> Result<CaseOutcome> { return play(one, registry, variation, ask); });
-  if (outcome) return *std::move(outcome);
-  CaseOutcome broken;
-  broken.error = outcome.error().message;
-  return broken;
+Result<CaseOutcome> run(const Case& one, const Registry& registry, const Variation& variation, const Ask& ask = {}) {
+  return attempt("an operator threw", [&]() -> Result<CaseOutcome> { return play(one, registry, variation, ask); });
+}
+
+/// What a variation gives otherwise; empty: nothing.
+std::string differ(const CaseOutcome& outcome, const Case& one, const Registry& registry, const Variation& variation) {
+  const auto varied = run(one, registry, variation);
+  return varied ? compare(outcome, *varied, *one.pipeline) : varied.error().message + "\n";
 }
 
 /// What passed where, and whether anybody looks at it.
@@ -163,21 +166,21 @@ class Checking {
 CaseResult run_case(const Case& one, const Registry& registry, const CaseOptions& options) {
   CaseResult result{one.name, one.place, {}, {}, {}};
   Checking checking{one, options, result};
-  const CaseOutcome outcome =
+  const auto outcome =
       run(one, registry, {}, [&](const CaseStep& step, const CaseOutcome& so_far) { checking(step.expect, so_far); });
-  if (outcome.rows.empty()) {  // it threw
-    result.failures.push_back({one.place, outcome.error + "\n"});
+  if (!outcome) {
+    result.failures.push_back({one.place, outcome.error().message + "\n"});
     return result;
   }
-  checking.end(outcome);
-  result.passages = passages_of(one, outcome);
+  checking.end(*outcome);
+  result.passages = passages_of(one, *outcome);
   const bool has_actions = std::ranges::any_of(one.script, [](const CaseStep& step) {
     return step.what != CaseStep::What::arrive && step.what != CaseStep::What::expect;
   });
   for (const Variation& variation : variations()) {
     if (!options.vary || !result.failures.empty()) break;
     if (variation.crashes && has_actions) continue;
-    const auto diff = compare(outcome, run(one, registry, variation), *one.pipeline);
+    const auto diff = differ(*outcome, one, registry, variation);
     if (diff.empty()) continue;
     result.failures.push_back(
         {one.place, weir::format("the same script {} gives something else (- in one batch, + {}): {}", variation.name,

@@ -62,6 +62,9 @@ TableCell cell_of(const Column& column, std::size_t row);
 /// their size, below 1 by 1e-12.
 bool cell_matches(const TableCell& want, const TableCell& got, Type type);
 
+/// Whether each cell of a row says what the same cell of another holds; `types` are those of the columns.
+bool row_matches(const TableRow& want, const TableRow& got, std::span<const Type> types);
+
 /// A table as text in columns, the header first; `mark` stands before each row, a blank before all.
 std::string show_table(const Table& table, char mark);
 

@@ -33,9 +33,7 @@ Claims promised(const Node& node, CasePromises promises) {
 }
 
 void add(std::vector<Counters::Line>& sum, const Counters::Line& line) {
-  const auto same = std::ranges::find_if(sum, [&](const Counters::Line& one) {
-    return one.node == line.node && one.name == line.name && one.reason == line.reason;
-  });
+  const auto same = std::ranges::find_if(sum, [&](const Counters::Line& one) { return one.same_counter(line); });
   if (same == sum.end()) {
     sum.push_back(line);
   } else {

@@ -42,6 +42,10 @@ class Counters {
   struct Line {
     std::string node, name, reason, doc;
     std::uint64_t value = 0;
+
+    bool same_counter(const Line& other) const {
+      return node == other.node && name == other.name && reason == other.reason;
+    }
   };
   /// In order of declaration.
   std::vector<Line> lines() const;

@@ -1,8 +1,10 @@
 /// Messages as a source received them, into a stream.
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <span>
@@ -24,12 +26,7 @@ constexpr std::uint32_t most_partitions = 4096;
 /// What is said to the server that stores a message, not to who reads it: an id, what it expects, a rollup.
 bool is_for_the_server(std::string_view header) {
   constexpr std::string_view names = "nats-";
-  if (header.size() < names.size()) return false;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const char c = header[i];
-    if ((c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != names[i]) return false;
-  }
-  return true;
+  return std::ranges::equal(header.substr(0, names.size()), names, {}, lower);
 }
 
 class NatsMessages final : public Sink {
