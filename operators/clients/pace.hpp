@@ -42,7 +42,12 @@ class Pace {
   /// How long it is until something that arrives then is due; 0 if it is. Reads the clock only if it may not be.
   Duration ahead(Timestamp arrival, const Clock& clock) {
     if (times_ == 0) return 0;
-    const Timestamp due = origin_steady_ + static_cast<Duration>(static_cast<double>(arrival - origin_) / times_);
+    // A slow speed, or a strange arrival, makes more of it than fits into a Duration.
+    constexpr double century = 100.0 * 365 * 24 * 60 * static_cast<double>(minute);
+    Duration recorded = 0;
+    if (__builtin_sub_overflow(arrival, origin_, &recorded)) recorded = arrival > origin_ ? INT64_MAX : INT64_MIN;
+    const double gone = static_cast<double>(recorded) / times_;
+    const Timestamp due = origin_steady_ + static_cast<Duration>(std::clamp(gone, -century, century));
     if (due > now_) now_ = clock.steady();
     return std::max<Duration>(0, due - now_);
   }
