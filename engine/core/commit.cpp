@@ -22,6 +22,9 @@ constexpr std::size_t seldom = 5;            // … but each may make a chunk, o
 /// Nothing was ever committed there.
 bool is_blank(const Progress& progress) { return progress.position == 0 && progress.incarnation == 0; }
 
+/// What takes messages counts by itself what became of them: it may leave out most.
+bool takes_rows(const Node& sink) { return !sink.op->spec.of_messages; }
+
 }  // namespace
 
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
@@ -261,7 +264,9 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
 }
 
 void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, Position position) {
-  counters_.add(rows_counters_[outlet], lane.advance(outlet, outlets_[outlet].node, position));
+  const std::size_t node = outlets_[outlet].node;
+  const std::size_t rows = lane.advance(outlet, node, position);
+  if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
 }
 
 Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>& commits) {
@@ -374,7 +379,8 @@ Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
     counters_.add(letters_counter_, step.dead_letters.size());
     for (const auto& letter : step.dead_letters)
       announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
-    for (const auto& rows : step.rows) report.rows += rows.encoded.rows - rows.rejected;
+    for (const auto& rows : step.rows)
+      report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
     pending_rows_ -= rows_of(step);
   }
   report.committed.push_back({partition, next.position, reached});
