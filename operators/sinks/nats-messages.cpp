@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -59,9 +60,12 @@ class NatsMessages final : public Sink {
 
   Result<void> write(const Encoded& rows) override {
     if (!publisher_) return fail(Error::Kind::unreachable, "not connected to NATS");
-    Position& given = given_[rows.partition];
-    for (const Message& message : rows.batch->messages->items) {
-      if (message.sequence <= std::exchange(given, std::max(given, message.sequence)) || message.marker) continue;
+    const auto& messages = rows.batch->messages;
+    Given& given = given_[rows.partition];
+    if (given.of.lock() != messages) given = {messages, 0};
+    for (const Message& message : messages->items) {
+      if (message.sequence <= std::exchange(given.up_to, std::max(given.up_to, message.sequence)) || message.marker)
+        continue;
       if (auto sent = publish(message, rows.partition); !sent) return sent;
       ++published_;
     }
@@ -85,6 +89,12 @@ class NatsMessages final : public Sink {
   }
 
  private:
+  /// How far the messages of a batch are published: it may come in pieces.
+  struct Given {
+    std::weak_ptr<const Messages> of = {};
+    Position up_to = 0;
+  };
+
   /// As many as `partitions` says, or as there are.
   Result<void> find_streams(nats::JetStream& jetstream) {
     streams_.clear();
@@ -130,7 +140,7 @@ class NatsMessages final : public Sink {
   /// What a stream that was made anew had taken before is gone, and will not be given again.
   Result<void> same_streams() {
     for (std::size_t k = 0; k < streams_.size(); ++k) {
-      const std::string name = streams_.size() == 1 ? base_ : weir::format("{}-{}", base_, k);
+      const std::string name = name_of(k);
       const auto now = jetstream_->state(name);
       if (!now) return std::unexpected(now.error());
       const auto [first, is_first] = created_.try_emplace(name, now->created);
@@ -144,27 +154,40 @@ class NatsMessages final : public Sink {
     return {};
   }
 
+  std::string name_of(std::size_t k) const { return streams_.size() == 1 ? base_ : weir::format("{}-{}", base_, k); }
+
+  /// Which of the streams is to have a message. What was refused, perhaps as it was in a wrong partition, is so again.
+  Result<Partition> partition_for(const Message& message, Partition partition) const {
+    const auto count = static_cast<std::uint32_t>(streams_.size());
+    if (message.refused.empty() && !message.key.empty()) return partition_of(message.key, count);
+    if (count == 1 || count == context_.partitions()) return partition;
+    if (!message.refused.empty()) return partition % count;
+    return fail(
+        Error::Kind::refused,
+        weir::format("message {} of partition {} names its vehicle in its payload, so which of {} streams is to "
+                     "have it is not known; publish to as many as there were partitions, {}",
+                     message.sequence, partition, count, context_.partitions()),
+        "stream");
+  }
+
   Result<void> publish(const Message& message, Partition partition) {
-    Partition k = 0;
+    const auto k = partition_for(message, partition);
+    if (!k) return std::unexpected(k.error());
     std::string subject{message.subject};
-    if (streams_.size() > 1) {
-      // What was in a wrong partition goes there again.
-      const bool hashed = message.refused.empty() && !message.key.empty();
-      k = hashed ? partition_of(message.key, static_cast<std::uint32_t>(streams_.size())) : partition;
-      subject.insert(0, weir::format("p.{}.", k));
-    }
-    if (k >= streams_.size() || !streams_[k].takes(subject)) {
-      const std::string stream = streams_.size() == 1 ? base_ : weir::format("{}-{}", base_, k);
+    if (streams_.size() > 1) subject.insert(0, weir::format("p.{}.", *k));
+    const std::size_t stream = streams_.size() == 1 ? 0 : *k;
+    if (stream >= streams_.size() || !streams_[stream].takes(subject)) {
       return fail(Error::Kind::refused,
                   weir::format("message {} of partition {}: stream {} does not take {}", message.sequence, partition,
-                               stream, subject),
+                               name_of(stream), subject),
                   "stream");
     }
     headers_.clear();
     for (const auto& header : message.headers) {
       if (!is_for_the_server(header.first)) headers_.push_back(header);
     }
-    const std::string id = weir::format("{}/{}/{}", ids_, partition, message.sequence);
+    // With its arrival, as a stream that is made anew counts from 1 again.
+    const std::string id = weir::format("{}/{}/{}/{}", ids_, partition, message.sequence, message.arrival);
     return publisher_->publish(subject, message.payload, id, headers_).transform_error([&](Error error) {
       if (error.kind == Error::Kind::refused)
         error.message.insert(0, weir::format("message {} of partition {}: ", message.sequence, partition));
@@ -181,7 +204,7 @@ class NatsMessages final : public Sink {
   std::unique_ptr<nats::Publisher> publisher_;
   std::vector<nats::FoundStream> streams_;    ///< one for each partition
   std::map<std::string, Timestamp> created_;  ///< the streams, when they were first seen
-  std::map<Partition, Position> given_;       ///< how far each lane has been published: a batch may come in pieces
+  std::map<Partition, Given> given_;          ///< by lane
   std::vector<nats::Publisher::Header> headers_;
   std::uint64_t published_ = 0;  ///< since the last commit
   std::uint64_t dropped_ = 0;    ///< by the stream as duplicates, up to the last commit
@@ -199,8 +222,9 @@ Spec spec() {
   out.field("stream", kind::text(), "JetStream stream that is to store them, or a set of partitions' streams")
       .optional(
           "partitions", kind::integer(),
-          "how many streams the set has: n > 1 publishes to p.<k>.<subject>, k = the key's hash modulo n; without "
-          "it the stream of that name, or as many as the set says")
+          "how many streams the set has: n > 1 publishes to p.<k>.<subject>, k = the key's hash modulo n (of what has "
+          "no key in its subject, the partition it was in); without it the stream of that name, or as many as the set "
+          "says")
       .between(1, most_partitions)
       .optional(
           "ids", kind::text(),

@@ -221,6 +221,53 @@ TEST_F(StreamReplays, partitions_are_published_into_theirs) {
   EXPECT_EQ(to_nats(made, "TELEMETRY", {"--partitions", "5"}).exit, 78);
 }
 
+TEST_F(StreamReplays, what_names_its_vehicle_in_its_payload_goes_to_no_partition_at_random) {
+  const std::string gateways = R"(, "subject": "gateway.*", "encoding": "json")";
+  const std::string one = reader(gateways, "GATEWAYS");
+  const std::string four = reader(gateways + R"(, "partitions": 4)", "FOUR");
+  make_streams(one);
+  make_streams(four);
+  peer_.publish("gateway.1", R"({"key":"a","field":"speed","value":1})");
+  peer_.publish("gateway.1", R"({"key":"b","field":"speed","value":2})");
+  peer_.wait_for("GATEWAYS", 2);
+  const std::string made = directory_.file("made.weir");
+  ASSERT_EQ(weir({"record", "--pipeline", one, "-o", made}).exit, 0);
+  const Said into_four = to_nats(made, "FOUR");
+  EXPECT_EQ(into_four.exit, 70);
+  EXPECT_TRUE(into_four.has("message 1 of partition 0 names its vehicle in its payload")) << into_four.text;
+  EXPECT_TRUE(into_four.has("publish to as many as there were partitions, 1")) << into_four.text;
+  EXPECT_EQ(to_nats(made, "GATEWAYS").exit, 0);
+  EXPECT_EQ(peer_.jetstream->state("GATEWAYS").value().messages, 4u);
+}
+
+TEST_F(StreamReplays, messages_of_a_stream_that_was_made_anew_are_no_repetitions) {
+  const fakes::Servers other{"nats"};
+  fakes::NatsPeer there{other.nats()};
+  fakes::ForeignStream copy{"COPY", "vehicle.>"};
+  ASSERT_EQ(copy.add(there), NATS_OK);
+  const std::string file = directory_.write("copy.json", weir::format(R"({{
+    "name": "copy", "limits": {{ "keys": 1000 }},
+    "nodes": [
+      {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "create": true, "encoding": "text" }},
+      {{ "id": "copy", "sink": "nats-messages", "from": "signals", "url": "{}", "stream": "COPY" }} ] }})",
+                                                                      servers_.nats(), other.nats()));
+  const auto run_until = [&](std::uint64_t stored) {
+    fakes::WeirProcess process{{"run", file}, directory_.file("run.log")};
+    const Timestamp end = system_clock().steady() + 20 * second;
+    while (there.jetstream->state("COPY").value().last < stored && system_clock().steady() < end)
+      system_clock().wait(5 * millisecond, {});
+    EXPECT_EQ(there.jetstream->state("COPY").value().last, stored) << process.log();
+    EXPECT_EQ(process.end(SIGTERM), 0) << process.log();
+  };
+  make_streams(reader());
+  peer_.publish_many(2);
+  run_until(2);
+  peer_.jetstream->remove("TELEMETRY");
+  make_streams(reader());
+  peer_.publish_many(2, 2);
+  run_until(4);
+}
+
 TEST_F(StreamReplays, a_stream_that_is_made_anew_while_it_is_filled_is_noticed) {
   const std::string recorded = tape();
   fakes::ForeignStream taken{"AGAIN", "vehicle.>"};
