@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -133,6 +135,16 @@ class DamagedRecordingTest : public fakes::RecordingFixture {
       EXPECT_NE(broken[i].find(wanted.broken[i]), std::string::npos) << broken[i];
     EXPECT_EQ(file->unfinished(), wanted.unfinished);
     EXPECT_EQ(file->cut(), wanted.cut);
+    for (Partition partition = 0; partition < partitions; ++partition) {
+      const auto lane = Reader::open(path_, partition);
+      ASSERT_TRUE(lane.has_value()) << lane.error().message;
+      EXPECT_EQ(lane->unfinished(), wanted.unfinished) << "a lane sees another end than who reads all";
+      EXPECT_EQ(lane->cut(), wanted.cut);
+      EXPECT_TRUE(std::ranges::equal(lane->blocks(), file->blocks() | std::views::filter([&](const Block& block) {
+                                                       return block.partition == partition;
+                                                     }),
+                                     {}, &Block::at, &Block::at));
+    }
   }
 
   /// Whether all messages are given and nothing is told.
@@ -309,6 +321,24 @@ TEST_F(DamagedRecordingTest, WhatStandsBetweenFramesIsToldAndCostsNone) {
     expect(wanted);
     if (HasFailure()) return;
   }
+}
+
+TEST_F(DamagedRecordingTest, WhoeverMadeItToBeSearchedForEverIsRefused) {
+  // Labels of frames that would just fit, one behind the other, and each sum is wrong.
+  constexpr std::size_t labels = 400'000;
+  std::string changed = whole_.substr(0, frames_[0].end());
+  const std::size_t end = changed.size() + labels * FrameLabel::size;
+  while (changed.size() < end) {
+    auto label = label_of(FrameKind::block, {}, 0);
+    const auto head = static_cast<std::uint32_t>(end - changed.size() - FrameLabel::size);
+    std::memcpy(label.data() + 8, &head, sizeof head);
+    changed.append(label.data(), label.size());
+  }
+  write(changed);
+  const auto opened = Reader::open(path_);
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(opened.error().message.contains("far too much of it looks like frames")) << opened.error().message;
 }
 
 TEST_F(DamagedRecordingTest, WithoutItsBeginningItIsNone) {

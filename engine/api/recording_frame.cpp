@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t summed = 16;               // bytes of a label that its sum is of
 constexpr std::uint32_t most_head = 64u << 20;   // of keys a message has, or thousands of partitions in a commit
 constexpr std::uint64_t search_step = 1u << 20;  // bytes
+constexpr std::uint64_t vain_at_least = 64u << 20;
 
 static_assert(std::endian::native == std::endian::little, "numbers in labels are little-endian");
 
@@ -43,6 +44,18 @@ std::optional<Written> label_in(std::string_view bytes) {
   out.bytes = bytes.substr(0, summed);
   if (out.label.head > most_head) return {};
   return out;
+}
+
+Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size, std::uint64_t& in_vain) {
+  const auto bytes = file.read(at, FrameLabel::size);
+  if (!bytes) return std::unexpected(bytes.error());
+  const auto written = label_in(*bytes);
+  if (!written || at > size || written->label.whole() > size - at) return none();
+  auto head = file.read(at + FrameLabel::size, written->label.head);
+  if (!head) return std::unexpected(head.error());
+  if (written->has(*head)) return Frame{at, written->label, std::move(*head)};
+  in_vain += head->size();
+  return none();
 }
 
 }  // namespace
@@ -104,14 +117,8 @@ std::array<char, FrameLabel::size> label_of(FrameKind kind, std::string_view hea
 }
 
 Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size) {
-  const auto bytes = file.read(at, FrameLabel::size);
-  if (!bytes) return std::unexpected(bytes.error());
-  const auto written = label_in(*bytes);
-  if (!written || at > size || written->label.whole() > size - at) return none();
-  auto head = file.read(at + FrameLabel::size, written->label.head);
-  if (!head) return std::unexpected(head.error());
-  if (!written->has(*head)) return none();
-  return Frame{at, written->label, std::move(*head)};
+  std::uint64_t in_vain = 0;
+  return frame_at(file, at, size, in_vain);
 }
 
 Result<bool> stopped_within(const File& file, FrameKind kind, std::uint64_t at, std::uint64_t size) {
@@ -127,14 +134,18 @@ Result<bool> stopped_within(const File& file, FrameKind kind, std::uint64_t at, 
   });
 }
 
-Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size) {
+Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size,
+                                        std::uint64_t& in_vain) {
   while (at + FrameLabel::size <= size) {
     const auto bytes = file.read(at, std::min(search_step, size - at));
     if (!bytes) return std::unexpected(bytes.error());
     for (std::size_t found = bytes->find(frame_magic); found != std::string::npos;
          found = bytes->find(frame_magic, found + 1)) {
-      auto frame = frame_at(file, at + found, size);
+      auto frame = frame_at(file, at + found, size, in_vain);
       if (!frame || *frame) return frame;
+      if (in_vain > size + vain_at_least)
+        return fail(Error::Kind::changed,
+                    "it is no recording that anybody wrote: far too much of it looks like frames");
     }
     if (bytes->size() < frame_magic.size()) break;
     at += bytes->size() - frame_magic.size() + 1;

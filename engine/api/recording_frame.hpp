@@ -68,7 +68,9 @@ struct Frame {
 Result<std::optional<Frame>> frame_at(const File& file, std::uint64_t at, std::uint64_t size);
 /// Whether the first `size` bytes end at a place, or within a frame of this kind that begins there.
 Result<bool> stopped_within(const File& file, FrameKind kind, std::uint64_t at, std::uint64_t size);
-/// The next one from a place on; nothing: there is none.
-Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size);
+/// The next one from a place on; nothing: there is none. `in_vain` counts the bytes of what began like a frame and was
+/// none, over all that is searched of a file. Error::changed: more of it than the file has, and than chance or a disk
+/// makes, so that whoever made it wants us to search for ever.
+Result<std::optional<Frame>> frame_from(const File& file, std::uint64_t at, std::uint64_t size, std::uint64_t& in_vain);
 
 }  // namespace weir::recording

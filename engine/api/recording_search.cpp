@@ -23,14 +23,14 @@ bool read_commit(const std::string& head, std::map<Partition, Reached>& lanes) {
 /// Goes from frame to frame up to a place in the file.
 class Search {
  public:
-  Search(const File& file, std::uint64_t size, std::optional<Partition> only) : file_{file}, size_{size}, only_{only} {}
+  Search(const File& file, std::uint64_t size) : file_{file}, size_{size} {}
 
   Result<Found> run() {
     std::uint64_t at = 0;
     while (at < size_) {
       auto frame = frame_at(file_, at, size_);
       if (frame && !*frame) {
-        frame = frame_from(file_, at + 1, size_);
+        frame = frame_from(file_, at + 1, size_, in_vain_);
         if (frame && *frame) damages_.push_back({at, (*frame)->at});
       }
       if (!frame) return std::unexpected(frame.error());
@@ -70,7 +70,7 @@ class Search {
   void commit(std::uint64_t end) {
     for (Block& block : blocks_) {
       if (out_.begins == no_time || block.begins < out_.begins) out_.begins = block.begins;
-      if (!only_ || block.partition == *only_) out_.blocks.push_back(std::move(block));
+      out_.blocks.push_back(std::move(block));
     }
     blocks_.clear();
     holds_ = strange_ = false;
@@ -80,14 +80,14 @@ class Search {
 
   const File& file_;
   std::uint64_t size_;
-  std::optional<Partition> only_;
   Found out_;
   // Since the last commit.
   std::vector<Block> blocks_;
   std::vector<Damage> damages_;
   std::map<Partition, Position> last_;
-  bool holds_ = false;    // whole blocks
-  bool strange_ = false;  // a whole frame that does not belong there
+  bool holds_ = false;         // whole blocks
+  std::uint64_t in_vain_ = 0;  // see frame_from()
+  bool strange_ = false;       // a whole frame that does not belong there
 };
 
 }  // namespace
@@ -124,17 +124,22 @@ std::string damage_of(const Block& block, std::string_view why) {
 }
 
 Result<Found> find_all(const File& file, std::uint64_t size, std::optional<Partition> only) {
-  auto found = Search{file, size, only}.run();
+  const auto of_partition = [&](Found&& all) {
+    if (only) std::erase_if(all.blocks, [&](const Block& block) { return block.partition != *only; });
+    return std::move(all);
+  };
+  auto found = Search{file, size}.run();
   if (!found) return found;
+  // Of all partitions, so that who reads one of them sees the same end as who reads another.
   const bool whole =
       std::ranges::none_of(found->damages, [&](const Damage& one) { return one.from >= found->before; }) &&
       std::ranges::all_of(found->blocks, [&](const Block& block) {
         return block.at < found->before || read_block(file, block).has_value();
       });
-  if (whole) return found;
-  return Search{file, found->before, only}.run().transform([](Found&& less) {
+  if (whole) return of_partition(*std::move(found));
+  return Search{file, found->before}.run().transform([&](Found&& less) {
     less.cut = true;
-    return std::move(less);
+    return of_partition(std::move(less));
   });
 }
 

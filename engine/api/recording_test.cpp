@@ -228,7 +228,7 @@ TEST_F(RecordingTest, BeginsAnywhere) {
 TEST_F(RecordingTest, TellsWhatAnotherWorkerHad) {
   Writer out = writer();
   ASSERT_TRUE(out.add(*decoded({said(1, 100, "1", "a")})));
-  ASSERT_TRUE(out.add(*decoded({said(5, 500, "1", "b")}, 0, 4)));
+  ASSERT_TRUE(out.add(*decoded({said(5, 500, "1", "b")}, 0, 4), {.going_on = true}));
   EXPECT_EQ(out.take_notice(), path_ + ": messages 2 to 4 of partition 0 are not in it: another worker had them");
   EXPECT_EQ(out.take_notice(), "") << "told twice";
   const LaneCommit done = lane(5, 500);

@@ -38,7 +38,8 @@ Result<bool> is_cut_beginning(const File& file, std::uint64_t size) {
   if (size == 0 || size > most) return size == 0;
   const auto bytes = file.read(0, std::min<std::uint64_t>(frame_magic.size(), size));
   if (!bytes || !frame_magic.starts_with(*bytes)) return bytes.transform([](const std::string&) { return false; });
-  return frame_from(file, 0, size).transform([](const std::optional<Frame>& any) { return !any.has_value(); });
+  std::uint64_t in_vain = 0;
+  return frame_from(file, 0, size, in_vain).transform([](const std::optional<Frame>& any) { return !any.has_value(); });
 }
 
 /// Makes a new file durable, and that there is one of its name.
@@ -79,7 +80,6 @@ struct Writer::Impl {
   std::string notice = {};
   std::map<Partition, Reached> reached = {};  // as committed
   std::map<Partition, Reached> passed = {};   // behind what was added
-  std::set<Partition> going = {};             // those that something was added of
   std::set<Partition> closed = {};            // those that have come to `until`
   std::map<Partition, BlockBuilder> open = {};
 
@@ -154,7 +154,10 @@ struct Writer::Impl {
     if (::ftruncate(file.descriptor(), 0) != 0) return by_system(path, "empty");
     beginning = anew;
     if (auto done = append(FrameKind::beginning, beginning_head(beginning), {}); !done) return done;
-    return sync();
+    if (auto done = sync(); !done) return done;
+    // And what stands beside it since before, such as the secret of its masks.
+    auto named = sync_name(file, path);
+    return named ? named : about(path, std::move(named.error()));
   }
 
   Result<void> close_block(Partition partition) {
@@ -264,7 +267,6 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
   const Partition partition = decoded.origin.partition;
   const auto& items = decoded.messages->items;
   if (impl_->closed.contains(partition)) return added;
-  const bool going_on = !impl_->going.insert(partition).second;
   Reached& passed = impl_->passed.try_emplace(partition, decoded.origin.first).first->second;
   std::size_t row = 0;
   const Column& keys = decoded.columns[samples::key];
@@ -281,7 +283,7 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
       return added;
     }
     if (message.arrival >= selection.since && i == 0) {
-      auto reached = impl_->reach_over(partition, going_on, decoded.origin.first, selection.since);
+      auto reached = impl_->reach_over(partition, selection.going_on, decoded.origin.first, selection.since);
       if (!reached) return std::unexpected(std::move(reached.error()));
     }
     passed.position = message.sequence;

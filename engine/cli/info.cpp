@@ -145,6 +145,12 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
   for (const auto& [field, count] : sum.fields)
     line(std::exchange(first, false) ? "fields" : "", weir::format("{:<20} {:>14}", field, grouped(count)));
   line("activity", sparkline(sum));
+  if (!beginning.selection.empty()) {
+    if (sum.missing != 0)
+      line("left out",
+           weir::format("{} messages between these, by the selection if they ever were there", grouped(sum.missing)));
+    return;
+  }
   for (const Gap& gap : sum.gaps)
     line(&gap == &sum.gaps.front() ? "gaps" : "",
          weir::format("partition {}: messages {} to {} are not there", gap.partition, gap.first, gap.last));
@@ -181,7 +187,11 @@ class JsonReport {
       instant("latest", sum.latest);
     }
     fields(sum);
-    gaps(sum);
+    if (beginning.selection.empty()) {
+      gaps(sum);
+    } else {
+      number("left_out", sum.missing);
+    }
     json_.Key("damages");
     json_.StartArray();
     for (const std::string& damage : sum.damages) json_.String(damage.c_str());

@@ -105,9 +105,10 @@ class RecordingSink final : public Sink {
       keep = std::move(masked.keep);
       context_.count(unmasked_, masked.left_out);
     }
-    const auto added = writer_->add(*batch, {keep, span_.since, span_.until});
+    const auto added = writer_->add(*batch, {keep, span_.since, span_.until, begun_.contains(rows.partition)});
     pass_on_notice();
     if (!added) return later(std::unexpected(added.error()));
+    begun_.insert(rows.partition);
     context_.count(recorded_, *added);
     return {};
   }
@@ -158,6 +159,7 @@ class RecordingSink final : public Sink {
   ArrivalSpan span_;
   std::optional<recording::Mask> mask_;
   std::optional<recording::Writer> writer_;
+  std::set<Partition> begun_;  // what was recorded of, whatever became of the writer
   const std::size_t left_out_ = context_.counter("left_out"), unmasked_ = context_.counter("unmasked");
   const std::size_t recorded_ = context_.counter("recorded");
 };

@@ -34,14 +34,14 @@ class RecordingSource final : public Source {
     if (auto fine = fits(*file); !fine) return std::unexpected(std::move(fine.error()));
     file_ = std::move(*file);
     blocks_.clear();
-    for (const recording::Block& block : file_->blocks()) {
-      if (block.last > after && block.reached >= span_.since) blocks_.push_back(&block);
-    }
-    const bool from_the_first = after == 0 && span_.since == no_time;
     read_to_ = 0;
-    if (!from_the_first && !blocks_.empty()) read_to_ = blocks_.front()->at;
-    if (!from_the_first && blocks_.empty() && !file_->blocks().empty())
-      read_to_ = file_->blocks().back().at + file_->blocks().back().bytes;
+    for (const recording::Block& block : file_->blocks()) {
+      if (block.last > after && block.reached >= span_.since) {
+        blocks_.push_back(&block);
+      } else {
+        read_to_ = block.at + block.bytes;
+      }
+    }
     left_ = 0;
     for (const recording::Block* block : blocks_) left_ += block->messages;
     last_ = after;
@@ -52,6 +52,10 @@ class RecordingSource final : public Source {
     if (file_->unfinished() != 0) {
       context_.warn(weir::format("{}: {} bytes at its end don't count: {}", path_, file_->unfinished(),
                                  file_->cut() ? "its last commit is not whole" : "they are not committed"));
+    }
+    if (const std::uint64_t missing = missing_between(); missing != 0) {
+      context_.warn(weir::format("{}: {} messages between those of partition {} are not in it; weir info tells which",
+                                 path_, missing, context_.partition()));
     }
     pace_.begin(std::max(file_->begins(), span_.since), context_.clock());
     return after;
@@ -90,12 +94,20 @@ class RecordingSource final : public Source {
         "partitions");
   }
 
+  /// Those that other workers had, or that the stream had no more. What a selection leaves out is not missing.
+  std::uint64_t missing_between() const {
+    if (!file_->beginning().selection.empty() || blocks_.empty()) return 0;
+    std::uint64_t there = 0;
+    for (const recording::Block* block : blocks_) there += block->messages;
+    return blocks_.back()->last - blocks_.front()->first + 1 - there;
+  }
+
   /// Whether nothing is lost between what was read and a place in the file. Of another partition, perhaps: nobody
   /// knows.
   Result<void> intact(std::uint64_t to) const {
     for (const recording::Damage& damage : file_->damages()) {
       if (damage.from < read_to_ || damage.from >= to) continue;
-      return fail(Error::Kind::changed, weir::format("{}: bytes {} to {} are damaged, and the messages there are lost",
+      return fail(Error::Kind::refused, weir::format("{}: bytes {} to {} are damaged, and the messages there are lost",
                                                      path_, damage.from, damage.to));
     }
     return {};
@@ -150,7 +162,11 @@ Result<const Message*> RecordingSource::peek() {
     if (at_end) return nullptr;
     const recording::Block& block = *blocks_[next_block_];
     auto messages = file_->read(block);
-    if (!messages) return std::unexpected(std::move(messages.error()));
+    if (!messages) {
+      // It is the recording that it was: to begin it again would lead here again.
+      if (messages.error().kind == Error::Kind::changed) messages.error().kind = Error::Kind::refused;
+      return std::unexpected(std::move(messages.error()));
+    }
     ++next_block_;
     read_to_ = block.at + block.bytes;
     messages_ = std::move(*messages);
@@ -169,7 +185,8 @@ std::vector<Message> RecordingSource::closing() {
   }
   if (flush_ && arrival_ != no_time) {
     // By then every session is over, and every tick of it closed.
-    arrival_ += context_.forget() + 24 * 60 * minute;
+    const Duration more = context_.forget() + 24 * 60 * minute;
+    arrival_ = arrival_ > end_of_time - more ? end_of_time : arrival_ + more;
     out.push_back({.sequence = ++last_, .arrival = arrival_, .marker = true});
   }
   return out;

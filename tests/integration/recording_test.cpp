@@ -144,6 +144,11 @@ TEST_F(Recordings, record_keeps_only_what_is_asked_for) {
   EXPECT_EQ(info.exit, 0);
   EXPECT_NE(info.text.find(" of 2 vehicles"), std::string::npos) << info.text;
   EXPECT_NE(info.text.find("keys 7 9"), std::string::npos) << info.text;
+  EXPECT_NE(info.text.find("by the selection if they ever were there"), std::string::npos) << info.text;
+  EXPECT_EQ(info.text.find("gaps"), std::string::npos) << "what was not wanted is missing\n" << info.text;
+  const Printed json = weir({"info", "--json", some});
+  EXPECT_NE(json.text.find("\"left_out\":"), std::string::npos) << json.text;
+  EXPECT_EQ(json.text.find("\"missing\":"), std::string::npos) << json.text;
   const Printed other = weir({"record", "--pipeline", file, "-o", some, "--follow", "--key", "8"});
   EXPECT_EQ(other.exit, 78) << "two selections in one file";
   EXPECT_NE(other.text.find("record to another file"), std::string::npos) << other.text;

@@ -98,6 +98,7 @@ struct Selection {
   std::span<const std::uint8_t> keep = {};
   Timestamp since = no_time;
   Timestamp until = end_of_time;  ///< what arrives then or later is as if it had not come yet
+  bool going_on = false;          ///< the recording of the partition goes on: its batches were added before by this one
 };
 
 /// Writes a recording. Nothing of it counts before commit().
@@ -122,8 +123,8 @@ class Writer {
 
   /// Takes the messages behind a decoded batch; answers how many. Those up to what was reached are passed over: the
   /// file has them. changed: the batch begins beyond what was reached, so that messages between would be missing. They
-  /// may if another worker had the partition meanwhile, which is so if this writer was given some of it before, and if
-  /// not all of them may have arrived since `since`.
+  /// may if another worker had the partition meanwhile, which is so if the recording of it goes on, and if not all of
+  /// them may have arrived since `since`.
   Result<std::size_t> add(const Batch& decoded, const Selection& selection = {});
   /// Makes all that was added durable, and that the lanes have come this far. changed: a lane's stream is another one
   /// than before; nothing of what was added counts then.

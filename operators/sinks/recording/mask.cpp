@@ -25,6 +25,7 @@ namespace weir::recording {
 namespace {
 
 constexpr std::size_t secret_size = 32;
+constexpr std::size_t most_remembered = 1u << 18;
 constexpr mode_t for_its_owner = 0600;
 
 std::array<unsigned char, EVP_MAX_MD_SIZE> keyed_hash(std::string_view secret, std::string_view text) {
@@ -41,7 +42,7 @@ std::string hex_of(std::span<const unsigned char> bytes) {
   return out;
 }
 
-std::unexpected<Error> by_system(const std::string& path, const char* what) {
+std::unexpected<Error> no_secret(const std::string& path, const char* what) {
   return fail(Error::Kind::refused, weir::format("can't {} {}: {}", what, path, std::strerror(errno)), "mask");
 }
 
@@ -51,7 +52,7 @@ Result<std::string> make_secret(const std::string& path) {
     return fail(Error::Kind::refused, "the system gives no random numbers for the secret of the masks", "mask");
   const std::string secret = hex_of(random);
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, for_its_owner);
-  if (file < 0) return by_system(path, "make");
+  if (file < 0) return no_secret(path, "make");
   const bool written =
       ::write(file, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) && ::fsync(file) == 0;
   const int why = errno;
@@ -59,7 +60,7 @@ Result<std::string> make_secret(const std::string& path) {
   if (written) return secret;
   ::unlink(path.c_str());
   errno = why;
-  return by_system(path, "write");
+  return no_secret(path, "write");
 }
 
 bool is_within(std::string_view part, std::string_view whole) {
@@ -84,7 +85,7 @@ Result<std::string> secret_in(const std::string& path, bool may_make) {
                     "another file",
                 "mask");
   std::string secret{std::istreambuf_iterator<char>{file}, {}};
-  if (file.bad() || !file.is_open()) return by_system(path, "read");
+  if (file.bad() || !file.is_open()) return no_secret(path, "read");
   if (secret.empty())
     return fail(Error::Kind::invalid, path + " is empty: it must hold the secret of the masks", "mask");
   return secret;
@@ -114,7 +115,9 @@ std::string Mask::fingerprint() const {
   return hex_of(std::span{hash}.first(4));
 }
 
-const std::string& Mask::of(std::string_view key) {
+std::string Mask::of(std::string_view key) {
+  // Whoever sends may call anything a key.
+  if (masks_.size() >= most_remembered) masks_.clear();
   std::string& mask = masks_[std::string{key}];
   if (!mask.empty()) return mask;
   const auto hash = keyed_hash(secret_, key);
@@ -139,7 +142,7 @@ std::string Mask::subject_of(const Message& from, const Named& named) {
     const std::string_view token = from.subject.substr(at, end - at);
     const bool key = placed ? is_same(token, from.key) : token == from.key;
     const bool other = token != from.key && named.contains(token) && !is_same(token, from.field);
-    out.append(!token.empty() && (key || other) ? std::string_view{of(token)} : token);
+    out.append(!token.empty() && (key || other) ? of(token) : std::string{token});
     if (end < from.subject.size()) out.push_back('.');
     at = end + 1;
   }
@@ -184,8 +187,11 @@ Mask::Masked Mask::batch(const Batch& decoded, std::span<const std::uint8_t> wan
   auto batch = std::make_shared<Batch>(decoded);
   Ids keys{{}, keys_};
   const Column& real = decoded.columns[samples::key];
-  for (std::size_t row = 0; row < decoded.rows; ++row)
-    keys.ids.push_back(keys_->intern(of(real.text(row))).value_or(0));
+  for (std::size_t row = 0; row < decoded.rows; ++row) {
+    const auto id = keys_->intern(of(real.text(row)));
+    keys.ids.push_back(id.value_or(0));
+    if (!id) out.left_out += std::exchange(out.keep[decoded.message_of_row[row]], 0);
+  }
   if (!real.absent()) batch->columns[samples::key] = Column::dictionary(std::move(keys));
   batch->messages = std::shared_ptr<const Messages>{owner, &owner->messages};
   out.batch = std::move(batch);

@@ -33,7 +33,7 @@ class Mask {
   Mask(std::string secret, const Codec& codec, std::uint32_t partitions);
 
   /// 18 digits and letters.
-  const std::string& of(std::string_view key);
+  std::string of(std::string_view key);
   /// Tells secrets apart, without telling them.
   std::string fingerprint() const;
 
@@ -56,7 +56,7 @@ class Mask {
   std::string secret_;
   const Codec& codec_;
   std::uint32_t partitions_;
-  std::unordered_map<std::string, std::string> masks_;
+  std::unordered_map<std::string, std::string> masks_;  // the latest
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
 };
 
