@@ -245,6 +245,25 @@ TEST_F(RecordingTest, PartsMayBeRecordedWithTimeBetween) {
             path_ + ": messages 2 to 4 of partition 0 are not in it: what arrived before \"since\" is not wanted");
 }
 
+TEST_F(RecordingTest, WhatItBeginsBehindIsNotAddedInFront) {
+  const std::vector<Said> given{said(1, 100, "1", "a"), said(2, 200, "1", "b"), said(3, 300, "1", "c")};
+  {
+    Writer out = writer();
+    ASSERT_TRUE(out.add(*decoded(given), {.since = 300}));
+    const LaneCommit done = lane(3, 300);
+    ASSERT_TRUE(out.commit({&done, 1}));
+  }
+  EXPECT_TRUE(writer().add(*decoded(given), {.since = 300})) << "it has all that is wanted";
+  for (const Timestamp since : {Timestamp{200}, no_time}) {
+    const auto wanted = writer().add(*decoded(given), {.since = since});
+    ASSERT_FALSE(wanted.has_value()) << "as if it had all that is wanted";
+    EXPECT_EQ(wanted.error().kind, Error::Kind::changed);
+    EXPECT_TRUE(wanted.error().message.contains(since == 200 ? "message 2 of" : "message 1 of"))
+        << wanted.error().message;
+    EXPECT_TRUE(wanted.error().message.ends_with("record to another file"));
+  }
+}
+
 TEST_F(RecordingTest, WhatCameToItsEndStaysThere) {
   Writer out = writer();
   ASSERT_TRUE(out.add(*decoded({said(1, 100, "1", "a"), said(2, 300, "1", "b")}), {.until = 200}));

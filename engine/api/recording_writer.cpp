@@ -80,6 +80,7 @@ struct Writer::Impl {
   std::string notice = {};
   std::map<Partition, Reached> reached = {};  // as committed
   std::map<Partition, Reached> passed = {};   // behind what was added
+  std::map<Partition, Position> first = {};   // messages that were there when it was opened
   std::set<Partition> closed = {};            // those that have come to `until`
   std::map<Partition, BlockBuilder> open = {};
 
@@ -142,6 +143,7 @@ struct Writer::Impl {
     auto found = find_all(file, size, {});
     if (!found) return about(path, std::move(found.error()));
     end = committed = found->end;
+    for (const Block& block : found->blocks) first.try_emplace(block.partition, block.first);
     reached = passed = std::move(found->reached);
     if (found->cut) {
       if (auto kept = put_aside(size); !kept) return kept;
@@ -176,6 +178,11 @@ struct Writer::Impl {
     out.position = taken.position;
     out.arrival = taken.arrival;
     return out;
+  }
+
+  bool begins_behind(Partition partition, Position message) const {
+    const auto there = first.find(partition);
+    return there != first.end() && message < there->second;
   }
 
   /// The next message is the first one behind `before`, and is wanted: whether those up to there are in the file.
@@ -275,7 +282,16 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::size_t begin = row;
     while (row < decoded.rows && decoded.message_of_row[row] == i) ++row;
-    if (items[i].sequence <= passed.position) continue;
+    if (items[i].sequence <= passed.position) {
+      const bool wanted = selection.keep.empty() && decided(decoded, i, begin, row) >= selection.since;
+      if (wanted && impl_->begins_behind(partition, items[i].sequence)) {
+        return fail(Error::Kind::changed,
+                    weir::format("{}: message {} of partition {} and what follows it are wanted now, but not in it, as "
+                                 "it begins behind them: record to another file",
+                                 impl_->path, items[i].sequence, partition));
+      }
+      continue;
+    }
     Message message = items[i];
     message.arrival = std::max(passed.arrival, decided(decoded, i, begin, row));
     if (message.arrival >= selection.until) {

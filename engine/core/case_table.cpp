@@ -183,6 +183,7 @@ std::expected<Table, TableError> read_table(std::span<const std::string> lines) 
         }
         out.columns.push_back(word.text);
       }
+      if (out.columns.empty()) return std::unexpected(TableError{0, 0, "the first line names no column"});
       continue;
     }
     if (words->size() != out.columns.size()) {

@@ -55,6 +55,7 @@ TEST(CaseTable, WhatIsWrongIsSaidWithItsPlace) {
   EXPECT_EQ(read({"a b", "1s..2s/1s 1,2,3"}), "1:10: 3 values for 2 rows");
   EXPECT_EQ(read({"a b", "1 'x"}), "1:2: a quote that is not closed");
   EXPECT_EQ(read({"a a"}), "0:2: column \"a\" twice");
+  EXPECT_EQ(read({"", ""}), "0:0: the first line names no column");
   EXPECT_EQ(read({"a b", "0..1/0.0000000001 2"}), "1:0: a range of more than a million rows");
 }
 

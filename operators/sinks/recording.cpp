@@ -25,6 +25,14 @@ std::set<std::string, std::less<>> names(const Settings& settings, const char* n
   return {list.begin(), list.end()};
 }
 
+/// So that no name looks like two, or like what stands between them.
+std::string name_of(const std::string& name) {
+  if (!name.empty() && name.find_first_of(" ,\"") == std::string::npos) return name;
+  std::string out = "\"";
+  for (const char c : name) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + "\"";
+}
+
 /// Whose messages are recorded.
 class Wanted {
  public:
@@ -35,9 +43,9 @@ class Wanted {
   std::string text(recording::Mask* mask) const {
     std::string out;
     if (!keys_.empty()) out += "keys";
-    for (const std::string& key : keys_) out += " " + (mask == nullptr ? key : mask->of(key));
+    for (const std::string& key : keys_) out += " " + name_of(mask == nullptr ? key : mask->of(key));
     if (!fields_.empty()) out += out.empty() ? "fields" : ", fields";
-    for (const std::string& field : fields_) out += " " + field;
+    for (const std::string& field : fields_) out += " " + name_of(field);
     if (share_ < 1) out += (out.empty() ? "" : ", ") + weir::format("a share of {} of the vehicles", share_);
     if (mask != nullptr)
       out += (out.empty() ? "" : ", ") + weir::format("keys masked by secret {}", mask->fingerprint());

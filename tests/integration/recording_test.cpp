@@ -152,6 +152,8 @@ TEST_F(Recordings, record_keeps_only_what_is_asked_for) {
   const Printed other = weir({"record", "--pipeline", file, "-o", some, "--follow", "--key", "8"});
   EXPECT_EQ(other.exit, 78) << "two selections in one file";
   EXPECT_NE(other.text.find("record to another file"), std::string::npos) << other.text;
+  const Printed one = weir({"record", "--pipeline", file, "-o", some, "--follow", "--key", "7 9"});
+  EXPECT_EQ(one.exit, 78) << "a name with a blank is taken for two";
 }
 
 TEST_F(Recordings, info_tells_what_is_in_it_and_what_is_lost) {

@@ -124,7 +124,8 @@ class Writer {
   /// Takes the messages behind a decoded batch; answers how many. Those up to what was reached are passed over: the
   /// file has them. changed: the batch begins beyond what was reached, so that messages between would be missing. They
   /// may if another worker had the partition meanwhile, which is so if the recording of it goes on, and if not all of
-  /// them may have arrived since `since`.
+  /// them may have arrived since `since`. changed, too, if the file begins behind messages that are now wanted, all of
+  /// them being.
   Result<std::size_t> add(const Batch& decoded, const Selection& selection = {});
   /// Makes all that was added durable, and that the lanes have come this far. changed: a lane's stream is another one
   /// than before; nothing of what was added counts then.

@@ -15,6 +15,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -71,6 +72,18 @@ bool is_within(std::string_view part, std::string_view whole) {
 
 bool is_same(std::string_view one, std::string_view other) {
   return one.data() == other.data() && one.size() == other.size();
+}
+
+/// Tokens between dots.
+auto tokens_of(std::string_view subject) {
+  return subject | std::views::split('.') | std::views::transform([](auto&& token) { return std::string_view{token}; });
+}
+
+/// Where the key is known to stand in the subject, another token like it may be a constant, or the vehicle once more.
+bool hides_key(const Message& from) {
+  if (!is_within(from.key, from.subject)) return false;
+  return std::ranges::any_of(tokens_of(from.subject),
+                             [&](std::string_view token) { return token == from.key && !is_same(token, from.key); });
 }
 
 }  // namespace
@@ -132,19 +145,13 @@ std::string Mask::of(std::string_view key) {
   return mask;
 }
 
-/// Where the key is known to stand in the subject, only that token is it: another like it is a constant of the subject
-/// or a field. Other tokens may be what the payload names.
+/// Beside the key itself, tokens may be what the payload names.
 std::string Mask::subject_of(const Message& from, const Named& named) {
-  const bool placed = is_within(from.key, from.subject);
   std::string out;
-  for (std::size_t at = 0; at <= from.subject.size();) {
-    const std::size_t end = std::min(from.subject.find('.', at), from.subject.size());
-    const std::string_view token = from.subject.substr(at, end - at);
-    const bool key = placed ? is_same(token, from.key) : token == from.key;
-    const bool other = token != from.key && named.contains(token) && !is_same(token, from.field);
-    out.append(!token.empty() && (key || other) ? of(token) : std::string{token});
-    if (end < from.subject.size()) out.push_back('.');
-    at = end + 1;
+  for (const std::string_view token : tokens_of(from.subject)) {
+    const bool other = named.contains(token) && !is_same(token, from.field);
+    out += out.empty() ? "" : ".";
+    out += !token.empty() && (token == from.key || other) ? of(token) : std::string{token};
   }
   return out;
 }
@@ -153,7 +160,7 @@ bool Mask::mask(const Message& from, Message& into, Owner& owner) {
   into = from;
   into.headers = {};
   if (from.marker) return true;
-  if (!from.refused.empty()) return false;
+  if (!from.refused.empty() || hides_key(from)) return false;
   Named named;
   auto payload = codec_.renamed(from, [&](std::string_view key) {
     named.emplace(key);
