@@ -26,9 +26,10 @@ Saved saved_in(const std::vector<std::string>& paths) {
   Saved out;
   for (const std::string& path : paths) {
     std::error_code problem;
-    const bool is_file = fs::is_regular_file(path, problem);
-    const fs::path folder = is_file ? fs::path{path}.parent_path() : fs::path{};
-    for (const std::string& file : files_of(is_file ? (folder.empty() ? "." : folder.string()) : path, is_watched)) {
+    // Of a file what stands beside it too, also while an editor has taken it away to bring it back.
+    const std::string beside = fs::path{path}.parent_path().string();
+    const bool is_folder = path.ends_with("...") || fs::is_directory(path, problem);
+    for (const std::string& file : files_of(is_folder ? path : beside.empty() ? "." : beside, is_watched)) {
       const auto written = fs::last_write_time(file, problem);
       const auto size = fs::file_size(file, problem);
       if (!problem) out[file] = weir::format("{} {}", written.time_since_epoch().count(), size);

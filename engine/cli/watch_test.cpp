@@ -30,6 +30,11 @@ TEST(Watch, SeesWhatWasMadeWrittenAndTakenAway) {
     folder.write("b.json", "{}");
     EXPECT_THAT(changed_since(before, saved_in(paths)), ElementsAre(pipeline, folder.file("b.json"), cases));
     std::filesystem::remove(folder.file("b.json"));
+    folder.write("a.json", "{}");
+    folder.write("a.test.json", "{}");
+    const Saved there = saved_in(paths);
+    std::filesystem::remove(pipeline);
+    EXPECT_THAT(changed_since(there, saved_in(paths)), ElementsAre(pipeline)) << "as an editor does it";
   }
 }
 
