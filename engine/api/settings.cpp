@@ -1,25 +1,23 @@
 #include <weir/settings.hpp>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
+#include <stdexcept>
+
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
 
 namespace weir {
 namespace {
-
-/// A constructor asked for what its Spec does not declare: our bug, in every build.
-[[noreturn]] void undeclared(const std::string& id, std::string_view name, const char* kind) {
-  std::fprintf(stderr, "bug: node \"%s\" has no setting \"%.*s\" that is %s\n", id.c_str(),
-               static_cast<int>(name.size()), name.data(), kind);
-  std::abort();
-}
 
 template <typename T>
 const T& get(const Settings& settings, std::string_view name, const char* kind) {
   const Setting* value = settings.find(name);
   const T* held = value == nullptr ? nullptr : std::get_if<T>(value);
-  if (held == nullptr) undeclared(settings.id(), name, kind);
-  return *held;
+  if (held != nullptr) return *held;
+  throw std::logic_error{weir::format("{} asks for its setting {} as {}, but {}", settings.whose(), quoted(name), kind,
+                                      value == nullptr
+                                          ? "there is none: its Spec does not declare it, or it was left out"
+                                          : "its Spec declares another kind")};
 }
 
 }  // namespace

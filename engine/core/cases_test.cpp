@@ -11,7 +11,9 @@ namespace {
 class Pass final : public Transform {
  public:
   Pass(const Settings& settings, Context& context)
-      : fault_{settings.text("fault")}, passed_{context.counter("passed")} {}
+      : settings_{settings}, fault_{settings.text("fault")}, passed_{context.counter("passed")} {
+    if (fault_ == "is made in vain") (void)settings.number("bye");
+  }
 
   Result<Schemas> settle(const Schemas& inputs) override {
     return fault_ == "settles on nothing" ? Schemas{} : Schemas{inputs[0]};
@@ -21,6 +23,7 @@ class Pass final : public Transform {
     samples_ += in->rows;
     out.count(passed_, in->rows);
     if (fault_ == "refuses" && in->rows != 0) out.refuse(*in, 0, "too hot: 99");
+    if (fault_ == "asks in vain") (void)settings_.number("bye");
     if (fault_ == "throws") throw std::runtime_error{"stoi"};
     if (fault_ == "emits elsewhere") out.emit(in, 1);
     if (fault_ == "counts nothing") out.count(99'999'999, 1);
@@ -51,6 +54,7 @@ class Pass final : public Transform {
   }
 
  private:
+  Settings settings_;
   std::string fault_;
   std::size_t passed_;
   std::size_t batches_ = 0, samples_ = 0;
@@ -175,6 +179,9 @@ TEST(Cases, AnErrorThatStopsTheLaneIsAFailure) {
 TEST(Cases, AnOperatorThatBreaksItsContractStopsItsLane) {
   const auto said = [](const std::string& fault) { return run(case_file(fault, all_rows)); };
   EXPECT_TRUE(said("throws").contains("pass: stoi")) << said("throws");
+  const std::string undeclared = "transform \"pass\" asks for its setting \"bye\" as a number, but there is none";
+  EXPECT_TRUE(said("asks in vain").contains("pass: " + undeclared)) << said("asks in vain");
+  EXPECT_TRUE(said("is made in vain").contains("\"pass\": it threw: " + undeclared)) << said("is made in vain");
   EXPECT_TRUE(said("emits elsewhere").contains("pass: it emits to port 1, which its Spec does not declare"));
   EXPECT_TRUE(said("counts nothing").contains("pass: it counts by a number that no counter has"));
   EXPECT_TRUE(said("refuses nobody").contains("pass: it refuses row 6 of 6")) << said("refuses nobody");

@@ -7,6 +7,7 @@
 
 #include <weir/format.hpp>
 
+#include "core/attempt.hpp"
 #include "core/draft.hpp"
 #include "core/event_time.hpp"
 #include "core/fingerprint.hpp"
@@ -404,7 +405,11 @@ std::size_t Pipeline::source() const {
 
 Checked check_pipeline(std::string_view text, std::string_view file, const Registry& registry,
                        const CheckOptions& options) {
-  return Checker{text, file, registry, options}.run();
+  // What a Spec's functions, and makers of what is no node, throw; a node's own are blamed at its place.
+  auto checked =
+      attempt("an operator threw", [&]() -> Result<Checked> { return Checker{text, file, registry, options}.run(); });
+  if (checked) return *std::move(checked);
+  return {{}, {{Severity::error, std::string{file}, {}, "broken-operator", checked.error().message, {}}}};
 }
 
 }  // namespace weir

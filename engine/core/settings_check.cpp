@@ -47,7 +47,7 @@ void Reporter::name_option(Finding& finding) const {
 
 Settings settings_of(const Value& object, const std::vector<Field>& fields, const std::vector<std::string>& reserved,
                      std::string_view what, std::string id, const SettingsContext& context, Reporter& report) {
-  Settings out{std::move(id)};
+  Settings out{std::move(id), std::string{what}};
   for (const Field& field : fields) {
     const Value* value = object.find(field.name);
     if (value != nullptr) {

@@ -112,6 +112,33 @@ TEST(Rules, AreBrokenByWhatLintSaysOfTheNode) {
               HasSubstr(place + "its check threw: an exception of an unknown type"));
 }
 
+/// Of a role that lint makes, or knows by its Spec alone; it asks for what its Spec does not declare.
+class AskingCodec final : public Codec {
+ public:
+  explicit AskingCodec(const Settings& settings) { (void)settings.number("bye"); }
+  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override { return ""; }
+};
+class AskingSource final : public Source {
+ public:
+  explicit AskingSource(const Settings& settings) { (void)settings.number("bye"); }
+  Result<Position> open(Position after) override { return after; }
+  Result<Pulled> pull(const Budget&, std::stop_token) override { return Pulled{}; }
+};
+
+TEST(Rules, AreBrokenByAskingForASettingThatIsNotDeclared) {
+  const std::string asks = R"( asks for its setting "bye" as a number, but there is none)";
+  EXPECT_THAT(broken_by(Role::codec, make_operator<AskingCodec>(Spec::codec("asks").example(R"({ "codec": "bad" })"))),
+              HasSubstr("example: error: an operator threw: encoding \"bad\"" + asks));
+  EXPECT_THAT(broken_by(Role::source, make_operator<AskingSource>(
+                                          Spec::source("asks").example(R"({ "id": "it", "source": "bad" })"))),
+              HasSubstr("threw: source \"bad\"" + asks));
+  const auto claims = [](const Settings& settings) { return Claims{.replayable = settings.boolean("bye")}; };
+  EXPECT_THAT(broken_by(Role::source, make_operator<AskingSource>(Spec::source("asks").claims(claims).example(
+                                          R"({ "id": "it", "source": "bad" })"))),
+              HasSubstr("an operator threw: source \"bad\" asks for its setting \"bye\" as true or false"));
+}
+
 /// Of each batch, only the first row.
 class ByBatch final : public Plain {
  public:

@@ -25,14 +25,17 @@ using Setting = std::variant<std::monostate, bool, std::int64_t, double, std::st
 
 /// The values of a node (or of an object setting inside one). A constructor may ask for any field that its Spec
 /// declares without checking again: required fields are there, types and choices fit. Asking for an undeclared one is a
-/// bug.
+/// bug: it throws std::logic_error, which the engine takes for an error of the node.
 class Settings {
  public:
   Settings() = default;
-  explicit Settings(std::string id) : id_{std::move(id)} {}
+  /// `whose`: the operator, as messages name it: `sink "timescale"`.
+  explicit Settings(std::string id, std::string whose = {}) : id_{std::move(id)}, whose_{std::move(whose)} {}
 
   /// The node's id.
   const std::string& id() const { return id_; }
+  /// Whose they are, in messages.
+  std::string whose() const { return whose_.empty() ? "node \"" + id_ + "\"" : whose_; }
   /// False for an optional field without default that the user left out.
   bool has(std::string_view name) const;
 
@@ -54,7 +57,7 @@ class Settings {
   const Setting* find(std::string_view name) const;
 
  private:
-  std::string id_;
+  std::string id_, whose_;
   std::vector<std::pair<std::string, Setting>> values_;
 };
 
