@@ -1,6 +1,7 @@
 #include "cli/conformance.hpp"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -207,15 +208,35 @@ Case half_a_minute() {
   return out;
 }
 
+/// Whether a case has rows come out of an operator, or dead letters: else there is nothing that could differ.
+bool shows_something(const Case& script, const CaseResult& result, const Examined& one) {
+  for (const Node& node : script.pipeline->nodes) {
+    if (node.op != &one.op) continue;
+    for (const CasePassage& passage : result.passages) {
+      const bool its_own = passage.port == node.id || passage.port.starts_with(node.id + ".");
+      if (its_own && passage.rows != 0) return true;
+    }
+  }
+  return !run_case(script, one.registry, {.vary = false}).failures.empty();  // letters that nobody expects
+}
+
 Broken same_however_cut(const Examined& one) {
   Broken broken;
   Case script = half_a_minute();
+  bool shown = false, any = false;
   for (const std::string& text : one.spec.examples) {
     auto [whole, checked] = pipeline_of(one.spec, text, one.registry);
     if (!checked.pipeline) continue;  // another rule's
     script.pipeline = std::make_shared<const Pipeline>(*std::move(checked.pipeline));
-    for (const auto& failure : run_case(script, one.registry, {.vary = true, .letters = true}).failures)
-      broken.push_back(weir::format("{}in {}", failure.message, text));
+    const CaseResult result = run_case(script, one.registry, {.vary = true, .letters = true});
+    for (const auto& failure : result.failures) broken.push_back(weir::format("{}in {}", failure.message, text));
+    any = true;
+    shown = shown || !result.failures.empty() || shows_something(script, result, one);
+  }
+  if (any && !shown) {
+    broken.emplace_back(
+        "no example lets a row through, so nothing is shown; one of them must, of the numbers speed (0 to 159), charge "
+        "(50 to 80) and power (0 or 1), the points position and the texts state (\"open\" or \"shut\")");
   }
   return broken;
 }
@@ -230,11 +251,17 @@ class Heard final : public SampleSink {
     said += weir::format("{} {} {} {} {} {} {} {}\n", s.key, s.field, s.time.value_or(no_time), s.x, s.y, s.z, s.text,
                          static_cast<int>(s.kind));
     nameless |= s.field.empty();
+    ++heard;
   }
-  void refuse(std::string reason) override { said += reason + "\n"; }
+  void refuse(std::string reason) override {
+    unreasoned |= reason.empty();
+    said += reason + "\n";
+    ++heard;
+  }
 
   std::string said;
-  bool nameless = false;
+  std::size_t heard = 0;  ///< samples and refusals
+  bool nameless = false, unreasoned = false;
 };
 
 /// What devices that are broken, or no devices of ours, send.
@@ -261,6 +288,16 @@ std::vector<std::string> garbage() {
   return out;
 }
 
+/// Whether there are samples that it has a payload for. One of payloads that nobody looks into has none, and may take
+/// anything.
+bool holds_samples(const Codec& codec) {
+  constexpr std::array kinds{Sample::Kind::number, Sample::Kind::point, Sample::Kind::text};
+  return std::ranges::any_of(kinds, [&](Sample::Kind kind) {
+    const Sample sample{.key = "v", .field = "f", .time = second, .x = 1, .y = 1, .z = 1, .text = "t", .kind = kind};
+    return codec.encode({&sample, 1}, true, true).has_value();
+  });
+}
+
 Broken refuses_garbage(const Examined& one) {
   Broken broken;
   for (const std::string& text : one.spec.examples) {
@@ -270,6 +307,7 @@ Broken refuses_garbage(const Examined& one) {
     const NodeContext context{{*checked.pipeline, one.registry, counters, system_clock()},
                               checked.pipeline->nodes[checked.pipeline->source()]};
     const Codec* const codec = context.codec("");
+    const bool may_be_silent = codec != nullptr && !holds_samples(*codec);
     for (const std::string& payload : codec == nullptr ? std::vector<std::string>{} : garbage()) {
       Heard heard, again;
       const Message message{.subject = "vehicle.v.f", .payload = payload, .key = "v", .field = "f"};
@@ -279,7 +317,12 @@ Broken refuses_garbage(const Examined& one) {
         broken.push_back(weir::format("of a payload of {} bytes, {}…: {}", payload.size(),
                                       weir::quoted(payload.substr(0, 16)), what));
       };
-      if (!taken && taken.error().empty()) tell("refuses it without a reason");
+      if ((!taken && taken.error().empty()) || heard.unreasoned) tell("refuses it without a reason");
+      // Nothing at all, and JSON's word for it, may rightly hold nothing.
+      const bool is_nothing = payload.empty() || payload == "null";
+      const bool silent = taken && heard.heard == 0 && !is_nothing && !may_be_silent;
+      if (silent && codec->explain(message, Lack::samples).empty())
+        tell("takes it, but gives no sample, and no reason: neither by an error, nor by refuse() or explain()");
       if (heard.nameless) tell("gives a sample without a field");
       if (taken.error_or("") != retaken.error_or("") || heard.said != again.said) tell("says something else each time");
     }

@@ -183,6 +183,34 @@ class Choosy final : public Plain {
   }
 };
 
+/// Only of the field that it is told to.
+class Picky final : public Plain {
+ public:
+  explicit Picky(const Settings& settings) : Plain{settings}, field_{settings.text("field")} {}
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    const auto& fields = in->columns[samples::field].ids();
+    std::vector<std::uint8_t> keep(in->rows);
+    for (std::size_t row = 0; row < in->rows; ++row) keep[row] = fields[row] == field_ ? 1 : 0;
+    out.emit(select(in, keep));
+    return {};
+  }
+
+ private:
+  std::string field_;
+};
+
+TEST(Rules, WantAnExampleThatLetsARowThrough) {
+  const auto broken = [](std::vector<std::string> fields) {
+    Spec spec = Spec::transform("picks").field("field", kind::text(), "what it lets through");
+    for (const auto& field : fields)
+      spec.example(R"({ "id": "it", "transform": "bad", "from": "signals", "field": ")" + field + "\" }");
+    return broken_by<Picky>(std::move(spec));
+  };
+  EXPECT_THAT(broken({"pressure"}),
+              AllOf(HasSubstr("gives the same however its input is cut"), HasSubstr("no example lets a row through")));
+  EXPECT_EQ(broken({"pressure", "speed"}), "");
+}
+
 TEST(Rules, WantTheSameHoweverItIsCut) {
   EXPECT_THAT(broken_by<ByBatch>(plain()),
               AllOf(HasSubstr("gives the same however its input is cut"), HasSubstr("in batches of 1")));
@@ -199,6 +227,10 @@ class Careless final : public Codec {
     static std::uint64_t calls = 0;
     if (how_ == "silent") return std::unexpected("");
     if (how_ == "throws") throw std::out_of_range{"substr"};
+    if (how_ == "mute" || how_ == "explains" || how_ == "opaque" || (how_ == "empty" && message.payload.empty()))
+      return {};
+    if (how_ == "refuses") out.refuse("");
+    if (how_ == "refuses") return {};
     Sample sample{.key = message.key, .field = message.field};
     if (how_ == "nameless") sample.field = {};
     if (how_ == "moody") sample.x = static_cast<double>(++calls);
@@ -206,8 +238,10 @@ class Careless final : public Codec {
     return {};
   }
   std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    if (how_ == "opaque") return std::unexpected("it holds no samples");
     return std::string{};
   }
+  std::string explain(const Message&, Lack) const override { return how_ == "explains" ? "it looked at \"t\"" : ""; }
 
  private:
   std::string how_;
@@ -221,6 +255,11 @@ TEST(Rules, WantCodecsThatRefuseWithAReason) {
                                                  .example(R"({ "codec": "bad", "how": ")" + how + "\" }")));
   };
   EXPECT_EQ(broken("well"), "");
+  EXPECT_EQ(broken("empty"), "") << "nothing may hold nothing";
+  EXPECT_EQ(broken("opaque"), "") << "there is no sample that it could hold";
+  EXPECT_EQ(broken("explains"), "");
+  EXPECT_THAT(broken("mute"), HasSubstr("takes it, but gives no sample, and no reason"));
+  EXPECT_THAT(broken("refuses"), HasSubstr("refuses it without a reason"));
   EXPECT_THAT(broken("silent"), HasSubstr("refuses it without a reason"));
   EXPECT_THAT(broken("throws"), HasSubstr("threw: substr"));
   EXPECT_THAT(broken("nameless"), HasSubstr("gives a sample without a field"));
