@@ -11,6 +11,7 @@
 #include <iostream>
 #include <memory>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
@@ -42,7 +43,6 @@ add_test(NAME my-op COMMAND weir::weir test --conformance --plugin $<TARGET_FILE
 )";
 
 bool is_small(char c) { return c >= 'a' && c <= 'z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string problem_of_name(std::string_view name) {
   const auto allowed = [](char c) { return is_small(c) || is_digit(c) || c == '-'; };
