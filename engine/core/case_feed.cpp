@@ -133,6 +133,8 @@ Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Time
                              "tells what is lost",
                              path, damage.from, damage.to));
   }
+  if (reader->cut())
+    return fail(Error::Kind::changed, path + ": its last commit is not whole; `weir info` tells what is lost");
   std::vector<CaseMessage> out;
   for (const recording::Block& block : reader->blocks()) {
     if (block.reached < from || block.begins >= until) continue;
@@ -140,8 +142,14 @@ Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Time
     if (!messages) return std::unexpected(messages.error());
     for (const Message& message : (*messages)->items) {
       if (message.arrival < from || message.arrival >= until) continue;
-      out.push_back({std::string{message.subject}, std::string{message.payload}, message.arrival, message.marker,
-                     std::string{message.key}, std::string{message.field}, std::string{message.refused}});
+      out.push_back({std::string{message.subject},
+                     std::string{message.payload},
+                     message.arrival,
+                     message.marker,
+                     std::string{message.key},
+                     std::string{message.field},
+                     std::string{message.refused},
+                     {message.headers.begin(), message.headers.end()}});
     }
     if (out.size() > most_recorded)
       return fail(Error::Kind::exhausted,
@@ -176,7 +184,10 @@ std::size_t length_of_feed(std::span<const Arrival> arrivals, std::size_t most) 
 }
 
 std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, Position first, const Node& source) {
+  using Headers = std::vector<std::pair<std::string_view, std::string_view>>;
   auto out = std::make_shared<Messages>();
+  const auto headers = std::make_shared<std::vector<Headers>>(arrivals.size());
+  out->owner = headers;
   for (const Arrival& arrival : arrivals) {
     Message& message = out->items.emplace_back();
     message.subject = arrival.message->subject;
@@ -186,6 +197,9 @@ std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, P
     message.key = arrival.message->key;
     message.field = arrival.message->field;
     message.refused = arrival.message->refused;
+    Headers& own = (*headers)[out->items.size() - 1];
+    own.assign(arrival.message->headers.begin(), arrival.message->headers.end());
+    message.headers = own;
     if (source.op->spec.dissect) source.op->spec.dissect(source.settings, message);
   }
   return out;

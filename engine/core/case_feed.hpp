@@ -20,7 +20,8 @@ void read_value(const TableCell& cell, CaseSample& out);
 std::optional<std::string> bytes_of(std::string digits);
 
 /// The messages of a recording that arrived from one instant on and before another. invalid, refused, changed: as
-/// recording::Reader, and changed if any of it is damaged; exhausted: they are too many for a case.
+/// recording::Reader, and changed if any of it is damaged or its last commit is not whole; exhausted: they are too many
+/// for a case.
 Result<std::vector<CaseMessage>> recorded_messages(const std::string& path, Timestamp from, Timestamp until);
 
 /// One thing that arrives: a sample, a message, or, of neither, time at the end of a step that has none.

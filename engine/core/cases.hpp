@@ -43,6 +43,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/case_table.hpp"
@@ -78,6 +79,7 @@ struct CaseMessage {
   // Of a recorded one; else what the source makes of the subject.
   std::string key = {}, field = {};
   std::string refused = {};  ///< why the source would not take it
+  std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
 /// One entry of what is expected.
