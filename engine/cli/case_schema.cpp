@@ -65,7 +65,7 @@ std::string_view case_schema() {
           "crash": { "const": true, "description": "what was not committed is lost with the worker, and the next one goes on" } } },
       { "type": "object", "required": ["fail"], "additionalProperties": false, "properties": {
           "fail": { "type": "string", "description": "the sink whose next commits fail" },
-          "times": { "type": "integer", "minimum": 0, "maximum": 100 },
+          "times": { "type": "integer", "minimum": 1, "maximum": 100 },
           "answer": { "const": "lost", "description": "they are done, and nobody hears" } } },
       { "type": "object", "required": ["expect"], "additionalProperties": false, "properties": {
           "expect": { "$ref": "#/$defs/expectations" } } }

@@ -178,6 +178,7 @@ TEST(Schema, AMistakeInACaseIsSeen) {
   EXPECT_EQ(of_step(R"({ "at": "1s", "samples": ["key"] }, { "crash": true }, { "fail": "db", "times": 2 })"), "");
   EXPECT_EQ(of_step(R"({ "at": "1s", "sample": ["key"] })"), "/tests[]/script[] anyOf");
   EXPECT_EQ(of_step(R"({ "fail": "db", "time": 2 })"), "/tests[]/script[] anyOf");
+  EXPECT_EQ(of_step(R"({ "fail": "db", "times": 0 })"), "/tests[]/script[] anyOf");
   EXPECT_EQ(of_step(R"({ "expect": [ { "node": "db", "row": [] } ] })"), "/tests[]/script[] anyOf");
 }
 

@@ -62,22 +62,38 @@ class CaseReader {
       pipeline_ = std::make_shared<const Pipeline>(*std::move(checked.pipeline));
       return;
     }
-    note(checked.findings, root);
+    note(checked.findings, {&root});
   }
 
   /// A mistake that the pipeline has is shown there; one that "set" brings, at its place.
-  void note(std::vector<Finding>& found, const Value& settings) {
-    const Value* set = settings.find("set");
+  void note(std::vector<Finding>& found, const std::vector<const Value*>& objects) {
+    const Value* set = objects.front()->find("set");
     const Checked without = check_pipeline(pipeline_text_, pipeline_file_, registry_, with({}));
     const bool own = set == nullptr || !without.pipeline;
     for (Finding& finding : found) {
-      if (finding.severity != Severity::error) continue;
+      if (finding.severity != Severity::error || note_of_member(finding, objects)) continue;
       if (own) {
         findings_.push_back(std::move(finding));
       } else {
         shapes_.error(set->span, finding.rule, finding.message, finding.suggestion);
       }
     }
+  }
+
+  /// The same of what is wrong with one member, which check_pipeline() takes for an option.
+  bool note_of_member(const Finding& finding, const std::vector<const Value*>& objects) {
+    for (const Value* object : objects) {
+      const Value* set = object->find("set");
+      if (set == nullptr || !set->is(Value::Kind::object)) continue;
+      for (const Member& member : set->members) {
+        const std::string option = "-s " + member.key + ": ";
+        if (!finding.message.starts_with(option)) continue;
+        shapes_.error(member.key_span, finding.rule, "\"set\": " + finding.message.substr(option.size()),
+                      finding.suggestion);
+        return true;
+      }
+    }
+    return false;
   }
 
   /// How the pipeline is checked with what these objects set, the later ones before the earlier.
@@ -146,7 +162,7 @@ class CaseReader {
   std::shared_ptr<const Pipeline> pipeline_of(const Value& test) {
     if (test.find("set") == nullptr && test.find("variables") == nullptr) return pipeline_;
     Checked checked = check_pipeline(pipeline_text_, pipeline_file_, registry_, with({&document_.root, &test}));
-    if (!checked.pipeline) note(checked.findings, test);
+    if (!checked.pipeline) note(checked.findings, {&test, &document_.root});
     return checked.pipeline ? std::make_shared<const Pipeline>(*std::move(checked.pipeline)) : nullptr;
   }
 
@@ -165,6 +181,7 @@ class CaseReader {
     step.place = value.span;
     step.at = now;
     const std::size_t before = shapes_.errors();
+    if (does_two_things(value)) return;
     if (value.find("replay") != nullptr) {
       read_recording(value, now, step);
     } else if (value.find("fail") != nullptr) {
@@ -178,12 +195,29 @@ class CaseReader {
     if (shapes_.errors() == before) out.push_back(std::move(step));
   }
 
+  /// Reports it if so. Samples and messages come at a time, which is one thing.
+  bool does_two_things(const Value& value) {
+    std::string_view first;
+    const auto arrives = [](std::string_view name) { return std::ranges::contains(arrival_members, name); };
+    for (const Member& member : value.members) {
+      const std::string_view name = member.key;
+      if (!arrives(name) && !std::ranges::contains(deeds, name)) continue;
+      if (first.empty()) first = name;
+      if (first == name || (arrives(first) && arrives(name))) continue;
+      shapes_.error(member.key_span, "two-deeds",
+                    weir::format("a step does one thing, and this has {} and {}", quoted(first), quoted(name)),
+                    "write a step for each, in their order");
+      return true;
+    }
+    return false;
+  }
+
   /// { "commit": true } and the like.
   bool read_deed(const Value& value, CaseStep& step) {
     using What = CaseStep::What;
-    constexpr std::array deeds{std::pair{"commit", What::commit}, std::pair{"snapshot", What::snapshot},
+    constexpr std::array kinds{std::pair{"commit", What::commit}, std::pair{"snapshot", What::snapshot},
                                std::pair{"crash", What::crash}};
-    for (const auto& [name, what] : deeds) {
+    for (const auto& [name, what] : kinds) {
       const Value* deed = value.find(name);
       if (deed == nullptr) continue;
       step.what = what;
@@ -199,7 +233,9 @@ class CaseReader {
     step.what = CaseStep::What::fail;
     if (!shapes_.expect_object(value, {"fail", "times", "answer"}, {})) return;
     const Value &sink = *value.find("fail"), *times = value.find("times"), *answer = value.find("answer");
-    step.times = times == nullptr ? 1 : shapes_.number(*times, "\"times\"", most_failures).value_or(0);
+    step.times = times == nullptr ? 1 : shapes_.number(*times, "\"times\"", most_failures).value_or(1);
+    if (step.times == 0)
+      shapes_.error(times->span, "out-of-bounds", "\"times\" is at least 1", "else leave the step out");
     if (answer != nullptr && shapes_.expect(*answer, Value::Kind::string, "\"answer\"") && answer->text != "lost")
       shapes_.error(answer->span, "wrong-answer",
                     "\"answer\" can only be \"lost\": the commit is done, and nobody hears",
@@ -235,14 +271,15 @@ class CaseReader {
     if (value == nullptr) return without;
     if (!shapes_.expect(*value, Value::Kind::string, "an instant")) return {};
     const auto instant = parse_instant(value->text);
-    if (!instant)
-      shapes_.error(value->span, "when", weir::format("{} is no instant", quoted(value->text)),
-                    "write for example \"1.5s\"");
+    if (!instant) shapes_.error(value->span, "when", no_instant(value->text), for_example);
     return instant;
   }
 
   void read_arrivals(const Value& value, const Pipeline& pipeline, Timestamp& now, CaseStep& step) {
-    if (!shapes_.expect_object(value, {"at", "advance", "node", "samples", "messages"}, {})) return;
+    std::vector<std::string> known{"node"};
+    known.insert(known.end(), arrival_members.begin(), arrival_members.end());
+    known.insert(known.end(), deeds.begin(), deeds.end());  // which it has none of, but may mean
+    if (!shapes_.expect_object(value, known, {})) return;
     const Value *at = value.find("at"), *advance = value.find("advance");
     if ((at == nullptr) == (advance == nullptr)) {
       return shapes_.error(value.span, "when",
@@ -325,15 +362,19 @@ class CaseReader {
       if (column[2] < row.cells.size() && !row.cells[column[2]].null) {
         sample.time = parse_instant(row.cells[column[2]].text);
         if (!sample.time)
-          return shapes_.error(places[row.line], "no-instant",
-                               weir::format("{} is no instant", quoted(row.cells[column[2]].text)));
+          return shapes_.error(places[row.line], "no-instant", no_instant(row.cells[column[2]].text), for_example);
       }
       read_value(row.cells[column[3]], sample);
       step.samples.push_back(std::move(sample));
     }
   }
 
+  static std::string no_instant(std::string_view text) { return weir::format("{} is no instant", quoted(text)); }
+
   static constexpr std::uint64_t most_failures = 100;
+  static constexpr auto for_example = "write for example \"1.5s\"";
+  static constexpr std::array<std::string_view, 4> arrival_members{"at", "advance", "samples", "messages"};
+  static constexpr std::array<std::string_view, 6> deeds{"replay", "commit", "snapshot", "crash", "fail", "expect"};
 
   Document document_;
   const Registry& registry_;

@@ -142,7 +142,12 @@ TEST(CaseScript, SettingsAndVariablesAreTheFilesOrATests) {
       run_with(R"("set": { "limits.keys": 2 },)", R"("set": { "limits.keys": 1 },)").contains("the bound on keys"));
   EXPECT_TRUE(run_with(R"("set": { "limits.keys": 2 },)", R"("set": { "p.where": "x > 1" },)").contains("- 1"));
   const std::string wrong = run_with("", R"("set": { "p.were": "x" },)");
-  EXPECT_TRUE(wrong.starts_with("t.test.json:2:48: error: -s p.were: ")) << wrong;
+  EXPECT_TRUE(
+      wrong.starts_with("t.test.json:2:50: error: \"set\": transform \"filter\" has no setting \"were\"; did "
+                        "you mean \"where\"?"))
+      << wrong;
+  const std::string of_file = run_with(R"("set": { "q.where": "x" },)", R"("set": { "p.where": "x > 1" },)");
+  EXPECT_TRUE(of_file.starts_with("t.test.json:1:12: error: \"set\": there is no node \"q\"")) << of_file;
 }
 
 TEST(CaseScript, ARecordingsMessagesComeWhenTheyArrived) {
@@ -221,7 +226,15 @@ TEST(CaseScript, IdsAreKnownForAsLongAsTheSinkClaims) {
 TEST(CaseScript, MistakesInStepsAreShown) {
   const auto said = [](const std::string& step) { return values("replays", "table", step); };
   EXPECT_TRUE(said(R"({ "crash": false })").contains("\"crash\" must be true"));
-  EXPECT_TRUE(said(R"({ "crash": true, "at": "1s" })").contains("unknown field \"at\""));
+  EXPECT_TRUE(said(R"({ "crash": true, "when": "1s" })").contains("unknown field \"when\""));
+  EXPECT_TRUE(said(R"({ "crash": true, "at": "1s" })")
+                  .contains("a step does one thing, and this has \"crash\" and \"at\"; write a step for each"));
+  EXPECT_TRUE(said(R"({ "crash": true, "commit": true })").contains("this has \"crash\" and \"commit\""));
+  EXPECT_TRUE(said(R"({ "at": "3s", "samples": ["key"], "expect": [] })").contains("this has \"at\" and \"expect\""));
+  EXPECT_TRUE(said(R"({ "comit": true })").contains("unknown field \"comit\"; did you mean \"commit\"?"));
+  EXPECT_TRUE(said(R"({ "fail": "out", "times": 0 })").contains("\"times\" is at least 1"));
+  EXPECT_TRUE(said(R"({ "at": "2s", "samples": ["key field time value", "a b 0.5 1"] })")
+                  .contains("\"0.5\" is no instant; write for example \"1.5s\""));
   EXPECT_TRUE(said(R"({ "fail": "in" })").contains("\"in\" is no sink"));
   EXPECT_TRUE(said(R"({ "fail": "ut" })").contains("did you mean \"out\"?"));
   EXPECT_TRUE(said(R"({ "fail": "out", "times": 101 })").contains("at most 100"));

@@ -23,7 +23,7 @@ class Overrider {
       }
       Value* at = target_of(path, span);
       if (at == nullptr) {
-        report_.error(span, "bad-override", "there is no node or setting of that name", "write -s node.setting=value");
+        report_.error(span, "bad-override", "there is no node or setting of that name", "its name is node.setting");
         continue;
       }
       const bool number = parsed.root.is(Value::Kind::integer) || parsed.root.is(Value::Kind::number);
@@ -62,7 +62,7 @@ class Overrider {
     if (std::ranges::contains(known, first)) return true;
     const std::string near = did_you_mean(first, known);
     report_.error(span, "bad-override", "there is no node " + quoted(first),
-                  near.empty() ? "write -s node.setting=value" : near);
+                  near.empty() ? "its name is node.setting" : near);
     return false;
   }
 
