@@ -169,7 +169,7 @@ std::string rows_text(const CaseExpectation& expectation, const CaseOutcome& out
   return out;
 }
 
-std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline) {
+std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline, bool commits) {
   if (one.error != other.error) return other.error.empty() ? "no error\n" : other.error + "\n";
   const auto differ = [](const CaseRows& a, const CaseRows& b, const std::string& name) {
     const auto same = [](const TableCell& x, const TableCell& y) { return x.null == y.null && x.text == y.text; };
@@ -188,6 +188,14 @@ std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipe
   }
   if (auto diff = differ(one.dead_letters, other.dead_letters, "dead letters"); !diff.empty()) return diff;
   if (auto diff = differ_in_counters(one.counters, other.counters); !diff.empty()) return diff;
+  if (commits) {
+    const auto of_nodes = [](std::vector<Counters::Line> lines) {
+      std::erase_if(lines, [](const Counters::Line& line) { return line.node.empty(); });
+      return lines;
+    };
+    auto diff = differ_in_counters(of_nodes(one.counters_of_commits), of_nodes(other.counters_of_commits));
+    if (!diff.empty()) return diff;
+  }
   return differ_in_state(one, other, pipeline);
 }
 

@@ -17,7 +17,8 @@ std::string check_no_letters(const Pipeline& pipeline, const CaseOutcome& outcom
 /// What came where an expectation's rows should have, in its columns, as a file of rows has it.
 std::string rows_text(const CaseExpectation& expectation, const CaseOutcome& outcome);
 
-/// Where two runs of the same script differ, though they may not at all.
-std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline);
+/// Where two runs of the same script differ, though they may not at all. `commits`: also in what is counted of nodes as
+/// their rows are committed; how often that is goes by the batches.
+std::string compare(const CaseOutcome& one, const CaseOutcome& other, const Pipeline& pipeline, bool commits);
 
 }  // namespace weir
