@@ -153,8 +153,9 @@ Expectations
     { "dead_letters": ["node reason", "signals 'too many keys'"] }
         letters that are not expected fail the test; a reason counts up to its ':'
 
-Each test runs again in batches of 1, 2 and 7, from saved state after every sample, and, if its script does nothing by
-itself, with a crash after every third: any difference fails it.
+Each test runs again in batches of 1, 2 and 7, from saved state after every sample, and, if its script has no commit,
+snapshot, crash or failure of its own, with a crash after every third: any difference fails it.
+Numbers are compared to twelve digits, below 1 to twelve decimals.
 Times are lengths from the beginning of the script.
 )";
 }

@@ -229,8 +229,15 @@ class Testing {
       // What is written now must hold in every variation, too.
       return again(file, pipeline, one.name);
     }
+    ran(file, pipeline, result);
+  }
+
+  void ran(const std::string& file, const std::string& pipeline, const CaseResult& result) {
     coverage.add(pipeline, result);
     report.ran(file, result);
+    if (options_.update && std::ranges::any_of(result.failures, &CaseResult::Failure::rows_in_text))
+      std::cout << "  --update writes only rows that stand in a file, as \"rows\": \"day.rows\"; those in the test "
+                   "itself are yours to change\n";
   }
 
   static std::string update(const CaseResult& result) {
@@ -246,9 +253,7 @@ class Testing {
     if (!read.file) return report.file_failed(file, render(read.findings, Format::text));
     for (const Case& one : read.file->cases) {
       if (one.name != name) continue;
-      const CaseResult result = run_case(one, registry_);
-      coverage.add(pipeline, result);
-      report.ran(file, result);
+      ran(file, pipeline, run_case(one, registry_));
     }
   }
 

@@ -143,7 +143,8 @@ class Checking {
       std::string wrong = check(expectation, *case_.pipeline, outcome);
       if (wrong.empty()) continue;
       if (!expectation.file.empty()) result_.updates.push_back({expectation.file, rows_text(expectation, outcome)});
-      result_.failures.push_back({expectation.place, std::move(wrong)});
+      const bool rows_in_text = expectation.file.empty() && !expectation.rows.places.empty();
+      result_.failures.push_back({expectation.place, std::move(wrong), rows_in_text});
     }
   }
 

@@ -159,6 +159,7 @@ struct CaseResult {
   struct Failure {
     Span place;
     std::string message;
+    bool rows_in_text = false;  ///< it is of rows that stand in the text itself, which no update writes
   };
   std::vector<Failure> failures;
   std::vector<CasePassage> passages;  ///< by node and port

@@ -65,6 +65,21 @@ TEST_F(TestCommand, WritesExpectedRowsWhenItIsAskedTo) {
   EXPECT_EQ(content("trip.rows"), "key  tick  speed\na    1s    10\na    2s    20\n") << "in the columns that it had";
 }
 
+TEST_F(TestCommand, WritesNoRowsThatStandInTheTestItself) {
+  const std::string text = R"({ "pipeline": "trip.json", "tests": [
+      { "name": "rows in the test", "script": [
+          { "at": "3s", "samples": ["key field time value", "a speed 0.5s..2.5s/1s 5..25"] }, { "at": "60s" } ],
+        "expect": [ { "node": "db", "rows": "trip.rows" }, { "node": "db", "rows": ["key tick", "a 1s"] } ] } ] })";
+  directory_.write("trip.test.json", text);
+  const std::string hint = "  --update writes only rows that stand in a file";
+  EXPECT_EQ(test({"--update"}), 1);
+  EXPECT_THAT(said(), HasSubstr("trip.rows: written\n"));
+  EXPECT_THAT(said(), HasSubstr(hint));
+  EXPECT_EQ(content("trip.test.json"), text);
+  EXPECT_EQ(test({}), 1);
+  EXPECT_THAT(said(), Not(HasSubstr(hint))) << "nobody asked for it";
+}
+
 TEST_F(TestCommand, TellsWhatNoTestLooksAt) {
   ASSERT_EQ(test({"--update"}), 0) << said();
   EXPECT_EQ(test({"--coverage"}), 0);
