@@ -316,19 +316,29 @@ class Checker {
     }
     const std::uint32_t keys = pipeline_.key_limit != 0 ? pipeline_.key_limit : Dictionary::default_limit;
     pipeline_.fingerprint = fingerprint(parts, {.keys = keys, .forget = pipeline_.forget});
-    for (Draft& draft : drafts_) pipeline_.nodes.push_back(std::move(draft.node));
+    for (Draft& draft : drafts_) {
+      std::string text;
+      write_canonical(without(*draft.text, [](const Member& member) { return member.key == "description"; }), text);
+      draft.node.written = fingerprint(text);
+      pipeline_.nodes.push_back(std::move(draft.node));
+    }
     return std::move(pipeline_);
+  }
+
+  static Value without(Value text, const std::predicate<const Member&> auto& left_out) {
+    std::erase_if(text.members, left_out);
+    return text;
   }
 
   Part part_of(const Draft& draft) const {
     const Node& node = draft.node;
     Part part{node.id, node.name + " ", node.op->spec.state_version, {}, {}};
     part.counts = node.role == Role::source || leads_to_state(draft);  // positions are the source's
-    Value text = *draft.text;
-    std::erase_if(text.members, [&](const Member& member) {
-      return member.key == "description" || free_to_change(node.op->spec, member.key);
-    });
-    write_canonical(text, part.meaning);
+    write_canonical(without(*draft.text,
+                            [&](const Member& member) {
+                              return member.key == "description" || free_to_change(node.op->spec, member.key);
+                            }),
+                    part.meaning);
     constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
     // What a transform makes of the sinks' wishes shows in what it gives.
     for (const SchemaPtr& schema : node.outputs) {

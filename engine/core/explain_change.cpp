@@ -20,13 +20,15 @@ bool keeps_progress(const Node& node) { return node.role == Role::sink && claims
 Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
   const Node& source = now.nodes[now.source()];
   const bool kept = keeps_state(before, before.nodes[before.source()], registry);
-  const bool found = kept && before.store == now.store;
+  const bool found = kept && before.store == now.store &&
+                     claims_of_store(before, registry).target == claims_of_store(now, registry).target;
   const bool progress = std::ranges::any_of(before.nodes, keeps_progress);
   const bool stays = std::ranges::any_of(
       now.nodes, [&](const Node& node) { return keeps_progress(node) && has_sink(before, node.id); });
   if (kept && !found) {
-    return {"state", "is refused",
-            "it lies in the old file's store, and is looked for in another; `weir progress reset` begins anew"};
+    return {
+        "state", "is refused",
+        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` begins anew"};
   }
   const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
   if (was != is && !was.empty() && (progress || kept)) {
@@ -57,6 +59,26 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
           "first, or begin anew by another \"name\" or `weir progress reset`"};
 }
 
+/// Nodes that were edited where no state depends on it, and of which `out` says nothing yet.
+void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise>& out) {
+  for (const Node& node : now.nodes) {
+    const auto was = std::ranges::find(before.nodes, node.id, &Node::id);
+    const bool said = std::ranges::any_of(out, [&](const Promise& promise) {
+      return promise.why.starts_with(quoted(node.id) + " ") || promise.why.starts_with(node.id + ".");
+    });
+    if (said || was == before.nodes.end() || was->written == node.written) continue;
+    std::string words = quoted(node.id) + " was edited";
+    if (node.role == Role::sink && (was->op != node.op || claims_of(*was).target != claims_of(node).target)) {
+      words += ": its rows so far stay in the old place";
+      if (keeps_progress(node))
+        words += R"(; in another database or file ("url", "path") it begins anew, with all rows)";
+    } else if (node.role == Role::sink) {
+      words += ": its rows so far stay as they are";
+    }
+    out.push_back({"changed", "freely", std::move(words)});
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> new_keepers(const Pipeline& before, const Pipeline& now) {
@@ -75,6 +97,7 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   std::vector<Promise> out;
   for (const Change& change : changes(before.fingerprint, now.fingerprint))
     out.push_back({"changed", change.counts ? "for the state" : "freely", change.words});
+  add_edited(before, now, out);
   const bool differs = !same_state(before.fingerprint, now.fingerprint);
   out.push_back(fate_of_state(before, now, differs, registry));
   const bool again = claims_of(now.nodes[now.source()]).replayable;

@@ -46,10 +46,31 @@ std::string said(const Text& before, const Text& now) {
 TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
   const std::string goes_on = "state goes on: nothing that it depends on was changed\n";
   EXPECT_EQ(said({}, {}), goes_on);
-  EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), goes_on);
+  EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), "changed freely: \"db\" was edited\n" + goes_on);
   EXPECT_EQ(said({}, {.root = durable}), goes_on);
   EXPECT_EQ(said({}, {.more = second_sink}),
             goes_on + "more is new: gets all rows from the stream's first message on\n");
+}
+
+/// The first line that is said of a change.
+std::string first_reason(const Text& before, const Text& now) {
+  return explain_change(pipeline(before), pipeline(now), fakes::registry()).front().why;
+}
+
+TEST(ExplainChange, SaysWhatBecomesOfTheRowsOfASinkThatWasEdited) {
+  EXPECT_EQ(first_reason({}, {.columns = R"("speed": { "max_gap": "3s" })"}),
+            "\"db\" was edited: its rows so far stay as they are");
+  EXPECT_EQ(first_reason({}, {.sink = into_file + R"(, "table": "other")"}),
+            "\"db\" was edited: its rows so far stay in the old place; in another database or file (\"url\", \"path\") "
+            "it begins anew, with all rows");
+  const std::string nats = R"("source": "nats", "stream": "A", "url": )";
+  EXPECT_EQ(first_reason({.source = nats + R"("nats://a:4222")"}, {.source = nats + R"("nats://b:4222")"}),
+            "\"in\" was edited");
+  EXPECT_EQ(said({}, {.sink = R"("description": "a comment", )" + into_file}),
+            "state goes on: nothing that it depends on was changed\n");
+  EXPECT_EQ(
+      said({}, {.sink = into_file + R"(, "table": "other")", .columns = R"("speed": {}, "charge": {})"}),
+      "changed for the state: db.columns now asks rows for \"charge\"\nstate is refused: once rows are committed\n");
 }
 
 TEST(ExplainChange, WithoutAStoreWhatStateDependsOnIsRefused) {
@@ -63,7 +84,12 @@ TEST(ExplainChange, WithoutAStoreWhatStateDependsOnIsRefused) {
 TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
   EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s"}),
             "changed for the state: \"rows\" was edited\nstate goes on: after a drain (reload\n");
-  EXPECT_EQ(said({.root = durable}, {}), "state is refused: it lies in the old file's store\n");
+  const std::string moved = "state is refused: it lies in the old file's store or bucket\n";
+  EXPECT_EQ(said({.root = durable}, {}), moved);
+  EXPECT_EQ(said({.root = durable}, {.root = R"("state": { "store": "jetstream-kv", "bucket": "c" }, )"}), moved);
+  EXPECT_EQ(
+      said({.root = durable}, {.root = R"("state": { "store": "jetstream-kv", "bucket": "b", "lease": "5s" }, )"}),
+      "state goes on: nothing that it depends on was changed\n");
   EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = second_sink}),
             "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n"
             "more is new: gets all rows from the stream's first message on\n");

@@ -10,6 +10,11 @@ Claims claims_of(const Node& node) {
   return node.op->spec.claims_of ? node.op->spec.claims_of(node.settings) : Claims{};
 }
 
+Claims claims_of_store(const Pipeline& pipeline, const Registry& registry) {
+  const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
+  return op != nullptr && op->spec.claims_of ? op->spec.claims_of(pipeline.store_settings) : Claims{};
+}
+
 std::unique_ptr<Store> store_of(const Pipeline& pipeline, const Registry& registry, Context& context) {
   const Operator* op = pipeline.store.empty() ? nullptr : registry.find(Role::store, pipeline.store);
   if (op == nullptr) return nullptr;

@@ -15,6 +15,9 @@ namespace weir {
 /// A node's own claims; none if its operator makes none.
 Claims claims_of(const Node& node);
 
+/// What the pipeline's store says of itself; nothing if it has none, or it makes no claims.
+Claims claims_of_store(const Pipeline& pipeline, const Registry& registry);
+
 /// Whether lane state outlives the worker. Makes the store, which connects to nothing; false if its settings are not
 /// whole. The nodes are not taken from the pipeline, which may have none yet.
 bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& registry);

@@ -39,7 +39,8 @@ struct Node {
   std::vector<FieldDemand> demand;  ///< what the sinks downstream name, in first-named order
   std::string codec;                ///< of a node with an encoding
   Settings codec_settings;
-  Span place;  ///< of the node's object in the text
+  Span place;           ///< of the node's object in the text
+  std::string written;  ///< checksum of that object, variables replaced: whether anything but a comment was edited
 };
 
 /// "main", or as the operator's Spec calls it.

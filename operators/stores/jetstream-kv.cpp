@@ -126,6 +126,7 @@ Spec spec() {
              "how long a partition stays with a worker that does not answer, where no sink keeps leases", "30s")
       .between(double(second), 60 * double(minute))
       .check([](const Settings& s) { return nats::bucket_problems(s, "bucket"); })
+      .claims([](const Settings& s) { return Claims{.target = s.text("bucket")}; })
       .details(
           "Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot. A bucket "
           "that is deleted under a running worker is made again, and holds its state again from the next snapshot on.")

@@ -102,9 +102,9 @@ struct Claims {
   bool transactional = false;  ///< keeps progress in the same transaction as the rows
   bool idempotent = false;     ///< writing the same ids again changes nothing (`window` says for how long; 0: for ever)
   Duration window = 0;
-  bool discards = false;  ///< keeps nothing (drop)
-  std::string target =
-      {};  ///< what tells its table from others; two sinks that read the same may not share one. Empty: no matter
+  bool discards = false;     ///< keeps nothing (drop)
+  std::string target = {};   ///< what tells its table from others; two sinks that read the same may not share one.
+                             ///< Empty: no matter. Of a store: what tells the place of its values
   bool exclusive = false;    ///< one process at a time may have it open, so that no other can stand by
   std::string because = {};  ///< a clause for explain: "rows and progress commit in one transaction"
 };
