@@ -58,9 +58,10 @@ Result<TapWish> TapWish::read(const std::multimap<std::string, std::string>& que
 
 Result<void> TapWish::fits(const Schema& schema) const {
   if (!fields.empty() && !schema.find("field"))
-    return fail(Error::Kind::invalid, "field=: these rows are no samples, they have no column \"field\" to choose by");
+    return fail(Error::Kind::invalid,
+                "--field (field=): these rows are no samples, they have no column \"field\" to choose by");
   if ((!keys.empty() || share < 1) && !schema.find("key"))
-    return fail(Error::Kind::invalid, "key=, share=: these rows have no column \"key\" to choose by");
+    return fail(Error::Kind::invalid, "--key, --share (key=, share=): these rows have no column \"key\" to choose by");
   return {};
 }
 

@@ -111,7 +111,9 @@ TEST(TapWish, IsReadFromAQuery) {
 TEST(TapWish, FitsRowsThatHaveWhatItChoosesBy) {
   const Schema rows = *rows::schema({RowColumn{.field = "speed"}});
   EXPECT_TRUE((TapWish{.keys = {"145"}, .fields = {}}.fits(rows)));
-  EXPECT_FALSE((TapWish{.keys = {}, .fields = {"speed"}}.fits(rows)));
+  const auto unfit = TapWish{.keys = {}, .fields = {"speed"}}.fits(rows);
+  ASSERT_FALSE(unfit);
+  EXPECT_THAT(unfit.error().message, HasSubstr("--field")) << "as weir tap calls it";
   EXPECT_TRUE((TapWish{.keys = {}, .fields = {"speed"}}.fits(*samples::schema())));
   const Schema other{Shape::other, {{"x", Type::float64}}};
   EXPECT_FALSE((TapWish{.keys = {}, .fields = {}, .share = 0.5}.fits(other)));

@@ -35,7 +35,8 @@ std::string elsewhere(const TapWish& wish, const Pipeline& pipeline, const Worke
     if (std::ranges::contains(status.lanes, partition, &LaneRun::Status::partition)) continue;
     out += weir::format("{}{} is in partition {}", out.empty() ? "" : ", ", weir::quoted(key), partition);
   }
-  return out.empty() ? out : out + ", which this worker does not have; weir owners tells who has";
+  return out.empty() ? out
+                     : out + ", which this worker does not have: waiting until it has; weir owners tells who has now";
 }
 
 }  // namespace weir

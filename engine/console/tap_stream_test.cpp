@@ -162,7 +162,7 @@ TEST_F(TapStreamTest, SaysWhichVehiclesAreAtOtherWorkers) {
   const TapWish wish{.keys = {"v1", "v2"}, .fields = {}};
   const std::string there = elsewhere(wish, *checked.pipeline, status);
   EXPECT_EQ(there, "\"v2\" is in partition " + std::to_string(of_v2) +
-                       ", which this worker does not have; weir owners tells who has");
+                       ", which this worker does not have: waiting until it has; weir owners tells who has now");
   EXPECT_EQ(elsewhere(wish, pipeline_, status), "") << "there is one partition";
   EXPECT_EQ(elsewhere({}, *checked.pipeline, status), "");
   const fakes::WaitingClock clock;
