@@ -1,6 +1,7 @@
 #include <weir/ascii.hpp>
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
+#include <weir/utf8.hpp>
 
 #include <algorithm>
 #include <array>
@@ -87,6 +88,22 @@ std::string quoted(std::string_view text) {
     }
   }
   return result + "\"";
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text.substr(at));
+    const auto lead = static_cast<unsigned char>(text[at]);
+    // C1 are the code points U+0080 to U+009F.
+    const bool c1 = length == 2 && lead == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0;
+    if (length == 0 || c1 || lead < 0x20 || lead == 0x7f)
+      append_utf8(out, 0xfffd);
+    else
+      out += text.substr(at, length);
+    at += std::max<std::size_t>(1, length);
+  }
+  return out;
 }
 
 }  // namespace weir

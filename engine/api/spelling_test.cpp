@@ -56,5 +56,16 @@ TEST(Quoted, EscapesAndCuts) {
   EXPECT_EQ(weir::quoted(umlauts.substr(2)), "\"" + umlauts.substr(2) + "\"");
 }
 
+TEST(Printable, LeavesNothingThatMovesTheTerminal) {
+  EXPECT_EQ(printable("speed ä €"), "speed ä €");
+  EXPECT_EQ(printable("\x1b]0;title\x07"), "\uFFFD]0;title\uFFFD");
+  EXPECT_EQ(printable("a\nb\x7f"), "a\uFFFDb\uFFFD");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J\x9b"
+                      "2J"),
+            "\uFFFD2J\uFFFD2J");
+  EXPECT_EQ(printable({"\0x", 2}), "\uFFFDx");
+}
+
 }  // namespace
 }  // namespace weir

@@ -13,6 +13,7 @@
 #include <weir/format.hpp>
 #include <weir/recording.hpp>
 #include <weir/rfc3339.hpp>
+#include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
 #include "cli/amounts.hpp"
@@ -123,8 +124,10 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
     std::cout << weir::format("{:<12}{}\n", name, text);
   };
   const recording::Beginning& beginning = file.beginning();
-  line("recording", weir::format("{}, by {} of {}, {}", path, beginning.node, beginning.pipeline, beginning.made_by));
-  if (!beginning.selection.empty()) line("records", beginning.selection);
+  // What stands in the file may be anybody's.
+  line("recording", weir::format("{}, by {} of {}, {}", path, printable(beginning.node), printable(beginning.pipeline),
+                                 printable(beginning.made_by)));
+  if (!beginning.selection.empty()) line("records", printable(beginning.selection));
   if (file.unfinished() != 0 && !file.cut())
     line("unfinished", shown_bytes(file.unfinished()) + " at the end: being written, or of a crash; they don't count");
   if (sum.messages + sum.markers == 0) return line("messages", "none");
@@ -143,7 +146,7 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
     line("measured", weir::format("{} to {}", format_rfc3339(sum.earliest), format_rfc3339(sum.latest)));
   bool first = true;
   for (const auto& [field, count] : sum.fields)
-    line(std::exchange(first, false) ? "fields" : "", weir::format("{:<20} {:>14}", field, grouped(count)));
+    line(std::exchange(first, false) ? "fields" : "", weir::format("{:<20} {:>14}", printable(field), grouped(count)));
   line("activity", sparkline(sum));
   if (!beginning.selection.empty()) {
     if (sum.missing != 0)

@@ -34,7 +34,7 @@ class RowTable {
   std::string add(const rapidjson::Value& row) {
     std::string out;
     std::vector<std::string> names;
-    for (const auto& member : row.GetObject()) names.emplace_back(member.name.GetString());
+    for (const auto& member : row.GetObject()) names.push_back(printable(text_of(member.name)));
     if (names != names_) {
       names_ = std::move(names);
       for (const std::string& name : names_) pad(out, name, name, name == "key" || name == "field");
@@ -44,13 +44,16 @@ class RowTable {
     for (const auto& member : row.GetObject()) {
       const bool null = member.value.IsNull();
       const bool text = member.value.IsString();
-      pad(out, names_[at++], null ? "-" : text ? member.value.GetString() : written(member.value), text);
+      pad(out, names_[at++], null ? "-" : text ? printable(text_of(member.value)) : written(member.value), text);
     }
     out.erase(out.find_last_not_of(' ') + 1);
     return out + '\n';
   }
 
  private:
+  static std::string_view text_of(const rapidjson::Value& value) {
+    return {value.GetString(), value.GetStringLength()};
+  }
   static std::string written(const rapidjson::Value& value) {
     if (value.IsBool()) return value.GetBool() ? "true" : "false";
     if (value.IsInt64()) return weir::format("{}", value.GetInt64());
@@ -81,7 +84,7 @@ class Printer {
       if (line.starts_with('{'))
         rows += as_table_ ? table_.add(parsed(line)) : line + "\n";
       else if (!line.empty())
-        std::cerr << "weir tap: " << (line.starts_with('"') ? parsed(line).GetString() : line) << "\n";
+        std::cerr << "weir tap: " << printable(line.starts_with('"') ? said(line) : line) << "\n";
     }
     rest_.erase(0, begin);
     std::cout << rows << std::flush;
@@ -89,6 +92,10 @@ class Printer {
   }
 
  private:
+  std::string said(const std::string& line) {
+    const rapidjson::Document& text = parsed(line);
+    return text.IsString() ? text.GetString() : line;
+  }
   rapidjson::Document& parsed(const std::string& line) {
     document_.Parse(line.c_str());
     if (document_.HasParseError()) document_.SetObject();
