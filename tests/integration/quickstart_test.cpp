@@ -229,6 +229,23 @@ TEST_F(Quickstart, FormatsTheFileThatASymlinkNamesAndNothingBesideIt) {
   EXPECT_THAT(names_in(directory_.file("kept")), testing::ElementsAre("p.json", "p.json.fmt"));
 }
 
+TEST_F(Quickstart, FormatsOfAFolderWhatIsOursAlone) {
+  std::filesystem::create_directory(directory_.file("folder"));
+  const std::string folder = directory_.file("folder"), other = "{\"name\":\"x\",\"version\":\"1\"}";
+  const std::string file = directory_.write("folder/p.json", "{\"name\":\"p\",\"nodes\":[]}");
+  const std::string cases = directory_.write("folder/p.test.json", "{\"tests\":[]}");
+  const std::string package = directory_.write("folder/package.json", other);
+  const std::string list = directory_.write("folder/list.json", "[1,2");
+  for (const std::string& each : {folder, folder + "/..."})
+    EXPECT_EQ(std::system((WEIR_BUILD_DIR "/weir fmt " + each + " >/dev/null").c_str()), 0);
+  EXPECT_NE(read(file), "{\"name\":\"p\",\"nodes\":[]}");
+  EXPECT_NE(read(cases), "{\"tests\":[]}");
+  EXPECT_EQ(read(package), other);
+  EXPECT_EQ(read(list), "[1,2");
+  ASSERT_EQ(std::system((WEIR_BUILD_DIR "/weir fmt " + package + " >/dev/null").c_str()), 0);
+  EXPECT_NE(read(package), other) << "it was named by itself";
+}
+
 TEST_F(Quickstart, GoesOnWhereItWasKilled) {
   EXPECT_EQ(run("whole", "2h")->wait(), 0);
   auto broken = run("broken", "2h");
