@@ -217,11 +217,12 @@ class Checker {
       report_.error(draft.text->span, "no-restart",
                     called(draft) + " can't go on over a stream that was made anew, whose positions begin again",
                     R"(take out "on_stream_changed")");
-    } else if (!claims_of(input->node).replayable) {
+    } else if (const Claims claims = claims_of(input->node); !claims.replayable) {
       report_.error(draft.text->span, "no-positions",
                     called(draft) + " needs positions that stay, and those of " + quoted(draft.from_id) +
-                        " are another run's after each start",
-                    "read a JetStream stream by partition");
+                        " are another run's after each start" +
+                        (claims.because.empty() ? "" : " (" + claims.because + ")"),
+                    "read what can be read again, as a JetStream stream by partition");
     }
   }
 

@@ -328,12 +328,14 @@ const Spec spec =
         .counter("zeroed", "samples whose value was set to 0")
         .check(check)
         .claims([](const Settings& settings) {
-          return Claims{.replayable = replayable(settings),
-                        .ordered = true,
-                        .finite = settings.has("for"),
-                        .because = replayable(settings)
-                                       ? "the same seed makes the same stream again"
-                                       : "it starts anew at the time of day; set `start` to have it replayed"};
+          return Claims{
+              .replayable = replayable(settings),
+              .ordered = true,
+              .finite = settings.has("for"),
+              .because =
+                  replayable(settings)
+                      ? "the same seed makes the same stream again"
+                      : "it starts anew at the time of day; set \"start\", or \"speed\": \"max\", to have it replayed"};
         })
         .example(R"({ "id": "fleet", "source": "simulate", "vehicles": 100, "for": "60s" })")
         .example(

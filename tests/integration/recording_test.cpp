@@ -210,6 +210,12 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   const Printed queue = weir({"lint", core});
   EXPECT_EQ(queue.exit, 1);
   EXPECT_NE(queue.text.find("positions that stay"), std::string::npos) << queue.text;
+  const std::string paced = directory_.write("paced.json", R"({ "name": "x", "nodes": [
+    { "id": "s", "source": "simulate", "speed": "1x" },
+    { "id": "tape", "sink": "recording", "from": "s", "path": "x.weir" } ] })");
+  const Printed lacks = weir({"lint", paced});
+  EXPECT_EQ(lacks.exit, 1);
+  EXPECT_NE(lacks.text.find("\"speed\": \"max\""), std::string::npos) << "in the source's own words: " << lacks.text;
 }
 
 TEST_F(Recordings, a_stream_is_recorded_up_to_now) {
