@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "clients/duckdb_rows.hpp"
 #include "fakes/temporary_directory.hpp"
 
@@ -54,6 +57,19 @@ TEST_F(KeptTables, what_was_saved_is_equal_whatever_the_kind_of_file) {
     EXPECT_EQ(*saved, 5u);
     EXPECT_TRUE(compared(path, file).equal()) << name;
   }
+}
+
+TEST_F(KeptTables, saved_texts_say_that_times_are_utc_and_older_ones_that_do_not_are_equal) {
+  const std::string path = made("rows.duckdb", "('v', '2026-01-01 00:00:01.5', 1, NULL)");
+  for (const char* name : {"rows.csv", "rows.jsonl"}) {
+    const std::string file = directory_.file(name);
+    ASSERT_TRUE(table(path).save(file));
+    std::stringstream text;
+    text << std::ifstream{file}.rdbuf();
+    EXPECT_THAT(text.str(), HasSubstr("2026-01-01T00:00:01.5Z"));
+  }
+  const std::string old = directory_.write("old.csv", "time,vehicle,speed,gear\n2026-01-01 00:00:01.5,v,1.0,\n");
+  EXPECT_TRUE(compared(path, old).equal());
 }
 
 TEST_F(KeptTables, the_last_bit_of_a_number_is_told_and_so_is_a_rows_second_copy) {
@@ -121,6 +137,7 @@ TEST_F(KeptTables, what_can_not_be_compared_is_said) {
   const auto bad = table(got).compare(directory_.write("f.csv", "time,vehicle,speed,gear\n2026-01-01,v,fast,a\n"), 1);
   ASSERT_FALSE(bad.has_value());
   EXPECT_THAT(bad.error().message, HasSubstr("fast"));
+  EXPECT_THAT(bad.error().message, HasSubstr("f.csv"));
   const auto none = table(got).compare(directory_.file("none.parquet"), 1);
   ASSERT_FALSE(none.has_value());
   EXPECT_THAT(none.error().message, HasSubstr("none.parquet"));
