@@ -137,6 +137,10 @@ int record(RecordOptions& options, Session& session) {
     wrong("--mask-secret wants one secret, which is not empty; without it a random one is made");
     return usage;
   }
+  if (!options.mask_secret.empty() && !options.mask) {
+    wrong("--mask-secret is what masks are made from: it needs --mask");
+    return usage;
+  }
   const bool of_stream =
       !options.subject.empty() || !options.url.empty() || !options.encoding.empty() || !options.partitions.empty();
   if (options.stream.empty() && of_stream) {
@@ -163,7 +167,8 @@ int record(RecordOptions& options, Session& session) {
   auto made = document ? recording_of(options, *document, session.registry) : std::nullopt;
   if (!made) return bad_pipeline;
   options.run.text = std::move(*made);
-  options.run.file = "record of " + options.run.file;
+  const std::string written = std::exchange(options.run.file, "record of " + options.run.file);
+  if (options.stream.empty() && file_is_wrong(options.run, written, session)) return bad_pipeline;
   options.run.way = {parse_rfc3339(options.since).value_or(no_time), *until};
   options.run.enough = [until = *until](const Worker::Status& status) { return all_past(status, until); };
   return run(options.run, session);

@@ -53,7 +53,9 @@ class Rewriting {
     if (!keep_rows(*all) || !reads_streams(*all)) return {};
     for (const Value& node : all->items) nodes.push_back(rewritten(node));
     for (const NewSink& sink : sinks_) {
-      if (!std::ranges::contains(met_, sink.node)) return wrong("--sink " + sink.node + ": there is no such sink");
+      if (!std::ranges::contains(met_, sink.node))
+        return wrong(weir::format("--sink {}={}: there is no sink {}; there are: {}", sink.node, sink.name,
+                                  weir::quoted(sink.node), weir::listed(met_)));
     }
     const Value* name = document_.root.find("name");
     const std::string letters = (name == nullptr ? "replay" : name->text) + ".replay.dead.jsonl";

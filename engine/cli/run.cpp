@@ -189,7 +189,8 @@ class Runner {
     }
     progress_.end();
     const auto result = current()->result();
-    summary();
+    // What was refused before anything began has nothing to sum up.
+    if (result || std::ranges::any_of(counters_.lines(), [](const auto& line) { return line.value != 0; })) summary();
     if (result) return fine;
     if (result.error().kind == Error::Kind::stopped)
       log::info("{}: ending", result.error().message);  // as it wished, with `| head`
@@ -412,6 +413,15 @@ void add_run_options(Arguments& command, RunOptions& options) {
   command.choice("--log", options.log, {"text", "json"}, "how the log is written");
   command.choice("--log-level", options.log_level, {"debug", "info", "warn", "error"}, "the least that is logged");
   command.flag("-q,--quiet", options.quiet, "no progress");
+}
+
+bool file_is_wrong(const RunOptions& options, const std::string& file, const Session& session) {
+  const auto made = check_text(options.file, options.text.value_or(""), options.pipeline, session.registry, true);
+  if (made.checked.pipeline) return false;
+  const auto written = load_pipeline(file, options.pipeline, session.registry, false);
+  if (!has_errors(written.checked.findings)) return false;
+  print_findings(written);
+  return true;
 }
 
 int run(const RunOptions& options, Session& session) { return Runner{options, session}.run(); }

@@ -28,6 +28,10 @@ struct RunOptions {
 /// What every command that runs a pipeline takes: --log, --log-level, --quiet.
 void add_run_options(Arguments& command, RunOptions& options);
 
+/// Whether `options.text`, which was made of a file, has mistakes, and the file itself too: those have been printed,
+/// with places that its user can look at. What the text leaves out of the file may be wrong.
+bool file_is_wrong(const RunOptions& options, const std::string& file, const Session& session);
+
 /// Until the source ends, it is enough, or a signal; answers the exit code.
 int run(const RunOptions& options, Session& session);
 

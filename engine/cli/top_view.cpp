@@ -29,7 +29,8 @@ std::string length(double seconds) {
 }
 
 std::string lag(const std::optional<std::pair<std::uint64_t, double>>& behind) {
-  return behind ? weir::format("{} messages, {:.1f} s", grouped(behind->first), behind->second) : "not known";
+  if (!behind) return "not known";
+  return weir::format("{} message{}, {:.1f} s", grouped(behind->first), behind->first == 1 ? "" : "s", behind->second);
 }
 
 /// A table whose first row is its heading. The columns from `numbers` to `texts` stand at the right.

@@ -141,7 +141,7 @@ Result<StreamState> JetStream::ensure(const StreamConfig& config) {
   }
   if (config.create) return make(config);
   return fail(Error::Kind::changed,
-              "there is no stream " + config.name + "; create it, or set \"create\": true to let the pipeline do it",
+              "there is no stream " + config.name + ": look at its name, or make it; a run does by \"create\": true",
               "stream");
 }
 

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include <weir/format.hpp>
+
 #include "integration/replays.hpp"
 
 namespace weir {
@@ -62,6 +64,41 @@ TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
   const Said which = weir({"replay", tape(), two, "--diff", csv});
   EXPECT_EQ(which.exit, 64);
   EXPECT_TRUE(which.has("NODE one of db, other")) << which.text;
+}
+
+TEST_F(Replays, mistakes_of_the_pipeline_are_told_where_it_has_them) {
+  const std::string whole = tape();
+  const auto written = [&](const char* vehicles, const char* every) {
+    return directory_.write("bad.json", weir::format(R"({{ "name": "bad", "limits": {{ "keys": 9 }}, "nodes": [
+    {{ "id": "signals", "source": "simulate", "for": "60s",
+       "vehicles": {} }},
+    {{ "id": "rows", "transform": "window-join", "from": "signals", "every": {} }},
+    {{ "id": "db", "sink": "stdout", "from": "rows", "columns": {{ "speed": {{}} }} }} ] }})",
+                                                     vehicles, every));
+  };
+  const std::string joins = written("20", "\"often\"");
+  const Said replayed = weir({"replay", whole, joins});
+  EXPECT_EQ(replayed.exit, 78);
+  EXPECT_TRUE(replayed.has(joins + ":4:")) << replayed.text;
+  EXPECT_FALSE(replayed.has("replay of")) << replayed.text;
+  const std::string source = written("\"many\"", "\"1s\"");
+  const Said recorded = weir({"record", "--pipeline", source, "-o", directory_.file("other.weir")});
+  EXPECT_EQ(recorded.exit, 78);
+  EXPECT_TRUE(recorded.has(source + ":3:")) << recorded.text;
+  EXPECT_FALSE(recorded.has("record of")) << recorded.text;
+}
+
+TEST_F(Replays, a_secret_without_masks_is_told_by_its_option) {
+  const Said refused =
+      weir({"record", "--pipeline", pipeline(), "-o", directory_.file("other.weir"), "--mask-secret", "x"});
+  EXPECT_EQ(refused.exit, 64);
+  EXPECT_TRUE(refused.has("needs --mask")) << refused.text;
+}
+
+TEST_F(Replays, a_sink_that_is_not_there_is_told_with_those_that_are) {
+  const Said refused = replay({"--sink", "dbx=stdout"});
+  EXPECT_EQ(refused.exit, 64);
+  EXPECT_TRUE(refused.has("there is no sink \"dbx\"; there are: \"db\"")) << refused.text;
 }
 
 TEST_F(Replays, nothing_is_measured_by_a_damaged_recording) {

@@ -94,8 +94,8 @@ Result<std::string> secret_in(const std::string& path, bool may_make) {
   if (!file && errno == ENOENT)
     return fail(Error::Kind::invalid,
                 path +
-                    " is not there, which the masks in the recording come from: give \"mask_secret\", or record to "
-                    "another file",
+                    " is not there, which the masks in the recording come from: give \"mask_secret\" "
+                    "(--mask-secret, $WEIR_MASK_SECRET), or record to another file",
                 "mask");
   std::string secret{std::istreambuf_iterator<char>{file}, {}};
   if (file.bad() || !file.is_open()) return no_secret(path, "read");
