@@ -23,7 +23,7 @@ constexpr std::size_t seldom = 5;            // … but each may make a chunk, o
 bool is_blank(const Progress& progress) { return progress.position == 0 && progress.incarnation == 0; }
 
 /// What takes messages counts by itself what became of them: it may leave out most.
-bool takes_rows(const Node& sink) { return !sink.op->spec.of_messages; }
+bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.of_messages; }
 
 }  // namespace
 
