@@ -163,6 +163,10 @@ int record(RecordOptions& options, Session& session) {
     wrong("--until " + options.until + ": not an instant; write it as 2026-01-31T00:00:00Z");
     return usage;
   }
+  if (const auto since = parse_rfc3339(options.since); since && *until <= *since) {
+    wrong("--until, or now, is not after --since: nothing arrived in between");
+    return usage;
+  }
   const auto document = asked_for(options);
   auto made = document ? recording_of(options, *document, session.registry) : std::nullopt;
   if (!made) return bad_pipeline;

@@ -229,7 +229,17 @@ class Testing {
       // What is written now must hold in every variation, too.
       return again(file, pipeline, one.name);
     }
+    if (options_.update) settle(one);
     ran(file, pipeline, result);
+  }
+
+  /// The files of rows that a case has found right.
+  void settle(const Case& one) {
+    std::vector<CaseExpectation> all = one.expect;
+    for (const CaseStep& step : one.script) all.append_range(step.expect);
+    for (const CaseExpectation& expectation : all) {
+      if (!expectation.file.empty()) settled_.try_emplace(expectation.file, read_file(expectation.file).value_or(""));
+    }
   }
 
   void ran(const std::string& file, const std::string& pipeline, const CaseResult& result) {
@@ -240,8 +250,14 @@ class Testing {
                    "itself are yours to change\n";
   }
 
-  static std::string update(const CaseResult& result) {
+  /// Files that several tests share must be right for all of them.
+  std::string update(const CaseResult& result) {
     for (const CaseResult::Update& each : result.updates) {
+      const auto [settled, is_new] = settled_.try_emplace(each.file, each.text);
+      if (settled->second != each.text)
+        return weir::format("{}: {} has the rows that another test expects; give it a file of its own\n", result.name,
+                            each.file);
+      if (!is_new) continue;
       if (auto problem = write_file(each.file, each.text); !problem.empty()) return problem;
       std::cout << each.file << ": written\n";
     }
@@ -260,6 +276,7 @@ class Testing {
   const TestOptions& options_;
   const Registry& registry_;
   CaseSurroundings around_;
+  std::map<std::string, std::string> settled_;  // files of rows, as they are to be
   bool any_unreadable_ = false;
   std::vector<std::shared_ptr<const Pipeline>> pipelines_;  ///< of the cases
 };

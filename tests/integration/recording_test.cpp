@@ -191,6 +191,10 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   EXPECT_EQ(weir({"record", "--pipeline", file}).exit, 64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--encoding", "json"}).exit, 64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "half"}).exit, 64);
+  EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--since", "2026-01-02T00:00:00Z", "--until",
+                  "2026-01-01T00:00:00Z"})
+                .exit,
+            64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "2"}).exit, 78);
   EXPECT_EQ(weir({"record", "-o", tape()}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--stream", "TELEMETRY"}).exit, 64);

@@ -80,6 +80,22 @@ TEST_F(TestCommand, WritesNoRowsThatStandInTheTestItself) {
   EXPECT_THAT(said(), Not(HasSubstr(hint))) << "nobody asked for it";
 }
 
+TEST_F(TestCommand, WritesNoFileThatIsRightForAnotherTest) {
+  const auto case_of = [](const char* name, const char* value) {
+    return weir::format(R"({{ "name": "{}", "script": [
+          {{ "at": "3s", "samples": ["key field time value", "a speed 0.5s..2.5s/1s {}"] }}, {{ "at": "60s" }} ],
+        "expect": [ {{ "node": "db", "rows": "trip.rows" }} ] }})",
+                        name, value);
+  };
+  directory_.write("trip.test.json", R"({ "pipeline": "trip.json", "tests": [)" + case_of("one", "5..25") + ", " +
+                                         case_of("same", "5..25") + ", " + case_of("other", "6..26") + "] }");
+  EXPECT_EQ(test({"--update"}), 1);
+  EXPECT_THAT(said(), HasSubstr("other: "));
+  EXPECT_THAT(said(), HasSubstr("trip.rows has the rows that another test expects; give it a file of its own\n"));
+  EXPECT_EQ(test({"--update"}), 1) << "now that it is there";
+  EXPECT_EQ(test({"--filter", "same"}), 0) << said();
+}
+
 TEST_F(TestCommand, TellsWhatNoTestLooksAt) {
   ASSERT_EQ(test({"--update"}), 0) << said();
   EXPECT_EQ(test({"--coverage"}), 0);
