@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <weir/format.hpp>
+
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
 
