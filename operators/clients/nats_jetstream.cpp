@@ -254,6 +254,7 @@ Result<JetStream::Reader> JetStream::add_reader(const std::string& stream, const
   jsConsumerConfig_Init(&config);
   config.Name = name.c_str();
   config.AckPolicy = js_AckNone;
+  config.DeliverPolicy = js_DeliverAll;  // which is none of them as it comes
   config.MemoryStorage = true;
   config.Replicas = 1;
   config.InactiveThreshold = reader_kept_for;
