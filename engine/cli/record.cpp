@@ -199,7 +199,7 @@ void add_record(Arguments& program, Session& session) {
   command.flag("--mask", options->mask, "other texts in place of the vehicles' keys, always the same for the same one");
   command.option("--mask-secret", options->mask_secret,
                  "what they are made from, or file:PATH; without, $WEIR_MASK_SECRET, or a random one beside the file");
-  command.option("--share", options->share, "only this share of the vehicles, always the same ones: 0.1");
+  command.option("--share,--sample", options->share, "only this share of the vehicles, always the same ones: 0.1");
   add_pipeline_options(command, options->run.pipeline);
   add_run_options(command, options->run);
   command.does([options, &session] { session.exit = record(*options, session); });

@@ -196,6 +196,7 @@ TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
                 .exit,
             64);
   EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--share", "2"}).exit, 78);
+  EXPECT_EQ(weir({"record", "--pipeline", file, "-o", tape(), "--sample", "2"}).exit, 78) << "the same by another name";
   EXPECT_EQ(weir({"record", "-o", tape()}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--stream", "TELEMETRY"}).exit, 64);
   EXPECT_EQ(weir({"record", "-o", tape(), "--pipeline", directory_.file("none.json")}).exit, 78);
