@@ -213,7 +213,7 @@ struct Writer::Impl {
       const auto before = reached.find(lane.partition);
       if (before != reached.end() && before->second.stream != place.stream) {
         return fail(Error::Kind::changed,
-                    weir::format("{} holds messages of another stream than {}, or of one that was made anew since: "
+                    weir::format("{} holds messages of another stream than {}, or of one that was recreated since: "
                                  "record to another file",
                                  path, place.stream.stream));
       }

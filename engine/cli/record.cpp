@@ -113,7 +113,7 @@ std::optional<std::string> recording_of(const RecordOptions& options, const Docu
   const std::string read = with_operator(document, *source, Role::source, name, kept, members);
   const Value* pipeline = document.root.find("name");
   const std::string letters = (pipeline == nullptr ? "pipeline" : pipeline->text) + ".record.dead.jsonl";
-  return with_nodes(document, {read + "\n", recorder(options, id->text)}, {"state", "on_stream_changed"},
+  return with_nodes(document, {read + "\n", recorder(options, id->text)}, {"state"},
                     {{"dead_letters", json_text(letters)}, {"commit", R"({ "every": "1s" })"}});
 }
 

@@ -59,7 +59,7 @@ class Rewriting {
     }
     const Value* name = document_.root.find("name");
     const std::string letters = (name == nullptr ? "replay" : name->text) + ".replay.dead.jsonl";
-    return with_nodes(document_, nodes, {"state", "on_stream_changed"}, {{"dead_letters", json_text(letters)}});
+    return with_nodes(document_, nodes, {"state"}, {{"dead_letters", json_text(letters)}});
   }
 
  private:

@@ -255,7 +255,7 @@ void CaseWorker::give(ChainOutput out, Timestamp stamp) {
     Encoded rows;
     rows.last = out.position;
     rows.number = part.number;
-    rows.incarnation = process_->numberings[part.node];
+    rows.numbering = process_->numberings[part.node];
     rows.rows = part.batch->rows;
     rows.batch = std::move(part.batch);
     step.rows.push_back({part.node, std::move(rows)});
@@ -299,7 +299,7 @@ void CaseWorker::snapshot() {
   const Progress& at = process_->at;
   const auto name = process_->snapshots.write(0, process_->name, {at, process_->chain->save(), process_->numbers});
   if (!name) return stop(name.error());
-  process_->cycle.name_snapshot(0, *name, at.position, at.incarnation);
+  process_->cycle.name_snapshot(0, *name, at.position);
 }
 
 void CaseWorker::fail_commits(std::size_t sink, std::size_t times, bool answer_lost) {

@@ -73,7 +73,7 @@ Result<Committed> CaseSink::commit(std::span<const LaneCommit> lanes) {
 void CaseSink::keep(const Encoded& rows, Timestamp now) {
   for (std::size_t row = 0; rows.batch && row < rows.batch->rows; ++row) {
     if (state_.claims.idempotent) {
-      const auto [known, is_new] = state_.ids.try_emplace({rows.incarnation, rows.number + row}, now);
+      const auto [known, is_new] = state_.ids.try_emplace({rows.numbering, rows.number + row}, now);
       const bool forgotten = state_.claims.window != 0 && now - known->second > state_.claims.window;
       if (!is_new && !forgotten) continue;
       known->second = now;

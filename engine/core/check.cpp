@@ -213,10 +213,6 @@ class Checker {
           draft.from->span, "no-messages",
           called(draft) + " takes messages as they were received, and " + quoted(draft.from_id) + " has none any more",
           "let it read the source");
-    } else if (pipeline_.restart_on_change) {
-      report_.error(draft.text->span, "no-restart",
-                    called(draft) + " can't go on over a stream that was made anew, whose positions begin again",
-                    R"(take out "on_stream_changed")");
     } else if (const Claims claims = claims_of(input->node); !claims.replayable) {
       report_.error(draft.text->span, "no-positions",
                     called(draft) + " needs positions that stay, and those of " + quoted(draft.from_id) +

@@ -34,7 +34,6 @@ class AskedLanes final : public HeldLanes {
   void rest(Partition partition) override { running.erase(partition); }
   void broke(Partition partition, Error error) override { troubles.emplace(partition, std::move(error)); }
   bool got_on(Partition partition) const override { return getting_on.contains(partition); }
-  bool begins_again(const Error&) const override { return false; }
   bool has(LaneId lane) const override { return running.contains(lane.partition); }
   LaneId id(Partition partition) const override { return {partition, 1}; }
   Position at(Partition) const override { return 0; }

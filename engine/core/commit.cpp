@@ -20,7 +20,7 @@ constexpr std::size_t few = 1000;            // rows; a transaction of no more s
 constexpr std::size_t seldom = 5;            // … but each may make a chunk, or run a trigger: not after so many times
 
 /// Nothing was ever committed there.
-bool is_blank(const Progress& progress) { return progress.position == 0 && progress.incarnation == 0; }
+bool is_blank(const Progress& progress) { return progress.position == 0; }
 
 /// What takes messages counts by itself what became of them: it may leave out most.
 bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.of_messages; }
@@ -98,11 +98,6 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
 Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
   const auto known = known_.find(partition);
   if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
-  // A stream that was made anew begins without one, and says so. What is there beside that tells nothing: an upload
-  // that was under way may have come after all was deleted.
-  const auto told = snapshots_.told(partition);
-  if (!told) return std::unexpected(told.error());
-  if (*told) return {};
   return fail(
       Error::Kind::changed,
       weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
@@ -136,11 +131,6 @@ Result<void> CommitCycle::name_blank(Partition partition, Recovered& found) {
   return {};
 }
 
-LaneStart CommitCycle::begin_again(Partition partition) {
-  box_.resume(partition, 0);
-  return lanes_.at(partition).begin_again();
-}
-
 void CommitCycle::reading(Partition partition, const StreamIdentity& stream, Position after) {
   lanes_.at(partition).reading(stream, after);
 }
@@ -153,9 +143,9 @@ std::size_t CommitCycle::take(LaneStep step) {
   return 0;
 }
 
-void CommitCycle::name_snapshot(Partition partition, std::string name, Position position, std::uint32_t incarnation) {
+void CommitCycle::name_snapshot(Partition partition, std::string name, Position position) {
   if (const auto lane = lanes_.find(partition); lane != lanes_.end())
-    lane->second.name_snapshot(std::move(name), position, incarnation);
+    lane->second.name_snapshot(std::move(name), position);
 }
 
 bool CommitCycle::unreported() const {
@@ -280,7 +270,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
       }
       if (auto buried = bury(outlet, step); !buried) return buried;
     }
-    commits.push_back({partition, lane.next_of(outlet, pipeline_.fingerprint)});
+    commits.push_back({partition, lane.next_of(pipeline_.fingerprint)});
   }
   return {};
 }
@@ -344,7 +334,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
     auto progress = sink.claim(partition);
     if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
     if (progress && lane.is_ours(outlet, *progress)) {
-      advance(outlet, lane, standing(*progress, lane.committed().incarnation));
+      advance(outlet, lane, progress->position);
       lane.named(outlet, progress->snapshot);
     } else {
       lost.push_back(partition);
@@ -358,8 +348,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
 /// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
 /// lane is another worker's.
 Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
-  const Progress next =
-      outlets_.size() == 0 ? lane.committed() : lane.next_of(outlets_.size() - 1, pipeline_.fingerprint);
+  const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
     if (outlets_.keepers() == 0) {

@@ -52,12 +52,6 @@ class CommitCycle {
   /// recover(). The partition is given back if a service did not answer; else, after an error, release() or lose() it.
   Result<LaneStart> claim(Partition partition, bool replays = true);
 
-  /// The stream of a claimed lane is not the one that was read: says how to start from its first message, in a new
-  /// incarnation. What the old one committed stays. The new one writes what goes beyond the arrival time that the old
-  /// one's commits had reached; up to there it is silent, and its state is empty at the first message. Before its first
-  /// step.
-  LaneStart begin_again(Partition partition);
-
   /// What stream the lane turned out to read, and where it begins; before its first step.
   void reading(Partition partition, const StreamIdentity& stream, Position after);
 
@@ -65,9 +59,8 @@ class CommitCycle {
   /// ascend.
   std::size_t take(LaneStep step);
 
-  /// A snapshot at `position` is whole in the store: commits from there on name it, unless it is of an incarnation that
-  /// is over.
-  void name_snapshot(Partition partition, std::string name, Position position, std::uint32_t incarnation = 0);
+  /// A snapshot of this lane at `position` is whole in the store: commits from there on name it.
+  void name_snapshot(Partition partition, std::string name, Position position);
 
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;

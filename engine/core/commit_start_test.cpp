@@ -179,98 +179,15 @@ TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
   EXPECT_EQ(manifests(), (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
 }
 
-TEST_F(CommitStart, ASnapshotOfTheIncarnationBeforeIsOlderWhateverItsPosition) {
-  for (const auto& [incarnation, position] : {std::pair{0u, 9u}, {1u, 2u}, {1u, 3u}, {2u, 1u}}) {
+TEST_F(CommitStart, ASnapshotFromBeforeAResetIsOlderWhateverItsPosition) {
+  for (const auto& [resets, position] : {std::pair{0u, 9u}, {1u, 2u}, {1u, 3u}, {2u, 1u}}) {
     Snapshot one = snapshot(position, "state");
-    one.at.incarnation = incarnation;
+    one.at.resets = resets;
     ASSERT_TRUE(snapshots_.write(0, "f", one));
   }
   ASSERT_TRUE(snapshots_.prune(0, "test/0/1.3-f", "test/0/1.2-f"));
   EXPECT_EQ(manifests(),
             (std::set<std::string>{"test/0/1.2-f/manifest", "test/0/1.3-f/manifest", "test/0/2.1-f/manifest"}));
-}
-
-TEST_F(CommitStart, ANewIncarnationIsSilentUpToWhereTheOldOneHadCome) {
-  claim_and_commit(9, "old");
-  start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  EXPECT_EQ(box_.resumed[0], 9u);
-  const auto start = cycle_->begin_again(0);
-  EXPECT_EQ(box_.resumed[0], 0u) << "its dead letters come again too";
-  EXPECT_TRUE(start.anew);
-  EXPECT_EQ(start.quiet, 9);
-  EXPECT_EQ(start.time_borders, std::vector<Timestamp>{9});
-  cycle_->reading(0, {"S", 2}, 0);
-  EXPECT_TRUE(cycle_->pending()) << "that it has begun is worth a commit";
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.places[0].progress.incarnation, 1u);
-  EXPECT_EQ(database_.places[0].progress.position, 0u);
-  // Another worker must know it too.
-  start_worker();
-  const auto again = cycle_->claim(0);
-  ASSERT_TRUE(again);
-  EXPECT_TRUE(again->anew);
-  EXPECT_EQ(again->quiet, 9);
-  LaneStep known = step(0, 3, "known");
-  cycle_->take(std::move(known));
-  cycle_->take(step(0, 12, "new"));
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "new"}));
-  EXPECT_EQ(database_.places[0].progress.position, 12u);
-}
-
-TEST_F(CommitStart, ASnapshotOfASilentIncarnationDoesNotEndItsSilence) {
-  claim_and_commit(9, "old");
-  start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  (void)cycle_->begin_again(0);
-  cycle_->reading(0, {"S", 2}, 0);
-  ASSERT_TRUE(cycle_->commit());
-  Snapshot at_3 = snapshot(3, "state at 3");
-  at_3.at.incarnation = 1;
-  const auto name = snapshots_.write(0, "f", at_3);
-  cycle_->take(step(0, 3, "known"));
-  cycle_->name_snapshot(0, *name, 3, 1);
-  ASSERT_TRUE(cycle_->commit());
-  start_worker();
-  const auto again = cycle_->claim(0);
-  ASSERT_TRUE(again) << again.error().message;
-  EXPECT_EQ(again->quiet, 9);
-}
-
-TEST_F(CommitStart, ASnapshotThatWasOnItsWayWhenTheStreamWasMadeAnewIsNotNamed) {
-  claim_and_commit(9, "old");
-  start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  (void)cycle_->begin_again(0);
-  cycle_->reading(0, {"S", 2}, 0);
-  cycle_->name_snapshot(0, "test/0/8-f", 8, 0);
-  cycle_->take(step(0, 12, "new"));
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.places[0].progress.position, 12u);
-  EXPECT_EQ(database_.places[0].progress.snapshot, "");
-}
-
-TEST_F(CommitStart, ANewIncarnationIsSilentInEachSinkUpToWhereThatOneHadCome) {
-  start_worker(false, true);
-  ASSERT_TRUE(cycle_->claim(0));
-  const auto take = [&](Position position) {
-    LaneStep both = step(0, position, "row");
-    both.rows.push_back(step(0, position, "row", 2).rows.front());
-    cycle_->take(std::move(both));
-  };
-  take(5);
-  ASSERT_TRUE(cycle_->commit());
-  take(9);
-  second_->next_fault = Fault::before;
-  ASSERT_FALSE(cycle_->commit());
-  start_worker(false, true);
-  ASSERT_TRUE(cycle_->claim(0));
-  EXPECT_EQ(cycle_->begin_again(0).time_borders, (std::vector<Timestamp>{5, 9}));
-  cycle_->reading(0, {"S", 2}, 0);
-  ASSERT_TRUE(cycle_->commit());
-  start_worker(false, true);
-  EXPECT_EQ(cycle_->claim(0)->time_borders, (std::vector<Timestamp>{5, 9})) << "another worker must know it too";
 }
 
 TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {

@@ -229,22 +229,6 @@ TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
   EXPECT_EQ(database_.rows, std::vector<std::string>{"row"});
 }
 
-TEST_F(CommitTest, ACommitOfANewIncarnationWhoseAnswerWasLostIsNotWrittenTwice) {
-  claim_and_commit(9, "old");
-  start_worker();
-  ASSERT_TRUE(cycle_->claim(0));
-  (void)cycle_->begin_again(0);
-  cycle_->take(step(0, 11, "a"));
-  sink_->next_fault = Fault::before;
-  ASSERT_FALSE(cycle_->commit()) << "the table still tells of the old incarnation";
-  cycle_->take(step(0, 12, "b"));
-  sink_->next_fault = Fault::after;
-  ASSERT_FALSE(cycle_->commit());
-  cycle_->take(step(0, 13, "c"));
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.rows, (std::vector<std::string>{"old", "a", "b", "c"}));
-}
-
 /// What a transaction may hold, and rows of a step: rows of as many days make as many chunks.
 class CommitTooLong : public CommitTest, public testing::WithParamInterface<std::pair<std::size_t, std::size_t>> {};
 

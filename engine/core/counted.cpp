@@ -7,9 +7,6 @@ const CounterSpec bytes{"bytes", "bytes of payload decoded"};
 const CounterSpec samples{"samples", "samples decoded"};
 const CounterSpec without_time{"without_time", "samples whose payload told no time: their arrival is their event time"};
 const CounterSpec without_samples{"without_samples", "messages decoded that held no sample"};
-const CounterSpec stream_restarts{"stream_restarts", "times a lane began again because its stream had changed"};
-const CounterSpec lost_messages{"lost_messages",
-                                "messages that a changed stream lost before they were read, as its numbers tell"};
 const CounterSpec refused{"refused", "messages and samples sent to the dead letters, by reason"};
 const CounterSpec unread{"unread", "rows of ports that no node reads"};
 const CounterSpec state_given_up{"state_given_up",
@@ -31,7 +28,7 @@ const CounterSpec node_busy_seconds{"node_busy_seconds",
 std::vector<CounterSpec> of(Role role) {
   switch (role) {
     case Role::source:
-      return {messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages, refused, unread};
+      return {messages, bytes, samples, without_time, without_samples, refused, unread};
     case Role::transform:
       return {refused, unread, state_given_up};
     case Role::sink:

@@ -10,7 +10,7 @@
 namespace weir::counted {
 
 // Of sources.
-extern const CounterSpec messages, bytes, samples, without_time, without_samples, stream_restarts, lost_messages;
+extern const CounterSpec messages, bytes, samples, without_time, without_samples;
 // Of sources and transforms.
 extern const CounterSpec refused, unread;
 // Of transforms that are no more.

@@ -49,9 +49,6 @@ void Custody::ended(LaneId lane, const std::optional<Error>& error) {
   if (!error) {
     finished_.push_back(lane.partition);
     if (handover_.has(lane.partition)) rests(lane);
-  } else if (lanes_.begins_again(*error)) {
-    log::warn("partition {}: {}", lane.partition, error->message);
-    begin_again_.push_back(lane.partition);
   } else {
     handover_.end(lane.partition);
     lanes_.broke(lane.partition, *error);
@@ -67,7 +64,7 @@ void Custody::rests(LaneId lane) {
   wants_commit_ = true;
 }
 
-void Custody::stored(LaneId lane, std::string name, Position position, std::uint32_t incarnation) {
+void Custody::stored(LaneId lane, std::string name, Position position) {
   if (!lanes_.has(lane)) return;
   handover_.stored(lane.partition, position);
   if (handover_.has(lane.partition)) {
@@ -75,7 +72,7 @@ void Custody::stored(LaneId lane, std::string name, Position position, std::uint
   } else {
     lanes_.snapshot_settled(lane.partition);
   }
-  if (!name.empty()) cycle_.name_snapshot(lane.partition, std::move(name), position, incarnation);
+  if (!name.empty()) cycle_.name_snapshot(lane.partition, std::move(name), position);
 }
 
 void Custody::lost(Partition partition) {
@@ -95,10 +92,7 @@ void Custody::committed(const CommitReport& report) {
     give_up(partition, Claiming::again_after);
   }
   for (const auto& lane : report.committed) lanes_.committed(lane.partition, lane.position);
-  // These begin again once all that came of them before their stream changed is durable; it can't be read again.
-  for (const Partition partition : std::vector{begin_again_}) {
-    if (!cycle_.has_steps(partition)) give_up(partition, 0);
-  }
+  // Once all that came of them is durable: where the stream changed, it can't be read again.
   for (const Partition partition : std::vector{broke_}) {
     if (!cycle_.has_steps(partition)) give_back_broken(partition);
   }
@@ -125,7 +119,7 @@ std::optional<std::string> Custody::turn(Timestamp now) {
 }
 
 bool Custody::nothing_left() const {
-  if (!has_share() || !begin_again_.empty()) return false;
+  if (!has_share()) return false;
   const auto partitions = lanes_.partitions();
   if (partitions.empty() && crew_.workers > 1) return false;  // it stands by
   return std::ranges::all_of(partitions, [&](Partition partition) {
@@ -139,7 +133,6 @@ void Custody::stop() {
 }
 
 void Custody::let_go(Partition partition) {
-  std::erase(begin_again_, partition);
   std::erase(finished_, partition);
   std::erase(broke_, partition);
   handover_.end(partition);

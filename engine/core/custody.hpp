@@ -14,8 +14,8 @@
 
 namespace weir {
 
-/// Claims a worker's share of the partitions, hands over what has become another's, lets go of what was lost, and has
-/// lanes begin again whose stream has changed.
+/// Claims a worker's share of the partitions, hands over what has become another's, and lets go of what was lost or
+/// broke.
 ///
 /// Threads   one.
 class Custody {
@@ -34,7 +34,7 @@ class Custody {
 
   void ended(LaneId lane, const std::optional<Error>& error);
   /// Its snapshot is in the store by that name, or could not be written: no name.
-  void stored(LaneId lane, std::string name, Position position, std::uint32_t incarnation);
+  void stored(LaneId lane, std::string name, Position position);
   void lost(Partition partition);
   void committed(const CommitReport& report);
 
@@ -45,8 +45,8 @@ class Custody {
   /// From now on it claims nothing and hands nothing over: the worker drains.
   void stop();
 
-  /// Whether partitions begin again, or are given back, after the next commit, be there anything to commit or not.
-  bool ends_any() const { return !begin_again_.empty() || !broke_.empty(); }
+  /// Whether partitions are given back after the next commit, be there anything to commit or not.
+  bool ends_any() const { return !broke_.empty(); }
   /// Whether the next commit should be now, as partitions can go after it.
   bool wants_commit() const { return ends_any() || wants_commit_; }
   /// Whether partitions are still to be claimed.
@@ -77,7 +77,7 @@ class Custody {
   ToStore to_store_;
   Claiming claims_;
   Handover handover_;
-  std::vector<Partition> finished_, begin_again_, broke_;
+  std::vector<Partition> finished_, broke_;
   Crew crew_;
   Timestamp crew_changed_ = 0;
   const Clock& clock_;

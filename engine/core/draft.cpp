@@ -11,9 +11,8 @@
 namespace weir {
 namespace {
 
-const std::vector<std::string> root_members{
-    "$schema",          "name", "description", "nodes", "state", "limits", "commit", "dead_letters", "shutdown_timeout",
-    "on_stream_changed"};
+const std::vector<std::string> root_members{"$schema", "name",   "description",  "nodes",           "state",
+                                            "limits",  "commit", "dead_letters", "shutdown_timeout"};
 const std::vector<std::string> role_members{"source", "transform", "sink"};
 
 class DraftReader {
@@ -113,7 +112,6 @@ class DraftReader {
     const Settings rest = settings_of(object, root_fields(), {}, "pipeline", "", context_, report_);
     if (rest.has("dead_letters")) drafts_.pipeline.dead_letters = rest.text("dead_letters");
     if (rest.has("shutdown_timeout")) drafts_.pipeline.shutdown_timeout = rest.duration("shutdown_timeout");
-    if (rest.has("on_stream_changed")) drafts_.pipeline.restart_on_change = rest.text("on_stream_changed") == "restart";
   }
 
   void read_state(const Value& root) {

@@ -131,7 +131,7 @@ struct LaneRun::Impl {
   void run_step(Piece& piece) {
     const Timestamp arrival = piece.decoded.batch->reached;
     const bool reminder = start.reminded != no_time && arrival <= start.reminded;
-    piece.muted = piece.last <= start.silent || (start.quiet != no_time && arrival <= start.quiet) || reminder;
+    piece.muted = piece.last <= start.silent || reminder;
     replays = piece.muted;
     if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
       fail_piece(piece, done.error());
@@ -177,7 +177,7 @@ struct LaneRun::Impl {
       encoded.partition = id.partition;
       encoded.last = done.position;
       encoded.number = part.number;
-      encoded.incarnation = numberings[part.node];
+      encoded.numbering = numberings[part.node];
       done.bytes += encoded.bytes.capacity() + (encoded.batch ? encoded.batch->bytes() : 0);
       if (encoded.batch && encoded.batch->messages) done.bytes += weight(*encoded.batch->messages);
       done.rows.push_back({part.node, std::move(encoded)});
@@ -209,7 +209,8 @@ struct LaneRun::Impl {
       budget.wait = patience();
       auto pulled = source->pull(budget, stop);
       if (!pulled) {
-        if (pulled.error().kind != Error::Kind::unreachable) return std::unexpected(std::move(pulled.error()));
+        if (pulled.error().kind != Error::Kind::unreachable)
+          return std::unexpected(with_way_out(id.partition, std::move(pulled.error())));
         trouble.is(pulled.error().message);
         around.clock.wait(backoff, stop);
         backoff = std::min(backoff * 2, last_backoff);
@@ -260,10 +261,7 @@ struct LaneRun::Impl {
     return wrong ? stream_clock.refuse(messages->items[*wrong], source->identity().stream) : Result<void>{};
   }
 
-  /// Where nothing was consumed yet, arrival says up to where an earlier incarnation had come.
-  Timestamp arrival_at_start() const {
-    return start.at.consumed == 0 || start.reminded != no_time ? no_time : start.at.arrival;
-  }
+  Timestamp arrival_at_start() const { return start.reminded != no_time ? no_time : start.at.arrival; }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
   void mark_if_due() {
@@ -285,7 +283,7 @@ struct LaneRun::Impl {
 
   // Bookkeeping.
 
-  Snapshot snapshot_now() const { return {at, chain.save(), incarnation}; }
+  Snapshot snapshot_now() const { return {at, chain.save(), numbers}; }
 
   void note_sizes() {
     const Timestamp now = around.clock.steady();
@@ -318,9 +316,9 @@ struct LaneRun::Impl {
   std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
   Stage decode, step, encode;
   bool marks = false, replayable = false;
-  bool stamped = false;           // by a server's clock, not by this machine's
-  bool given_again = false;       // what is not committed: only then a commit gains by waiting for what was offered
-  std::uint32_t incarnation = 0;  // of the numbers of rows
+  bool stamped = false;       // by a server's clock, not by this machine's
+  bool given_again = false;   // what is not committed: only then a commit gains by waiting for what was offered
+  std::uint32_t numbers = 0;  // the numbering of rows
   std::vector<std::uint32_t> numberings;  // the same as each sink gets it, by node
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   PieceSize piece_size;
@@ -369,10 +367,10 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   }
   if (auto behind = impl_->chain.open(); !behind) return std::unexpected(behind.error());
   Source& source = *impl_->source;
-  auto opened =
-      attempt(impl_->source_node.id, [&] { return start.anew ? source.open_first() : source.open(start.after); });
+  auto opened = attempt(impl_->source_node.id, [&] { return source.open(start.after); });
   if (auto same = same_stream_name(source.identity(), impl_->id.partition, start); !same)
     return std::unexpected(same.error());
+  if (!opened && start.committed() != 0) return std::unexpected(with_way_out(impl_->id.partition, opened.error()));
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
   if (impl_->stamped) {
@@ -384,10 +382,9 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->at.position = *opened;
   impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
   impl_->at.stream = source.identity();
-  impl_->incarnation = numbering(impl_->replayable, start, impl_->at);
+  impl_->numbers = numbering(impl_->replayable, start, impl_->at);
   impl_->numberings.clear();
-  for (const Node& node : impl_->around.pipeline.nodes)
-    impl_->numberings.push_back(numbering_of(node, impl_->incarnation));
+  for (const Node& node : impl_->around.pipeline.nodes) impl_->numberings.push_back(numbering_of(node, impl_->numbers));
   impl_->tally = Tally{impl_->id.partition, start, *opened};
   if (auto started = impl_->chain.start(*opened, impl_->arrival_at_start()); !started)
     return std::unexpected(started.error());
@@ -430,8 +427,7 @@ LaneRun::Status LaneRun::status() const {
   out.waiting = impl_->waiting.load();
   out.trouble = impl_->trouble.text();
   out.write_trouble = impl_->chain.trouble();
-  out.replaying = out.stepped < impl_->start.silent ||
-                  (impl_->start.quiet != no_time && impl_->reached.load() <= impl_->start.quiet);
+  out.replaying = out.stepped < impl_->start.silent;
   const std::scoped_lock lock{impl_->status_mutex};
   out.sizes = impl_->sizes;
   return out;

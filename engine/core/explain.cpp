@@ -222,11 +222,6 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   add_workers(pipeline, facts, registry, out);
   add_restart(facts, out);
   out.push_back(fate_of_changes(pipeline, facts));
-  if (pipeline.restart_on_change) {
-    out.push_back({"changed stream", "begun again",
-                   "at its first message, with empty state; silent up to the arrival time that was committed, so a "
-                   "tick that was open then may be missing or come twice"});
-  }
   return out;
 }
 

@@ -24,8 +24,8 @@ class HeldLanes {
   virtual ~HeldLanes() = default;
 
   /// Claims a partition and sets its lane to work. held: another worker owns it. unreachable: to be tried again soon.
-  /// Any other: it can't go on, as with changed if its stream is not the one that was read, and the pipeline says to
-  /// stop then. After an error the partition is given back.
+  /// Any other: it can't go on, as with changed if its stream is not the one that was read. After an error the
+  /// partition is given back.
   virtual Result<void> start(Partition partition) = 0;
   /// Asks one to stop; its `ended` says when nothing is in flight any more.
   virtual void let_go(Partition partition) = 0;
@@ -40,8 +40,6 @@ class HeldLanes {
   virtual void broke(Partition partition, Error error) = 0;
   /// Whether something new was committed of the lane since it was last set to work, be it that it broke then.
   virtual bool got_on(Partition partition) const = 0;
-  /// Whether this lane is to begin again because its stream was changed while it was read.
-  virtual bool begins_again(const Error& error) const = 0;
 
   /// Whether this is the partition's lane now, not one that was let go.
   virtual bool has(LaneId lane) const = 0;

@@ -1,7 +1,6 @@
 #include "core/keepers.hpp"
 
 #include <algorithm>
-#include <tuple>
 
 #include "core/keeping.hpp"
 #include "core/store_progress.hpp"
@@ -13,10 +12,6 @@ namespace {
 ProgressLine line_of(const std::vector<ProgressLine>& lines, Partition partition) {
   const auto found = std::ranges::find(lines, partition, &ProgressLine::partition);
   return found != lines.end() ? *found : ProgressLine{.partition = partition};
-}
-
-bool is_less_advanced(const ProgressLine& a, const ProgressLine& b) {
-  return std::tie(a.progress.incarnation, a.progress.position) < std::tie(b.progress.incarnation, b.progress.position);
 }
 
 }  // namespace
@@ -58,7 +53,7 @@ std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<s
       ProgressLine one = line_of(lines, partition);
       if (&lines == &by_sink.front()) {
         line = std::move(one);
-      } else if (is_less_advanced(one, line)) {
+      } else if (one.progress.position < line.progress.position) {
         line.progress = std::move(one.progress);
       }
     }

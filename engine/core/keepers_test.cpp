@@ -7,10 +7,9 @@
 namespace weir {
 namespace {
 
-ProgressLine line(Partition partition, Position position, std::string owner = {}, Duration lease_left = second,
-                  std::uint32_t incarnation = 0) {
+ProgressLine line(Partition partition, Position position, std::string owner = {}, Duration lease_left = second) {
   return {.partition = partition,
-          .progress = {.position = position, .incarnation = incarnation},
+          .progress = {.position = position},
           .owner = std::move(owner),
           .since = 5,
           .lease_left = lease_left};
@@ -38,8 +37,6 @@ TEST(Keepers, TheLeastAdvancedSinkIsWhereALaneGoesOn) {
   EXPECT_EQ(
       text_of(lines_of(3, {{line(0, 9, "a"), line(1, 5, "a"), line(2, 3, "a")}, {line(0, 7, "b"), line(1, 8, "b")}})),
       "0 7 a; 1 5 a; 2 0 a; ");
-  // What an earlier incarnation of the stream has committed is behind what this one has.
-  EXPECT_EQ(text_of(lines_of(1, {{line(0, 4, "a", second, 1)}, {line(0, 900, "a", second, 0)}})), "0 900 a; ");
 }
 
 }  // namespace

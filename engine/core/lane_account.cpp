@@ -16,37 +16,14 @@ std::size_t rows_of(const LaneStep& step) {
 LaneAccount::LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least)
     : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
   for (const Progress& progress : stands) {
-    done_.push_back(standing(progress, least.incarnation));
+    done_.push_back(progress.position);
     named_.push_back(progress.snapshot);
-    arrivals_.push_back(progress.arrival);
-    // An incarnation that begins has what the one before it wrote.
-    const bool begins = progress.incarnation != least.incarnation || progress.consumed == 0;
-    quiet_.push_back(begins && least.incarnation > 0 ? progress.arrival : no_time);
   }
 }
 
 void LaneAccount::set_borders(LaneStart& start) const {
   start.borders = done_;
   std::ranges::sort(start.borders);
-  start.time_borders = quiet_;
-  std::ranges::sort(start.time_borders);
-  start.quiet = start.time_borders.empty() ? no_time : start.time_borders.front();
-}
-
-LaneStart LaneAccount::begin_again() {
-  const std::uint32_t incarnation = committed_.incarnation + 1;
-  committed_ = {.arrival = committed_.arrival, .incarnation = incarnation};
-  std::ranges::fill(done_, 0);
-  quiet_ = arrivals_;
-  snapshot_.clear();
-  snapshot_position_ = 0;
-  begun_again_ = true;
-  LaneStart start;
-  start.anew = true;
-  start.at.incarnation = incarnation;
-  set_borders(start);
-  start.at.arrival = start.quiet;
-  return start;
 }
 
 void LaneAccount::reading(const StreamIdentity& stream, Position after) {
@@ -54,12 +31,7 @@ void LaneAccount::reading(const StreamIdentity& stream, Position after) {
   committed_.position = std::max(committed_.position, after);
 }
 
-void LaneAccount::take(LaneStep step) {
-  for (std::size_t i = 0; i < done_.size(); ++i) {
-    if (step.reached <= quiet_[i] && step.reached != no_time) done_[i] = step.position;
-  }
-  steps_.push_back(std::move(step));
-}
+void LaneAccount::take(LaneStep step) { steps_.push_back(std::move(step)); }
 
 LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
   for (LaneStep& step : steps_) {
@@ -71,8 +43,7 @@ LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
   std::abort();
 }
 
-void LaneAccount::name_snapshot(std::string name, Position position, std::uint32_t incarnation) {
-  if (committed_.incarnation != incarnation) return;
+void LaneAccount::name_snapshot(std::string name, Position position) {
   snapshot_ = std::move(name);
   snapshot_position_ = position;
   own_.push_back(snapshot_);
@@ -98,14 +69,12 @@ bool LaneAccount::pending() const {
 bool LaneAccount::is_for(std::size_t outlet) const {
   const LaneStep* last = cut_ == 0 ? nullptr : &steps_[cut_ - 1];
   if (last != nullptr && last->position > done_[outlet]) return true;
-  // What an outlet is quiet about must not be committed as if it had come from this incarnation.
-  const bool quiet = last != nullptr && quiet_[outlet] != no_time && last->reached <= quiet_[outlet];
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
   const Position next = last != nullptr ? last->position : committed_.position;
-  return to_name(outlet, next) && !quiet && next >= done_[outlet];
+  return to_name(outlet, next) && next >= done_[outlet];
 }
 
-Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
+Progress LaneAccount::next_of(const std::string& fingerprint) const {
   Progress next = committed_;
   if (cut_ != 0) {
     const LaneStep& last = steps_[cut_ - 1];
@@ -113,8 +82,6 @@ Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint
     next.arrival = last.reached;
     next.stamp = last.stamp;
     next.consumed = last.consumed;
-  } else if (begun_again_) {
-    next.arrival = quiet_[outlet];
   }
   // A snapshot ahead of the commit would lose the rows between the two.
   if (snapshot_position_ <= next.position) next.snapshot = snapshot_;
@@ -138,15 +105,12 @@ bool LaneAccount::agrees_on(const std::string& snapshot) const {
 }
 
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
-  const Position stands = standing(progress, committed_.incarnation);
-  return progress.incarnation <= committed_.incarnation &&
-         (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
-         (stands == done_[outlet] || std::ranges::contains(steps_, stands, &LaneStep::position));
+  return (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
+         (progress.position == done_[outlet] || std::ranges::contains(steps_, progress.position, &LaneStep::position));
 }
 
 void LaneAccount::settle(Progress next) {
   committed_ = std::move(next);
-  begun_again_ = false;
   std::erase_if(own_, [this](const std::string& name) { return name != snapshot_ && name != committed_.snapshot; });
 }
 

@@ -48,8 +48,6 @@ class LaneAccount {
 
   /// Steps must not reach over the end of what an outlet has: says so in `start`.
   void set_borders(LaneStart& start) const;
-  /// The next incarnation: nothing of this one counts any more.
-  LaneStart begin_again();
   /// What stream the lane reads, and where it begins; before its first step.
   void reading(const StreamIdentity& stream, Position after);
 
@@ -60,7 +58,7 @@ class LaneAccount {
     LaneStep::Rows& rows;
   };
   Given given(std::size_t node, const BatchPtr& batch);
-  void name_snapshot(std::string name, Position position, std::uint32_t incarnation);
+  void name_snapshot(std::string name, Position position);
 
   /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows, but none that waits
   /// for what it offered to become durable. Answers their rows.
@@ -81,8 +79,8 @@ class LaneAccount {
     return steps_ | std::views::take(cut_) |
            std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.position > done; });
   }
-  /// What an outlet's progress is after the commit at hand.
-  Progress next_of(std::size_t outlet, const std::string& fingerprint) const;
+  /// What the progress of an outlet is after the commit at hand.
+  Progress next_of(const std::string& fingerprint) const;
 
   /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
   std::size_t advance(std::size_t outlet, std::size_t node, Position position);
@@ -109,30 +107,25 @@ class LaneAccount {
   const std::deque<LaneStep>& steps() const { return steps_; }
 
  private:
-  bool naming() const {
-    return begun_again_ || (snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position);
-  }
+  bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position; }
   /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
   /// that; one that stayed behind would some day name one that is gone.
   bool to_name(std::size_t outlet, Position next) const {
     const bool keeps = outlet + keepers_ >= done_.size();
     const bool whole = !snapshot_.empty() && snapshot_position_ <= next;
-    return keeps && (begun_again_ || (whole && snapshot_ != named_[outlet]));
+    return keeps && whole && snapshot_ != named_[outlet];
   }
 
   std::deque<LaneStep> steps_;
   std::size_t keepers_;
-  Progress committed_;               // in this incarnation; its snapshot is the one that commits name
-  std::vector<Position> done_;       // by outlet: what it has
-  std::vector<std::string> named_;   // by outlet: the snapshot that its progress names
-  std::vector<Timestamp> quiet_;     // by outlet: it has everything that reaches no further; no_time: see `done`
-  std::vector<Timestamp> arrivals_;  // by outlet: what its commits had reached when it was claimed
-  std::string snapshot_;             // the newest that is whole
-  std::string agreed_;               // the last that every outlet's progress named
-  std::vector<std::string> own_;     // what this lane's unsettled commits may have named
+  Progress committed_;              // its snapshot is the one that commits name
+  std::vector<Position> done_;      // by outlet: what it has
+  std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
+  std::string snapshot_;            // the newest that is whole
+  std::string agreed_;              // the last that every outlet's progress named
+  std::vector<std::string> own_;    // what this lane's unsettled commits may have named
   Position snapshot_position_ = 0;
-  std::size_t cut_ = 0;       // of `steps`: how many the commit at hand takes
-  bool begun_again_ = false;  // the new incarnation is not committed yet
+  std::size_t cut_ = 0;  // of `steps`: how many the commit at hand takes
 };
 
 }  // namespace weir

@@ -4,6 +4,8 @@
 #include <ranges>
 #include <utility>
 
+#include <weir/format.hpp>
+
 #include "core/attempt.hpp"
 #include "core/counted.hpp"
 #include "core/fingerprint.hpp"
@@ -13,9 +15,10 @@
 namespace weir {
 namespace {
 
-std::string describe(const LaneStart& start) {
-  if (start.anew) return "begins again at the first message";
-  if (start.committed() == 0) return "starts";
+/// `begins`: the position after which it does.
+std::string describe(const LaneStart& start, Position begins) {
+  if (start.committed() == 0)
+    return start.at.resets == 0 ? "starts" : weir::format("starts over, with empty state, after {}", begins);
   std::string text = "goes on after position " + std::to_string(start.committed());
   if (start.after < start.committed()) text += ", replaying silently from " + std::to_string(start.after);
   return text;
@@ -38,8 +41,6 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
   const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
   replayable_ = claims_of(source).replayable;
   reminds_ = claims_of(source).reminds;
-  restarts_counter_ = counted::declare(around_.counters, source.id, counted::stream_restarts);
-  lost_counter_ = counted::declare(around_.counters, source.id, counted::lost_messages);
 }
 
 Result<void> Lanes::start(Partition partition) {
@@ -53,8 +54,6 @@ Result<void> Lanes::start(Partition partition) {
   if (!replayable_) go_on_without_replay(*start, reminds_);
   std::unique_ptr<LaneRun> lane;
   auto opened = attempt(whose, [&] { return open(lane, partition, *start); });
-  if (!opened && begins_again(opened.error()))
-    opened = attempt(whose, [&] { return begin_again(lane, partition, *start, opened.error()); });
   if (!opened) {
     lane.reset();
     cycle_.release(partition);
@@ -77,7 +76,7 @@ Result<void> Lanes::start(Partition partition) {
         "of the partitions that it has",
         partition, other);
   }
-  log::info("partition {}: {}", partition, describe(*start));
+  log::info("partition {}: {}", partition, describe(*start, lane->snapshot().at.position));
   lane->run();
   begun_[partition] = start->committed();
   snapshot_at_[partition] = around_.clock.steady();
@@ -96,32 +95,15 @@ Result<void> Lanes::open(std::unique_ptr<LaneRun>& lane, Partition partition, La
   return keep_first(*lane, partition, *opened, start);
 }
 
-Result<void> Lanes::begin_again(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start,
-                                const Error& why) {
-  const LaneStart before = std::exchange(start, cycle_.begin_again(partition));
-  if (auto opened = open(lane, partition, start); !opened) return opened;
-  const Position begins = lane->snapshot().at.position;
-  const bool same = !before.kept.empty() && before.kept.back().stream == lane->identity();
-  const std::uint64_t lost = same && begins > before.committed() ? begins - before.committed() : 0;
-  around_.counters.add(restarts_counter_, 1);
-  around_.counters.add(lost_counter_, lost);
-  log::warn("{}; it begins again at the first message, with empty state ({} messages lost unread)", why.message, lost);
-  return {};
-}
-
 /// A start in the middle of a stream must be findable again before the first commit. Where no store keeps it, lint has
 /// said that it need not be.
 Result<void> Lanes::keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start) {
-  if (start.committed() != 0 || (begins == 0 && !start.anew)) return {};
+  if (start.committed() != 0 || begins == 0) return {};
   if (!snapshots_.durable()) return {};
   auto name = snapshots_.write(partition, fence_, lane.snapshot());
   if (!name) return std::unexpected(name.error());
-  cycle_.name_snapshot(partition, *name, begins, start.at.incarnation);
+  cycle_.name_snapshot(partition, *name, begins);
   return {};
-}
-
-bool Lanes::begins_again(const Error& error) const {
-  return error.kind == Error::Kind::changed && around_.pipeline.restart_on_change;
 }
 
 void Lanes::stop_all() {
@@ -143,7 +125,7 @@ std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
   if (!snapshots_.durable() || broken(partition) || lane.status().replaying) return {};
   // Where nothing was read there is no state, and a sink without progress is no wonder.
   Snapshot state = lane.snapshot();
-  if (state.at.position == 0 && state.at.incarnation == 0) return {};
+  if (state.at.position == 0) return {};
   return state;
 }
 
@@ -220,7 +202,7 @@ void Lanes::save_all(Timestamp until) {
     const auto last = state_at_rest(partition);
     if (!last) continue;
     if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, *last); }))
-      cycle_.name_snapshot(partition, *name, last->at.position, last->at.incarnation);
+      cycle_.name_snapshot(partition, *name, last->at.position);
   }
 }
 

@@ -1,4 +1,4 @@
-/// The lanes that a worker runs: claimed, started, stopped, begun again when their stream has changed.
+/// The lanes that a worker runs: claimed, started, stopped.
 #pragma once
 
 #include <map>
@@ -27,7 +27,6 @@ class Lanes final : public HeldLanes {
   void rest(Partition partition) override;
   void broke(Partition partition, Error error) override;
   bool got_on(Partition partition) const override { return got_on_.contains(partition); }
-  bool begins_again(const Error& error) const override;
   bool has(LaneId lane) const override;
   LaneId id(Partition partition) const override { return lanes_.at(partition)->id(); }
   Position at(Partition partition) const override { return lanes_.at(partition)->status().stepped; }
@@ -60,7 +59,6 @@ class Lanes final : public HeldLanes {
 
  private:
   Result<void> open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start);
-  Result<void> begin_again(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start, const Error& why);
   Result<void> keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start);
 
   LaneRun::Surroundings around_;
@@ -70,7 +68,6 @@ class Lanes final : public HeldLanes {
   std::string fence_;
   bool replayable_ = false, reminds_ = false;
   std::uint64_t runs_ = 0;
-  std::size_t restarts_counter_ = 0, lost_counter_ = 0;
   std::map<Partition, Position> begun_;    // what was committed when a lane was last set to work
   std::set<Partition> got_on_;             // beyond that
   std::map<Partition, std::string> told_;  // what the lane broke by last

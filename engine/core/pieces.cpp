@@ -23,10 +23,6 @@ std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::
     const auto end = std::ranges::upper_bound(items, border, {}, &Message::sequence);
     ends.push_back(static_cast<std::size_t>(end - items.begin()));
   }
-  for (const Timestamp border : start.time_borders) {
-    const auto end = std::ranges::find_if(items, [&](const Message& message) { return message.arrival > border; });
-    ends.push_back(static_cast<std::size_t>(end - items.begin()));
-  }
   ends.push_back(items.size());
   std::ranges::sort(ends);
   std::vector<MessagesPtr> pieces;

@@ -26,8 +26,7 @@ TEST(Pieces, EndAtBordersAndAreNoLongerThanAsked) {
   EXPECT_EQ(ends_of(cut(messages(10), {})), (std::vector<Position>{10}));
   EXPECT_EQ(ends_of(cut(messages(10), {}, 4)), (std::vector<Position>{4, 8, 10}));
   LaneStart start;
-  start.borders = {0, 3, 20};
-  start.time_borders = {5 * second};
+  start.borders = {0, 3, 5, 20};
   EXPECT_EQ(ends_of(cut(messages(10), start)), (std::vector<Position>{3, 5, 10}));
   EXPECT_EQ(ends_of(cut(messages(10), start, 4)), (std::vector<Position>{3, 5, 9, 10}));
   EXPECT_EQ(ends_of(cut(messages(3), {}, 1)), (std::vector<Position>{1, 2, 3}));

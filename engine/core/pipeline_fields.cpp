@@ -8,8 +8,6 @@ const std::vector<Field>& root_fields() {
           .optional("dead_letters", kind::text(),
                     "file for dead letters where no sink keeps them, a JSON line each; default: <name>.dead.jsonl")
           .field("shutdown_timeout", kind::duration(), "how long draining may take", "20s")
-          .field("on_stream_changed", kind::choice({"stop", "restart"}),
-                 "what a lane does when its stream is not the one it has read", "stop")
           .fields;
   return fields;
 }

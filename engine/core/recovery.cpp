@@ -13,30 +13,24 @@
 namespace weir {
 namespace {
 
-constexpr std::string_view what_to_do =
-    R"(see what was lost, then start it from its first message by "on_stream_changed": "restart", or by `weir progress reset`)";
-
-std::unexpected<Error> changed(Partition partition, std::string why) {
-  return fail(Error::Kind::changed, weir::format("partition {}: {}; {}", partition, why, what_to_do));
+std::unexpected<Error> changed(Partition partition, std::string_view why) {
+  return fail(Error::Kind::changed,
+              weir::format("partition {0}: {1}; restore the stream, or run `weir progress reset --partition {0}`: the "
+                           "lane then begins where the source's \"start\" says, with empty state",
+                           partition, why));
 }
 
-/// Of several progresses of a lane: the greatest incarnation.
-std::uint32_t newest_incarnation(std::span<const Progress> kept) {
-  std::uint32_t newest = 0;
-  for (const Progress& progress : kept) newest = std::max(newest, progress.incarnation);
-  return newest;
-}
-
-/// The least advanced of what the keepers of progress have; without any, the snapshot remembered.
+/// The least advanced of what the keepers of progress have; without any, the snapshot remembered. Reset is what all of
+/// them forgot.
 Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
   if (kept.empty()) {
-    return snapshots.remembered(partition).transform(
-        [](const auto& name) { return Progress{.snapshot = name.value_or("")}; });
+    const auto name = snapshots.remembered(partition);
+    if (!name) return std::unexpected(name.error());
+    return snapshots.resets(partition).transform(
+        [&](std::uint32_t resets) { return Progress{.snapshot = name->value_or(""), .resets = resets}; });
   }
-  const std::uint32_t incarnation = newest_incarnation(kept);
-  Progress least = std::ranges::min(
-      kept, {}, [&](const Progress& progress) { return std::pair{standing(progress, incarnation), progress.arrival}; });
-  if (least.incarnation != incarnation) least = {.arrival = least.arrival, .incarnation = incarnation};
+  Progress least = std::ranges::min(kept, {}, &Progress::position);
+  least.resets = std::ranges::min(kept, {}, &Progress::resets).resets;
   return least;
 }
 
@@ -110,24 +104,23 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
 }
 
 /// One rule for all that was kept.
-Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, std::uint32_t incarnation,
-                           Position after, const std::string& fingerprint, bool durable) {
+Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, Position after,
+                           const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
-    if (standing(progress, incarnation) <= after) continue;
+    if (progress.position <= after) continue;
     if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
-    const bool new_sink =
-        std::ranges::any_of(kept, [](const Progress& one) { return one.position == 0 && one.incarnation == 0; });
+    const bool new_sink = std::ranges::contains(kept, Position{0}, &Progress::position);
     return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));
   }
   return {};
 }
 
-/// What this incarnation has committed, ascending.
-std::vector<Progress> kept_of(const std::vector<Progress>& stands, std::uint32_t incarnation) {
+/// What was committed, ascending.
+std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
   std::vector<Progress> kept;
   for (const Progress& progress : stands) {
-    const Position position = standing(progress, incarnation);
-    if (position > 0 && !std::ranges::contains(kept, position, &Progress::position)) kept.push_back(progress);
+    if (progress.position > 0 && !std::ranges::contains(kept, progress.position, &Progress::position))
+      kept.push_back(progress);
   }
   std::ranges::sort(kept, {}, &Progress::position);
   return kept;
@@ -142,19 +135,17 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
   LaneStart start;
   if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
     return std::unexpected(loaded.error());
-  const std::uint32_t incarnation = least->incarnation;
-  const auto same = replays ? same_pipeline(partition, std::span{stands}.last(keepers), incarnation, start.after,
-                                            fingerprint, snapshots.durable())
-                            : Result<void>{};
+  const auto same =
+      replays ? same_pipeline(partition, std::span{stands}.last(keepers), start.after, fingerprint, snapshots.durable())
+              : Result<void>{};
   if (!same) return std::unexpected(same.error());
+  start.at.resets = least->resets;
   if (keepers == 0 && !least->snapshot.empty()) {
     const std::string name = std::exchange(*least, start.at).snapshot;
     least->snapshot = name;
   }
   for (std::size_t i = 0; i + keepers < stands.size(); ++i) stands[i] = *least;
-  start.kept = kept_of(stands, least->incarnation);
-  start.at.incarnation = least->incarnation;
-  start.anew = least->incarnation > 0 && start.after == 0;
+  start.kept = kept_of(stands);
   for (const Progress& progress : start.kept) {
     if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
   }
@@ -166,6 +157,11 @@ void go_on_without_replay(LaneStart& start, bool reminds) {
   start.after = start.silent = start.committed();
   start.at = start.kept.back();
   if (reminds) start.reminded = start.at.arrival;
+}
+
+Error with_way_out(Partition partition, Error error) {
+  const bool of_stream = error.kind == Error::Kind::changed && error.setting == "stream";
+  return of_stream ? changed(partition, error.message).error() : error;
 }
 
 Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start) {
@@ -183,9 +179,9 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
   const StreamIdentity found = source.identity();
   for (const Progress& kept : start.kept) {
     if (!kept.stream.stream.empty() && kept.stream != found) {
-      return changed(partition, weir::format("stream {} is not the one that was read up to position {}: it was made "
-                                             "anew since",
-                                             found.stream, kept.position));
+      return changed(partition, weir::format("stream {} is not the one that was read up to position {}: it "
+                                             "was recreated at {}",
+                                             found.stream, kept.position, format_rfc3339(found.created)));
     }
     if (kept.stamp == no_time) continue;
     const auto stamp = source.arrival_at(kept.position);
@@ -221,8 +217,8 @@ std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress&
   if (start.numbers != 0 && same_rows) return start.numbers;
   // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
   const Position begins = start.state.empty() ? at.position : 0;
-  return static_cast<std::uint32_t>(checksum(weir::format(
-      "{} {} {} {} {}", without_askers(at.fingerprint), at.stream.stream, at.stream.created, begins, at.incarnation)));
+  return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_askers(at.fingerprint),
+                                                          at.stream.stream, at.stream.created, begins, at.resets)));
 }
 
 std::uint32_t numbering_of(const Node& sink, std::uint32_t lane) {

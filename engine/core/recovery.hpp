@@ -15,27 +15,19 @@ namespace weir {
 /// How a lane starts, or starts again.
 struct LaneStart {
   Position after = 0;            ///< the source is opened after this; 0: from its `start`
-  bool anew = false;             ///< instead: from the first message that there is, see Source::open_first()
   Position silent = 0;           ///< steps up to here are known to every sink: replay them without output
-  Timestamp quiet = no_time;     ///< so are steps that reach no further than this: an earlier incarnation wrote them
   Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
   std::vector<Position> borders;        ///< steps must end at each of these, ascending
-  std::vector<Timestamp> time_borders;  ///< and before the first message behind each of these, ascending
   std::string state = {};               ///< for Chain::load(); empty: start empty
   std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known
   std::string lost = {};                ///< why there is no state although a snapshot is named
-  Progress at = {};                     ///< of `after`: arrival time, messages consumed; and the incarnation
-  std::vector<Progress> kept = {};      ///< what this incarnation has committed, ascending: the stream must bear it out
+  Progress at = {};                     ///< of `after`: arrival time, messages consumed
+  std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
   std::vector<std::string> blank = {};  ///< sinks that keep progress and have none, although the pipeline ran before
 
   /// The furthest position that a sink has.
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }
 };
-
-/// The position that counts in an incarnation: nothing of an earlier one does.
-inline Position standing(const Progress& progress, std::uint32_t incarnation) {
-  return progress.incarnation == incarnation ? progress.position : 0;
-}
 
 /// What the outlets of a lane together say of it.
 struct Recovered {
@@ -57,17 +49,19 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
 /// `reminds` of has the arrival of then.
 void go_on_without_replay(LaneStart& start, bool reminds);
 
+/// An error of a lane's source with what to do about it, if its stream has changed.
+Error with_way_out(Partition partition, Error error);
+
 /// Whether what was committed is of a stream of this name at all. invalid: it is not.
 Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start);
 
 /// Compares an opened source with what was committed. `begins`: what opening it answered.
-/// changed: the stream was made anew, lost its end, has another message at a committed position, or no longer reaches
+/// changed: the stream was recreated, lost its end, has another message at a committed position, or no longer reaches
 /// back to where the lane must begin. Says which.
 Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start);
 
-/// The incarnation that an opened lane's rows are numbered in, see Encoded: a function of all that the numbers depend
-/// on, so that equal ids mean equal rows; drawn at random where a source can't give its messages again. `at`: where
-/// the lane stands then.
+/// The numbering of an opened lane's rows, see Encoded: a function of all that the numbers depend on, so that equal ids
+/// mean equal rows; drawn at random where a source can't give its messages again. `at`: where the lane stands then.
 std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at);
 /// The same of the rows that a sink gets: which of them are empty, and so left out, depends on its `columns`, too.
 std::uint32_t numbering_of(const Node& sink, std::uint32_t lane);

@@ -8,13 +8,11 @@
 namespace weir {
 namespace {
 
-constexpr std::string_view restart = R"( "on_stream_changed": "restart",)";
-
 /// Workers one after the other over the same stream, table and store.
 class RecoveryTest : public fakes::WorldTest {
  protected:
-  Result<void> run(std::string_view root_settings = "") {
-    const Pipeline p = pipeline("", root_settings);
+  Result<void> run() {
+    const Pipeline p = pipeline();
     Worker worker{p, registry_, counters_, system_clock()};
     return worker.run({});
   }
@@ -34,10 +32,21 @@ class RecoveryTest : public fakes::WorldTest {
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().kind, Error::Kind::changed);
     EXPECT_NE(done.error().message.find(why), std::string::npos) << done.error().message;
-    EXPECT_NE(done.error().message.find("on_stream_changed"), std::string::npos) << done.error().message;
+    EXPECT_NE(done.error().message.find("`weir progress reset --partition 0`"), std::string::npos)
+        << done.error().message;
     EXPECT_TRUE(world_.rows.empty());
     EXPECT_EQ(world_.progress.position, before.position);
     EXPECT_FALSE(world_.owned) << "others must find it free";
+  }
+  void recreate_stream(Position messages) {
+    world_.stream = {"S", 2};
+    world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
+    world_.messages = messages;
+  }
+  /// As `weir progress reset` does.
+  void reset() { world_.progress = {.resets = world_.progress.resets + 1}; }
+  void expect_other_numbers(const std::set<std::uint32_t>& before) const {
+    for (const std::uint32_t numbering : world_.numberings) EXPECT_FALSE(before.contains(numbering));
   }
   /// Rows of the messages from `first` to `last`, each the sum over all from `begin` on.
   static std::vector<std::string> sums(Position begin, Position first, Position last) {
@@ -57,7 +66,6 @@ TEST_F(RecoveryTest, ProgressTellsWhatLedToThePosition) {
   EXPECT_EQ(world_.progress.stamp, 20 * second);
   EXPECT_EQ(world_.progress.arrival, 20 * second);
   EXPECT_EQ(world_.progress.consumed, 20u);
-  EXPECT_EQ(world_.progress.incarnation, 0u);
   EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 1}));
   read_up_to(30);
   EXPECT_EQ(world_.progress.consumed, 30u) << "what the worker before consumed counts";
@@ -80,7 +88,7 @@ TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
   EXPECT_NE(changed([](Progress& p) { p.position = 70; }), usual) << "they begin at another message";
   EXPECT_NE(changed([](Progress& p) { p.stream.created = 2; }), usual);
   EXPECT_NE(changed([](Progress& p) { p.fingerprint = "g"; }), usual);
-  EXPECT_NE(changed([](Progress& p) { p.incarnation = 1; }), usual);
+  EXPECT_NE(changed([](Progress& p) { p.resets = 1; }), usual) << "a lost tail gives old numbers to new messages";
   EXPECT_NE(numbering(false, fresh, at), numbering(false, fresh, at)) << "nothing can be given again";
 }
 
@@ -115,10 +123,10 @@ TEST(Numbering, GoesOnWithTheStateWhereverItBegan) {
 TEST_F(RecoveryTest, RowsKeepTheirNumbersWhereTheStreamDidNotBeginAtOne) {
   world_.first = 8;
   read_up_to(20);
-  const auto numbers = world_.incarnations;
+  const auto numbers = world_.numberings;
   ASSERT_EQ(numbers.size(), 1u);
   read_up_to(30);
-  EXPECT_EQ(world_.incarnations, numbers) << "with the snapshot's state";
+  EXPECT_EQ(world_.numberings, numbers) << "with the snapshot's state";
 }
 
 TEST_F(RecoveryTest, ArrivalDoesNotGoBackWhenTheServersClockDidBetweenTwoWorkers) {
@@ -192,114 +200,76 @@ TEST_F(RecoveryTest, ASnapshotThatIsGoneIsMadeUpForByTheStream) {
   expect_stop("is not in the store and the stream no longer reaches back to its first message");
 }
 
-TEST_F(RecoveryTest, AStreamMadeAnewMayHaveTakenTheSnapshotWithIt) {
+TEST_F(RecoveryTest, ARecreatedStreamMayHaveTakenTheSnapshotWithIt) {
   read_up_to(20);
   world_.values.clear();
-  world_.stream = {"S", 2};
-  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
-  world_.messages = 5;
-  expect_stop("it was made anew since");
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "with empty state";
+  recreate_stream(5);
+  expect_stop("it was recreated at");
 }
 
-TEST_F(RecoveryTest, AStreamMadeAnewIsReadFromItsFirstMessage) {
+TEST_F(RecoveryTest, ARecreatedStreamStopsTheLaneUntilItIsReset) {
   read_up_to(20);
-  world_.stream = {"S", 2};
-  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
-  world_.messages = 5;
-  world_.starts_new = true;  // what is in it already is as new as what comes
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "with empty state";
-  EXPECT_EQ(world_.progress.incarnation, 1u);
+  ASSERT_NE(world_.progress.snapshot, "");
+  recreate_stream(5);
+  expect_stop("stream S is not the one that was read up to position 20: it was recreated at 1970-01-01T00:00:00");
+  const fakes::Log log;
+  const auto before = std::exchange(world_.numberings, {});
+  reset();
+  ASSERT_TRUE(run());
+  EXPECT_TRUE(log.contains("partition 0: starts over, with empty state, after 0")) << log.text();
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "nothing of the former epoch's snapshot";
   EXPECT_EQ(world_.progress.position, 5u);
   EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 2}));
-  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
+  expect_other_numbers(before);
   world_.messages = 9;
   world_.rows.clear();
-  ASSERT_TRUE(run(restart));
+  ASSERT_TRUE(run());
   EXPECT_EQ(rows_without_letters(), sums(1, 6, 9)) << "and goes on there";
-  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
 }
 
-TEST_F(RecoveryTest, WhatALostTailLeavesIsNotWrittenAgain) {
+TEST_F(RecoveryTest, AStreamThatLostItsTailHasOtherNumbersAfterAReset) {
   read_up_to(20);
   // The server lost 16 to 20 and gave their numbers to later messages.
   world_.arrival_of = [](Position n) { return (static_cast<Timestamp>(n) + (n > 15 ? 100 : 0)) * second; };
   world_.messages = 25;
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(1, 16, 25)) << "what came after the loss, with the state of what was before";
-  EXPECT_EQ(world_.progress.incarnation, 1u);
-  world_.rows.clear();
-  world_.messages = 30;
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(1, 26, 30));
+  expect_stop("message 20 of stream S is of");
+  const auto before = std::exchange(world_.numberings, {});
+  reset();
+  ASSERT_TRUE(run());
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 25));
+  expect_other_numbers(before);
 }
 
-TEST_F(RecoveryTest, AWorkerThatDiesWhileItIsSilentForgetsNothing) {
-  read_up_to(20);
-  // Only what was there before: nothing is written.
-  world_.stream = {"S", 2};
-  world_.messages = 15;
-  ASSERT_TRUE(run(restart));
-  EXPECT_TRUE(rows_without_letters().empty());
-  EXPECT_EQ(world_.progress.incarnation, 1u);
-  EXPECT_EQ(world_.progress.arrival, 20 * second) << "up to where it has to be silent";
-  // Nor by the next worker, which then writes what is new.
-  world_.arrival_of = [](Position n) { return (static_cast<Timestamp>(n) + (n > 15 ? 100 : 0)) * second; };
-  world_.messages = 18;
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(1, 16, 18));
-  EXPECT_EQ(counters_.value("in", "stream_restarts"), 1u);
-}
-
-TEST_F(RecoveryTest, MessagesThatTheStreamDroppedUnreadAreCounted) {
+TEST_F(RecoveryTest, MessagesThatTheStreamDroppedUnreadStopTheLane) {
   read_up_to(20);
   world_.first = 26;
   world_.messages = 30;
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(26, 26, 30));
-  EXPECT_EQ(counters_.value("in", "lost_messages"), 5u);
+  expect_stop("messages were deleted");
 }
 
-TEST_F(RecoveryTest, WhatAStreamMadeAnewDoesNotHoldIsNotLost) {
-  read_up_to(20);
-  world_.stream = {"S", 2};
-  world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
-  world_.first = 30;
-  world_.messages = 35;
-  ASSERT_TRUE(run(restart));
-  EXPECT_EQ(rows_without_letters(), sums(30, 30, 35));
-  EXPECT_EQ(counters_.value("in", "lost_messages"), 0u) << "its numbers are its own";
-}
-
-TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderIsBegunAgainAtOnce) {
+TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderStopsTheLaneBehindWhatItGave) {
   world_.endless = true;
   world_.messages = 20;
-  const Pipeline p = pipeline("", restart);
+  const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
-  std::stop_source drain;
   std::jthread operations{[&] {
-    const auto committed = [&](std::uint32_t incarnation, Position position) {
+    const auto committed = [&] {
       const std::scoped_lock lock{world_.mutex};
-      return world_.progress.incarnation == incarnation && world_.progress.position == position;
+      return world_.progress.position == 20;
     };
-    for (int i = 0; i < 5000 && !committed(0, 20); ++i) system_clock().wait(millisecond, {});
-    {
-      const std::scoped_lock lock{world_.mutex};
-      world_.stream = {"S", 2};
-      world_.arrival_of = [](Position n) { return (100 + static_cast<Timestamp>(n)) * second; };
-      world_.messages = 5;
-      world_.changes = true;
-    }
-    for (int i = 0; i < 5000 && !committed(1, 5); ++i) system_clock().wait(millisecond, {});
-    drain.request_stop();
+    for (int i = 0; i < 5000 && !committed(); ++i) system_clock().wait(millisecond, {});
+    const std::scoped_lock lock{world_.mutex};
+    recreate_stream(5);
+    world_.changes = true;
   }};
-  const auto done = worker.run(drain.get_token());
-  ASSERT_TRUE(done) << done.error().message;
-  std::vector<std::string> both = sums(1, 1, 20);
-  both.append_range(sums(1, 1, 5));
-  EXPECT_EQ(rows_without_letters(), both);
+  const auto done = worker.run({});
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, Error::Kind::changed);
+  EXPECT_NE(done.error().message.find("the stream was recreated; restore the stream, or run `weir progress reset "
+                                      "--partition 0`"),
+            std::string::npos)
+      << done.error().message;
+  EXPECT_EQ(rows_without_letters(), sums(1, 1, 20));
   EXPECT_EQ(worker.status().in_flight, 0u) << "all credit came back";
 }
 
@@ -312,14 +282,14 @@ TEST_F(RecoveryTest, ASourceWithoutReplayGoesOnWithNewMessages) {
   EXPECT_EQ(rows_without_letters(), sums(21, 21, 25)) << "what comes is new: nothing of it may be silent";
 }
 
-TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromAStreamThatWasMadeAnew) {
+TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromARecreatedStream) {
   LaneStart start;
   start.kept = {{.position = 9, .stream = {"TELEMETRY", 7}}};
-  EXPECT_TRUE(same_stream_name({"TELEMETRY", 8}, 0, start)) << "made anew, which is not the file's mistake";
+  EXPECT_TRUE(same_stream_name({"TELEMETRY", 8}, 0, start)) << "recreated, which is not the file's mistake";
   EXPECT_TRUE(same_stream_name({}, 0, start)) << "a source that has no stream";
   const auto other = same_stream_name({"BUSES", 7}, 0, start);
   ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().kind, Error::Kind::invalid) << "\"restart\" must not begin anew over the other's progress";
+  EXPECT_EQ(other.error().kind, Error::Kind::invalid);
   EXPECT_EQ(other.error().message,
             "partition 0: what this pipeline has committed is of stream TELEMETRY, but the file reads BUSES; another "
             "job, a copy of this one too, needs a \"name\" of its own");

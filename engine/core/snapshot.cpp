@@ -13,12 +13,13 @@ namespace {
 
 constexpr std::uint32_t newest_format = 3;
 constexpr std::uint32_t format_without_numbers = 2;
+constexpr std::string_view resets_name = "/resets";
 
 std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
 }
 
-/// What a snapshot's name says of its age: "<pipeline>/<partition>/<incarnation>.<position>-<fence>".
+/// What a snapshot's name says of its age: "<pipeline>/<partition>/<resets>.<position>-<fence>".
 std::pair<std::uint32_t, Position> age_in(std::string_view name) {
   name.remove_prefix(name.rfind('/') + 1);
   std::pair<std::uint32_t, Position> age;
@@ -33,7 +34,7 @@ void put_place(const Progress& at, StateWriter& out) {
   out.put(at.arrival);
   out.put(at.stamp);
   out.put(at.consumed);
-  out.put(at.incarnation);
+  out.put(at.resets);
   out.put_text(at.fingerprint);
   out.put_text(at.stream.stream);
   out.put(at.stream.created);
@@ -45,7 +46,7 @@ Progress get_place(StateReader& in) {
   at.arrival = in.get<Timestamp>();
   at.stamp = in.get<Timestamp>();
   at.consumed = in.get<std::uint64_t>();
-  at.incarnation = in.get<std::uint32_t>();
+  at.resets = in.get<std::uint32_t>();
   at.fingerprint = in.get_text();
   at.stream.stream = in.get_text();
   at.stream.created = in.get<Timestamp>();
@@ -87,7 +88,7 @@ Snapshots::Snapshots(Store& store, std::string_view pipeline, bool shared)
 std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "/" + std::to_string(partition) + "/"; }
 
 Result<std::string> Snapshots::write(Partition partition, std::string_view fence, const Snapshot& snapshot) {
-  const std::string name = prefix(partition) + std::to_string(snapshot.at.incarnation) + "." +
+  const std::string name = prefix(partition) + std::to_string(snapshot.at.resets) + "." +
                            std::to_string(snapshot.at.position) + "-" + storable(fence);
   StateWriter manifest;
   manifest.put(newest_format);
@@ -143,7 +144,7 @@ Result<Snapshot> Snapshots::read(std::string_view name) {
 }
 
 Result<void> Snapshots::prune(Partition partition, std::string_view newest, std::string_view before) {
-  auto names = store_.names(prefix(partition));
+  auto names = this->names(partition);
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
@@ -154,16 +155,33 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   return {};
 }
 
-Result<bool> Snapshots::told(Partition partition) {
-  return store_.get(prefix(partition) + "latest").transform([](const auto& name) { return name.has_value(); });
+/// All but how often they were forgotten.
+Result<std::vector<std::string>> Snapshots::names(Partition partition) {
+  return store_.names(prefix(partition)).transform([](std::vector<std::string> names) {
+    std::erase_if(names, [](const std::string& name) { return name.ends_with(resets_name); });
+    return names;
+  });
 }
 
 Result<bool> Snapshots::any(Partition partition) {
-  return store_.names(prefix(partition)).transform([](const auto& names) { return !names.empty(); });
+  return names(partition).transform([](const auto& names) { return !names.empty(); });
+}
+
+Result<std::uint32_t> Snapshots::resets(Partition partition) {
+  return store_.get(prefix(partition).append(resets_name, 1)).transform([](const auto& text) {
+    std::uint32_t resets = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), resets);
+    return resets;
+  });
 }
 
 Result<void> Snapshots::forget(Partition partition) {
-  auto names = store_.names(prefix(partition));
+  // Counted first: what is made of the stream once more must not get the ids of what was made before.
+  const auto before = resets(partition);
+  if (!before) return std::unexpected(before.error());
+  const std::string count = prefix(partition).append(resets_name, 1);
+  if (auto counted = store_.put(count, std::to_string(*before + 1)); !counted) return counted;
+  auto names = this->names(partition);
   if (!names) return std::unexpected(names.error());
   // What names the newest goes last: without it the others would be taken for what never was begun.
   std::ranges::stable_partition(*names, [](const std::string& name) { return !name.ends_with("/latest"); });

@@ -17,7 +17,7 @@ namespace weir {
 struct Snapshot {
   Progress at;  ///< all that is known of that position; its own `snapshot` is empty
   std::string state;
-  std::uint32_t numbers = 0;  ///< the incarnation of the numbers that the state's rows have, see Encoded; 0: not known
+  std::uint32_t numbers = 0;  ///< the numbering that the state's rows have, see Encoded; 0: not known
 };
 
 /// A name of anything, made fit to be part of a store's names, which hold only some characters.
@@ -50,20 +50,20 @@ class Snapshots {
   Result<bool> remember(Partition partition, std::string_view name);
   Result<std::optional<std::string>> remembered(Partition partition);
 
-  /// Whether one was ever remembered, be it that there is none to start from.
-  Result<bool> told(Partition partition);
-
-  /// Whether there is anything of a partition.
+  /// Whether there is anything of a partition, but for how often it was forgotten.
   Result<bool> any(Partition partition);
-  /// Deletes all that there is of a partition; if that fails in between, it is not whole, and once more deletes the
-  /// rest.
+  /// Deletes all that there is of a partition, and counts that; if that fails in between, it is not whole, and once
+  /// more deletes the rest.
   Result<void> forget(Partition partition);
+  /// How often that was done.
+  Result<std::uint32_t> resets(Partition partition);
 
   bool durable() const { return store_.durable(); }
 
  private:
   std::string prefix(Partition partition) const;
   Result<std::string> manifest(std::string_view name);
+  Result<std::vector<std::string>> names(Partition partition);
 
   Store& store_;
   std::string pipeline_;

@@ -85,6 +85,8 @@ TEST_F(StoreProgressTest, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   EXPECT_EQ(line(0).partition, 99u);
   EXPECT_EQ(line(1).progress.position, 50u);
   EXPECT_FALSE(*Snapshots(store_, "fleet", true).any(0));
+  EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(0), 1u) << "so that rows get other ids";
+  EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(1), 0u);
   StoreLeases another{store_, "fleet", "x", clock_};
   EXPECT_TRUE(another.claim(0)) << "it is free at once";
   EXPECT_EQ(kept_.reset({}).error().kind, Error::Kind::held);

@@ -123,9 +123,7 @@ struct Worker::Impl {
     credits.give_back(lanes->has(stepped.lane) ? cycle->take(std::move(step)) : step.bytes);
   }
   void handle(event::Ended& ended) { custody->ended(ended.lane, ended.error); }
-  void handle(event::Stored& stored) {
-    custody->stored(stored.lane, std::move(stored.name), stored.position, stored.incarnation);
-  }
+  void handle(event::Stored& stored) { custody->stored(stored.lane, std::move(stored.name), stored.position); }
   void handle(event::Exhausted&) { commit_now = true; }
   void handle(event::Lost& lost) { custody->lost(lost.partition); }
   void handle(event::Met& met) { custody->met(met.crew); }
@@ -184,8 +182,7 @@ struct Worker::Impl {
           log::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
                     written.error().message);
         }
-        inbox.put(
-            event::Stored{taken.lane, written.value_or(""), taken.snapshot.at.position, taken.snapshot.at.incarnation});
+        inbox.put(event::Stored{taken.lane, written.value_or(""), taken.snapshot.at.position});
       }
     }
   }

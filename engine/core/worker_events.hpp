@@ -28,7 +28,6 @@ struct Stored {
   LaneId lane;
   std::string name;  ///< empty: it could not be written
   Position position = 0;
-  std::uint32_t incarnation = 0;
 };
 /// A lane waits for credit, which only a commit sets free.
 struct Exhausted {};

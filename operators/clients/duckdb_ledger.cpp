@@ -34,7 +34,7 @@ std::string Ledger::create() const {
       "CREATE TABLE IF NOT EXISTS {0} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
       "BIGINT, "
       "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
-      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, incarnation INTEGER DEFAULT 0, "
+      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, resets INTEGER DEFAULT 0, "
       "updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);"
@@ -53,11 +53,15 @@ Result<std::vector<ProgressLine>> Ledger::lines(File& file) const {
   const auto there = exists(file);
   if (!there) return std::unexpected(there.error());
   if (!*there) return std::vector<ProgressLine>{};
+  return read(file, "(position > 0 OR resets = 0)");
+}
+
+Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view which) const {
   const auto rows = file.run(
       weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
                    "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
-                   "incarnation::VARCHAR FROM {} WHERE {} ORDER BY partition",
-                   place(sql::progress_table), mine_));
+                   "resets::VARCHAR FROM {} WHERE {} AND {} ORDER BY partition",
+                   place(sql::progress_table), mine_, which));
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> out;
   for (const Row& row : *rows) {
@@ -82,17 +86,16 @@ Result<Progress> Ledger::claim(File& file, Partition partition) const {
                    "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
                    place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition, mine_));
   if (!made) return std::unexpected(made.error());
-  return lines(file).transform([&](const std::vector<ProgressLine>& there) {
-    return std::ranges::find(there, partition, &ProgressLine::partition)->progress;
+  return read(file, weir::format("partition = {}", partition)).transform([](const std::vector<ProgressLine>& there) {
+    return there.front().progress;
   });
 }
 
 Result<std::vector<std::string>> Ledger::others(File& file, Partition partition) const {
   return file
-      .run(
-          weir::format("SELECT node FROM {} WHERE pipeline = {} AND node <> {} AND partition = {} AND (position > 0 OR "
-                       "incarnation > 0) ORDER BY node",
-                       place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition))
+      .run(weir::format("SELECT node FROM {} WHERE pipeline = {} AND node <> {} AND partition = {} AND position > 0 "
+                        "ORDER BY node",
+                        place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition))
       .transform(sql::first_column);
 }
 
@@ -101,11 +104,11 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) 
   return file
       .run(weir::format(
           "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
-          "stream_created = {}, stamp = {}, consumed = {}, incarnation = {}, "
+          "stream_created = {}, stamp = {}, consumed = {}, "
           "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
           place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
           sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
-          number(next.stamp), next.consumed, next.incarnation, mine_, partition, from))
+          number(next.stamp), next.consumed, mine_, partition, from))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 
@@ -115,8 +118,11 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
   if (!*there) return 0;
   const std::string which = partition ? weir::format(" AND partition = {}", *partition) : "";
   return file
-      .run(weir::format("DELETE FROM {} WHERE {}{} RETURNING partition::VARCHAR", place(sql::progress_table), mine_,
-                        which))
+      .run(weir::format(
+          "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
+          "stream_created = NULL, stamp = NULL, consumed = 0, resets = resets + 1, "
+          "updated = epoch_ns(now()) WHERE {} AND (position > 0 OR resets = 0){} RETURNING partition::VARCHAR",
+          place(sql::progress_table), mine_, which))
       .transform([](const Rows& rows) { return rows.size(); });
 }
 

@@ -34,7 +34,7 @@ class Ledger {
   /// Within the open transaction: stores dead letters, cleaned of what is no text.
   Result<void> keep(File& file, std::span<const Sink::DeadLetter> letters) const;
 
-  /// Lines of all partitions. No table: no lines.
+  /// Lines of all partitions but those that were reset. No table: no lines.
   Result<std::vector<ProgressLine>> lines(File& file) const;
   /// Forgets a partition (nothing: all); answers how many were forgotten.
   Result<std::size_t> forget(File& file, std::optional<Partition> partition) const;
@@ -42,6 +42,7 @@ class Ledger {
  private:
   /// Whether the file has a table of progress.
   Result<bool> exists(File& file) const;
+  Result<std::vector<ProgressLine>> read(File& file, std::string_view which) const;
   std::string place(std::string_view table) const;
   std::string values_of(const Sink::DeadLetter& letter) const;
 

@@ -31,11 +31,11 @@ Progress progress_of(const Row& row) {
           .stream = {row[4].value_or(""), number(row[5], no_time)},
           .stamp = number(row[6], no_time),
           .consumed = static_cast<std::uint64_t>(number(row[7])),
-          .incarnation = static_cast<std::uint32_t>(number(row[8]))};
+          .resets = static_cast<std::uint32_t>(number(row[8]))};
 }
 
 constexpr std::string_view progress_columns =
-    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, incarnation";
+    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, resets";
 
 }  // namespace
 
@@ -55,7 +55,7 @@ std::string Ledger::create(const std::string& schema) {
   pipeline text, node text, partition integer,
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
-  stamp bigint, consumed bigint NOT NULL DEFAULT 0, incarnation integer NOT NULL DEFAULT 0,
+  stamp bigint, consumed bigint NOT NULL DEFAULT 0, resets integer NOT NULL DEFAULT 0,
   owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
@@ -83,14 +83,14 @@ std::string Ledger::workers() const {
 std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
-                       bigint[], bigint[], bigint[], integer[]) AS
+                       bigint[], bigint[], bigint[]) AS
 UPDATE {0} p
    SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
-       stamp = n.stamp, consumed = n.consumed, incarnation = n.incarnation, updated = clock_timestamp(),
+       stamp = n.stamp, consumed = n.consumed, updated = clock_timestamp(),
        lease_until = greatest(p.lease_until, clock_timestamp() + {1} * interval '1 microsecond')
-  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed, incarnation)
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
    AND p.fence <> 0
 RETURNING p.partition;)",
@@ -167,7 +167,7 @@ std::string Ledger::session_of(std::string_view worker) const {
 Result<std::vector<std::string>> Ledger::others(Connection& connection, Partition partition) const {
   return connection
       .query(weir::format("SELECT node FROM {} WHERE pipeline = $1 AND node <> $2 AND partition = $3 AND "
-                          "(position > 0 OR incarnation > 0) ORDER BY node",
+                          "position > 0 ORDER BY node",
                           table()),
              {pipeline_, node_, std::to_string(partition)})
       .transform(sql::first_column);
@@ -293,7 +293,8 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
       weir::format(
           "SELECT {}, partition, coalesce(owner, ''), "
           "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
-          "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 ORDER BY partition",
+          "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 AND "
+          "(position > 0 OR resets = 0 OR owner IS NOT NULL) ORDER BY partition",
           progress_columns, table()),
       {pipeline_, node_});
   if (!rows) return std::unexpected(rows.error());
@@ -321,12 +322,14 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   }
   if (std::ranges::none_of(*there, wanted)) return 0;
   return connection
-      .query(
-          weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND ($3::integer IS NULL OR partition = "
-                       "$3::integer) AND "
-                       "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
-                       table()),
-          {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
+      .query(weir::format(
+                 "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
+                 "stream_created = NULL, stamp = NULL, consumed = 0, resets = resets + 1, fence = 0, "
+                 "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
+                 "($3::integer IS NULL OR partition = $3::integer) AND "
+                 "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
+                 table()),
+             {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
       .transform([](const Rows& rows) { return rows.size(); });
 }
 
@@ -337,7 +340,7 @@ bool Ledger::holds(Partition partition) const {
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
-  std::array<std::vector<std::optional<std::string>>, 12> columns;
+  std::array<std::vector<std::optional<std::string>>, 11> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     const Claim& claim = claims_.at(partition);
@@ -351,8 +354,7 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             std::optional{next.stream.stream},
                             instant(next.stream.created),
                             instant(next.stamp),
-                            std::optional{std::to_string(next.consumed)},
-                            std::optional{std::to_string(next.incarnation)}};
+                            std::optional{std::to_string(next.consumed)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
   std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));

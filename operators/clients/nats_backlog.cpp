@@ -23,7 +23,7 @@ Result<void> check_same(const StreamState& state, const std::string& stream, con
   const bool anew = place.stream.created != no_time && place.stream.created != state.created;
   if (!anew && place.position <= state.last) return {};
   return fail(Error::Kind::changed,
-              weir::format("stream {} was made anew or lost its end: it ends at {}, and {} was committed of the one "
+              weir::format("stream {} was recreated or lost its end: it ends at {}, and {} was committed of the one "
                            "before",
                            stream, state.last, place.position),
               "stream");

@@ -19,7 +19,7 @@ struct Beginning {
 
 /// Beyond position 0 lies what a lane would read that begins now; nothing, if there is no stream yet. Messages that
 /// were deleted out of the middle of the stream are counted as if they were there, as long as one behind them is.
-/// changed: the stream is gone, was made anew, or ends before the place.
+/// changed: the stream is gone, was recreated, or ends before the place.
 Result<Backlog> backlog_beyond(JetStream& jetstream, const std::string& stream, const PartitionPlace& place,
                                const Beginning& beginning);
 

@@ -42,10 +42,6 @@ class PartitionSource final : public SourceBase {
     });
   }
 
-  Result<Position> open_first() override {
-    return find_stream(0).and_then([&](const StreamState& state) { return start({}, state); });
-  }
-
   Result<std::optional<Timestamp>> arrival_at(Position position) override {
     if (auto there = check_end(position); !there) return std::unexpected(there.error());
     return jetstream_->time_of(intake_.names.stream, position);
@@ -154,7 +150,7 @@ class PartitionSource final : public SourceBase {
       // What was checked and what is read must be one stream.
       if (reader_->opened().created != identity_.created) {
         return fail(Error::Kind::changed,
-                    "stream " + identity_.stream + " was deleted and made anew while it was opened", "stream");
+                    "stream " + identity_.stream + " was deleted and recreated while it was opened", "stream");
       }
       behind_ = state.last > before ? state.last - before : 0;
       given_ = before;
@@ -190,7 +186,7 @@ class PartitionSource final : public SourceBase {
     if (!state) return std::unexpected(state.error());
     if (!same) {
       return fail(Error::Kind::changed,
-                  "stream " + was.stream + " was deleted and made anew while the connection was lost", "stream");
+                  "stream " + was.stream + " was deleted and recreated while the connection was lost", "stream");
     }
     return start({.sequence = given_ + 1}, *state, given_time_).transform([](Position) {});
   }
@@ -214,12 +210,10 @@ class PartitionSource final : public SourceBase {
 
   Result<void> check_end(Position position) const {
     if (position <= last_) return {};
-    return fail(
-        Error::Kind::changed,
-        weir::format("stream {} ends at {}, but it was read up to {}: it was made anew, or lost its end; "
-                     "\"on_stream_changed\": \"restart\" or `weir progress reset` begins again at its first message",
-                     intake_.names.stream, last_, position),
-        "stream");
+    return fail(Error::Kind::changed,
+                weir::format("stream {} ends at {}, but it was read up to {}: it was recreated, or lost its end",
+                             intake_.names.stream, last_, position),
+                "stream");
   }
 
   /// Whether the stream still has what follows `after`.

@@ -215,7 +215,7 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
   auto state = jetstream_.state(stream_);
   if (!state) return std::unexpected(state.error());
   if (state->created != opened_.created) {
-    return fail(Error::Kind::changed, "stream " + stream_ + " was deleted and made anew while it was read", "stream");
+    return fail(Error::Kind::changed, "stream " + stream_ + " was deleted and recreated while it was read", "stream");
   }
   if (state->last + 1 < next_) {
     return fail(

@@ -97,7 +97,7 @@ class OrderedReader {
   Result<std::uint64_t> start(const ReadFrom& from, Timestamp stored = no_time);
 
   /// Appends messages in order, and what is known of each. Nothing came: both stay as they are.
-  /// Error::changed: the stream was deleted, made anew, lost messages that were already read, or does not reach back
+  /// Error::changed: the stream was deleted, recreated, lost messages that were already read, or does not reach back
   /// any more to those that are to be read next.
   Result<void> read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
                     const std::stop_token& stop);

@@ -74,7 +74,7 @@ class DuckDb final : public Sink {
     auto progress = ledger_.claim(*file_, partition);
     if (!progress) return std::unexpected(progress.error());
     claimed_[partition] = progress->position;
-    if (progress->position > 0 || progress->incarnation > 0) return progress;
+    if (progress->position > 0) return progress;
     const auto others = ledger_.others(*file_, partition);
     if (!others) return std::unexpected(others.error());
     if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);

@@ -137,7 +137,7 @@ class NatsMessages final : public Sink {
     return {};
   }
 
-  /// What a stream that was made anew had taken before is gone, and will not be given again.
+  /// What a stream that was recreated had taken before is gone, and will not be given again.
   Result<void> same_streams() {
     for (std::size_t k = 0; k < streams_.size(); ++k) {
       const std::string name = name_of(k);
@@ -146,7 +146,7 @@ class NatsMessages final : public Sink {
       const auto [first, is_first] = created_.try_emplace(name, now->created);
       if (is_first || first->second == now->created) continue;
       return fail(Error::Kind::refused,
-                  weir::format("stream {} was deleted and made anew while it was filled: what it had taken before is "
+                  weir::format("stream {} was deleted and recreated while it was filled: what it had taken before is "
                                "gone; publish into it once more",
                                name),
                   "stream");
@@ -186,7 +186,7 @@ class NatsMessages final : public Sink {
     for (const auto& header : message.headers) {
       if (!is_for_the_server(header.first)) headers_.push_back(header);
     }
-    // With its arrival, as a stream that is made anew counts from 1 again.
+    // With its arrival, as a stream that is recreated counts from 1 again.
     const std::string id = weir::format("{}/{}/{}/{}", ids_, partition, message.sequence, message.arrival);
     return publisher_->publish(subject, message.payload, id, headers_).transform_error([&](Error error) {
       if (error.kind == Error::Kind::refused)

@@ -297,7 +297,7 @@ class Nats final : public Sink {
   /// it.
   std::string id_of(const Encoded& rows, const Frame& frame) const {
     if (!deduplicate_) return {};
-    const std::string again = rows.incarnation == 0 ? "" : weir::format(".{}", rows.incarnation);
+    const std::string again = rows.numbering == 0 ? "" : weir::format(".{}", rows.numbering);
     const std::string more = frame.rows == 1 ? "" : weir::format("+{}", frame.rows - 1);
     return weir::format("{}{}{}/{}{}", id_, rows.partition, again, rows.number + frame.row, more);
   }

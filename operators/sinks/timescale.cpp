@@ -115,7 +115,7 @@ class Timescale final : public Sink {
       return std::unexpected(ended.error());
     else if (!ended)
       context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
-    if (progress->position > 0 || progress->incarnation > 0) return progress;
+    if (progress->position > 0) return progress;
     const auto others = ledger_.others(*data_, partition);
     if (!others) return std::unexpected(others.error());
     if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);

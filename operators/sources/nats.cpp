@@ -24,7 +24,6 @@ class Nats final : public Source {
 
   Result<void> check() override { return source_->check(); }
   Result<Position> open(Position after) override { return source_->open(after); }
-  Result<Position> open_first() override { return source_->open_first(); }
   Result<std::optional<Timestamp>> arrival_at(Position position) override { return source_->arrival_at(position); }
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override { return source_->pull(budget, stop); }
   Result<void> mark(Timestamp due) override { return source_->mark(due); }

@@ -59,8 +59,7 @@ inline LaneCommit lane(Partition partition, Position position) {
            .fingerprint = "f",
            .stream = {"S", 5},
            .stamp = static_cast<Timestamp>(position) + 2,
-           .consumed = position + 3,
-           .incarnation = 4}};
+           .consumed = position + 3}};
 }
 
 }  // namespace weir::fakes

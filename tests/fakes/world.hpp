@@ -53,8 +53,8 @@ struct World {
   Crew crew;                 // as the table answers who asks, if there are leases
   bool left = false;         // the worker said that it is no longer there
   Position acknowledged = 0;
-  Position first_pulled = 0;             // by the last source that pulled anything
-  std::set<std::uint32_t> incarnations;  // of the numbers of rows that were written
+  Position first_pulled = 0;           // by the last source that pulled anything
+  std::set<std::uint32_t> numberings;  // of rows that were written
   bool store_fails = false;
   bool durable = true;
   MapStore::Values values;             // the store
@@ -73,17 +73,11 @@ class StreamSource final : public Source {
     const std::scoped_lock lock{world->mutex};
     if (world->unreachable) return fail(Error::Kind::unreachable, "the stream does not answer");
     if (world->forbidden) return fail(Error::Kind::refused, "not permitted to read the stream");
-    if (after > 0 && after + 1 < world->first) return fail(Error::Kind::changed, "messages were deleted");
+    if (after > 0 && after + 1 < world->first) return fail(Error::Kind::changed, "messages were deleted", "stream");
     stream_ = world->stream;
     next_ = std::max(after + 1, world->first);
     if (after == 0 && world->starts_new) next_ = world->messages + 1;
     return next_ - 1;
-  }
-  Result<Position> open_first() override {
-    const bool starts_new = std::exchange(world->starts_new, false);
-    auto opened = open(0);
-    world->starts_new = starts_new;
-    return opened;
   }
   Result<std::optional<Timestamp>> arrival_at(Position position) override {
     const std::scoped_lock lock{world->mutex};
@@ -94,7 +88,7 @@ class StreamSource final : public Source {
   Result<Pulled> pull(const Budget&, std::stop_token stop) override {
     if (world->slow_pull != 0) system_clock().wait(world->slow_pull, stop);
     const std::scoped_lock lock{world->mutex};
-    if (std::exchange(world->changes, false)) return fail(Error::Kind::changed, "the stream was made anew");
+    if (std::exchange(world->changes, false)) return fail(Error::Kind::changed, "the stream was recreated", "stream");
     if (next_ > world->messages) {
       if (!world->endless) return Pulled{Pulled::State::end, {}};
       world->mutex.unlock();
@@ -211,7 +205,7 @@ class TableSink final : public Sink {
   }
   Result<void> write(const Encoded& rows) override {
     const std::scoped_lock lock{world->mutex};
-    world->incarnations.insert(rows.incarnation);
+    world->numberings.insert(rows.numbering);
     written_ += rows.bytes;
     return {};
   }

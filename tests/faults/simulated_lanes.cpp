@@ -35,7 +35,6 @@ Result<void> SimulatedLanes::start(Partition partition) {
   auto start = around_.cycle.claim(partition);
   if (!start) return std::unexpected(start.error());
   if (!start->lost.empty()) around_.failed(start->lost);
-  if (start->at.incarnation < around_.streams.incarnations[partition]) *start = around_.cycle.begin_again(partition);
   Lane lane;
   lane.id = {partition, ++runs_};
   lane.at = start->after;
@@ -45,7 +44,7 @@ Result<void> SimulatedLanes::start(Partition partition) {
     std::from_chars(between + 1, end, lane.rows);
   }
   lane.start = *std::move(start);
-  around_.cycle.reading(partition, {"simulated", 1 + static_cast<Timestamp>(lane.start.at.incarnation)}, lane.at);
+  around_.cycle.reading(partition, {"simulated", 1}, lane.at);
   unsettled_.erase(partition);
   lanes_[partition] = std::move(lane);
   return {};
@@ -62,7 +61,7 @@ std::optional<Snapshot> SimulatedLanes::state_at_rest(Partition partition) {
   const Lane& lane = lanes_.at(partition);
   if (broken(partition) || lane.at < lane.start.silent) return {};
   Snapshot state = state_of(lane);
-  if (state.at.position == 0 && state.at.incarnation == 0) return {};
+  if (state.at.position == 0) return {};
   return state;
 }
 
@@ -70,8 +69,8 @@ void SimulatedLanes::drop(Partition partition) {
   const auto lane = lanes_.find(partition);
   if (lane == lanes_.end()) return;
   const Lane& gone = lane->second;
-  const bool whole = gone.quietly && !over(gone) && gone.at >= gone.start.silent;
-  if (whole) around_.given(partition, gone.at, gone.start.at.incarnation);
+  const bool whole = gone.quietly && gone.at >= gone.start.silent;
+  if (whole) around_.given(partition, gone.at);
   lanes_.erase(lane);
 }
 
@@ -86,10 +85,9 @@ void SimulatedLanes::work() {
 
 void SimulatedLanes::work(Lane& lane) {
   if (lane.ended) return;
-  const bool changed = over(lane);
-  if (!changed && (!lane.stopping || around_.dice.chance(300))) return read(lane);
+  if (!lane.stopping || around_.dice.chance(300)) return read(lane);
   lane.ended = true;
-  around_.events.ended(lane.id, changed ? std::optional{Error{Error::Kind::changed, "made anew"}} : std::nullopt);
+  around_.events.ended(lane.id, std::nullopt);
 }
 
 void SimulatedLanes::want_snapshots() {
@@ -103,10 +101,6 @@ void SimulatedLanes::want_snapshots() {
 void SimulatedLanes::finish_all() {
   for (auto& [partition, lane] : lanes_) lane.stopping = true;
   while (std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.ended; })) work();
-}
-
-bool SimulatedLanes::over(const Lane& lane) const {
-  return lane.start.at.incarnation != around_.streams.incarnations[lane.id.partition];
 }
 
 /// Takes a few messages, but none behind a border together with one before it.
@@ -130,7 +124,7 @@ void SimulatedLanes::read(Lane& lane) {
     LaneStep step;
     step.partition = partition;
     step.position = step.consumed = last;
-    step.reached = arrival_of(lane.start.at.incarnation, last);
+    step.reached = static_cast<Timestamp>(last);
     for (std::size_t sink = 1; sink <= around_.sinks && encoded.rows > 0; ++sink) step.rows.push_back({sink, encoded});
     around_.events.step(lane.id, std::move(step));
   }
@@ -139,13 +133,9 @@ void SimulatedLanes::read(Lane& lane) {
 
 Snapshot SimulatedLanes::state_of(const Lane& lane) const {
   const Position says = around_.snapshots_tell_truth ? lane.at : lane.at - std::min<Position>(lane.at, 3);
-  const std::uint32_t incarnation = lane.start.at.incarnation;
-  return {{.position = says,
-           .arrival = arrival_of(incarnation, says),
-           .fingerprint = around_.fingerprint,
-           .consumed = says,
-           .incarnation = incarnation},
-          weir::format("{} {}", lane.sum, lane.rows)};
+  return {
+      {.position = says, .arrival = static_cast<Timestamp>(says), .fingerprint = around_.fingerprint, .consumed = says},
+      weir::format("{} {}", lane.sum, lane.rows)};
 }
 
 }  // namespace weir::faults

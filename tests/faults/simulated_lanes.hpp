@@ -19,8 +19,7 @@ namespace weir::faults {
 /// Partitions' streams; message n is item n - 1.
 struct Streams {
   std::vector<std::vector<std::uint64_t>> messages;
-  std::vector<std::uint32_t> incarnations;  ///< how often each was made anew
-  Duration filling = 0;                     ///< by when all messages are there; 0: at once
+  Duration filling = 0;  ///< by when all messages are there; 0: at once
   Timestamp now = 0;
 
   /// How many messages of a partition there are by now.
@@ -32,11 +31,6 @@ struct Streams {
 
 /// The rows that a stream makes.
 std::vector<std::string> expected_rows(const std::vector<std::uint64_t>& stream);
-
-/// The arrival time of a message: later in every incarnation of the stream than in the one before.
-inline Timestamp arrival_of(std::uint32_t incarnation, Position position) {
-  return static_cast<Timestamp>(1'000'000 * std::uint64_t{incarnation} + position);
-}
 
 /// What Lanes is to the engine.
 class SimulatedLanes final : public HeldLanes {
@@ -53,7 +47,7 @@ class SimulatedLanes final : public HeldLanes {
     LaneEvents events;
     /// Whether what is handed over now must leave nothing to be read again; told when it was so and is not.
     std::function<bool()> quiet;
-    std::function<void(Partition, Position, std::uint32_t)> given;
+    std::function<void(Partition, Position)> given;
     std::function<void(std::string)> failed;  ///< what can't happen
   };
   explicit SimulatedLanes(Surroundings around) : around_{std::move(around)} {}
@@ -65,7 +59,6 @@ class SimulatedLanes final : public HeldLanes {
   void rest(Partition partition) override { drop(partition); }
   void broke(Partition partition, Error error) override;
   bool got_on(Partition) const override { return true; }
-  bool begins_again(const Error& error) const override { return error.kind == Error::Kind::changed; }
   bool has(LaneId lane) const override {
     const auto it = lanes_.find(lane.partition);
     return it != lanes_.end() && it->second.id == lane;
@@ -98,7 +91,6 @@ class SimulatedLanes final : public HeldLanes {
 
   static constexpr std::size_t rows_counted = 400;  ///< for each, so that commits after a failure take a part
 
-  bool over(const Lane& lane) const;
   void read(Lane& lane);
   void work(Lane& lane);
   Snapshot state_of(const Lane& lane) const;

@@ -99,20 +99,19 @@ void SimulatedWorker::make_cycle() {
 }
 
 void SimulatedWorker::make_lanes() {
-  SimulatedLanes::Surroundings around{plant_.dice,
-                                      plant_.streams,
-                                      *cycle_,
-                                      snapshots_,
-                                      name_,
-                                      plant_.pipeline.fingerprint,
-                                      sinks_.size(),
-                                      plant_.safeguards.snapshots_tell_truth,
-                                      {},
-                                      [this] { return plant_.quiet; },
-                                      [this](Partition partition, Position position, std::uint32_t incarnation) {
-                                        check_given(partition, position, incarnation);
-                                      },
-                                      [this](std::string what) { fail_with({Error::Kind::changed, what}, "lanes"); }};
+  SimulatedLanes::Surroundings around{
+      plant_.dice,
+      plant_.streams,
+      *cycle_,
+      snapshots_,
+      name_,
+      plant_.pipeline.fingerprint,
+      sinks_.size(),
+      plant_.safeguards.snapshots_tell_truth,
+      {},
+      [this] { return plant_.quiet; },
+      [this](Partition partition, Position position) { check_given(partition, position); },
+      [this](std::string what) { fail_with({Error::Kind::changed, what}, "lanes"); }};
   around.events.step = [this](LaneId lane, LaneStep step) {
     inbox_.emplace_back(event::Stepped{lane, std::move(step)});
   };
@@ -185,7 +184,7 @@ void SimulatedWorker::handle(event::Stepped& stepped) {
 }
 
 void SimulatedWorker::handle(event::Stored& stored) {
-  custody_->stored(stored.lane, std::move(stored.name), stored.position, stored.incarnation);
+  custody_->stored(stored.lane, std::move(stored.name), stored.position);
 }
 
 bool SimulatedWorker::commit_is_due() const {
@@ -228,7 +227,7 @@ void SimulatedWorker::drain() {
     const auto last = lanes_->state_at_rest(partition);
     if (!last) continue;
     if (auto name = snapshots_.write(partition, name_, *last))
-      cycle_->name_snapshot(partition, *name, last->at.position, last->at.incarnation);
+      cycle_->name_snapshot(partition, *name, last->at.position);
   }
   commit_all();
   cycle_->release_all();
@@ -239,9 +238,8 @@ void SimulatedWorker::drain() {
 /// May come late: when its worker has lost the partition long ago.
 void SimulatedWorker::store_snapshots() {
   for (const event::Taken& taken : std::exchange(to_store_, {})) {
-    const Progress& at = taken.snapshot.at;
     const auto name = snapshots_.write(taken.lane.partition, name_, taken.snapshot);
-    inbox_.emplace_back(event::Stored{taken.lane, name.value_or(""), at.position, at.incarnation});
+    inbox_.emplace_back(event::Stored{taken.lane, name.value_or(""), taken.snapshot.at.position});
   }
 }
 
@@ -257,10 +255,10 @@ void SimulatedWorker::renew() {
 }
 
 /// Whoever claims what was handed over has nothing to read again.
-void SimulatedWorker::check_given(Partition partition, Position position, std::uint32_t incarnation) {
+void SimulatedWorker::check_given(Partition partition, Position position) {
   for (const auto& database : plant_.databases) {
     const Progress& kept = database->progress(partition);
-    const bool named = position == 0 || kept.snapshot.contains(weir::format("/{}.{}-", incarnation, position));
+    const bool named = position == 0 || kept.snapshot.contains(weir::format("/0.{}-", position));
     if (database->owner(partition) != number_ || (kept.position == position && named)) continue;
     fail_with({Error::Kind::internal, weir::format("partition {} was let go at {}, with {} and snapshot {} committed",
                                                    partition, position, kept.position, kept.snapshot)},

@@ -87,7 +87,7 @@ class SimulatedWorker {
   void drain();
   void store_snapshots();
   void renew();
-  void check_given(Partition partition, Position position, std::uint32_t incarnation);
+  void check_given(Partition partition, Position position);
   void fail_with(const Error& error, const char* doing);
 
   Plant& plant_;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,12 +43,10 @@ class Simulation {
   void stay_as_it_is();
   void check_noticed();
   void check_rows();
-  std::optional<std::vector<std::string>> rows_before(const std::vector<std::string>& rows, Partition partition) const;
-  void check_list(Partition partition, const std::vector<std::string>& written);
+  void check_list(Partition partition, const std::vector<std::string>& expected);
 
   Operator source_;
   Plant plant_;
-  std::vector<std::vector<std::uint64_t>> at_first_;  // the streams
   std::vector<std::unique_ptr<SimulatedWorker>> workers_;
   int numbers_ = 0;
   int depth_ = 0;  // of statements that others run into

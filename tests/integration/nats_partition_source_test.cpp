@@ -104,7 +104,7 @@ TEST_F(NatsPartitionSource, startsAtAnyInstantToTheNanosecond) {
   EXPECT_EQ(shared.pull(20, second).size(), 10);
 }
 
-TEST_F(NatsPartitionSource, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
+TEST_F(NatsPartitionSource, tellsWhenAMessageWasStored) {
   NatsPeer peer{url()};
   auto first = make();
   first.source->open(0).value();
@@ -118,8 +118,6 @@ TEST_F(NatsPartitionSource, tellsWhenAMessageWasStoredAndReadsFromTheFirstOne) {
   EXPECT_EQ(again.source->arrival_at(1).value(), got[0].arrival);
   EXPECT_EQ(again.source->arrival_at(5).value(), std::nullopt);
   EXPECT_EQ(again.source->arrival_at(11).error().kind, Error::Kind::changed);
-  EXPECT_EQ(again.source->open_first().value(), 0) << "whatever \"start\" says";
-  EXPECT_EQ(again.pull(9).size(), 9);
 }
 
 TEST_F(NatsPartitionSource, markersMoveArrivalOnAnIdleStream) {
@@ -299,7 +297,7 @@ TEST_F(NatsPartitionSource, stopsWhenTheStreamIsNotTheSameAnyMore) {
   make().source->open(0).value();
   EXPECT_EQ(source.pull(1, 15 * second).size(), 0);
   EXPECT_EQ(source.last_error.kind, Error::Kind::changed);
-  EXPECT_NE(source.last_error.message.find("made anew"), std::string::npos) << source.last_error.message;
+  EXPECT_NE(source.last_error.message.find("recreated"), std::string::npos) << source.last_error.message;
 }
 
 TEST_F(NatsPartitionSource, tellsWhyTheStreamTakesNoMarkers) {

@@ -68,14 +68,14 @@ TEST_F(NatsSinkTest, framesConsecutiveSamplesOfOneVehicleInOneMessage) {
 TEST_F(NatsSinkTest, framesAreTheSameWhereverBatchesWereCut) {
   const std::map<std::string, Setting> framed = {{"subject", stream_ + ".{key}"}, {"frame", std::int64_t{3}}};
   NatsPeer peer{url()};
-  const auto write = [&](std::vector<std::size_t> cuts, std::uint32_t incarnation = 0) {
+  const auto write = [&](std::vector<std::size_t> cuts, std::uint32_t numbering = 0) {
     NatsSink sink{settings(framed)};
     sink.sink->open().value();
     std::size_t first = 0;
     for (const std::size_t end : cuts) {
       auto encoded = sink.sink->encode(samples_of(sink.context, end - first, first, 1, 4));
       encoded.number = first;
-      encoded.incarnation = incarnation;
+      encoded.numbering = numbering;
       ASSERT_TRUE(sink.sink->write(encoded));
       ASSERT_TRUE(sink.sink->commit({}));
       first = end;
@@ -87,7 +87,7 @@ TEST_F(NatsSinkTest, framesAreTheSameWhereverBatchesWereCut) {
   write({12, 20, 24, 40});
   EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 20) << "nothing was stored twice";
   write({40}, 1);
-  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 40) << "another incarnation's numbers are others";
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 40) << "another numbering's ids are others";
 }
 
 TEST_F(NatsSinkTest, rowsOfTwoPartitionsAreNeverTakenForRepetitions) {

@@ -280,7 +280,7 @@ TEST_F(StreamReplays, a_stream_that_is_made_anew_while_it_is_filled_is_noticed) 
   ASSERT_EQ(taken.add(peer_), NATS_OK);
   filling.send(SIGCONT);
   EXPECT_EQ(filling.wait(), 70) << filling.log();
-  EXPECT_THAT(filling.log(), testing::HasSubstr("stream AGAIN was deleted and made anew while it was filled"));
+  EXPECT_THAT(filling.log(), testing::HasSubstr("stream AGAIN was deleted and recreated while it was filled"));
 }
 
 TEST_F(StreamReplays, a_stream_that_would_not_tell_what_it_has_is_refused) {

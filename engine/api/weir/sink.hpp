@@ -18,10 +18,11 @@ namespace weir {
 /// Rows as they will be written: encoded in the lane, in parallel, then handed to the one writer.
 struct Encoded {
   Partition partition = 0;
-  Position last = 0;         ///< position of the batch they come from
-  std::uint64_t number = 0;  ///< of its first row, counting the rows that the lane gave this sink in this incarnation:
-                             ///< pipeline/node/partition/incarnation/number is a row's id, and never another row's
-  std::uint32_t incarnation = 0;  ///< of the numbers: the same after a crash if the source replays, else each run's own
+  Position last = 0;            ///< position of the batch they come from
+  std::uint64_t number = 0;     ///< of its first row, counting the rows that the lane gave this sink in this numbering:
+                                ///< pipeline/node/partition/numbering/number is a row's id, and never another row's
+  std::uint32_t numbering = 0;  ///< the same after a crash if the source replays, else each run's own; another one in
+                                ///< another epoch of the stream, and after a reset
   std::size_t rows = 0;
   std::string bytes;  ///< the sink's own format; may be empty if `batch` is enough
   BatchPtr batch;     ///< the rows themselves, for bisecting and for sinks that encode nothing
@@ -34,10 +35,9 @@ struct Progress {
   std::string snapshot = {};     ///< name of the newest snapshot that a commit named; empty: none
   std::string fingerprint = {};  ///< of the pipeline that wrote it
   StreamIdentity stream = {};
-  Timestamp stamp = no_time;      ///< the stream's timestamp of the message at `position`; no_time: not known
-  std::uint64_t consumed = 0;     ///< messages and markers that led to `position`
-  std::uint32_t incarnation = 0;  ///< how often the lane has begun again because its stream had changed. Of two
-                                  ///< progresses of a lane the one of the greater incarnation is further
+  Timestamp stamp = no_time;   ///< the stream's timestamp of the message at `position`; no_time: not known
+  std::uint64_t consumed = 0;  ///< messages and markers that led to `position`
+  std::uint32_t resets = 0;    ///< how often Sink::reset() forgot what was here; commits leave it as it is
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.
@@ -133,8 +133,9 @@ class Sink {
 
   /// What is kept of all partitions, for `weir progress`: connects by itself, needs no open() and makes nothing.
   virtual Result<std::vector<ProgressLine>> progress() { return std::vector<ProgressLine>{}; }
-  /// Forgets a partition's progress (nothing: all partitions'), so that it starts as if it had never run; answers how
-  /// many were forgotten. `held` while a lease on one of them runs. As progress() otherwise.
+  /// Forgets a partition's progress (nothing: all partitions') but for Progress::resets, which it raises, so that the
+  /// partition starts as if it had never run; answers how many were forgotten. `held` while a lease on one of them
+  /// runs. As progress() otherwise.
   virtual Result<std::size_t> reset(std::optional<Partition>) { return 0; }
 
   /// Writes dead letters beside the rows, durable with the next commit; false if this sink has no such place (the

@@ -68,10 +68,6 @@ class Source {
   /// changed: the stream no longer holds what follows `after`.
   virtual Result<Position> open(Position after) = 0;
 
-  /// As open(0), but from the first message that there is, whatever the settings say: the stream is not the one that
-  /// was read before, and nothing in it may be passed over.
-  virtual Result<Position> open_first() { return open(0); }
-
   /// The arrival of the message at a position, as pull() gave or would give it out; after open(). Nothing if the
   /// message was deleted, or the source can't tell. changed: the stream ends before it.
   virtual Result<std::optional<Timestamp>> arrival_at(Position) { return std::nullopt; }

@@ -47,7 +47,7 @@ void lose_commits(Stage& stage, Traffic&, Chance& chance) {
   database.ask(sql +
                "UPDATE weir_progress p SET position = e.position, arrival = e.arrival, snapshot = e.snapshot, "
                "fingerprint = e.fingerprint, stream = e.stream, stream_created = e.stream_created, stamp = e.stamp, "
-               "consumed = e.consumed, incarnation = e.incarnation FROM earlier e WHERE (p.pipeline, p.node, "
+               "consumed = e.consumed FROM earlier e WHERE (p.pipeline, p.node, "
                "p.partition) = (e.pipeline, e.node, e.partition)");
   stage.struck();
 }

@@ -226,18 +226,18 @@ void make_anew(Stage& stage, Traffic& traffic, Chance& chance) {
     if (js_GetStreamInfo(&info, jetstream, patient.stream().c_str(), nullptr, nullptr) != NATS_OK ||
         js_DeleteStream(jetstream, patient.stream().c_str(), nullptr, nullptr) != NATS_OK ||
         js_AddStream(nullptr, jetstream, info->Config, nullptr, nullptr) != NATS_OK)
-      throw Stuck{patient.stream() + " can't be made anew"};
+      throw Stuck{patient.stream() + " can't be recreated"};
     jsStreamInfo_Destroy(info);
   }
   if (live) {
     if (chance.one_in(2)) publish_others(stage, patient, others);
     patient.meet_again();
-    patient.expect({"made anew"});
+    patient.expect({"recreated"});
     patient.part(true);
   }
   publish_others(stage, patient, others);
   patient.meet_again();
-  patient.expect({"made anew"});
+  patient.expect({"recreated"});
   patient.heal();
 }
 
@@ -330,7 +330,7 @@ constexpr std::size_t one = 1;  // server, whose files are what there is of a st
 constexpr std::array kinds{
     Fault{"tail-lost", lose_tail, true, "a stream without its end, others there perhaps; its lane stops; put back",
           one},
-    Fault{"stream-anew", make_anew, true, "a stream deleted and made anew; its lane stops; put back", one},
+    Fault{"stream-anew", make_anew, true, "a stream deleted and recreated; its lane stops; put back", one},
     Fault{"aged-out", age_out, true, "messages gone before they were read; their lane stops; put back", one},
     Fault{"purge-read", purge_read, true, "messages gone that a replay needs; their lane stops; put back", one},
     Fault{"purge-unread", purge_unread, true, "messages gone by subject before they were read; counted", one}};
