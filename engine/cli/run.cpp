@@ -140,7 +140,10 @@ class Runner {
         return served.error().kind == Error::Kind::invalid ? usage : unreachable;
       }
       console = std::move(*served);
-      log::info("http on port {}", console->port());
+      log::info("http on {}{}", console->address(),
+                console->is_public()
+                    ? ": other machines can read /metrics, /lag and the pipeline's text, with subjects and table names"
+                    : "");
     }
     current()->start();
     const int exit = wait(signals);

@@ -12,7 +12,7 @@ struct Address {
   int port = 0;
 };
 
-/// Of "host:port" or "[::1]:port". invalid: it is not.
+/// Of "host:port", "[::1]:port" or ":port". invalid: it is none of these.
 Result<Address> read_address(const std::string& text);
 
 }  // namespace weir

@@ -1,19 +1,85 @@
 #include "console/server.hpp"
 
 #include <httplib.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include <chrono>
-#include <thread>
+#include <algorithm>
+#include <cerrno>
 
-#include "console/address.hpp"
+#include <weir/clock.hpp>
+#include <weir/format.hpp>
+
+#include "console/listener.hpp"
 #include "console/tap_stream.hpp"
 
 namespace weir {
 namespace {
 
-constexpr std::chrono::seconds longest_silence{2};
-constexpr int most_waiting = 128;  // connections that are not accepted yet
+constexpr Duration longest_answer = 10 * second;  // a page as a whole; of a stream, each part
+constexpr std::size_t probe_threads = 2;
+constexpr std::size_t page_threads = 8;  // four may be with taps
+constexpr std::size_t most_queued = 256;
+
+/// A connection whose request is there. Reading and writing end in time, whatever the client does.
+class ClientStream final : public httplib::Stream {
+ public:
+  ClientStream(const Connection& from, bool lasts)
+      : from_{from}, lasts_{lasts}, began_{system_clock().steady()}, until_{began_ + longest_answer} {}
+
+  bool is_readable() const override { return true; }
+  bool wait_readable() const override { return ready(POLLIN); }
+  bool wait_writable() const override { return ready(POLLOUT); }
+  bool is_peer_alive() const override {
+    char next;
+    const ssize_t there = ::recv(from_.socket, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    return there > 0 || (there < 0 && (errno == EAGAIN || errno == EINTR));
+  }
+  ssize_t read(char* to, std::size_t size) override {
+    return ready(POLLIN) ? ::recv(from_.socket, to, size, MSG_DONTWAIT) : -1;
+  }
+  ssize_t write(const char* text, std::size_t size) override {
+    if (lasts_) until_ = system_clock().steady() + longest_answer;
+    return ready(POLLOUT) ? ::send(from_.socket, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+  }
+  void get_remote_ip_and_port(std::string& host, int& port) const override {
+    host = from_.remote_address;
+    port = from_.remote_port;
+  }
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  socket_t socket() const override { return from_.socket; }
+  time_t duration() const override { return static_cast<time_t>((system_clock().steady() - began_) / millisecond); }
+
+ private:
+  bool ready(short what) const {
+    const Duration left = until_ - system_clock().steady();
+    pollfd wanted{from_.socket, what, 0};
+    return left > 0 && ::poll(&wanted, 1, static_cast<int>(left / millisecond)) > 0 && (wanted.revents & what) != 0;
+  }
+
+  const Connection& from_;
+  bool lasts_;
+  Timestamp began_;
+  Timestamp until_;
+};
+
+/// The library's routes and protocol, over connections that it is given.
+class PageServer final : public httplib::Server {
+ public:
+  PageServer() { svr_sock_ = 0; }  // what ends its streams is that it has none
+
+  void end_streams() { svr_sock_ = INVALID_SOCKET; }
+
+  /// One request, then the connection is closed.
+  void serve(const Connection& from) {
+    ClientStream stream{from, from.line.contains("/tap/")};
+    bool closed = false;
+    (void)process_request(stream, from.remote_address, from.remote_port, "", 0, true, closed, nullptr);
+    ::shutdown(from.socket, SHUT_RDWR);
+    ::close(from.socket);
+  }
+};
 
 void answer(httplib::Response& response, int status, const std::string& text) {
   response.status = status;
@@ -44,16 +110,28 @@ void stream(std::shared_ptr<TapStream> tap, httplib::Response& response) {
 
 struct Console::Impl {
   ConsoleViews views;
-  httplib::Server server;
-  std::thread thread;
-  int port = 0;
+  PageServer server;
+  // A client that takes its page slowly holds a thread of these, never one of the probes', whose answers fit what a
+  // socket takes at once.
+  httplib::ThreadPool probes{probe_threads, probe_threads, most_queued};
+  httplib::ThreadPool pages{page_threads, page_threads, most_queued};
+  std::unique_ptr<Listener> listener;
+
+  void take(Connection from) {
+    const bool probe = from.line.starts_with("GET /ping ") || from.line.starts_with("GET /ready ");
+    const int socket = from.socket;
+    const bool taken = (probe ? probes : pages).enqueue([this, from = std::move(from)] { server.serve(from); });
+    if (!taken) ::close(socket);
+  }
+
+  ~Impl() {
+    listener.reset();
+    server.end_streams();
+    probes.shutdown();
+    pages.shutdown();
+  }
 
   void route() {
-    // Each connection has a thread while it says nothing; a few such must not keep a probe from its answer. Of those
-    // that come at the same moment the library starts threads for some only, so there are as many from the start.
-    server.new_task_queue = [] { return new httplib::ThreadPool(32, 64); };
-    server.set_read_timeout(longest_silence);
-    server.set_keep_alive_timeout(longest_silence.count());
     server.Get("/ping", [](const httplib::Request&, httplib::Response& response) {
       response.set_content("pong\n", "text/plain");
     });
@@ -108,39 +186,28 @@ struct Console::Impl {
 
 Console::Console(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 
-Console::~Console() {
-  impl_->server.stop();
-  if (impl_->thread.joinable()) impl_->thread.join();
+Console::~Console() = default;
+
+int Console::port() const { return impl_->listener->port(); }
+
+std::string Console::address() const {
+  std::string hosts;
+  for (const std::string& host : impl_->listener->hosts()) hosts += (hosts.empty() ? "" : " and ") + host;
+  return weir::format("port {} of {}", port(), hosts);
 }
 
-int Console::port() const { return impl_->port; }
+bool Console::is_public() const { return impl_->listener->is_public(); }
 
 Result<std::unique_ptr<Console>> Console::serve(const std::string& address, ConsoleViews views) {
-  auto at = read_address(address);
+  const auto at = read_address(address);
   if (!at) return std::unexpected(at.error());
-  auto& [host, port] = *at;
-  if (host.empty()) host = "0.0.0.0";
+  auto listener = Listener::bind(*at);
+  if (!listener) return std::unexpected(listener.error());
   auto impl = std::make_unique<Impl>();
   impl->views = std::move(views);
   impl->route();
-  // The library's own would let another process listen on the same port.
-  int listening = -1;
-  impl->server.set_socket_options([&listening](auto socket) {
-    listening = socket;
-    const int yes = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  impl->port = port == 0 ? impl->server.bind_to_any_port(host) : impl->server.bind_to_port(host, port) ? port : -1;
-  if (impl->port < 0)
-    return fail(Error::Kind::unreachable,
-                "can't listen on " + address + ": no address of this machine, or another process uses the port");
-  // The library lets five wait: a sixth that connects at the same moment is only let in a second later, when its
-  // system asks again.
-  ::listen(listening, most_waiting);
-  impl->server.set_socket_options(nullptr);
-  impl->thread = std::thread{[server = &impl->server] { server->listen_after_bind(); }};
-  // Until the thread listens, stop() would do nothing, and the thread go on for ever. Returns too if listening fails.
-  impl->server.wait_until_ready();
+  impl->listener = *std::move(listener);
+  impl->listener->start([impl = impl.get()](Connection from) { impl->take(std::move(from)); });
   return std::unique_ptr<Console>{new Console{std::move(impl)}};
 }
 

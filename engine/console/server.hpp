@@ -32,11 +32,16 @@ struct ConsoleViews {
 /// Threads   has its own.
 class Console {
  public:
-  /// `address` is host:port; port 0 takes a free one. Invalid if it can't be parsed, unreachable if it can't be bound.
+  /// `address` is [host]:port, all addresses of the host; without one, those of this machine alone. Port 0 takes a free
+  /// one. Invalid if it can't be parsed, unreachable if one can't be bound.
   static Result<std::unique_ptr<Console>> serve(const std::string& address, ConsoleViews views);
   ~Console();
 
   int port() const;
+  /// Where it listens, as text.
+  std::string address() const;
+  /// Whether other machines reach it.
+  bool is_public() const;
 
  private:
   struct Impl;
