@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
+#include <ranges>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -44,8 +45,7 @@ class Checker {
     }
     report_.take(std::move(document_.findings));
     apply_overrides(document_, options_.overrides, report_);
-    report_.take(
-        replace_variables(document_, options_.variable, options_.to_run ? Severity::error : Severity::warning));
+    report_.take(replace_variables(document_, options_.variable, options_.to_run ? Severity::error : Severity::warning));
     const Value& root = document_.root;
     if (root.is(Value::Kind::object)) {
       const SettingsContext context{document_.text, options_.read_file, options_.to_run};
@@ -55,6 +55,7 @@ class Checker {
       whole_ = drafts.whole && std::ranges::all_of(drafts_, &Draft::has_role);
       connect();
       order();
+      nodes_.emplace(drafts_);
       check_graph();
       settle_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
       check_source();
@@ -72,6 +73,7 @@ class Checker {
   // Edges.
 
   void connect() {
+    nodes_.emplace(drafts_);
     for (Draft& draft : drafts_) {
       if (draft.node.role == Role::source || (draft.node.op == nullptr && draft.from == nullptr)) continue;
       if (draft.from == nullptr) {
@@ -98,7 +100,7 @@ class Checker {
     const auto dot = from->text.find('.');
     draft.from_id = from->text.substr(0, dot);
     draft.from_port = dot == std::string::npos ? "" : from->text.substr(dot + 1);
-    const Draft* input = find_draft(drafts_, draft.from_id);
+    const Draft* input = nodes_->find(draft.from_id);
     if (input == nullptr) {
       std::vector<std::string> ids;
       for (const Draft& other : drafts_) {
@@ -122,27 +124,15 @@ class Checker {
     }
   }
 
-  /// Sorts the drafts so that a node stands behind its input; those of a cycle come last, and are no good.
+  /// Sorts the drafts so that a node stands behind its input, else as in the text; those of a cycle, or behind one,
+  /// come last, and are no good.
   void order() {
-    std::vector<Draft> sorted;
-    std::set<std::string> placed;
-    std::vector<Draft> rest = std::move(drafts_);
-    bool moved = true;
-    while (moved && !rest.empty()) {
-      moved = false;
-      for (auto it = rest.begin(); it != rest.end();) {
-        const bool free = it->from_id.empty() || placed.contains(it->from_id) ||
-                          std::ranges::none_of(rest, [&](const Draft& other) { return other.node.id == it->from_id; });
-        if (!free) {
-          ++it;
-          continue;
-        }
-        placed.insert(it->node.id);
-        sorted.push_back(std::move(*it));
-        it = rest.erase(it);
-        moved = true;
-      }
-    }
+    const std::vector<std::size_t> walks = walks_to_inputs();
+    std::vector<std::size_t> numbers{std::from_range, std::views::iota(std::size_t{0}, drafts_.size())};
+    std::ranges::stable_sort(numbers, {}, [&](std::size_t number) { return walks[number]; });
+    std::vector<Draft> sorted, rest;
+    for (const std::size_t number : numbers)
+      (walks[number] == in_cycle ? rest : sorted).push_back(std::move(drafts_[number]));
     report_cycles(rest, report_);
     cyclic_ = !rest.empty();
     drafts_ = std::move(sorted);
@@ -152,6 +142,34 @@ class Checker {
     }
   }
 
+  static constexpr std::size_t in_cycle = SIZE_MAX;
+
+  /// By draft: how often the text must be walked through again until its input was met before it; or `in_cycle`.
+  std::vector<std::size_t> walks_to_inputs() const {
+    const DraftIndex index{drafts_};
+    constexpr std::size_t unknown = SIZE_MAX - 1;
+    const auto input_of = [&](std::size_t number) -> std::optional<std::size_t> {
+      const Draft* input = drafts_[number].from_id.empty() ? nullptr : index.find(drafts_[number].from_id);
+      return input == nullptr ? std::nullopt : std::optional{static_cast<std::size_t>(input - drafts_.data())};
+    };
+    std::vector<std::size_t> walks(drafts_.size(), unknown);
+    for (std::size_t first = 0; first < drafts_.size(); ++first) {
+      std::vector<std::size_t> path;
+      std::optional<std::size_t> at = first;
+      for (; at && walks[*at] == unknown; at = input_of(path.back())) {
+        walks[*at] = in_cycle;  // if it is met again before it is known
+        path.push_back(*at);
+      }
+      for (; !path.empty(); path.pop_back()) {
+        const std::size_t number = path.back();
+        const bool cyclic = at && walks[*at] == in_cycle;
+        walks[number] = cyclic ? in_cycle : at ? walks[*at] + (number < *at ? 1 : 0) : 0;
+        at = number;
+      }
+    }
+    return walks;
+  }
+
   // The graph as a whole.
 
   void check_graph() {
@@ -159,7 +177,7 @@ class Checker {
     bool sinks = false;
     // A misspelt "from", or one that ends in a cycle, may mean any node, so none can be said to be unread.
     const bool known = whole_ && !cyclic_ && std::ranges::all_of(drafts_, [&](const Draft& draft) {
-                         return draft.node.role == Role::source || find_draft(drafts_, draft.from_id) != nullptr;
+                         return draft.node.role == Role::source || nodes_->find(draft.from_id) != nullptr;
                        });
     for (const Draft& draft : drafts_) {
       if (draft.node.role == Role::source && ++sources == 2) {
@@ -167,8 +185,7 @@ class Checker {
                       "write a pipeline for each, with a name of its own");
       }
       sinks = sinks || draft.node.role == Role::sink;
-      if (known && draft.node.role != Role::sink && !draft.node.id.empty() &&
-          std::ranges::none_of(drafts_, [&](const Draft& other) { return other.from_id == draft.node.id; })) {
+      if (known && draft.node.role != Role::sink && !draft.node.id.empty() && nodes_->readers(draft.node.id).empty()) {
         report_.error(draft.text->span, "unread", "nothing reads " + quoted(draft.node.id),
                       "add a sink, or take the node out");
       }
@@ -206,7 +223,7 @@ class Checker {
 
   /// What was received can be told from what is received again by its position alone.
   void check_messages(const Draft& draft) {
-    const Draft* input = find_draft(drafts_, draft.from_id);
+    const Draft* input = nodes_->find(draft.from_id);
     if (input == nullptr || !input->good) return;
     if (input->node.role != Role::source) {
       report_.error(
@@ -297,9 +314,9 @@ class Checker {
     for (const Draft& draft : drafts_) {
       if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
       report_.warning(draft.text->span, "shared-queue",
-                      quoted(draft.node.id) + " keeps progress, which one worker holds, but " + quoted(source.node.id) +
-                          " is a queue that workers share: further workers wait",
-                      "run one worker, or read partition streams");
+                   quoted(draft.node.id) + " keeps progress, which one worker holds, but " + quoted(source.node.id) +
+                       " is a queue that workers share: further workers wait",
+                   "run one worker, or read partition streams");
     }
   }
 
@@ -308,8 +325,9 @@ class Checker {
   Pipeline finish() {
     pipeline_.shown = shown_without_secrets();
     std::vector<Part> parts;
-    for (const Draft& draft : drafts_) {
-      if (draft.node.role != Role::sink) parts.push_back(part_of(draft));
+    const std::vector<bool> leads = leading_to_state();
+    for (std::size_t i = 0; i < drafts_.size(); ++i) {
+      if (drafts_[i].node.role != Role::sink) parts.push_back(part_of(drafts_[i], leads[i]));
     }
     const std::uint32_t keys = pipeline_.key_limit != 0 ? pipeline_.key_limit : Dictionary::default_limit;
     pipeline_.fingerprint = fingerprint(parts, {.keys = keys, .forget = pipeline_.forget});
@@ -327,10 +345,10 @@ class Checker {
     return text;
   }
 
-  Part part_of(const Draft& draft) const {
+  Part part_of(const Draft& draft, bool leads_to_state) const {
     const Node& node = draft.node;
     Part part{node.id, node.name + " ", node.op->spec.state_version, {}, {}};
-    part.counts = node.role == Role::source || leads_to_state(draft);  // positions are the source's
+    part.counts = node.role == Role::source || leads_to_state;  // positions are the source's
     write_canonical(without(*draft.text,
                             [&](const Member& member) {
                               return member.key == "description" || free_to_change(node.op->spec, member.key);
@@ -347,18 +365,22 @@ class Checker {
     return part;
   }
 
-  bool leads_to_state(const Draft& draft) const {
-    return draft.node.keeps_state || std::ranges::any_of(drafts_, [&](const Draft& reader) {
-             return reader.from_id == draft.node.id && leads_to_state(reader);
-           });
+  /// By draft: whether it keeps state, or something behind it does.
+  std::vector<bool> leading_to_state() const {
+    std::vector<bool> leads(drafts_.size());
+    for (std::size_t i = drafts_.size(); i-- > 0;) {  // readers stand behind what they read
+      const Node& node = drafts_[i].node;
+      leads[i] = leads[i] || node.keeps_state;
+      for (const PortRef& input : node.inputs) leads[input.node] = leads[input.node] || leads[i];
+    }
+    return leads;
   }
 
   /// The first sink behind a node whose columns name the field.
   std::string asker(const Draft& draft, std::string_view field) const {
-    for (const Draft& reader : drafts_) {
-      if (reader.from_id != draft.node.id) continue;
-      if (std::ranges::contains(reader.node.columns, field, &RowColumn::field)) return reader.node.id;
-      if (auto behind = asker(reader, field); !behind.empty()) return behind;
+    for (const Draft* reader : nodes_->readers(draft.node.id)) {
+      if (std::ranges::contains(reader->node.columns, field, &RowColumn::field)) return reader->node.id;
+      if (auto behind = asker(*reader, field); !behind.empty()) return behind;
     }
     return {};
   }
@@ -366,9 +388,12 @@ class Checker {
   /// The whole text for people to see.
   std::string shown_without_secrets() {
     Value& root = document_.root;
+    std::unordered_map<const Value*, const Draft*> by_text;
+    for (const Draft& draft : drafts_) by_text.emplace(draft.text, &draft);
     for (Value& text : root.find("nodes")->items) {
-      const auto draft = std::ranges::find(drafts_, &text, &Draft::text);
-      if (draft == drafts_.end()) continue;
+      const auto found = by_text.find(&text);
+      if (found == by_text.end()) continue;
+      const Draft* const draft = found->second;
       mark_secrets(text, draft->node.op->spec.fields);
       if (Value* encoding = text.find("encoding"); encoding != nullptr && !draft->node.codec.empty())
         mark_secrets(*encoding, registry_.find(Role::codec, draft->node.codec)->spec.fields);
@@ -389,6 +414,7 @@ class Checker {
   Reporter report_;
   Pipeline pipeline_;
   std::vector<Draft> drafts_;
+  std::optional<DraftIndex> nodes_;  // of them
   /// The first sink of each operator, input and target.
   std::map<std::tuple<const Operator*, std::string, std::string, std::string>, const Draft*> writers_;
   bool whole_ = true;  // these are all the nodes, and what they are is known

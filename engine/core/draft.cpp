@@ -179,7 +179,7 @@ class DraftReader {
     draft.node.id = id->is(Value::Kind::string) ? id->text : "";
     if (!plain_name(draft.node.id)) {
       report_.error(id->span, "bad-id", "\"id\" must be made of letters, digits, '-' and '_'");
-    } else if (find_draft(drafts_.nodes, draft.node.id) != nullptr) {
+    } else if (!ids_.insert(draft.node.id).second) {
       report_.error(id->span, "duplicate-id", "two nodes have the id " + quoted(id->text));
     }
   }
@@ -278,6 +278,7 @@ class DraftReader {
   const SettingsContext& context_;
   Reporter& report_;
   Drafts drafts_;
+  std::set<std::string> ids_;
 };
 
 }  // namespace
@@ -288,29 +289,40 @@ Drafts read_drafts(const Document& document, const Registry& registry, const Set
 }
 
 void report_cycles(const std::vector<Draft>& rest, Reporter& report) {
-  std::set<std::string> told;
+  const DraftIndex nodes{rest};
+  std::unordered_map<const Draft*, const Draft*> met;  // on the way from which draft
   for (const Draft& draft : rest) {
-    std::vector<std::string> way;
+    std::vector<const Draft*> way;
     const Draft* at = &draft;
-    while (at != nullptr && !std::ranges::contains(way, at->node.id)) {
-      way.push_back(at->node.id);
-      const auto input = std::ranges::find(rest, at->from_id, [](const Draft& other) { return other.node.id; });
-      at = input == rest.end() ? nullptr : &*input;
-    }
-    if (at != &draft || told.contains(draft.node.id)) continue;
-    told.insert_range(way);
+    for (; at != nullptr && met.try_emplace(at, &draft).second; at = nodes.find(at->from_id)) way.push_back(at);
+    if (at == nullptr || met.at(at) != &draft) continue;
+    way.erase(way.begin(), std::ranges::find(way, at));
+    std::ranges::rotate(way, std::ranges::min_element(way));
     std::string through;
-    for (const std::string& id : way | std::views::drop(1)) through += (through.empty() ? "" : ", ") + quoted(id);
-    report.error(draft.from->span, "cycle",
-                 quoted(draft.node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
+    for (const Draft* node : way | std::views::drop(1))
+      through += (through.empty() ? "" : ", ") + quoted(node->node.id);
+    report.error(way.front()->from->span, "cycle",
+                 quoted(way.front()->node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
   }
 }
 
 std::string called(const Draft& draft) { return draft.node.id.empty() ? "this node" : quoted(draft.node.id); }
 
-Draft* find_draft(std::vector<Draft>& drafts, std::string_view id) {
-  const auto it = std::ranges::find_if(drafts, [&](const Draft& draft) { return draft.node.id == id && !id.empty(); });
-  return it == drafts.end() ? nullptr : &*it;
+DraftIndex::DraftIndex(const std::vector<Draft>& drafts) {
+  for (const Draft& draft : drafts) {
+    if (!draft.node.id.empty()) by_id_.try_emplace(draft.node.id, &draft);
+    if (!draft.from_id.empty()) readers_[draft.from_id].push_back(&draft);
+  }
+}
+
+const Draft* DraftIndex::find(std::string_view id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+std::span<const Draft* const> DraftIndex::readers(std::string_view id) const {
+  const auto found = readers_.find(id);
+  return found == readers_.end() ? std::span<const Draft* const>{} : found->second;
 }
 
 std::optional<Port> port_of(const Draft& draft, std::string_view name) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/pipeline.hpp"
@@ -42,8 +44,21 @@ void report_cycles(const std::vector<Draft>& rest, Reporter& report);
 /// Its id in quotes, for messages; "this node" if it has none.
 std::string called(const Draft& draft);
 
-/// The node of this id; null if there is none.
-Draft* find_draft(std::vector<Draft>& drafts, std::string_view id);
+/// Finds nodes by their ids, and those that read them. Of the drafts as they are: it must be made again when they move,
+/// or their ids or inputs change.
+class DraftIndex {
+ public:
+  explicit DraftIndex(const std::vector<Draft>& drafts);
+
+  /// The first node of this id; null if there is none.
+  const Draft* find(std::string_view id) const;
+  /// Those whose "from" names it, in the order of the drafts.
+  std::span<const Draft* const> readers(std::string_view id) const;
+
+ private:
+  std::unordered_map<std::string_view, const Draft*> by_id_;
+  std::unordered_map<std::string_view, std::vector<const Draft*>> readers_;
+};
 
 /// The port that a node calls so, "" being the first one; nothing if it has none such.
 std::optional<Port> port_of(const Draft& draft, std::string_view name);

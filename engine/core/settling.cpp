@@ -16,7 +16,17 @@ class Settling {
  public:
   Settling(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
            std::string_view text, Reporter& report)
-      : drafts_{drafts}, whole_{whole}, pipeline_{pipeline}, registry_{registry}, text_{text}, report_{report} {}
+      : drafts_{drafts},
+        whole_{whole},
+        pipeline_{pipeline},
+        registry_{registry},
+        text_{text},
+        report_{report},
+        nodes_{drafts} {
+    connected_ = std::ranges::all_of(drafts, [&](const Draft& draft) {
+      return draft.node.role == Role::source || nodes_.find(draft.from_id) != nullptr;
+    });
+  }
 
   void settle() {
     gather_demand();
@@ -42,9 +52,9 @@ class Settling {
         const FieldDemand wanted{column.field, column.kind};
         const Draft* at = &sink;
         for (std::size_t steps = 0; !at->from_id.empty() && steps < drafts_.size(); ++steps) {  // a cycle has no end
-          Draft* input = find_draft(drafts_, at->from_id);
+          const Draft* input = nodes_.find(at->from_id);
           if (input == nullptr) break;
-          want(input->node, wanted, *sink.text);
+          want(drafts_[static_cast<std::size_t>(input - drafts_.data())].node, wanted, *sink.text);
           at = input;
         }
       }
@@ -60,13 +70,11 @@ class Settling {
   /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
   bool demand_known(const Draft& draft, std::size_t behind = 0) const {
     if (draft.node.id.empty()) return true;  // nothing can read it
-    if (behind > drafts_.size()) return false;
-    return std::ranges::all_of(drafts_, [&](const Draft& other) {
-      // What misses its way, or can't be read, may want anything of anybody.
-      if (other.node.role != Role::source && find_draft(drafts_, other.from_id) == nullptr) return false;
-      if (other.from_id != draft.node.id) return true;
-      if (other.node.op == nullptr) return false;
-      return other.node.role == Role::sink ? other.columns_known : demand_known(other, behind + 1);
+    // What misses its way, or can't be read, may want anything of anybody.
+    if (!connected_ || behind > drafts_.size()) return false;
+    return std::ranges::all_of(nodes_.readers(draft.node.id), [&](const Draft* reader) {
+      if (reader->node.op == nullptr) return false;
+      return reader->node.role == Role::sink ? reader->columns_known : demand_known(*reader, behind + 1);
     });
   }
 
@@ -174,6 +182,8 @@ class Settling {
   const Registry& registry_;
   std::string_view text_;
   Reporter& report_;
+  DraftIndex nodes_;
+  bool connected_ = false;  // every node finds the one that it reads
   Counters counters_;
 };
 
