@@ -1,6 +1,7 @@
 #include "cli/arguments.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <stdexcept>
 #include <utility>
@@ -91,6 +92,8 @@ CommandLine::CommandLine(const std::string& program, const std::string& summary,
     : app_{std::make_unique<CLI::App>(summary, program)}, arguments_{*app_} {
   app_->set_version_flag("--version", program + " " + version);
   app_->footer(footer);
+  app_->add_subcommand("help", "explains a command: " + program + " help run");
+  app_->add_subcommand("version", "prints the version");
 }
 
 CommandLine::~CommandLine() = default;
@@ -108,16 +111,23 @@ std::vector<std::string> CommandLine::early(int argc, char** argv, std::string_v
 }
 
 std::optional<int> CommandLine::obey(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-' && app_->get_subcommand_no_throw(argv[1]) == nullptr) {
+  std::vector<std::string> words{argv + std::min(argc, 1), argv + argc};
+  if (!words.empty() && words.front() == "version") words = {"--version"};
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  if (!words.empty() && !words.front().starts_with('-') && app_->get_subcommand_no_throw(words.front()) == nullptr) {
     std::vector<std::string> names;
     for (const CLI::App* command : app_->get_subcommands({})) names.push_back(command->get_name());
-    const std::string meant = did_you_mean(argv[1], names);
-    std::cerr << app_->get_name() << ": there is no command \"" << argv[1] << '"' << (meant.empty() ? "" : "; ")
+    const std::string meant = did_you_mean(words.front(), names);
+    std::cerr << app_->get_name() << ": there is no command \"" << words.front() << '"' << (meant.empty() ? "" : "; ")
               << meant << "\nRun with --help for more information.\n";
     return usage;
   }
   try {
-    app_->parse(argc, argv);
+    std::ranges::reverse(words);  // as the library takes them
+    app_->parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return app_->exit(error) == 0 ? fine : usage;
   }

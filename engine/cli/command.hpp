@@ -19,11 +19,17 @@ enum Exit : int {
   fine = 0,
   findings = 1,
   usage = 64,
+  no_input = 66,  ///< a file that is no pipeline is missing or not readable
   unreachable = 69,
   internal = 70,
   bad_pipeline = 78,
   closed_pipe = 141
 };
+
+/// Of a file that is no pipeline: what can't be read is no_input, what is not what it should be a usage error.
+inline int exit_of_file(const Error& error) {
+  return error.kind == Error::Kind::refused ? no_input : error.kind == Error::Kind::invalid ? usage : internal;
+}
 
 /// "0.1.0"
 std::string program_version();

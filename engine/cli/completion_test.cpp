@@ -11,12 +11,13 @@
 namespace weir::cli {
 namespace {
 
-const Typable program{"weir",
-                      "",
-                      {"--version"},
-                      {{"lint", "looks", {"--format", "-s"}, {}},
-                       {"list", "names operators", {}, {}},
-                       {"progress", "what's kept", {}, {{"show", "", {"--json"}, {}}, {"reset", "", {"--yes"}, {}}}}}};
+const Typable program{
+    "weir",
+    "",
+    {"--version"},
+    {{"lint", "looks", {"--format", "-s"}, {}},
+     {"list", "names operators", {}, {}},
+     {"progress", "what's kept", {}, {{"show", "", {"--format"}, {}}, {"reset", "", {"--yes"}, {}}}}}};
 
 /// What bash offers for the last of these words.
 std::string offered(const std::string& words, int last) {

@@ -165,7 +165,7 @@ Broken examples_hold(const Examined& one) {
   if (one.spec.examples.empty()) broken.emplace_back("there is no example");
   for (const std::string& text : one.spec.examples) {
     const auto [whole, checked] = pipeline_of(one.spec, text, one.registry);
-    const auto is_note = [](const Finding& finding) { return finding.severity == Severity::note; };
+    const auto is_note = [](const Finding& finding) { return finding.severity == Severity::info; };
     if (!std::ranges::all_of(checked.findings, is_note)) {
       broken.push_back(weir::format("{}\nin {}\n", render(checked.findings, Format::text), whole));
     }

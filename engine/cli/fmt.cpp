@@ -69,7 +69,7 @@ int format_file(const std::string& file, bool named, const FmtOptions& options) 
   const auto text = read_file(file);
   if (!text) {
     std::cerr << file << ": error: can't read the file\n";
-    return findings;
+    return bad_pipeline;
   }
   const Document document = read_text(*text, file);
   if (!named && !is_ours(document)) return fine;

@@ -1,7 +1,4 @@
 /// weir info: what is in a recording.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -18,6 +15,7 @@
 
 #include "cli/amounts.hpp"
 #include "cli/command.hpp"
+#include "cli/json_writer.hpp"
 
 namespace weir::cli {
 namespace {
@@ -162,91 +160,74 @@ void print(const std::string& path, const recording::Reader& file, const Sum& su
 }
 
 /// The same as an object; instants as texts, and none that is not known.
-class JsonReport {
- public:
-  JsonReport(const std::string& path, const recording::Reader& file, const Sum& sum) {
-    json_.StartObject();
-    const recording::Beginning& beginning = file.beginning();
-    text("recording", path);
-    text("node", beginning.node);
-    text("pipeline", beginning.pipeline);
-    text("made_by", beginning.made_by);
-    instant("made_at", beginning.made_at);
-    text("selection", beginning.selection);
-    if (sum.messages + sum.markers != 0) {
-      instant("begin", sum.begin);
-      instant("end", sum.end);
-    }
-    number("messages", sum.messages);
-    number("markers", sum.markers);
-    number("partitions", sum.last.size());
-    number("payload_bytes", sum.payload_bytes);
-    number("file_bytes", sum.bytes);
-    number("unfinished_bytes", file.unfinished());
-    number("vehicles", sum.keys.size());
-    number("samples", sum.samples);
-    if (sum.samples != 0) {
-      instant("earliest", sum.earliest);
-      instant("latest", sum.latest);
-    }
-    fields(sum);
-    if (beginning.selection.empty()) {
-      gaps(sum);
-    } else {
-      number("left_out", sum.missing);
-    }
-    json_.Key("damages");
-    json_.StartArray();
-    for (const std::string& damage : sum.damages) json_.String(damage.c_str());
-    json_.EndArray();
-    json_.EndObject();
-  }
-  std::string_view text() const { return {buffer_.GetString(), buffer_.GetSize()}; }
-
- private:
-  void text(const char* name, const std::string& value) {
-    json_.Key(name);
-    json_.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-  }
-  void instant(const char* name, Timestamp value) { text(name, format_rfc3339(value)); }
-  void number(const char* name, std::uint64_t value) {
-    json_.Key(name);
-    json_.Uint64(value);
-  }
-  void fields(const Sum& sum) {
-    json_.Key("fields");
-    json_.StartObject();
-    for (const auto& [field, count] : sum.fields) number(field.c_str(), count);
-    json_.EndObject();
-  }
-  void gaps(const Sum& sum) {
-    number("missing", sum.missing);
-    number("gaps", sum.all_gaps);
-    json_.Key("first_gaps");
-    json_.StartArray();
+void write_gaps(const Sum& sum, JsonWriter& out) {
+  out.number("missing", sum.missing);
+  out.number("gaps", sum.all_gaps);
+  out.key("first_gaps").array([&] {
     for (const Gap& gap : sum.gaps) {
-      json_.StartObject();
-      number("partition", gap.partition);
-      number("first", gap.first);
-      number("last", gap.last);
-      json_.EndObject();
+      out.object([&] {
+        out.number("partition", gap.partition);
+        out.number("first", gap.first);
+        out.number("last", gap.last);
+      });
     }
-    json_.EndArray();
+  });
+}
+
+void write(const std::string& path, const recording::Reader& file, const Sum& sum, JsonWriter& out) {
+  const recording::Beginning& beginning = file.beginning();
+  out.text("recording", path);
+  out.text("node", beginning.node);
+  out.text("pipeline", beginning.pipeline);
+  out.text("made_by", beginning.made_by);
+  out.time("made_at", beginning.made_at);
+  out.text("selection", beginning.selection);
+  if (sum.messages + sum.markers != 0) {
+    out.time("begin", sum.begin);
+    out.time("end", sum.end);
   }
+  out.number("messages", sum.messages);
+  out.number("markers", sum.markers);
+  out.number("partitions", sum.last.size());
+  out.number("payload_bytes", sum.payload_bytes);
+  out.number("file_bytes", sum.bytes);
+  out.number("unfinished_bytes", file.unfinished());
+  out.number("vehicles", sum.keys.size());
+  out.number("samples", sum.samples);
+  if (sum.samples != 0) {
+    out.time("earliest", sum.earliest);
+    out.time("latest", sum.latest);
+  }
+  out.key("fields").object([&] {
+    for (const auto& [field, count] : sum.fields) out.number(field, count);
+  });
+  if (beginning.selection.empty()) {
+    write_gaps(sum, out);
+  } else {
+    out.number("left_out", sum.missing);
+  }
+  out.key("damages").array([&] {
+    for (const std::string& damage : sum.damages) out.text(damage);
+  });
+}
 
-  rapidjson::StringBuffer buffer_;
-  rapidjson::Writer<rapidjson::StringBuffer> json_{buffer_};
-};
+void print_json(const std::string& path, const recording::Reader& file, const Sum& sum) {
+  JsonWriter out;
+  out.object([&] { write(path, file, sum, out); });
+  std::cout << out.result() << '\n';
+}
 
-int info(const std::string& path, bool json) {
+;
+
+int info(const std::string& path, const std::string& format) {
   const auto file = recording::Reader::open(path);
   const auto sum = file ? sum_of(*file) : Result<Sum>{std::unexpected(file.error())};
   if (!sum) {
     std::cerr << "weir info: " << sum.error().message << "\n";
-    return sum.error().kind == Error::Kind::invalid ? bad_pipeline : internal;
+    return exit_of_file(sum.error());
   }
-  if (json)
-    std::cout << JsonReport{path, *file, *sum}.text() << '\n';
+  if (format == "json")
+    print_json(path, *file, *sum);
   else
     print(path, *file, *sum);
   for (const std::string& damage : sum->damages) std::cerr << "weir info: " << damage << "\n";
@@ -257,11 +238,11 @@ int info(const std::string& path, bool json) {
 
 void add_info(Arguments& program, Session& session) {
   auto path = std::make_shared<std::string>();
-  auto json = std::make_shared<bool>(false);
+  auto format = std::make_shared<std::string>("text");
   auto command = program.command("info", "tells what is in a recording, and whether all of it can be read");
   command.needs("recording", *path, "file that the sink `recording` or weir record has written");
-  command.flag("--json", *json, "as one JSON object");
-  command.does([path, json, &session] { session.exit = info(*path, *json); });
+  command.choice("--format", *format, {"text", "json"}, "JSON: one object");
+  command.does([path, format, &session] { session.exit = info(*path, *format); });
 }
 
 }  // namespace weir::cli

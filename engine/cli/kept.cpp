@@ -30,4 +30,14 @@ std::string shown_seconds(Duration length) {
   return weir::format("{:.1f} s", static_cast<double>(length) / static_cast<double>(second));
 }
 
+void write_progress(const ProgressLine& line, JsonWriter& out) {
+  const bool owned = is_owned(line);
+  out.number("partition", line.partition);
+  out.text("owner", owned ? std::optional{line.owner} : std::nullopt);
+  out.time("since", owned ? line.since : no_time);
+  out.seconds("lease_left", owned ? std::optional{line.lease_left} : std::nullopt);
+  out.number("position", line.progress.position);
+  out.time("arrival", line.progress.arrival);
+}
+
 }  // namespace weir::cli

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/command.hpp"
+#include "cli/json_writer.hpp"
 #include "core/keepers.hpp"
 
 namespace weir::cli {
@@ -36,5 +37,8 @@ std::string shown(Timestamp time);
 
 /// "2.1 s"
 std::string shown_seconds(Duration length);
+
+/// The members of a line that all commands show.
+void write_progress(const ProgressLine& line, JsonWriter& out);
 
 }  // namespace weir::cli

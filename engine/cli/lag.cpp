@@ -15,7 +15,7 @@ namespace {
 struct LagOptions {
   std::string file;
   PipelineOptions pipeline;
-  bool json = false;
+  std::string format = "text";
 };
 
 void print(const Lag& lag) {
@@ -40,7 +40,7 @@ int lag(const LagOptions& options, const Registry& registry) {
   if (!loaded.checked.pipeline) return bad_pipeline;
   const auto measured = measure_lag(*loaded.checked.pipeline, registry, system_clock());
   if (!measured) return failed("weir lag", measured.error());
-  if (options.json)
+  if (options.format == "json")
     std::cout << lag_json(*loaded.checked.pipeline, *measured) << '\n';
   else
     print(*measured);
@@ -54,7 +54,7 @@ void add_lag(Arguments& program, Session& session) {
   auto command = program.command("lag", "shows how many messages and seconds a pipeline is behind its streams");
   command.needs("pipeline", options->file, "pipeline file");
   add_pipeline_options(command, options->pipeline);
-  command.flag("--json", options->json, "as /lag of a running worker says it");
+  command.choice("--format", options->format, {"text", "json"}, "JSON: as /lag of a running worker");
   command.does([options, &session] { session.exit = lag(*options, session.registry); });
 }
 

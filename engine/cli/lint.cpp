@@ -38,6 +38,7 @@ int lint(const LintOptions& options, const Registry& registry) {
   } else {
     std::cout << files << (files == 1 ? " pipeline" : " pipelines") << ", no findings\n";
   }
+  if (std::ranges::contains(findings, "unreadable", &Finding::rule)) return bad_pipeline;
   return has_errors(findings) ? Exit::findings : fine;
 }
 

@@ -1,7 +1,4 @@
 /// weir owners: which worker has which partition, and so which vehicle.
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <iostream>
 #include <memory>
@@ -23,7 +20,7 @@ struct OwnersOptions {
   PipelineOptions pipeline;
   std::string node;
   std::string key;
-  bool json = false;
+  std::string format = "text";
 };
 
 /// What is known of the vehicle that was asked for.
@@ -69,66 +66,32 @@ void print(const std::vector<ProgressLine>& lines, const std::optional<Vehicle>&
   }
 }
 
-/// An array of objects whose names never change.
-class Json {
- public:
-  std::string text(const std::vector<ProgressLine>& lines, const std::optional<Vehicle>& vehicle) {
-    json_.SetMaxDecimalPlaces(3);
-    json_.StartArray();
-    for (const ProgressLine& line : lines) add(line, vehicle);
-    json_.EndArray();
-    return buffer_.GetString();
-  }
+void write_session(const Vehicle& vehicle, JsonWriter& out) {
+  out.text("key", vehicle.key);
+  out.key("session").object([&] {
+    out.text("state", std::string{state_of(vehicle)});
+    if (!vehicle.seen) return out.text("reason", vehicle.seen.error().message);
+    const auto session = vehicle.seen->session.value_or(KeySession{});
+    out.time("first", session.first);
+    out.time("newest", session.newest);
+    out.number("position", vehicle.seen->position);
+    out.time("arrival", vehicle.seen->arrival);
+  });
+}
 
- private:
-  void add(const ProgressLine& line, const std::optional<Vehicle>& vehicle) {
-    const bool owned = is_owned(line);
-    json_.StartObject();
-    number("partition", line.partition);
-    text("owner", owned ? std::optional{line.owner} : std::nullopt);
-    time("since", owned ? line.since : no_time);
-    json_.Key("lease_left");
-    owned ? json_.Double(static_cast<double>(line.lease_left) / static_cast<double>(second)) : json_.Null();
-    number("position", line.progress.position);
-    time("arrival", line.progress.arrival);
-    if (vehicle) {
-      text("key", vehicle->key);
-      add_session(*vehicle);
+/// An array of objects.
+void print_json(const std::vector<ProgressLine>& lines, const std::optional<Vehicle>& vehicle) {
+  JsonWriter out;
+  out.array([&] {
+    for (const ProgressLine& line : lines) {
+      out.object([&] {
+        write_progress(line, out);
+        if (vehicle) write_session(*vehicle, out);
+      });
     }
-    json_.EndObject();
-  }
-
-  void add_session(const Vehicle& vehicle) {
-    json_.Key("session");
-    json_.StartObject();
-    text("state", std::string{state_of(vehicle)});
-    if (vehicle.seen) {
-      const auto session = vehicle.seen->session.value_or(KeySession{});
-      time("first", session.first);
-      time("newest", session.newest);
-      number("position", vehicle.seen->position);
-      time("arrival", vehicle.seen->arrival);
-    } else {
-      text("reason", vehicle.seen.error().message);
-    }
-    json_.EndObject();
-  }
-
-  void number(const char* name, std::uint64_t value) {
-    json_.Key(name);
-    json_.Uint64(value);
-  }
-  void text(const char* name, const std::optional<std::string>& value) {
-    json_.Key(name);
-    value ? json_.String(value->data(), static_cast<rapidjson::SizeType>(value->size())) : json_.Null();
-  }
-  void time(const char* name, Timestamp value) {
-    text(name, value == no_time ? std::nullopt : std::optional{format_rfc3339(value)});
-  }
-
-  rapidjson::StringBuffer buffer_;
-  rapidjson::Writer<rapidjson::StringBuffer> json_{buffer_};
-};
+  });
+  std::cout << out.result() << '\n';
+}
 
 int owners(const OwnersOptions& options, const Registry& registry) {
   const auto kept = load_kept("weir owners", options.file, options.pipeline, options.node, registry);
@@ -151,8 +114,8 @@ int owners(const OwnersOptions& options, const Registry& registry) {
     vehicle = Vehicle{options.key, last_session(pipeline, registry, line, options.key)};
     lines = {line};
   }
-  if (options.json)
-    std::cout << Json{}.text(lines, vehicle) << '\n';
+  if (options.format == "json")
+    print_json(lines, vehicle);
   else
     print(lines, vehicle, claims.partitions);
   return fine;
@@ -167,7 +130,7 @@ void add_owners(Arguments& program, Session& session) {
   add_pipeline_options(command, options->pipeline);
   command.option("--node", options->node, "as this sink keeps it; without, the first one that keeps progress");
   command.option("--key", options->key, "only the partition of this vehicle, and its session");
-  command.flag("--json", options->json, "an array with an object for each partition");
+  command.choice("--format", options->format, {"text", "json"}, "JSON: an array with an object for each partition");
   command.does([options, &session] { session.exit = owners(*options, session.registry); });
 }
 

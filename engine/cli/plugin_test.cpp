@@ -130,7 +130,7 @@ TEST(Plugins, MayBeNamedBehindEveryCommand) {
   line.arguments().anywhere("--plugin", "");
   const Typable weir = line.arguments().typable();
   EXPECT_THAT(weir.options, testing::Contains("--plugin"));
-  EXPECT_THAT(weir.commands.at(0).commands.at(0).options, testing::Contains("--plugin"));
+  EXPECT_THAT(weir.commands.back().commands.at(0).options, testing::Contains("--plugin"));
   std::array<std::string, 9> words{"weir", "--plugin", "a", "progress", "--plugin", "b", "show", "--plugin=c", "f"};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

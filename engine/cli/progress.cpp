@@ -16,6 +16,7 @@ struct ProgressOptions {
   std::string node;
   std::optional<Partition> partition;
   bool yes = false;
+  std::string format = "text";
 };
 
 std::string holder(const ProgressLine& line) {
@@ -30,23 +31,44 @@ void print(const std::string& node, const ProgressLine& line) {
                             shown(p.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot, holder(line));
 }
 
+void print_json(const std::vector<std::pair<std::string, ProgressLine>>& lines) {
+  JsonWriter out;
+  out.array([&] {
+    for (const auto& [node, line] : lines) {
+      out.object([&] {
+        out.text("node", node);
+        write_progress(line, out);
+        out.time("updated", line.updated);
+        out.text("snapshot", line.progress.snapshot.empty() ? std::nullopt : std::optional{line.progress.snapshot});
+      });
+    }
+  });
+  std::cout << out.result() << '\n';
+}
+
+void print(const std::vector<std::pair<std::string, ProgressLine>>& lines) {
+  if (lines.empty()) {
+    std::cout << "no progress: nothing was committed yet\n";
+    return;
+  }
+  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
+                            "arrival", "updated", "snapshot", "owner");
+  for (const auto& [node, line] : lines) print(node, line);
+}
+
 /// Prints the lines of everybody who keeps progress; answers how many there were, or an exit code.
 std::expected<std::size_t, int> show(Keepers& keepers, const ProgressOptions& options) {
-  std::size_t count = 0;
+  std::vector<std::pair<std::string, ProgressLine>> shown;
   for (const Keepers::Keeper& keeper : keepers.all()) {
     const auto lines = keeper.progress();
     if (!lines) return std::unexpected(failed("weir progress: " + keeper.node, lines.error()));
     for (const ProgressLine& line : *lines) {
       if (options.partition && line.partition != *options.partition) continue;
-      if (count++ == 0) {
-        std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
-                                  "arrival", "updated", "snapshot", "owner");
-      }
-      print(keeper.node, line);
+      shown.emplace_back(keeper.node, line);
     }
   }
-  if (count == 0) std::cout << "no progress: nothing was committed yet\n";
-  return count;
+  options.format == "json" ? print_json(shown) : print(shown);
+  return shown.size();
 }
 
 int reset(Keepers& keepers, const ProgressOptions& options) {
@@ -89,6 +111,7 @@ void add_progress(Arguments& program, Session& session) {
     add_pipeline_options(verb, options->pipeline);
     verb.option("--node", options->node, "only this sink");
     verb.option("--partition", options->partition, "only this partition");
+    if (!forget) verb.choice("--format", options->format, {"text", "json"}, "JSON: an array of objects");
     if (forget) verb.flag("--yes", options->yes, "do it; without, what would be forgotten is printed");
     verb.does([options, &session, forget] { session.exit = progress(*options, session.registry, forget); });
   }

@@ -90,7 +90,7 @@ int run_pipeline(ReplayOptions& options, const recording::Reader* file, Session&
         internal);
   }
   auto wishes = RowWishes::of(options.saves, options.differences, *document, session.registry);
-  if (!wishes) return complain(wishes.error().message);
+  if (!wishes) return complain(wishes.error().message, exit_of_file(wishes.error()));
   if (options.replayed.speed.empty()) options.replayed.speed = "max";
   auto text = replay_of(options.replayed, *document, session.registry, *wishes);
   if (!text) return usage;
@@ -127,8 +127,7 @@ int replay(ReplayOptions& options, Session& session) {
   std::optional<recording::Reader> opened;
   if (!is_stream) {
     auto file = recording::Reader::open(replayed.recording);
-    if (!file)
-      return complain(file.error().message, file.error().kind == Error::Kind::invalid ? bad_pipeline : internal);
+    if (!file) return complain(file.error().message, exit_of_file(file.error()));
     opened = std::move(*file);
   }
   const recording::Reader* const file = opened ? &*opened : nullptr;

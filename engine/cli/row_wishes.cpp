@@ -134,7 +134,7 @@ Result<RowWishes> RowWishes::of(const std::vector<std::string>& saves, const std
     }
     std::error_code problem;
     if (!save && !std::filesystem::exists(wish.file, problem))
-      return fail(Error::Kind::invalid, weir::format("{}{}: there is no file {}", option, text, wish.file));
+      return fail(Error::Kind::refused, weir::format("{}{}: there is no file {}", option, text, wish.file));
     out.wishes_.push_back(std::move(wish));
     return {};
   };

@@ -160,7 +160,7 @@ class Runner {
     if (loaded->checked.pipeline) loaded->checked.pipeline->writes_beside = !options_.alone;
     // What is a matter of the file is no news of what was made of it.
     if (given)
-      std::erase_if(loaded->checked.findings, [](const Finding& one) { return one.severity == Severity::note; });
+      std::erase_if(loaded->checked.findings, [](const Finding& one) { return one.severity == Severity::info; });
     print_findings(*loaded);
     return loaded;
   }

@@ -177,7 +177,10 @@ class Testing {
   void file(const std::string& file) {
     ++files;
     const auto text = read_regular(file);
-    if (!text) return unreadable(file, file + ": error: can't read the file\n");
+    if (!text) {
+      missing = true;
+      return unreadable(file, file + ": error: can't read the file\n");
+    }
     const ReadCases read = read_cases(*text, file, registry_, around_);
     if (!read.file) return unreadable(file, render(read.findings, Format::text));
     if (read.file->cases.empty()) return report.file_failed(file, file + ": error: no tests\n");
@@ -215,6 +218,7 @@ class Testing {
   Report report;
   Coverage coverage;
   std::size_t files = 0;
+  bool missing = false;  ///< one of them
 
  private:
   void unreadable(const std::string& file, const std::string& why) {
@@ -311,6 +315,7 @@ int test(const TestOptions& options, const Session& session) {
     std::cerr << (testing.files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
     return usage;
   }
+  if (testing.missing) return no_input;
   return report.failed == 0 ? fine : findings;
 }
 

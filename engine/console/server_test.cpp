@@ -55,7 +55,7 @@ TEST(Console, says_what_is_wrong_with_an_address) {
   for (const char* bad : {"localhost", "localhost:", "localhost:http", "localhost:70000", "8080"})
     EXPECT_EQ(Console::serve(bad, views()).error().kind, Error::Kind::invalid) << bad;
   EXPECT_EQ(Console::serve("8080", views()).error().message,
-            "\"8080\" is not [host]:port; write :8080 for this machine alone, 0.0.0.0:8080 for any");
+            "\"8080\" is not [host]:port; write localhost:8080, or :8080");
 }
 
 TEST(Console, listens_on_every_address_of_a_name_or_not_at_all) {

@@ -45,7 +45,7 @@ class Checker {
     }
     report_.take(std::move(document_.findings));
     apply_overrides(document_, options_.overrides, report_);
-    report_.take(replace_variables(document_, options_.variable, options_.to_run ? Severity::error : Severity::warning));
+    report_.take(replace_variables(document_, options_.variable, options_.to_run ? Severity::error : Severity::warn));
     const Value& root = document_.root;
     if (root.is(Value::Kind::object)) {
       const SettingsContext context{document_.text, options_.read_file, options_.to_run};
@@ -267,7 +267,7 @@ class Checker {
       if (report_.errors() == 0 && !keeps) check_restart(*source);
     }
     if (report_.errors() != 0 || !source->good || tells_time(pipeline_, source->node, registry_)) return;
-    report_.add(Severity::note, source->text->span, "no-event-time",
+    report_.add(Severity::info, source->text->span, "no-event-time",
                 quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
                 "encode in json or flatbuffers if the devices know better");
   }
@@ -295,7 +295,7 @@ class Checker {
       gives_out |= !claims_of(draft.node).discards;
     }
     if (!keeps_place && !gives_out) return;
-    report_.add(Severity::note, source.text->span, "no-durable-state",
+    report_.add(Severity::info, source.text->span, "no-durable-state",
                 keeps_place
                     ? "nothing keeps state, so each start reads the stream again from where it first began, and "
                       "stops if the stream no longer has that"
@@ -313,7 +313,7 @@ class Checker {
     }
     for (const Draft& draft : drafts_) {
       if (draft.node.role != Role::sink || !claims_of(draft.node).transactional) continue;
-      report_.warning(draft.text->span, "shared-queue",
+      report_.warn(draft.text->span, "shared-queue",
                    quoted(draft.node.id) + " keeps progress, which one worker holds, but " + quoted(source.node.id) +
                        " is a queue that workers share: further workers wait",
                    "run one worker, or read partition streams");

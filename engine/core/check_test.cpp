@@ -172,7 +172,7 @@ TEST(Check, WhatOneWorkerHoldsDoesNotStandBehindASharedQueue) {
   const std::string kept = R"( "state": { "store": "jetstream-kv", "bucket": "s" },)";
   EXPECT_NE(behind_a_queue(kept, R"("sink": "drop")").find("error: \"in\" is a queue that workers share"),
             std::string::npos);
-  EXPECT_NE(behind_a_queue("", R"("sink": "duckdb", "path": "x.duckdb")").find("warning: \"out\" keeps progress"),
+  EXPECT_NE(behind_a_queue("", R"("sink": "duckdb", "path": "x.duckdb")").find("warn: \"out\" keeps progress"),
             std::string::npos);
   EXPECT_EQ(behind_a_queue("", R"("sink": "drop")").find("queue"), std::string::npos);
 }
@@ -184,7 +184,7 @@ TEST(Check, PayloadsThatCanNotTellATimeAreNoted) {
                 encoding + R"(" },
       { "id": "out", "from": "in", "sink": "drop" } ] })");
   };
-  EXPECT_NE(encoded("text").find("note: \"in\" reads payloads without a time"), std::string::npos) << encoded("text");
+  EXPECT_NE(encoded("text").find("info: \"in\" reads payloads without a time"), std::string::npos) << encoded("text");
   EXPECT_EQ(encoded("json").find("without a time"), std::string::npos);
 }
 
@@ -201,7 +201,7 @@ TEST(Check, VariablesAreReplacedAndMissed) {
 TEST(Check, ARequiredVariableIsAWarningForLintAndAnErrorForRun) {
   const std::string text = with(std::string{good}, R"("for": "10s")", R"("for": "${T:?how long}")");
   CheckOptions options;
-  EXPECT_NE(lint(text, options).find("warning: variable T is not set: how long"), std::string::npos);
+  EXPECT_NE(lint(text, options).find("warn: variable T is not set: how long"), std::string::npos);
   options.to_run = true;
   EXPECT_NE(lint(text, options).find("error: variable T is not set: how long"), std::string::npos);
 }
@@ -249,6 +249,30 @@ TEST(Check, AMistakeInAnOverrideNamesTheOption) {
   EXPECT_TRUE(with_option("rows.evry", "2s").starts_with("p.json: error: -s rows.evry: "))
       << with_option("rows.evry", "2s");
   EXPECT_TRUE(with_option("limits.keys", "many").starts_with("p.json: error: -s limits.keys: "));
+}
+
+TEST(Check, ASecretOnTheCommandLineIsWarnedOf) {
+  const auto with_url = [](const char* url) {
+    CheckOptions options;
+    options.overrides = {{"db.sink", "timescale"}, {"db.table", "t"}, {"db.url", url}};
+    options.variable = [](std::string_view) { return std::optional<std::string>{"postgresql://u:geheim@h/d"}; };
+    return lint(good, options);
+  };
+  EXPECT_EQ(with_url("postgresql://u:geheim@h/d"),
+            "p.json: warn: -s db.url: \"url\": every user of this machine can read the command line; write '${NAME}' "
+            "or file:PATH\n");
+  EXPECT_EQ(with_url("postgresql://u@h/d"), "") << "there is nothing secret in it";
+  EXPECT_EQ(with_url("${PG_URL}"), "");
+}
+
+TEST(Check, AChainOfTwentyThousandNodesIsReadInNoTime) {
+  std::string text =
+      R"({ "name": "p", "nodes": [ { "id": "n0", "source": "nats", "stream": "S", "subject": "v.{key}" })";
+  constexpr int last = 20'000;  // what asks all nodes at each takes hours for these
+  for (int i = 1; i <= last; ++i)
+    text += weir::format(R"(, {{ "id": "n{}", "transform": "filter", "from": "n{}", "where": "x > 1" }})", i, i - 1);
+  text += weir::format(R"(, {{ "id": "out", "sink": "stdout", "from": "n{}" }} ] }})", last);
+  EXPECT_FALSE(lint(text).contains("error"));
 }
 
 TEST(Check, ACycleIsReportedOnceWithItsNodes) {
@@ -544,13 +568,13 @@ TEST(Check, WhatIsReadAgainAtEveryStartIsNoted) {
                 std::string{source} + R"( }, { "id": "out", "from": "in", "sink": )" + std::string{sink} + " } ] }");
   };
   const auto notes = [&](std::string_view source, std::string_view sink, std::string_view state = "") {
-    return said(source, sink, state).contains("note: nothing keeps state, so each start reads the stream again");
+    return said(source, sink, state).contains("info: nothing keeps state, so each start reads the stream again");
   };
   const std::string_view stream = R"("nats", "stream": "S")", file = R"("duckdb", "path": "x.duckdb")";
   EXPECT_TRUE(notes(stream, file));
   EXPECT_FALSE(notes(stream, file, R"("state": { "store": "jetstream-kv", "bucket": "b" },)"));
   EXPECT_FALSE(notes(stream, R"("stdout")"));
-  const std::string given_out = "note: nothing keeps the place in the stream, so each start gives out all of it again";
+  const std::string given_out = "info: nothing keeps the place in the stream, so each start gives out all of it again";
   EXPECT_TRUE(said(stream, R"("stdout")", "").contains(given_out));
   EXPECT_EQ(said(stream, R"("drop")", ""), "");
   EXPECT_FALSE(notes(R"("simulate", "for": "1s")", file)) << "a seed loses nothing";

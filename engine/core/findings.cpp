@@ -84,7 +84,7 @@ std::string in_json(std::span<const Finding> findings) {
   }
   out.EndArray();
   put(out, "errors", count(findings, Severity::error));
-  put(out, "warnings", count(findings, Severity::warning));
+  put(out, "warnings", count(findings, Severity::warn));
   out.EndObject();
   return std::string{buffer.GetString(), buffer.GetSize()} + "\n";
 }
@@ -122,11 +122,17 @@ void put_location(Writer& out, const Finding& finding) {
   out.EndObject();
 }
 
+/// What a format of others calls a severity.
+std::string_view level_of(Severity severity, std::string_view info) {
+  if (severity == Severity::info) return info;
+  return severity == Severity::warn ? "warning" : "error";
+}
+
 void put_result(Writer& out, const Finding& finding, std::size_t rule) {
   out.StartObject();
   put(out, "ruleId", finding.rule);
   put(out, "ruleIndex", rule);
-  put(out, "level", to_string(finding.severity));
+  put(out, "level", level_of(finding.severity, "note"));
   out.Key("message");
   out.StartObject();
   put(out, "text", sentence(finding));
@@ -193,7 +199,7 @@ std::string in_github(std::span<const Finding> findings) {
   std::string text;
   for (const Finding& finding : findings) {
     const auto& [begin, end] = finding.span;
-    text += weir::format("::{}", finding.severity == Severity::note ? "notice" : to_string(finding.severity));
+    text += weir::format("::{}", level_of(finding.severity, "notice"));
     std::string separator = " ";
     const auto property = [&](std::string_view name, std::string_view value) {
       text += weir::format("{}{}={}", std::exchange(separator, ","), name, github_escaped(value, true));
@@ -217,10 +223,10 @@ std::string_view to_string(Severity severity) {
   switch (severity) {
     case Severity::error:
       return "error";
-    case Severity::warning:
-      return "warning";
-    case Severity::note:
-      return "note";
+    case Severity::warn:
+      return "warn";
+    case Severity::info:
+      return "info";
   }
   std::unreachable();
 }

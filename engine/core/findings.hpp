@@ -28,7 +28,7 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
-enum class Severity : std::uint8_t { error, warning, note };
+enum class Severity : std::uint8_t { error, warn, info };
 std::string_view to_string(Severity severity);
 
 /// One mistake, or something to look at.

@@ -20,7 +20,7 @@ std::vector<Finding> sketch() {
       finding(Severity::error, file, {9, 43, 500}, 1, "unit", R"("every": 1 has no unit)", R"(write "1s" or "1ms")"),
       finding(Severity::error, file, {10, 20, 620}, 10, "unknown-operator", R"(unknown sink "timescal")",
               did_you_mean("timescal", sinks)),
-      finding(Severity::warning, file, {15, 62, 900}, 4, "max-gap", "charge will be carried, not interpolated"),
+      finding(Severity::warn, file, {15, 62, 900}, 4, "max-gap", "charge will be carried, not interpolated"),
   };
 }
 
@@ -28,7 +28,7 @@ TEST(Findings, AreALineEachAndASummary) {
   EXPECT_EQ(render(sketch(), Format::text),
             "pipelines/fleet.json:9:43: error: \"every\": 1 has no unit; write \"1s\" or \"1ms\"\n"
             "pipelines/fleet.json:10:20: error: unknown sink \"timescal\"; did you mean \"timescale\"?\n"
-            "pipelines/fleet.json:15:62: warning: charge will be carried, not interpolated\n"
+            "pipelines/fleet.json:15:62: warn: charge will be carried, not interpolated\n"
             "3 findings (2 errors)\n");
 }
 
@@ -40,8 +40,8 @@ TEST(Findings, WithoutAPlaceNameTheFileOnly) {
 }
 
 TEST(Findings, StayOnOneLineWhateverTheyQuote) {
-  const Finding f = finding(Severity::note, "a.json", {1, 1, 0}, 1, "x", "two\nlines\x1b[31m");
-  EXPECT_EQ(render({&f, 1}, Format::text), "a.json:1:1: note: two\\nlines\\x1b[31m\n1 finding\n");
+  const Finding f = finding(Severity::info, "a.json", {1, 1, 0}, 1, "x", "two\nlines\x1b[31m");
+  EXPECT_EQ(render({&f, 1}, Format::text), "a.json:1:1: info: two\\nlines\\x1b[31m\n1 finding\n");
   EXPECT_EQ(render({&f, 1}, Format::github),
             "::notice file=a.json,line=1,endLine=1,col=1,endColumn=2,title=x::two%0Alines\x1b[31m\n");
 }
@@ -59,7 +59,7 @@ TEST(Findings, AreSummedUp) {
 TEST(Findings, AreSortedByFileAndPlace) {
   std::vector<Finding> all = {
       finding(Severity::error, "b", {1, 1, 0}, 1, "", "4"), finding(Severity::error, "a", {10, 1, 90}, 1, "", "3"),
-      finding(Severity::warning, "a", {9, 12, 80}, 1, "", "1"), finding(Severity::error, "a", {9, 12, 80}, 1, "", "2"),
+      finding(Severity::warn, "a", {9, 12, 80}, 1, "", "1"), finding(Severity::error, "a", {9, 12, 80}, 1, "", "2"),
       finding(Severity::error, "a", {9, 2, 70}, 1, "", "0")};
   sort_by_place(all);
   std::string order;

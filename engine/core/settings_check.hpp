@@ -22,8 +22,8 @@ class Reporter {
   void error(const Span& span, std::string rule, std::string message, std::string suggestion = {}) {
     add(Severity::error, span, std::move(rule), std::move(message), std::move(suggestion));
   }
-  void warning(const Span& span, std::string rule, std::string message, std::string suggestion = {}) {
-    add(Severity::warning, span, std::move(rule), std::move(message), std::move(suggestion));
+  void warn(const Span& span, std::string rule, std::string message, std::string suggestion = {}) {
+    add(Severity::warn, span, std::move(rule), std::move(message), std::move(suggestion));
   }
   void add(Severity severity, const Span& span, std::string rule, std::string message, std::string suggestion);
   void take(std::vector<Finding> findings);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include <weir/secrets.hpp>
 #include <weir/units.hpp>
 
 #include "core/pipeline_fields.hpp"
@@ -313,15 +314,28 @@ class ValueReader {
     return std::make_shared<const Expression>(std::move(*compiled));
   }
 
+  /// A secret that was written out on the command line, which every process of the machine can read.
+  void warn_of_argv(const Field& field, const Value& value) {
+    const bool written_out = value.span.begin.line == 0 && value.replaced.empty();
+    const bool is_url = value.text.contains("://");
+    if (!written_out || value.text.empty() || (is_url && without_secrets(value.text) == value.text)) return;
+    report_.warn(value.span, "secret-in-argv",
+                 quoted(field.name) + ": every user of this machine can read the command line",
+                 "write '${NAME}' or file:PATH");
+  }
+
   std::optional<Setting> secret(const Field& field, const Value& value) {
     if (!value.is(Value::Kind::string)) return wrong(field, value);
-    if (!value.text.starts_with("file:")) return value.text;
+    if (!value.text.starts_with("file:")) {
+      warn_of_argv(field, value);
+      return value.text;
+    }
     const std::string path = value.text.substr(5);
     if (auto content = context_.read_file ? context_.read_file(path) : std::nullopt) {
       while (!content->empty() && (content->back() == '\n' || content->back() == '\r')) content->pop_back();
       return *content;
     }
-    report_.add(context_.to_run ? Severity::error : Severity::warning, value.span, "unreadable-secret",
+    report_.add(context_.to_run ? Severity::error : Severity::warn, value.span, "unreadable-secret",
                 quoted(field.name) + ": can't read the file " + quoted(path), "");
     return std::string{};
   }

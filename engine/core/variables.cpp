@@ -36,7 +36,7 @@ class Replacer {
     for (Value& item : value.items) visit(item);
     for (Member& member : value.members) {
       if (member.key.contains("${")) {
-        findings.push_back({Severity::warning, document_.file, member.key_span, "variable-in-key",
+        findings.push_back({Severity::warn, document_.file, member.key_span, "variable-in-key",
                             "variables are replaced in values, not in keys", ""});
       }
       visit(member.value);
@@ -93,6 +93,12 @@ class Replacer {
       return refuse(Severity::error, "nested-variable", "a variable's default can't hold a variable",
                     "give it a value of its own");
     }
+    const std::string_view otherwise = colon == std::string_view::npos ? "" : variable.substr(colon + 1);
+    // A shell's way to write it; taken literally it would be a default that begins with the sign.
+    if (otherwise.starts_with('-') || otherwise.starts_with('=') || otherwise.starts_with('+')) {
+      return refuse(Severity::error, "shell-variable", weir::format("${{{}}} is a shell's syntax", variable),
+                    weir::format("write ${{{}:{}}}", name, otherwise.substr(1)));
+    }
     const auto set = environment_ ? environment_(name) : std::nullopt;
     if (set && (!set->empty() || colon == std::string_view::npos)) {
       if (valid_utf8(*set) == *set) return *set;
@@ -102,7 +108,6 @@ class Replacer {
       return refuse(Severity::error, "unset-variable", "variable " + name + " is not set",
                     weir::format("set it, or write ${{{0}:default}}, or ${{{0}:?why}} if only a run needs it", name));
     }
-    const std::string_view otherwise = variable.substr(colon + 1);
     if (!otherwise.starts_with('?')) return std::string{otherwise};
     const std::string why = otherwise.size() > 1 ? std::string{otherwise.substr(1)} : "it is required";
     return refuse(unset_required_, "unset-variable", "variable " + name + " is not set: " + why, "");

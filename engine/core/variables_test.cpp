@@ -58,7 +58,7 @@ TEST(Variables, ReachEveryDepthButNoKey) {
   const Replaced out = replace(R"({"a": [{"b": "${PORT}"}], "${HOST}": 1})");
   EXPECT_EQ(out.document.root.find("a")->items[0].find("b")->text, "5432");
   EXPECT_NE(out.document.root.find("${HOST}"), nullptr);
-  EXPECT_EQ(out.findings, "1:27-36: warning: variables are replaced in values, not in keys\n");
+  EXPECT_EQ(out.findings, "1:27-36: warn: variables are replaced in values, not in keys\n");
 }
 
 TEST(Variables, AloneInAStringMayStandForANumber) {
@@ -77,8 +77,8 @@ TEST(Variables, UnsetOnesAreFindingsAtTheirPlace) {
       "2:16-23: error: variable NONE is not set; set it, or write ${NONE:default}, or ${NONE:?why} if only a run needs it\n"
       "3:9-30: error: variable PG_URL is not set: set PG_URL\n"
       "3:39-45: error: variable X is not set: it is required\n");
-  const Replaced linted = replace(text, Severity::warning);
-  EXPECT_TRUE(linted.findings.contains("3:9-30: warning: variable PG_URL is not set: set PG_URL\n"));
+  const Replaced linted = replace(text, Severity::warn);
+  EXPECT_TRUE(linted.findings.contains("3:9-30: warn: variable PG_URL is not set: set PG_URL\n"));
   EXPECT_TRUE(linted.findings.contains("2:16-23: error:"));
   EXPECT_EQ(linted.document.root.find("a")->kind, Value::Kind::invalid);
   EXPECT_EQ(linted.document.root.find("b")->kind, Value::Kind::string);
@@ -99,6 +99,8 @@ TEST(Variables, EveryMistakeOfAStringIsReported) {
       {"${A B:x}",
        "1:3-11: error: \"A B\" is no name of a variable; names are letters, digits and _; write $${ for a literal "
        "${\n"},
+      {"${HOST:-x}", "1:3-13: error: ${HOST:-x} is a shell's syntax; write ${HOST:x}\n"},
+      {"${A:=x}", "1:3-10: error: ${A:=x} is a shell's syntax; write ${A:x}\n"},
       {"${A:${HOST}}", "1:3-15: error: a variable's default can't hold a variable; give it a value of its own\n"},
       {"${LATIN}", "1:3-11: error: variable LATIN is no UTF-8; set it to text\n"},
   };

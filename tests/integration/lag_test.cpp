@@ -79,7 +79,7 @@ class Partitions : public Job {
   }
 
   void wait_until_all_is_committed() {
-    for (int i = 0; i < 200 && json({"lag", "--json"})["messages"].GetInt64() != 0; ++i) pause(50 * millisecond);
+    for (int i = 0; i < 200 && json({"lag", "--format=json"})["messages"].GetInt64() != 0; ++i) pause(50 * millisecond);
   }
   std::string logs() const {
     std::string out;
@@ -94,7 +94,7 @@ class Partitions : public Job {
 };
 
 TEST_F(Partitions, HaveAnOwnerWhileAWorkerRunsAndThenNobody) {
-  const auto before = json({"owners", "--json"});
+  const auto before = json({"owners", "--format=json"});
   ASSERT_TRUE(before.IsArray());
   ASSERT_EQ(before.Size(), partitions);
   for (rapidjson::SizeType i = 0; i < partitions; ++i) {
@@ -109,7 +109,7 @@ TEST_F(Partitions, HaveAnOwnerWhileAWorkerRunsAndThenNobody) {
   const Timestamp started = system_clock().now();
   send_samples(60);
   wait_until_all_is_committed();
-  const auto during = json({"owners", "--json"});
+  const auto during = json({"owners", "--format=json"});
   ASSERT_EQ(during.Size(), partitions);
   const std::string owner = during[0]["owner"].GetString();
   EXPECT_FALSE(owner.empty());
@@ -126,7 +126,7 @@ TEST_F(Partitions, HaveAnOwnerWhileAWorkerRunsAndThenNobody) {
   EXPECT_THAT(output_of({"owners"}), HasSubstr("        3  " + owner + "  "));
 
   EXPECT_EQ(worker.end(SIGTERM), 0) << logs();
-  const auto after = json({"owners", "--json"});
+  const auto after = json({"owners", "--format=json"});
   for (rapidjson::SizeType i = 0; i < partitions; ++i) {
     EXPECT_TRUE(after[i]["owner"].IsNull());
     EXPECT_TRUE(after[i]["since"].IsNull());
@@ -142,11 +142,11 @@ TEST_F(Partitions, TellWhoHasAVehicleAndItsSession) {
   ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
   send_samples(20);
   wait_until_all_is_committed();
-  EXPECT_EQ(json({"owners", "--json", "--key", "v7"})[0]["owner"].GetString(),
-            std::string{json({"owners", "--json"})[partition_of("v7", partitions)]["owner"].GetString()});
+  EXPECT_EQ(json({"owners", "--format=json", "--key", "v7"})[0]["owner"].GetString(),
+            std::string{json({"owners", "--format=json"})[partition_of("v7", partitions)]["owner"].GetString()});
   EXPECT_EQ(worker.end(SIGTERM), 0) << logs();  // with a snapshot of just this
 
-  const auto one = json({"owners", "--json", "--key", "v7"});
+  const auto one = json({"owners", "--format=json", "--key", "v7"});
   ASSERT_EQ(one.Size(), 1u);
   EXPECT_EQ(one[0]["partition"].GetUint(), partition_of("v7", partitions));
   EXPECT_STREQ(one[0]["key"].GetString(), "v7");
@@ -156,25 +156,25 @@ TEST_F(Partitions, TellWhoHasAVehicleAndItsSession) {
   EXPECT_EQ(session["newest"].GetString(), format_rfc3339(newest_));
   EXPECT_EQ(session["first"].GetString(), format_rfc3339(newest_));
   EXPECT_EQ(session["position"].GetUint64(), one[0]["position"].GetUint64());
-  EXPECT_STREQ(json({"owners", "--json", "--key", "nobody"})[0]["session"]["state"].GetString(), "none");
+  EXPECT_STREQ(json({"owners", "--format=json", "--key", "nobody"})[0]["session"]["state"].GetString(), "none");
   EXPECT_THAT(output_of({"owners", "--key", "v7"}),
               AllOf(HasSubstr("session: open, samples from "), HasSubstr("nobody")));
 }
 
 TEST_F(Partitions, AreBehindByWhatTheStreamsHoldThoughNobodyOwnsThem) {
-  EXPECT_EQ(json({"lag", "--json"})["messages"].GetUint64(), 0u) << "there are no streams yet";
+  EXPECT_EQ(json({"lag", "--format=json"})["messages"].GetUint64(), 0u) << "there are no streams yet";
   auto& worker = start("first");
   ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
   send_samples(60);
   wait_until_all_is_committed();
   EXPECT_EQ(worker.end(SIGTERM), 0) << logs();
 
-  const auto idle = json({"lag", "--json"});
+  const auto idle = json({"lag", "--format=json"});
   EXPECT_EQ(idle["messages"].GetUint64(), 0u);
   EXPECT_EQ(idle["seconds"].GetDouble(), 0);
   send_samples(100);
   pause(1500 * millisecond);
-  const auto behind = json({"lag", "--json"});
+  const auto behind = json({"lag", "--format=json"});
   EXPECT_STREQ(behind["pipeline"].GetString(), "fleet");
   EXPECT_EQ(behind["messages"].GetUint64(), 100u);
   EXPECT_GE(behind["seconds"].GetDouble(), 1.5);
@@ -193,7 +193,7 @@ TEST_F(Partitions, AreBehindAsAnyWorkerTellsAlsoOneThatHasNone) {
   ASSERT_TRUE(first.says("partition 3: starts")) << logs();
   send_samples(60);
   wait_until_all_is_committed();
-  const auto owner = std::string{json({"owners", "--json"})[0]["owner"].GetString()};
+  const auto owner = std::string{json({"owners", "--format=json"})[0]["owner"].GetString()};
   first.send(SIGSTOP);  // keeps the leases for a while, and commits nothing
   send_samples(100);
   Pages pages{start("second")};
@@ -244,7 +244,7 @@ TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
   auto* worker = &start("first");
   ASSERT_TRUE(worker->says("partition 3: starts")) << logs();
   send_samples(60);
-  const auto during = json({"owners", "--json"});
+  const auto during = json({"owners", "--format=json"});
   ASSERT_EQ(during.Size(), partitions);
   const std::string owner = during[0]["owner"].GetString();
   for (const auto& one : during.GetArray()) {
@@ -254,12 +254,12 @@ TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
     EXPECT_LE(one["lease_left"].GetDouble(), 3);
   }
   EXPECT_EQ(worker->end(SIGTERM), 0) << logs();
-  for (const auto& one : json({"owners", "--json"}).GetArray()) {
+  for (const auto& one : json({"owners", "--format=json"}).GetArray()) {
     EXPECT_TRUE(one["owner"].IsNull());
     EXPECT_GE(one["position"].GetUint64(), sent_by_partition(60).at(one["partition"].GetUint()));
   }
   send_samples(20);
-  EXPECT_EQ(json({"lag", "--json"})["messages"].GetUint64(), 20u);
+  EXPECT_EQ(json({"lag", "--format=json"})["messages"].GetUint64(), 20u);
 
   worker = &start("second");
   ASSERT_TRUE(worker->says("partition 3: goes on")) << logs();
@@ -274,7 +274,7 @@ TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
   fakes::WeirProcess reset{forget, directory_.file("reset.log")};
   EXPECT_EQ(reset.wait(), 0) << reset.log();
   EXPECT_THAT(reset.log(), HasSubstr("state: forgot 4 partitions\n"));
-  EXPECT_GE(json({"lag", "--json"})["messages"].GetUint64(), 80u) << "it would begin again";
+  EXPECT_GE(json({"lag", "--format=json"})["messages"].GetUint64(), 80u) << "it would begin again";
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST_F(Look, SaysWhatItCanNotShow) {
     EXPECT_EQ(said(weir({command, place}, nobody)),
               weir::format("69 weir {}: no worker answers on {}; one does with weir run --http {}\n", command, nobody,
                            nobody));
-    EXPECT_THAT(said(weir({command, place}, "localhost")), AllOf(StartsWith("64 "), HasSubstr("is not host:port")));
+    EXPECT_THAT(said(weir({command, place}, "localhost")), AllOf(StartsWith("64 "), HasSubstr("is not [host]:port")));
   }
   EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
 }

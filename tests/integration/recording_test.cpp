@@ -146,7 +146,7 @@ TEST_F(Recordings, record_keeps_only_what_is_asked_for) {
   EXPECT_NE(info.text.find("keys 7 9"), std::string::npos) << info.text;
   EXPECT_NE(info.text.find("by the selection if they ever were there"), std::string::npos) << info.text;
   EXPECT_EQ(info.text.find("gaps"), std::string::npos) << "what was not wanted is missing\n" << info.text;
-  const Printed json = weir({"info", "--json", some});
+  const Printed json = weir({"info", "--format=json", some});
   EXPECT_NE(json.text.find("\"left_out\":"), std::string::npos) << json.text;
   EXPECT_EQ(json.text.find("\"missing\":"), std::string::npos) << json.text;
   const Printed other = weir({"record", "--pipeline", file, "-o", some, "--follow", "--key", "8"});
@@ -178,7 +178,7 @@ TEST_F(Recordings, info_tells_what_is_in_it_and_what_is_lost) {
 TEST_F(Recordings, mistakes_are_said_before_anything_is_done) {
   const std::string file = pipeline();
   const Printed none = weir({"replay", directory_.file("none.weir"), file});
-  EXPECT_EQ(none.exit, 70);
+  EXPECT_EQ(none.exit, 66);
   EXPECT_NE(none.text.find("none.weir: No such file"), std::string::npos) << none.text;
   const std::string recorded = directory_.file("recorded.weir");
   ASSERT_EQ(weir({"record", "--pipeline", file, "-o", recorded, "--follow", "--key", "nobody"}).exit, 0);

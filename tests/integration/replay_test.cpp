@@ -52,7 +52,7 @@ TEST_F(Replays, a_table_and_printed_rows_can_be_expected_too) {
 
 TEST_F(Replays, what_can_not_be_compared_is_said_before_the_replay) {
   const std::string csv = directory_.write("rows.csv", "vehicle,time\n");
-  EXPECT_EQ(replay({"--diff", directory_.file("none.csv")}).exit, 64);
+  EXPECT_EQ(replay({"--diff", directory_.file("none.csv")}).exit, 66);
   EXPECT_EQ(replay({"--diff", directory_.write("rows.txt", "")}).exit, 64);
   EXPECT_EQ(replay({"--diff", "dB=" + csv}).exit, 64);
   EXPECT_EQ(replay({"--save", directory_.file("rows.xls")}).exit, 64);
@@ -134,7 +134,7 @@ TEST_F(Replays, a_part_in_which_nothing_arrived_is_said) {
 }
 
 TEST_F(Replays, info_tells_programs_what_is_in_a_recording) {
-  const Said info = weir({"info", "--json", tape()});
+  const Said info = weir({"info", "--format=json", tape()});
   ASSERT_EQ(info.exit, 0) << info.text;
   rapidjson::Document json;
   ASSERT_FALSE(json.Parse(info.text.c_str()).HasParseError()) << info.text;
@@ -148,7 +148,7 @@ TEST_F(Replays, info_tells_programs_what_is_in_a_recording) {
   // An instant that is not known is not there.
   const std::string none = directory_.file("none.weir");
   ASSERT_EQ(weir({"record", "--pipeline", pipeline(), "-o", none, "--follow", "--key", "nobody"}).exit, 0);
-  const Said empty = weir({"info", "--json", none});
+  const Said empty = weir({"info", "--format=json", none});
   ASSERT_FALSE(json.Parse(empty.text.c_str()).HasParseError()) << empty.text;
   EXPECT_EQ(json["samples"].GetUint64(), 0u);
   EXPECT_FALSE(json.HasMember("earliest"));

@@ -189,8 +189,8 @@ TEST_F(Unreachable, APortThatAnotherProcessHasEndsTheRunWith69) {
     const SilentPort taken{listens};
     auto& weir = run("nats://127.0.0.1:1", "postgresql://weir@127.0.0.1:1/weir", {"--http", taken.place()});
     EXPECT_EQ(weir.wait(10 * second), 69);
-    EXPECT_THAT(weir.log(), HasSubstr("weir: --http: can't listen on " + taken.place() +
-                                      ": another process uses the port\n"));
+    EXPECT_THAT(weir.log(),
+                HasSubstr("weir: --http: can't listen on " + taken.place() + ": another process uses the port\n"));
   }
 }
 

@@ -1,0 +1,70 @@
+/// What engine/README.md says that all commands have in common.
+#include <gtest/gtest.h>
+#include <rapidjson/document.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fakes/temporary_directory.hpp"
+#include "fakes/weir_process.hpp"
+
+namespace weir {
+namespace {
+
+class Conventions : public testing::Test {
+ protected:
+  std::pair<int, std::string> weir(std::vector<std::string> arguments) {
+    fakes::WeirProcess process{std::move(arguments), directory_.file("log" + std::to_string(++runs_))};
+    const int exit = process.wait();
+    return {exit, process.log()};
+  }
+
+  fakes::TemporaryDirectory directory_;
+  int runs_ = 0;
+};
+
+TEST_F(Conventions, AMissingFileIs78WhereAPipelineIsExpectedAnd66Elsewhere) {
+  const std::pair<std::vector<std::string>, int> cases[] = {
+      {{"run", "none.json"}, 78},       {{"lint", "none.json"}, 78},
+      {{"fmt", "none.json"}, 78},       {{"graph", "none.json"}, 78},
+      {{"lag", "none.json"}, 78},       {{"progress", "show", "none.json"}, 78},
+      {{"explain", "none.json"}, 78},   {{"info", "none.weir"}, 66},
+      {{"test", "none.test.json"}, 66}, {{"replay", "none.weir", "pipelines/quickstart.json"}, 66},
+  };
+  for (const auto& [arguments, exit] : cases) {
+    const auto [got, said] = weir(arguments);
+    EXPECT_EQ(got, exit) << arguments.front() << ": " << said;
+    EXPECT_TRUE(said.contains("none.")) << arguments.front() << " must name the file: " << said;
+  }
+}
+
+TEST_F(Conventions, DataIsPrintedAsJsonByFormat) {
+  const std::string pipeline = "pipelines/quickstart.json";
+  const std::string path = "db.path=" + directory_.file("q.duckdb");
+  ASSERT_EQ(weir({"run", pipeline, "-s", path, "-q", "--log-level", "error"}).first, 0);
+  const std::vector<std::vector<std::string>> commands = {{"list"},
+                                                          {"explain", pipeline},
+                                                          {"lint", pipeline},
+                                                          {"progress", "show", pipeline, "-s", path},
+                                                          {"owners", pipeline, "-s", path}};
+  for (std::vector<std::string> command : commands) {
+    command.insert(command.end(), {"--format", "json"});
+    const auto [exit, said] = weir(command);
+    EXPECT_EQ(exit, 0) << command.front() << ": " << said;
+    rapidjson::Document document;
+    EXPECT_FALSE(document.Parse(said.c_str()).HasParseError()) << command.front() << ": " << said;
+  }
+}
+
+TEST_F(Conventions, HelpAndTheVersionAreCommands) {
+  const auto [exit, version] = weir({"version"});
+  EXPECT_EQ(exit, 0);
+  EXPECT_EQ(version, weir({"--version"}).second);
+  EXPECT_EQ(weir({"help", "run"}), weir({"run", "--help"}));
+  EXPECT_EQ(weir({"help"}), weir({"--help"}));
+  EXPECT_EQ(weir({"help", "rnu"}).first, 64);
+}
+
+}  // namespace
+}  // namespace weir
