@@ -33,8 +33,9 @@ void describe_counters(const std::vector<CounterSpec>& counters) {
 void describe(Role role, std::string_view name, const Spec& spec) {
   std::cout << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
   if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
-  if (!spec.fields.empty()) std::cout << "\nSettings\n";
+  if (!spec.fields.empty() || role == Role::sink) std::cout << "\nSettings\n";
   describe_fields(spec.fields, "    ");
+  if (role == Role::sink) describe_fields(sink_fields(), "    ");
   if (has_columns(spec)) {
     describe_fields(completing_fields(), "    ");
     std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";

@@ -127,6 +127,7 @@ class SchemaWriter {
       if (role == Role::source || spec.has_encoding) member("encoding", [&] { encoding(); });
       fields(spec.fields);
       if (has_columns(spec)) fields(completing_fields());
+      if (role == Role::sink) fields(sink_fields());
     });
   }
 

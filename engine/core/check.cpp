@@ -263,6 +263,7 @@ class Checker {
       const bool keeps = keeps_state(pipeline_, source->node, registry_);
       const std::size_t before = report_.errors();
       check_start(*source, keeps);
+      check_sink_starts(*source);
       if (report_.errors() == before) check_sharing(*source, keeps);
       if (report_.errors() == 0 && !keeps) check_restart(*source);
     }
@@ -270,6 +271,19 @@ class Checker {
     report_.add(Severity::info, source->text->span, "no-event-time",
                 quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
                 "encode in json or flatbuffers if the devices know better");
+  }
+
+  /// A sink catches up with others only from a stream that can be read again, and where it is known how far they are.
+  void check_sink_starts(const Draft& source) {
+    const bool known = claims_of(source.node).replayable && std::ranges::any_of(drafts_, [](const Draft& draft) {
+                         return draft.node.role == Role::sink && claims_of(draft.node).transactional;
+                       });
+    for (const Draft& draft : drafts_) {
+      if (known || draft.node.begins != SinkBegins::stream) continue;
+      report_.error(draft.text->find("start")->span, "no-effect",
+                    R"("start": "stream" needs a source that can be read again, and a sink that keeps progress)",
+                    R"(take it out, or write "now")");
+    }
   }
 
   /// A start in the middle of a stream must be found again after a restart.

@@ -536,6 +536,22 @@ TEST(Check, WhatIsShownHasNoSecrets) {
   EXPECT_NE(shown.find(R"("user": "${USER}", "password": "<redacted>")"), std::string::npos) << shown;
 }
 
+TEST(Check, ASinkBeginsAtTheFirstMessageOnlyWhereThatCanBeRead) {
+  const auto begins = [](std::string_view source, std::string_view sink) {
+    return lint(R"({ "name": "p", "nodes": [
+    { "id": "in", )" +
+                std::string{source} + R"( },
+    { "id": "out", "from": "in", "start": "stream", )" +
+                std::string{sink} + " } ] }");
+  };
+  const std::string_view file = R"("sink": "duckdb", "path": "x.duckdb")";
+  EXPECT_FALSE(begins(R"("source": "simulate")", file).contains("error"));
+  const std::string_view wrong =
+      R"(p.json:3:43: error: "start": "stream" needs a source that can be read again, and a sink that keeps progress)";
+  EXPECT_TRUE(begins(R"("source": "simulate")", R"("sink": "stdout")").contains(wrong));
+  EXPECT_TRUE(begins(R"("source": "simulate", "speed": "1x")", file).contains(wrong));
+}
+
 TEST(Check, AStartThatNobodyFindsAgainIsAMistake) {
   const auto start = [](std::string_view begin, std::string_view sink, std::string_view state = "") {
     return lint(R"({ "name": "p",)" + std::string{state} + R"( "nodes": [

@@ -1,6 +1,7 @@
 #include "core/commit.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include <weir/dead_letter.hpp>
@@ -71,12 +72,52 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
 
 Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
   if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
+  const auto begin = starts(partition, stands);
+  if (!begin) return std::unexpected(begin.error());
+  stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found =
       weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return found;
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
-  if (auto named = name_blank(partition, *found); !named) return std::unexpected(named.error());
+  if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
+  if (auto adopted = adopt(partition, *begin); !adopted) return std::unexpected(adopted.error());
   return found;
+}
+
+Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
+  std::vector<SinkPlace> places;
+  for (std::size_t i = 0; i < outlets_.size(); ++i)
+    places.push_back({outlets_[i].id, outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
+  auto starts = starts_of(places);
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action != SinkAction::lost) continue;
+    return fail(Error::Kind::changed,
+                weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to "
+                             "it: its database was lost, or restored from a backup; restore it, or run `weir progress "
+                             "reset --node {1} --partition {0}`: it then gets all rows from the stream's first message",
+                             partition, outlets_[i].id));
+  }
+  return starts;
+}
+
+/// What begins where another stands says so in its own ledger, before its first row.
+Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> starts) {
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action != SinkAction::begin_now) continue;
+    log::info("partition {}: sink {} is new: it begins after position {}, where the others stand", partition,
+              outlets_[i].id, starts[i].at.position);
+    if (!outlets_[i].keeps()) continue;
+    const LaneCommit commit{partition, starts[i].at};
+    const auto committed = attempt(outlets_[i].id, [&] { return outlets_[i].sink->commit({&commit, 1}); });
+    if (!committed) {
+      outlets_.doubt(i);
+      return std::unexpected(committed.error());
+    }
+    if (committed->refused.empty()) continue;
+    return fail(Error::Kind::held,
+                weir::format("partition {}: another worker has claimed it in sink {}", partition, outlets_[i].id));
+  }
+  return {};
 }
 
 /// Beginning anew would write again what this worker has written.
@@ -117,11 +158,13 @@ void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
   known.position = lane.committed().position;
 }
 
-/// A sink whose id was changed has no progress, and its table all the rows.
-Result<void> CommitCycle::name_blank(Partition partition, Recovered& found) {
+/// A sink that begins at the first message may have all the rows already.
+Result<void> CommitCycle::name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found) {
+  if (outlets_.keepers() == 0) return {};
   std::vector<std::string> blank;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (outlets_[i].keeps() && is_blank(found.stands[i])) blank.push_back(outlets_[i].id);
+    const bool first = starts[i].action == SinkAction::begin_first;
+    if (first && (outlets_[i].keeps() || !found.start.kept.empty())) blank.push_back(outlets_[i].id);
   }
   if (blank.empty()) return {};
   auto ran_before = found.start.kept.empty() && snapshots_.durable() ? snapshots_.any(partition)
@@ -271,8 +314,16 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
       if (auto buried = bury(outlet, step); !buried) return buried;
     }
     commits.push_back({partition, lane.next_of(pipeline_.fingerprint)});
+    commits.back().next.sinks = known_sinks(lane, outlet);
   }
   return {};
+}
+
+/// Once `outlet` has what is committed: the others that keep progress may wait for their first.
+std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet) const {
+  std::string out;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(outlets_[i].id, i == outlet || lane.done(i) != 0, out);
+  return out;
 }
 
 /// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has

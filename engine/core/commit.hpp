@@ -15,6 +15,7 @@
 #include "core/outlets.hpp"
 #include "core/pipeline.hpp"
 #include "core/recovery.hpp"
+#include "core/sink_start.hpp"
 #include "core/snapshot.hpp"
 
 namespace weir {
@@ -100,7 +101,10 @@ class CommitCycle {
   /// Lets go of a lane's steps, and answers the credit that they held.
   std::size_t forget(Partition partition);
   void note_known(Partition partition, const LaneAccount& lane);
-  Result<void> name_blank(Partition partition, Recovered& found);
+  Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
+  Result<void> adopt(Partition partition, std::span<const SinkStart> starts);
+  Result<void> name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found);
+  std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
   bool unreported() const;
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);

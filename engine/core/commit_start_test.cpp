@@ -214,6 +214,7 @@ TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   cycle_->take(step(0, 5, "a"));
   cycle_->take(step(0, 9, "b"));
   ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);  // with a second sink, which has nothing yet
   const auto start = cycle_->claim(0);
   ASSERT_TRUE(start);
@@ -234,6 +235,7 @@ TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
   cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(9, "state")), 9);
   cycle_->take(step(0, 9, "a"));
   ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
   pipeline_.nodes[0].id = "renamed";
@@ -248,8 +250,113 @@ TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshots
   EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
   start_worker();
   claim_and_commit(9, "a");
+  pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+}
+
+/// A step with a row for each of the sinks.
+LaneStep for_all(Position position) {
+  LaneStep out;
+  out.position = out.consumed = position;
+  out.reached = static_cast<Timestamp>(position);
+  for (const std::size_t sink : {0, 1, 2}) {
+    LaneStep::Rows rows;
+    rows.sink = sink;
+    rows.encoded.rows = 1;
+    rows.encoded.bytes = std::to_string(position);
+    out.rows.push_back(std::move(rows));
+  }
+  return out;
+}
+
+TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
+  const std::string name = commit_with_snapshot(5);
+  cycle_->take(step(0, 9, "9"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(true, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  const Progress& adopted = second_database_.places[0].progress;
+  EXPECT_EQ(adopted.position, 9u) << "before its first row";
+  EXPECT_EQ(adopted.consumed, 9u);
+  EXPECT_EQ(adopted.snapshot, name) << "it may be the only one soon";
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 9u);
+  EXPECT_TRUE(start->blank.empty());
+  cycle_->take(for_all(12));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"a", "9", "12"}));
+  EXPECT_EQ(second_database_.rows, std::vector<std::string>{"12"});
+  EXPECT_EQ(list_rows_, std::vector<std::string>{"12"});
+  EXPECT_EQ(database_.places[0].progress.sinks, "list db second");
+}
+
+TEST_F(CommitStart, ANewSinkThatCanNotSayWhereItBeginsDoesNotBegin) {
+  claim_and_commit(9, "9");
+  start_worker(false, true);
+  second_->next_fault = Fault::before;
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::unreachable);
+  EXPECT_FALSE(sink_->owns(0));
+  ASSERT_TRUE(cycle_->claim(0));
+  EXPECT_EQ(second_database_.places[0].progress.position, 9u);
+}
+
+TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(for_all(5));
+  cycle_->take(for_all(9));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(true, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->silent, 0u);
+  EXPECT_EQ(start->borders, (std::vector<Position>{0, 9, 9}));
+  for (const Position position : {5, 9, 12}) cycle_->take(for_all(position));  // 9: exactly at the border
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(second_database_.rows, (std::vector<std::string>{"5", "9", "12"}));
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"5", "9", "12"}));
+  EXPECT_EQ(list_rows_, (std::vector<std::string>{"5", "9", "12"}));
+}
+
+TEST_F(CommitStart, AnotherOutputCatchesUpFromTheFirstMessageAsWell) {
+  claim_and_commit(9, "9");
+  pipeline_.nodes[1].begins = SinkBegins::stream;
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(for_all(5));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(list_rows_, std::vector<std::string>{"5"});
+  EXPECT_EQ(database_.places[0].progress.sinks, "db") << "from before it came";
+  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  cycle_->take(for_all(12));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.sinks, "list db");
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"9", "12"}));
+}
+
+TEST_F(CommitStart, ASinkWhoseProgressIsGoneStopsTheLaneUntilItIsReset) {
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  for (const Position position : {5, 9}) {
+    cycle_->take(for_all(position));
+    ASSERT_TRUE(cycle_->commit());
+  }
+  second_database_ = {};
+  start_worker(false, true);
+  const auto lost = cycle_->claim(0);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, Error::Kind::changed);
+  EXPECT_NE(lost.error().message.find("`weir progress reset --node second --partition 0`"), std::string::npos)
+      << lost.error().message;
+  EXPECT_TRUE(second_database_.rows.empty());
+  cycle_->release(0);
+  second_database_.places[0].progress.resets = 1;
+  const auto again = cycle_->claim(0);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->silent, 0u);
 }
 
 TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
@@ -376,6 +483,7 @@ TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
              or `weir progress reset`, or another "name": all rows again, beside those that are there)");
   store_.is_durable = true;
   EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or run the old file once more, let it drain"));
+  pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or take two steps: first add the sink"));
 }

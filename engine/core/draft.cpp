@@ -247,6 +247,8 @@ class DraftReader {
     if (has_columns(spec) && draft.columns_known && node.columns.empty() && write_empty != nullptr) {
       report_.error(write_empty->span, "no-effect", "\"write_empty\" is about rows, which only \"columns\" makes");
     }
+    if (node.role == Role::sink && node.settings.has("start"))
+      node.begins = node.settings.text("start") == "now" ? SinkBegins::now : SinkBegins::stream;
     node.write_empty = node.settings.has("write_empty") && has_columns(spec) && node.settings.boolean("write_empty");
   }
 
@@ -342,6 +344,7 @@ bool takes_encoding(const Spec& spec) { return spec.role == Role::source || spec
 std::vector<Field> node_fields(const Spec& spec) {
   std::vector<Field> out = spec.fields;
   if (has_columns(spec)) out.append_range(completing_fields());
+  if (spec.role == Role::sink) out.append_range(sink_fields());
   return out;
 }
 

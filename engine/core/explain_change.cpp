@@ -16,6 +16,22 @@ bool has_sink(const Pipeline& pipeline, std::string_view id) {
 
 bool keeps_progress(const Node& node) { return node.role == Role::sink && claims_of(node).transactional; }
 
+/// Whether a sink is new and asks for the stream from its first message on.
+bool begins_first(const Pipeline& before, const Node& node) {
+  return node.role == Role::sink && node.begins == SinkBegins::stream && !has_sink(before, node.id);
+}
+
+/// What a new sink gets. `progress`: another stays that keeps progress.
+std::string rows_of_new(const Node& node, bool replays, bool progress) {
+  if (!replays) return "gets the rows from here on";
+  const std::string all = "gets all rows from the stream's first message on";
+  if (node.begins == SinkBegins::stream)
+    return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
+  if (!progress) return all;
+  return "begins where the furthest of the others stands, unless it was there before and goes on from its place; "
+         "\"start\": \"stream\" gives it all rows";
+}
+
 /// What happens to the state. `differs`: it means something else.
 Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
   const Node& source = now.nodes[now.source()];
@@ -46,7 +62,7 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   const std::string by_node =
       "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
   if (!replays || !progress) return {"state", "goes on", by_node};
-  if (kept && !new_keepers(before, now).empty()) {
+  if (kept && std::ranges::any_of(now.nodes, [&](const Node& node) { return begins_first(before, node); })) {
     return {"state", "is refused",
             "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own"};
   }
@@ -81,14 +97,6 @@ void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise
 
 }  // namespace
 
-std::vector<std::string> new_keepers(const Pipeline& before, const Pipeline& now) {
-  std::vector<std::string> out;
-  for (const Node& node : now.nodes) {
-    if (keeps_progress(node) && !has_sink(before, node.id)) out.push_back(node.id);
-  }
-  return out;
-}
-
 std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now, const Registry& registry) {
   if (before.name != now.name) {
     return {{"name", "another pipeline",
@@ -100,16 +108,12 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   add_edited(before, now, out);
   const bool differs = !same_state(before.fingerprint, now.fingerprint);
   out.push_back(fate_of_state(before, now, differs, registry));
-  const bool again = claims_of(now.nodes[now.source()]).replayable;
-  for (const std::string& id : new_keepers(before, now)) {
-    out.push_back({id, "is new",
-                   again ? "gets all rows from the stream's first message on, unless it was there before and goes on "
-                           "from its place; if it was only renamed, they come twice"
-                         : "gets the rows from here on"});
-  }
+  const bool replays = claims_of(now.nodes[now.source()]).replayable;
+  const bool progress = std::ranges::any_of(
+      now.nodes, [&](const Node& node) { return keeps_progress(node) && has_sink(before, node.id); });
   for (const Node& node : now.nodes) {
-    if (node.role == Role::sink && !keeps_progress(node) && !has_sink(before, node.id))
-      out.push_back({node.id, "is new", "gets what comes from where the others stand; nothing that they have already"});
+    if (node.role == Role::sink && !has_sink(before, node.id))
+      out.push_back({node.id, "is new", rows_of_new(node, replays, progress)});
   }
   for (const Node& node : before.nodes) {
     if (keeps_progress(node) && !has_sink(now, node.id))

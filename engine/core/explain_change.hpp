@@ -10,10 +10,6 @@
 
 namespace weir {
 
-/// The sinks of `now` that keep progress and of which `before` had none: they get all rows that the source can give
-/// again. A renamed sink is one of them.
-std::vector<std::string> new_keepers(const Pipeline& before, const Pipeline& now);
-
 /// Said without knowing whether `before` has committed anything, or drained; connects to nothing. First what was
 /// changed, then the state, then the sinks that are new or gone.
 std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now, const Registry& registry);

@@ -12,6 +12,7 @@ const std::string into_file = R"("sink": "duckdb", "path": "x.duckdb")";
 const std::string durable = R"("state": { "store": "jetstream-kv", "bucket": "b" }, )";
 
 const std::string second_sink = R"(, { "id": "more", "from": "in", )" + into_file + " }";
+const std::string all_of_second_sink = R"(, { "id": "more", "from": "in", "start": "stream", )" + into_file + " }";
 
 struct Text {
   std::string name = "p";
@@ -48,8 +49,11 @@ TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
   EXPECT_EQ(said({}, {}), goes_on);
   EXPECT_EQ(said({}, {.columns = R"("speed": { "fill": "step" })"}), "changed freely: \"db\" was edited\n" + goes_on);
   EXPECT_EQ(said({}, {.root = durable}), goes_on);
-  EXPECT_EQ(said({}, {.more = second_sink}),
+  EXPECT_EQ(said({}, {.more = second_sink}), goes_on + "more is new: begins where the furthest of the others stands\n");
+  EXPECT_EQ(said({}, {.more = all_of_second_sink}),
             goes_on + "more is new: gets all rows from the stream's first message on\n");
+  EXPECT_EQ(said({}, {.more = R"(, { "id": "heard", "from": "in", "sink": "stdout" })"}),
+            goes_on + "heard is new: begins where the furthest of the others stands\n");
 }
 
 /// The first line that is said of a change.
@@ -91,6 +95,9 @@ TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
       said({.root = durable}, {.root = R"("state": { "store": "jetstream-kv", "bucket": "b", "lease": "5s" }, )"}),
       "state goes on: nothing that it depends on was changed\n");
   EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = second_sink}),
+            "changed for the state: \"rows\" was edited\nstate goes on: after a drain (reload\n"
+            "more is new: begins where the furthest of the others stands\n");
+  EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = all_of_second_sink}),
             "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n"
             "more is new: gets all rows from the stream's first message on\n");
 }

@@ -61,9 +61,8 @@ Result<void> Lanes::start(Partition partition) {
   }
   for (const std::string& sink : start->blank) {
     log::warn(
-        "partition {}: {} has no progress although this pipeline has run: it gets the rows from the stream's first "
-        "message on. So it must be for a new sink, or after `weir progress reset`; but a renamed one, or one whose "
-        "table was, has them already: then stop this, and give it its old id",
+        "partition {}: sink {} has no progress although this pipeline has run: it gets all rows from the stream's "
+        "first message on. If its table has them already, stop this worker",
         partition, sink);
   }
   if (!start->lost.empty()) {

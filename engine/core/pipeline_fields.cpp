@@ -61,6 +61,16 @@ const std::vector<Field>& column_fields() {
   return fields;
 }
 
+const std::vector<Field>& sink_fields() {
+  static const std::vector<Field> fields =
+      Spec::sink("")
+          .optional("start", kind::choice({"now", "stream"}),
+                    "where a new sink begins in a pipeline that has progress: where the furthest of the others stands, "
+                    "or at the stream's first message; default: now")
+          .fields;
+  return fields;
+}
+
 const std::vector<Field>& completing_fields() {
   static const std::vector<Field> fields =
       Spec::sink("").field("write_empty", kind::boolean(), "write rows of NULLs only too", "false").fields;

@@ -20,5 +20,7 @@ const std::vector<Field>& state_fields();
 const std::vector<Field>& column_fields();
 /// Of a sink with "columns", beside its own.
 const std::vector<Field>& completing_fields();
+/// What every sink may say.
+const std::vector<Field>& sink_fields();
 
 }  // namespace weir

@@ -20,8 +20,7 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
                            partition, why));
 }
 
-/// The least advanced of what the keepers of progress have; without any, the snapshot remembered. Reset is what all of
-/// them forgot.
+/// The least advanced of what the outlets have; without progress, the snapshot remembered.
 Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
   if (kept.empty()) {
     const auto name = snapshots.remembered(partition);
@@ -29,9 +28,7 @@ Result<Progress> least_of(std::span<const Progress> kept, Partition partition, S
     return snapshots.resets(partition).transform(
         [&](std::uint32_t resets) { return Progress{.snapshot = name->value_or(""), .resets = resets}; });
   }
-  Progress least = std::ranges::min(kept, {}, &Progress::position);
-  least.resets = std::ranges::min(kept, {}, &Progress::resets).resets;
-  return least;
+  return std::ranges::min(kept, {}, &Progress::position);
 }
 
 /// Where no sink keeps progress, a snapshot alone says how far the lane had come.
@@ -130,7 +127,7 @@ std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
 
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays) {
-  auto least = least_of(std::span{stands}.last(keepers), partition, snapshots);
+  auto least = least_of(keepers == 0 ? std::span<Progress>{} : std::span{stands}, partition, snapshots);
   if (!least) return std::unexpected(least.error());
   LaneStart start;
   if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
@@ -144,7 +141,7 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
     const std::string name = std::exchange(*least, start.at).snapshot;
     least->snapshot = name;
   }
-  for (std::size_t i = 0; i + keepers < stands.size(); ++i) stands[i] = *least;
+  if (keepers == 0) std::ranges::fill(stands, *least);
   start.kept = kept_of(stands);
   for (const Progress& progress : start.kept) {
     if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
@@ -197,6 +194,12 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
     }
   }
   if (start.kept.empty() || start.after != 0) return {};
+  if (!start.blank.empty() && begins != 0) {
+    return fail(Error::Kind::changed,
+                weir::format("partition {}: sink {} can't begin at the first message of stream {}, which now begins "
+                             "after {}; write \"start\": \"now\" there, and it begins where the other sinks stand",
+                             partition, start.blank.front(), found.stream, begins));
+  }
   // Where the count is known the replay will tell, unless there is none.
   const Progress& last = start.kept.back();
   if (last.consumed == 0 ? begins != 0 : begins >= last.position) {

@@ -23,7 +23,7 @@ struct LaneStart {
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed
   std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
-  std::vector<std::string> blank = {};  ///< sinks that keep progress and have none, although the pipeline ran before
+  std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before
 
   /// The furthest position that a sink has.
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }
@@ -32,16 +32,16 @@ struct LaneStart {
 /// What the outlets of a lane together say of it.
 struct Recovered {
   LaneStart start;               ///< without the borders
-  Progress least;                ///< the least advanced of those that keep progress, with the snapshot that it names
-  std::vector<Progress> stands;  ///< by outlet: what it has; those that keep no progress have what the least has
+  Progress least;                ///< the least advanced, with the snapshot that it names
+  std::vector<Progress> stands;  ///< by outlet: what it has; where none keeps progress, what the least has
 };
 
-/// From what each outlet has, of which the last `keepers` keep progress, to where the lane starts, with the state of
-/// the snapshot that the least advanced one names; without keepers, of the one that was remembered. If that snapshot is
-/// gone, the lane starts where it would without one: at the first message. changed: without keepers it is gone; or
-/// something behind it was committed by another pipeline, so that replaying it silently would not lead to the state
-/// that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began with it.
-/// `replays`: whether the source gives its messages again at all.
+/// From what each outlet has (see starts_of), of which the last `keepers` keep progress, to where the lane starts, with
+/// the state of the snapshot that the least advanced one names; without keepers, of the one that was remembered. If
+/// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without keepers it
+/// is gone; or something behind it was committed by another pipeline, so that replaying it silently would not lead to
+/// the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began
+/// with it. `replays`: whether the source gives its messages again at all.
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 

@@ -282,6 +282,24 @@ TEST_F(RecoveryTest, ASourceWithoutReplayGoesOnWithNewMessages) {
   EXPECT_EQ(rows_without_letters(), sums(21, 21, 25)) << "what comes is new: nothing of it may be silent";
 }
 
+TEST(Recovery, ASinkThatIsToHaveAllRowsIsRefusedWhereTheStreamLostItsBeginning) {
+  class Cut final : public Source {
+   public:
+    Result<Position> open(Position) override { return 8; }
+    Result<Pulled> pull(const Budget&, std::stop_token) override { return Pulled{}; }
+  } source;
+  LaneStart start;
+  start.kept = {{.position = 20, .consumed = 20}};
+  start.blank = {"more"};
+  EXPECT_TRUE(same_stream(source, 3, 0, start));
+  const auto refused = same_stream(source, 3, 8, start);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.starts_with("partition 3: sink more can't begin at the first message"))
+      << refused.error().message;
+  start.after = 8;
+  EXPECT_TRUE(same_stream(source, 3, 8, start));
+}
+
 TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromARecreatedStream) {
   LaneStart start;
   start.kept = {{.position = 9, .stream = {"TELEMETRY", 7}}};

@@ -11,8 +11,7 @@
 namespace weir {
 namespace {
 
-constexpr std::uint32_t newest_format = 3;
-constexpr std::uint32_t format_without_numbers = 2;
+constexpr std::uint32_t newest_format = 4;
 constexpr std::string_view resets_name = "/resets";
 
 std::string chunk_name(std::string_view name, std::size_t number) {
@@ -38,6 +37,7 @@ void put_place(const Progress& at, StateWriter& out) {
   out.put_text(at.fingerprint);
   out.put_text(at.stream.stream);
   out.put(at.stream.created);
+  out.put_text(at.sinks);
 }
 
 Progress get_place(StateReader& in) {
@@ -50,6 +50,7 @@ Progress get_place(StateReader& in) {
   at.fingerprint = in.get_text();
   at.stream.stream = in.get_text();
   at.stream.created = in.get<Timestamp>();
+  at.sinks = in.get_text();
   return at;
 }
 
@@ -60,12 +61,12 @@ std::unexpected<Error> cut_short(std::string_view name) {
 /// What a manifest says before it comes to the chunks.
 Result<Snapshot> head_of(StateReader& manifest, std::string_view name) {
   const auto written_as = manifest.get<std::uint32_t>();
-  if (written_as != newest_format && written_as != format_without_numbers) {
+  if (written_as != newest_format) {
     return fail(Error::Kind::changed, "snapshot " + std::string{name} + " has a format that this build does not know");
   }
   Snapshot out;
   out.at = get_place(manifest);
-  if (written_as != format_without_numbers) out.numbers = manifest.get<std::uint32_t>();
+  out.numbers = manifest.get<std::uint32_t>();
   if (!manifest.ok()) return cut_short(name);
   return out;
 }

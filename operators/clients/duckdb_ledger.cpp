@@ -34,7 +34,7 @@ std::string Ledger::create() const {
       "CREATE TABLE IF NOT EXISTS {0} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
       "BIGINT, "
       "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
-      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, resets INTEGER DEFAULT 0, "
+      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
       "updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);"
@@ -60,7 +60,7 @@ Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view whic
   const auto rows = file.run(
       weir::format("SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
                    "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
-                   "resets::VARCHAR FROM {} WHERE {} AND {} ORDER BY partition",
+                   "sinks, resets::VARCHAR FROM {} WHERE {} AND {} ORDER BY partition",
                    place(sql::progress_table), mine_, which));
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> out;
@@ -74,7 +74,8 @@ Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view whic
                      {row[5].value_or(""), number(row[6], no_time)},
                      number(row[8], no_time),
                      static_cast<std::uint64_t>(number(row[9])),
-                     static_cast<std::uint32_t>(number(row[10]))};
+                     row[10].value_or(""),
+                     static_cast<std::uint32_t>(number(row[11]))};
     line.updated = number(row[7], no_time);
   }
   return out;
@@ -104,11 +105,11 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) 
   return file
       .run(weir::format(
           "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
-          "stream_created = {}, stamp = {}, consumed = {}, "
+          "stream_created = {}, stamp = {}, consumed = {}, sinks = {}, resets = greatest(resets, {}), "
           "updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} RETURNING partition::VARCHAR",
           place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
           sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
-          number(next.stamp), next.consumed, mine_, partition, from))
+          number(next.stamp), next.consumed, sql::literal(next.sinks), next.resets, mine_, partition, from))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 
@@ -120,7 +121,7 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
   return file
       .run(weir::format(
           "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-          "stream_created = NULL, stamp = NULL, consumed = 0, resets = resets + 1, "
+          "stream_created = NULL, stamp = NULL, consumed = 0, sinks = '', resets = resets + 1, "
           "updated = epoch_ns(now()) WHERE {} AND (position > 0 OR resets = 0){} RETURNING partition::VARCHAR",
           place(sql::progress_table), mine_, which))
       .transform([](const Rows& rows) { return rows.size(); });

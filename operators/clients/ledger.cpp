@@ -31,11 +31,12 @@ Progress progress_of(const Row& row) {
           .stream = {row[4].value_or(""), number(row[5], no_time)},
           .stamp = number(row[6], no_time),
           .consumed = static_cast<std::uint64_t>(number(row[7])),
-          .resets = static_cast<std::uint32_t>(number(row[8]))};
+          .sinks = row[8].value_or(""),
+          .resets = static_cast<std::uint32_t>(number(row[9]))};
 }
 
 constexpr std::string_view progress_columns =
-    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, resets";
+    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets";
 
 }  // namespace
 
@@ -55,7 +56,8 @@ std::string Ledger::create(const std::string& schema) {
   pipeline text, node text, partition integer,
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
-  stamp bigint, consumed bigint NOT NULL DEFAULT 0, resets integer NOT NULL DEFAULT 0,
+  stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '',
+  resets integer NOT NULL DEFAULT 0,
   owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
@@ -83,14 +85,16 @@ std::string Ledger::workers() const {
 std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
-                       bigint[], bigint[], bigint[]) AS
+                       bigint[], bigint[], bigint[], text[], integer[]) AS
 UPDATE {0} p
    SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
-       stamp = n.stamp, consumed = n.consumed, updated = clock_timestamp(),
+       stamp = n.stamp, consumed = n.consumed, sinks = n.sinks,
+       resets = greatest(p.resets, n.resets), updated = clock_timestamp(),
        lease_until = greatest(p.lease_until, clock_timestamp() + {1} * interval '1 microsecond')
-  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed)
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed,
+       sinks, resets)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
    AND p.fence <> 0
 RETURNING p.partition;)",
@@ -300,12 +304,12 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
   for (const Row& row : *rows) {
-    lines.push_back({.partition = static_cast<Partition>(number(row[9])),
+    lines.push_back({.partition = static_cast<Partition>(number(row[10])),
                      .progress = progress_of(row),
-                     .owner = row[10].value_or(""),
-                     .since = number(row[13], no_time),
-                     .lease_left = number(row[11]),
-                     .updated = number(row[12])});
+                     .owner = row[11].value_or(""),
+                     .since = number(row[14], no_time),
+                     .lease_left = number(row[12]),
+                     .updated = number(row[13])});
   }
   return lines;
 }
@@ -324,7 +328,7 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   return connection
       .query(weir::format(
                  "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-                 "stream_created = NULL, stamp = NULL, consumed = 0, resets = resets + 1, fence = 0, "
+                 "stream_created = NULL, stamp = NULL, consumed = 0, sinks = '', resets = resets + 1, fence = 0, "
                  "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
                  "($3::integer IS NULL OR partition = $3::integer) AND "
                  "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
@@ -340,7 +344,7 @@ bool Ledger::holds(Partition partition) const {
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
-  std::array<std::vector<std::optional<std::string>>, 11> columns;
+  std::array<std::vector<std::optional<std::string>>, 13> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     const Claim& claim = claims_.at(partition);
@@ -354,7 +358,9 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             std::optional{next.stream.stream},
                             instant(next.stream.created),
                             instant(next.stamp),
-                            std::optional{std::to_string(next.consumed)}};
+                            std::optional{std::to_string(next.consumed)},
+                            std::optional{next.sinks},
+                            std::optional{std::to_string(next.resets)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
   std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));

@@ -129,6 +129,7 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   EXPECT_EQ(again->stream, (StreamIdentity{"S", 5}));
   EXPECT_EQ(again->stamp, 44);
   EXPECT_EQ(again->consumed, 45u);
+  EXPECT_EQ(again->sinks, "db nats");
   ASSERT_TRUE(commit(*sink, rows(1, 5000), 3, 43).has_value());
   EXPECT_EQ(context_.counted("rows_written"), 5001u);
 }

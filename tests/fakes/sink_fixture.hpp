@@ -59,7 +59,8 @@ inline LaneCommit lane(Partition partition, Position position) {
            .fingerprint = "f",
            .stream = {"S", 5},
            .stamp = static_cast<Timestamp>(position) + 2,
-           .consumed = position + 3}};
+           .consumed = position + 3,
+           .sinks = "db nats"}};
 }
 
 }  // namespace weir::fakes

@@ -37,7 +37,9 @@ struct Progress {
   StreamIdentity stream = {};
   Timestamp stamp = no_time;   ///< the stream's timestamp of the message at `position`; no_time: not known
   std::uint64_t consumed = 0;  ///< messages and markers that led to `position`
-  std::uint32_t resets = 0;    ///< how often Sink::reset() forgot what was here; commits leave it as it is
+  std::string sinks = {};      ///< ids, parted by blanks: the pipeline's sinks, those that wait for their first
+                               ///< commit with a '?'
+  std::uint32_t resets = 0;    ///< how often Sink::reset() forgot what was here; a commit never lowers it
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.

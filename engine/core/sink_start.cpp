@@ -1,0 +1,75 @@
+#include "core/sink_start.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace weir {
+namespace {
+
+constexpr char awaited_mark = '?';  // no id has it
+
+bool has_progress(const SinkPlace& sink) { return sink.keeps && sink.kept.position > 0; }
+
+/// What all of them forgot. One that never had anything counts only where no other does.
+std::uint32_t resets_of(std::span<const SinkPlace> sinks) {
+  std::optional<std::uint32_t> least;
+  for (const SinkPlace& sink : sinks) {
+    if (has_progress(sink) || sink.kept.resets > 0) least = std::min(least.value_or(UINT32_MAX), sink.kept.resets);
+  }
+  return least.value_or(0);
+}
+
+/// The furthest of those that have progress and say so of a sink; null: none.
+const Progress* furthest_of(std::span<const SinkPlace> sinks, const auto& says_so) {
+  const Progress* furthest = nullptr;
+  for (const SinkPlace& sink : sinks) {
+    const bool further = furthest == nullptr || sink.kept.position > furthest->position;
+    if (has_progress(sink) && further && says_so(sink.kept)) furthest = &sink.kept;
+  }
+  return furthest;
+}
+
+SinkStart start_of(const SinkPlace& sink, std::span<const SinkPlace> sinks) {
+  if (has_progress(sink)) return {SinkAction::resume, sink.kept};
+  const auto mentions = [&](SinkMention mention) {
+    return [&sink, mention](const Progress& one) { return mention_of(sink.id, one.sinks) == mention; };
+  };
+  const Progress* furthest = furthest_of(sinks, [](const Progress&) { return true; });
+  if (furthest == nullptr) return {};
+  const bool reset = sink.keeps && sink.kept.resets > 0;
+  const Progress* known = furthest_of(sinks, mentions(SinkMention::known));
+  if (known != nullptr && !reset)
+    return sink.keeps ? SinkStart{SinkAction::lost} : SinkStart{SinkAction::resume, *known};
+  const bool awaited = furthest_of(sinks, mentions(SinkMention::awaited)) != nullptr;
+  const bool first = awaited || (sink.begins ? *sink.begins == SinkBegins::stream : reset);
+  return first ? SinkStart{} : SinkStart{SinkAction::begin_now, *furthest};
+}
+
+}  // namespace
+
+std::vector<SinkStart> starts_of(std::span<const SinkPlace> sinks) {
+  const std::uint32_t resets = resets_of(sinks);
+  std::vector<SinkStart> out;
+  for (const SinkPlace& sink : sinks) {
+    out.push_back(start_of(sink, sinks));
+    out.back().at.resets = resets;
+  }
+  return out;
+}
+
+SinkMention mention_of(std::string_view id, std::string_view sinks) {
+  for (const auto& part : sinks | std::views::split(' ')) {
+    const std::string_view word{part};
+    if (word == id) return SinkMention::known;
+    if (word.ends_with(awaited_mark) && word.substr(0, word.size() - 1) == id) return SinkMention::awaited;
+  }
+  return SinkMention::none;
+}
+
+void add_mention(std::string_view id, bool known, std::string& sinks) {
+  if (!sinks.empty()) sinks += ' ';
+  sinks += id;
+  if (!known) sinks += awaited_mark;
+}
+
+}  // namespace weir
