@@ -33,9 +33,10 @@ void describe_counters(const std::vector<CounterSpec>& counters) {
 void describe(Role role, std::string_view name, const Spec& spec) {
   std::cout << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
   if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
-  if (!spec.fields.empty() || role == Role::sink) std::cout << "\nSettings\n";
+  if (!spec.fields.empty() || role == Role::sink || role == Role::transform) std::cout << "\nSettings\n";
   describe_fields(spec.fields, "    ");
   if (role == Role::sink) describe_fields(sink_fields(), "    ");
+  if (role == Role::transform) describe_fields(transform_fields(), "    ");
   if (has_columns(spec)) {
     describe_fields(completing_fields(), "    ");
     std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";
@@ -90,7 +91,7 @@ void describe_pipeline() {
       << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
          "\"from\": … }, … ] }\n"
          "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
-         "A renamed sink gets all rows again. \"from\" names a node, or a port of it: \"rows.late\".\n"
+         "A renamed node needs \"renamed_from\". \"from\" names a node, or a port of it: \"rows.late\".\n"
          "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, url, …), of\n"
          "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
          "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"

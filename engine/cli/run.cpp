@@ -232,7 +232,7 @@ class Runner {
       log::error("reload: {} has errors; the pipeline goes on as it was", options_.file);
       return;
     }
-    if (loaded->checked.pipeline->name != current()->pipeline().name) {
+    if (loaded->checked.pipeline->kept_name() != current()->pipeline().kept_name()) {
       log::error("reload: the name changed from \"{}\" to \"{}\", which is another pipeline; the old one goes on",
                  current()->pipeline().name, loaded->checked.pipeline->name);
       return;
@@ -263,7 +263,7 @@ class Runner {
   bool say_change(const Pipeline& now) const {
     bool refused = false;
     for (const Promise& promise : explain_change(current()->pipeline(), now, session_.registry)) {
-      const bool refuses = promise.about == "state" && promise.what == "is refused";
+      const bool refuses = promise.what == "is refused";
       const bool harmless = promise.about == "changed" || (promise.about == "state" && !refuses);
       refused |= refuses;
       log::write(harmless ? log::Level::info : log::Level::warn,

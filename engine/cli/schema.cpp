@@ -128,6 +128,7 @@ class SchemaWriter {
       fields(spec.fields);
       if (has_columns(spec)) fields(completing_fields());
       if (role == Role::sink) fields(sink_fields());
+      if (role == Role::transform) fields(transform_fields());
     });
   }
 

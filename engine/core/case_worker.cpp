@@ -53,7 +53,7 @@ std::pair<std::string_view, std::string_view> value_name(const Arrival& arrival)
 struct CaseWorker::Process {
   Process(CaseWorker& of, std::string worker)
       : name{std::move(worker)},
-        snapshots{*of.store_, of.pipeline_.name},
+        snapshots{*of.store_, of.pipeline_.kept_name()},
         box{of.letters_},
         cycle{of.pipeline_, outlets(of), snapshots, box, counters_of_commits} {}
 

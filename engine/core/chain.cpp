@@ -13,6 +13,7 @@
 #include "core/keeping.hpp"
 #include "core/node_context.hpp"
 #include "core/sink_rows.hpp"
+#include "core/sink_start.hpp"
 #include "core/step_output.hpp"
 
 namespace weir {
@@ -71,7 +72,7 @@ struct Chain::Impl {
   /// What the bytes mean only the operator knows that is no more there.
   void count_given_up(const std::string& id, std::size_t bytes) {
     if (bytes == 0) return;
-    const bool there = std::ranges::contains(pipeline.nodes, id, &Node::id);
+    const bool there = std::ranges::contains(pipeline.nodes, id, &Node::kept_id);
     const auto reason = there ? "another operator, or version of it, has this id" : "no node has this id";
     counters.add(counted::declare(counters, id, counted::state_given_up, reason), bytes);
   }
@@ -311,7 +312,7 @@ std::string Chain::save() const {
   }
   out.put(static_cast<std::uint32_t>(impl_->stages.size()));
   for (const auto& stage : impl_->stages) {
-    out.put_text(stage.node->id);
+    out.put_text(stage.node->kept_id());
     out.put_text(stage.node->name);
     out.put(stage.node->op->spec.state_version);
     StateWriter own;
@@ -344,6 +345,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   for (const auto& stage : impl_->stages) {
     if (stage.transform && stage.node->keeps_state) empty.push_back(stage.node->id);
   }
+  std::vector<std::pair<std::string, std::string>> gone;  // ids that had state, and their operators
   const auto count = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
     const auto id = in.get_text();
@@ -354,9 +356,11 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
     StateReader own{bytes};
     if (!in.ok()) return broken();
     const auto stage = std::ranges::find_if(impl_->stages, [&](const Impl::Stage& s) {
-      return s.node->id == id && s.node->name == name && s.node->op->spec.state_version == version;
+      return s.node->kept_id() == id && s.node->name == name && s.node->op->spec.state_version == version;
     });
     if (stage == impl_->stages.end()) {
+      if (!bytes.empty() && !std::ranges::contains(impl_->pipeline.nodes, id, &Node::kept_id))
+        gone.emplace_back(id, name);
       impl_->given_up.emplace_back(id, bytes.size());
       continue;
     }
@@ -367,6 +371,12 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
     std::erase(empty, stage->node->id);
   }
   if (!in.ok()) return broken();
+  for (const auto& [id, name] : gone) {
+    for (const auto& stage : impl_->stages) {
+      if (stage.node->name == name && std::ranges::contains(empty, stage.node->id))
+        return fail(Error::Kind::invalid, renamed_words(stage.node->id, id, "state of the same operator"));
+    }
+  }
   return empty;
 }
 

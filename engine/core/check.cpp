@@ -264,6 +264,7 @@ class Checker {
       const std::size_t before = report_.errors();
       check_start(*source, keeps);
       check_sink_starts(*source);
+      check_kept_ids();
       if (report_.errors() == before) check_sharing(*source, keeps);
       if (report_.errors() == 0 && !keeps) check_restart(*source);
     }
@@ -271,6 +272,20 @@ class Checker {
     report_.add(Severity::info, source->text->span, "no-event-time",
                 quoted(source->node.id) + " reads payloads without a time, so a sample's arrival is its event time",
                 "encode in json or flatbuffers if the devices know better");
+  }
+
+  /// Two nodes can't keep what they keep under one id.
+  void check_kept_ids() {
+    for (const Draft& draft : drafts_) {
+      if (draft.node.renamed_from.empty()) continue;
+      renamed_.emplace(draft.node.id, draft.node.renamed_from);
+      const bool taken = std::ranges::any_of(drafts_, [&](const Draft& other) {
+        return &other != &draft && other.node.kept_id() == draft.node.renamed_from;
+      });
+      if (!taken) continue;
+      report_.error(draft.text->find("renamed_from")->span, "duplicate-id",
+                    "progress and state of another node are kept under the id " + quoted(draft.node.renamed_from));
+    }
   }
 
   /// A sink catches up with others only from a stream that can be read again, and where it is known how far they are.
@@ -359,15 +374,24 @@ class Checker {
     return text;
   }
 
+  /// A renamed node means what it meant, and so does one that reads it.
+  void put_kept_ids(const Draft& draft, Member& member) const {
+    if (member.key == "id") member.value.text = draft.node.kept_id();
+    const auto input = member.key == "from" ? renamed_.find(draft.from_id) : renamed_.end();
+    if (input == renamed_.end()) return;
+    Value& from = member.value.is(Value::Kind::array) ? member.value.items.front() : member.value;
+    from.text = input->second + (draft.from_port.empty() ? "" : "." + draft.from_port);
+  }
+
   Part part_of(const Draft& draft, bool leads_to_state) const {
     const Node& node = draft.node;
-    Part part{node.id, node.name + " ", node.op->spec.state_version, {}, {}};
+    Part part{node.kept_id(), node.name + " ", node.op->spec.state_version, {}, {}};
     part.counts = node.role == Role::source || leads_to_state;  // positions are the source's
-    write_canonical(without(*draft.text,
-                            [&](const Member& member) {
-                              return member.key == "description" || free_to_change(node.op->spec, member.key);
-                            }),
-                    part.meaning);
+    Value text = without(*draft.text, [&](const Member& member) {
+      return member.key == "description" || member.key == "renamed_from" || free_to_change(node.op->spec, member.key);
+    });
+    for (Member& member : text.members) put_kept_ids(draft, member);
+    write_canonical(text, part.meaning);
     constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
     // What a transform makes of the sinks' wishes shows in what it gives.
     for (const SchemaPtr& schema : node.outputs) {
@@ -431,7 +455,8 @@ class Checker {
   std::optional<DraftIndex> nodes_;  // of them
   /// The first sink of each operator, input and target.
   std::map<std::tuple<const Operator*, std::string, std::string, std::string>, const Draft*> writers_;
-  bool whole_ = true;  // these are all the nodes, and what they are is known
+  std::map<std::string, std::string> renamed_;  // old ids by new ones
+  bool whole_ = true;                           // these are all the nodes, and what they are is known
   bool cyclic_ = false;
 };
 

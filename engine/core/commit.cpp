@@ -72,6 +72,8 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
 
 Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
   if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
+  auto rivals = check_names(partition, stands);
+  if (!rivals) return std::unexpected(rivals.error());
   const auto begin = starts(partition, stands);
   if (!begin) return std::unexpected(begin.error());
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
@@ -81,23 +83,51 @@ Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
   if (auto adopted = adopt(partition, *begin); !adopted) return std::unexpected(adopted.error());
+  if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
+  found->start.at.sinks.clear();
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
+  }
   return found;
 }
 
 Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
   std::vector<SinkPlace> places;
   for (std::size_t i = 0; i < outlets_.size(); ++i)
-    places.push_back({outlets_[i].id, outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
+    places.push_back({kept_id(i), outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
   auto starts = starts_of(places);
   for (std::size_t i = 0; i < starts.size(); ++i) {
-    if (starts[i].action != SinkAction::lost) continue;
-    return fail(Error::Kind::changed,
-                weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to "
-                             "it: its database was lost, or restored from a backup; restore it, or run `weir progress "
-                             "reset --node {1} --partition {0}`: it then gets all rows from the stream's first message",
-                             partition, outlets_[i].id));
+    if (starts[i].action == SinkAction::lost) return std::unexpected(lost(partition, i));
   }
   return starts;
+}
+
+Error CommitCycle::lost(Partition partition, std::size_t outlet) const {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to it: its "
+                   "database was lost, or restored from a backup, or is another one now; restore it, or run `weir "
+                   "progress reset --node {1} --partition {0}`: it then gets all rows from the stream's first "
+                   "message on",
+                   partition, outlets_[outlet].id)};
+}
+
+/// Under what names the sinks keep progress. Answers what other pipelines keep for tables of this one.
+Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
+  std::vector<Sink::Peer> rivals;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const Node& node = pipeline_.nodes[outlets_[i].node];
+    const bool has = stands[i].position > 0 || stands[i].resets > 0;
+    if (!outlets_[i].keeps() || (has && node.renamed_from.empty())) continue;
+    auto peers = attempt(outlets_[i].id, [&] { return outlets_[i].sink->peers(partition); });
+    if (!peers) return std::unexpected(peers.error());
+    if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())
+      return fail(Error::Kind::invalid, weir::format("partition {}: {}", partition, problem));
+    if (node.begins == SinkBegins::stream) continue;
+    std::erase_if(*peers, [&](const Sink::Peer& peer) { return peer.pipeline == pipeline_.kept_name(); });
+    rivals.append_range(*std::move(peers));
+  }
+  return rivals;
 }
 
 /// What begins where another stands says so in its own ledger, before its first row.
@@ -167,10 +197,18 @@ Result<void> CommitCycle::name_blank(Partition partition, std::span<const SinkSt
     if (first && (outlets_[i].keeps() || !found.start.kept.empty())) blank.push_back(outlets_[i].id);
   }
   if (blank.empty()) return {};
-  auto ran_before = found.start.kept.empty() && snapshots_.durable() ? snapshots_.any(partition)
-                                                                     : Result<bool>{!found.start.kept.empty()};
-  if (!ran_before) return std::unexpected(ran_before.error());
-  if (*ran_before) found.start.blank = std::move(blank);
+  if (found.start.kept.empty() && snapshots_.durable()) {
+    const auto newest = snapshots_.newest(partition);
+    if (!newest) return std::unexpected(newest.error());
+    if (!*newest) return {};
+    for (std::size_t i = 0; i < outlets_.size(); ++i) {
+      const bool known = mention_of(kept_id(i), (*newest)->sinks) == SinkMention::known;
+      if (known && found.least.resets <= (*newest)->resets) return std::unexpected(lost(partition, i));
+    }
+  } else if (found.start.kept.empty()) {
+    return {};
+  }
+  found.start.blank = std::move(blank);
   return {};
 }
 
@@ -322,7 +360,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
 /// Once `outlet` has what is committed: the others that keep progress may wait for their first.
 std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet) const {
   std::string out;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(outlets_[i].id, i == outlet || lane.done(i) != 0, out);
+  for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(kept_id(i), i == outlet || lane.done(i) != 0, out);
   return out;
 }
 

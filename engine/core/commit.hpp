@@ -102,9 +102,12 @@ class CommitCycle {
   std::size_t forget(Partition partition);
   void note_known(Partition partition, const LaneAccount& lane);
   Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
+  Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
+  Error lost(Partition partition, std::size_t outlet) const;
   Result<void> adopt(Partition partition, std::span<const SinkStart> starts);
   Result<void> name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found);
   std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
+  const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
   bool unreported() const;
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);

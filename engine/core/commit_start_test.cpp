@@ -255,6 +255,52 @@ TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshots
   EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
 }
 
+TEST_F(CommitStart, ARenamedSinkDoesNotBegin) {
+  database_.peers = {{"test", "old", true, "S"}};
+  const auto refused = cycle_->claim(0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::invalid);
+  database_.peers = {{"another", "old", true, "S"}};
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->rivals.size(), 1u) << "whether it reads the same stream is known later";
+  cycle_->release(0);
+  pipeline_.nodes[0].begins = SinkBegins::stream;
+  EXPECT_TRUE(cycle_->claim(0)->rivals.empty()) << "it is told to";
+}
+
+TEST_F(CommitStart, ARenamedSinkIsKnownByItsOldId) {
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].id = "renamed";
+  pipeline_.nodes[2].renamed_from = "second";
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.sinks, "db second");
+}
+
+TEST_F(CommitStart, ASnapshotTellsThatADatabaseWasLost) {
+  claim_and_commit(5, "a");
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->at.sinks, "db");
+  Snapshot last = snapshot(9, "state");
+  last.at.sinks = start->at.sinks;
+  ASSERT_TRUE(snapshots_.write(0, "f", last));
+  database_ = {};
+  start_worker();
+  const auto lost = cycle_->claim(0);
+  ASSERT_FALSE(lost);
+  EXPECT_TRUE(lost.error().message.contains("`weir progress reset --node db --partition 0`")) << lost.error().message;
+  database_.places[0].progress.resets = 1;
+  EXPECT_TRUE(cycle_->claim(0));
+}
+
 /// A step with a row for each of the sinks.
 LaneStep for_all(Position position) {
   LaneStep out;

@@ -11,8 +11,9 @@
 namespace weir {
 namespace {
 
-const std::vector<std::string> root_members{"$schema", "name",   "description",  "nodes",           "state",
-                                            "limits",  "commit", "dead_letters", "shutdown_timeout"};
+const std::vector<std::string> root_members{
+    "$schema", "name",         "description",      "nodes",       "state", "limits",
+    "commit",  "dead_letters", "shutdown_timeout", "renamed_from"};
 const std::vector<std::string> role_members{"source", "transform", "sink"};
 
 class DraftReader {
@@ -111,7 +112,16 @@ class DraftReader {
     }
     const Settings rest = settings_of(object, root_fields(), {}, "pipeline", "", context_, report_);
     if (rest.has("dead_letters")) drafts_.pipeline.dead_letters = rest.text("dead_letters");
+    if (rest.has("renamed_from")) {
+      drafts_.pipeline.renamed_from = rest.text("renamed_from");
+      check_old_name(*root.find("renamed_from"), drafts_.pipeline.renamed_from);
+    }
     if (rest.has("shutdown_timeout")) drafts_.pipeline.shutdown_timeout = rest.duration("shutdown_timeout");
+  }
+
+  void check_old_name(const Value& value, std::string_view old) {
+    if (!plain_name(old))
+      report_.error(value.span, "bad-name", R"("renamed_from" must be made of letters, digits, '-' and '_')");
   }
 
   void read_state(const Value& root) {
@@ -247,6 +257,10 @@ class DraftReader {
     if (has_columns(spec) && draft.columns_known && node.columns.empty() && write_empty != nullptr) {
       report_.error(write_empty->span, "no-effect", "\"write_empty\" is about rows, which only \"columns\" makes");
     }
+    if (node.role != Role::source && node.settings.has("renamed_from")) {
+      node.renamed_from = node.settings.text("renamed_from");
+      check_old_name(*draft.text->find("renamed_from"), node.renamed_from);
+    }
     if (node.role == Role::sink && node.settings.has("start"))
       node.begins = node.settings.text("start") == "now" ? SinkBegins::now : SinkBegins::stream;
     node.write_empty = node.settings.has("write_empty") && has_columns(spec) && node.settings.boolean("write_empty");
@@ -345,6 +359,7 @@ std::vector<Field> node_fields(const Spec& spec) {
   std::vector<Field> out = spec.fields;
   if (has_columns(spec)) out.append_range(completing_fields());
   if (spec.role == Role::sink) out.append_range(sink_fields());
+  if (spec.role == Role::transform) out.append_range(transform_fields());
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 
+#include "fakes/context.hpp"
 #include "fakes/held_up_threads.hpp"
 #include "fakes/world.hpp"
 
@@ -63,6 +64,34 @@ TEST_F(ExecutorTest, MoreLanesThanProcessorsComeForwardEvenly) {
   std::vector<std::uint64_t> counts;
   for (const auto& count : steps) counts.push_back(count);
   EXPECT_GT(std::ranges::min(counts), std::ranges::max(counts) / 4) << testing::PrintToString(counts);
+}
+
+TEST_F(ExecutorTest, RowsOfOtherColumnsHaveOtherNumbers) {
+  world_.messages = 20;
+  const auto numbering = [&](Duration max_gap) {
+    Pipeline p = pipeline();
+    std::uint32_t out = 0;
+    Credits credits{64u << 20};
+    LaneRun::Surroundings around{p, registry_, counters_, system_clock(), credits, {}, {}};
+    fakes::FakeContext context;
+    const auto sink = p.nodes[2].op->make_sink(p.nodes[2].settings, context);
+    around.sinks.emplace_back(2, sink.get());
+    around.events.step = [&](LaneId, const LaneStep& step) {
+      for (const auto& rows : step.rows) out = rows.encoded.numbering;
+      credits.give_back(step.bytes);
+    };
+    around.events.ended = [](LaneId, const std::optional<Error>&) {};
+    around.events.credits_exhausted = [] {};
+    LaneThreads threads;
+    LaneRun run{around, threads, LaneId{0, 1}};
+    p.nodes[2].columns = {{.field = "speed", .max_gap = max_gap}};  // which rows are left out depends on it
+    EXPECT_TRUE(run.open({}));
+    run.run();
+    run.finish();
+    return out;
+  };
+  EXPECT_EQ(numbering(2 * second), numbering(2 * second));
+  EXPECT_NE(numbering(2 * second), numbering(20 * second));
 }
 
 TEST_F(ExecutorTest, DrainsCommitsAndGoesOnExactlyThere) {

@@ -218,7 +218,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
            out);
   add_dead_letters(pipeline, out);
   out.push_back({"names", "are keys",
-                 "progress is kept by the pipeline's name and the sink's id: a renamed sink gets all rows again"});
+                 "progress is kept by the pipeline's name and the sink's id: a renamed one needs \"renamed_from\""});
   add_workers(pipeline, facts, registry, out);
   add_restart(facts, out);
   out.push_back(fate_of_changes(pipeline, facts));

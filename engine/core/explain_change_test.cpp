@@ -108,15 +108,41 @@ TEST(ExplainChange, PositionsAreOfOneStream) {
             "changed for the state: \"in\" was edited\nstate is refused: once rows are committed\n");
 }
 
-TEST(ExplainChange, ARenamedSinkGetsAllRowsAgain) {
-  EXPECT_EQ(said({}, {.id = "out"}),
+TEST(ExplainChange, ARenamedSinkIsRefusedUnlessItSaysSo) {
+  const std::string refused = first_reason({}, {.id = "out"});
+  EXPECT_TRUE(refused.contains(R"(write "renamed_from": "db" there)")) << refused;
+  EXPECT_TRUE(said({}, {.id = "out"}).starts_with("out is refused: "));
+  const Text renamed{.id = "out", .sink = R"("renamed_from": "db", )" + into_file};
+  EXPECT_EQ(said({}, renamed),
+            "out is renamed: goes on with what \"db\" keeps\nchanged freely: \"out\" was edited\n"
+            "state goes on: nothing that it depends on was changed\n");
+  EXPECT_EQ(said(renamed, {}),
+            "db is renamed: goes on with what \"out\" keeps\nchanged freely: \"db\" was edited\n"
+            "state goes on: nothing that it depends on was changed\n")
+      << "and back";
+  EXPECT_EQ(said({}, {.id = "out", .sink = into_file + R"(, "table": "other")"}),
             "state begins anew: no sink has progress under its id\n"
             "out is new: gets all rows from the stream's first message on\ndb is gone: its rows stay\n");
 }
 
+TEST(ExplainChange, ARenamedTransformIsRefusedUnlessItSaysSo) {
+  const std::string more =
+      R"(, { "id": "more", "transform": "window-join", "from": "in", "every": "1s", "fields": ["speed"] },
+    { "id": "else", "from": "more", "columns": { "speed": {} }, "table": "else", )" +
+      into_file + " }";
+  std::string other = more;
+  for (std::size_t at; (at = other.find("\"more\"")) != std::string::npos;) other.replace(at, 6, "\"much\"");
+  EXPECT_TRUE(said({.root = durable, .more = more}, {.root = durable, .more = other}).starts_with("much is refused: "));
+  other.replace(other.find("\"transform\""), 0, R"("renamed_from": "more", )");
+  EXPECT_TRUE(said({.root = durable, .more = more}, {.root = durable, .more = other})
+                  .ends_with("state goes on: nothing that it depends on was changed\n"))
+      << said({.root = durable, .more = more}, {.root = durable, .more = other});
+}
+
 TEST(ExplainChange, WhatIsNotReplayedIsNotRefused) {
   const std::string paced = R"("source": "simulate", "speed": "1x")";
-  EXPECT_EQ(said({.source = paced}, {.source = paced, .every = "2s", .id = "out"}),
+  EXPECT_EQ(said({.source = paced},
+                 {.source = paced, .every = "2s", .id = "out", .sink = into_file + R"(, "table": "other")"}),
             "changed for the state: \"rows\" was edited\nstate begins empty: as at every start\n"
             "out is new: gets the rows from here on\ndb is gone: its rows stay\n");
   EXPECT_EQ(said({.sink = R"("sink": "stdout")"}, {.every = "2s", .sink = R"("sink": "stdout")"}),
@@ -124,7 +150,13 @@ TEST(ExplainChange, WhatIsNotReplayedIsNotRefused) {
 }
 
 TEST(ExplainChange, AnotherNameIsAnotherPipeline) {
-  EXPECT_EQ(said({}, {.name = "q"}), "name another pipeline: \"q\" begins as if nothing had run\n");
+  EXPECT_EQ(said({}, {.name = "q", .sink = into_file + R"(, "table": "other")"}),
+            "name another pipeline: \"q\" begins as if nothing had run\n");
+  EXPECT_TRUE(said({}, {.name = "q"}).starts_with("name is refused: "));
+  EXPECT_TRUE(
+      said({}, {.name = "q", .sink = R"("start": "stream", )" + into_file}).starts_with("name another pipeline"));
+  EXPECT_EQ(said({}, {.name = "q", .root = R"("renamed_from": "p", )"}),
+            "state goes on: nothing that it depends on was changed\n");
 }
 
 }  // namespace

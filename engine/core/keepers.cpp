@@ -30,7 +30,7 @@ Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
   store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
   if (store_ == nullptr || store_->lease() == 0) return;
   const auto opened = [this, &pipeline, partitions = claims_of(source).partitions] {
-    return store_->look().transform([&] { return StoreProgress{*store_, pipeline.name, partitions}; });
+    return store_->look().transform([&] { return StoreProgress{*store_, pipeline.kept_name(), partitions}; });
   };
   all_.push_back({"state", [opened] { return opened().and_then([](StoreProgress kept) { return kept.lines(); }); },
                   [opened](std::optional<Partition> partition) {

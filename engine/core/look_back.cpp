@@ -19,7 +19,7 @@ Result<SeenSession> last_session(const Pipeline& pipeline, const Registry& regis
   NodeContext context{{pipeline, registry, counters, system_clock()}, source};
   const auto store = store_of(pipeline, registry, context);
   if (auto opened = store->open(); !opened) return std::unexpected(opened.error());
-  const auto snapshot = Snapshots{*store, pipeline.name}.read(line.progress.snapshot);
+  const auto snapshot = Snapshots{*store, pipeline.kept_name()}.read(line.progress.snapshot);
   if (!snapshot) return std::unexpected(snapshot.error());
   Chain chain{pipeline, registry, counters, system_clock(), line.partition};
   if (auto loaded = chain.load(snapshot->state); !loaded) return std::unexpected(loaded.error());

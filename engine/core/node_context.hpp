@@ -28,8 +28,8 @@ class NodeContext : public Context {
   /// Of an instance that belongs to no lane (sinks, stores, and what is only asked questions): its tables are its own.
   NodeContext(const Shared& shared, const Node& node);
 
-  std::string_view pipeline() const override { return shared_.pipeline.name; }
-  std::string_view node() const override { return node_.id; }
+  std::string_view pipeline() const override { return shared_.pipeline.kept_name(); }
+  std::string_view node() const override { return node_.kept_id(); }
   std::string_view worker() const override { return shared_.worker; }
   Partition partition() const override { return partition_; }
   std::uint32_t partitions() const override;

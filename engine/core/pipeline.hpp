@@ -30,6 +30,7 @@ enum class SinkBegins : std::uint8_t { now, stream };
 
 struct Node {
   std::string id;
+  std::string renamed_from;  ///< the id that it had, or empty
   Role role = Role::transform;
   std::string name;              ///< of the operator
   const Operator* op = nullptr;  ///< owned by the registry
@@ -46,6 +47,9 @@ struct Node {
   Settings codec_settings;
   Span place;           ///< of the node's object in the text
   std::string written;  ///< checksum of that object, variables replaced: whether anything but a comment was edited
+
+  /// The id under which its progress, state and row ids are kept.
+  const std::string& kept_id() const { return renamed_from.empty() ? id : renamed_from; }
 };
 
 /// "main", or as the operator's Spec calls it.
@@ -53,6 +57,7 @@ std::string_view port_name(const Node& node, Port port);
 
 struct Pipeline {
   std::string name;
+  std::string renamed_from;  ///< the name that it had, or empty
   std::string file;
   std::vector<Node> nodes;  ///< a node stands behind all its inputs; otherwise in the order of the text
 
@@ -76,6 +81,8 @@ struct Pipeline {
   std::string fingerprint;
 
   std::size_t source() const;  ///< the number of its one source
+  /// The name under which its progress, state and row ids are kept.
+  const std::string& kept_name() const { return renamed_from.empty() ? name : renamed_from; }
 };
 
 /// A port as a pipeline's text names it: "rows.late", or "rows" for the main one.

@@ -7,6 +7,8 @@ const std::vector<Field>& root_fields() {
       Spec::source("")
           .optional("dead_letters", kind::text(),
                     "file for dead letters where no sink keeps them, a JSON line each; default: <name>.dead.jsonl")
+          .optional("renamed_from", kind::text(),
+                    "the name that the pipeline had: its progress, state and row ids are kept under that")
           .field("shutdown_timeout", kind::duration(), "how long draining may take", "20s")
           .fields;
   return fields;
@@ -64,9 +66,18 @@ const std::vector<Field>& column_fields() {
 const std::vector<Field>& sink_fields() {
   static const std::vector<Field> fields =
       Spec::sink("")
+          .optional("renamed_from", kind::text(), "the id that it had: its progress and row ids are kept under that")
           .optional("start", kind::choice({"now", "stream"}),
                     "where a new sink begins in a pipeline that has progress: where the furthest of the others stands, "
                     "or at the stream's first message; default: now")
+          .fields;
+  return fields;
+}
+
+const std::vector<Field>& transform_fields() {
+  static const std::vector<Field> fields =
+      Spec::transform("")
+          .optional("renamed_from", kind::text(), "the id that it had: its state is kept under that")
           .fields;
   return fields;
 }

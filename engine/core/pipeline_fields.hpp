@@ -20,7 +20,8 @@ const std::vector<Field>& state_fields();
 const std::vector<Field>& column_fields();
 /// Of a sink with "columns", beside its own.
 const std::vector<Field>& completing_fields();
-/// What every sink may say.
+/// What every sink may say, and what every transform.
 const std::vector<Field>& sink_fields();
+const std::vector<Field>& transform_fields();
 
 }  // namespace weir

@@ -7,6 +7,7 @@
 
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
+#include <weir/spelling.hpp>
 
 #include "core/fingerprint.hpp"
 
@@ -168,6 +169,15 @@ Result<void> same_stream_name(const StreamIdentity& found, Partition partition, 
                 weir::format("partition {}: what this pipeline has committed is of stream {}, but the file reads {}; "
                              "another job, a copy of this one too, needs a \"name\" of its own",
                              partition, kept.stream.stream, found.stream));
+  }
+  for (const Sink::Peer& rival : start.rivals) {
+    if (found.stream.empty() || rival.stream != found.stream) continue;
+    return fail(
+        Error::Kind::invalid,
+        weir::format("partition {}: pipeline {} has progress for the same table and stream {}: if it was renamed, "
+                     "write \"renamed_from\": {} beside \"name\"; if both are to write that table, write "
+                     "\"start\": \"stream\" in the sink",
+                     partition, quoted(rival.pipeline), found.stream, quoted(rival.pipeline)));
   }
   return {};
 }

@@ -23,6 +23,7 @@ struct LaneStart {
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed
   std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
+  std::vector<Sink::Peer> rivals = {};  ///< other pipelines' progress for a table of this one, which has none
   std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before
 
   /// The furthest position that a sink has.
@@ -52,7 +53,8 @@ void go_on_without_replay(LaneStart& start, bool reminds);
 /// An error of a lane's source with what to do about it, if its stream has changed.
 Error with_way_out(Partition partition, Error error);
 
-/// Whether what was committed is of a stream of this name at all. invalid: it is not.
+/// Whether what was committed is of a stream of this name at all, and what another pipeline has committed to a table of
+/// this one is not. invalid: no.
 Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start);
 
 /// Compares an opened source with what was committed. `begins`: what opening it answered.

@@ -300,6 +300,17 @@ TEST(Recovery, ASinkThatIsToHaveAllRowsIsRefusedWhereTheStreamLostItsBeginning) 
   EXPECT_TRUE(same_stream(source, 3, 8, start));
 }
 
+TEST(Recovery, ARenamedPipelineIsTakenForAnotherOnlyIfItSaysSo) {
+  LaneStart start;
+  start.rivals = {{"old", "db", true, "TELEMETRY"}};
+  EXPECT_TRUE(same_stream_name({"BUSES", 8}, 0, start));
+  EXPECT_TRUE(same_stream_name({}, 0, start));
+  const auto refused = same_stream_name({"TELEMETRY", 8}, 0, start);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::invalid);
+  EXPECT_TRUE(refused.error().message.contains(R"("renamed_from": "old")")) << refused.error().message;
+}
+
 TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromARecreatedStream) {
   LaneStart start;
   start.kept = {{.position = 9, .stream = {"TELEMETRY", 7}}};

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <ranges>
 
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
+
 namespace weir {
 namespace {
 
@@ -55,6 +58,31 @@ std::vector<SinkStart> starts_of(std::span<const SinkPlace> sinks) {
     out.back().at.resets = resets;
   }
   return out;
+}
+
+std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink) {
+  const Node& node = sink.node;
+  for (const Sink::Peer& peer : sink.peers) {
+    if (peer.pipeline != pipeline.kept_name()) continue;
+    if (!node.renamed_from.empty() && peer.node == node.id) {
+      return weir::format(
+          "sink {0} has progress under its own id, {1} {2}: take out \"renamed_from\": {1}, or forget what is not wanted "
+          "with `weir progress reset --node`",
+          quoted(node.id), quoted(node.renamed_from), sink.has_progress ? "has, too" : "has none");
+    }
+    const bool gone = !std::ranges::contains(pipeline.nodes, peer.node, &Node::kept_id);
+    if (gone && peer.same_table && !sink.has_progress)
+      return renamed_words(node.id, peer.node, "progress for the same table");
+  }
+  return {};
+}
+
+std::string renamed_words(std::string_view id, std::string_view old, std::string_view what) {
+  return weir::format(
+      "{0} is new, and {1}, which is gone, has {2}: if it was renamed, write \"renamed_from\": {1} there; if not, take "
+      "two steps: take out the old node and forget its progress (`weir progress reset --node {3}`, old file), then add "
+      "the new one",
+      quoted(id), quoted(old), what, old);
 }
 
 SinkMention mention_of(std::string_view id, std::string_view sinks) {

@@ -42,6 +42,18 @@ struct SinkStart {
 /// has that name it in their progress: a commit waits until every other output is durable.
 std::vector<SinkStart> starts_of(std::span<const SinkPlace> sinks);
 
+/// A sink that has no progress, or one that says "renamed_from", and what lies beside it, see Sink::peers().
+struct RenamedSink {
+  const Node& node;
+  bool has_progress = false;  ///< under Node::kept_id()
+  std::vector<Sink::Peer> peers = {};
+};
+/// Why it can't begin: it was renamed, and does not say so; or both of its ids have progress. Empty: it can. Pure.
+std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink);
+
+/// What to write where `what` is of an id that is gone, and a new one may be the same node.
+std::string renamed_words(std::string_view id, std::string_view old, std::string_view what);
+
 /// What a list as Progress::sinks says of a sink.
 enum class SinkMention : std::uint8_t { none, awaited, known };
 SinkMention mention_of(std::string_view id, std::string_view sinks);

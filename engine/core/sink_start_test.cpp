@@ -83,6 +83,31 @@ INSTANTIATE_TEST_SUITE_P(Table, SinkStarts,
                                              {start(resume, 9, 2), start(begin_now, 9, 2)}}),
                          [](const auto& row) { return std::to_string(row.index); });
 
+TEST(RenamedSinks, AreRefusedUnlessTheySayIt) {
+  Pipeline pipeline;
+  pipeline.name = "p";
+  pipeline.nodes.resize(2);
+  pipeline.nodes[0].id = "out";
+  pipeline.nodes[1].id = "other";
+  const auto problem = [&](bool has_progress, std::vector<Sink::Peer> peers) {
+    return rename_problem(pipeline, {pipeline.nodes[0], has_progress, std::move(peers)});
+  };
+  EXPECT_EQ(problem(false, {}), "");
+  EXPECT_TRUE(problem(false, {{"p", "db", true}}).contains(R"("renamed_from": "db")"));
+  EXPECT_EQ(problem(false, {{"p", "db", false}}), "") << "it writes another table";
+  EXPECT_EQ(problem(false, {{"p", "other", true}}), "") << "it is not gone";
+  EXPECT_EQ(problem(false, {{"q", "db", true}}), "") << "another pipeline's";
+  EXPECT_EQ(problem(true, {{"p", "db", true}}), "") << "it is not new";
+  pipeline.nodes[0].renamed_from = "db";
+  EXPECT_EQ(problem(true, {}), "");
+  EXPECT_TRUE(problem(true, {{"p", "out", true}}).contains("has, too")) << "both have progress";
+  EXPECT_TRUE(problem(false, {{"p", "out", true}}).contains("has none"));
+  EXPECT_TRUE(problem(false, {{"p", "first", true}}).contains(R"("renamed_from": "first")")) << "renamed twice";
+  pipeline.nodes[0].renamed_from.clear();
+  pipeline.nodes[1].renamed_from = "db";
+  EXPECT_EQ(problem(false, {{"p", "db", true}}), "") << "another node has that";
+}
+
 TEST(SinkMentions, AreFoundAsTheyWereAdded) {
   std::string sinks;
   EXPECT_EQ(mention_of("db", sinks), SinkMention::none);

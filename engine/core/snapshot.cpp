@@ -168,6 +168,18 @@ Result<bool> Snapshots::any(Partition partition) {
   return names(partition).transform([](const auto& names) { return !names.empty(); });
 }
 
+Result<std::optional<Progress>> Snapshots::newest(Partition partition) {
+  auto names = this->names(partition);
+  if (!names) return std::unexpected(names.error());
+  constexpr std::string_view end = "/manifest";
+  std::erase_if(*names, [&](const std::string& name) { return !name.ends_with(end); });
+  if (names->empty()) return std::nullopt;
+  for (std::string& name : *names) name.resize(name.size() - end.size());
+  return place(std::ranges::max(*names, {}, age_in)).transform([](Progress at) {
+    return std::optional{std::move(at)};
+  });
+}
+
 Result<std::uint32_t> Snapshots::resets(Partition partition) {
   return store_.get(prefix(partition).append(resets_name, 1)).transform([](const auto& text) {
     std::uint32_t resets = 0;

@@ -50,6 +50,8 @@ class Snapshots {
   Result<bool> remember(Partition partition, std::string_view name);
   Result<std::optional<std::string>> remembered(Partition partition);
 
+  /// The place of the newest snapshot that is whole by its manifest; nothing if there is none.
+  Result<std::optional<Progress>> newest(Partition partition);
   /// Whether there is anything of a partition, but for how often it was forgotten.
   Result<bool> any(Partition partition);
   /// Deletes all that there is of a partition, and counts that; if that fails in between, it is not whole, and once

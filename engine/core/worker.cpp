@@ -72,8 +72,8 @@ struct Worker::Impl {
                                                      pipeline.nodes[pipeline.source()]));
     store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
     const bool by_store = shared_by_store(pipeline) && store->lease() != 0;
-    snapshots = std::make_unique<Snapshots>(*store, pipeline.name, by_store);
-    box = dead_letter_file(pipeline.dead_letters, pipeline.name);
+    snapshots = std::make_unique<Snapshots>(*store, pipeline.kept_name(), by_store);
+    box = dead_letter_file(pipeline.dead_letters, pipeline.kept_name());
     std::vector<Outlet> outlets;
     for (const auto& [number, sink] : sinks) {
       const Node& node = pipeline.nodes[number];
@@ -82,7 +82,7 @@ struct Worker::Impl {
       }
       outlets.push_back({number, sink.get(), claims_of(node), node.id});
     }
-    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.name, name, clock);
+    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
     // One that does not answer is the claims' to wait for.
     if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;

@@ -211,18 +211,29 @@ TEST_F(WorkerTest, StateOfANodeThatIsNoMoreIsCounted) {
   send(50);
   ASSERT_TRUE(wait_until_committed(50));
   ASSERT_TRUE(drain());
-  auto renamed = check_pipeline(R"({ "name": "p", "state": { "store": "world" }, "nodes": [
-      { "id": "in", "source": "stream", "encoding": "number" },
-      { "id": "total", "transform": "sum", "from": "in" },
-      { "id": "out", "sink": "table", "from": "total" } ] })",
-                                "p.json", registry_, {});
-  ASSERT_TRUE(renamed.pipeline) << render(renamed.findings, Format::text);
-  pipeline_ = std::move(renamed.pipeline);
-  start_pipeline();
+  start_edited(R"({ "id": "out", "sink": "table", "from": "in" })");
   send(1);
   ASSERT_TRUE(wait_until_committed(51));
   EXPECT_TRUE(drain());
   EXPECT_EQ(counters_.value("sum", "state_given_up"), sizeof(double));
+}
+
+TEST_F(WorkerTest, ARenamedNodeKeepsItsStateIfItSaysSo) {
+  start();
+  send(50);
+  ASSERT_TRUE(wait_until_committed(50));
+  ASSERT_TRUE(drain());
+  start_edited(
+      R"({ "id": "total", "transform": "sum", "from": "in" }, { "id": "out", "sink": "table", "from": "total" })");
+  thread_.join();
+  ASSERT_FALSE(result_);
+  EXPECT_TRUE(result_.error().message.contains(R"("renamed_from": "sum")")) << result_.error().message;
+  start_edited(R"({ "id": "total", "renamed_from": "sum", "transform": "sum", "from": "in" },
+      { "id": "out", "sink": "table", "from": "total" })");
+  send(1);
+  ASSERT_TRUE(wait_until_committed(51));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(51));
 }
 
 /// A leader's clock was two days ahead for a moment.

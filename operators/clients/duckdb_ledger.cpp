@@ -19,10 +19,11 @@ std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(
 
 }  // namespace
 
-Ledger::Ledger(std::string schema, std::string pipeline, std::string node)
+Ledger::Ledger(std::string schema, std::string pipeline, std::string node, std::string target)
     : schema_{std::move(schema)},
       pipeline_{std::move(pipeline)},
       node_{std::move(node)},
+      target_{std::move(target)},
       mine_{weir::format("pipeline = {} AND node = {}", sql::literal(pipeline_), sql::literal(node_))} {}
 
 std::string Ledger::place(std::string_view table) const {
@@ -34,7 +35,7 @@ std::string Ledger::create() const {
       "CREATE TABLE IF NOT EXISTS {0} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
       "BIGINT, "
       "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
-      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
+      "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', target VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
       "updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);"
@@ -87,17 +88,26 @@ Result<Progress> Ledger::claim(File& file, Partition partition) const {
                    "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
                    place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition, mine_));
   if (!made) return std::unexpected(made.error());
+  const auto told = file.run(weir::format("UPDATE {} SET target = {} WHERE {} AND partition = {} AND target <> {}",
+                                          place(sql::progress_table), sql::literal(target_), mine_, partition,
+                                          sql::literal(target_)));
+  if (!told) return std::unexpected(told.error());
   return read(file, weir::format("partition = {}", partition)).transform([](const std::vector<ProgressLine>& there) {
     return there.front().progress;
   });
 }
 
-Result<std::vector<std::string>> Ledger::others(File& file, Partition partition) const {
+Result<std::vector<Sink::Peer>> Ledger::peers(File& file, Partition partition) const {
   return file
-      .run(weir::format("SELECT node FROM {} WHERE pipeline = {} AND node <> {} AND partition = {} AND position > 0 "
-                        "ORDER BY node",
-                        place(sql::progress_table), sql::literal(pipeline_), sql::literal(node_), partition))
-      .transform(sql::first_column);
+      .run(weir::format("SELECT pipeline, node, (target = {2})::VARCHAR, stream FROM {0} WHERE partition = {1} AND "
+                        "position > 0 AND NOT ({3}) AND (pipeline = {4} OR target = {2}) ORDER BY pipeline, node",
+                        place(sql::progress_table), partition, sql::literal(target_), mine_, sql::literal(pipeline_)))
+      .transform([](const Rows& rows) {
+        std::vector<Sink::Peer> out;
+        for (const Row& row : rows)
+          out.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "true", row[3].value_or("")});
+        return out;
+      });
 }
 
 Result<bool> Ledger::advance(File& file, const LaneCommit& lane, Position from) const {

@@ -19,16 +19,16 @@ namespace weir::duck {
 /// Threads   any; whoever changes something holds the file's alone().
 class Ledger {
  public:
-  Ledger(std::string schema, std::string pipeline, std::string node);
+  /// `target`: the table of the sink's rows, without its schema.
+  Ledger(std::string schema, std::string pipeline, std::string node, std::string target);
 
   /// SQL that makes both tables if they are not there, and brings those of an earlier version up to date.
   std::string create() const;
 
   /// The lane's progress; a line for it is made if there is none.
   Result<Progress> claim(File& file, Partition partition) const;
-  /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
-  /// one the old id.
-  Result<std::vector<std::string>> others(File& file, Partition partition) const;
+  /// As Sink::peers().
+  Result<std::vector<Sink::Peer>> peers(File& file, Partition partition) const;
   /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
   Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
   /// Within the open transaction: stores dead letters, cleaned of what is no text.
@@ -49,6 +49,7 @@ class Ledger {
   std::string schema_;
   std::string pipeline_;
   std::string node_;
+  std::string target_;
   std::string mine_;  // which lines are this node's
 };
 

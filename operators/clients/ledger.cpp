@@ -40,9 +40,10 @@ constexpr std::string_view progress_columns =
 
 }  // namespace
 
-Ledger::Ledger(std::string pipeline, std::string node, std::string worker, Duration lease)
+Ledger::Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease)
     : pipeline_{std::move(pipeline)},
       node_{std::move(node)},
+      target_{std::move(target)},
       owner_{worker.empty() ? weir::format("weir-{:016x}", random_number()) : std::move(worker)},
       lease_{lease} {}
 
@@ -56,7 +57,7 @@ std::string Ledger::create(const std::string& schema) {
   pipeline text, node text, partition integer,
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
-  stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '',
+  stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
   resets integer NOT NULL DEFAULT 0,
   owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -119,13 +120,14 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   };
   note_former(false);  // before the answer, which may be lost on its way
   const auto rows = connection.query(
-      weir::format("UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
-                   "ELSE clock_timestamp() END, "
-                   "owner = $4, fence = $5, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
-                   "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
-                   "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
-                   table(), progress_columns),
-      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond)});
+      weir::format(
+          "UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
+          "ELSE clock_timestamp() END, "
+          "owner = $4, fence = $5, target = $7, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
+          "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
+          "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
+          table(), progress_columns),
+      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond), target_});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) {
     note_former(true);
@@ -168,13 +170,20 @@ std::string Ledger::session_of(std::string_view worker) const {
   return weir::format("weir/{}/{}", pipeline_, node_).substr(0, longest - tail.size()) + tail;
 }
 
-Result<std::vector<std::string>> Ledger::others(Connection& connection, Partition partition) const {
+Result<std::vector<Sink::Peer>> Ledger::peers(Connection& connection, Partition partition) const {
   return connection
-      .query(weir::format("SELECT node FROM {} WHERE pipeline = $1 AND node <> $2 AND partition = $3 AND "
-                          "position > 0 ORDER BY node",
-                          table()),
-             {pipeline_, node_, std::to_string(partition)})
-      .transform(sql::first_column);
+      .query(
+          weir::format("SELECT pipeline, node, target = $4, stream FROM {} WHERE partition = $3 AND position > 0 AND "
+                       "((pipeline = $1 AND node <> $2) OR (pipeline <> $1 AND target = $4)) "
+                       "ORDER BY pipeline, node",
+                       table()),
+          {pipeline_, node_, std::to_string(partition), target_})
+      .transform([](const Rows& rows) {
+        std::vector<Sink::Peer> out;
+        for (const Row& row : rows)
+          out.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "t", row[3].value_or("")});
+        return out;
+      });
 }
 
 Error Ledger::held_by_another(Connection& connection, Partition partition) const {

@@ -21,7 +21,8 @@ namespace weir::postgres {
 class Ledger {
  public:
   /// `worker`: as whom it claims; empty: a name of its own.
-  Ledger(std::string pipeline, std::string node, std::string worker, Duration lease);
+  /// `target`: the table of the sink's rows, without its schema.
+  Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease);
 
   /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the last 8 digits of the worker>": by
   /// that whoever takes over from a worker finds what that has left in the middle of a transaction.
@@ -38,9 +39,8 @@ class Ledger {
   /// whatever this answers; unreachable: not done yet, call it again; refused: the server does not allow it for one of
   /// them.
   Result<void> end_former(Connection& connection);
-  /// Ids of other sinks of this pipeline, as it is or was, that have committed something of a partition: of a renamed
-  /// one the old id.
-  Result<std::vector<std::string>> others(Connection& connection, Partition partition) const;
+  /// As Sink::peers().
+  Result<std::vector<Sink::Peer>> peers(Connection& connection, Partition partition) const;
   Result<std::vector<Partition>> renew(Connection& connection);
   Result<void> release(Connection& connection, Partition partition);
   /// As Sink::meet() and Sink::leave().
@@ -78,6 +78,7 @@ class Ledger {
 
   std::string pipeline_;
   std::string node_;
+  std::string target_;
   std::string owner_;
   Duration lease_;
   std::string table_;    // what open() found, while others ask …

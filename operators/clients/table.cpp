@@ -129,17 +129,6 @@ std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwi
   return otherwise;
 }
 
-std::string warning_of_others(Partition partition, const std::vector<std::string>& others) {
-  if (others.empty()) return {};
-  std::string names;
-  for (const std::string& other : others) names += (names.empty() ? "" : ", ") + other;
-  return weir::format(
-      "partition {}: this sink has committed nothing yet, but {} has, under the same pipeline's name: a new sink gets "
-      "all rows from the stream's first message on, but a renamed one has them already: then stop this, and give it its "
-      "old id",
-      partition, names);
-}
-
 std::string column_definitions(const std::vector<TableColumn>& columns) {
   std::string out;
   for (const TableColumn& column : columns) {

@@ -58,10 +58,6 @@ std::vector<std::string> first_column(const std::vector<std::vector<std::optiona
 /// A number in such a row; NULL, or no number, is `otherwise`.
 std::int64_t number(const std::optional<std::string>& text, std::int64_t otherwise = 0);
 
-/// What to warn of at the claim of a partition of which this sink has committed nothing, but `others` of the same
-/// pipeline have, as it is or was: of a renamed one its old id. Empty: nothing.
-std::string warning_of_others(Partition partition, const std::vector<std::string>& others);
-
 /// "a double precision, b text NOT NULL", names quoted.
 std::string column_definitions(const std::vector<TableColumn>& columns);
 /// "a, b", names quoted.

@@ -32,7 +32,7 @@ class DuckDb final : public Sink {
         memory_{settings.size("memory")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         table_{table_of(settings)},
-        ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}} {
+        ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
@@ -74,11 +74,13 @@ class DuckDb final : public Sink {
     auto progress = ledger_.claim(*file_, partition);
     if (!progress) return std::unexpected(progress.error());
     claimed_[partition] = progress->position;
-    if (progress->position > 0) return progress;
-    const auto others = ledger_.others(*file_, partition);
-    if (!others) return std::unexpected(others.error());
-    if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
     return progress;
+  }
+
+  Result<std::vector<Peer>> peers(Partition partition) override {
+    if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
+    const auto lock = file_->alone();
+    return ledger_.peers(*file_, partition);
   }
 
   void release(Partition partition) override { claimed_.erase(partition); }

@@ -134,6 +134,25 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   EXPECT_EQ(context_.counted("rows_written"), 5001u);
 }
 
+TEST_F(DuckDbSink, tells_of_progress_of_others_for_the_same_table) {
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(3).has_value());
+  EXPECT_THAT(*sink->peers(3), IsEmpty());
+  ASSERT_TRUE(commit(*sink, rows(1), 3, 42).has_value());
+  sink.reset();
+  ask("INSERT INTO weir_progress (pipeline, node, partition, position, stream, target) SELECT pipeline, 'old', "
+      "partition, 7, 'S', 'vehicle_second' FROM weir_progress UNION ALL SELECT 'another', 'db', 3, 7, 'S', "
+      "'vehicle_second' UNION ALL SELECT 'another', 'events', 3, 7, 'S', 'event' UNION ALL SELECT 'another', 'db', 4, 7, "
+      "'S', 'vehicle_second'");
+  sink = opened();
+  const auto peers = sink->peers(3);
+  ASSERT_TRUE(peers.has_value() && peers->size() == 2);
+  EXPECT_EQ((*peers)[0].pipeline, "another");
+  EXPECT_EQ((*peers)[1].node, "old");
+  EXPECT_TRUE((*peers)[1].same_table);
+  EXPECT_EQ((*peers)[1].stream, "S");
+}
+
 TEST_F(DuckDbSink, what_was_not_committed_is_not_there) {
   auto sink = opened();
   ASSERT_TRUE(sink->claim(0).has_value());
@@ -264,16 +283,6 @@ TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {
   two.reset();
   EXPECT_EQ(ask("SELECT (SELECT count(*) FROM vehicle_second) || ' ' || (SELECT count(*) FROM sessions)"), "500 155");
   EXPECT_EQ(ask("SELECT node || ' ' || position FROM weir_progress ORDER BY node"), "db 50 sessions 51");
-  fakes::CountingContext renamed_context{"renamed"};
-  auto renamed = make(rows(0)->schema, renamed_context, path(), "vehicle_second");
-  ASSERT_TRUE(renamed->open().has_value());
-  for (const Partition partition : {0u, 1u}) ASSERT_TRUE(renamed->claim(partition).has_value());
-  EXPECT_THAT(
-      renamed_context.warnings(),
-      testing::ElementsAre(HasSubstr("partition 0: this sink has committed nothing yet, but db, sessions has")));
-  ASSERT_TRUE(commit(*renamed, rows(1), 0, 1).has_value());
-  ASSERT_TRUE(renamed->claim(0).has_value());
-  EXPECT_EQ(renamed_context.warnings().size(), 1u) << "it has its own by now";
 }
 
 TEST_F(DuckDbSink, says_who_holds_the_file) {

@@ -18,6 +18,10 @@ using namespace weir;
 using postgres::Connection;
 using postgres::Ledger;
 
+sql::TableName table_of(const Settings& settings) {
+  return sql::parse_table(settings.text("table")).value_or(sql::TableName{});
+}
+
 class Timescale final : public Sink {
  public:
   Timescale(const Settings& settings, Context& context)
@@ -26,9 +30,9 @@ class Timescale final : public Sink {
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
-        ledger_{to_.pipeline, to_.node, std::string{context.worker()}, lease_} {
+        ledger_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_} {
     if (settings.has("columns")) described_ = settings.columns("columns");
-    plan_.table = sql::parse_table(settings.text("table")).value_or(sql::TableName{});
+    plan_.table = table_of(settings);
     const std::string& hypertable = settings.text("hypertable");
     plan_.hypertable = hypertable == "always"  ? postgres::Hypertable::always
                        : hypertable == "never" ? postgres::Hypertable::never
@@ -115,11 +119,12 @@ class Timescale final : public Sink {
       return std::unexpected(ended.error());
     else if (!ended)
       context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
-    if (progress->position > 0) return progress;
-    const auto others = ledger_.others(*data_, partition);
-    if (!others) return std::unexpected(others.error());
-    if (const std::string text = sql::warning_of_others(partition, *others); !text.empty()) context_.warn(text);
     return progress;
+  }
+
+  Result<std::vector<Peer>> peers(Partition partition) override {
+    if (auto there = ready(); !there) return std::unexpected(there.error());
+    return ledger_.peers(*data_, partition);
   }
 
   Result<std::vector<Partition>> renew() override {
@@ -180,7 +185,7 @@ class Timescale final : public Sink {
     if (!connection) return std::unexpected(connection.error());
     const auto schema = postgres::schema_of(*connection, plan_.table);
     if (!schema) return std::unexpected(schema.error());
-    Ledger ledger{to_.pipeline, to_.node, {}, lease_};
+    Ledger ledger{to_.pipeline, to_.node, plan_.table.name, {}, lease_};
     ledger.create(*schema);
     return use(*connection, ledger);
   }

@@ -29,6 +29,7 @@ struct Database {
   std::vector<std::string> rows;
   std::vector<Sink::DeadLetter> letters;
   std::uint64_t fences = 0;
+  std::vector<Sink::Peer> peers;  // beside each place
 };
 
 enum class Fault { none, before, after };  // where the connection breaks: before the database has the commit, or after
@@ -62,6 +63,7 @@ class DatabaseSink final : public Sink {
     fences_[partition] = place.fence;
     return place.progress;
   }
+  Result<std::vector<Peer>> peers(Partition) override { return database_.peers; }
   void release(Partition partition) override { fences_.erase(partition); }
   Duration lease() const override { return lease_length; }
   Result<std::vector<Partition>> renew() override {

@@ -34,6 +34,16 @@ class WorkerAtWork : public WorldTest {
     stop_ = {};
     thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};
   }
+  /// Of a pipeline in which these nodes stand behind the source.
+  void start_edited(const std::string& nodes) {
+    auto edited = check_pipeline(R"({ "name": "p", "state": { "store": "world" }, "nodes": [
+      { "id": "in", "source": "stream", "encoding": "number" }, )" +
+                                     nodes + " ] }",
+                                 "p.json", registry_, {});
+    ASSERT_TRUE(edited.pipeline) << render(edited.findings, Format::text);
+    pipeline_ = std::move(edited.pipeline);
+    start_pipeline();
+  }
   void ask_to_drain() { stop_.request_stop(); }
   Result<void> drain() {
     ask_to_drain();

@@ -108,23 +108,6 @@ TEST_F(Reload, AnotherMeaningOfTheStateNeedsASnapshot) {
   expect_end();
 }
 
-/// Not a reload: nothing but the table knows of the sink before.
-TEST_F(Reload, AStartWithARenamedSinkSaysWhoHadTheRows) {
-  begin({.store = "memory"});
-  expect_end();
-  std::string file = text({.store = "memory"});
-  const std::string id = R"("id": "db")";
-  file.replace(file.find(id), id.size(), R"("id": "other")");
-  directory_.write("job.json", file);
-  job_->start();
-  EXPECT_TRUE(
-      job_->says("partition 0: this sink has committed nothing yet, but db has, under the same pipeline's "
-                 "name: a new sink gets all rows from the stream's first message on"))
-      << job_->log();
-  expect_rows("1 15 1 15");
-  expect_end();
-}
-
 TEST_F(Reload, IsRefusedWhileTheOldPipelineCanNotCommit) {
   begin();
   database_.kill();

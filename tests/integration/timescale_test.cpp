@@ -323,20 +323,21 @@ TEST_P(TimescaleRows, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_
             "7 2 NULL 7 NULL 13");
 }
 
-TEST_P(TimescaleRows, warns_of_sinks_that_have_committed_where_it_has_nothing) {
+TEST_P(TimescaleRows, tells_of_progress_of_others_for_the_same_table) {
   auto one = worker({0, 2});
-  EXPECT_THAT(one->context.warnings(), IsEmpty());
+  EXPECT_THAT(*one->sink->peers(2), IsEmpty());
   ask("INSERT INTO " + schema_ +
-      ".weir_progress (pipeline, node, partition, position) SELECT pipeline, 'old', partition, partition FROM " +
-      schema_ + ".weir_progress UNION VALUES ('another', 'sink', 2, 7)");
-  ASSERT_TRUE(one->sink->claim(0).has_value());
-  EXPECT_THAT(one->context.warnings(), IsEmpty());
-  ASSERT_TRUE(one->sink->claim(2).has_value());
-  EXPECT_THAT(one->context.warnings(),
-              ElementsAre(HasSubstr("partition 2: this sink has committed nothing yet, but old has, under the same")));
-  ASSERT_TRUE(commit(*one, rows(1), 2, 9).has_value());
-  ASSERT_TRUE(one->sink->claim(2).has_value());
-  EXPECT_EQ(one->context.warnings().size(), 1u) << "it has its own by now";
+      ".weir_progress (pipeline, node, partition, position, stream, target) SELECT pipeline, 'old', partition, "
+      "partition, 'S', target FROM " +
+      schema_ + ".weir_progress UNION SELECT 'another', 'db', partition, 7, 'S', target FROM " + schema_ +
+      ".weir_progress UNION VALUES ('another', 'events', 2, 7, 'S', 'event')");
+  EXPECT_EQ(one->sink->peers(0)->size(), 1u) << "old has committed nothing of it";
+  const auto peers = one->sink->peers(2);
+  ASSERT_TRUE(peers.has_value() && peers->size() == 2);
+  EXPECT_EQ((*peers)[0].pipeline, "another");
+  EXPECT_EQ((*peers)[1].node, "old");
+  EXPECT_TRUE((*peers)[1].same_table);
+  EXPECT_EQ((*peers)[1].stream, "S");
 }
 
 TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {

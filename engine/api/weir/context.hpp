@@ -21,6 +21,7 @@ class Context {
  public:
   virtual ~Context() = default;
 
+  // The names under which progress, state and row ids are kept: where the file says "renamed_from", the old ones.
   virtual std::string_view pipeline() const = 0;
   virtual std::string_view node() const = 0;
   /// Name of this worker, unlike any other's; empty where there is none, as while a pipeline is only looked at.

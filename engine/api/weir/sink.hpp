@@ -121,6 +121,14 @@ class Sink {
   /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `held` while another's
   /// lease runs.
   virtual Result<Progress> claim(Partition) { return Progress{}; }
+  /// Progress of others in the same place, which may be this sink's under another name: of this pipeline's other sinks,
+  /// and of other pipelines' that write the same table. Of a claimed partition.
+  struct Peer {
+    std::string pipeline, node;
+    bool same_table = false;
+    std::string stream = {};  ///< name, see StreamIdentity
+  };
+  virtual Result<std::vector<Peer>> peers(Partition) { return std::vector<Peer>{}; }
   /// Extends the leases of all claimed partitions; answers the partitions that were lost.
   virtual Result<std::vector<Partition>> renew() { return std::vector<Partition>{}; }
   /// Gives a partition back after its last commit, so that another need not wait for the lease, and renews it no more,
