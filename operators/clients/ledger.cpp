@@ -35,6 +35,10 @@ Progress progress_of(const Row& row) {
           .resets = static_cast<std::uint32_t>(number(row[9]))};
 }
 
+/// Whether a lease runs. One that ends later than a lease can was given by a clock that has been set back since: its
+/// owner, if there still is one, renews it by the new time within a third of a lease.
+constexpr std::string_view runs = "lease_until BETWEEN clock_timestamp() AND clock_timestamp() + lease";
+
 constexpr std::string_view progress_columns =
     "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets";
 
@@ -59,7 +63,7 @@ std::string Ledger::create(const std::string& schema) {
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
   stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
   resets integer NOT NULL DEFAULT 0,
-  owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
+  owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS since timestamptz;
@@ -67,7 +71,7 @@ COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position';
 CREATE TABLE IF NOT EXISTS {1} (
-  pipeline text, node text, name text, lease_until timestamptz NOT NULL,
+  pipeline text, node text, name text, lease_until timestamptz NOT NULL, lease interval NOT NULL,
   since timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, name)))",
       table_, workers_);
@@ -92,14 +96,14 @@ UPDATE {0} p
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
        stamp = n.stamp, consumed = n.consumed, sinks = n.sinks,
        resets = greatest(p.resets, n.resets), updated = clock_timestamp(),
-       lease_until = greatest(p.lease_until, clock_timestamp() + {1} * interval '1 microsecond')
+       lease_until = clock_timestamp() + p.lease
   FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
     AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed,
        sinks, resets)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
    AND p.fence <> 0
 RETURNING p.partition;)",
-      table(), lease_ / microsecond);
+      table());
 }
 
 Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
@@ -120,13 +124,12 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   };
   note_former(false);  // before the answer, which may be lost on its way
   const auto rows = connection.query(
-      weir::format(
-          "UPDATE {} SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since "
-          "ELSE clock_timestamp() END, "
-          "owner = $4, fence = $5, target = $7, lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
-          "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
-          "lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING {}",
-          table(), progress_columns),
+      weir::format("UPDATE {0} SET since = CASE WHEN owner = $4 AND {1} THEN since ELSE clock_timestamp() END, "
+                   "owner = $4, fence = $5, target = $7, lease = $6 * interval '1 microsecond', "
+                   "lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
+                   "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
+                   "({1}) IS NOT TRUE) RETURNING {2}",
+                   table(), runs, progress_columns),
       {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond), target_});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) {
@@ -215,11 +218,9 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
     if (lost.empty()) return lost;
     // By owner: the fence of a claim whose answer is still on its way is not known here.
     sql = weir::format(
-        "UPDATE {} p SET lease_until = clock_timestamp() + {} * interval '1 microsecond' "
-        "FROM unnest({}::integer[]) AS n (partition) "
+        "UPDATE {} p SET lease_until = clock_timestamp() + p.lease FROM unnest({}::integer[]) AS n (partition) "
         "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.owner = {} RETURNING p.partition",
-        table_, lease_ / microsecond, quote_array(partitions), sql::literal(pipeline_), sql::literal(node_),
-        sql::literal(owner_));
+        table_, quote_array(partitions), sql::literal(pipeline_), sql::literal(node_), sql::literal(owner_));
   }
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
@@ -261,25 +262,26 @@ Result<Crew> Ledger::meet(Connection& connection) const {
   // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
   // again.
   const auto told = connection.query(
-      weir::format("INSERT INTO {} AS w (pipeline, node, name, lease_until) "
-                   "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond') "
-                   "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
-                   "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
-                   "WHERE w.lease_until NOT BETWEEN excluded.lease_until - $4 / 3 * interval '1 microsecond' "
-                   "AND excluded.lease_until",
-                   workers()),
+      weir::format(
+          "INSERT INTO {} AS w (pipeline, node, name, lease_until, lease) "
+          "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond', $4 * interval '1 microsecond') "
+          "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
+          "lease = excluded.lease, "
+          "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
+          "WHERE w.lease_until NOT BETWEEN excluded.lease_until - $4 / 3 * interval '1 microsecond' "
+          "AND excluded.lease_until",
+          workers()),
       {pipeline_, node_, owner_, std::to_string(lease_ / microsecond)});
   if (!told) return std::unexpected(told.error());
-  const auto others = connection.query(
-      weir::format("SELECT name COLLATE \"C\" < $3 FROM {} "
-                   "WHERE pipeline = $1 AND node = $2 AND name <> $3 AND lease_until > clock_timestamp()",
-                   workers()),
-      {pipeline_, node_, owner_});
+  const auto others = connection.query(weir::format("SELECT name COLLATE \"C\" < $3 FROM {} "
+                                                    "WHERE pipeline = $1 AND node = $2 AND name <> $3 AND {}",
+                                                    workers(), runs),
+                                       {pipeline_, node_, owner_});
   if (!others) return std::unexpected(others.error());
   const auto taken =
       connection.query(weir::format("SELECT partition FROM {} WHERE pipeline = $1 AND node = $2 AND owner <> $3 AND "
-                                    "lease_until > clock_timestamp() ORDER BY partition",
-                                    table()),
+                                    "{} ORDER BY partition",
+                                    table(), runs),
                        {pipeline_, node_, owner_});
   if (!taken) return std::unexpected(taken.error());
   Crew crew{.workers = 1 + others->size()};
@@ -305,10 +307,10 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   const auto rows = connection.query(
       weir::format(
           "SELECT {}, partition, coalesce(owner, ''), "
-          "coalesce((extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint, 0), "
+          "CASE WHEN {} THEN (extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint ELSE 0 END, "
           "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 AND "
           "(position > 0 OR resets = 0 OR owner IS NOT NULL) ORDER BY partition",
-          progress_columns, table()),
+          progress_columns, runs, table()),
       {pipeline_, node_});
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
@@ -340,8 +342,8 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
                  "stream_created = NULL, stamp = NULL, consumed = 0, sinks = '', resets = resets + 1, fence = 0, "
                  "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
                  "($3::integer IS NULL OR partition = $3::integer) AND "
-                 "(owner IS NULL OR lease_until IS NULL OR lease_until <= clock_timestamp()) RETURNING partition",
-                 table()),
+                 "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
+                 table(), runs),
              {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
       .transform([](const Rows& rows) { return rows.size(); });
 }
