@@ -202,6 +202,7 @@ void add_record(Arguments& program, Session& session) {
   command.option("--share,--sample", options->share, "only this share of the vehicles, always the same ones: 0.1");
   add_pipeline_options(command, options->run.pipeline);
   add_run_options(command, options->run);
+  options->run.fail_fast = true;  // somebody waits for it
   command.does([options, &session] { session.exit = record(*options, session); });
 }
 

@@ -165,6 +165,7 @@ void add_replay(Arguments& program, Session& session) {
   command.option("--partitions", options->partitions, "how many streams there are, if they do not tell");
   add_pipeline_options(command, options->run.pipeline);
   add_run_options(command, options->run);
+  options->run.fail_fast = true;  // somebody waits for it
   command.does([options, &session] { session.exit = replay(*options, session); });
 }
 

@@ -26,7 +26,6 @@ namespace weir::cli {
 namespace {
 
 constexpr Duration same_signal = 200 * millisecond;
-constexpr Duration resume_every = 2 * second;
 
 int exit_code(const Error& error) {
   switch (error.kind) {
@@ -63,6 +62,10 @@ class Running {
       result_ = std::move(result);
       done_ = true;
     }};
+  }
+  void start_or_fail() {
+    worker_.fail_fast();
+    start();
   }
   /// All partitions or none.
   void start_whole() {
@@ -145,7 +148,7 @@ class Runner {
                     ? ": other machines can read /metrics, /lag and the pipeline's text, with subjects and table names"
                     : "");
     }
-    current()->start();
+    options_.fail_fast ? current()->start_or_fail() : current()->start();
     const int exit = wait(signals);
     if (inspection_) inspection_->taps.end("the pipeline has ended");
     return exit;
@@ -167,7 +170,7 @@ class Runner {
 
   int wait(const sigset_t& signals) {
     int stops = 0;
-    while (!current()->done() || (stops == 0 && (take_over() || fall_back() || try_again()))) {
+    while (!current()->done() || (stops == 0 && (take_over() || fall_back()))) {
       settle();
       const timespec patience{0, 100'000'000};
       const int signal = sigtimedwait(&signals, nullptr, &patience);
@@ -286,23 +289,8 @@ class Runner {
     return true;
   }
 
-  /// The pipeline that a reload interrupted was at work: if what it needs does not answer for now, it waits for that as
-  /// it would have done without the reload. False if it is not such a one, or can't go on.
-  bool try_again() {
-    const auto result = current()->result();
-    if (!resumes_ || result || result.error().kind != Error::Kind::unreachable) return false;
-    const Timestamp now = system_clock().steady();
-    if (now < resume_at_) return true;
-    log::warn("reload: the old pipeline can't go on yet: {}; trying again", result.error().message);
-    resume_at_ = now + resume_every;
-    install(current()->loaded());
-    current()->start();
-    return true;
-  }
-
   /// A reload has succeeded when the new pipeline has started: what it finds (tables, streams, state) may not fit it.
   void settle() {
-    if (current()->status().started) resumes_ = false;
     if (!replaced_ || !current()->status().started) return;
     replaced_.reset();
     log::info("reload: the new pipeline runs");
@@ -315,7 +303,6 @@ class Runner {
     log::error("reload: the new pipeline does not start, so the old one goes on: {}", result.error().message);
     install(std::exchange(replaced_, nullptr));
     current()->start();
-    resumes_ = true;
     return true;
   }
 
@@ -347,7 +334,7 @@ class Runner {
     views.lag = [this] {
       return lag_.lag().transform([this](const Lag& lag) { return lag_json(current()->pipeline(), lag); });
     };
-    views.troubles = [this] { return why_not_ready(current()->status()); };
+    views.ready = [this] { return readiness(current()->status()); };
     views.pipeline = [this] {
       const auto running = current();
       return status_json(running->pipeline(), counters_, inspection_->work, running->status(), name_);
@@ -408,6 +395,7 @@ void add_run(Arguments& program, Session& session) {
   add_pipeline_options(command, options->pipeline);
   command.option("--http", options->http, "serve /ping /ready /version /metrics /lag /pipelines on host:port");
   command.choice("--tap", options->tap, {"loopback", "all", "none"}, "whom --http lets look at rows, for weir tap");
+  command.flag("--fail-fast", options->fail_fast, "ends with 69 if a service does not answer at the start");
   add_run_options(command, *options);
   command.does([options, &session] { session.exit = run(*options, session); });
 }

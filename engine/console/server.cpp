@@ -139,10 +139,8 @@ struct Console::Impl {
       response.set_content(views.version + "\n", "text/plain");
     });
     server.Get("/ready", [this](const httplib::Request&, httplib::Response& response) {
-      std::string text;
-      for (const std::string& trouble : views.troubles()) text += trouble + "\n";
-      response.status = text.empty() ? 200 : 503;
-      response.set_content(text.empty() ? "ready\n" : text, "text/plain");
+      const Readiness now = views.ready();
+      answer(response, now.ready ? 200 : 503, now.text);
     });
     server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(views.metrics(), "text/plain; version=0.0.4; charset=utf-8");

@@ -13,9 +13,15 @@
 
 namespace weir {
 
+/// Whether a worker is ready, and in words: "ready", "standby", or what is down, a line each.
+struct Readiness {
+  bool ready = false;
+  std::string text;
+};
+
 /// What the pages show. Called from the server's threads.
 struct ConsoleViews {
-  std::function<std::vector<std::string>()> troubles;  ///< what is down; empty: ready
+  std::function<Readiness()> ready;
   std::function<std::string()> metrics;
   std::function<Result<std::string>()> lag;  ///< JSON; an error says why it is not known
   std::function<std::string()> pipeline;     ///< JSON, secrets redacted

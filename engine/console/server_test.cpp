@@ -20,7 +20,7 @@ namespace {
 using namespace weir;
 
 ConsoleViews views() {
-  return {.troubles = [] { return std::vector<std::string>{}; },
+  return {.ready = [] { return Readiness{true, "ready"}; },
           .metrics = [] { return std::string{}; },
           .lag = [] { return Result<std::string>{"{}"}; },
           .pipeline = [] { return std::string{"{}"}; },

@@ -101,6 +101,13 @@ std::vector<std::string> why_not_ready(const Worker::Status& status) {
   return why;
 }
 
+Readiness readiness(const Worker::Status& status) {
+  std::string text;
+  for (const std::string& why : why_not_ready(status)) text += (text.empty() ? "" : "\n") + why;
+  if (!text.empty()) return {false, text};
+  return {true, status.standby ? "standby" : "ready"};
+}
+
 std::string status_json(const Pipeline& pipeline, const Counters& counters, const Counters& work,
                         const Worker::Status& status, const std::string& worker) {
   rapidjson::StringBuffer buffer;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "console/server.hpp"
 #include "core/counters.hpp"
 #include "core/pipeline.hpp"
 #include "core/worker.hpp"
@@ -12,6 +13,7 @@ namespace weir {
 
 /// What keeps a worker from being ready, as sentences; none: it is.
 std::vector<std::string> why_not_ready(const Worker::Status& status);
+Readiness readiness(const Worker::Status& status);
 
 /// An object on a line: the worker, its troubles, what has passed each node since it started (`work`:
 /// counted::work()), its lanes, and the pipeline without secrets. Times are in seconds.

@@ -40,7 +40,7 @@ class TapStreamTest : public testing::Test {
     taps_.offer(pipeline_, {pipeline_.source(), 0}, batch);
   }
   ConsoleViews views() {
-    return {.troubles = [] { return std::vector<std::string>{}; },
+    return {.ready = [] { return Readiness{true, "ready"}; },
             .metrics = [] { return std::string{}; },
             .lag = [] { return Result<std::string>{"{}"}; },
             .pipeline = [] { return std::string{"{}"}; },

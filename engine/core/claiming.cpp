@@ -34,15 +34,18 @@ std::vector<Partition> Claiming::met(const Crew& crew, const std::vector<Partiti
 Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
   std::optional<Error> broken, unreachable;
   bool any_held = false;
+  std::vector<std::pair<Partition, std::string>> silent_ones;
   for (auto it = at_.begin(); it != at_.end() && !drain.stop_requested();) {
     auto started = lanes_.start(it->first);
     const bool held = !started && started.error().kind == Error::Kind::held;
     const bool silent = !started && started.error().kind == Error::Kind::unreachable && !whole;
     if (held || silent) {
       if (held) log::info("partition {}: {}; waiting for it", it->first, started.error().message);
-      if (silent) log::warn("partition {}: {}; trying again", it->first, started.error().message);
       any_held |= held;
-      if (silent) unreachable = std::move(started.error());
+      if (silent) {
+        silent_ones.emplace_back(it->first, started.error().message);
+        unreachable = std::move(started.error());
+      }
       it->second = clock_.steady() + again_after;
       ++it;
       continue;
@@ -58,6 +61,7 @@ Result<void> Claiming::all(const std::stop_token& drain, bool whole) {
   }
   // One stream may be where nobody answers for hours; all of them are not.
   if (unreachable && !any_held && lanes_.partitions().empty()) return std::unexpected(*std::move(unreachable));
+  for (const auto& [partition, why] : silent_ones) log::warn("partition {}: {}; trying again", partition, why);
   // Others may still let some go to this worker.
   const bool none_left = !waiting() && lanes_.partitions().empty() && !short_of_share();
   return broken && none_left ? Result<void>{std::unexpected(*broken)} : Result<void>{};

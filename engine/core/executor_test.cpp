@@ -134,7 +134,36 @@ TEST_F(ExecutorTest, AServiceThatIsDownAtTheStartIsUnreachable) {
   world_.unreachable = true;
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
+  worker.fail_fast();
   EXPECT_EQ(worker.run({}).error().kind, Error::Kind::unreachable);
+}
+
+TEST_F(ExecutorTest, AServiceThatIsDownAtTheStartIsAskedAgainUntilItAnswers) {
+  world_.unreachable = true;
+  world_.messages = 5;
+  const Pipeline p = pipeline();
+  Worker worker{p, registry_, counters_, system_clock()};
+  std::jthread mending{[&] {
+    system_clock().wait(300 * millisecond, {});
+    EXPECT_THAT(worker.status().troubles, testing::Contains("the stream does not answer"));
+    EXPECT_FALSE(worker.status().ready);
+    world_.unreachable = false;
+  }};
+  const auto done = worker.run({});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_TRUE(worker.status().troubles.empty());
+}
+
+TEST_F(ExecutorTest, AServiceThatStaysDownIsToldWhenTheWorkerIsStopped) {
+  world_.unreachable = true;
+  const Pipeline p = pipeline();
+  Worker worker{p, registry_, counters_, system_clock()};
+  std::stop_source drain;
+  std::jthread stopping{[&] {
+    system_clock().wait(100 * millisecond, {});
+    drain.request_stop();
+  }};
+  EXPECT_EQ(worker.run(drain.get_token()).error().kind, Error::Kind::unreachable);
 }
 
 TEST_F(ExecutorTest, AnIdleStreamIsMarkedWhenSomethingIsDue) {

@@ -205,6 +205,10 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
   for (const Node& node : pipeline.nodes) {
     if (node.role == Role::sink) out.push_back(promise_of(node, claims_of(node), facts));
   }
+  if (out.size() > 1) {
+    out.push_back({"sinks", "commit together",
+                   "a lane has one position: while one of them does not answer, none of the others gets anything"});
+  }
   add_written_behind(pipeline, facts, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);

@@ -19,7 +19,8 @@ std::size_t Outlets::keepers() const {
 }
 
 Result<void> Outlets::open() {
-  for (const Outlet& outlet : outlets_) {
+  for (; opened_ < outlets_.size(); ++opened_) {
+    const Outlet& outlet = outlets_[opened_];
     if (auto opened = attempt(outlet.id, [&] { return outlet.sink->open(); }); !opened) return opened;
   }
   return {};

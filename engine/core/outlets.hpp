@@ -64,6 +64,7 @@ class Outlets {
 
  private:
   std::vector<Outlet> outlets_;
+  std::size_t opened_ = 0;  // so many, from the first
   std::vector<bool> in_doubt_;
   StoreLeases* leases_ = nullptr;  // only if no outlet keeps progress
 };

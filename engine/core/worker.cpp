@@ -32,6 +32,11 @@ constexpr Duration last_backoff = 10 * second;
 constexpr Duration meet_every = second;
 constexpr Duration meet_soon = 50 * millisecond;  // while others are to let partitions go
 
+/// Whether somebody may put it right while the worker waits; a defect of ours, or a program that reads no more, stays.
+bool can_be_mended(const Error& error) {
+  return error.kind != Error::Kind::internal && error.kind != Error::Kind::stopped;
+}
+
 std::string random_text() {
   std::random_device random;
   char text[17];
@@ -84,10 +89,14 @@ struct Worker::Impl {
     }
     if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
+    return {};
+  }
+
+  Result<void> open(const std::stop_token& drain) {
     // One that does not answer is the claims' to wait for.
     if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;
-    if (auto opened = store->open(); !opened) return opened;
-    if (auto opened = cycle->open(); !opened) return opened;
+    if (auto opened = patiently(drain, [&] { return store->open(); }); !opened) return opened;
+    if (auto opened = patiently(drain, [&] { return cycle->open(); }); !opened) return opened;
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
     custody = std::make_unique<Custody>(
         pipeline, *made, *cycle, credits, clock,
@@ -95,6 +104,16 @@ struct Worker::Impl {
     const std::scoped_lock lock{mutex};
     lanes = std::move(made);
     return {};
+  }
+
+  /// What is to be done at the start, again and again until its service answers.
+  Result<void> patiently(const std::stop_token& drain, const std::function<Result<void>()>& what) {
+    for (Duration pause = first_backoff;; pause = std::min(2 * pause, last_backoff)) {
+      auto done = what();
+      const bool again = !done && done.error().kind == Error::Kind::unreachable && !whole && !fails_fast;
+      start_trouble.is(again ? done.error().message : "");
+      if (!again || !clock.wait(pause, drain)) return done;
+    }
   }
 
   /// Before this worker has a share, and the others less.
@@ -145,9 +164,8 @@ struct Worker::Impl {
     committing_since = no_time;
     last_commit = clock.steady();
     if (!report) {
-      commit_now = true;                                    // what was due is
-      if (report.error().kind == Error::Kind::unreachable)  // what else it may be ends the run
-        commit_trouble.is(report.error().message);
+      commit_now = true;                                                             // what was due is
+      if (can_be_mended(report.error())) commit_trouble.is(report.error().message);  // what else it may be ends the run
       next_try = last_commit + backoff;
       backoff = std::min(backoff * 2, last_backoff);
       return std::unexpected(report.error());
@@ -228,7 +246,7 @@ struct Worker::Impl {
       if (commit_is_due(now)) {
         cycle->hurry();
         auto done = cycle->waits() ? Result<void>{} : commit();
-        if (!done && done.error().kind != Error::Kind::unreachable) return done;
+        if (!done && !can_be_mended(done.error())) return done;
       }
       lanes->want_snapshots(now);
       if (auto trouble = custody->turn(now)) claim_trouble.is(*std::move(trouble));
@@ -278,6 +296,7 @@ struct Worker::Impl {
 
   Result<void> work(std::stop_token drain) {
     if (auto made = attempt("start", [&] { return make_cycle(); }); !made) return made;
+    if (auto opened = attempt("start", [&] { return open(drain); }); !opened) return opened;
     std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
     // Starting many lanes takes longer than a lease.
     std::vector<std::jthread> renewing;
@@ -289,7 +308,9 @@ struct Worker::Impl {
     for (const std::size_t outlet : cycle->outlets().leased()) {
       renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
     }
-    if (auto claimed = attempt("claim", [&] { return custody->start(drain, whole); }); !claimed) return claimed;
+    if (auto claimed = attempt("claim", [&] { return patiently(drain, [&] { return custody->start(drain, whole); }); });
+        !claimed)
+      return claimed;
     note_share();
     std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
     {
@@ -354,12 +375,13 @@ struct Worker::Impl {
   Timestamp last_commit = 0, next_try = 0;
   Duration backoff = first_backoff;
   bool commit_now = false;
-  Trouble commit_trouble{"commit"}, write_trouble{"what commits wait for"}, claim_trouble{"claim"};
+  Trouble start_trouble{"start"}, commit_trouble{"commit"}, write_trouble{"what commits wait for"},
+      claim_trouble{"claim"};
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
   std::atomic<Timestamp> committing_since{no_time};  // by the steady clock
-  bool whole = false;
+  bool whole = false, fails_fast = false;
 
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
@@ -382,6 +404,8 @@ void Worker::will_be_followed(bool followed) { impl_->followed = followed; }
 
 void Worker::must_start_whole() { impl_->whole = true; }
 
+void Worker::fail_fast() { impl_->fails_fast = true; }
+
 Worker::Status Worker::status() const {
   Impl& worker = *impl_;
   const std::scoped_lock lock{worker.mutex};
@@ -392,6 +416,7 @@ Worker::Status Worker::status() const {
   const auto add = [&](const Trouble& trouble) {
     if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
   };
+  add(worker.start_trouble);
   out.commit_trouble = worker.commit_trouble.text();
   if (out.commit_trouble.empty()) out.commit_trouble = worker.write_trouble.text();
   if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
@@ -417,6 +442,7 @@ Worker::Status Worker::status() const {
   out.started = worker.started;
   out.ready = worker.started && !worker.draining && out.troubles.empty() && out.broken.empty() &&
               out.lanes.size() >= worker.share;
+  out.standby = out.ready && worker.share == 0;
   return out;
 }
 

@@ -22,8 +22,11 @@ std::string new_worker_name();
 /// committed and snapshotted at exactly that position, and the partitions given back. Draining closes no tick.
 ///
 /// Threads   run() from one thread; the rest from any.
-/// Errors    run() answers unreachable if a service does not answer at the start (afterwards it tries again for ever),
-///           changed or invalid if what is there does not fit, and the first lane's error if no lane can go on.
+/// Errors    a service that does not answer is asked again for ever, with back-off, also at the start, unless it must
+///           start whole or fail fast; run() answers unreachable if a drain ends that. Once at work, what a sink
+///           refuses (a missing right, an altered table, a fault of its server) stops commits and no more: it is tried
+///           again until somebody has mended it. Else run() answers changed, invalid or refused if what is there at the
+///           start does not fit, and the first lane's error if no lane can go on.
 class Worker {
  public:
   /// All must outlive the worker. `name`: see new_worker_name(). `inspection`: for those who look in; may be null.
@@ -39,9 +42,12 @@ class Worker {
   /// A partition that was changed is to end the start, nothing being committed, as another pipeline would go on with
   /// it; without, it breaks alone. Before run().
   void must_start_whole();
+  /// A service that does not answer at the start ends the run. Before run().
+  void fail_fast();
 
   struct Status {
-    bool ready = false;    ///< sinks open, its share of partitions claimed, and the source of every lane reachable
+    bool ready = false;    ///< nothing is down, and every partition of its share runs
+    bool standby = false;  ///< its share is none
     bool started = false;  ///< its first share of partitions is claimed, be what it may with them since
     bool draining = false;
     std::vector<std::string> troubles;  ///< what is down, as sentences

@@ -359,6 +359,21 @@ TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
   EXPECT_EQ(rows_without_letters(), expected(520));
 }
 
+TEST_F(WorkerTest, WhatASinkDeniesStopsCommitsUntilItIsMendedAndEndsNoWorker) {
+  start();
+  send(20);
+  ASSERT_TRUE(wait_until_committed(20));
+  in_world([](fakes::World& world) { world.denied = true; });
+  send(500);
+  ASSERT_TRUE(wait_for([&] { return worker_->status().commit_trouble.contains("permission denied for table t"); }));
+  EXPECT_FALSE(worker_->status().ready);
+  in_world([](fakes::World& world) { world.denied = false; });
+  ASSERT_TRUE(wait_until_committed(520));
+  EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
+  EXPECT_TRUE(drain());
+  EXPECT_EQ(rows_without_letters(), expected(520));
+}
+
 TEST_F(WorkerTest, LeasesThatAreNotRenewedAreToldOfOnce) {
   world_.lease = 3 * millisecond;
   start();

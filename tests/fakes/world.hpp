@@ -41,6 +41,7 @@ struct World {
   std::vector<Timestamp> arrivals;  // of the rows that were encoded
   Progress progress;
   bool down = false;         // the table does not answer
+  bool denied = false;       // the table denies access
   bool answer_lost = false;  // of the next commit that succeeds
   bool not_renewed = false;  // leases can't be renewed
   bool taken = false;        // another worker has the lease of the partition
@@ -193,7 +194,7 @@ class TableSink final : public Sink {
   Result<void> open() override {
     const std::scoped_lock lock{world->mutex};
     written_.clear();
-    return world->down ? no_answer() : Result<void>{};
+    return world->down ? no_answer() : world->denied ? denied() : Result<void>{};
   }
   Encoded encode(const BatchPtr& rows) const override {
     Encoded out;
@@ -253,6 +254,7 @@ class TableSink final : public Sink {
       if (world->down) return no_answer();
       return Committed{.refused = {0}};
     }
+    if (world->denied) return denied();
     for (std::size_t begin = 0; begin < written_.size();) {
       const auto end = written_.find('\n', begin);
       world->rows.push_back(written_.substr(begin, end - begin));
@@ -266,6 +268,7 @@ class TableSink final : public Sink {
   }
 
  private:
+  static std::unexpected<Error> denied() { return fail(Error::Kind::refused, "permission denied for table t"); }
   static std::unexpected<Error> no_answer() { return fail(Error::Kind::unreachable, "the table does not answer"); }
 
   std::string written_;

@@ -137,7 +137,7 @@ TEST_F(Reload, MendsAnAccessToNatsThatIsRefusedSince) {
 TEST_F(Reload, WaitsForItsServerWhenThatIsGoneMeanwhile) {
   begin({.shutdown_timeout = "2s"});
   nats_.kill("nats");
-  reload(text({.before_rows = doubled, .shutdown_timeout = "2s"}), "the old pipeline can't go on yet");
+  reload(text({.before_rows = doubled, .shutdown_timeout = "2s"}), "start: NATS at");
   nats_.start("nats");
   ASSERT_TRUE(job_->says("goes on after position")) << job_->log();
   peer_ = std::make_unique<fakes::NatsPeer>(nats_.nats());

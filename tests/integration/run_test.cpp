@@ -170,7 +170,7 @@ class Unreachable : public testing::Test {
 
 TEST_F(Unreachable, PostgreSQLEndsTheRunWith69AndItsPlace) {
   const SilentPort nobody{false};
-  auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir");
+  auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir", {"--fail-fast"});
   EXPECT_EQ(weir.wait(10 * second), 69);
   EXPECT_THAT(weir.log(), AllOf(HasSubstr("weir: can't reach PostgreSQL at"), HasSubstr(nobody.place()),
                                 HasSubstr("check url and that the server runs"), Not(HasSubstr("geheim"))));
@@ -179,7 +179,7 @@ TEST_F(Unreachable, PostgreSQLEndsTheRunWith69AndItsPlace) {
 TEST_F(Unreachable, NatsEndsTheRunWith69AndItsPlace) {
   const fakes::PostgresServer database{false};
   const SilentPort nobody{false};
-  auto& weir = run("nats://weir:geheim@" + nobody.place(), database.url());
+  auto& weir = run("nats://weir:geheim@" + nobody.place(), database.url(), {"--fail-fast"});
   EXPECT_EQ(weir.wait(10 * second), 69);
   EXPECT_THAT(weir.log(), AllOf(ContainsRegex("weir: .*NATS"), HasSubstr(nobody.place()), Not(HasSubstr("geheim"))));
 }
@@ -198,6 +198,17 @@ TEST_F(Unreachable, APortThatAnotherProcessHasEndsTheRunWith69) {
 // ----------------------------------------------------------------------------------------------------
 
 const std::vector<std::string> any_port{"--http", "127.0.0.1:0"};
+
+TEST_F(Unreachable, ServersThatAreDownAtTheStartAreAskedAgain) {
+  const SilentPort nobody{false};
+  auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir", any_port);
+  Pages pages{weir};
+  ASSERT_TRUE(weir.says("start: can't reach PostgreSQL at")) << weir.log();
+  EXPECT_EQ(pages.get("/ping"), "200 pong\n");
+  EXPECT_THAT(pages.get("/ready"), AllOf(testing::StartsWith("503 "), HasSubstr("PostgreSQL at " + nobody.place()),
+                                         Not(HasSubstr("geheim"))));
+  EXPECT_EQ(weir.end(SIGTERM), 69) << weir.log();
+}
 
 TEST_F(Unreachable, ServersLeaveItAliveButNotReady) {
   const SilentPort slow{true};

@@ -154,13 +154,13 @@ TEST_F(ServicesWithLogins, that_refuse_them_end_the_run_with_69_and_no_secret) {
   const std::string wrong_database = database_.substr(0, colon_) + ":gue55ed" + database_.substr(at_);
   {
     const auto env = files_.write("env", "NATS_PASSWORD=gue55ed\nDB_URL=" + database_ + "\n");
-    fakes::WeirProcess run{{"run", pipeline_, "-e", env}, files_.file("nats.log")};
+    fakes::WeirProcess run{{"run", pipeline_, "--fail-fast", "-e", env}, files_.file("nats.log")};
     EXPECT_EQ(run.wait(), 69) << run.log();
     EXPECT_THAT(run.log(), AllOf(HasSubstr("refuses the login"), Not(HasSubstr("gue55ed"))));
   }
   {
     const auto env = files_.write("env", "NATS_PASSWORD=n8s-pa55\nDB_URL=" + wrong_database + "\n");
-    fakes::WeirProcess run{{"run", pipeline_, "-e", env}, files_.file("db.log")};
+    fakes::WeirProcess run{{"run", pipeline_, "--fail-fast", "-e", env}, files_.file("db.log")};
     EXPECT_EQ(run.wait(), 69) << run.log();
     EXPECT_THAT(run.log(), AllOf(HasSubstr("password authentication failed"), Not(HasSubstr("gue55ed")),
                                  Not(HasSubstr("n8s-pa55"))));

@@ -240,6 +240,38 @@ TEST_P(TimescaleFailures, a_row_that_a_trigger_objects_to_is_a_dead_letter) {
   EXPECT_THAT(letters(), HasSubstr("not 13"));
 }
 
+TEST_P(TimescaleFailures, what_passes_is_tried_again_and_what_must_be_mended_is_told) {
+  using enum Error::Kind;
+  const std::pair<const char*, Error::Kind> states[]{
+      {"40001", unreachable},  // serialization_failure
+      {"40P01", unreachable},  // deadlock_detected
+      {"53300", unreachable},  // too_many_connections
+      {"53100", unreachable},  // disk_full
+      {"55P03", unreachable},  // lock_not_available
+      {"57014", unreachable},  // query_canceled, as by statement_timeout
+      {"57P01", unreachable},  // admin_shutdown
+      {"25006", unreachable},  // read_only_sql_transaction, after a fail-over
+      {"XX000", refused},      // internal_error
+      {"0A000", refused},      // feature_not_supported
+      {"42501", refused},      // insufficient_privilege
+  };
+  auto one = worker({0});
+  add_trigger("RAISE EXCEPTION 'no' USING ERRCODE = current_setting('weir.state')");
+  for (const auto& [state, kind] : states) {
+    ask(weir::format("ALTER ROLE CURRENT_USER SET weir.state = '{}'", state));
+    terminate_workers();
+    (void)commit(*one, rows(0), 0, 0);  // finds that its connection was ended
+    const Position before = recover(*one);
+    const auto done = commit(*one, rows(20), 0, before + 5);
+    ASSERT_FALSE(done.has_value()) << state;
+    EXPECT_EQ(done.error().kind, kind) << state << ": " << done.error().message;
+    EXPECT_THAT(done.error().message, HasSubstr(state));
+    (void)recover(*one);
+  }
+  ask("ALTER ROLE CURRENT_USER RESET weir.state");
+  EXPECT_EQ(count() + letters(), "0") << "nothing was written, and nothing taken for bad data";
+}
+
 TEST_P(TimescaleFailures, rows_that_a_trigger_leaves_out_are_counted_and_told) {
   auto one = worker({0});
   add_trigger("RETURN NULL");

@@ -462,7 +462,7 @@ TEST(SharedCurrentValues, are_written_by_another_worker_when_one_dies_before) {
   EXPECT_EQ(pending(), 0);
   EXPECT_EQ(two.end(SIGTERM), 0) << two.log();
 
-  fakes::WeirProcess lost{{"run", ingest("lost.json", "nats://127.0.0.1:1")}, files.file("lost.log")};
+  fakes::WeirProcess lost{{"run", "--fail-fast", ingest("lost.json", "nats://127.0.0.1:1")}, files.file("lost.log")};
   EXPECT_EQ(lost.wait(), 69) << lost.log();
   EXPECT_THAT(lost.log(), testing::HasSubstr("last: ")) << "which node is not told";
 }
