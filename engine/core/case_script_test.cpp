@@ -85,6 +85,28 @@ TEST(CaseScript, ACrashIsAsSourceAndSinkPromise) {
   EXPECT_EQ(values("reminds", "table", crash), "value 1 2 3 4 ");
 }
 
+TEST(CaseScript, ASourceThatGivesNothingAgainLeadsToNoRowTwice) {
+  // The state is of before the tick that was committed: what the state waits for, and what new samples bridge to it.
+  const Registry operators = with_sources();
+  for (const char* source : {"forgets", "reminds"}) {
+    const std::string text = weir::format(
+        R"({{ "pipeline": {{ "limits": {{ "keys": 10 }}, "state": {{ "store": "jetstream-kv", "bucket": "b" }}, "nodes": [
+                {{ "id": "in", "source": "{}", "encoding": "text" }},
+                {{ "id": "rows", "transform": "window-join", "from": "in", "every": "1s", "fields": ["speed"] }},
+                {{ "id": "db", "sink": "table", "from": "rows" }} ] }},
+              "tests": [ {{ "name": "t", "script": [
+                {{ "at": "0.5s", "samples": ["key field time value", "1 speed 0.5s 10"] }},
+                {{ "at": "1.5s", "samples": ["key field time value", "1 speed 1.5s 20"] }},
+                {{ "snapshot": true }}, {{ "commit": true }}, {{ "at": "5s" }}, {{ "commit": true }}, {{ "crash": true }},
+                {{ "at": "8.5s", "samples": ["key field time value", "1 speed 8.5s 90"] }}, {{ "at": "60s" }} ],
+              "expect": [ {{ "node": "db", "rows": ["key tick", "1 1s", "1 6s..8s/1s"] }} ] }} ] }})",
+        source);
+    const ReadCases read = read_cases(text, "t.test.json", operators, {});
+    ASSERT_TRUE(read.file) << render(read.findings, Format::text);
+    EXPECT_EQ(render(run_case(read.file->cases.at(0), operators), "t"), "") << source;
+  }
+}
+
 TEST(CaseScript, ACommitFailsOrItsAnswerIsLost) {
   const std::string fails = R"({ "fail": "out", "times": 3 }, { "commit": true }, { "crash": true })";
   const std::string lost = R"({ "fail": "out", "answer": "lost" }, { "commit": true }, { "crash": true })";

@@ -139,6 +139,7 @@ void CaseWorker::begin(LaneStart from) {
 
 void CaseWorker::make_chain() {
   process_->chain = std::make_unique<Chain>(pipeline_, registry_, process_->counters, script_clock(), 0);
+  process_->chain->leave_out_until(process_->start.written);
   process_->chain->watch([this](PortRef from, const BatchPtr& batch) {
     if (!process_->muted) ports_[{from.node, from.port}].add(*batch);
   });

@@ -242,6 +242,12 @@ Result<void> Chain::start(Position after, Timestamp arrival) {
   return {};
 }
 
+void Chain::leave_out_until(Timestamp tick) {
+  for (auto& stage : impl_->stages) {
+    if (stage.sink) stage.sink->leave_out_until(tick);
+  }
+}
+
 Result<void> Chain::open() {
   for (const auto& stage : impl_->stages) {
     if (stage.behind == nullptr) continue;

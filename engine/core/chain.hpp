@@ -52,6 +52,9 @@ class Chain {
   /// for a field that a sink wants.
   Result<void> start(Position after, Timestamp arrival = no_time);
 
+  /// From now on leaves out rows of ticks up to this one, see LaneStart::written. Before the first step.
+  void leave_out_until(Timestamp tick);
+
   /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead
   /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);

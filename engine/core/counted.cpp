@@ -13,6 +13,10 @@ const CounterSpec state_given_up{"state_given_up",
                                  "bytes of state that a snapshot held of a node that is not there any more, by reason"};
 const CounterSpec rows{"rows", "rows made durable"};
 const CounterSpec rejected{"rejected", "rows that the sink would not take, by reason"};
+const CounterSpec suppressed_rows{
+    "suppressed_rows",
+    "rows that were not written, by reason; before_restart: their ticks may have been written before the worker ended, "
+    "and the source gives nothing again"};
 const CounterSpec cells{"cells", "cells of completed rows by quality"};
 const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not written"};
 const CounterSpec commits{"commits", "commits that succeeded"};
@@ -32,7 +36,7 @@ std::vector<CounterSpec> of(Role role) {
     case Role::transform:
       return {refused, unread, state_given_up};
     case Role::sink:
-      return {rows, rejected, cells, empty_rows};
+      return {rows, rejected, suppressed_rows, cells, empty_rows};
     default:
       return {};
   }

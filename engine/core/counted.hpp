@@ -16,7 +16,7 @@ extern const CounterSpec refused, unread;
 // Of transforms that are no more.
 extern const CounterSpec state_given_up;
 // Of sinks; the last two of those with `columns`.
-extern const CounterSpec rows, rejected, cells, empty_rows;
+extern const CounterSpec rows, rejected, suppressed_rows, cells, empty_rows;
 // Of the pipeline.
 extern const CounterSpec commits, commit_retries, dead_letters;
 

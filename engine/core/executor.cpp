@@ -386,6 +386,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->numberings.clear();
   for (const Node& node : impl_->around.pipeline.nodes) impl_->numberings.push_back(numbering_of(node, impl_->numbers));
   impl_->tally = Tally{impl_->id.partition, start, *opened};
+  impl_->chain.leave_out_until(start.written);
   if (auto started = impl_->chain.start(*opened, impl_->arrival_at_start()); !started)
     return std::unexpected(started.error());
   impl_->stepped.store(*opened);

@@ -25,7 +25,9 @@ std::string with_reason(std::string text, const Claims& sink) {
 Promise without_replay(const Node& node, const Claims& writer, const Facts& facts) {
   if (!facts.source.acknowledges) {
     return {node.id, "at most once",
-            with_reason("the source can't give again what was in flight when the worker stopped", writer)};
+            with_reason(std::string{"the source can't give again what was in flight when the worker stopped"} +
+                            (facts.durable_state ? "; after a crash no tick up to the last commit gets a row" : ""),
+                        writer)};
   }
   return {node.id, "at least once",
           with_reason("the source gives again what was not acknowledged, in any order and to any worker", writer)};

@@ -17,6 +17,8 @@ struct LaneStart {
   Position after = 0;            ///< the source is opened after this; 0: from its `start`
   Position silent = 0;           ///< steps up to here are known to every sink: replay them without output
   Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
+  Timestamp written =
+      no_time;  ///< rows of ticks up to then are left out: they may have been written, of other messages
   std::vector<Position> borders;        ///< steps must end at each of these, ascending
   std::string state = {};               ///< for Chain::load(); empty: start empty
   std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known

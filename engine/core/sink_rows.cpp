@@ -1,8 +1,12 @@
 #include "core/sink_rows.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include <weir/shapes.hpp>
 
 #include "core/counted.hpp"
 
@@ -15,6 +19,7 @@ constexpr std::array<std::string_view, 4> qualities{"measured", "interpolated", 
 
 SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
     : counters_{counters}, of_messages_{node.op->spec.of_messages} {
+  suppressed_ = counted::declare(counters, node.id, counted::suppressed_rows, "before_restart");
   if (node.columns.empty()) return;
   completion_ = std::make_unique<Completion>(node.columns, node.write_empty);
   [[maybe_unused]] const auto settled = completion_->settle(input);
@@ -24,12 +29,24 @@ SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
   numbers_[qualities.size()] = counted::declare(counters, node.id, counted::empty_rows);
 }
 
+/// Before they are completed: cells that nobody gets are not counted.
+BatchPtr SinkRows::without_written(const BatchPtr& batch, bool muted) const {
+  const bool has_ticks = batch->schema->shape == Shape::brackets || batch->schema->shape == Shape::rows;
+  if (written_ == no_time || !has_ticks || batch->rows == 0) return batch;
+  const auto ticks = batch->columns[rows::tick].int64s();
+  std::vector<std::uint8_t> keep(batch->rows);
+  std::ranges::transform(ticks, keep.begin(), [this](Timestamp tick) { return tick > written_ ? 1 : 0; });
+  BatchPtr kept = select(batch, keep);
+  if (!muted) counters_.add(suppressed_, batch->rows - kept->rows);
+  return kept;
+}
+
 std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool muted) {
-  if (of_messages_ ? !batch->messages : batch->rows == 0) return {};
-  BatchPtr rows = batch;
+  BatchPtr rows = without_written(batch, muted);
+  if (of_messages_ ? !rows->messages : rows->rows == 0) return {};
   if (completion_) {
     const auto before = completion_->counts();
-    rows = completion_->complete(batch);
+    rows = completion_->complete(rows);
     if (!muted) count(before);
   }
   const std::uint64_t number = given_;

@@ -30,16 +30,22 @@ class SinkRows {
   /// no cells and only goes on in the numbers.
   std::optional<Part> take(const BatchPtr& batch, bool muted);
 
+  /// From now on leaves out, and counts, rows of ticks up to this one.
+  void leave_out_until(Timestamp tick) { written_ = tick; }
+
   /// How many rows it has given out; what a snapshot keeps.
   std::uint64_t given() const { return given_; }
   void resume(std::uint64_t given) { given_ = given; }
 
  private:
   void count(const Completion::Counts& before);
+  BatchPtr without_written(const BatchPtr& batch, bool muted) const;
 
   Counters& counters_;
   bool of_messages_;
   std::uint64_t given_ = 0;
+  Timestamp written_ = no_time;
+  std::size_t suppressed_ = 0;              // number of a counter
   std::unique_ptr<Completion> completion_;  // of sinks with columns
   std::array<std::size_t, 5> numbers_{};    // of counters: four qualities of cells, then empty rows
 };
