@@ -36,6 +36,8 @@ struct StreamConfig {
   std::optional<std::int64_t> max_bytes;
   std::optional<std::int64_t> replicas;
   std::optional<Duration> dedupe = {};  ///< for at least so long, or as long as it keeps messages, it must know ids
+  bool replayed =
+      false;  ///< messages that were read are read again after a crash: only the oldest may go, by age or size
   std::uint32_t partitions = 0;  ///< of the set that it is one of, kept in its metadata, see StreamSet; 0: of none
 
   /// From the settings that with_stream() declares, for one stream.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 
 #include <weir/format.hpp>
 #include <weir/units.hpp>
@@ -42,6 +43,19 @@ std::string subjects_of(const jsStreamConfig& config) {
   return out;
 }
 
+/// Settings by which messages go out of a stream's middle: a replay would count fewer than were read, and stop.
+void add_holes(const jsStreamConfig& is, const std::function<void(const std::string&)>& add) {
+  constexpr std::string_view why = "replay after a crash needs every message between the oldest and the newest";
+  if (is.MaxMsgsPerSubject > 0) {
+    add(weir::format(
+        "it keeps {} messages a subject, must keep all: {} (nats stream edit {} --max-msgs-per-subject=-1)",
+        is.MaxMsgsPerSubject, why, is.Name));
+  }
+  // Which the server lets nobody take back.
+  if (is.AllowMsgTTL) add(weir::format("it allows a TTL per message: {}; make it anew without allow_msg_ttl", why));
+  if (is.AllowRollup) add(weir::format("it allows roll-ups: {} (nats stream edit {} --no-allow-rollup)", why, is.Name));
+}
+
 /// Everything in which an existing stream differs from what was asked for.
 std::string differences(const jsStreamInfo& info, const StreamConfig& want) {
   const jsStreamConfig& is = *info.Config;
@@ -60,6 +74,7 @@ std::string differences(const jsStreamInfo& info, const StreamConfig& want) {
     add(std::string{"its retention is "} + (is.Retention == js_InterestPolicy ? "interest" : "workqueue") +
         ", must be limits: replay after a crash needs messages that were already read");
   }
+  if (want.replayed) add_holes(is, add);
   if (want.memory && *want.memory != (is.Storage == js_MemoryStorage)) {
     add(weir::format("its storage is {}, the pipeline says {}", is.Storage == js_MemoryStorage ? "memory" : "file",
                      *want.memory ? "memory" : "file"));

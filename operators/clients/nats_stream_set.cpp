@@ -59,6 +59,7 @@ StreamConfig StreamSet::config(Partition k) const {
   StreamConfig out = like_;
   out.name = name(k);
   out.subjects = {names(k).filter};
+  out.replayed = marked_;
   (marked_ ? out.subjects : out.also).push_back(names(k).marker);
   return out;
 }

@@ -190,6 +190,26 @@ TEST_F(NatsPartitionSource, namesWhatDiffersInAStreamThatIsThere) {
   EXPECT_NE(absent.source->open(0).error().message.find("there is no stream ABSENT"), std::string::npos);
 }
 
+TEST_F(NatsPartitionSource, refusesAStreamThatLosesMessagesFromItsMiddle) {
+  NatsPeer peer{url()};
+  const std::pair<void (*)(jsStreamConfig&), const char*> settings[] = {
+      {[](jsStreamConfig& config) { config.MaxMsgsPerSubject = 5; }, "--max-msgs-per-subject=-1"},
+      {[](jsStreamConfig& config) { config.AllowMsgTTL = true; }, "without allow_msg_ttl"},
+      {[](jsStreamConfig& config) { config.AllowRollup = true; }, "--no-allow-rollup"},
+  };
+  for (const auto& [set, advice] : settings) {
+    fakes::ForeignStream stream{stream_, stream_ + ".*.*"};
+    set(stream.config);
+    ASSERT_EQ(stream.add(peer), NATS_OK);
+    const auto opened = make().source->open(0);
+    ASSERT_FALSE(opened) << advice;
+    EXPECT_EQ(opened.error().kind, Error::Kind::changed);
+    EXPECT_NE(opened.error().message.find("replay after a crash needs every message"), std::string::npos);
+    EXPECT_NE(opened.error().message.find(advice), std::string::npos) << opened.error().message;
+    peer.jetstream->remove(stream_);
+  }
+}
+
 TEST_F(NatsPartitionSource, namesTheStreamThatHasItsSubjectsAlready) {
   auto first = make();
   first.source->open(0).value();
