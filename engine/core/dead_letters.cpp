@@ -78,6 +78,15 @@ std::optional<Sink::DeadLetter> parse_line(std::string_view line, std::string_vi
   return letter;
 }
 
+/// How each line begins, see File::line().
+constexpr std::string_view begins_line = R"({"pipeline":")";
+
+bool is_object(std::string_view text) {
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(text.data(), text.size());
+  return !json.HasParseError() && json.IsObject();
+}
+
 class File final : public DeadLetterBox {
  public:
   File(std::string path, std::string pipeline) : path_{std::move(path)}, pipeline_{std::move(pipeline)} {}
@@ -120,10 +129,17 @@ class File final : public DeadLetterBox {
            open.st_ino == there.st_ino;
   }
 
-  /// Cuts off half a line at the end, and learns what is there of lanes that go on.
+  /// Ends the last line, or cuts off the half of it that a crash has left, and learns what is there of lanes that go
+  /// on. Not of a file that somebody else has written.
   Result<void> mend() {
     const off_t size = ::lseek(file_, 0, SEEK_END);
     if (size < 0) return problem("read");
+    const auto head = before(std::min<off_t>(size, begins_line.size()), begins_line.size());
+    if (!head) return std::unexpected(head.error());
+    if (!begins_line.starts_with(*head)) {
+      return fail(Error::Kind::unreachable, "the file " + path_ + " holds something else than dead letters; move it " +
+                                                "away, or set another path in \"dead_letters\"");
+    }
     off_t whole = size;
     for (std::size_t most = 1; whole > 0; most = block_size) {  // the last byte is all right as a rule
       const auto block = before(whole, most);
@@ -132,7 +148,17 @@ class File final : public DeadLetterBox {
       whole -= static_cast<off_t>(end == std::string::npos ? block->size() : block->size() - end - 1);
       if (end != std::string::npos) break;
     }
-    if (whole < size && ::ftruncate(file_, whole) != 0) return problem("mend");
+    if (whole < size) {
+      const auto last = before(size, static_cast<std::size_t>(size - whole));
+      if (!last) return std::unexpected(last.error());
+      if (!is_object(*last)) {
+        if (::ftruncate(file_, whole) != 0) return problem("mend");
+      } else if (auto ended = write_through("\n"); !ended) {
+        return ended;
+      } else {
+        whole = size + 1;
+      }
+    }
     return unread_.empty() ? Result<void>{} : read(whole);
   }
 

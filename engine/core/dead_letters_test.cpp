@@ -63,6 +63,23 @@ TEST_F(DeadLetterFile, HalfALineOfACrashIsCutOff) {
   EXPECT_EQ(lines(), 3u);
 }
 
+TEST_F(DeadLetterFile, AWholeLastLineThatDoesNotEndIsKept) {
+  ASSERT_TRUE(open(0)->keep({letter(1)}));
+  std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 1);  // an editor may leave it so
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(2)}));
+  EXPECT_EQ(lines(), 2u) << text();
+}
+
+TEST_F(DeadLetterFile, AnothersFileIsLeftAsItIs) {
+  for (const std::string foreign : {"a list\nof mine", "{\"mine\":1}\n", "x"}) {
+    std::ofstream{path_} << foreign;
+    const auto kept = open(0)->keep({letter(1)});
+    ASSERT_FALSE(kept) << foreign;
+    EXPECT_TRUE(kept.error().message.contains("holds something else than dead letters")) << kept.error().message;
+    EXPECT_EQ(text(), foreign);
+  }
+}
+
 TEST_F(DeadLetterFile, AFileOfHalfALineOnlyIsEmpty) {
   std::ofstream{path_} << "{";
   ASSERT_TRUE(open(0)->keep({letter(1)}));
