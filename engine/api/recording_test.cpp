@@ -41,6 +41,12 @@ TEST_F(RecordingTest, GivesBackWhatItWasGiven) {
   EXPECT_EQ(all(), given);
 }
 
+TEST_F(RecordingTest, IsNotForEverybodyToRead) {
+  record({said(3, 100, "145", "abc")});
+  using std::filesystem::perms;
+  EXPECT_EQ(std::filesystem::status(path_).permissions() & perms::others_all, perms::none);
+}
+
 TEST_F(RecordingTest, TellsInTheHeadWhatABlockHolds) {
   record({said(3, 100, "145", "abc"), said(5, 90, "7", "d"), {.sequence = 6, .arrival = 300, .marker = true}});
   const auto file = Reader::open(path_);

@@ -22,7 +22,7 @@
 namespace weir::recording {
 namespace {
 
-constexpr mode_t for_all = 0666;  // less what the process's mask forbids
+constexpr mode_t for_group = 0640;  // positions of vehicles; less what the process's mask forbids
 
 std::string beginning_head(const Beginning& beginning) {
   flatbuffers::FlatBufferBuilder out;
@@ -107,7 +107,7 @@ struct Writer::Impl {
   /// What was committed once, but is not whole: of a power cut it is nothing, of a disk it may be all that there is.
   Result<void> put_aside(std::uint64_t size) {
     std::string aside = path + ".cut";
-    const auto make = [&] { return ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, for_all); };
+    const auto make = [&] { return ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, for_group); };
     File to{make()};
     for (int number = 2; to.descriptor() < 0 && errno == EEXIST; ++number) {
       aside = weir::format("{}.cut.{}", path, number);
@@ -237,7 +237,7 @@ Writer& Writer::operator=(Writer&&) noexcept = default;
 
 Result<Writer> Writer::open(const std::string& path, const Beginning& beginning) {
   auto impl =
-      std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, for_all)});
+      std::make_unique<Impl>(path, File{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, for_group)});
   if (impl->file.descriptor() < 0) return by_system(path, "open");
   if (::flock(impl->file.descriptor(), LOCK_EX | LOCK_NB) != 0)
     return fail(Error::Kind::held, path + " is being written by another process", "path");
