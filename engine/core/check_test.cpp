@@ -275,6 +275,19 @@ TEST(Check, AChainOfTwentyThousandNodesIsReadInNoTime) {
   EXPECT_FALSE(lint(text).contains("error"));
 }
 
+TEST(Check, MoreFieldsThanALaneHoldsAreRefused) {
+  std::string columns;
+  for (int i = 0; i < 4097; ++i) columns += weir::format(R"({}"f{}": {{}})", i == 0 ? "" : ", ", i);
+  const std::string text = weir::format(R"({{ "name": "p", "limits": {{ "keys": 10 }}, "nodes": [
+{{ "id": "in", "source": "nats", "stream": "S", "subject": "v.{{key}}" }},
+{{ "id": "rows", "transform": "window-join", "from": "in", "every": "1s" }},
+{{ "id": "db", "sink": "stdout", "from": "rows", "columns": {{ {} }} }} ] }})",
+                                        columns);
+  EXPECT_TRUE(
+      lint(text).contains(":4:1: error: with the columns of \"db\" the sinks name 4097 fields; a lane holds 4096"))
+      << lint(text);
+}
+
 TEST(Check, ACycleIsReportedOnceWithItsNodes) {
   const auto cycle = [](const char* a, const char* b, const char* c) {
     const std::string text = std::string{R"({ "name": "p", "nodes": [

@@ -4,6 +4,7 @@
 #include <map>
 
 #include <weir/format.hpp>
+#include <weir/shapes.hpp>
 
 #include "core/attempt.hpp"
 #include "core/completion.hpp"
@@ -58,7 +59,19 @@ class Settling {
           at = input;
         }
       }
+      check_number_of_fields(sink);
     }
+  }
+
+  /// A lane has a place for so many.
+  void check_number_of_fields(const Draft& sink) {
+    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& draft) { return draft.node.role; });
+    if (told_fields_ || source == drafts_.end() || source->node.demand.size() <= samples::most_fields) return;
+    told_fields_ = true;
+    report_.error(sink.text->span, "too-many-columns",
+                  weir::format("with the columns of {} the sinks name {} fields; a lane holds {}", quoted(sink.node.id),
+                               source->node.demand.size(), samples::most_fields),
+                  "leave some out, or write a pipeline for some of them");
   }
 
   /// Whether it is known what comes out of it; of a source it always is.
@@ -183,6 +196,7 @@ class Settling {
   std::string_view text_;
   Reporter& report_;
   DraftIndex nodes_;
+  bool told_fields_ = false;
   bool connected_ = false;  // every node finds the one that it reads
   Counters counters_;
 };

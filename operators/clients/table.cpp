@@ -101,7 +101,7 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
   return columns;
 }
 
-Result<void> check_columns(const std::vector<TableColumn>& columns) {
+Result<void> check_columns(const std::vector<TableColumn>& columns, std::span<const std::string_view> system) {
   if (columns.empty() || columns.size() > most_columns) {
     return fail(Error::Kind::invalid,
                 weir::format("a table can't have {} columns (1 to {})", columns.size(), most_columns));
@@ -109,6 +109,13 @@ Result<void> check_columns(const std::vector<TableColumn>& columns) {
   std::set<std::string_view> seen;
   for (const TableColumn& column : columns) {
     if (auto good = check_name(column.name, "a column"); !good) return good;
+    if (std::ranges::contains(system, column.name)) {
+      return fail(
+          Error::Kind::invalid,
+          weir::format("a column can't be called \"{}\": every table of this database has one of its own by that "
+                       "name; publish the field by another name, or leave the column out",
+                       column.name));
+    }
     if (!seen.insert(column.name).second) {
       return fail(Error::Kind::invalid,
                   weir::format("two columns are called \"{}\"; rename one (key_column, time_column or the field)",

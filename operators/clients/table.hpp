@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,8 +50,9 @@ std::vector<Error> naming_problems(const Settings& settings);
 std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
                                        const std::vector<RowColumn>& described, std::string_view (*type_name)(Type));
 
-/// What no table could have: columns of the same name, names longer than 63 bytes, too many or no columns.
-Result<void> check_columns(const std::vector<TableColumn>& columns);
+/// What no table could have: columns of the same name, names longer than 63 bytes or among `system`, too many or no
+/// columns.
+Result<void> check_columns(const std::vector<TableColumn>& columns, std::span<const std::string_view> system = {});
 
 /// The first column of rows of text, as both databases' clients give them; NULL is empty.
 std::vector<std::string> first_column(const std::vector<std::vector<std::optional<std::string>>>& rows);

@@ -44,6 +44,9 @@ TEST(Table, keeps_the_names_of_other_shapes) {
 TEST(Table, refuses_names_that_clash_or_are_too_long) {
   EXPECT_FALSE(sql::check_columns({{"a", "text"}, {"a", "text"}}).has_value());
   EXPECT_FALSE(sql::check_columns({{std::string(64, 'x'), "text"}}).has_value());
+  constexpr std::string_view system[]{"ctid"};
+  EXPECT_FALSE(sql::check_columns({{"ctid", "text"}}, system).has_value());
+  EXPECT_TRUE(sql::check_columns({{"ctid", "text"}}).has_value());
   EXPECT_FALSE(sql::check_columns({}).has_value());
   EXPECT_TRUE(sql::check_columns({{"a", "text"}, {"b", "text"}}).has_value());
 }

@@ -41,7 +41,8 @@ class DuckDb final : public Sink {
     columns_ = sql::table_columns(*input, naming_, described_, duck::type_name);
     names_.clear();
     for (const auto& column : columns_) names_.push_back(column.name);
-    return sql::check_columns(columns_);
+    static constexpr std::string_view system[]{"rowid"};
+    return sql::check_columns(columns_, system);
   }
 
   Result<void> open() override {

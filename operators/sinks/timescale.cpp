@@ -60,7 +60,8 @@ class Timescale final : public Sink {
                   weir::format("a hypertable needs the timestamp column \"{}\"; there is none", naming_.time),
                   "time_column");
     }
-    return sql::check_columns(plan_.columns);
+    static constexpr std::string_view system[]{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"};
+    return sql::check_columns(plan_.columns, system);
   }
 
   Result<void> open() override {
