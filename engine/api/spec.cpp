@@ -76,6 +76,12 @@ Spec& Spec::between(double least, double most) {
   return *this;
 }
 
+Spec& Spec::or_none() {
+  assert(!fields.empty() && fields.back().kind.tag == Kind::Tag::duration);
+  fields.back().or_none = true;
+  return *this;
+}
+
 Spec& Spec::port(std::string name, std::string doc) {
   ports.push_back({std::move(name), std::move(doc)});
   return *this;

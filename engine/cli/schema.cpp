@@ -185,7 +185,8 @@ class SchemaWriter {
     std::string doc = field.doc;
     switch (kind.tag) {
       case Tag::duration:
-        written("([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h|d))+");
+        written(field.or_none ? "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h|d))+|none"
+                              : "([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h|d))+");
         doc += " (a duration: \"1s\", \"250ms\")";
         break;
       case Tag::size:

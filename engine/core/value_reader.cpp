@@ -74,6 +74,7 @@ class ValueReader {
       case Tag::boolean:
         return boolean(field, value);
       case Tag::duration:
+        if (field.or_none && value.is(Value::Kind::string) && value.text == "none") return Setting{unlimited};
         return unit(field, value, "s", "ms", [](std::string_view t) { return parse_duration(t); });
       case Tag::size:
         return unit(field, value, "MB", "kB", [](std::string_view t) { return parse_size(t); });

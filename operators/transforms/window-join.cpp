@@ -116,7 +116,7 @@ class WindowJoin final : public Transform {
     const Timestamp arrival = std::clamp(rows.arrival[row], Rules::earliest, Rules::latest);
     if (time > arrival + rules_.max_ahead)
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
-    if (time < arrival - rules_.max_behind)
+    if (rules_.is_behind(time, arrival))
       return out.refuse(in, row, "event time is behind arrival by more than max_behind" + unit_advice(time, arrival));
     if (in.message_of_row.empty() || in.message_of_row[row] != message_) join_.begin_message();
     if (!in.message_of_row.empty()) message_ = in.message_of_row[row];
@@ -233,9 +233,13 @@ Spec spec() {
       .field("max_ahead", kind::duration(),
              "samples with an event time further ahead of their arrival go to the dead letters", "5s")
       .between(0, 24 * hour)
-      .field("max_behind", kind::duration(),
-             "samples with an event time further behind their arrival go to the dead letters", "1d")
+      .field(
+          "max_behind", kind::duration(),
+          "samples with an event time further behind their arrival go to the dead letters; \"none\": however old, as "
+          "for a back-fill of history",
+          "1d")
       .between(1.0 * millisecond, 366 * 24 * hour)
+      .or_none()
       .field(
           "max_pending", kind::integer(),
           "samples of one vehicle that may wait; beyond, or beyond 65533 ticks or samples of one field, its oldest tick "

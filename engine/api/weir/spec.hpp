@@ -57,6 +57,7 @@ struct Field {
   std::string fallback = {};  ///< the default as it would be written in the text; empty: none
   std::optional<double> least = {},
                         most = {};  ///< bounds of numbers; durations in ns, sizes in bytes, rates per second
+  bool or_none = false;             ///< of durations: "none" is `unlimited`
   bool free_to_change = false;      ///< no state and no position means something else with another value
 };
 
@@ -147,6 +148,8 @@ class Spec {
   Spec& field(std::string name, Kind kind, std::string doc, std::string fallback);
   /// Bounds for the setting declared last.
   Spec& between(double least, double most);
+  /// The duration declared before may be "none": `unlimited`.
+  Spec& or_none();
   /// Settings declared before that say how a system is reached, or how it keeps what it has, but not what it says: a
   /// pipeline in which they differ goes on where it was. Secrets are always free to change.
   Spec& free_to_change(std::initializer_list<std::string_view> names);

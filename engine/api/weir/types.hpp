@@ -17,6 +17,7 @@ using Duration = std::int64_t;
 
 inline constexpr Timestamp no_time = INT64_MIN;  ///< "there is none"; compares below every instant
 inline constexpr Timestamp end_of_time = INT64_MAX;
+inline constexpr Duration unlimited = INT64_MAX;  ///< of settings that may be "none"
 inline constexpr Duration microsecond = 1'000;
 inline constexpr Duration millisecond = 1'000'000;
 inline constexpr Duration second = 1'000'000'000;

@@ -66,7 +66,7 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
 /// Whether a sample at this time may be a usual one; interval_ is then its interval.
 bool Join::goes_on(const Vehicle& v, Timestamp time) {
   if (time <= v.closed || time < v.now.first || time - v.now.last > rules_.usual_gap) return false;
-  if (time > now_ + rules_.max_ahead || time < now_ - rules_.max_behind) return false;
+  if (time > now_ + rules_.max_ahead || rules_.is_behind(time, now_)) return false;
   interval_before(time);
   return true;
 }

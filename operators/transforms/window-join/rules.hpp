@@ -20,6 +20,9 @@ struct Rules {
   static constexpr Timestamp earliest = 0, latest = end_of_time - 800 * 24 * 60 * minute;
 
   Duration every, wait, disorder, timeout, max_ahead, max_behind, forget;
+  bool is_behind(Timestamp time, Timestamp arrival) const {
+    return max_behind != unlimited && time < arrival - max_behind;
+  }
   std::size_t max_pending;
   std::string session_field;  ///< empty: there is none
   double on, off;
