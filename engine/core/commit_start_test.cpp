@@ -75,8 +75,8 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
 
 TEST_F(CommitStart, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
   const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
-  ASSERT_TRUE(snapshots_.remember(0, "somebody/0/0.5-f"));
-  EXPECT_EQ(alone().claim(0).error().message, R"(partition 0: snapshot somebody/0/0.5-f is not in the store
+  ASSERT_TRUE(snapshots_.remember(0, "somebody.0.0.5-f"));
+  EXPECT_EQ(alone().claim(0).error().message, R"(partition 0: snapshot somebody.0.0.5-f is not in the store
   why not    no sink of this pipeline keeps progress, so only the snapshot told what was written
   ways out   bring back what the "state" store held
              or another "name": all rows again, beside those that are there)");
@@ -176,7 +176,7 @@ TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
     cycle_->name_snapshot(0, *name, position);
     ASSERT_TRUE(cycle_->commit());
   }
-  EXPECT_EQ(manifests(), (std::set<std::string>{"test/0/0.3-f/manifest", "test/0/0.4-f/manifest"}));
+  EXPECT_EQ(manifests(), (std::set<std::string>{"test.0.0.3-f/manifest", "test.0.0.4-f/manifest"}));
 }
 
 TEST_F(CommitStart, ASnapshotFromBeforeAResetIsOlderWhateverItsPosition) {
@@ -185,9 +185,9 @@ TEST_F(CommitStart, ASnapshotFromBeforeAResetIsOlderWhateverItsPosition) {
     one.at.resets = resets;
     ASSERT_TRUE(snapshots_.write(0, "f", one));
   }
-  ASSERT_TRUE(snapshots_.prune(0, "test/0/1.3-f", "test/0/1.2-f"));
+  ASSERT_TRUE(snapshots_.prune(0, "test.0.1.3-f", "test.0.1.2-f"));
   EXPECT_EQ(manifests(),
-            (std::set<std::string>{"test/0/1.2-f/manifest", "test/0/1.3-f/manifest", "test/0/2.1-f/manifest"}));
+            (std::set<std::string>{"test.0.1.2-f/manifest", "test.0.1.3-f/manifest", "test.0.2.1-f/manifest"}));
 }
 
 TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {

@@ -125,7 +125,7 @@ TEST_F(CommitTest, APartitionWhoseSnapshotAnotherWorkerNamedIsNotWrittenOver) {
   cycle_->take(step(0, 6, "b"));
   sink_->next_fault = Fault::before;
   ASSERT_FALSE(cycle_->commit());
-  database_.places[0].progress.snapshot = "test/0/0.5-another";  // it owned the partition in between
+  database_.places[0].progress.snapshot = "test.0.0.5-another";  // it owned the partition in between
   const auto report = cycle_->commit();
   ASSERT_TRUE(report);
   EXPECT_EQ(report->refused, std::vector<Partition>{0});

@@ -12,15 +12,15 @@ namespace weir {
 namespace {
 
 constexpr std::uint32_t newest_format = 4;
-constexpr std::string_view resets_name = "/resets";
+constexpr std::string_view resets_name = ".resets";
 
 std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
 }
 
-/// What a snapshot's name says of its age: "<pipeline>/<partition>/<resets>.<position>-<fence>".
+/// What a snapshot's name says of its age: "<pipeline>.<partition>.<resets>.<position>-<fence>".
 std::pair<std::uint32_t, Position> age_in(std::string_view name) {
-  name.remove_prefix(name.rfind('/') + 1);
+  for (int tokens = 0; tokens < 2; ++tokens) name.remove_prefix(name.find('.') + 1);
   std::pair<std::uint32_t, Position> age;
   const char* end = name.data() + name.size();
   const auto [dot, error] = std::from_chars(name.data(), end, age.first);
@@ -86,7 +86,8 @@ std::string storable(std::string_view text) {
 Snapshots::Snapshots(Store& store, std::string_view pipeline, bool shared)
     : store_{store}, pipeline_{storable(pipeline)}, shared_{shared} {}
 
-std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "/" + std::to_string(partition) + "/"; }
+/// Whole tokens, so that a server lists these names alone.
+std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "." + std::to_string(partition) + "."; }
 
 Result<std::string> Snapshots::write(Partition partition, std::string_view fence, const Snapshot& snapshot) {
   const std::string name = prefix(partition) + std::to_string(snapshot.at.resets) + "." +
@@ -150,7 +151,7 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
     const bool under_way = age_in(snapshot) >= age_in(newest);
-    if (under_way || snapshot == before || name.ends_with("/latest")) continue;
+    if (under_way || snapshot == before || name.ends_with(".latest")) continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }
   return {};
@@ -197,7 +198,7 @@ Result<void> Snapshots::forget(Partition partition) {
   auto names = this->names(partition);
   if (!names) return std::unexpected(names.error());
   // What names the newest goes last: without it the others would be taken for what never was begun.
-  std::ranges::stable_partition(*names, [](const std::string& name) { return !name.ends_with("/latest"); });
+  std::ranges::stable_partition(*names, [](const std::string& name) { return !name.ends_with(".latest"); });
   for (const std::string& name : *names) {
     if (auto removed = store_.remove(name); !removed) return removed;
   }

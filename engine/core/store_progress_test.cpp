@@ -54,7 +54,7 @@ TEST_F(StoreProgressTest, TellsWhoHasAPartitionAndWhereItGoesOn) {
   EXPECT_EQ(line(2).lease_left, 18 * second);
   EXPECT_EQ(line(2).progress.position, 40u);
   EXPECT_EQ(line(2).progress.arrival, 7);
-  EXPECT_THAT(line(2).progress.snapshot, HasSubstr("fleet/2/0.40-w"));
+  EXPECT_THAT(line(2).progress.snapshot, HasSubstr("fleet.2.0.40-w"));
   EXPECT_EQ(line(1).partition, 99u) << "nothing is kept of it";
 
   store_.now = 30 * second;
@@ -68,7 +68,7 @@ TEST_F(StoreProgressTest, ASnapshotThatIsGoneHasNoPlaceButAName) {
   keep(0, 40);
   values_.erase(line(0).progress.snapshot + "/manifest");
   EXPECT_EQ(line(0).progress.position, 0u);
-  EXPECT_THAT(line(0).progress.snapshot, HasSubstr("fleet/0/0.40-w"));
+  EXPECT_THAT(line(0).progress.snapshot, HasSubstr("fleet.0.0.40-w"));
 }
 
 TEST_F(StoreProgressTest, ResetForgetsAllOfAPartitionThatNobodyOwns) {

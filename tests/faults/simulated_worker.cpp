@@ -258,7 +258,7 @@ void SimulatedWorker::renew() {
 void SimulatedWorker::check_given(Partition partition, Position position) {
   for (const auto& database : plant_.databases) {
     const Progress& kept = database->progress(partition);
-    const bool named = position == 0 || kept.snapshot.contains(weir::format("/0.{}-", position));
+    const bool named = position == 0 || kept.snapshot.contains(weir::format(".0.{}-", position));
     if (database->owner(partition) != number_ || (kept.position == position && named)) continue;
     fail_with({Error::Kind::internal, weir::format("partition {} was let go at {}, with {} and snapshot {} committed",
                                                    partition, position, kept.position, kept.snapshot)},

@@ -68,7 +68,7 @@ void set_back(Stage& stage, const Traffic&) {
 /// Names of a partition's snapshots, as far as one is of a place beyond this.
 std::vector<std::string> snapshots_beyond(jsCtx* jetstream, const Kept& kept) {
   const std::string before = weir::format("$KV.{}.", bucket_name), behind = "/manifest";
-  const std::string filter = weir::format("{}{}/{}/0.*", before, pipeline_name, kept.partition);
+  const std::string filter = weir::format("{}{}.{}.0.*", before, pipeline_name, kept.partition);
   jsOptions options;
   jsOptions_Init(&options);
   options.Stream.Info.SubjectsFilter = filter.c_str();
