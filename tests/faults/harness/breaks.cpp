@@ -186,7 +186,8 @@ const std::array all{
     Break{
         "mute",
         always,
-        {"SET since = CASE WHEN owner = $4 AND lease_until > clock_timestamp() THEN since ELSE clock_timestamp() END,",
+        {"SET since = CASE WHEN owner = $4 AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + lease THEN "
+         "since ELSE clock_timestamp() END,",
          "SET position = coalesce(substring(snapshot, '\\.(\\d+)-')::bigint, 0), stamp = NULL, consumed = 0,"},
         nullptr,
         "what is replayed after the snapshot is written again",
