@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <weir/format.hpp>
+
 #include "core/findings.hpp"
 #include "core/fingerprint.hpp"
 #include "core/pipeline.hpp"
