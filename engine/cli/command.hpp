@@ -9,8 +9,8 @@
 
 #include "cli/arguments.hpp"
 #include "cli/plugin.hpp"
-#include "core/pipeline.hpp"
-#include "core/registry.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/plan/registry.hpp"
 
 namespace weir::cli {
 

@@ -11,9 +11,9 @@
 #include <weir/spelling.hpp>
 
 #include "cli/example.hpp"
-#include "core/cases.hpp"
-#include "core/node_context.hpp"
-#include "core/settings_check.hpp"
+#include "core/plan/node_context.hpp"
+#include "core/plan/settings_check.hpp"
+#include "core/testing/cases.hpp"
 
 namespace weir::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/plugin.hpp"
-#include "core/registry.hpp"
+#include "core/plan/registry.hpp"
 
 namespace weir::cli {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/plugin.hpp"
-#include "core/pipeline.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir::cli {
 

@@ -8,7 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/json_writer.hpp"
-#include "core/keepers.hpp"
+#include "core/checkpoint/keepers.hpp"
 
 namespace weir::cli {
 

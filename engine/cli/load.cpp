@@ -7,7 +7,7 @@
 #include <map>
 
 #include "cli/command.hpp"
-#include "core/variables.hpp"
+#include "core/config/variables.hpp"
 
 namespace weir::cli {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "cli/command.hpp"
 #include "cli/node_text.hpp"
-#include "core/variables.hpp"
+#include "core/config/variables.hpp"
 #include "fakes/registry.hpp"
 #include "fakes/temporary_directory.hpp"
 

@@ -1,4 +1,4 @@
-#include "cli/new.hpp"
+#include "cli/commands/new.hpp"
 
 namespace weir::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/draft.hpp"
+#include "core/plan/draft.hpp"
 
 namespace weir::cli {
 namespace {

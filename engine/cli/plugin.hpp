@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/registry.hpp"
+#include "core/plan/registry.hpp"
 
 namespace weir::cli {
 

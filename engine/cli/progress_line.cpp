@@ -9,7 +9,7 @@
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
 
-#include "core/log.hpp"
+#include "core/observe/log.hpp"
 
 namespace weir::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
 
 namespace weir::cli {
 

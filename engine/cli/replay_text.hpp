@@ -8,7 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/row_wishes.hpp"
-#include "core/text.hpp"
+#include "core/config/text.hpp"
 
 namespace weir::cli {
 

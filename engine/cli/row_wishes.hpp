@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
-#include "core/text.hpp"
+#include "core/config/text.hpp"
 
 namespace weir::cli {
 

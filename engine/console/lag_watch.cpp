@@ -1,6 +1,6 @@
 #include "console/lag_watch.hpp"
 
-#include "core/attempt.hpp"
+#include "core/observe/attempt.hpp"
 
 namespace weir {
 

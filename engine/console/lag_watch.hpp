@@ -8,8 +8,8 @@
 
 #include <weir/clock.hpp>
 
-#include "core/lag.hpp"
-#include "core/trouble.hpp"
+#include "core/coordination/lag.hpp"
+#include "core/observe/trouble.hpp"
 
 namespace weir {
 

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "console/memory.hpp"
-#include "core/counted.hpp"
+#include "core/observe/counted.hpp"
 
 namespace weir {
 namespace {

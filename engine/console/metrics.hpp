@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "core/counters.hpp"
-#include "core/lag.hpp"
-#include "core/pipeline.hpp"
-#include "core/worker.hpp"
+#include "core/coordination/lag.hpp"
+#include "core/coordination/worker.hpp"
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir {
 

@@ -9,7 +9,7 @@
 #include <weir/types.hpp>
 
 #include "console/tap_lines.hpp"
-#include "core/taps.hpp"
+#include "core/runtime/taps.hpp"
 
 namespace weir {
 

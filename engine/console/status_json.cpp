@@ -7,7 +7,7 @@
 #include <map>
 
 #include "console/memory.hpp"
-#include "core/counted.hpp"
+#include "core/observe/counted.hpp"
 
 namespace weir {
 namespace {

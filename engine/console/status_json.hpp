@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "console/server.hpp"
-#include "core/counters.hpp"
-#include "core/pipeline.hpp"
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir {
 

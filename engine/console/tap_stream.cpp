@@ -7,7 +7,7 @@
 #include <weir/partition.hpp>
 #include <weir/spelling.hpp>
 
-#include "core/keeping.hpp"
+#include "core/plan/keeping.hpp"
 
 namespace weir {
 

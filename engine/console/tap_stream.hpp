@@ -5,8 +5,8 @@
 #include <string>
 
 #include "console/tap_lines.hpp"
-#include "core/taps.hpp"
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
+#include "core/runtime/taps.hpp"
 
 namespace weir {
 

@@ -11,10 +11,10 @@
 #include <weir/rfc3339.hpp>
 #include <weir/spelling.hpp>
 
-#include "clients/json_tree.hpp"
 #include "codecs/json/absence.hpp"
 #include "codecs/json/replacing.hpp"
 #include "codecs/json/scalars.hpp"
+#include "codecs/json/tree.hpp"
 
 namespace {
 using namespace weir;

@@ -8,12 +8,12 @@
 #include <map>
 #include <utility>
 
-#include "clients/duckdb.hpp"
-#include "clients/duckdb_ledger.hpp"
-#include "clients/duckdb_rows.hpp"
 #include "clients/handover.hpp"
 #include "clients/refusal.hpp"
 #include "clients/table.hpp"
+#include "sinks/duckdb/duckdb.hpp"
+#include "sinks/duckdb/ledger.hpp"
+#include "sinks/duckdb/rows.hpp"
 
 namespace {
 using namespace weir;

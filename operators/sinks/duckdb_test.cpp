@@ -11,9 +11,9 @@
 #include <limits>
 #include <thread>
 
-#include "clients/duckdb.hpp"
 #include "fakes/sink_fixture.hpp"
 #include "fakes/temporary_directory.hpp"
+#include "sinks/duckdb/duckdb.hpp"
 
 namespace weir {
 Operator weir_operator_sinks_duckdb();

@@ -1,8 +1,8 @@
 /// Messages as a source received them, into a file.
+#include "recording/recording.hpp"
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 #include <weir/partition.hpp>
-#include <weir/recording.hpp>
 
 #include <algorithm>
 #include <filesystem>

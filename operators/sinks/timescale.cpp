@@ -5,13 +5,13 @@
 #include <mutex>
 #include <utility>
 
-#include "clients/copy.hpp"
-#include "clients/hypertable.hpp"
-#include "clients/ledger.hpp"
 #include "clients/postgres.hpp"
-#include "clients/retention.hpp"
 #include "clients/table.hpp"
-#include "clients/transaction.hpp"
+#include "sinks/timescale/copy.hpp"
+#include "sinks/timescale/hypertable.hpp"
+#include "sinks/timescale/ledger.hpp"
+#include "sinks/timescale/retention.hpp"
+#include "sinks/timescale/transaction.hpp"
 
 namespace {
 using namespace weir;

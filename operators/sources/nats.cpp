@@ -3,8 +3,8 @@
 #include <weir/rfc3339.hpp>
 
 #include "clients/nats_jetstream.hpp"
-#include "clients/nats_sources.hpp"
 #include "clients/nats_subject.hpp"
+#include "sources/nats/sources.hpp"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "core/pipeline.hpp"
+#include "core/plan/pipeline.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir {

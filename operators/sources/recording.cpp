@@ -1,7 +1,7 @@
 /// Messages out of a recording, with the arrival that they had.
+#include "recording/recording.hpp"
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
-#include <weir/recording.hpp>
 
 #include <algorithm>
 #include <optional>

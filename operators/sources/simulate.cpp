@@ -7,9 +7,9 @@
 #include <weir/operator.hpp>
 #include <weir/rfc3339.hpp>
 
-#include "clients/message_block.hpp"
 #include "clients/pace.hpp"
-#include "clients/uplink.hpp"
+#include "sources/simulate/message_block.hpp"
+#include "sources/simulate/uplink.hpp"
 
 namespace {
 using namespace weir;

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "clients/copy.hpp"
-#include "clients/load.hpp"
 #include "clients/postgres.hpp"
 #include "fakes/postgres_server.hpp"
 #include "fakes/sink_fixture.hpp"
+#include "sinks/timescale/copy.hpp"
+#include "sinks/timescale/load.hpp"
 
 namespace weir {
 Operator weir_operator_sinks_timescale();

@@ -12,8 +12,8 @@
 #include <weir/sample_rows.hpp>
 
 #include "bench/run.hpp"
-#include "core/chain.hpp"
-#include "core/pipeline.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/runtime/chain.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir::bench {

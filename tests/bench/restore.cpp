@@ -4,9 +4,9 @@
 #include <weir/format.hpp>
 
 #include "bench/run.hpp"
-#include "core/chain.hpp"
-#include "core/pipeline.hpp"
-#include "core/snapshot.hpp"
+#include "core/checkpoint/snapshot.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/runtime/chain.hpp"
 #include "fakes/context.hpp"
 #include "fakes/registry.hpp"
 #include "fakes/servers.hpp"

@@ -8,7 +8,7 @@
 
 #include <weir/clock.hpp>
 
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
 
 namespace weir::bench {
 

@@ -8,7 +8,7 @@
 #include <weir/format.hpp>
 
 #include "conformance/lane.hpp"
-#include "core/text.hpp"
+#include "core/config/text.hpp"
 
 namespace weir::conformance {
 namespace {

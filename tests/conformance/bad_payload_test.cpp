@@ -8,7 +8,7 @@
 #include <weir/format.hpp>
 
 #include "conformance/lane.hpp"
-#include "core/node_context.hpp"
+#include "core/plan/node_context.hpp"
 
 namespace weir::conformance {
 namespace {

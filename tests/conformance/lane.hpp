@@ -11,7 +11,7 @@
 
 #include <weir/format.hpp>
 
-#include "core/chain.hpp"
+#include "core/runtime/chain.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir::conformance {

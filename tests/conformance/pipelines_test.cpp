@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/cases.hpp"
+#include "core/testing/cases.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include <weir/recording.hpp>
+#include "recording/recording.hpp"
 
 namespace weir {
 namespace {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/commit.hpp"
+#include "core/checkpoint/commit.hpp"
 #include "fakes/letter_box.hpp"
 #include "fakes/map_store.hpp"
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/dead_letters.hpp"
+#include "core/checkpoint/dead_letters.hpp"
 
 namespace weir::fakes {
 

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include <weir/recording.hpp>
 #include <weir/shapes.hpp>
+#include "recording/recording.hpp"
 
 #include "fakes/temporary_directory.hpp"
 

@@ -1,7 +1,7 @@
 /// Every operator, as the program has them.
 #pragma once
 
-#include "core/registry.hpp"
+#include "core/plan/registry.hpp"
 
 namespace weir::fakes {
 

@@ -17,7 +17,7 @@
 
 #include <weir/shapes.hpp>
 
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
 #include "fakes/map_store.hpp"
 
 namespace weir::fakes {

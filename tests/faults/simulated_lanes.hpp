@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "core/commit.hpp"
-#include "core/executor.hpp"
-#include "core/held_lanes.hpp"
+#include "core/checkpoint/commit.hpp"
+#include "core/runtime/executor.hpp"
+#include "core/runtime/held_lanes.hpp"
 #include "faults/misfortune.hpp"
 
 namespace weir::faults {

@@ -9,11 +9,11 @@
 
 #include <weir/clock.hpp>
 
-#include "core/commit.hpp"
-#include "core/credits.hpp"
-#include "core/custody.hpp"
-#include "core/registry.hpp"
-#include "core/worker_events.hpp"
+#include "core/checkpoint/commit.hpp"
+#include "core/coordination/custody.hpp"
+#include "core/coordination/worker_events.hpp"
+#include "core/plan/registry.hpp"
+#include "core/runtime/credits.hpp"
 #include "faults/simulated_database.hpp"
 #include "faults/simulated_lanes.hpp"
 #include "faults/simulated_store.hpp"

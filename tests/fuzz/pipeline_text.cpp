@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "core/format_text.hpp"
-#include "core/text.hpp"
+#include "core/config/format_text.hpp"
+#include "core/config/text.hpp"
 
 namespace {
 

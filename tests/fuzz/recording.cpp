@@ -15,7 +15,7 @@
 
 #include <weir/checksum.hpp>
 #include <weir/format.hpp>
-#include <weir/recording.hpp>
+#include "recording/recording.hpp"
 
 #include "fuzz/keeper.hpp"
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "clients/duckdb.hpp"
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
+#include "sinks/duckdb/duckdb.hpp"
 
 namespace weir::integration {
 namespace {

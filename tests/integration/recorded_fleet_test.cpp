@@ -11,7 +11,6 @@
 
 #include <weir/format.hpp>
 
-#include "clients/duckdb.hpp"
 #include "fakes/nats_fixture.hpp"
 #include "fakes/postgres_server.hpp"
 #include "fakes/servers.hpp"
@@ -19,6 +18,7 @@
 #include "fakes/weir_process.hpp"
 #include "integration/fleet_job.hpp"
 #include "integration/stream_reading.hpp"
+#include "sinks/duckdb/duckdb.hpp"
 
 namespace weir::integration {
 namespace {

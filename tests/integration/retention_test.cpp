@@ -1,5 +1,5 @@
 /// What drops old chunks, against a real server.
-#include "clients/retention.hpp"
+#include "sinks/timescale/retention.hpp"
 
 #include <gmock/gmock.h>
 

@@ -10,7 +10,7 @@
 #include <weir/format.hpp>
 #include <weir/shapes.hpp>
 
-#include "core/text.hpp"
+#include "core/config/text.hpp"
 #include "property/faulty_stream.hpp"
 
 namespace weir::property {

@@ -9,7 +9,7 @@
 
 #include <rapidcheck.h>
 
-#include "core/pipeline.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir::property {
 

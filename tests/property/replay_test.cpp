@@ -13,10 +13,10 @@
 #include <weir/checksum.hpp>
 #include <weir/format.hpp>
 #include <weir/partition.hpp>
-#include <weir/recording.hpp>
+#include "recording/recording.hpp"
 
-#include "core/chain.hpp"
-#include "core/text.hpp"
+#include "core/config/text.hpp"
+#include "core/runtime/chain.hpp"
 #include "fakes/codecs.hpp"
 #include "fakes/log.hpp"
 #include "fakes/temporary_directory.hpp"

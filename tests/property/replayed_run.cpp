@@ -13,8 +13,8 @@
 #include <weir/format.hpp>
 #include <weir/json_rows.hpp>
 
-#include "core/counted.hpp"
-#include "core/worker.hpp"
+#include "core/coordination/worker.hpp"
+#include "core/observe/counted.hpp"
 #include "fakes/registry.hpp"
 #include "fakes/waiting_clock.hpp"
 

@@ -9,8 +9,8 @@
 
 #include <weir/sink.hpp>
 
-#include "core/counters.hpp"
-#include "core/pipeline.hpp"
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir::property {
 

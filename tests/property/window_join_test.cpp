@@ -6,7 +6,7 @@
 
 #include <weir/format.hpp>
 
-#include "core/completion.hpp"
+#include "core/plan/completion.hpp"
 #include "fakes/context.hpp"
 #include "property/planned_join.hpp"
 #include "reference/completion.hpp"

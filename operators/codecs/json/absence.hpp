@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "clients/json_tree.hpp"
+#include "codecs/json/tree.hpp"
 
 namespace weir::json {
 

@@ -7,7 +7,7 @@
 
 #include <weir/codec.hpp>
 
-#include "clients/json_tree.hpp"
+#include "codecs/json/tree.hpp"
 
 namespace weir::json {
 

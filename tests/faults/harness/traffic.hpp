@@ -15,8 +15,8 @@
 #include <weir/clock.hpp>
 #include <weir/codec.hpp>
 
-#include "clients/uplink.hpp"
 #include "faults/harness/chance.hpp"
+#include "sources/simulate/uplink.hpp"
 
 namespace weir::faults {
 

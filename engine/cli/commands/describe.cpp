@@ -1,0 +1,221 @@
+/// weir describe: everything an operator says of itself.
+#include <algorithm>
+#include <iostream>
+
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
+
+#include "cli/command.hpp"
+#include "cli/kinds.hpp"
+#include "console/metrics.hpp"
+#include "core/observe/counted.hpp"
+#include "core/plan/draft.hpp"
+#include "core/plan/pipeline_fields.hpp"
+
+namespace weir::cli {
+namespace {
+
+void describe_fields(const std::vector<Field>& fields, const std::string& indent) {
+  for (const Field& field : fields) {
+    std::cout << indent << field.name << "  (" << kind_name(field.kind);
+    if (field.required) std::cout << ", required";
+    if (!field.fallback.empty()) std::cout << ", default " << field.fallback;
+    std::cout << ")\n" << indent << "    " << field.doc << "\n";
+    describe_fields(field.kind.fields, indent + "    ");
+  }
+}
+
+void describe_counters(const std::vector<CounterSpec>& counters) {
+  for (const CounterSpec& counter : counters)
+    std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
+}
+
+void describe(Role role, std::string_view name, const Spec& spec) {
+  std::cout << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
+  if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
+  if (!spec.fields.empty() || role == Role::sink || role == Role::transform) std::cout << "\nSettings\n";
+  describe_fields(spec.fields, "    ");
+  if (role == Role::sink) describe_fields(sink_fields(), "    ");
+  if (role == Role::transform) describe_fields(transform_fields(), "    ");
+  if (has_columns(spec)) {
+    describe_fields(completing_fields(), "    ");
+    std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";
+  }
+  if (role == Role::source || spec.has_encoding)
+    std::cout << weir::format(
+        "    encoding  (name of a codec, or an object with \"codec\" and its settings, default {})\n",
+        spec.usual_encoding);
+  if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
+  for (const PortSpec& port : spec.ports) std::cout << "    " << port.name << "\n        " << port.doc << "\n";
+  const auto common = counted::of(role);
+  if (!spec.counters.empty() || !common.empty()) std::cout << "\nCounters (in a test: <id>.<name>)\n";
+  describe_counters(spec.counters);
+  describe_counters(common);
+  if (!spec.setups.empty()) std::cout << "\nCommands\n";
+  for (const SetupSpec& setup : spec.setups)
+    std::cout << "    weir " << name << " " << setup.name << " FILE\n        " << setup.doc << "\n";
+  if (!spec.examples.empty()) std::cout << "\nExamples\n";
+  for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
+}
+
+constexpr std::string_view units =
+    "\nA duration is a number with ns, us, ms, s, m, h or d (\"250ms\", \"1m30s\"), a size one with B, kB, MB, GB, KiB, "
+    "MiB\nor GiB. Any value may be a variable: \"${NAME}\", \"${NAME:default}\", \"${NAME:?message}\".\n";
+
+void describe_columns() {
+  std::cout
+      << "columns\n    how a sink makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
+         "\nA cell is, in this order: the sample exactly at the tick; interpolated between the samples before and\n"
+         "after, if they are no more than max_gap apart; the one before, if it is no older than max_age; NULL.\n"
+         "A point (geo) becomes <field>_lat, <field>_lon and <field>_alt.\n"
+         "\nSettings of a column\n";
+  describe_fields(column_fields(), "    ");
+  std::cout << "\nBeside \"columns\", in the sink\n";
+  describe_fields(completing_fields(), "    ");
+  std::cout << units;
+}
+
+void describe_limits() {
+  const auto part = [](const char* title, const std::vector<Field>& fields) {
+    std::cout << title << "\n";
+    describe_fields(fields, "    ");
+  };
+  part("\"limits\": what a pipeline may hold", limits_fields());
+  part("\n\"commit\": when rows become durable", commit_fields());
+  part("\n\"state\": { \"store\": … }: where the state of lanes is kept; without it, in memory", state_fields());
+  std::cout << "    and what the store says of itself: weir list, weir describe jetstream-kv\n" << units;
+}
+
+void describe_pipeline() {
+  std::cout
+      << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
+         "\"from\": … }, … ] }\n"
+         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
+         "A renamed node needs \"renamed_from\". \"from\" names a node, or a port of it: \"rows.late\".\n"
+         "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, url, …), of\n"
+         "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
+         "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"
+         "durable store and was drained (a reload drains it), else it is refused: weir explain --diff OLD NEW tells.\n"
+         "\nTexts may hold variables of the environment or of -e FILE: ${NAME}, ${NAME:default}, ${NAME:?what to do}.\n"
+         "Without a value the first is an error; the last one, for what only the place knows where it runs, is a\n"
+         "warning of lint and explain and an error of run. $${ is a literal ${.\n"
+         "\nMembers\n"
+         "    name  (text, required)\n        letters, digits, - and _; progress and state are kept under it\n"
+         "    nodes  (list of objects, required)\n        one source, transforms, sinks; weir list\n"
+         "    description  (text)\n        for people; nodes have one too\n";
+  describe_fields(root_fields(), "    ");
+  std::cout << "    limits, commit, state  (objects)\n        weir describe limits\n" << units;
+}
+
+void describe_test() {
+  std::cout << R"(test
+    cases beside a pipeline (fleet.json: fleet.test.json), run by weir test under virtual time
+
+    { "pipeline": "fleet.json", "set": { "rows.wait": "5s" }, "variables": { "PG_URL": "" },
+      "tests": [ { "name": "what it shows", "script": [ … ], "expect": [ … ] } ] }
+        "pipeline" is a file beside this one, or the pipeline itself; "set" (as -s of the commands) and "variables"
+        may stand in a test too. To test a part of a pipeline, read it from the source:
+        "set": { "rows.from": "signals" }
+
+Script: what arrives, instead of the source
+    { "at": "0.5s", "samples": ["key field time value", "145 speed 0.5s 0", …] }
+        a table: its first line names the columns; a position is 52.5/13.4/30, a time of - is arrival
+        0.5s..9.5s/1s stands for many lines; 0..90 beside it for as many values
+    { "at": "0.5s", "messages": [ { "subject": "vehicle.145.speed", "payload": { "time": 500000000, "value": 0 } } ] }
+        what devices send, through the source's "subject" and "encoding"; a payload that is a text stands for itself,
+        other values for the JSON that is written there, "hex": "0a ff" for bytes; times in payloads count from 1970
+    { "replay": "day.weir", "from": "2026-01-31T08:00:00Z", "until": "2026-01-31T08:05:00Z" }
+        its messages, when they arrived; all partitions in one
+    { "advance": "10s" }, { "at": "60s" }
+        arrival time goes on without samples
+
+Script: what happens
+    { "commit": true }
+        one try to commit. Nothing is committed but here, and at the end of the script, where all is
+    { "fail": "db", "times": 3 }, { "fail": "db", "answer": "lost" }
+        so many of that sink's next commits (1) are not done; or they are, and their answer is lost
+    { "snapshot": true }, { "crash": true }
+        the next commit names the snapshot. A crash ends the worker: what was not committed is lost with it, and the
+        next one goes on as source, sink and store promise. A sink is what it claims to be, in memory
+    { "expect": [ … ] }
+        what must be so by now
+
+Expectations
+    { "node": "db", "rows": ["key tick speed", "145 1s..9s/1s 0.5..9.5"] }
+        all rows of a sink (committed ones) or a port (rows.late), in order, in the columns that the table names; - is
+        no value. "rows": "day.rows" has them in a file beside this one, which weir test --update writes
+    { "node": "db", "contains": ["key tick speed", "145 3s 2.5"] }
+        these are among them, in this order
+    { "counter": "rows.late", "is": 0 }
+        with "reason" only those of that reason
+    { "state": "rows", "keys": 1 }
+        how many keys a transform holds
+    { "acknowledged": 12 }
+        so many of the samples and messages were committed, and the source was told
+    { "dead_letters": ["node reason", "signals 'too many keys'"] }
+        letters that are not expected fail the test; a reason counts up to its ':'
+
+Each test runs again in batches of 1, 2 and 7, from saved state after every sample, and, if its script has no commit,
+snapshot, crash or failure of its own, with a crash after every third: any difference fails it.
+Numbers are compared to twelve digits, below 1 to twelve decimals.
+Times are lengths from the beginning of the script.
+)";
+}
+
+void describe_metrics() {
+  std::cout << "metrics\n    what /metrics of `weir run --http` says of a pipeline, in the text format of Prometheus\n"
+               "\nCounters of the pipeline\n";
+  describe_counters(counted::of_pipeline());
+  for (const Role role : {Role::source, Role::transform, Role::sink}) {
+    std::cout << "\nCounters of every " << to_string(role)
+              << ", by node; what else one counts: weir describe <operator>\n";
+    describe_counters(counted::of(role));
+  }
+  std::cout << "\nCounters of what lanes do at each node\n";
+  describe_counters(counted::work());
+  std::cout << "\nGauges, and the time of commits\n";
+  for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
+}
+
+/// Settings and formats that belong to no operator.
+const std::vector<std::pair<std::string_view, void (*)()>> topics{
+    {"pipeline", describe_pipeline}, {"limits", describe_limits},   {"commit", describe_limits},
+    {"state", describe_limits},      {"columns", describe_columns}, {"metrics", describe_metrics},
+    {"test", describe_test}};
+
+int describe(const std::string& name, Session& session) {
+  if (const auto topic = std::ranges::find(topics, name, [](const auto& entry) { return entry.first; });
+      topic != topics.end()) {
+    topic->second();
+    return fine;
+  }
+  std::vector<std::string> known;
+  for (const auto& [topic, print] : topics) known.emplace_back(topic);
+  bool found = false;
+  for (const Role role : {Role::source, Role::transform, Role::sink, Role::store, Role::codec}) {
+    for (const auto one : session.registry.names(role)) known.emplace_back(one);
+    const Operator* op = session.registry.find(role, name);
+    if (op == nullptr) continue;
+    if (found) std::cout << "\n";
+    describe(role, name, op->spec);
+    found = true;
+  }
+  if (found) return fine;
+  const std::string near = did_you_mean(name, known);
+  std::cerr << "weir describe: there is no operator \"" << name << "\""
+            << (near.empty() ? "; `weir list` shows them all" : "; " + near) << "\n";
+  return usage;
+}
+
+}  // namespace
+
+void add_describe(Arguments& program, Session& session) {
+  auto name = std::make_shared<std::string>();
+  auto command = program.command(
+      "describe",
+      "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, metrics, test");
+  command.needs("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, metrics, test");
+  command.does([name, &session] { session.exit = describe(*name, session); });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,61 @@
+/// weir lag: how far a pipeline is behind its streams, whether workers run or not.
+#include "core/coordination/lag.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include <weir/format.hpp>
+
+#include "cli/kept.hpp"
+
+namespace weir::cli {
+namespace {
+
+struct LagOptions {
+  std::string file;
+  PipelineOptions pipeline;
+  std::string format = "text";
+};
+
+void print(const Lag& lag) {
+  std::size_t width = 6;
+  for (const PartitionLag& one : lag.partitions) width = std::max(width, one.owner.size());
+  const auto line = [width](const auto& partition, std::string_view owner, const auto& position, const auto& messages,
+                            std::string_view behind) {
+    std::cout << weir::format("{:>9}  {:<{}}  {:>12}  {:>12}  {:>10}\n", partition, owner, width, position, messages,
+                              behind);
+  };
+  line("partition", "owner", "position", "messages", "behind");
+  for (const PartitionLag& one : lag.partitions) {
+    line(one.partition, one.owner.empty() ? "nobody" : one.owner, one.position, one.messages,
+         shown_seconds(one.behind));
+  }
+  line("all", "", "", lag.messages, shown_seconds(lag.behind));
+}
+
+int lag(const LagOptions& options, const Registry& registry) {
+  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, true);
+  print_findings(loaded);
+  if (!loaded.checked.pipeline) return bad_pipeline;
+  const auto measured = measure_lag(*loaded.checked.pipeline, registry, system_clock());
+  if (!measured) return failed("weir lag", measured.error());
+  if (options.format == "json")
+    std::cout << lag_json(*loaded.checked.pipeline, *measured) << '\n';
+  else
+    print(*measured);
+  return fine;
+}
+
+}  // namespace
+
+void add_lag(Arguments& program, Session& session) {
+  auto options = std::make_shared<LagOptions>();
+  auto command = program.command("lag", "shows how many messages and seconds a pipeline is behind its streams");
+  command.needs("pipeline", options->file, "pipeline file");
+  add_pipeline_options(command, options->pipeline);
+  command.choice("--format", options->format, {"text", "json"}, "JSON: as /lag of a running worker");
+  command.does([options, &session] { session.exit = lag(*options, session.registry); });
+}
+
+}  // namespace weir::cli

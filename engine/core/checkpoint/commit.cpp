@@ -1,0 +1,511 @@
+#include "core/checkpoint/commit.hpp"
+
+#include <algorithm>
+#include <ranges>
+#include <utility>
+
+#include <weir/dead_letter.hpp>
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
+#include <weir/utf8.hpp>
+
+#include "core/observe/attempt.hpp"
+#include "core/observe/counted.hpp"
+#include "core/observe/log.hpp"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t most_announced = 256;  // reasons; whatever a message can make of them
+constexpr std::size_t few = 1000;            // rows; a transaction of no more seldom fails by its size, …
+constexpr std::size_t seldom = 5;            // … but each may make a chunk, or run a trigger: not after so many times
+
+/// Nothing was ever committed there.
+bool is_blank(const Progress& progress) { return progress.position == 0; }
+
+/// What takes messages counts by itself what became of them: it may leave out most.
+bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.of_messages; }
+
+}  // namespace
+
+CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
+                         DeadLetterBox& box, Counters& counters, StoreLeases* leases)
+    : pipeline_{pipeline}, outlets_{std::move(outlets), leases}, snapshots_{snapshots}, box_{box}, counters_{counters} {
+  for (const Outlet& outlet : outlets_) {
+    rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[outlet.node].id, counted::rows));
+  }
+  commits_counter_ = counted::declare(counters_, "", counted::commits);
+  retries_counter_ = counted::declare(counters_, "", counted::commit_retries);
+  letters_counter_ = counted::declare(counters_, "", counted::dead_letters);
+}
+
+Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (!outlets_.in_doubt(i)) continue;
+    if (auto sure = reclaim(i, unreported_); !sure) return std::unexpected(sure.error());
+  }
+  auto stands = outlets_.claim(partition);
+  if (!stands) return std::unexpected(stands.error());
+  claimed_.insert(partition);
+  auto recovered = recover(partition, *std::move(stands), replays);
+  const bool missing = recovered ? !recovered->start.lost.empty() : recovered.error().kind == Error::Kind::changed;
+  if (missing) {
+    // Who has stood still for longer than its lease may miss a snapshot that another worker has moved on from.
+    stands = outlets_.claim(partition);
+    if (!stands) {
+      claimed_.erase(partition);
+      return std::unexpected(stands.error());
+    }
+    recovered = recover(partition, *std::move(stands), replays);
+  }
+  if (!recovered) {
+    if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
+    return std::unexpected(recovered.error());
+  }
+  const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};
+  lane.set_borders(recovered->start);
+  box_.resume(partition, recovered->least.position);
+  lanes_.insert_or_assign(partition, lane);
+  std::erase(unreported_.refused, partition);  // of the lane before this one
+  return std::move(recovered->start);
+}
+
+Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
+  if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
+  auto rivals = check_names(partition, stands);
+  if (!rivals) return std::unexpected(rivals.error());
+  const auto begin = starts(partition, stands);
+  if (!begin) return std::unexpected(begin.error());
+  stands.assign_range(*begin | std::views::transform(&SinkStart::at));
+  auto found =
+      weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
+  if (!found) return found;
+  if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
+  if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
+  if (auto adopted = adopt(partition, *begin); !adopted) return std::unexpected(adopted.error());
+  if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
+  found->start.at.sinks.clear();
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
+  }
+  return found;
+}
+
+Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
+  std::vector<SinkPlace> places;
+  for (std::size_t i = 0; i < outlets_.size(); ++i)
+    places.push_back({kept_id(i), outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
+  auto starts = starts_of(places);
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action == SinkAction::lost) return std::unexpected(lost(partition, i));
+  }
+  return starts;
+}
+
+Error CommitCycle::lost(Partition partition, std::size_t outlet) const {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to it: its "
+                   "database was lost, or restored from a backup, or is another one now; restore it, or run `weir "
+                   "progress reset --node {1} --partition {0}`: it then gets all rows from the stream's first "
+                   "message on",
+                   partition, outlets_[outlet].id)};
+}
+
+/// Under what names the sinks keep progress. Answers what other pipelines keep for tables of this one.
+Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
+  std::vector<Sink::Peer> rivals;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const Node& node = pipeline_.nodes[outlets_[i].node];
+    const bool has = stands[i].position > 0 || stands[i].resets > 0;
+    if (!outlets_[i].keeps() || (has && node.renamed_from.empty())) continue;
+    auto peers = attempt(outlets_[i].id, [&] { return outlets_[i].sink->peers(partition); });
+    if (!peers) return std::unexpected(peers.error());
+    if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())
+      return fail(Error::Kind::invalid, weir::format("partition {}: {}", partition, problem));
+    if (node.begins == SinkBegins::stream) continue;
+    std::erase_if(*peers, [&](const Sink::Peer& peer) { return peer.pipeline == pipeline_.kept_name(); });
+    rivals.append_range(*std::move(peers));
+  }
+  return rivals;
+}
+
+/// What begins where another stands says so in its own ledger, before its first row.
+Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> starts) {
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action != SinkAction::begin_now) continue;
+    log::info("partition {}: sink {} is new: it begins after position {}, where the others stand", partition,
+              outlets_[i].id, starts[i].at.position);
+    if (!outlets_[i].keeps()) continue;
+    const LaneCommit commit{partition, starts[i].at};
+    const auto committed = attempt(outlets_[i].id, [&] { return outlets_[i].sink->commit({&commit, 1}); });
+    if (!committed) {
+      outlets_.doubt(i);
+      return std::unexpected(committed.error());
+    }
+    if (committed->refused.empty()) continue;
+    return fail(Error::Kind::held,
+                weir::format("partition {}: another worker has claimed it in sink {}", partition, outlets_[i].id));
+  }
+  return {};
+}
+
+/// Beginning anew would write again what this worker has written.
+Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
+  const auto known = known_.find(partition);
+  for (std::size_t i = 0; known != known_.end() && i < outlets_.size(); ++i) {
+    const Position had = known->second.done[i];
+    if (had == 0 || !is_blank(stands[i])) continue;
+    return fail(Error::Kind::changed,
+                weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
+                             "the rows up to there are still in its table. If they are to be written again, take "
+                             "them out and start this worker anew",
+                             partition, outlets_[i].id, had));
+  }
+  return {};
+}
+
+/// The same where no sink keeps progress, but snapshots tell the place.
+Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
+  const auto known = known_.find(partition);
+  if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
+  return fail(
+      Error::Kind::changed,
+      weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
+                   "it had come to position {}; all up to there was given out. If it is to be given out again, "
+                   "start this worker anew; else bring back what the \"state\" store held",
+                   partition, known->second.position));
+}
+
+void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
+  Known& known = known_[partition];
+  known.done.resize(outlets_.size());
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
+  }
+  if (outlets_.keepers() > 0) return;
+  known.snapshot = lane.committed().snapshot;
+  known.position = lane.committed().position;
+}
+
+/// A sink that begins at the first message may have all the rows already.
+Result<void> CommitCycle::name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found) {
+  if (outlets_.keepers() == 0) return {};
+  std::vector<std::string> blank;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const bool first = starts[i].action == SinkAction::begin_first;
+    if (first && (outlets_[i].keeps() || !found.start.kept.empty())) blank.push_back(outlets_[i].id);
+  }
+  if (blank.empty()) return {};
+  if (found.start.kept.empty() && snapshots_.durable()) {
+    const auto newest = snapshots_.newest(partition);
+    if (!newest) return std::unexpected(newest.error());
+    if (!*newest) return {};
+    for (std::size_t i = 0; i < outlets_.size(); ++i) {
+      const bool known = mention_of(kept_id(i), (*newest)->sinks) == SinkMention::known;
+      if (known && found.least.resets <= (*newest)->resets) return std::unexpected(lost(partition, i));
+    }
+  } else if (found.start.kept.empty()) {
+    return {};
+  }
+  found.start.blank = std::move(blank);
+  return {};
+}
+
+void CommitCycle::reading(Partition partition, const StreamIdentity& stream, Position after) {
+  lanes_.at(partition).reading(stream, after);
+}
+
+std::size_t CommitCycle::take(LaneStep step) {
+  const auto lane = lanes_.find(step.partition);
+  if (lane == lanes_.end()) return step.bytes;
+  pending_rows_ += rows_of(step);
+  lane->second.take(std::move(step));
+  return 0;
+}
+
+void CommitCycle::name_snapshot(Partition partition, std::string name, Position position) {
+  if (const auto lane = lanes_.find(partition); lane != lanes_.end())
+    lane->second.name_snapshot(std::move(name), position);
+}
+
+bool CommitCycle::unreported() const {
+  return unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.committed.empty();
+}
+
+bool CommitCycle::pending() const {
+  if (unreported()) return true;
+  return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.pending(); });
+}
+
+bool CommitCycle::waits() const {
+  if (unreported()) return false;
+  bool any = false;
+  for (const auto& [partition, lane] : lanes_) {
+    if (lane.pending() && !lane.waits()) return false;
+    any = any || lane.pending();
+  }
+  return any;
+}
+
+bool CommitCycle::any_waits() const {
+  return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.waits(); });
+}
+
+void CommitCycle::hurry() const {
+  for (const auto& [partition, lane] : lanes_) lane.hurry();
+}
+
+bool CommitCycle::has_steps() const {
+  return std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.steps().empty(); });
+}
+
+bool CommitCycle::has_steps(Partition partition) const {
+  const auto lane = lanes_.find(partition);
+  return lane != lanes_.end() && !lane->second.steps().empty();
+}
+
+bool CommitCycle::pending(Partition partition) const {
+  const auto lane = lanes_.find(partition);
+  return lane != lanes_.end() && lane->second.pending();
+}
+
+Result<CommitReport> CommitCycle::commit() {
+  CommitReport report = std::exchange(unreported_, {});
+  const auto failed = [&](Error error) {
+    counters_.add(retries_counter_, 1);
+    unreported_ = std::move(report);
+    return std::unexpected(std::move(error));
+  };
+  cut_lanes();
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const std::string& id = outlets_[i].id;
+    if (outlets_.in_doubt(i)) {
+      if (auto sure = attempt(id, [&] { return reclaim(i, report); }); !sure) return failed(sure.error());
+    }
+    if (auto done = attempt(id, [&] { return commit_outlet(i, report); }); !done) {
+      outlets_.doubt(i);
+      // What ends the run must say where.
+      if (done.error().kind == Error::Kind::refused) done.error().message.insert(0, id + ": ");
+      const bool small = most_rows_ < few || ++failures_ >= seldom;
+      most_rows_ = std::max(cut_rows_ / 2, small ? 1 : few);
+      return failed(done.error());
+    }
+  }
+  std::vector<Partition> lost;
+  for (auto& [partition, lane] : lanes_) {
+    if (!lane.takes_part()) continue;
+    const auto settled = settle(partition, lane, report);
+    if (!settled) return failed(settled.error());
+    if (!*settled) lost.push_back(partition);
+  }
+  for (const Partition partition : lost) drop(partition, report);
+  if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
+  failures_ = 0;
+  counters_.add(commits_counter_, 1);
+  return report;
+}
+
+/// Of every lane its first steps, all together about most_rows_ rows. After a failure that is half of what failed, so
+/// that a transaction comes to fit into the time that it may take.
+void CommitCycle::cut_lanes() {
+  cut_rows_ = 0;
+  const std::size_t share = most_rows_ / std::max<std::size_t>(lanes_.size(), 1);
+  for (auto& [partition, lane] : lanes_) cut_rows_ += lane.cut(share);
+}
+
+/// Gives an outlet everything that it does not have yet, and commits it.
+Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report) {
+  std::vector<LaneCommit> commits;
+  if (auto handed = hand_over(outlet, commits); !handed) return handed;
+  if (commits.empty()) return {};
+  auto committed = outlets_[outlet].sink->commit(commits);
+  if (!committed) return std::unexpected(committed.error());
+  if (auto kept = keep_rejected(outlet, committed->rejected); !kept) return kept;
+  for (const LaneCommit& commit : commits) {
+    if (std::ranges::contains(committed->refused, commit.partition)) {
+      drop(commit.partition, report);
+    } else {
+      LaneAccount& lane = lanes_.at(commit.partition);
+      advance(outlet, lane, commit.next.position);
+      lane.named(outlet, commit.next.snapshot);
+    }
+  }
+  return {};
+}
+
+void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, Position position) {
+  const std::size_t node = outlets_[outlet].node;
+  const std::size_t rows = lane.advance(outlet, node, position);
+  if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
+}
+
+Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>& commits) {
+  Sink& sink = *outlets_[outlet].sink;
+  for (const auto& [partition, lane] : lanes_) {
+    if (!lane.is_for(outlet)) continue;
+    for (const LaneStep& step : lane.steps_for(outlet)) {
+      for (const auto& rows : step.rows) {
+        if (rows.sink != outlets_[outlet].node) continue;
+        if (auto written = sink.write(rows.encoded); !written) return written;
+      }
+      if (auto buried = bury(outlet, step); !buried) return buried;
+    }
+    commits.push_back({partition, lane.next_of(pipeline_.fingerprint)});
+    commits.back().next.sinks = known_sinks(lane, outlet);
+  }
+  return {};
+}
+
+/// Once `outlet` has what is committed: the others that keep progress may wait for their first.
+std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet) const {
+  std::string out;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(kept_id(i), i == outlet || lane.done(i) != 0, out);
+  return out;
+}
+
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has
+/// committed already when it refuses rows: if it has not buried them, they go to the box.
+Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
+  const std::size_t number = outlets_[outlet].node;
+  const std::string& node = pipeline_.nodes[number].id;
+  const bool last = outlet + 1 == outlets_.size();
+  std::vector<Sink::DeadLetter> letters;
+  for (const auto& [batch, row, reason, buried] : rejected) {
+    if (!last || buried) continue;
+    const auto [step, rows] = lanes_.at(batch->origin.partition).given(number, batch);
+    letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
+  }
+  // First: if they can't be kept, all is written once more, and counted then.
+  if (auto kept = box_.keep(letters); !kept) return kept;
+  counters_.add(letters_counter_, letters.size());
+  for (const auto& [batch, row, reason, buried] : rejected) {
+    const Partition partition = batch->origin.partition;
+    counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
+    announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
+    auto [step, rows] = lanes_.at(partition).given(number, batch);
+    ++rows.rejected;
+    if (buried) {
+      counters_.add(letters_counter_, 1);
+    } else if (!last) {
+      step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
+      ++pending_rows_;
+    }
+  }
+  return {};
+}
+
+/// Dead letters go to the last outlet, which is transactional if any is: they become durable with the position.
+Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
+  if (outlet + 1 != outlets_.size() || step.dead_letters.empty()) return {};
+  for (const auto& letter : step.dead_letters) {
+    if (!outlets_[outlet].sink->bury(letter)) return box_.keep(step.dead_letters);
+  }
+  return {};
+}
+
+/// Logs the first letter of its node and reason (up to a ':', as it is counted); the others are only counted.
+void CommitCycle::announce(const std::string& node, Partition partition, const std::string& reason,
+                           std::string_view subject, bool beside_rows) {
+  if (announced_.size() >= most_announced || !announced_.emplace(node, counted_by(reason)).second) return;
+  log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
+            subject.empty() ? "" : "; subject ", subject.empty() ? "" : quoted(valid_utf8(subject)),
+            beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
+}
+
+/// After an error nobody knows what the sink has: open it, claim again, and see.
+Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
+  Sink& sink = *outlets_[outlet].sink;
+  if (auto opened = sink.open(); !opened) return opened;
+  std::vector<Partition> lost;
+  for (auto& [partition, lane] : lanes_) {
+    if (!outlets_[outlet].keeps()) break;
+    auto progress = sink.claim(partition);
+    if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
+    if (progress && lane.is_ours(outlet, *progress)) {
+      advance(outlet, lane, progress->position);
+      lane.named(outlet, progress->snapshot);
+    } else {
+      lost.push_back(partition);
+    }
+  }
+  for (const Partition partition : lost) drop(partition, report);
+  outlets_.trust(outlet);
+  return {};
+}
+
+/// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
+/// lane is another worker's.
+Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
+  const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
+  // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
+  if (lane.agrees_on(next.snapshot)) {
+    if (outlets_.keepers() == 0) {
+      if (auto kept = snapshots_.remember(partition, next.snapshot); !kept || !*kept) return kept;
+    }
+    // One that is not deleted costs space only.
+    (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
+    lane.agree(next.snapshot);
+  }
+  lane.settle(next);
+  box_.committed(partition, next.position);
+  Timestamp reached = no_time;
+  while (lane.steps_left()) {
+    const LaneStep step = lane.pop();
+    reached = step.reached;
+    report.bytes += step.bytes;
+    counters_.add(letters_counter_, step.dead_letters.size());
+    for (const auto& letter : step.dead_letters)
+      announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
+    for (const auto& rows : step.rows)
+      report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
+    pending_rows_ -= rows_of(step);
+  }
+  report.committed.push_back({partition, next.position, reached});
+  return true;
+}
+
+std::size_t CommitCycle::forget(Partition partition) {
+  const auto lane = lanes_.extract(partition);
+  std::size_t bytes = 0;
+  if (lane.empty()) return bytes;
+  for (const LaneStep& step : lane.mapped().steps()) {
+    bytes += step.bytes;
+    pending_rows_ -= rows_of(step);
+  }
+  return bytes;
+}
+
+void CommitCycle::give_back(Partition partition) {
+  claimed_.erase(partition);
+  outlets_.give_back(partition);
+}
+
+/// It is another worker's, or its progress is gone.
+void CommitCycle::drop(Partition partition, CommitReport& report) {
+  const auto lane = lanes_.find(partition);
+  if (lane == lanes_.end()) return;
+  note_known(partition, lane->second);
+  report.bytes += forget(partition);
+  report.refused.push_back(partition);
+  give_back(partition);
+}
+
+std::size_t CommitCycle::lose(Partition partition) {
+  if (const auto lane = lanes_.find(partition); lane != lanes_.end()) note_known(partition, lane->second);
+  const std::size_t bytes = forget(partition);
+  if (claimed_.contains(partition)) give_back(partition);
+  return bytes;
+}
+
+std::size_t CommitCycle::release(Partition partition) {
+  const std::size_t bytes = lose(partition);
+  known_.erase(partition);
+  return bytes;
+}
+
+void CommitCycle::release_all() {
+  for (const Partition partition : std::vector<Partition>{std::from_range, claimed_}) release(partition);
+}
+
+}  // namespace weir

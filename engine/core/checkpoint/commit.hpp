@@ -1,0 +1,148 @@
+/// The commit cycle: rows of all lanes become durable together with the positions that they describe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+
+#include "core/checkpoint/dead_letters.hpp"
+#include "core/checkpoint/lane_account.hpp"
+#include "core/checkpoint/outlets.hpp"
+#include "core/checkpoint/recovery.hpp"
+#include "core/checkpoint/snapshot.hpp"
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/plan/sink_start.hpp"
+
+namespace weir {
+
+/// What a commit did.
+struct CommitReport {
+  struct Lane {
+    Partition partition = 0;
+    Position position = 0;
+    Timestamp reached = no_time;
+  };
+  std::vector<Lane> committed;     ///< tell the sources
+  std::vector<Partition> refused;  ///< somebody else owns these: stop them, claim again later
+  std::size_t bytes = 0;           ///< credit set free, of the refused too
+  std::size_t rows = 0;
+};
+
+/// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
+/// and position in one transaction; a sink that already has a step is not given it again.
+///
+/// Threads   one; what outlets() says of renew() and meet() may be done from others at the same time.
+/// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. Anything
+///           else can't be mended by trying again.
+class CommitCycle {
+ public:
+  /// All must outlive the cycle. `leases`: as for Outlets.
+  CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots, DeadLetterBox& box,
+              Counters& counters, StoreLeases* leases = nullptr);
+
+  /// Opens every sink.
+  Result<void> open() { return outlets_.open(); }
+
+  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
+  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
+  /// recover(). The partition is given back if a service did not answer; else, after an error, release() or lose() it.
+  Result<LaneStart> claim(Partition partition, bool replays = true);
+
+  /// What stream the lane turned out to read, and where it begins; before its first step.
+  void reading(Partition partition, const StreamIdentity& stream, Position after);
+
+  /// Takes a step over; answers the credit that it held if its lane was refused meanwhile, else 0. Positions of a lane
+  /// ascend.
+  std::size_t take(LaneStep step);
+
+  /// A snapshot of this lane at `position` is whole in the store: commits from there on name it.
+  void name_snapshot(Partition partition, std::string name, Position position);
+
+  /// Whether anything waits to be committed, and whether rows or dead letters are among it.
+  bool pending() const;
+  /// Whether a commit has nothing to do yet: all that is pending offered something that is not durable.
+  bool waits() const;
+  /// Whether that is so of any lane.
+  bool any_waits() const;
+  /// Has what lanes wait for written now. Called when a commit is due.
+  void hurry() const;
+  std::size_t pending_rows() const { return pending_rows_; }
+  /// Whether steps of any lane, of this lane, are not committed yet: with rows or without.
+  bool has_steps() const;
+  bool has_steps(Partition partition) const;
+  /// Whether anything of this lane waits to be committed, be it the name of a snapshot.
+  bool pending(Partition partition) const;
+
+  /// Makes what was taken so far durable: all of it, or after failures as much as is likely to succeed. pending() tells
+  /// whether something is left.
+  Result<CommitReport> commit();
+
+  /// Forgets a lane and gives its partition back: whoever comes next may do with its progress what he wants. Answers
+  /// the credit that its uncommitted steps held.
+  std::size_t release(Partition partition);
+  /// Gives back whatever is claimed.
+  void release_all();
+  /// The same of one whose lease another has taken, or whose line of progress is gone: if this worker claims it again,
+  /// what was committed of it must still be there.
+  std::size_t lose(Partition partition);
+
+  /// For leases and the crew; partitions are claimed and given back by claim() and release().
+  Outlets& outlets() { return outlets_; }
+
+ private:
+  Result<Recovered> recover(Partition partition, std::vector<Progress> stands, bool replays);
+  Result<void> not_deleted(Partition partition, std::span<const Progress> stands) const;
+  Result<void> not_deleted(Partition partition, const Progress& remembered) const;
+  /// Lets go of a lane's steps, and answers the credit that they held.
+  std::size_t forget(Partition partition);
+  void note_known(Partition partition, const LaneAccount& lane);
+  Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
+  Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
+  Error lost(Partition partition, std::size_t outlet) const;
+  Result<void> adopt(Partition partition, std::span<const SinkStart> starts);
+  Result<void> name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found);
+  std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
+  const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
+  bool unreported() const;
+  void cut_lanes();
+  Result<void> reclaim(std::size_t outlet, CommitReport& report);
+  Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
+  Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
+  Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
+  Result<void> bury(std::size_t outlet, const LaneStep& step);
+  void advance(std::size_t outlet, LaneAccount& lane, Position position);
+  void give_back(Partition partition);
+  void drop(Partition partition, CommitReport& report);
+  void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
+                bool beside_rows);
+  Result<bool> settle(Partition partition, LaneAccount& lane, CommitReport& report);
+
+  const Pipeline& pipeline_;
+  Outlets outlets_;
+  Snapshots& snapshots_;
+  DeadLetterBox& box_;
+  Counters& counters_;
+  std::map<Partition, LaneAccount> lanes_;
+  std::set<Partition> claimed_;
+  struct Known {
+    std::vector<Position> done;  // by outlet that keeps progress; 0: nothing
+    std::string snapshot;        // where none does: what told the place
+    Position position = 0;
+  };
+  std::map<Partition, Known> known_;  // of partitions that were lost
+  CommitReport unreported_;           // of commits that failed half-way
+  std::size_t pending_rows_ = 0;
+  std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time
+  std::size_t cut_rows_ = 0;          // of the commit at hand
+  std::size_t failures_ = 0;          // of commits, in a row
+  std::vector<std::size_t> rows_counters_;
+  std::set<std::pair<std::string, std::string>> announced_;  // node and reason of letters that were logged
+  std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;
+};
+
+}  // namespace weir

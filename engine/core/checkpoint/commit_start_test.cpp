@@ -1,0 +1,548 @@
+/// Where a lane starts after what was committed, and which snapshots commits name.
+#include <set>
+
+#include "core/checkpoint/commit.hpp"
+#include "core/plan/fingerprint.hpp"
+#include "fakes/commit_fixture.hpp"
+
+namespace weir {
+namespace {
+
+using fakes::Fault;
+
+class CommitStart : public fakes::CommitTest {
+ protected:
+  /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
+  std::string commit_with_snapshot(Position position, std::string state = "state") {
+    EXPECT_TRUE(cycle_->claim(0));
+    const auto name = snapshots_.write(0, "f", snapshot(position, std::move(state)));
+    EXPECT_TRUE(name);
+    cycle_->name_snapshot(0, *name, position);
+    cycle_->take(step(0, position, "a"));
+    EXPECT_TRUE(cycle_->commit());
+    EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+    return *name;
+  }
+  /// Of the snapshots that are in the store.
+  std::set<std::string> manifests() const {
+    std::set<std::string> out;
+    for (const auto& [name, value] : stored_) {
+      if (name.ends_with("/manifest")) out.insert(name);
+    }
+    return out;
+  }
+};
+
+TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  const auto name = snapshots_.write(0, "f", snapshot(9, "state at 9"));
+  ASSERT_TRUE(name);
+  cycle_->name_snapshot(0, *name, 9);
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, "") << "a snapshot ahead of the commit would lose what lies between";
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->after, 9u);
+  EXPECT_EQ(start->silent, 12u);
+  EXPECT_EQ(start->state, "state at 9");
+}
+
+TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
+  const std::string name = commit_with_snapshot(5, std::string(Store::largest_value + 10, 's'));
+  const auto lost = [&] {
+    start_worker();
+    const auto start = cycle_->claim(0);
+    if (!start) return start.error().message;
+    EXPECT_EQ(start->after, 0u);
+    EXPECT_EQ(start->silent, 5u) << "its rows are there";
+    EXPECT_EQ(start->state, "");
+    cycle_->release(0);
+    return start->lost;
+  };
+  stored_[name + "/1"] = "changed!!!";
+  EXPECT_EQ(lost(), "chunk 1 of snapshot " + name + " is not what was written");
+  stored_.erase(name + "/1");
+  EXPECT_EQ(lost(), "chunk 1 of snapshot " + name + " is missing");
+  stored_.clear();
+  EXPECT_EQ(lost(), "snapshot " + name + " is not in the store");
+}
+
+TEST_F(CommitStart, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
+  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
+  ASSERT_TRUE(snapshots_.remember(0, "somebody.0.0.5-f"));
+  EXPECT_EQ(alone().claim(0).error().message, R"(partition 0: snapshot somebody.0.0.5-f is not in the store
+  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written
+  ways out   bring back what the "state" store held
+             or another "name": all rows again, beside those that are there)");
+}
+
+TEST_F(CommitStart, WhereWorkersShareAStoreOneWhomAnotherHasFollowedChangesNothing) {
+  Snapshots former{store_, "fleet", true}, owner{store_, "fleet", true};
+  ASSERT_EQ(*former.remembered(0), std::nullopt);
+  ASSERT_EQ(*owner.remembered(0), std::nullopt);
+  EXPECT_TRUE(*owner.remember(0, "newer"));
+  EXPECT_FALSE(*former.remember(0, "older"));
+  EXPECT_TRUE(*owner.remember(0, "newest"));
+  EXPECT_EQ(*former.remembered(0), "newest");
+  EXPECT_TRUE(*former.remember(0, "its own now"));
+}
+
+TEST_F(CommitStart, WhereWorkersShareAStoreAnAnswerThatWasLostLosesNoLane) {
+  Snapshots owner{store_, "fleet", true};
+  ASSERT_EQ(*owner.remembered(0), std::nullopt);
+  for (const char* again : {"first", "newer"}) {
+    store_.answer_lost = true;
+    EXPECT_FALSE(owner.remember(0, "first"));
+    EXPECT_EQ(owner.remember(0, again), true) << again;
+    EXPECT_EQ(owner.remember(0, "then"), true);
+  }
+  Snapshots other{store_, "fleet", true};
+  ASSERT_EQ(*other.remembered(0), "then");
+  store_.answer_lost = true;
+  EXPECT_FALSE(owner.remember(0, "lost"));
+  ASSERT_EQ(*other.remembered(0), "lost");
+  EXPECT_EQ(other.remember(0, "the other's"), true);
+  EXPECT_EQ(owner.remember(0, "late"), false);
+}
+
+TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
+  database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::internal);
+}
+
+TEST_F(CommitStart, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
+  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
+  CommitCycle first = alone();
+  ASSERT_TRUE(first.claim(0));
+  first.take(step(0, 5, "a", 1));
+  first.name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
+  ASSERT_TRUE(first.commit());
+  const auto start = alone().claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->committed(), 5u);
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 5u);
+  EXPECT_EQ(start->state, "state");
+}
+
+TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
+  commit_with_snapshot(5);
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0)) << "nothing lies between snapshot and commit";
+  pipeline_.fingerprint = "one";
+  start_worker();
+  claim_and_commit(7, "b");
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
+  commit_with_snapshot(5);
+  pipeline_.fingerprint = "two";
+  start_worker();
+  claim_and_commit(7, "b");
+  start_worker();  // killed before a snapshot of its own
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 7u);
+  pipeline_.fingerprint = "one";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed) << "nor is the new one's work replayed by the old one";
+}
+
+TEST_F(CommitStart, WhatASinkCommittedWithoutASnapshotIsReplayedByTheSamePipelineOnly) {
+  claim_and_commit(5, "a");
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0));
+  pipeline_.fingerprint = "two";
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
+  ASSERT_TRUE(cycle_->claim(0));
+  for (Position position = 1; position <= 4; ++position) {
+    cycle_->take(step(0, position, "r"));
+    const auto name = snapshots_.write(0, "f", snapshot(position, "state"));
+    cycle_->name_snapshot(0, *name, position);
+    ASSERT_TRUE(cycle_->commit());
+  }
+  EXPECT_EQ(manifests(), (std::set<std::string>{"test.0.0.3-f/manifest", "test.0.0.4-f/manifest"}));
+}
+
+TEST_F(CommitStart, ASnapshotFromBeforeAResetIsOlderWhateverItsPosition) {
+  for (const auto& [resets, position] : {std::pair{0u, 9u}, {1u, 2u}, {1u, 3u}, {2u, 1u}}) {
+    Snapshot one = snapshot(position, "state");
+    one.at.resets = resets;
+    ASSERT_TRUE(snapshots_.write(0, "f", one));
+  }
+  ASSERT_TRUE(snapshots_.prune(0, "test.0.1.3-f", "test.0.1.2-f"));
+  EXPECT_EQ(manifests(),
+            (std::set<std::string>{"test.0.1.2-f/manifest", "test.0.1.3-f/manifest", "test.0.2.1-f/manifest"}));
+}
+
+TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
+  commit_with_snapshot(5);
+  cycle_->take(step(0, 9, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker();
+  ASSERT_EQ(cycle_->claim(0)->after, 5u);
+  for (const Position position : {6, 7, 8}) {
+    const auto name = snapshots_.write(0, "g", snapshot(position, "state"));
+    cycle_->take(step(0, position, ""));
+    cycle_->name_snapshot(0, *name, position);
+    ASSERT_TRUE(cycle_->commit());
+  }
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->after, 5u) << "nothing was committed since";
+}
+
+TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
+  second_database_.places[0].progress = {.position = 0};
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "a"));
+  cycle_->take(step(0, 9, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(false, true);  // with a second sink, which has nothing yet
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->silent, 0u);
+  const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
+  LaneStep replayed = step(0, 5, "a");
+  replayed.rows.push_back(step(0, 5, "a", 2).rows.front());
+  cycle_->take(std::move(replayed));
+  cycle_->name_snapshot(0, *name, 5);
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  EXPECT_EQ(second_database_.places[0].progress.position, 5u);
+  EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
+}
+
+TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
+  EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
+  cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(9, "state")), 9);
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+  pipeline_.nodes[0].id = "renamed";
+  database_.places.clear();
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"renamed"});
+}
+
+TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshotsToo) {
+  store_.is_durable = false;
+  start_worker(false, true);
+  EXPECT_TRUE(cycle_->claim(0)->blank.empty()) << "the first run ever";
+  start_worker();
+  claim_and_commit(9, "a");
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(false, true);
+  EXPECT_EQ(cycle_->claim(0)->blank, std::vector<std::string>{"second"});
+}
+
+TEST_F(CommitStart, ARenamedSinkDoesNotBegin) {
+  database_.peers = {{"test", "old", true, "S"}};
+  const auto refused = cycle_->claim(0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::invalid);
+  database_.peers = {{"another", "old", true, "S"}};
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->rivals.size(), 1u) << "whether it reads the same stream is known later";
+  cycle_->release(0);
+  pipeline_.nodes[0].begins = SinkBegins::stream;
+  EXPECT_TRUE(cycle_->claim(0)->rivals.empty()) << "it is told to";
+}
+
+TEST_F(CommitStart, ARenamedSinkIsKnownByItsOldId) {
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 9, "a"));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].id = "renamed";
+  pipeline_.nodes[2].renamed_from = "second";
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.sinks, "db second");
+}
+
+TEST_F(CommitStart, ASnapshotTellsThatADatabaseWasLost) {
+  claim_and_commit(5, "a");
+  start_worker();
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start);
+  EXPECT_EQ(start->at.sinks, "db");
+  Snapshot last = snapshot(9, "state");
+  last.at.sinks = start->at.sinks;
+  ASSERT_TRUE(snapshots_.write(0, "f", last));
+  database_ = {};
+  start_worker();
+  const auto lost = cycle_->claim(0);
+  ASSERT_FALSE(lost);
+  EXPECT_TRUE(lost.error().message.contains("`weir progress reset --node db --partition 0`")) << lost.error().message;
+  database_.places[0].progress.resets = 1;
+  EXPECT_TRUE(cycle_->claim(0));
+}
+
+/// A step with a row for each of the sinks.
+LaneStep for_all(Position position) {
+  LaneStep out;
+  out.position = out.consumed = position;
+  out.reached = static_cast<Timestamp>(position);
+  for (const std::size_t sink : {0, 1, 2}) {
+    LaneStep::Rows rows;
+    rows.sink = sink;
+    rows.encoded.rows = 1;
+    rows.encoded.bytes = std::to_string(position);
+    out.rows.push_back(std::move(rows));
+  }
+  return out;
+}
+
+TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
+  const std::string name = commit_with_snapshot(5);
+  cycle_->take(step(0, 9, "9"));
+  ASSERT_TRUE(cycle_->commit());
+  start_worker(true, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  const Progress& adopted = second_database_.places[0].progress;
+  EXPECT_EQ(adopted.position, 9u) << "before its first row";
+  EXPECT_EQ(adopted.consumed, 9u);
+  EXPECT_EQ(adopted.snapshot, name) << "it may be the only one soon";
+  EXPECT_EQ(start->after, 5u);
+  EXPECT_EQ(start->silent, 9u);
+  EXPECT_TRUE(start->blank.empty());
+  cycle_->take(for_all(12));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"a", "9", "12"}));
+  EXPECT_EQ(second_database_.rows, std::vector<std::string>{"12"});
+  EXPECT_EQ(list_rows_, std::vector<std::string>{"12"});
+  EXPECT_EQ(database_.places[0].progress.sinks, "list db second");
+}
+
+TEST_F(CommitStart, ANewSinkThatCanNotSayWhereItBeginsDoesNotBegin) {
+  claim_and_commit(9, "9");
+  start_worker(false, true);
+  second_->next_fault = Fault::before;
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::unreachable);
+  EXPECT_FALSE(sink_->owns(0));
+  ASSERT_TRUE(cycle_->claim(0));
+  EXPECT_EQ(second_database_.places[0].progress.position, 9u);
+}
+
+TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(for_all(5));
+  cycle_->take(for_all(9));
+  ASSERT_TRUE(cycle_->commit());
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(true, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->silent, 0u);
+  EXPECT_EQ(start->borders, (std::vector<Position>{0, 9, 9}));
+  for (const Position position : {5, 9, 12}) cycle_->take(for_all(position));  // 9: exactly at the border
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(second_database_.rows, (std::vector<std::string>{"5", "9", "12"}));
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"5", "9", "12"}));
+  EXPECT_EQ(list_rows_, (std::vector<std::string>{"5", "9", "12"}));
+}
+
+TEST_F(CommitStart, AnotherOutputCatchesUpFromTheFirstMessageAsWell) {
+  claim_and_commit(9, "9");
+  pipeline_.nodes[1].begins = SinkBegins::stream;
+  start_worker(true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(for_all(5));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(list_rows_, std::vector<std::string>{"5"});
+  EXPECT_EQ(database_.places[0].progress.sinks, "db") << "from before it came";
+  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  cycle_->take(for_all(12));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.sinks, "list db");
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"9", "12"}));
+}
+
+TEST_F(CommitStart, ASinkWhoseProgressIsGoneStopsTheLaneUntilItIsReset) {
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  for (const Position position : {5, 9}) {
+    cycle_->take(for_all(position));
+    ASSERT_TRUE(cycle_->commit());
+  }
+  second_database_ = {};
+  start_worker(false, true);
+  const auto lost = cycle_->claim(0);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, Error::Kind::changed);
+  EXPECT_NE(lost.error().message.find("`weir progress reset --node second --partition 0`"), std::string::npos)
+      << lost.error().message;
+  EXPECT_TRUE(second_database_.rows.empty());
+  cycle_->release(0);
+  second_database_.places[0].progress.resets = 1;
+  const auto again = cycle_->claim(0);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->silent, 0u);
+}
+
+TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
+  claim_and_commit(9, "a");
+  database_.places.clear();
+  cycle_->take(step(0, 12, "b"));
+  EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
+  for (int i = 0; i < 2; ++i) {
+    const auto again = cycle_->claim(0);
+    ASSERT_FALSE(again) << "it would begin anew";
+    EXPECT_EQ(again.error().kind, Error::Kind::changed);
+    EXPECT_TRUE(again.error().message.starts_with(
+        "partition 0: the progress of db at position 9 was deleted while this worker had it; "))
+        << again.error().message;
+    EXPECT_TRUE(sink_->owns(0)) << "another worker would break over it as well";
+  }
+  EXPECT_TRUE(cycle_->claim(1)) << "of others nothing is missing";
+  cycle_->release_all();
+  EXPECT_FALSE(sink_->owns(0) || sink_->owns(1));
+  start_worker();
+  EXPECT_TRUE(cycle_->claim(0)) << "as after `weir progress reset`";
+}
+
+TEST_F(CommitStart, WhatWasDeletedAfterALeaseWasLostIsNotWrittenAgain) {
+  claim_and_commit(9, "a");
+  start_worker();
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->lose(0);
+  database_.places.clear();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed);
+}
+
+TEST_F(CommitStart, WhatWasGivenBackMayBeReset) {
+  claim_and_commit(9, "a");
+  cycle_->release(0);
+  database_.places.clear();
+  const auto again = cycle_->claim(0);
+  EXPECT_TRUE(again) << again.error().message;
+}
+
+TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewBeginning) {
+  cycle_ =
+      std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, list_.get(), {}}}, snapshots_, box_, counters_);
+  const auto claim_and_lose = [&](Position position) {
+    ASSERT_TRUE(cycle_->claim(0));
+    cycle_->take(step(0, position, "row", 1));
+    ASSERT_TRUE(cycle_->commit());
+    cycle_->lose(0);
+  };
+  claim_and_lose(3);  // nothing tells of this yet
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "row", 1));
+  cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
+  ASSERT_TRUE(cycle_->commit());
+  cycle_->lose(0);
+  stored_.clear();
+  // One that was under way comes after all was deleted, into a store that was made again.
+  ASSERT_TRUE(snapshots_.write(0, "f", snapshot(6, "state")));
+  const auto again = cycle_->claim(0);
+  ASSERT_FALSE(again) << "all would be given out once more";
+  EXPECT_EQ(again.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(
+      again.error().message.starts_with("partition 0: the snapshots were deleted while this worker had it, and "
+                                        "they alone told that it had come to position 5"))
+      << again.error().message;
+}
+
+TEST_F(CommitStart, ASnapshotThatNoCommitCanNameYetIsNotWaitedFor) {
+  claim_and_commit(9, "a");
+  const auto name = snapshots_.write(0, "f", snapshot(12, "state"));
+  cycle_->name_snapshot(0, *name, 12);
+  EXPECT_FALSE(cycle_->pending(0)) << "a partition that is to go to another worker would never go";
+  cycle_->take(step(0, 12, "b"));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+  EXPECT_FALSE(cycle_->pending(0));
+}
+
+TEST_F(CommitStart, WhereNothingWasCommittedNothingCanBeDeleted) {
+  ASSERT_TRUE(cycle_->claim(0));
+  database_.places.clear();
+  cycle_->take(step(0, 12, "b"));
+  EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
+  EXPECT_TRUE(cycle_->claim(0));
+}
+
+TEST_F(CommitStart, WhatIsNotReplayedMayBeChanged) {
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = "two";
+  start_worker();
+  const auto start = cycle_->claim(0, false);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->committed(), 5u);
+}
+
+TEST_F(CommitStart, MoreKeysNeedNoSnapshot) {
+  const std::vector<Part> parts{{"in", "a"}};
+  const auto with_keys = [&](std::uint32_t keys) { return fingerprint(parts, {.keys = keys, .forget = minute}); };
+  pipeline_.fingerprint = with_keys(10);
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = with_keys(20);
+  start_worker();
+  claim_and_commit(7, "b");
+  pipeline_.fingerprint = with_keys(10);
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().kind, Error::Kind::changed) << "those that came in would not again";
+}
+
+TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
+  const Bounds bounds{.keys = 10, .forget = minute};
+  const auto asked = [&](std::vector<Part::Wish> wishes) {
+    return fingerprint(std::vector<Part>{{"in", "a"}, {"rows", "b", 1, true, std::move(wishes)}}, bounds);
+  };
+  store_.is_durable = false;
+  pipeline_.fingerprint = asked({{"speed", "number", "db"}});
+  claim_and_commit(5, "a");
+  pipeline_.fingerprint = asked({{"speed", "number", "db"}, {"charge", "number", "db"}});
+  start_worker();
+  EXPECT_EQ(cycle_->claim(0).error().message, R"(partition 0: the pipeline was changed since its commit at position 5
+  changed    db.columns now asks rows for "charge"
+  why not    no snapshot was kept, so messages 1 to 5 would be read again, but lead to another state
+  ways out   undo the change
+             or give the old file a durable "state" store, run it, let it drain, then start this one
+             or `weir progress reset`, or another "name": all rows again, beside those that are there)");
+  store_.is_durable = true;
+  EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or run the old file once more, let it drain"));
+  pipeline_.nodes[2].begins = SinkBegins::stream;
+  start_worker(false, true);
+  EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or take two steps: first add the sink"));
+}
+
+TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {
+  claim_and_commit(9, "a");
+  pipeline_.fingerprint = "two";
+  start_worker(false, true);
+  const auto start = cycle_->claim(0);
+  ASSERT_FALSE(start);
+  EXPECT_EQ(start.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(sink_->owns(0) && second_->owns(0)) << "it would be the same for any other worker";
+}
+
+}  // namespace
+}  // namespace weir

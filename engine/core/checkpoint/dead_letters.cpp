@@ -1,0 +1,285 @@
+#include "core/checkpoint/dead_letters.hpp"
+
+#include <fcntl.h>
+#include <rapidjson/document.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <weir/format.hpp>
+
+namespace weir {
+namespace {
+
+constexpr std::size_t block_size = 1u << 20;
+constexpr off_t look_back = off_t{64} << 20;
+
+using Json = rapidjson::Writer<rapidjson::StringBuffer>;
+
+void write(Json& json, std::string_view value) {
+  json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+}
+
+/// RFC 4648, section 4.
+std::string base64(std::string_view bytes) {
+  static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t j = 0; j < 3; ++j)
+      group = group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    for (std::size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : digits[group >> (18 - 6 * j) & 63];
+  }
+  return out;
+}
+
+/// What tells a letter from all others, and is the same when a replay gives it again. The batch that a refused row came
+/// in may have been cut elsewhere then, so its position does not count.
+std::string identity(const Sink::DeadLetter& letter) {
+  return letter.row ? weir::format("{} row {} {}", letter.node, *letter.row, letter.arrival)
+                    : weir::format("{} {}.{} {}", letter.node, letter.position, letter.ordinal, letter.arrival);
+}
+
+/// The parts of a line that matter for its identity; nothing if it is not one of a pipeline's letters.
+std::optional<Sink::DeadLetter> parse_line(std::string_view line, std::string_view pipeline) {
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(line.data(), line.size());
+  if (!json.IsObject()) return {};
+  const auto text = [&](const char* name) {
+    const auto it = json.FindMember(name);
+    return it != json.MemberEnd() && it->value.IsString()
+               ? std::string_view{it->value.GetString(), it->value.GetStringLength()}
+               : std::string_view{};
+  };
+  const auto number = [&](const char* name) -> std::optional<std::uint64_t> {
+    const auto it = json.FindMember(name);
+    if (it == json.MemberEnd() || !it->value.IsUint64()) return {};
+    return it->value.GetUint64();
+  };
+  if (text("pipeline") != pipeline) return {};
+  Sink::DeadLetter letter;
+  letter.node = text("node");
+  letter.partition = static_cast<Partition>(number("partition").value_or(0));
+  letter.position = number("position").value_or(0);
+  letter.ordinal = static_cast<std::uint32_t>(number("ordinal").value_or(0));
+  letter.row = number("row");
+  if (const auto it = json.FindMember("arrival"); it != json.MemberEnd() && it->value.IsInt64())
+    letter.arrival = it->value.GetInt64();
+  return letter;
+}
+
+/// How each line begins, see File::line().
+constexpr std::string_view begins_line = R"({"pipeline":")";
+
+bool is_object(std::string_view text) {
+  rapidjson::Document json;
+  json.Parse<rapidjson::kParseIterativeFlag>(text.data(), text.size());
+  return !json.HasParseError() && json.IsObject();
+}
+
+class File final : public DeadLetterBox {
+ public:
+  File(std::string path, std::string pipeline) : path_{std::move(path)}, pipeline_{std::move(pipeline)} {}
+  ~File() override {
+    if (file_ >= 0) ::close(file_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  void resume(Partition partition, Position committed) override {
+    known_[partition].clear();
+    unread_[partition] = committed;
+  }
+  void committed(Partition partition, Position position) override {
+    if (const auto lane = unread_.find(partition); lane != unread_.end()) lane->second = position;
+    if (const auto lane = known_.find(partition); lane != known_.end())
+      std::erase_if(lane->second, [&](const auto& letter) { return letter.second <= position; });
+  }
+
+  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
+    if (letters.empty()) return {};
+    if (file_ >= 0 && !in_place()) {
+      ::close(std::exchange(file_, -1));
+      known_.clear();  // what is in the other file may be gone
+    }
+    if (file_ < 0) file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (file_ < 0) return problem("open");
+    if (::flock(file_, LOCK_EX) != 0) return problem("lock");
+    auto done = mend().and_then([&] { return append(letters); });
+    (void)::flock(file_, LOCK_UN);
+    return done;
+  }
+
+ private:
+  /// Whether the path still means the file that is open: it may have been moved away, as logs are, or deleted.
+  bool in_place() const {
+    struct stat open{};
+    struct stat there{};
+    return ::fstat(file_, &open) == 0 && ::stat(path_.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
+           open.st_ino == there.st_ino;
+  }
+
+  /// Ends the last line, or cuts off the half of it that a crash has left, and learns what is there of lanes that go
+  /// on. Not of a file that somebody else has written.
+  Result<void> mend() {
+    const off_t size = ::lseek(file_, 0, SEEK_END);
+    if (size < 0) return problem("read");
+    const auto head = before(std::min<off_t>(size, begins_line.size()), begins_line.size());
+    if (!head) return std::unexpected(head.error());
+    if (!begins_line.starts_with(*head)) {
+      return fail(Error::Kind::unreachable, "the file " + path_ + " holds something else than dead letters; move it " +
+                                                "away, or set another path in \"dead_letters\"");
+    }
+    off_t whole = size;
+    for (std::size_t most = 1; whole > 0; most = block_size) {  // the last byte is all right as a rule
+      const auto block = before(whole, most);
+      if (!block) return std::unexpected(block.error());
+      const auto end = block->rfind('\n');
+      whole -= static_cast<off_t>(end == std::string::npos ? block->size() : block->size() - end - 1);
+      if (end != std::string::npos) break;
+    }
+    if (whole < size) {
+      const auto last = before(size, static_cast<std::size_t>(size - whole));
+      if (!last) return std::unexpected(last.error());
+      if (!is_object(*last)) {
+        if (::ftruncate(file_, whole) != 0) return problem("mend");
+      } else if (auto ended = write_through("\n"); !ended) {
+        return ended;
+      } else {
+        whole = size + 1;
+      }
+    }
+    return unread_.empty() ? Result<void>{} : read(whole);
+  }
+
+  /// The file's bytes that end there, `most` of them if there are as many.
+  Result<std::string> before(off_t end, std::size_t most) const {
+    std::string bytes(std::min(most, static_cast<std::size_t>(end)), '\0');
+    const off_t begin = end - static_cast<off_t>(bytes.size());
+    for (std::size_t have = 0; have < bytes.size();) {
+      const auto got = ::pread(file_, bytes.data() + have, bytes.size() - have, begin + static_cast<off_t>(have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return std::unexpected(problem("read").error());
+      have += static_cast<std::size_t>(got);
+    }
+    return bytes;
+  }
+
+  /// From behind, as commits wait for it, until each lane has shown a letter that its commit covers: a lane's letters
+  /// lie in the order of their positions, but for some that a worker wrote late, so the block that this one is in is
+  /// read to its beginning. For a lane that has none it would be all of the file: `look_back` is enough for what a
+  /// crash leaves.
+  Result<void> read(off_t size) {
+    std::string text;  // from `at` on, without the lines that were read
+    for (off_t at = size; at > 0 && size - at < look_back && !unread_.empty();) {
+      // A long line is put together of ever longer blocks, not moved once for each of many.
+      auto block = before(at, std::max(block_size, text.size()));
+      if (!block) return std::unexpected(block.error());
+      at -= static_cast<off_t>(block->size());
+      text.insert(0, *block);
+      std::set<Partition> covered;
+      const std::size_t first = at == 0 ? 0 : text.find('\n') + 1;  // of whole lines; it ends with one
+      for (std::size_t begin = first; begin < text.size();) {
+        const std::size_t end = text.find('\n', begin);
+        note(std::string_view{text}.substr(begin, end - begin), covered);
+        begin = end + 1;
+      }
+      text.resize(first);
+      for (const Partition partition : covered) unread_.erase(partition);
+    }
+    unread_.clear();
+    return {};
+  }
+
+  void note(std::string_view line, std::set<Partition>& covered) {
+    const auto letter = parse_line(line, pipeline_);
+    if (!letter) return;
+    const auto lane = unread_.find(letter->partition);
+    if (lane == unread_.end()) return;
+    if (letter->position > lane->second) {
+      known_[letter->partition].emplace(identity(*letter), letter->position);
+    } else {
+      covered.insert(letter->partition);
+    }
+  }
+
+  Result<void> append(const std::vector<Sink::DeadLetter>& letters) {
+    std::string text;
+    for (const auto& letter : letters) {
+      if (!known_[letter.partition].contains(identity(letter))) text += line(letter);
+    }
+    const off_t before = ::lseek(file_, 0, SEEK_END);
+    if (before < 0) return problem("read");
+    if (auto written = write_through(text); !written) {
+      // The part that found room would be there twice when these letters are given again.
+      return ::ftruncate(file_, before) == 0 ? written : problem("mend");
+    }
+    for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
+    return {};
+  }
+
+  Result<void> write_through(std::string_view text) {
+    while (!text.empty()) {
+      const auto written = ::write(file_, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return problem("write to");
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return ::fdatasync(file_) == 0 || errno == EINVAL ? Result<void>{} : problem("synchronise");
+  }
+
+  Result<void> problem(const char* what) const {
+    return fail(Error::Kind::unreachable, std::string{"can't "} + what + " the dead-letter file " + path_ + ": " +
+                                              std::strerror(errno) +
+                                              "; free space or set another path in \"dead_letters\"");
+  }
+
+  std::string line(const Sink::DeadLetter& letter) const {
+    rapidjson::StringBuffer buffer;
+    Json json{buffer};
+    const auto text = [&](const char* name, std::string_view value) {
+      json.Key(name);
+      write(json, value);
+    };
+    json.StartObject();
+    text("pipeline", pipeline_);
+    text("node", letter.node);
+    text("reason", letter.reason);
+    json.Key("partition");
+    json.Uint(letter.partition);
+    json.Key("position");
+    json.Uint64(letter.position);
+    json.Key(letter.row ? "row" : "ordinal");
+    json.Uint64(letter.row.value_or(letter.ordinal));
+    json.Key("arrival");
+    json.Int64(letter.arrival);
+    text("subject", letter.subject);
+    text("payload", base64(letter.payload));
+    json.EndObject();
+    return std::string{buffer.GetString(), buffer.GetSize()} + "\n";
+  }
+
+  std::string path_;
+  std::string pipeline_;
+  int file_ = -1;
+  std::map<Partition, Position> unread_;                        // lanes whose letters in the file are not known yet
+  std::map<Partition, std::map<std::string, Position>> known_;  // letters beyond the commit, by their identity
+};
+
+}  // namespace
+
+std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline) {
+  return std::make_unique<File>(std::move(path), std::move(pipeline));
+}
+
+}  // namespace weir

@@ -1,0 +1,65 @@
+#include "core/checkpoint/keepers.hpp"
+
+#include <algorithm>
+
+#include "core/checkpoint/store_progress.hpp"
+#include "core/plan/keeping.hpp"
+
+namespace weir {
+namespace {
+
+/// Nothing is kept of a partition that is not among them.
+ProgressLine line_of(const std::vector<ProgressLine>& lines, Partition partition) {
+  const auto found = std::ranges::find(lines, partition, &ProgressLine::partition);
+  return found != lines.end() ? *found : ProgressLine{.partition = partition};
+}
+
+}  // namespace
+
+Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
+  const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
+  for (const Node& node : pipeline.nodes) {
+    if (node.role != Role::sink || !claims_of(node).transactional) continue;
+    auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
+    Sink& sink = *sinks_.emplace_back(node.op->make_sink(node.settings, context));
+    all_.push_back({node.id, [&sink] { return sink.progress(); },
+                    [&sink](std::optional<Partition> partition) { return sink.reset(partition); }});
+  }
+  if (!shared_by_store(pipeline)) return;
+  const Node& source = pipeline.nodes[pipeline.source()];
+  store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
+  if (store_ == nullptr || store_->lease() == 0) return;
+  const auto opened = [this, &pipeline, partitions = claims_of(source).partitions] {
+    return store_->look().transform([&] { return StoreProgress{*store_, pipeline.kept_name(), partitions}; });
+  };
+  all_.push_back({"state", [opened] { return opened().and_then([](StoreProgress kept) { return kept.lines(); }); },
+                  [opened](std::optional<Partition> partition) {
+                    return opened().and_then([&](StoreProgress kept) { return kept.reset(partition); });
+                  }});
+}
+
+Result<void> Keepers::only(const std::string& node) {
+  if (!node.empty()) std::erase_if(all_, [&](const Keeper& keeper) { return keeper.node != node; });
+  if (!all_.empty()) return {};
+  return fail(Error::Kind::invalid,
+              (node.empty() ? "no sink of this pipeline" : "no sink \"" + node + "\" here") + " keeps progress");
+}
+
+std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink) {
+  std::vector<ProgressLine> out;
+  for (Partition partition = 0; partition < partitions; ++partition) {
+    ProgressLine line{.partition = partition};
+    for (const auto& lines : by_sink) {
+      ProgressLine one = line_of(lines, partition);
+      if (&lines == &by_sink.front()) {
+        line = std::move(one);
+      } else if (one.progress.position < line.progress.position) {
+        line.progress = std::move(one.progress);
+      }
+    }
+    out.push_back(std::move(line));
+  }
+  return out;
+}
+
+}  // namespace weir

@@ -1,0 +1,53 @@
+/// Who keeps the progress of a pipeline, to ask what is kept.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+#include <weir/store.hpp>
+
+#include "core/plan/node_context.hpp"
+#include "core/plan/pipeline.hpp"
+
+namespace weir {
+
+/// The sinks that do, which are not opened: Sink::progress() and reset() connect by themselves. Where none does, and
+/// workers share the partitions by leases in the store, that: called "state", and opened when it is asked.
+///
+/// Threads   one.
+class Keepers {
+ public:
+  /// `pipeline` and `registry` must outlive it.
+  Keepers(const Pipeline& pipeline, const Registry& registry);
+
+  /// Leaves out all but this one; empty: none is left out. invalid: none is left; why.
+  Result<void> only(const std::string& node);
+
+  struct Keeper {
+    std::string node;
+    std::function<Result<std::vector<ProgressLine>>()> progress;                   ///< as Sink::progress()
+    std::function<Result<std::size_t>(std::optional<Partition> partition)> reset;  ///< as Sink::reset()
+  };
+  /// In the pipeline's order: the first one says who owns a partition.
+  std::vector<Keeper>& all() { return all_; }
+
+ private:
+  Counters counters_;
+  std::vector<std::unique_ptr<NodeContext>> contexts_;
+  std::vector<std::unique_ptr<Sink>> sinks_;
+  std::unique_ptr<Store> store_;
+  std::vector<Keeper> all_;
+};
+
+/// Whether somebody owns the partition: a lease that has run out binds nobody.
+inline bool is_owned(const ProgressLine& line) { return !line.owner.empty() && line.lease_left > 0; }
+
+/// A line for each of the source's partitions, ascending, also for those of which nothing is kept: the first sink's,
+/// but with the progress of the least advanced sink, as that is where a lane goes on.
+std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink);
+
+}  // namespace weir

@@ -1,0 +1,43 @@
+#include "core/checkpoint/keepers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <weir/format.hpp>
+
+namespace weir {
+namespace {
+
+ProgressLine line(Partition partition, Position position, std::string owner = {}, Duration lease_left = second) {
+  return {.partition = partition,
+          .progress = {.position = position},
+          .owner = std::move(owner),
+          .since = 5,
+          .lease_left = lease_left};
+}
+
+/// "partition position owner" of each.
+std::string text_of(const std::vector<ProgressLine>& lines) {
+  std::string out;
+  for (const ProgressLine& one : lines)
+    out += weir::format("{} {} {}; ", one.partition, one.progress.position, is_owned(one) ? one.owner : "-");
+  return out;
+}
+
+TEST(Keepers, TellOfEveryPartitionOfTheSource) {
+  EXPECT_EQ(text_of(lines_of(4, {{line(3, 70, "b"), line(1, 42, "a")}})), "0 0 -; 1 42 a; 2 0 -; 3 70 b; ");
+  EXPECT_EQ(text_of(lines_of(1, {{}})), "0 0 -; ");
+  EXPECT_EQ(lines_of(2, {{line(1, 42, "a")}})[1].since, 5);
+}
+
+TEST(Keepers, ALeaseThatHasRunOutBindsNobody) {
+  EXPECT_EQ(text_of(lines_of(2, {{line(0, 1, "a", 0), line(1, 1, "a", -second)}})), "0 1 -; 1 1 -; ");
+}
+
+TEST(Keepers, TheLeastAdvancedSinkIsWhereALaneGoesOn) {
+  EXPECT_EQ(
+      text_of(lines_of(3, {{line(0, 9, "a"), line(1, 5, "a"), line(2, 3, "a")}, {line(0, 7, "b"), line(1, 8, "b")}})),
+      "0 7 a; 1 5 a; 2 0 a; ");
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,124 @@
+#include "core/checkpoint/lane_account.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <utility>
+
+namespace weir {
+
+std::size_t rows_of(const LaneStep& step) {
+  std::size_t rows = step.dead_letters.size();
+  for (const auto& part : step.rows) rows += part.encoded.rows;
+  return rows;
+}
+
+LaneAccount::LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least)
+    : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
+  for (const Progress& progress : stands) {
+    done_.push_back(progress.position);
+    named_.push_back(progress.snapshot);
+  }
+}
+
+void LaneAccount::set_borders(LaneStart& start) const {
+  start.borders = done_;
+  std::ranges::sort(start.borders);
+}
+
+void LaneAccount::reading(const StreamIdentity& stream, Position after) {
+  committed_.stream = stream;
+  committed_.position = std::max(committed_.position, after);
+}
+
+void LaneAccount::take(LaneStep step) { steps_.push_back(std::move(step)); }
+
+LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
+  for (LaneStep& step : steps_) {
+    for (LaneStep::Rows& rows : step.rows) {
+      if (rows.sink == node && rows.encoded.batch == batch) return {step, rows};
+    }
+  }
+  assert(!"a batch that this lane gave to the sink");
+  std::abort();
+}
+
+void LaneAccount::name_snapshot(std::string name, Position position) {
+  snapshot_ = std::move(name);
+  snapshot_position_ = position;
+  own_.push_back(snapshot_);
+}
+
+std::size_t LaneAccount::cut(std::size_t rows) {
+  std::size_t taken = 0;
+  for (cut_ = 0; cut_ < steps_.size() && (cut_ == 0 || taken < rows); ++cut_) {
+    if (!std::ranges::all_of(steps_[cut_].offered, &Offered::durable)) break;
+    taken += rows_of(steps_[cut_]);
+  }
+  return taken;
+}
+
+bool LaneAccount::pending() const {
+  if (!steps_.empty() || naming()) return true;
+  for (std::size_t i = 0; i < done_.size(); ++i) {
+    if (to_name(i, committed_.position) && done_[i] <= committed_.position) return true;
+  }
+  return false;
+}
+
+bool LaneAccount::is_for(std::size_t outlet) const {
+  const LaneStep* last = cut_ == 0 ? nullptr : &steps_[cut_ - 1];
+  if (last != nullptr && last->position > done_[outlet]) return true;
+  // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
+  const Position next = last != nullptr ? last->position : committed_.position;
+  return to_name(outlet, next) && next >= done_[outlet];
+}
+
+Progress LaneAccount::next_of(const std::string& fingerprint) const {
+  Progress next = committed_;
+  if (cut_ != 0) {
+    const LaneStep& last = steps_[cut_ - 1];
+    next.position = last.position;
+    next.arrival = last.reached;
+    next.stamp = last.stamp;
+    next.consumed = last.consumed;
+  }
+  // A snapshot ahead of the commit would lose the rows between the two.
+  if (snapshot_position_ <= next.position) next.snapshot = snapshot_;
+  next.fingerprint = fingerprint;
+  return next;
+}
+
+std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position position) {
+  std::size_t rows = 0;
+  for (const LaneStep& step : steps_) {
+    if (step.position <= done_[outlet] || step.position > position) continue;
+    for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows - part.rejected : 0;
+  }
+  done_[outlet] = position;
+  return rows;
+}
+
+bool LaneAccount::agrees_on(const std::string& snapshot) const {
+  const auto names_it = [&](const std::string& named) { return named == snapshot; };
+  return snapshot != agreed_ && std::ranges::all_of(named_ | std::views::drop(named_.size() - keepers_), names_it);
+}
+
+bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
+  return (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
+         (progress.position == done_[outlet] || std::ranges::contains(steps_, progress.position, &LaneStep::position));
+}
+
+void LaneAccount::settle(Progress next) {
+  committed_ = std::move(next);
+  std::erase_if(own_, [this](const std::string& name) { return name != snapshot_ && name != committed_.snapshot; });
+}
+
+LaneStep LaneAccount::pop() {
+  --cut_;
+  LaneStep step = std::move(steps_.front());
+  steps_.pop_front();
+  return step;
+}
+
+}  // namespace weir

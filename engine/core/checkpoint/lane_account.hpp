@@ -1,0 +1,131 @@
+/// What one lane has made that is not committed yet, and what each outlet has of it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <ranges>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+#include <weir/write_behind.hpp>
+
+#include "core/checkpoint/recovery.hpp"
+
+namespace weir {
+
+/// What one step of a lane made, encoded, ready to be written.
+struct LaneStep {
+  Partition partition = 0;
+  Position position = 0;        ///< everything up to here is in this step or an earlier one
+  Timestamp reached = no_time;  ///< arrival time at `position`
+  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`
+  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
+  struct Rows {
+    std::size_t sink = 0;  ///< number of the node
+    Encoded encoded;
+    std::size_t rejected = 0;  ///< of the rows: the sink would not take them
+  };
+  std::vector<Rows> rows;
+  std::vector<Sink::DeadLetter> dead_letters;
+  std::vector<Offered> offered;  ///< beside the rows; it is committed only when that is durable
+  std::size_t bytes = 0;         ///< credit that it holds until it is committed
+};
+
+/// Rows and dead letters of a step.
+std::size_t rows_of(const LaneStep& step);
+
+/// Outlets are numbered as their owner numbers them.
+///
+/// Threads   one.
+class LaneAccount {
+ public:
+  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has; the last
+  /// `keepers` of them keep progress.
+  LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least);
+
+  /// Steps must not reach over the end of what an outlet has: says so in `start`.
+  void set_borders(LaneStart& start) const;
+  /// What stream the lane reads, and where it begins; before its first step.
+  void reading(const StreamIdentity& stream, Position after);
+
+  void take(LaneStep step);
+  /// The rows that were given to a node's sink as this batch, and their step, which is not settled yet.
+  struct Given {
+    LaneStep& step;
+    LaneStep::Rows& rows;
+  };
+  Given given(std::size_t node, const BatchPtr& batch);
+  void name_snapshot(std::string name, Position position);
+
+  /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows, but none that waits
+  /// for what it offered to become durable. Answers their rows.
+  std::size_t cut(std::size_t rows);
+  /// Whether the commit at hand has anything to do with this lane.
+  bool takes_part() const { return cut_ != 0 || naming(); }
+  /// Whether anything waits for a commit.
+  bool pending() const;
+  /// Whether a commit could not take even the first step, because what that offered is not durable.
+  bool waits() const { return !steps_.empty() && !std::ranges::all_of(steps_.front().offered, &Offered::durable); }
+  /// Asks for what it waits for.
+  void hurry() const {
+    if (!steps_.empty()) std::ranges::for_each(steps_.front().offered, &Offered::hurry);
+  }
+  /// Whether an outlet is to be told in the commit at hand; it is given the steps of the cut that it does not have.
+  bool is_for(std::size_t outlet) const;
+  auto steps_for(std::size_t outlet) const {
+    return steps_ | std::views::take(cut_) |
+           std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.position > done; });
+  }
+  /// What the progress of an outlet is after the commit at hand.
+  Progress next_of(const std::string& fingerprint) const;
+
+  /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
+  std::size_t advance(std::size_t outlet, std::size_t node, Position position);
+  /// Up to where an outlet has all.
+  Position done(std::size_t outlet) const { return done_[outlet]; }
+  void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
+  /// Whether every outlet that keeps progress names this snapshot, which they did not before.
+  bool agrees_on(const std::string& snapshot) const;
+  void agree(std::string snapshot) { agreed_ = std::move(snapshot); }
+  /// The snapshot that all of them named last.
+  const std::string& agreed() const { return agreed_; }
+  /// Whether an outlet can have come to this progress by this lane's commits alone. An owner in between may have
+  /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same.
+  bool is_ours(std::size_t outlet, const Progress& progress) const;
+
+  /// What the last commit of all outlets had come to.
+  const Progress& committed() const { return committed_; }
+  /// The commit at hand is done everywhere.
+  void settle(Progress next);
+  /// Takes out the first step of the cut that was committed; only while steps_left().
+  bool steps_left() const { return cut_ != 0; }
+  LaneStep pop();
+
+  const std::deque<LaneStep>& steps() const { return steps_; }
+
+ private:
+  bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position; }
+  /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
+  /// that; one that stayed behind would some day name one that is gone.
+  bool to_name(std::size_t outlet, Position next) const {
+    const bool keeps = outlet + keepers_ >= done_.size();
+    const bool whole = !snapshot_.empty() && snapshot_position_ <= next;
+    return keeps && whole && snapshot_ != named_[outlet];
+  }
+
+  std::deque<LaneStep> steps_;
+  std::size_t keepers_;
+  Progress committed_;              // its snapshot is the one that commits name
+  std::vector<Position> done_;      // by outlet: what it has
+  std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
+  std::string snapshot_;            // the newest that is whole
+  std::string agreed_;              // the last that every outlet's progress named
+  std::vector<std::string> own_;    // what this lane's unsettled commits may have named
+  Position snapshot_position_ = 0;
+  std::size_t cut_ = 0;  // of `steps`: how many the commit at hand takes
+};
+
+}  // namespace weir

@@ -1,0 +1,72 @@
+/// The sinks of a pipeline in the order in which they commit, and whose the partitions are in them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <weir/sink.hpp>
+#include <weir/spec.hpp>
+
+#include "core/checkpoint/store_leases.hpp"
+
+namespace weir {
+
+/// One sink, and what it says of itself.
+struct Outlet {
+  std::size_t node = 0;  ///< number in Pipeline::nodes
+  Sink* sink = nullptr;
+  Claims claims;
+  std::string id = {};  ///< of the node; an exception of the sink is an internal error that names it
+
+  /// Whether it keeps progress, and with it who owns a partition.
+  bool keeps() const { return claims.transactional; }
+};
+
+/// Threads   one; renew() and meet() may be called from others at the same time, for one outlet from one of them.
+/// Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and claimed
+///           again.
+class Outlets {
+ public:
+  /// Those that keep progress come to stand last: a position may be committed only when every other output is durable
+  /// up to it. The sinks must outlive this. `leases`: who owns a partition if none keeps progress; null: then
+  /// nobody knows, and every worker runs all.
+  explicit Outlets(std::vector<Outlet> outlets, StoreLeases* leases = nullptr);
+
+  std::size_t size() const { return outlets_.size(); }
+  const Outlet& operator[](std::size_t i) const { return outlets_[i]; }
+  auto begin() const { return outlets_.begin(); }
+  auto end() const { return outlets_.end(); }
+  std::size_t keepers() const;
+
+  Result<void> open();
+
+  /// Becomes the owner of a partition in all of them, or in none; answers what each has, by outlet. None may be in
+  /// doubt. held: another owns it.
+  Result<std::vector<Progress>> claim(Partition partition);
+  /// Gives a partition back. One that is in doubt may not come to know, but renews it no more.
+  void give_back(Partition partition);
+
+  bool in_doubt(std::size_t i) const { return in_doubt_[i]; }
+  void doubt(std::size_t i) { in_doubt_[i] = true; }
+  void trust(std::size_t i) { in_doubt_[i] = false; }
+
+  /// Those that have leases; size() stands for the store. Each is renewed by itself: one that does not answer must not
+  /// let the others' run out.
+  std::vector<std::size_t> leased() const;
+  Duration lease(std::size_t i) const { return i == size() ? leases_->lease() : outlets_[i].sink->lease(); }
+  /// Extends an outlet's leases; answers the partitions that were lost.
+  Result<std::vector<Partition>> renew(std::size_t i);
+
+  /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
+  /// has.
+  Result<Crew> meet();
+  void leave();
+
+ private:
+  std::vector<Outlet> outlets_;
+  std::size_t opened_ = 0;  // so many, from the first
+  std::vector<bool> in_doubt_;
+  StoreLeases* leases_ = nullptr;  // only if no outlet keeps progress
+};
+
+}  // namespace weir

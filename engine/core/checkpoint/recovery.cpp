@@ -1,0 +1,258 @@
+#include "core/checkpoint/recovery.hpp"
+
+#include <algorithm>
+#include <random>
+#include <span>
+#include <utility>
+
+#include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
+#include <weir/spelling.hpp>
+
+#include "core/plan/fingerprint.hpp"
+
+namespace weir {
+namespace {
+
+std::unexpected<Error> changed(Partition partition, std::string_view why) {
+  return fail(Error::Kind::changed,
+              weir::format("partition {0}: {1}; restore the stream, or run `weir progress reset --partition {0}`: the "
+                           "lane then begins where the source's \"start\" says, with empty state",
+                           partition, why));
+}
+
+/// The least advanced of what the outlets have; without progress, the snapshot remembered.
+Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
+  if (kept.empty()) {
+    const auto name = snapshots.remembered(partition);
+    if (!name) return std::unexpected(name.error());
+    return snapshots.resets(partition).transform(
+        [&](std::uint32_t resets) { return Progress{.snapshot = name->value_or(""), .resets = resets}; });
+  }
+  return std::ranges::min(kept, {}, &Progress::position);
+}
+
+/// Where no sink keeps progress, a snapshot alone says how far the lane had come.
+Error nothing_else_kept(Partition partition, std::string_view why) {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {}: {}\n"
+                   "  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written\n"
+                   "  ways out   bring back what the \"state\" store held\n"
+                   "             or another \"name\": all rows again, beside those that are there",
+                   partition, why)};
+}
+
+/// `of_sink`: `least` is a sink's, else the snapshot's own.
+Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snapshots& snapshots, LaneStart& start) {
+  start.silent = least.position;
+  if (least.snapshot.empty()) return {};
+  auto snapshot = snapshots.read(least.snapshot);
+  if (!snapshot && of_sink && snapshot.error().kind == Error::Kind::changed) {
+    start.lost = std::move(snapshot.error().message);
+    return {};
+  }
+  if (!snapshot && snapshot.error().kind == Error::Kind::changed) {
+    // Whoever stood still since it asked finds what another owner has remembered meanwhile.
+    const auto newest = snapshots.remembered(partition);
+    if (!newest) return std::unexpected(newest.error());
+    if (newest->value_or(least.snapshot) == least.snapshot)
+      return std::unexpected(nothing_else_kept(partition, snapshot.error().message));
+    least.snapshot = **newest;
+    return load_state(partition, least, of_sink, snapshots, start);
+  }
+  if (!snapshot) return std::unexpected(snapshot.error());
+  Progress& at = snapshot->at;
+  if (!of_sink) start.silent = at.position;
+  if (at.position > start.silent) {
+    return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
+                                                    partition, least.snapshot, start.silent));
+  }
+  start.after = at.position;
+  start.at = std::move(at);
+  start.state = std::move(snapshot->state);
+  start.numbers = snapshot->numbers;
+  return {};
+}
+
+/// What was changed, why that matters, and what can be done: a line or two each.
+Error other_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint,
+                     bool durable, bool new_sink) {
+  std::string what;
+  for (const Change& change : changes(kept.fingerprint, fingerprint)) {
+    if (change.counts) what += (what.empty() ? "" : ", ") + change.words;
+  }
+  if (what.empty()) what = "it was run by another build, which does not tell";
+  const std::string from = after == 0 ? "no snapshot was kept, so " : "";
+  std::string ways = "undo the change";
+  if (new_sink) {
+    ways += "\n             or take two steps: first add the sink that has no progress yet, then make the change";
+  } else if (durable) {
+    ways += "\n             or run the old file once more, let it drain (SIGTERM, or a reload), then start this one";
+  } else {
+    ways += "\n             or give the old file a durable \"state\" store, run it, let it drain, then start this one";
+  }
+  ways += "\n             or `weir progress reset`, or another \"name\": all rows again, beside those that are there";
+  return {Error::Kind::changed,
+          weir::format("partition {}: the pipeline was changed since its commit at position {}\n"
+                       "  changed    {}\n"
+                       "  why not    {}messages {} to {} would be read again, but lead to another state\n"
+                       "  ways out   {}",
+                       partition, kept.position, what, from, after + 1, kept.position, ways)};
+}
+
+/// One rule for all that was kept.
+Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, Position after,
+                           const std::string& fingerprint, bool durable) {
+  for (const Progress& progress : kept) {
+    if (progress.position <= after) continue;
+    if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
+    const bool new_sink = std::ranges::contains(kept, Position{0}, &Progress::position);
+    return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));
+  }
+  return {};
+}
+
+/// What was committed, ascending.
+std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
+  std::vector<Progress> kept;
+  for (const Progress& progress : stands) {
+    if (progress.position > 0 && !std::ranges::contains(kept, progress.position, &Progress::position))
+      kept.push_back(progress);
+  }
+  std::ranges::sort(kept, {}, &Progress::position);
+  return kept;
+}
+
+}  // namespace
+
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
+                          const std::string& fingerprint, bool replays) {
+  auto least = least_of(keepers == 0 ? std::span<Progress>{} : std::span{stands}, partition, snapshots);
+  if (!least) return std::unexpected(least.error());
+  LaneStart start;
+  if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
+    return std::unexpected(loaded.error());
+  const auto same =
+      replays ? same_pipeline(partition, std::span{stands}.last(keepers), start.after, fingerprint, snapshots.durable())
+              : Result<void>{};
+  if (!same) return std::unexpected(same.error());
+  start.at.resets = least->resets;
+  if (keepers == 0 && !least->snapshot.empty()) {
+    const std::string name = std::exchange(*least, start.at).snapshot;
+    least->snapshot = name;
+  }
+  if (keepers == 0) std::ranges::fill(stands, *least);
+  start.kept = kept_of(stands);
+  for (const Progress& progress : start.kept) {
+    if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
+  }
+  return Recovered{std::move(start), *std::move(least), std::move(stands)};
+}
+
+void go_on_without_replay(LaneStart& start, bool reminds) {
+  if (start.kept.empty()) return;
+  // What led from the state to the commit is gone: ticks of that time come again, of what the state still waits for.
+  const bool behind = !start.state.empty() && start.after < start.committed();
+  if (behind) start.written = start.kept.back().arrival;
+  start.after = start.silent = start.committed();
+  start.at = start.kept.back();
+  if (reminds) start.reminded = start.at.arrival;
+}
+
+Error with_way_out(Partition partition, Error error) {
+  const bool of_stream = error.kind == Error::Kind::changed && error.setting == "stream";
+  return of_stream ? changed(partition, error.message).error() : error;
+}
+
+Result<void> same_stream_name(const StreamIdentity& found, Partition partition, const LaneStart& start) {
+  for (const Progress& kept : start.kept) {
+    if (found.stream.empty() || kept.stream.stream.empty() || kept.stream.stream == found.stream) continue;
+    return fail(Error::Kind::invalid,
+                weir::format("partition {}: what this pipeline has committed is of stream {}, but the file reads {}; "
+                             "another job, a copy of this one too, needs a \"name\" of its own",
+                             partition, kept.stream.stream, found.stream));
+  }
+  for (const Sink::Peer& rival : start.rivals) {
+    if (found.stream.empty() || rival.stream != found.stream) continue;
+    return fail(
+        Error::Kind::invalid,
+        weir::format("partition {}: pipeline {} has progress for the same table and stream {}: if it was renamed, "
+                     "write \"renamed_from\": {} beside \"name\"; if both are to write that table, write "
+                     "\"start\": \"stream\" in the sink",
+                     partition, quoted(rival.pipeline), found.stream, quoted(rival.pipeline)));
+  }
+  return {};
+}
+
+Result<void> same_stream(Source& source, Partition partition, Position begins, const LaneStart& start) {
+  const StreamIdentity found = source.identity();
+  for (const Progress& kept : start.kept) {
+    if (!kept.stream.stream.empty() && kept.stream != found) {
+      return changed(partition, weir::format("stream {} is not the one that was read up to position {}: it "
+                                             "was recreated at {}",
+                                             found.stream, kept.position, format_rfc3339(found.created)));
+    }
+    if (kept.stamp == no_time) continue;
+    const auto stamp = source.arrival_at(kept.position);
+    if (!stamp) {
+      if (stamp.error().kind != Error::Kind::changed) return std::unexpected(stamp.error());
+      return changed(partition, stamp.error().message);
+    }
+    if (stamp->has_value() && **stamp != kept.stamp) {
+      return changed(partition,
+                     weir::format("message {} of stream {} is of {}, but the one that was read was of {}: "
+                                  "the server lost messages and gave their numbers to others",
+                                  kept.position, found.stream, format_rfc3339(**stamp), format_rfc3339(kept.stamp)));
+    }
+  }
+  if (start.kept.empty() || start.after != 0) return {};
+  if (!start.blank.empty() && begins != 0) {
+    return fail(Error::Kind::changed,
+                weir::format("partition {}: sink {} can't begin at the first message of stream {}, which now begins "
+                             "after {}; write \"start\": \"now\" there, and it begins where the other sinks stand",
+                             partition, start.blank.front(), found.stream, begins));
+  }
+  // Where the count is known the replay will tell, unless there is none.
+  const Progress& last = start.kept.back();
+  if (last.consumed == 0 ? begins != 0 : begins >= last.position) {
+    return changed(
+        partition,
+        weir::format("{} and the stream no longer reaches back to its first message, so the "
+                     "state at position {} can't be made again{}",
+                     start.lost.empty() ? "no snapshot was kept" : start.lost, last.position,
+                     start.lost.empty() ? "; a durable \"state\" store keeps one, from the first \"every\" on" : ""));
+  }
+  return {};
+}
+
+std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at) {
+  if (!replayable) return std::random_device{}();
+  // The state's numbers go on, if the same rows are made of what follows.
+  const bool same_rows = without_askers(start.at.fingerprint) == without_askers(at.fingerprint);
+  if (start.numbers != 0 && same_rows) return start.numbers;
+  // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
+  const Position begins = start.state.empty() ? at.position : 0;
+  return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_askers(at.fingerprint),
+                                                          at.stream.stream, at.stream.created, begins, at.resets)));
+}
+
+std::uint32_t numbering_of(const Node& sink, std::uint32_t lane) {
+  if (sink.columns.empty() || sink.write_empty) return lane;
+  std::string text;
+  for (const RowColumn& column : sink.columns) {
+    text += weir::format("{}\n{} {} {} {}\n", column.field, static_cast<int>(column.fill),
+                         static_cast<int>(column.kind), column.max_gap, column.max_age);
+  }
+  return lane ^ static_cast<std::uint32_t>(checksum(text));
+}
+
+Error other_count(Partition partition, const Progress& kept, std::uint64_t counted) {
+  return changed(partition,
+                 weir::format("{} messages lead to position {} of stream {}, but {} did when they were read: "
+                              "some of them are gone, so the state there can't be made again",
+                              counted, kept.position, kept.stream.stream, kept.consumed))
+      .error();
+}
+
+}  // namespace weir

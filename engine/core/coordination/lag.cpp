@@ -1,0 +1,102 @@
+#include "core/coordination/lag.hpp"
+
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "core/checkpoint/keepers.hpp"
+#include "core/plan/keeping.hpp"
+
+namespace weir {
+namespace {
+
+std::unexpected<Error> of_node(const std::string& node, Error error) {
+  error.message = node + ": " + error.message;
+  return std::unexpected(std::move(error));
+}
+
+Result<std::vector<ProgressLine>> kept_lines(const Pipeline& pipeline, const Registry& registry) {
+  Keepers keepers{pipeline, registry};
+  if (auto some = keepers.only(""); !some) return std::unexpected(some.error());
+  std::vector<std::vector<ProgressLine>> by_sink;
+  for (const Keepers::Keeper& keeper : keepers.all()) {
+    auto lines = keeper.progress();
+    if (!lines) return of_node(keeper.node, lines.error());
+    by_sink.push_back(*std::move(lines));
+  }
+  return lines_of(claims_of(pipeline.nodes[pipeline.source()]).partitions, by_sink);
+}
+
+}  // namespace
+
+Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now) {
+  assert(lines.size() == backlogs.size());
+  Lag out;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const Backlog& beyond = backlogs[i];
+    const Duration behind = beyond.oldest == no_time ? 0 : std::max<Duration>(0, now - beyond.oldest);
+    out.partitions.push_back({.partition = lines[i].partition,
+                              .owner = is_owned(lines[i]) ? lines[i].owner : "",
+                              .position = lines[i].progress.position,
+                              .messages = beyond.messages,
+                              .behind = behind});
+    out.messages += beyond.messages;
+    out.behind = std::max(out.behind, behind);
+  }
+  return out;
+}
+
+Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, const Clock& clock) {
+  const Node& node = pipeline.nodes[pipeline.source()];
+  Counters counters;
+  NodeContext context{{pipeline, registry, counters, clock}, node};
+  const auto source = node.op->make_source(node.settings, context);
+  if (auto can = source->backlogs({}); !can) return of_node(node.id, can.error());
+  const auto lines = kept_lines(pipeline, registry);
+  if (!lines) return std::unexpected(lines.error());
+  std::vector<PartitionPlace> places;
+  for (const ProgressLine& line : *lines)
+    places.push_back({line.partition, line.progress.position, line.progress.stream});
+  const auto backlogs = source->backlogs(places);
+  if (!backlogs) return of_node(node.id, backlogs.error());
+  return lag_of(*lines, *backlogs, clock.now());
+}
+
+std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> json{buffer};
+  json.SetMaxDecimalPlaces(3);
+  const auto text = [&](const std::string& value) {
+    json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
+  };
+  const auto amounts = [&](std::uint64_t messages, Duration behind) {
+    json.Key("messages");
+    json.Uint64(messages);
+    json.Key("seconds");
+    json.Double(static_cast<double>(behind) / static_cast<double>(second));
+  };
+  json.StartObject();
+  json.Key("pipeline");
+  text(pipeline.name);
+  amounts(lag.messages, lag.behind);
+  json.Key("partitions");
+  json.StartArray();
+  for (const PartitionLag& one : lag.partitions) {
+    json.StartObject();
+    json.Key("partition");
+    json.Uint(one.partition);
+    json.Key("owner");
+    one.owner.empty() ? static_cast<void>(json.Null()) : text(one.owner);
+    json.Key("position");
+    json.Uint64(one.position);
+    amounts(one.messages, one.behind);
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+  return buffer.GetString();
+}
+
+}  // namespace weir

@@ -1,0 +1,45 @@
+/// How far a pipeline is behind its streams: what they hold beyond the progress that its sinks keep. Nothing that a
+/// worker does is asked, so any process can tell, also of partitions that nobody owns.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <weir/clock.hpp>
+#include <weir/sink.hpp>
+#include <weir/source.hpp>
+
+#include "core/plan/pipeline.hpp"
+
+namespace weir {
+
+struct PartitionLag {
+  Partition partition = 0;
+  std::string owner = {};      ///< empty: nobody
+  Position position = 0;       ///< everything up to here is committed
+  std::uint64_t messages = 0;  ///< that the stream holds beyond it, markers among them
+  Duration behind = 0;         ///< how long the first of them has been there
+};
+
+struct Lag {
+  std::vector<PartitionLag> partitions;  ///< all of them, ascending
+  std::uint64_t messages = 0;            ///< of all partitions
+  Duration behind = 0;                   ///< of the partition that is furthest behind
+};
+
+/// `backlogs`: beyond the positions of `lines`, in their order. `now`: wall time; where a server's clock is ahead of
+/// it, nothing is behind.
+Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now);
+
+/// Asks who keeps progress, see Keepers, and then the source, over connections of their own. As long as their
+/// time-outs, where they don't answer. invalid: there is no lag to tell, as nobody keeps progress or the source doesn't
+/// know its streams. changed: a stream is not the one that the progress is of.
+Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, const Clock& clock);
+
+/// {"pipeline":"fleet","messages":12,"seconds":3.25,"partitions":[{"partition":0,"owner":null,"position":7,…},…]}, on a
+/// line.
+std::string lag_json(const Pipeline& pipeline, const Lag& lag);
+
+}  // namespace weir

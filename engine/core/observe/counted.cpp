@@ -1,0 +1,53 @@
+#include "core/observe/counted.hpp"
+
+namespace weir::counted {
+
+const CounterSpec messages{"messages", "messages decoded"};
+const CounterSpec bytes{"bytes", "bytes of payload decoded"};
+const CounterSpec samples{"samples", "samples decoded"};
+const CounterSpec without_time{"without_time", "samples whose payload told no time: their arrival is their event time"};
+const CounterSpec without_samples{"without_samples", "messages decoded that held no sample"};
+const CounterSpec refused{"refused", "messages and samples sent to the dead letters, by reason"};
+const CounterSpec unread{"unread", "rows of ports that no node reads"};
+const CounterSpec state_given_up{"state_given_up",
+                                 "bytes of state that a snapshot held of a node that is not there any more, by reason"};
+const CounterSpec rows{"rows", "rows made durable"};
+const CounterSpec rejected{"rejected", "rows that the sink would not take, by reason"};
+const CounterSpec suppressed_rows{
+    "suppressed_rows",
+    "rows that were not written, by reason; before_restart: their ticks may have been written before the worker ended, "
+    "and the source gives nothing again"};
+const CounterSpec cells{"cells", "cells of completed rows by quality"};
+const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not written"};
+const CounterSpec commits{"commits", "commits that succeeded"};
+const CounterSpec commit_retries{"commit_retries", "commits that failed and were tried again"};
+const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};
+const CounterSpec node_batches{"node_batches", "batches that a node has worked at, those of a silent replay too"};
+const CounterSpec node_rows_in{"node_rows_in", "rows that a node was given (a source: messages), likewise"};
+const CounterSpec node_rows_out{"node_rows_out", "rows that left a node, by port, likewise"};
+const CounterSpec node_busy_seconds{"node_busy_seconds",
+                                    "time that lanes worked at a node: decoding of a source, completing and encoding "
+                                    "of a sink; each lane may add a second a second"};
+
+std::vector<CounterSpec> of(Role role) {
+  switch (role) {
+    case Role::source:
+      return {messages, bytes, samples, without_time, without_samples, refused, unread};
+    case Role::transform:
+      return {refused, unread, state_given_up};
+    case Role::sink:
+      return {rows, rejected, suppressed_rows, cells, empty_rows};
+    default:
+      return {};
+  }
+}
+
+std::vector<CounterSpec> of_pipeline() { return {commits, commit_retries, dead_letters}; }
+
+std::vector<CounterSpec> work() { return {node_batches, node_rows_in, node_rows_out, node_busy_seconds}; }
+
+std::size_t declare(Counters& counters, std::string_view node, const CounterSpec& what, std::string_view reason) {
+  return counters.declare(node, what.name, what.doc, reason);
+}
+
+}  // namespace weir::counted

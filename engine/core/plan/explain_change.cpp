@@ -1,0 +1,167 @@
+#include "core/plan/explain_change.hpp"
+
+#include <algorithm>
+
+#include <weir/spelling.hpp>
+
+#include "core/plan/fingerprint.hpp"
+#include "core/plan/keeping.hpp"
+#include "core/plan/sink_start.hpp"
+
+namespace weir {
+namespace {
+
+/// Whether what a node keeps is kept by one of these.
+bool has(const Pipeline& pipeline, const Node& node) {
+  return std::ranges::any_of(pipeline.nodes,
+                             [&](const Node& one) { return one.role == node.role && one.kept_id() == node.kept_id(); });
+}
+
+bool keeps_progress(const Node& node) { return node.role == Role::sink && claims_of(node).transactional; }
+
+/// Whether a sink is new and asks for the stream from its first message on.
+bool begins_first(const Pipeline& before, const Node& node) {
+  return node.role == Role::sink && node.begins == SinkBegins::stream && !has(before, node);
+}
+
+/// What a new sink gets. `progress`: another stays that keeps progress.
+std::string rows_of_new(const Node& node, bool replays, bool progress) {
+  if (!replays) return "gets the rows from here on";
+  const std::string all = "gets all rows from the stream's first message on";
+  if (node.begins == SinkBegins::stream)
+    return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
+  if (!progress) return all;
+  return "begins where the furthest of the others stands, unless it was there before and goes on from its place; "
+         "\"start\": \"stream\" gives it all rows";
+}
+
+/// What happens to the state. `differs`: it means something else.
+Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
+  const Node& source = now.nodes[now.source()];
+  const bool kept = keeps_state(before, before.nodes[before.source()], registry);
+  const bool found = kept && before.store == now.store &&
+                     claims_of_store(before, registry).target == claims_of_store(now, registry).target;
+  const bool progress = std::ranges::any_of(before.nodes, keeps_progress);
+  const bool stays =
+      std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
+  if (kept && !found) {
+    return {
+        "state", "is refused",
+        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` begins anew"};
+  }
+  const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
+  if (was != is && !was.empty() && (progress || kept)) {
+    return {"state", "is refused",
+            "once rows are committed, as positions are of stream " + was + ": another \"name\" begins anew beside it"};
+  }
+  const bool replays = claims_of(source).replayable;
+  if (!replays && !kept && claims_of(source).reminds)
+    return {"state", "is made anew", "as at every start, of the current values that are there"};
+  if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
+  if (!progress && !kept)
+    return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
+  if (progress && !stays) return {"state", "begins anew", "no sink has progress under its id"};
+  if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
+  const std::string by_node =
+      "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
+  if (!replays || !progress) return {"state", "goes on", by_node};
+  if (kept && std::ranges::any_of(now.nodes, [&](const Node& node) { return begins_first(before, node); })) {
+    return {"state", "is refused",
+            "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own"};
+  }
+  if (kept) {
+    return {"state", "goes on",
+            "after a drain (reload, SIGTERM): " + by_node + "; after a crash the old file has to run once more"};
+  }
+  return {"state", "is refused",
+          "once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and drain it "
+          "first, or begin anew by another \"name\" or `weir progress reset`"};
+}
+
+/// Nodes that keep what another kept that is gone, and those that may be such a one and do not say it.
+void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promise>& out) {
+  for (const Node& node : now.nodes) {
+    const auto was = std::ranges::find(before.nodes, node.kept_id(), &Node::kept_id);
+    if (was != before.nodes.end()) {
+      if (was->id != node.id)
+        out.push_back({node.id, "is renamed", "goes on with what " + quoted(was->id) + " keeps, and with its row ids"});
+      continue;
+    }
+    for (const Node& old : before.nodes) {
+      if (old.role != node.role || old.op != node.op || has(now, old)) continue;
+      const bool same_table = keeps_progress(node) && claims_of(old).target == claims_of(node).target;
+      const bool same_state = old.keeps_state && node.keeps_state;
+      if (!same_table && !same_state) continue;
+      out.push_back(
+          {node.id, "is refused",
+           renamed_words(node.id, old.id, same_table ? "progress for the same table" : "state of the same operator")});
+    }
+  }
+}
+
+/// A pipeline of another name begins by itself; but not if it is the same one, which does not say it.
+Promise fate_of_name(const Pipeline& before, const Pipeline& now) {
+  for (const Node& node : now.nodes) {
+    if (!keeps_progress(node) || node.begins == SinkBegins::stream) continue;
+    const bool same_table = std::ranges::any_of(before.nodes, [&](const Node& old) {
+      return keeps_progress(old) && old.op == node.op && claims_of(old).target == claims_of(node).target;
+    });
+    const bool same_stream =
+        claims_of(before.nodes[before.source()]).stream == claims_of(now.nodes[now.source()]).stream;
+    if (!same_table || !same_stream) continue;
+    return {"name", "is refused",
+            quoted(before.name) + " has progress for the table of " + quoted(node.id) +
+                " and the same stream: if it was renamed, write \"renamed_from\": " + quoted(before.kept_name()) +
+                " beside \"name\"; if both are to write that table, \"start\": \"stream\" in the sink"};
+  }
+  return {"name", "another pipeline",
+          quoted(now.name) + " begins as if nothing had run; what " + quoted(before.name) + " has kept stays"};
+}
+
+/// Nodes that were edited where no state depends on it, and of which `out` says nothing yet.
+void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise>& out) {
+  for (const Node& node : now.nodes) {
+    const auto was = std::ranges::find(before.nodes, node.kept_id(), &Node::kept_id);
+    const bool said = std::ranges::any_of(out, [&](const Promise& promise) {
+      return promise.why.starts_with(quoted(node.id) + " ") || promise.why.starts_with(node.id + ".");
+    });
+    if (said || was == before.nodes.end() || was->written == node.written) continue;
+    std::string words = quoted(node.id) + " was edited";
+    if (node.role == Role::sink && (was->op != node.op || claims_of(*was).target != claims_of(node).target)) {
+      words += ": its rows so far stay in the old place";
+      if (keeps_progress(node))
+        words += R"(; in another database or file ("url", "path") it begins anew, with all rows)";
+    } else if (node.role == Role::sink) {
+      words += ": its rows so far stay as they are";
+    }
+    out.push_back({"changed", "freely", std::move(words)});
+  }
+}
+
+}  // namespace
+
+std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now, const Registry& registry) {
+  if (before.kept_name() != now.kept_name()) return {fate_of_name(before, now)};
+  std::vector<Promise> out;
+  add_renamed(before, now, out);
+  if (std::ranges::contains(out, "is refused", &Promise::what)) return out;
+  for (const Change& change : changes(before.fingerprint, now.fingerprint))
+    out.push_back({"changed", change.counts ? "for the state" : "freely", change.words});
+  add_edited(before, now, out);
+  const bool differs = !same_state(before.fingerprint, now.fingerprint);
+  out.push_back(fate_of_state(before, now, differs, registry));
+  const bool replays = claims_of(now.nodes[now.source()]).replayable;
+  const bool progress =
+      std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
+  for (const Node& node : now.nodes) {
+    if (node.role == Role::sink && !has(before, node))
+      out.push_back({node.id, "is new", rows_of_new(node, replays, progress)});
+  }
+  for (const Node& node : before.nodes) {
+    if (keeps_progress(node) && !has(now, node))
+      out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});
+  }
+  return out;
+}
+
+}  // namespace weir

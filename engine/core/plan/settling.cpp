@@ -1,0 +1,211 @@
+#include "core/plan/settling.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <weir/format.hpp>
+#include <weir/shapes.hpp>
+
+#include "core/observe/attempt.hpp"
+#include "core/plan/completion.hpp"
+#include "core/plan/node_context.hpp"
+
+namespace weir {
+namespace {
+
+class Settling {
+ public:
+  Settling(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
+           std::string_view text, Reporter& report)
+      : drafts_{drafts},
+        whole_{whole},
+        pipeline_{pipeline},
+        registry_{registry},
+        text_{text},
+        report_{report},
+        nodes_{drafts} {
+    connected_ = std::ranges::all_of(drafts, [&](const Draft& draft) {
+      return draft.node.role == Role::source || nodes_.find(draft.from_id) != nullptr;
+    });
+  }
+
+  void settle() {
+    gather_demand();
+    std::map<std::string, std::size_t> numbers;
+    for (Draft& draft : drafts_) {
+      const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
+      if (!draft.from_id.empty() && (input == numbers.end() || !gives(drafts_[input->second]))) draft.good = false;
+      if (draft.good) {
+        if (input != numbers.end())
+          draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
+        draft.good = settle(draft);
+      }
+      if (draft.node.role == Role::source) draft.node.outputs = {samples::schema()};
+      numbers.try_emplace(draft.node.id, static_cast<std::size_t>(&draft - drafts_.data()));
+    }
+  }
+
+ private:
+  /// What the sinks name flows up to everything they read, directly or not.
+  void gather_demand() {
+    for (const Draft& sink : drafts_) {
+      for (const RowColumn& column : sink.node.columns) {
+        const FieldDemand wanted{column.field, column.kind};
+        const Draft* at = &sink;
+        for (std::size_t steps = 0; !at->from_id.empty() && steps < drafts_.size(); ++steps) {  // a cycle has no end
+          const Draft* input = nodes_.find(at->from_id);
+          if (input == nullptr) break;
+          want(drafts_[static_cast<std::size_t>(input - drafts_.data())].node, wanted, *sink.text);
+          at = input;
+        }
+      }
+      check_number_of_fields(sink);
+    }
+  }
+
+  /// A lane has a place for so many.
+  void check_number_of_fields(const Draft& sink) {
+    const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& draft) { return draft.node.role; });
+    if (told_fields_ || source == drafts_.end() || source->node.demand.size() <= samples::most_fields) return;
+    told_fields_ = true;
+    report_.error(sink.text->span, "too-many-columns",
+                  weir::format("with the columns of {} the sinks name {} fields; a lane holds {}", quoted(sink.node.id),
+                               source->node.demand.size(), samples::most_fields),
+                  "leave some out, or write a pipeline for some of them");
+  }
+
+  /// Whether it is known what comes out of it; of a source it always is.
+  static bool gives(const Draft& draft) {
+    return draft.good || (draft.node.role == Role::source && draft.node.op != nullptr);
+  }
+
+  /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
+  /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
+  bool demand_known(const Draft& draft, std::size_t behind = 0) const {
+    if (draft.node.id.empty()) return true;  // nothing can read it
+    // What misses its way, or can't be read, may want anything of anybody.
+    if (!connected_ || behind > drafts_.size()) return false;
+    return std::ranges::all_of(nodes_.readers(draft.node.id), [&](const Draft* reader) {
+      if (reader->node.op == nullptr) return false;
+      return reader->node.role == Role::sink ? reader->columns_known : demand_known(*reader, behind + 1);
+    });
+  }
+
+  void want(Node& node, const FieldDemand& wanted, const Value& sink) {
+    const auto known = std::ranges::find(node.demand, wanted.name, &FieldDemand::name);
+    if (known == node.demand.end()) {
+      node.demand.push_back(wanted);
+    } else if (known->kind != wanted.kind) {
+      report_.error(place_of(sink, "columns." + wanted.name, 0, {}), "two-kinds",
+                    quoted(wanted.name) + " is wanted as two kinds of value by the sinks behind " + quoted(node.id));
+    }
+  }
+
+  void blame(const Draft& draft, const Error& error) {
+    report_.error(place_of(*draft.text, error.setting, error.offset, text_), "does-not-fit",
+                  quoted(draft.node.id) + ": " + error.message, way_round_brackets(draft));
+  }
+
+  /// What to do about a transform that finds brackets where somebody meant rows: only sinks make rows of them.
+  std::string way_round_brackets(const Draft& draft) const {
+    if (draft.node.role != Role::transform || draft.node.inputs.empty()) return {};
+    const Node& input = drafts_[draft.node.inputs.front().node].node;
+    const Port port = draft.node.inputs.front().port;
+    if (port >= input.outputs.size() || input.outputs[port]->shape != Shape::brackets) return {};
+    return quoted(input.id) + " gives brackets (key, tick, <field>.before, <field>.after, …), which only a sink's " +
+           "\"columns\" complete to rows; put " + quoted(draft.node.id) + " before " + quoted(input.id) +
+           ", where the samples are (key, field, time, x, …)";
+  }
+
+  bool settle(Draft& draft) {
+    Node& node = draft.node;
+    if (node.role == Role::source) return true;
+    const PortRef ref = node.inputs.front();
+    const SchemaPtr input = drafts_[ref.node].node.outputs[ref.port];
+    const auto& accepted = node.op->spec.inputs;
+    if (!accepted.empty() && !std::ranges::contains(accepted, input->shape)) {
+      std::string shapes;
+      for (const Shape shape : accepted) shapes += (shapes.empty() ? "" : " or ") + std::string{to_string(shape)};
+      report_.error(draft.from->span, "wrong-shape",
+                    quoted(node.id) + " takes " + shapes + ", but " + quoted(draft.from->text) + " gives " +
+                        std::string{to_string(input->shape)},
+                    way_round_brackets(draft));
+      return false;
+    }
+    const auto settled = attempt("it threw", [&] {
+      return node.role == Role::sink ? settle_sink(draft, input) : settle_transform(draft, input);
+    });
+    if (!settled) blame(draft, settled.error());
+    return settled.value_or(false);
+  }
+
+  /// Knows whether anybody asked what the sinks want.
+  class Surroundings final : public NodeContext {
+   public:
+    using NodeContext::NodeContext;
+    const std::vector<FieldDemand>& demand() const override {
+      demand_asked_ = true;
+      return NodeContext::demand();
+    }
+    bool demand_asked() const { return demand_asked_; }
+
+   private:
+    mutable bool demand_asked_ = false;
+  };
+
+  NodeContext::Shared shared() { return {pipeline_, registry_, counters_, system_clock()}; }
+
+  /// False: nothing can be said of it, as it goes by what the sinks want, and that is not known.
+  Result<bool> settle_transform(Draft& draft, const SchemaPtr& input) {
+    Node& node = draft.node;
+    Surroundings context{shared(), node};
+    const auto transform = node.op->make_transform(node.settings, context);
+    auto outputs = transform->settle({input});
+    if (context.demand_asked() && !(whole_ && demand_known(draft))) return false;
+    if (!outputs) return std::unexpected(outputs.error());
+    const Spec& spec = node.op->spec;
+    if (outputs->size() != spec.ports.size() + 1 || std::ranges::contains(*outputs, nullptr))
+      return fail(Error::Kind::internal,
+                  weir::format("it settles on {} schemas, but has {} ports, each of which needs one", outputs->size(),
+                               spec.ports.size() + 1));
+    node.outputs = std::move(*outputs);
+    StateWriter none;
+    transform->save(none);
+    node.keeps_state = spec.state_of || spec.bounded_by_keys || !none.bytes().empty();
+    return true;
+  }
+
+  Result<bool> settle_sink(Draft& draft, const SchemaPtr& input) {
+    Node& node = draft.node;
+    node.input = input;
+    if (!node.columns.empty()) {
+      auto rows = Completion{node.columns, node.write_empty}.settle(*input);
+      if (!rows) return std::unexpected(rows.error());
+      node.input = *rows;
+    } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
+      return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
+    }
+    NodeContext context{shared(), node};
+    return node.op->make_sink(node.settings, context)->settle(node.input).transform([] { return true; });
+  }
+
+  std::vector<Draft>& drafts_;
+  bool whole_;
+  const Pipeline& pipeline_;
+  const Registry& registry_;
+  std::string_view text_;
+  Reporter& report_;
+  DraftIndex nodes_;
+  bool told_fields_ = false;
+  bool connected_ = false;  // every node finds the one that it reads
+  Counters counters_;
+};
+
+}  // namespace
+
+void settle_schemas(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
+                    std::string_view text, Reporter& report) {
+  Settling{drafts, whole, pipeline, registry, text, report}.settle();
+}
+
+}  // namespace weir

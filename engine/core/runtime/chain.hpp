@@ -1,0 +1,103 @@
+/// One lane's work without threads: messages in, decoded, run through the transforms, completed to rows, out to sinks.
+/// The executor runs it in flow-graph nodes; the case runner and the benchmarks call it straight.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/runtime/decoder.hpp"
+#include "core/runtime/effort.hpp"
+
+namespace weir {
+
+/// A batch on its way to a sink, in the order in which it was made.
+struct SinkBatch {
+  std::size_t node = 0;      ///< number of the sink in Pipeline::nodes
+  BatchPtr batch;            ///< completed, if the sink has `columns`
+  std::uint64_t number = 0;  ///< of its first row, see Encoded::number
+};
+
+/// Everything that one step produced.
+struct ChainOutput {
+  Position position = 0;  ///< everything up to here is in it
+  Timestamp reached = no_time;
+  std::vector<SinkBatch> batches;
+  std::vector<Sink::DeadLetter> dead_letters;
+  std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
+};
+
+/// The state of one lane. Its state at a position depends on the messages up to there alone.
+///
+/// Threads   decode() may run in one thread while step() runs in another; each from one thread at a time.
+class Chain {
+ public:
+  /// Makes the operators of the pipeline's transforms. The pipeline, registry, counters and clock must outlive it.
+  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
+        Partition partition);
+  ~Chain();
+
+  /// Connects what transforms write beside their rows. Errors: as WriteBehind::open(), with the node's id. Before the
+  /// first step; without it nothing of that is written.
+  Result<void> open();
+
+  /// The position before the first message to come, and the arrival time that was reached there (no_time: none yet):
+  /// arrival never goes back behind it. After load(), before the first decode(). Error: what was loaded leaves no place
+  /// for a field that a sink wants.
+  Result<void> start(Position after, Timestamp arrival = no_time);
+
+  /// From now on leaves out rows of ticks up to this one, see LaneStart::written. Before the first step.
+  void leave_out_until(Timestamp tick);
+
+  /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead
+  /// letters of the decoded batch's step.
+  Decoded decode(std::shared_ptr<const Messages> messages);
+
+  /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still.
+  Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
+
+  /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).
+  Result<void> step(const BatchPtr& samples, bool muted, ChainOutput& out);
+
+  /// The lane's tables; to make batches for step(BatchPtr).
+  const std::shared_ptr<Dictionary>& keys() const;
+  const std::shared_ptr<Dictionary>& fields() const;
+
+  /// When the lane next has something to do without input.
+  std::optional<Timestamp> due() const;
+
+  /// State of all transforms and of the dictionaries, as of the last step().
+  std::string save() const;
+  /// Before the first decode(). A node's part is taken if id, operator and state version are the same; else the node
+  /// starts empty and its id is in the answer.
+  Result<std::vector<std::string>> load(std::string_view state);
+
+  /// The latest session of a key that a transform holds.
+  std::optional<KeySession> session(std::string_view key) const;
+
+  /// Keys and bytes of state of a node, for the metrics.
+  std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
+
+  /// What keeps transforms from writing beside their rows, as a sentence; empty: nothing. Any thread.
+  std::string trouble() const;
+
+  /// Sees every batch that leaves a port, before it goes on (cases, tap). Null: nobody looks.
+  using Probe = std::function<void(PortRef, const BatchPtr&)>;
+  void watch(Probe probe);
+
+  /// Tells what each node takes, gives and spends; of the source, messages and decoding. Null: nobody asks. It must
+  /// outlive the chain. Before the first decode().
+  void measure(Effort* effort);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir

@@ -1,0 +1,437 @@
+#include "core/runtime/executor.hpp"
+
+#include <oneapi/tbb/flow_graph.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "core/observe/attempt.hpp"
+#include "core/observe/log.hpp"
+#include "core/observe/trouble.hpp"
+#include "core/plan/keeping.hpp"
+#include "core/plan/node_context.hpp"
+#include "core/runtime/pieces.hpp"
+#include "core/runtime/stream_clock.hpp"
+#include "core/runtime/tally.hpp"
+
+namespace weir {
+namespace {
+
+namespace flow = oneapi::tbb::flow;
+
+constexpr Duration first_backoff = 100 * millisecond;
+constexpr Duration last_backoff = 5 * second;
+constexpr Duration mark_again_after = 100 * millisecond;
+constexpr Duration longest_wait = 100 * millisecond;
+constexpr std::size_t pull_messages = 4096;
+constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
+
+}  // namespace
+
+// The puller and the worker never join in, so all threads but the one that oneTBB takes for granted are its own.
+struct LaneThreads::Impl {
+  tbb::global_control allowed{tbb::global_control::max_allowed_parallelism,
+                              static_cast<std::size_t>(tbb::this_task_arena::max_concurrency()) + 1};
+  tbb::task_arena arena{tbb::this_task_arena::max_concurrency(), 0};
+};
+
+LaneThreads::LaneThreads() : impl_{std::make_unique<Impl>()} {}
+LaneThreads::~LaneThreads() = default;
+
+struct LaneRun::Impl {
+  struct Piece {
+    Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
+    MessagesPtr messages;
+    Held held;
+    std::size_t count = 0;       // of messages
+    Position last = 0;           // of its last message
+    Timestamp stamp = no_time;   // the same
+    std::uint64_t consumed = 0;  // messages up to there
+    Decoded decoded;
+    ChainOutput output;
+    bool muted = false;
+  };
+  using PiecePtr = std::shared_ptr<Piece>;
+  /// Puts from inside its body: a function_node lets its next body begin before it passes on what the last one
+  /// returned, so pieces could overtake each other.
+  using Stage = flow::multifunction_node<PiecePtr, std::tuple<PiecePtr>>;
+
+  Impl(const Surroundings& a, tbb::task_arena& arena, LaneId lane)
+      : around{a},
+        id{lane},
+        chain{a.pipeline, a.registry, a.counters, a.clock, lane.partition},
+        source_node{a.pipeline.nodes[a.pipeline.source()]},
+        source_context{
+            {a.pipeline, a.registry, a.counters, a.clock}, source_node, lane.partition, chain.keys(), chain.fields()},
+        source{source_node.op->make_source(source_node.settings, source_context)},
+        graph{arena.execute([] { return std::make_unique<flow::graph>(); })},
+        decode{*graph, flow::serial, passing_on("decode", &Impl::run_decode)},
+        step{*graph, flow::serial, passing_on("transforms", &Impl::run_step)},
+        encode{*graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
+                 guarded("encode", *piece, &Impl::run_encode);
+                 in_flight.leave();
+               }} {
+    flow::make_edge(flow::output_port<0>(decode), step);
+    flow::make_edge(flow::output_port<0>(step), encode);
+    const Claims claims = claims_of(source_node);
+    marks = claims.writable || claims.clocked;
+    stamped = claims.writable;
+    replayable = claims.replayable;
+    given_again = claims.replayable || claims.acknowledges;
+    if (around.inspection != nullptr) let_look(*around.inspection);
+  }
+
+  // The last body may still be on its way out when every piece has left; what it uses must outlive it.
+  ~Impl() { graph->wait_for_all(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void let_look(Inspection& inspection) {
+    effort.emplace(around.pipeline, inspection.work, around.clock);
+    chain.measure(&*effort);
+    chain.watch([this, &taps = inspection.taps](PortRef from, const BatchPtr& batch) {
+      if (!replays) taps.offer(around.pipeline, from, batch);
+    });
+  }
+
+  // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
+
+  std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node, void (Impl::*body)(Piece&)) {
+    return [this, node, body](PiecePtr piece, Stage::output_ports_type& next) {
+      guarded(node, *piece, body);
+      std::get<0>(next).try_put(std::move(piece));
+    };
+  }
+
+  /// What stands before a piece that fails goes its way to the end; what stands behind it goes no further.
+  void guarded(const char* node, Piece& piece, void (Impl::*body)(Piece&)) {
+    if (piece.last >= fails_at.load(std::memory_order_acquire)) return;
+    const auto done = attempt(node, [&] { (this->*body)(piece); });
+    if (!done) fail_piece(piece, done.error());
+  }
+
+  void fail_piece(const Piece& piece, Error error) {
+    Position first = fails_at.load();
+    while (piece.last < first && !fails_at.compare_exchange_weak(first, piece.last)) continue;
+    fail_lane(std::move(error));
+  }
+
+  void run_decode(Piece& piece) {
+    piece.decoded = chain.decode(std::move(piece.messages));
+    for (const auto& notice : piece.decoded.notices) log::warn("{}/{}: {}", source_node.id, id.partition, notice);
+  }
+
+  void run_step(Piece& piece) {
+    const Timestamp arrival = piece.decoded.batch->reached;
+    const bool reminder = start.reminded != no_time && arrival <= start.reminded;
+    piece.muted = piece.last <= start.silent || reminder;
+    replays = piece.muted;
+    if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
+      fail_piece(piece, done.error());
+      return;
+    }
+    if (reminder) piece.output.reached = start.reminded;
+    piece_size.learn(piece.count, rows_of(piece.output));
+    due.store(chain.due().value_or(end_of_time), std::memory_order_release);
+    at.position = piece.last;
+    at.arrival = piece.output.reached;
+    at.stamp = piece.stamp;
+    at.consumed = piece.consumed;
+    stepped.store(piece.last, std::memory_order_release);
+    reached.store(piece.output.reached, std::memory_order_release);
+    note_sizes();
+    if (snapshot_wanted.exchange(false)) around.events.snapshot(id, snapshot_now());
+    piece.decoded.batch = nullptr;  // the raw messages are not needed any more
+  }
+
+  static std::size_t rows_of(const ChainOutput& output) {
+    std::size_t rows = 0;
+    for (const SinkBatch& part : output.batches) rows += part.batch->rows;
+    return rows;
+  }
+
+  void run_encode(Piece& piece) {
+    if (piece.muted) return;
+    LaneStep done;
+    done.partition = id.partition;
+    done.position = piece.output.position;
+    done.reached = piece.output.reached;
+    done.stamp = piece.stamp;
+    done.consumed = piece.consumed;
+    done.bytes = message_overhead;
+    done.dead_letters = std::move(piece.output.dead_letters);
+    if (given_again) done.offered = std::move(piece.output.offered);
+    for (const SinkBatch& part : piece.output.batches) {
+      const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
+      if (around.inspection != nullptr) around.inspection->taps.offer(around.pipeline, {part.node, 0}, part.batch);
+      const Timestamp since = effort ? effort->now() : no_time;
+      Encoded encoded = sink->second->encode(part.batch);
+      if (effort) effort->took(part.node, 0, 0, since);
+      encoded.partition = id.partition;
+      encoded.last = done.position;
+      encoded.number = part.number;
+      encoded.numbering = numberings[part.node];
+      done.bytes += encoded.bytes.capacity() + (encoded.batch ? encoded.batch->bytes() : 0);
+      if (encoded.batch && encoded.batch->messages) done.bytes += weight(*encoded.batch->messages);
+      done.rows.push_back({part.node, std::move(encoded)});
+    }
+    for (const auto& letter : done.dead_letters) done.bytes += letter.payload.size() + message_overhead;
+    piece.held.pass_on(done.bytes);
+    around.events.step(id, std::move(done));
+  }
+
+  // The pulling thread.
+
+  void pull_all() {
+    const auto done = attempt(source_node.id, [&] { return pull_loop(stopping.get_token()); });
+    if (!done && done.error().kind != Error::Kind::stopped) fail_lane(done.error());
+    in_flight.wait_until_none();  // what was pulled before is whole
+    std::unique_lock lock{failure_mutex};
+    std::optional<Error> why = failure;
+    lock.unlock();
+    around.events.ended(id, std::move(why));
+  }
+
+  Result<void> pull_loop(std::stop_token stop) {
+    Duration backoff = first_backoff;
+    Budget budget;
+    budget.bytes = pull_bytes;
+    budget.messages = pull_messages;
+    while (!stop.stop_requested()) {
+      if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
+      budget.wait = patience();
+      auto pulled = source->pull(budget, stop);
+      if (!pulled) {
+        if (pulled.error().kind != Error::Kind::unreachable)
+          return std::unexpected(with_way_out(id.partition, std::move(pulled.error())));
+        trouble.is(pulled.error().message);
+        around.clock.wait(backoff, stop);
+        backoff = std::min(backoff * 2, last_backoff);
+        continue;
+      }
+      const bool came = pulled->state == Pulled::State::messages;
+      if (backoff != first_backoff || (came && mark_failed)) trouble.is({});
+      if (came) mark_failed = false;
+      backoff = first_backoff;
+      waiting.store(source->waiting(), std::memory_order_relaxed);
+      if (pulled->state == Pulled::State::end) break;
+      if (pulled->state == Pulled::State::messages) {
+        if (auto went = put(pulled->messages, stop); !went) return went;
+      } else {
+        mark_if_due();
+      }
+    }
+    return {};
+  }
+
+  /// How long a pull may wait: not beyond what is due next.
+  Duration patience() const {
+    const Timestamp when = marks ? due.load(std::memory_order_acquire) : end_of_time;
+    if (when == end_of_time) return longest_wait;
+    const Duration again = when == marked_due ? marked_at + mark_again_after - around.clock.steady() : 0;
+    return std::clamp(std::max(stream_clock.until(when), again), millisecond, longest_wait);
+  }
+
+  Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
+    const auto wrong = stamped ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
+    MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
+    for (bool first = true; MessagesPtr& part : cut(std::move(before), start, piece_size.most())) {
+      // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
+      if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
+        (void)in_flight.wait_for_room(stop);
+      const auto consumed = tally.add(part->items);
+      if (!consumed) return std::unexpected(consumed.error());
+      pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
+      auto piece = std::make_shared<Piece>(around.credits, std::move(part));
+      piece->count = piece->messages->items.size();
+      piece->last = piece->messages->items.back().sequence;
+      piece->stamp = piece->messages->items.back().arrival;
+      piece->consumed = *consumed;
+      if (stamped) stream_clock.heard(*piece->messages);
+      in_flight.enter();
+      decode.try_put(std::move(piece));
+    }
+    return wrong ? stream_clock.refuse(messages->items[*wrong], source->identity().stream) : Result<void>{};
+  }
+
+  Timestamp arrival_at_start() const { return start.reminded != no_time ? no_time : start.at.arrival; }
+
+  /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
+  void mark_if_due() {
+    if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
+    const Timestamp when = due.load(std::memory_order_acquire);
+    if (stream_clock.until(when) > 0) {
+      if (std::exchange(mark_failed, false)) trouble.is({});
+      return;
+    }
+    const Timestamp now = around.clock.steady();
+    if (when == marked_due && now - marked_at < mark_again_after) return;
+    marked_due = when;
+    marked_at = now;
+    stream_clock.asked();
+    auto marked = source->mark(when);
+    if (!marked) trouble.is(marked.error().message);
+    if (std::exchange(mark_failed, !marked) && marked) trouble.is({});
+  }
+
+  // Bookkeeping.
+
+  Snapshot snapshot_now() const { return {at, chain.save(), numbers}; }
+
+  void note_sizes() {
+    const Timestamp now = around.clock.steady();
+    if (sizes_at != no_time && now - sizes_at < second) return;
+    sizes_at = now;
+    auto now_sizes = chain.sizes();
+    const std::scoped_lock lock{status_mutex};
+    sizes = std::move(now_sizes);
+  }
+
+  /// The first says why. What stands before it in the stream goes its way to the end before anybody is told.
+  void fail_lane(Error error) {
+    {
+      const std::scoped_lock lock{failure_mutex};
+      if (!failure) failure = std::move(error);
+    }
+    stopping.request_stop();
+  }
+
+  Surroundings around;
+  LaneId id;
+  LaneStart start;
+  Progress at;                   // of the last step
+  std::optional<Effort> effort;  // if anybody may ask
+  bool replays = false;          // the step under way, silently
+  Chain chain;
+  const Node& source_node;
+  NodeContext source_context;
+  std::unique_ptr<Source> source;
+  std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
+  Stage decode, step, encode;
+  bool marks = false, replayable = false;
+  bool stamped = false;       // by a server's clock, not by this machine's
+  bool given_again = false;   // what is not committed: only then a commit gains by waiting for what was offered
+  std::uint32_t numbers = 0;  // the numbering of rows
+  std::vector<std::uint32_t> numberings;  // the same as each sink gets it, by node
+  Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
+  PieceSize piece_size;
+  Tally tally;
+  InFlight in_flight;
+
+  std::atomic<Timestamp> due{end_of_time};
+  std::atomic<Position> stepped{0}, pulled_up_to{0};
+  std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
+  std::atomic<Timestamp> reached{no_time};
+  std::atomic<std::uint64_t> waiting{0};
+  std::atomic<bool> snapshot_wanted{false};
+  Timestamp marked_due = no_time, marked_at = no_time;
+  bool mark_failed = false;  // and so the trouble is
+  StreamClock stream_clock{around.clock, id.partition};
+  Timestamp sizes_at = no_time;
+
+  std::mutex failure_mutex;
+  std::optional<Error> failure;  // why the lane can't go on
+  std::stop_source stopping;     // by whoever has it, or as it failed
+
+  mutable std::mutex status_mutex;
+  std::vector<std::pair<std::size_t, Transform::Size>> sizes;
+
+  std::jthread puller;  // last: stops before anything it uses is gone
+};
+
+LaneRun::LaneRun(const Surroundings& around, LaneThreads& threads, LaneId lane)
+    : impl_{std::make_unique<Impl>(around, threads.impl_->arena, lane)} {}
+
+LaneRun::~LaneRun() {
+  stop();
+  finish();
+}
+
+Result<Position> LaneRun::open(const LaneStart& start) {
+  impl_->start = start;
+  if (!start.state.empty()) {
+    auto empty = impl_->chain.load(start.state);
+    if (!empty) return std::unexpected(empty.error());
+    for (const std::string& node : *empty)
+      log::warn(
+          "{}: the snapshot has no state of this node; it starts empty, and if it had another id, what "
+          "waited there was given up",
+          node);
+  }
+  if (auto behind = impl_->chain.open(); !behind) return std::unexpected(behind.error());
+  Source& source = *impl_->source;
+  auto opened = attempt(impl_->source_node.id, [&] { return source.open(start.after); });
+  if (auto same = same_stream_name(source.identity(), impl_->id.partition, start); !same)
+    return std::unexpected(same.error());
+  if (!opened && start.committed() != 0) return std::unexpected(with_way_out(impl_->id.partition, opened.error()));
+  if (!opened) return opened;
+  if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
+  if (impl_->stamped) {
+    const Timestamp kept = start.kept.empty() ? no_time : start.kept.back().arrival;
+    auto sane = impl_->stream_clock.check(std::max(kept, impl_->arrival_at_start()), start.committed());
+    if (!sane) return std::unexpected(sane.error());
+  }
+  impl_->at = start.at;
+  impl_->at.position = *opened;
+  impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
+  impl_->at.stream = source.identity();
+  impl_->numbers = numbering(impl_->replayable, start, impl_->at);
+  impl_->numberings.clear();
+  for (const Node& node : impl_->around.pipeline.nodes) impl_->numberings.push_back(numbering_of(node, impl_->numbers));
+  impl_->tally = Tally{impl_->id.partition, start, *opened};
+  impl_->chain.leave_out_until(start.written);
+  if (auto started = impl_->chain.start(*opened, impl_->arrival_at_start()); !started)
+    return std::unexpected(started.error());
+  impl_->stepped.store(*opened);
+  impl_->pulled_up_to.store(*opened);
+  impl_->due.store(impl_->chain.due().value_or(end_of_time));
+  return opened;
+}
+
+LaneId LaneRun::id() const { return impl_->id; }
+
+StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
+
+void LaneRun::run() {
+  impl_->puller = std::jthread{[this] { impl_->pull_all(); }};
+}
+
+void LaneRun::stop() { impl_->stopping.request_stop(); }
+
+void LaneRun::finish() {
+  if (impl_->puller.joinable()) impl_->puller.join();
+  impl_->in_flight.wait_until_none();
+}
+
+Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
+
+void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
+
+void LaneRun::committed(Position position) {
+  const auto told = attempt(impl_->source_node.id, [&] { impl_->source->committed(position); });
+  if (!told) impl_->fail_lane(told.error());
+}
+
+LaneRun::Status LaneRun::status() const {
+  Status out;
+  out.partition = impl_->id.partition;
+  out.pulled = impl_->pulled_up_to.load();
+  out.stepped = impl_->stepped.load();
+  out.reached = impl_->reached.load();
+  out.waiting = impl_->waiting.load();
+  out.trouble = impl_->trouble.text();
+  out.write_trouble = impl_->chain.trouble();
+  out.replaying = out.stepped < impl_->start.silent;
+  const std::scoped_lock lock{impl_->status_mutex};
+  out.sizes = impl_->sizes;
+  return out;
+}
+
+}  // namespace weir

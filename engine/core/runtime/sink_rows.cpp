@@ -1,0 +1,67 @@
+#include "core/runtime/sink_rows.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <weir/shapes.hpp>
+
+#include "core/observe/counted.hpp"
+
+namespace weir {
+namespace {
+
+constexpr std::array<std::string_view, 4> qualities{"measured", "interpolated", "carried", "null"};
+
+}  // namespace
+
+SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
+    : counters_{counters}, of_messages_{node.op->spec.of_messages} {
+  suppressed_ = counted::declare(counters, node.id, counted::suppressed_rows, "before_restart");
+  if (node.columns.empty()) return;
+  completion_ = std::make_unique<Completion>(node.columns, node.write_empty);
+  [[maybe_unused]] const auto settled = completion_->settle(input);
+  assert(settled && "checked before");
+  for (std::size_t i = 0; i < qualities.size(); ++i)
+    numbers_[i] = counted::declare(counters, node.id, counted::cells, qualities[i]);
+  numbers_[qualities.size()] = counted::declare(counters, node.id, counted::empty_rows);
+}
+
+/// Before they are completed: cells that nobody gets are not counted.
+BatchPtr SinkRows::without_written(const BatchPtr& batch, bool muted) const {
+  const bool has_ticks = batch->schema->shape == Shape::brackets || batch->schema->shape == Shape::rows;
+  if (written_ == no_time || !has_ticks || batch->rows == 0) return batch;
+  const auto ticks = batch->columns[rows::tick].int64s();
+  std::vector<std::uint8_t> keep(batch->rows);
+  std::ranges::transform(ticks, keep.begin(), [this](Timestamp tick) { return tick > written_ ? 1 : 0; });
+  BatchPtr kept = select(batch, keep);
+  if (!muted) counters_.add(suppressed_, batch->rows - kept->rows);
+  return kept;
+}
+
+std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool muted) {
+  BatchPtr rows = without_written(batch, muted);
+  if (of_messages_ ? !rows->messages : rows->rows == 0) return {};
+  if (completion_) {
+    const auto before = completion_->counts();
+    rows = completion_->complete(rows);
+    if (!muted) count(before);
+  }
+  const std::uint64_t number = given_;
+  given_ += rows->rows;
+  if (muted || (rows->rows == 0 && !of_messages_)) return {};
+  return Part{std::move(rows), number};
+}
+
+void SinkRows::count(const Completion::Counts& before) {
+  const Completion::Counts& now = completion_->counts();
+  counters_.add(numbers_[0], now.measured - before.measured);
+  counters_.add(numbers_[1], now.interpolated - before.interpolated);
+  counters_.add(numbers_[2], now.carried - before.carried);
+  counters_.add(numbers_[3], now.null - before.null);
+  counters_.add(numbers_[4], now.empty_rows - before.empty_rows);
+}
+
+}  // namespace weir

@@ -1,0 +1,53 @@
+/// What a sink is given of a lane's batches.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <weir/batch.hpp>
+
+#include "core/observe/counters.hpp"
+#include "core/plan/completion.hpp"
+#include "core/plan/pipeline.hpp"
+
+namespace weir {
+
+/// Completes a sink's columns if it has any, counts their cells by quality, and numbers the rows.
+///
+/// Threads   one.
+class SinkRows {
+ public:
+  /// `input` is what the checked node reads. All must outlive it.
+  SinkRows(const Node& node, const Schema& input, Counters& counters);
+
+  struct Part {
+    BatchPtr batch;
+    std::uint64_t number = 0;  ///< of its first row, among all that the sink has been given of the lane
+  };
+  /// What the sink is to write of a batch; nothing if it is none of its, or `muted`: done once more, so that it counts
+  /// no cells and only goes on in the numbers.
+  std::optional<Part> take(const BatchPtr& batch, bool muted);
+
+  /// From now on leaves out, and counts, rows of ticks up to this one.
+  void leave_out_until(Timestamp tick) { written_ = tick; }
+
+  /// How many rows it has given out; what a snapshot keeps.
+  std::uint64_t given() const { return given_; }
+  void resume(std::uint64_t given) { given_ = given; }
+
+ private:
+  void count(const Completion::Counts& before);
+  BatchPtr without_written(const BatchPtr& batch, bool muted) const;
+
+  Counters& counters_;
+  bool of_messages_;
+  std::uint64_t given_ = 0;
+  Timestamp written_ = no_time;
+  std::size_t suppressed_ = 0;              // number of a counter
+  std::unique_ptr<Completion> completion_;  // of sinks with columns
+  std::array<std::size_t, 5> numbers_{};    // of counters: four qualities of cells, then empty rows
+};
+
+}  // namespace weir

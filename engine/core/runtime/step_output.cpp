@@ -1,0 +1,60 @@
+#include "core/runtime/step_output.hpp"
+
+#include <memory>
+#include <utility>
+
+#include <weir/format.hpp>
+
+#include "core/observe/counted.hpp"
+
+namespace weir {
+namespace {
+
+/// The batch as a part of the step that has this origin. Until it is emitted it is its maker's, who has let go of it if
+/// nobody else holds it.
+BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
+  const Origin& has = batch->origin;
+  if (has.partition == origin.partition && has.first == origin.first && has.last == origin.last) return batch;
+  auto own = batch.use_count() == 1 ? std::const_pointer_cast<Batch>(batch) : std::make_shared<Batch>(*batch);
+  own->origin = origin;
+  return own;
+}
+
+}  // namespace
+
+StepOutput::StepOutput(const Node& node, const Step& step, Counters& counters, Deliver deliver,
+                       std::vector<Sink::DeadLetter>& letters)
+    : node_{node}, step_{step}, counters_{counters}, deliver_{std::move(deliver)}, letters_{node.id, letters} {}
+
+void StepOutput::emit(BatchPtr batch, Port port) {
+  if (auto why = objection(batch.get(), port); !why.empty()) return object(std::move(why));
+  deliver_(port, with_origin(std::move(batch), step_.origin));
+}
+
+void StepOutput::refuse(const Batch& in, std::size_t row, std::string_view reason) {
+  if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
+  if (step_.muted) return;
+  counters_.add(counted::declare(counters_, node_.id, counted::refused, reason), 1);
+  letters_.add(in, row, reason);
+}
+
+void StepOutput::count(std::size_t counter, std::uint64_t n) {
+  if (!counters_.has(counter)) return object("it counts by a number that no counter has");
+  if (!step_.muted && n != 0) counters_.add(counter, n);
+}
+
+void StepOutput::object(std::string why) {
+  if (wrong_.empty()) wrong_ = std::move(why);
+}
+
+std::string StepOutput::objection(const Batch* batch, Port port) const {
+  if (port >= node_.outputs.size()) return weir::format("it emits to port {}, which its Spec does not declare", port);
+  if (batch == nullptr || !batch->schema) return "it emits no batch, or one without a schema";
+  if (batch->arrival.size() != batch->rows)
+    return weir::format("it emits {} rows with {} arrivals", batch->rows, batch->arrival.size());
+  const std::size_t columns = node_.outputs[port]->columns.size();
+  if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
+  return weir::format("it emits {} columns, but has settled on {}", batch->columns.size(), columns);
+}
+
+}  // namespace weir

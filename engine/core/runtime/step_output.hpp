@@ -1,0 +1,60 @@
+/// What a transform sees of one step: where its rows go, and what it refuses and counts.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <weir/batch.hpp>
+#include <weir/sink.hpp>
+#include <weir/transform.hpp>
+
+#include "core/observe/counters.hpp"
+#include "core/plan/pipeline.hpp"
+#include "core/runtime/refusals.hpp"
+
+namespace weir {
+
+/// The output of one node in one step. An operator of a library may be compiled without our asserts, so what it may
+/// not do is not done but kept for wrong().
+///
+/// Threads   one.
+class StepOutput final : public Output {
+ public:
+  /// Batches as parts of the step, with the step's origin.
+  using Deliver = std::function<void(Port, const BatchPtr&)>;
+
+  struct Step {
+    const Origin& origin;
+    bool muted = false;   ///< nothing is counted, and no letter written: it was when the step was first done
+    bool silent = false;  ///< nothing may be written beside the rows
+  };
+
+  /// Letters are appended to `letters`. All must outlive it.
+  StepOutput(const Node& node, const Step& step, Counters& counters, Deliver deliver,
+             std::vector<Sink::DeadLetter>& letters);
+
+  void emit(BatchPtr batch, Port port) override;
+  void refuse(const Batch& in, std::size_t row, std::string_view reason) override;
+  void count(std::size_t counter, std::uint64_t n) override;
+  bool silent() const override { return step_.silent; }
+
+  /// Behind the last batch of the step: has the letters say of how many rows they are.
+  void finish() { letters_.finish(); }
+  /// The first thing it did that no operator may; empty: nothing.
+  const std::string& wrong() const { return wrong_; }
+
+ private:
+  void object(std::string why);
+  std::string objection(const Batch* batch, Port port) const;
+
+  const Node& node_;
+  Step step_;
+  Counters& counters_;
+  Deliver deliver_;
+  Refusals letters_;
+  std::string wrong_;
+};
+
+}  // namespace weir

@@ -1,0 +1,36 @@
+/// Counts the messages that a lane has consumed, and holds a replay to what was counted when they were first read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <weir/message.hpp>
+
+#include "core/checkpoint/recovery.hpp"
+
+namespace weir {
+
+/// A stream that lost messages out of its middle still has the same name, age and last message; only their number
+/// tells.
+///
+/// Threads   one.
+class Tally {
+ public:
+  Tally() = default;
+  /// `opened`: the position that the source begins after.
+  Tally(Partition partition, const LaneStart& start, Position opened);
+
+  /// Counts messages of ascending sequence, not empty, of which a committed position can only be the last: steps end
+  /// there. Answers the number consumed up to the last, since the stream's beginning. changed: one of the committed
+  /// positions was reached by another number; nothing of `messages` is counted then.
+  Result<std::uint64_t> add(const std::vector<Message>& messages);
+
+ private:
+  Partition partition_ = 0;
+  std::uint64_t consumed_ = 0;
+  std::vector<Progress> kept_;  // ascending
+  std::size_t next_ = 0;        // of kept_: to be compared next
+};
+
+}  // namespace weir

@@ -1,0 +1,399 @@
+#include "sinks/timescale/ledger.hpp"
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+#include <weir/format.hpp>
+
+#include "clients/table.hpp"
+
+namespace weir::postgres {
+namespace {
+
+using sql::number;
+
+std::int64_t random_number() {
+  std::random_device device;
+  return static_cast<std::int64_t>((static_cast<std::uint64_t>(device()) << 31 ^ device()) & INT64_MAX);
+}
+
+std::optional<std::string> instant(Timestamp t) {
+  return t == no_time ? std::nullopt : std::optional{std::to_string(t)};
+}
+
+/// Reads progress_columns, the first of a row.
+Progress progress_of(const Row& row) {
+  return {.position = static_cast<Position>(number(row[0])),
+          .arrival = number(row[1], no_time),
+          .snapshot = row[2].value_or(""),
+          .fingerprint = row[3].value_or(""),
+          .stream = {row[4].value_or(""), number(row[5], no_time)},
+          .stamp = number(row[6], no_time),
+          .consumed = static_cast<std::uint64_t>(number(row[7])),
+          .sinks = row[8].value_or(""),
+          .resets = static_cast<std::uint32_t>(number(row[9]))};
+}
+
+/// Whether a lease runs. One that ends later than a lease can was given by a clock that has been set back since: its
+/// owner, if there still is one, renews it by the new time within a third of a lease.
+constexpr std::string_view runs = "lease_until BETWEEN clock_timestamp() AND clock_timestamp() + lease";
+
+constexpr std::string_view progress_columns =
+    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets";
+
+}  // namespace
+
+Ledger::Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease)
+    : pipeline_{std::move(pipeline)},
+      node_{std::move(node)},
+      target_{std::move(target)},
+      owner_{worker.empty() ? weir::format("weir-{:016x}", random_number()) : std::move(worker)},
+      lease_{lease} {}
+
+std::string Ledger::create(const std::string& schema) {
+  const std::scoped_lock lock{mutex_};
+  table_ = weir::format("{}.weir_progress", sql::quoted(schema));
+  workers_ = weir::format("{}.weir_workers", sql::quoted(schema));
+  // Room in the pages keeps the updates of every commit in place.
+  return weir::format(
+      R"(CREATE TABLE IF NOT EXISTS {0} (
+  pipeline text, node text, partition integer,
+  position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
+  fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
+  stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
+  resets integer NOT NULL DEFAULT 0,
+  owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
+  updated timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS since timestamptz;
+COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
+COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
+COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position';
+CREATE TABLE IF NOT EXISTS {1} (
+  pipeline text, node text, name text, lease_until timestamptz NOT NULL, lease interval NOT NULL,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (pipeline, node, name)))",
+      table_, workers_);
+}
+
+std::string Ledger::table() const {
+  const std::scoped_lock lock{mutex_};
+  return table_;
+}
+
+std::string Ledger::workers() const {
+  const std::scoped_lock lock{mutex_};
+  return workers_;
+}
+
+std::string Ledger::prepare() const {
+  return weir::format(
+      R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
+                       bigint[], bigint[], bigint[], text[], integer[]) AS
+UPDATE {0} p
+   SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
+       fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
+       stamp = n.stamp, consumed = n.consumed, sinks = n.sinks,
+       resets = greatest(p.resets, n.resets), updated = clock_timestamp(),
+       lease_until = clock_timestamp() + p.lease
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed,
+       sinks, resets)
+ WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
+   AND p.fence <> 0
+RETURNING p.partition;)",
+      table());
+}
+
+Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
+  const std::string number_text = std::to_string(partition);
+  const std::int64_t fence = random_number();
+  const auto inserted = connection.query(
+      weir::format("INSERT INTO {} (pipeline, node, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", table()),
+      {pipeline_, node_, number_text});
+  if (!inserted) return std::unexpected(inserted.error());
+  const auto former = connection.query(
+      weir::format("SELECT owner FROM {} WHERE pipeline = $1 AND node = $2 AND partition = $3 AND owner <> $4",
+                   table()),
+      {pipeline_, node_, number_text, owner_});
+  if (!former) return std::unexpected(former.error());
+  const auto note_former = [&](bool theirs) {
+    const std::scoped_lock lock{mutex_};
+    for (const Row& row : *former) theirs ? (void)former_.erase(*row[0]) : (void)former_.insert(*row[0]);
+  };
+  note_former(false);  // before the answer, which may be lost on its way
+  const auto rows = connection.query(
+      weir::format("UPDATE {0} SET since = CASE WHEN owner = $4 AND {1} THEN since ELSE clock_timestamp() END, "
+                   "owner = $4, fence = $5, target = $7, lease = $6 * interval '1 microsecond', "
+                   "lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
+                   "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
+                   "({1}) IS NOT TRUE) RETURNING {2}",
+                   table(), runs, progress_columns),
+      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond), target_});
+  if (!rows) return std::unexpected(rows.error());
+  if (rows->empty()) {
+    note_former(true);
+    return std::unexpected(held_by_another(connection, partition));
+  }
+  Progress progress = progress_of(rows->front());
+  const std::scoped_lock lock{mutex_};
+  claims_[partition] = {fence, progress.position, true};
+  return progress;
+}
+
+Result<void> Ledger::end_former(Connection& connection) {
+  for (;;) {
+    std::string worker;
+    {
+      const std::scoped_lock lock{mutex_};
+      if (former_.empty()) return {};
+      worker = *former_.begin();
+    }
+    // Another role's can't be ended, and need not be for this worker to go on.
+    const auto ended = connection.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = "
+        "current_user AND xact_start IS NOT NULL",
+        {session_of(worker)});
+    if (!ended && ended.error().kind == Error::Kind::unreachable) return std::unexpected(ended.error());
+    {
+      const std::scoped_lock lock{mutex_};
+      former_.erase(worker);
+    }
+    if (!ended) return std::unexpected(ended.error());
+  }
+}
+
+std::string Ledger::session() const { return session_of(owner_); }
+
+std::string Ledger::session_of(std::string_view worker) const {
+  constexpr std::size_t longest = 63;  // of a name in PostgreSQL, which cuts a longer one
+  constexpr std::size_t digits = 8;    // that a worker's name ends with, drawn at random
+  const std::string tail = weir::format("/{}", worker.substr(worker.size() - std::min(worker.size(), digits)));
+  return weir::format("weir/{}/{}", pipeline_, node_).substr(0, longest - tail.size()) + tail;
+}
+
+Result<std::vector<Sink::Peer>> Ledger::peers(Connection& connection, Partition partition) const {
+  return connection
+      .query(
+          weir::format("SELECT pipeline, node, target = $4, stream FROM {} WHERE partition = $3 AND position > 0 AND "
+                       "((pipeline = $1 AND node <> $2) OR (pipeline <> $1 AND target = $4)) "
+                       "ORDER BY pipeline, node",
+                       table()),
+          {pipeline_, node_, std::to_string(partition), target_})
+      .transform([](const Rows& rows) {
+        std::vector<Sink::Peer> out;
+        for (const Row& row : rows)
+          out.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "t", row[3].value_or("")});
+        return out;
+      });
+}
+
+Error Ledger::held_by_another(Connection& connection, Partition partition) const {
+  const auto rows =
+      connection.query(weir::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
+                                    "WHERE pipeline = $1 AND node = $2 AND partition = $3",
+                                    table()),
+                       {pipeline_, node_, std::to_string(partition)});
+  if (!rows) return rows.error();
+  const bool known = !rows->empty();
+  return {Error::Kind::held, weir::format("partition {} belongs to {}; its lease runs for another {} s", partition,
+                                          known ? rows->front()[0].value_or("another worker") : "another worker",
+                                          known ? rows->front()[1].value_or("0") : "0")};
+}
+
+Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
+  std::vector<std::optional<std::string>> partitions;
+  std::vector<std::optional<std::string>> fences;
+  std::vector<Partition> lost;
+  std::string sql;
+  {
+    const std::scoped_lock lock{mutex_};
+    for (const auto& [partition, claim] : claims_) {
+      if (claim.fence == 0) continue;
+      partitions.push_back(std::to_string(partition));
+      fences.push_back(std::to_string(claim.fence));
+      lost.push_back(partition);
+    }
+    if (lost.empty()) return lost;
+    // By owner: the fence of a claim whose answer is still on its way is not known here.
+    sql = weir::format(
+        "UPDATE {} p SET lease_until = clock_timestamp() + p.lease FROM unnest({}::integer[]) AS n (partition) "
+        "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.owner = {} RETURNING p.partition",
+        table_, quote_array(partitions), sql::literal(pipeline_), sql::literal(node_), sql::literal(owner_));
+  }
+  const auto rows = connection.run(sql);
+  if (!rows) return std::unexpected(rows.error());
+  for (const Row& row : *rows) std::erase(lost, static_cast<Partition>(number(row[0])));
+  // A partition that was claimed again meanwhile, or given back, is not lost: its fence is not the one that was asked
+  // for.
+  const std::scoped_lock lock{mutex_};
+  std::erase_if(lost, [&](Partition partition) {
+    const auto asked = std::ranges::find(partitions, std::to_string(partition));
+    const auto claim = claims_.find(partition);
+    return claim == claims_.end() ||
+           std::to_string(claim->second.fence) != fences[static_cast<std::size_t>(asked - partitions.begin())];
+  });
+  for (const Partition partition : lost) claims_[partition] = {0, 0, false};
+  return lost;
+}
+
+Result<void> Ledger::release(Connection& connection, Partition partition) {
+  std::int64_t fence = 0;
+  {
+    const std::scoped_lock lock{mutex_};
+    const auto claim = claims_.find(partition);
+    if (claim == claims_.end()) return {};
+    fence = claim->second.fence;
+    claim->second = {0, 0, false};
+  }
+  return connection
+      .query(
+          weir::format(
+              "UPDATE {} SET owner = NULL, since = NULL, lease_until = NULL WHERE pipeline = $1 AND node = $2 AND partition = $3 "
+              "AND fence = $4",
+              table()),
+          {pipeline_, node_, std::to_string(partition), std::to_string(fence)})
+      .transform([](const Rows&) {});
+}
+
+Result<Crew> Ledger::meet(Connection& connection) const {
+  // Written anew only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
+  // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
+  // again.
+  const auto told = connection.query(
+      weir::format(
+          "INSERT INTO {} AS w (pipeline, node, name, lease_until, lease) "
+          "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond', $4 * interval '1 microsecond') "
+          "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
+          "lease = excluded.lease, "
+          "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
+          "WHERE w.lease_until NOT BETWEEN excluded.lease_until - $4 / 3 * interval '1 microsecond' "
+          "AND excluded.lease_until",
+          workers()),
+      {pipeline_, node_, owner_, std::to_string(lease_ / microsecond)});
+  if (!told) return std::unexpected(told.error());
+  const auto others = connection.query(weir::format("SELECT name COLLATE \"C\" < $3 FROM {} "
+                                                    "WHERE pipeline = $1 AND node = $2 AND name <> $3 AND {}",
+                                                    workers(), runs),
+                                       {pipeline_, node_, owner_});
+  if (!others) return std::unexpected(others.error());
+  const auto taken =
+      connection.query(weir::format("SELECT partition FROM {} WHERE pipeline = $1 AND node = $2 AND owner <> $3 AND "
+                                    "{} ORDER BY partition",
+                                    table(), runs),
+                       {pipeline_, node_, owner_});
+  if (!taken) return std::unexpected(taken.error());
+  Crew crew{.workers = 1 + others->size()};
+  for (const Row& row : *others) crew.rank += row[0] == "t";
+  for (const Row& row : *taken) crew.taken.push_back(static_cast<Partition>(number(row[0])));
+  return crew;
+}
+
+/// With those who died long ago.
+Result<void> Ledger::leave(Connection& connection) const {
+  return connection
+      .query(weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND (name = $3 OR "
+                          "lease_until < clock_timestamp() - interval '1 day')",
+                          workers()),
+             {pipeline_, node_, owner_})
+      .transform([](const Rows&) {});
+}
+
+Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
+  const auto there = connection.query("SELECT to_regclass($1) IS NOT NULL", {table()});
+  if (!there) return std::unexpected(there.error());
+  if (there->front()[0] != "t") return std::vector<ProgressLine>{};
+  const auto rows = connection.query(
+      weir::format(
+          "SELECT {}, partition, coalesce(owner, ''), "
+          "CASE WHEN {} THEN (extract(epoch FROM lease_until - clock_timestamp()) * 1e9)::bigint ELSE 0 END, "
+          "(extract(epoch FROM updated) * 1e9)::bigint, (extract(epoch FROM since) * 1e9)::bigint FROM {} WHERE pipeline = $1 AND node = $2 AND "
+          "(position > 0 OR resets = 0 OR owner IS NOT NULL) ORDER BY partition",
+          progress_columns, runs, table()),
+      {pipeline_, node_});
+  if (!rows) return std::unexpected(rows.error());
+  std::vector<ProgressLine> lines;
+  for (const Row& row : *rows) {
+    lines.push_back({.partition = static_cast<Partition>(number(row[10])),
+                     .progress = progress_of(row),
+                     .owner = row[11].value_or(""),
+                     .since = number(row[14], no_time),
+                     .lease_left = number(row[12]),
+                     .updated = number(row[13])});
+  }
+  return lines;
+}
+
+Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partition> partition) const {
+  const auto there = lines(connection);
+  if (!there) return std::unexpected(there.error());
+  const auto wanted = [&](const ProgressLine& line) { return !partition || line.partition == *partition; };
+  for (const ProgressLine& line : *there) {
+    if (!wanted(line) || line.owner.empty() || line.lease_left <= 0) continue;
+    Error held = held_by_another(connection, line.partition);
+    held.message += "; stop that worker first, or wait that long if it is dead";
+    return std::unexpected(std::move(held));
+  }
+  if (std::ranges::none_of(*there, wanted)) return 0;
+  return connection
+      .query(weir::format(
+                 "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
+                 "stream_created = NULL, stamp = NULL, consumed = 0, sinks = '', resets = resets + 1, fence = 0, "
+                 "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
+                 "($3::integer IS NULL OR partition = $3::integer) AND "
+                 "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
+                 table(), runs),
+             {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
+      .transform([](const Rows& rows) { return rows.size(); });
+}
+
+bool Ledger::holds(Partition partition) const {
+  const std::scoped_lock lock{mutex_};
+  const auto claim = claims_.find(partition);
+  return claim != claims_.end() && claim->second.held;
+}
+
+std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
+  std::array<std::vector<std::optional<std::string>>, 13> columns;
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [partition, next] : lanes) {
+    const Claim& claim = claims_.at(partition);
+    const std::array values{std::optional{std::to_string(partition)},
+                            std::optional{std::to_string(claim.fence)},
+                            std::optional{std::to_string(claim.position)},
+                            std::optional{std::to_string(next.position)},
+                            instant(next.arrival),
+                            std::optional{next.snapshot},
+                            std::optional{next.fingerprint},
+                            std::optional{next.stream.stream},
+                            instant(next.stream.created),
+                            instant(next.stamp),
+                            std::optional{std::to_string(next.consumed)},
+                            std::optional{next.sinks},
+                            std::optional{std::to_string(next.resets)}};
+    for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
+  }
+  std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
+  for (const auto& column : columns) sql += ", " + quote_array(column);
+  return sql + ");";
+}
+
+void Ledger::advanced(std::span<const LaneCommit> lanes) {
+  const std::scoped_lock lock{mutex_};
+  for (const auto& [partition, next] : lanes) {
+    if (const auto claim = claims_.find(partition); claim != claims_.end()) claim->second.position = next.position;
+  }
+}
+
+void Ledger::lose(Partition partition) {
+  const std::scoped_lock lock{mutex_};
+  claims_[partition] = {0, 0, false};
+}
+
+void Ledger::doubt() {
+  const std::scoped_lock lock{mutex_};
+  for (auto& [partition, claim] : claims_) claim.held = false;
+}
+
+}  // namespace weir::postgres
