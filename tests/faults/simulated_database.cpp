@@ -126,13 +126,17 @@ Result<Committed> SimulatedSink::finish(SimulatedDatabase::Transaction transacti
   return out;
 }
 
+bool SimulatedDatabase::runs(Timestamp lease_until) const {
+  return lease_until > clock() && lease_until <= clock() + lease_length;
+}
+
 Result<Progress> SimulatedSink::claim(Partition partition) {
   if (!connected_) return fail(Error::Kind::unreachable, "not connected");
   SimulatedDatabase::Claim claim;
   auto progress = wire_.ask([&]() -> Result<Progress> {
     auto& place = database_.places_[partition];
     if (place.locked) return Wire::lost();
-    const bool held = place.owner != 0 && place.owner != worker_ && place.lease_until > database_.clock();
+    const bool held = place.owner != 0 && place.owner != worker_ && database_.runs(place.lease_until);
     if (held) return fail(Error::Kind::held, "another worker owns it");
     place.owner = worker_;
     place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
@@ -191,15 +195,15 @@ void SimulatedSink::release(Partition partition) {
 Result<Crew> SimulatedSink::meet() {
   return wire_.ask([&]() -> Result<Crew> {
     Timestamp& own = database_.workers_[worker_];
-    own = std::max(own, database_.clock() + lease_length);
+    own = database_.clock() + lease_length;
     Crew crew;
     for (const auto& [worker, until] : database_.workers_) {
-      const bool another = worker != worker_ && until > database_.clock();
+      const bool another = worker != worker_ && database_.runs(until);
       crew.workers += another;
       crew.rank += another && worker < worker_;
     }
     for (const auto& [partition, place] : database_.places_) {
-      if (place.owner != 0 && place.owner != worker_ && place.lease_until > database_.clock())
+      if (place.owner != 0 && place.owner != worker_ && database_.runs(place.lease_until))
         crew.taken.push_back(partition);
     }
     return crew;

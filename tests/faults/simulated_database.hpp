@@ -63,6 +63,8 @@ class SimulatedDatabase {
   std::vector<Partition> apply(const Transaction& transaction);
   void end(const Transaction& transaction, bool commits);
   Timestamp clock() const { return now_ + ahead_; }
+  /// Whether a lease runs: one that ends later than it can is of before the clock was set back.
+  bool runs(Timestamp lease_until) const;
 
   Dice& dice_;
   Safeguards safeguards_;

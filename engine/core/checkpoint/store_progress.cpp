@@ -25,7 +25,9 @@ Result<StoreProgress::Lease> StoreProgress::lease_of(Partition partition, Now& n
     if (!told) return std::unexpected(told.error());
     now = *told;
   }
-  return Lease{std::move((*held)->value), (*held)->revision, store_.lease() - (*now - (*held)->written)};
+  // One that would run for longer than a lease can was written before the store's clock was set back: nobody renews it.
+  const Duration left = store_.lease() - (*now - (*held)->written);
+  return Lease{std::move((*held)->value), (*held)->revision, left > store_.lease() ? 0 : left};
 }
 
 Result<std::vector<ProgressLine>> StoreProgress::lines() {

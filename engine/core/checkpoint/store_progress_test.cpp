@@ -47,6 +47,14 @@ TEST_F(StoreProgressTest, NothingIsKeptBeforeTheFirstWorker) {
   EXPECT_EQ(kept_.reset({}), 0u);
 }
 
+TEST_F(StoreProgressTest, ALeaseThatWasWrittenBeforeTheClockWasSetBackHasEnded) {
+  store_.now = 3600 * second;
+  keep(2, 40);
+  store_.now = 12 * second;
+  EXPECT_EQ(line(2).lease_left, 0);
+  EXPECT_EQ(kept_.reset(2), 1u);
+}
+
 TEST_F(StoreProgressTest, TellsWhoHasAPartitionAndWhereItGoesOn) {
   keep(2, 40);
   store_.now = 12 * second;

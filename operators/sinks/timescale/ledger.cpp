@@ -267,7 +267,8 @@ Result<Crew> Ledger::meet(Connection& connection) const {
           "VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 microsecond', $4 * interval '1 microsecond') "
           "ON CONFLICT (pipeline, node, name) DO UPDATE SET lease_until = excluded.lease_until, "
           "lease = excluded.lease, "
-          "since = CASE WHEN w.lease_until > clock_timestamp() THEN w.since ELSE excluded.since END "
+          "since = CASE WHEN w.lease_until BETWEEN clock_timestamp() AND excluded.lease_until THEN w.since "
+          "ELSE excluded.since END "
           "WHERE w.lease_until NOT BETWEEN excluded.lease_until - $4 / 3 * interval '1 microsecond' "
           "AND excluded.lease_until",
           workers()),
