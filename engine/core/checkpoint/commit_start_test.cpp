@@ -526,7 +526,8 @@ TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
   why not    no snapshot was kept, so messages 1 to 5 would be read again, but lead to another state
   ways out   undo the change
              or give the old file a durable "state" store, run it, let it drain, then start this one
-             or `weir progress reset`, or another "name": all rows again, beside those that are there)");
+             or `weir progress reset`, or another "name": all rows again, beside those that are there
+  next time  list in window-join's "fields" whatever may become a column: what stands there becomes one without a change of state)");
   store_.is_durable = true;
   EXPECT_TRUE(cycle_->claim(0).error().message.contains("\n             or run the old file once more, let it drain"));
   pipeline_.nodes[2].begins = SinkBegins::stream;

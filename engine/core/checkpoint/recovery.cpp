@@ -79,8 +79,10 @@ Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snap
 Error other_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint,
                      bool durable, bool new_sink) {
   std::string what;
+  bool of_columns = false;
   for (const Change& change : changes(kept.fingerprint, fingerprint)) {
     if (change.counts) what += (what.empty() ? "" : ", ") + change.words;
+    of_columns |= change.of_columns;
   }
   if (what.empty()) what = "it was run by another build, which does not tell";
   const std::string from = after == 0 ? "no snapshot was kept, so " : "";
@@ -93,6 +95,7 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
     ways += "\n             or give the old file a durable \"state\" store, run it, let it drain, then start this one";
   }
   ways += "\n             or `weir progress reset`, or another \"name\": all rows again, beside those that are there";
+  if (of_columns) ways += weir::format("\n  next time  {}", fields_advice);
   return {Error::Kind::changed,
           weir::format("partition {}: the pipeline was changed since its commit at position {}\n"
                        "  changed    {}\n"

@@ -329,7 +329,17 @@ class Checker {
                     ? "nothing keeps state, so each start reads the stream again from where it first began, and "
                       "stops if the stream no longer has that"
                     : "nothing keeps the place in the stream, so each start gives out all of it again",
-                R"(have it kept by a durable store, see `weir list stores` and "state")");
+                weir::format(R"(have it kept by a durable store, see `weir list stores` and "state"{})",
+                             lets_columns_grow() ? "" : weir::format("; without one, {}", fields_advice)));
+  }
+
+  /// Whether a new column of a sink changes no state.
+  bool lets_columns_grow() const {
+    return std::ranges::none_of(drafts_, [](const Draft& draft) {
+      const bool asks = std::ranges::any_of(draft.node.outputs,
+                                            [](const SchemaPtr& schema) { return schema->shape == Shape::brackets; });
+      return asks && !draft.node.settings.has("fields");
+    });
   }
 
   /// What belongs to one worker can't stand behind a queue that several read.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
 #include "core/plan/fingerprint.hpp"
@@ -73,9 +74,12 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
     return {"state", "goes on",
             "after a drain (reload, SIGTERM): " + by_node + "; after a crash the old file has to run once more"};
   }
-  return {"state", "is refused",
-          "once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and drain it "
-          "first, or begin anew by another \"name\" or `weir progress reset`"};
+  const bool of_columns = std::ranges::any_of(changes(before.fingerprint, now.fingerprint), &Change::of_columns);
+  return {
+      "state", "is refused",
+      weir::format("once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and "
+                   "drain it first, or begin anew by another \"name\" or `weir progress reset`{}{}",
+                   of_columns ? "; next time, " : "", of_columns ? fields_advice : "")};
 }
 
 /// Nodes that keep what another kept that is gone, and those that may be such a one and do not say it.

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "core/plan/fingerprint.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir {
@@ -54,6 +57,18 @@ TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
             goes_on + "more is new: gets all rows from the stream's first message on\n");
   EXPECT_EQ(said({}, {.more = R"(, { "id": "heard", "from": "in", "sink": "stdout" })"}),
             goes_on + "heard is new: begins where the furthest of the others stands\n");
+}
+
+TEST(ExplainChange, AColumnOfAFieldThatTheWindowNamesIsFree) {
+  // A number that `fields` names waits at each tick already, with a column or without.
+  const std::string fields = R"(1s", "fields": ["speed", "charge"], "wait": "2s)";
+  const std::string two = R"("speed": {}, "charge": {})";
+  EXPECT_EQ(said({.every = fields}, {.every = fields, .columns = two}),
+            "changed freely: \"db\" was edited\nstate goes on: nothing that it depends on was changed\n");
+  const auto promises = explain_change(pipeline({}), pipeline({.columns = two}), fakes::registry());
+  EXPECT_TRUE(std::ranges::any_of(promises, [](const Promise& promise) {
+    return promise.what == "is refused" && promise.why.contains(fields_advice);
+  })) << "the cheap way must be said";
 }
 
 /// The first line that is said of a change.

@@ -131,7 +131,7 @@ void compare_wishes(const Words& before, const Words& after, std::vector<Change>
     const std::string what = quoted(unescaped(field)) + as;
     out.push_back({wish.by.empty() ? weir::format("{} {} {}", node, gives, what)
                                    : weir::format("{}.columns {} {} for {}", wish.by, asks, node, what),
-                   true});
+                   true, !wish.by.empty()});
   };
   for (const auto& [name, wish] : before.wishes) {
     if (!counts(name.first)) continue;

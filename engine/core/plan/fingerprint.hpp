@@ -48,9 +48,13 @@ bool same_state(std::string_view kept, std::string_view now);
 
 /// Something that differs between two such fingerprints.
 struct Change {
-  std::string words;    ///< `"rows" was edited`, `db.columns now asks rows for "charge"`
-  bool counts = false;  ///< the state means something else by it
+  std::string words;        ///< `"rows" was edited`, `db.columns now asks rows for "charge"`
+  bool counts = false;      ///< the state means something else by it
+  bool of_columns = false;  ///< only in what sinks' columns ask for; "fields" of window-join, once named, keep it out
 };
+/// What to do that the next column changes no state; to be said where `of_columns` was refused.
+inline constexpr std::string_view fields_advice =
+    R"(list in window-join's "fields" whatever may become a column: what stands there becomes one without a change of state)";
 /// Nothing if they are the same; or if they don't say it, as those of another build.
 std::vector<Change> changes(std::string_view kept, std::string_view now);
 
