@@ -375,9 +375,7 @@ class Runner {
   mutable std::mutex mutex_;
   std::shared_ptr<Running> current_;
   std::shared_ptr<const LoadedPipeline> replaced_;  // what ran before, until the current one is ready
-  bool resumes_ = false;     // the current one was at work before a reload, and has not started again yet
-  Timestamp resume_at_ = 0;  // not before
-  std::shared_ptr<const LoadedPipeline> next_;  // waits for the old pipeline to drain
+  std::shared_ptr<const LoadedPipeline> next_;      // waits for the old pipeline to drain
   LagWatch lag_{[this] {
                   const auto loaded = current()->loaded();
                   return measure_lag(*loaded->checked.pipeline, session_.registry, system_clock());
