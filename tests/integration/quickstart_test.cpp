@@ -146,7 +146,7 @@ TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
   system_clock().wait(second, {});
   directory_.write("job.json", with(text, R"("speed": {)", R"("torque": {}, "speed": {)"));
   job.send(SIGHUP);
-  EXPECT_TRUE(job.says("the pipeline goes on as it was")) << job.log();
+  EXPECT_TRUE(job.says("still running the previous pipeline")) << job.log();
   EXPECT_THAT(job.log(), testing::HasSubstr(R"(reload: changed for the state: db.columns now asks rows for "torque")"));
   directory_.write("job.json", with(text, R"("id": "db")", R"("id": "out")"));
   job.send(SIGHUP);

@@ -65,9 +65,9 @@ TEST_F(Reload, ANewSinkSettingNeedsNoStateOfItsOwn) {
 
 TEST_F(Reload, AFileWithErrorsLeavesTheOldPipelineRunningAndSaysWhere) {
   begin();
-  reload(text({.wait = "1 s"}), "the pipeline goes on as it was");
+  reload(text({.wait = "1 s"}), "still running the previous pipeline");
   EXPECT_THAT(job_->log(), ContainsRegex(R"(job\.json:8:[0-9]+: error: "wait": "1 s": )"));
-  reload(text({.name = "another"}), "another pipeline; the old one goes on");
+  reload(text({.name = "another"}), "another pipeline; still running the previous pipeline");
   reload("{", "job.json:1:2: error: ");
   go_on();
   expect_rows("1 15 2 25");
@@ -76,7 +76,7 @@ TEST_F(Reload, AFileWithErrorsLeavesTheOldPipelineRunningAndSaysWhere) {
 
 TEST_F(Reload, APipelineThatDoesNotFitTheTableGivesWayToTheOldOne) {
   begin();
-  reload(text({.columns = R"("speed": {}, "charge": {})"}), "the old one goes on");
+  reload(text({.columns = R"("speed": {}, "charge": {})"}), "running the previous pipeline again");
   EXPECT_THAT(job_->log(), HasSubstr("ALTER TABLE"));
   go_on();
   expect_rows("1 15 2 25");
@@ -92,7 +92,7 @@ TEST_F(Reload, TwoThatFollowEachOtherAndDoNotFitGiveWayToTheOldOne) {
     job_->send(SIGHUP);
     system_clock().wait(10 * millisecond, {});
   }
-  EXPECT_TRUE(job_->says("the old one goes on")) << job_->log();
+  EXPECT_TRUE(job_->says("running the previous pipeline again")) << job_->log();
   go_on();
   expect_rows("1 15 2 25");
   EXPECT_THAT(job_->log(), Not(HasSubstr("the new pipeline runs")));
@@ -101,7 +101,7 @@ TEST_F(Reload, TwoThatFollowEachOtherAndDoNotFitGiveWayToTheOldOne) {
 
 TEST_F(Reload, AnotherMeaningOfTheStateNeedsASnapshot) {
   begin({.store = "memory"});
-  reload(text({.store = "memory", .before_rows = doubled}), "the pipeline goes on as it was");
+  reload(text({.store = "memory", .before_rows = doubled}), "still running the previous pipeline");
   EXPECT_THAT(job_->log(), AllOf(HasSubstr("no snapshot is kept"), Not(HasSubstr("draining"))));
   go_on();
   expect_rows("1 15 2 25");
@@ -113,7 +113,7 @@ TEST_F(Reload, IsRefusedWhileTheOldPipelineCanNotCommit) {
   database_.kill();
   go_on();
   ASSERT_TRUE(job_->says("commit: ")) << job_->log();
-  reload(text({.before_rows = doubled}), "it goes on, try again later");
+  reload(text({.before_rows = doubled}), "still running the previous pipeline");
   database_.start();
   expect_rows("1 15 2 25");
   expect_end();
@@ -155,7 +155,7 @@ TEST_F(Reload, IsRefusedWhileCurrentValuesWait) {
   other.kill("nats");
   go_on();
   ASSERT_TRUE(job_->says("what commits wait for: changed: current values wait")) << job_->log();
-  reload(text({.before_rows = publish}), "reload: not while this keeps the old pipeline from draining: changed: ");
+  reload(text({.before_rows = publish}), "reload: the running pipeline can't drain: changed: ");
   other.start("nats");
   // Although there is always something that waits.
   const Timestamp until = system_clock().steady() + 20 * second;

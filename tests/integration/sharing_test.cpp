@@ -208,7 +208,7 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   changed.before_rows = R"({ "id": "changed", "transform": "map", "from": "signals", "set": { "x": "x * 2" } })";
   directory_.write("job.json", text(changed));
   worker("first").send(SIGHUP);
-  ASSERT_TRUE(worker("first").says("the pipeline goes on as it was")) << logs();
+  ASSERT_TRUE(worker("first").says("still running the previous pipeline")) << logs();
   store(2500 * millisecond);
   expect_rows("2");
   EXPECT_EQ(worker("first").end(SIGTERM), 0) << logs();

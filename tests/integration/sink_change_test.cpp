@@ -50,7 +50,7 @@ class SinkChange : public Job {
 
 TEST_F(SinkChange, ARenamedSinkGoesOnIfItSaysSoAndBack) {
   begin();
-  reload(renamed(), "the pipeline goes on as it was");
+  reload(renamed(), "still running the previous pipeline");
   EXPECT_THAT(job_->log(), HasSubstr(R"(write "renamed_from": "db" there)"));
   reload(renamed(R"( "renamed_from": "db",)"), "reload: the new pipeline runs");
   send(2500 * millisecond, 30);

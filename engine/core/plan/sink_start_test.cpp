@@ -28,12 +28,12 @@ class SinkStarts : public testing::TestWithParam<Row> {};
 
 TEST_P(SinkStarts, AreDecidedTogether) { EXPECT_EQ(starts_of(GetParam().sinks), GetParam().starts); }
 
-constexpr auto now = SinkBegins::now;
+constexpr auto from_now = SinkBegins::now;
 constexpr auto stream = SinkBegins::stream;
 
 INSTANTIATE_TEST_SUITE_P(Table, SinkStarts,
                          testing::Values(Row{"a first run",
-                                             {keeper("a", 0), other("n"), keeper("b", 0, "", 0, now)},
+                                             {keeper("a", 0), other("n"), keeper("b", 0, "", 0, from_now)},
                                              {start(begin_first, 0), start(begin_first, 0), start(begin_first, 0)}},
                                          Row{"each from its own place",
                                              {keeper("a", 9, "a b n"), keeper("b", 5, "a b n")},
@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Table, SinkStarts,
                                              {keeper("a", 9, "a b n"), keeper("b", 0, "", 1), other("n")},
                                              {start(resume, 9), start(begin_first, 0), start(resume, 9)}},
                                          Row{"which may begin now",
-                                             {keeper("a", 9, "a b"), keeper("b", 0, "", 1, now)},
+                                             {keeper("a", 9, "a b"), keeper("b", 0, "", 1, from_now)},
                                              {start(resume, 9), start(begin_now, 9)}},
                                          Row{"resets count where all were",
                                              {keeper("a", 0, "", 2), keeper("b", 0, "", 1), other("n")},

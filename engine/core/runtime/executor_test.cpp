@@ -1,6 +1,6 @@
 #include "core/runtime/executor.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 

@@ -61,7 +61,7 @@ void terminate_worker(Stage& stage, Traffic&, Chance& chance) {
 /// Until it runs the file as it is now. A worker without partitions does not say so when it does.
 void take_up(Stage& stage, Worker& worker) {
   constexpr const char *begins = "draining the old pipeline", *runs = "the new pipeline runs",
-                       *back = "old one goes on";
+                       *back = "running the previous pipeline again";
   const Timestamp until = system_clock().steady() + 30 * second;
   const std::size_t begun = worker.said(begins), ran = worker.said(runs), went_back = worker.said(back);
   Timestamp ask_again = 0, since = end_of_time;
