@@ -105,7 +105,7 @@ BatchPtr numbered(std::size_t rows) {
   batch->columns = {Column::int64(values), Column{}};
   batch->arrival = values;
   batch->reached = 1000;
-  batch->origin = {.partition = 3, .first = 10, .last = 20};
+  batch->origin = {.partition = 3, .after = 10, .last = 20};
   batch->messages = std::make_shared<const Messages>();
   for (std::size_t i = 0; i < rows; ++i) batch->message_of_row.push_back(static_cast<std::uint32_t>(i * 2));
   return batch;

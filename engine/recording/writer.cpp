@@ -274,7 +274,7 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
   const Partition partition = decoded.origin.partition;
   const auto& items = decoded.messages->items;
   if (impl_->closed.contains(partition)) return added;
-  Reached& passed = impl_->passed.try_emplace(partition, decoded.origin.first).first->second;
+  Reached& passed = impl_->passed.try_emplace(partition, decoded.origin.after).first->second;
   std::size_t row = 0;
   const Column& keys = decoded.columns[samples::key];
   const Column& fields = decoded.columns[samples::field];
@@ -299,7 +299,7 @@ Result<std::size_t> Writer::add(const Batch& decoded, const Selection& selection
       return added;
     }
     if (message.arrival >= selection.since && i == 0) {
-      auto reached = impl_->reach_over(partition, selection.going_on, decoded.origin.first, selection.since);
+      auto reached = impl_->reach_over(partition, selection.going_on, decoded.origin.after, selection.since);
       if (!reached) return std::unexpected(std::move(reached.error()));
     }
     passed.position = message.sequence;

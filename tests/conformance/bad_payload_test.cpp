@@ -41,7 +41,7 @@ void expect_refused(Lane& lane, const std::string& good, const std::string& bad,
   EXPECT_THAT(out.dead_letters[0].reason, HasSubstr(reason));
   EXPECT_EQ(out.dead_letters[0].payload, bad);
   EXPECT_EQ(out.dead_letters[0].subject, "vehicle.v.f");
-  EXPECT_EQ(out.dead_letters[0].position, out.position - 1);
+  EXPECT_EQ(out.dead_letters[0].position, out.place.position - 1);
   EXPECT_EQ(out.dead_letters[0].node, "signals");
 }
 

@@ -115,7 +115,7 @@ BatchPtr ten_seconds(const Chain& chain, const Origin& origin) {
   batch->rows = 10;
   batch->origin = origin;
   std::vector<Timestamp> times;
-  for (Position n = origin.first + 1; n <= origin.last; ++n)
+  for (Position n = origin.after + 1; n <= origin.last; ++n)
     times.push_back((1'800'000'000 + static_cast<Timestamp>(n)) * second);
   batch->arrival = times;
   batch->reached = times.back();
@@ -144,7 +144,7 @@ TEST(Transforms, EmitNothingWithoutItsPartitionAndPositions) {
       chain.watch([&](PortRef port, const BatchPtr& batch) {
         const std::string& node = checked.pipeline->nodes[port.node].id;
         EXPECT_EQ(batch->origin.partition, partition) << node << " in " << text;
-        EXPECT_EQ(batch->origin.first, origin.first) << node << " in " << text;
+        EXPECT_EQ(batch->origin.after, origin.after) << node << " in " << text;
         EXPECT_EQ(batch->origin.last, origin.last) << node << " in " << text;
         brackets += batch->schema->shape == Shape::brackets ? batch->rows : 0;
         events += batch->schema->shape == Shape::events ? batch->rows : 0;

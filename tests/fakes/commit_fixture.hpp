@@ -178,9 +178,7 @@ class CommitTest : public testing::Test {
   static LaneStep step(Partition partition, Position position, const std::string& row, std::size_t sink = 0) {
     LaneStep out;
     out.partition = partition;
-    out.position = position;
-    out.reached = static_cast<Timestamp>(position);
-    out.consumed = position;
+    out.place = {.position = position, .arrival = static_cast<Timestamp>(position), .consumed = position};
     out.bytes = 10;
     if (!row.empty()) {
       LaneStep::Rows rows;

@@ -123,8 +123,7 @@ void SimulatedLanes::read(Lane& lane) {
   if (further && last > lane.start.silent) {
     LaneStep step;
     step.partition = partition;
-    step.position = step.consumed = last;
-    step.reached = static_cast<Timestamp>(last);
+    step.place = {.position = last, .arrival = static_cast<Timestamp>(last), .consumed = last};
     for (std::size_t sink = 1; sink <= around_.sinks && encoded.rows > 0; ++sink) step.rows.push_back({sink, encoded});
     around_.events.step(lane.id, std::move(step));
   }

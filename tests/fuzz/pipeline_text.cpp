@@ -28,7 +28,7 @@ void check_tree(const Value& value, std::size_t depth, std::string_view source, 
   if (value.is(Value::Kind::invalid)) ++invalid;
   if (value.is(Value::Kind::string)) {
     for (std::size_t offset = 0; offset < value.text.size() && offset < 3; ++offset) {
-      const Place place = place_inside(source, value, offset);
+      const TextPosition place = place_inside(source, value, offset);
       check_nested({place, place}, value.span);
     }
   }

@@ -125,10 +125,10 @@ struct Schema {
 };
 using SchemaPtr = std::shared_ptr<const Schema>;
 
-/// Where a batch comes from: the messages (after `first`, up to `last`] of one partition are in it, and wholly.
+/// Where a batch comes from: the messages (behind `after`, up to `last`] of one partition are in it, and wholly.
 struct Origin {
   Partition partition = 0;
-  Position first = 0;
+  Position after = 0;  ///< its first message stands behind this one
   Position last = 0;
 };
 

@@ -28,6 +28,14 @@ struct Encoded {
   BatchPtr batch;     ///< the rows themselves, for bisecting and for sinks that encode nothing
 };
 
+/// A place in a partition's stream, and what led there.
+struct Place {
+  Position position = 0;        ///< of a message; 0: before the first
+  Timestamp arrival = no_time;  ///< arrival time that was reached: the greatest timestamp up to `position`
+  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`; no_time: not known
+  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
+};
+
 /// What is known of a partition's progress in a sink that keeps it.
 struct Progress {
   Position position = 0;         ///< everything up to here is committed; 0: nothing yet

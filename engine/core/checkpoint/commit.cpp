@@ -452,7 +452,7 @@ Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
   Timestamp reached = no_time;
   while (lane.steps_left()) {
     const LaneStep step = lane.pop();
-    reached = step.reached;
+    reached = step.place.arrival;
     report.bytes += step.bytes;
     counters_.add(letters_counter_, step.dead_letters.size());
     for (const auto& letter : step.dead_letters)

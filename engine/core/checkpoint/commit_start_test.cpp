@@ -304,8 +304,7 @@ TEST_F(CommitStart, ASnapshotTellsThatADatabaseWasLost) {
 /// A step with a row for each of the sinks.
 LaneStep for_all(Position position) {
   LaneStep out;
-  out.position = out.consumed = position;
-  out.reached = static_cast<Timestamp>(position);
+  out.place = {.position = position, .arrival = static_cast<Timestamp>(position), .consumed = position};
   for (const std::size_t sink : {0, 1, 2}) {
     LaneStep::Rows rows;
     rows.sink = sink;

@@ -68,9 +68,9 @@ bool LaneAccount::pending() const {
 
 bool LaneAccount::is_for(std::size_t outlet) const {
   const LaneStep* last = cut_ == 0 ? nullptr : &steps_[cut_ - 1];
-  if (last != nullptr && last->position > done_[outlet]) return true;
+  if (last != nullptr && last->place.position > done_[outlet]) return true;
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
-  const Position next = last != nullptr ? last->position : committed_.position;
+  const Position next = last != nullptr ? last->place.position : committed_.position;
   return to_name(outlet, next) && next >= done_[outlet];
 }
 
@@ -78,10 +78,10 @@ Progress LaneAccount::next_of(const std::string& fingerprint) const {
   Progress next = committed_;
   if (cut_ != 0) {
     const LaneStep& last = steps_[cut_ - 1];
-    next.position = last.position;
-    next.arrival = last.reached;
-    next.stamp = last.stamp;
-    next.consumed = last.consumed;
+    next.position = last.place.position;
+    next.arrival = last.place.arrival;
+    next.stamp = last.place.stamp;
+    next.consumed = last.place.consumed;
   }
   // A snapshot ahead of the commit would lose the rows between the two.
   if (snapshot_position_ <= next.position) next.snapshot = snapshot_;
@@ -92,7 +92,7 @@ Progress LaneAccount::next_of(const std::string& fingerprint) const {
 std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position position) {
   std::size_t rows = 0;
   for (const LaneStep& step : steps_) {
-    if (step.position <= done_[outlet] || step.position > position) continue;
+    if (step.place.position <= done_[outlet] || step.place.position > position) continue;
     for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows - part.rejected : 0;
   }
   done_[outlet] = position;
@@ -106,7 +106,8 @@ bool LaneAccount::agrees_on(const std::string& snapshot) const {
 
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
   return (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
-         (progress.position == done_[outlet] || std::ranges::contains(steps_, progress.position, &LaneStep::position));
+         (progress.position == done_[outlet] ||
+          std::ranges::contains(steps_, progress.position, [](const LaneStep& step) { return step.place.position; }));
 }
 
 void LaneAccount::settle(Progress next) {

@@ -19,10 +19,7 @@ namespace weir {
 /// What one step of a lane made, encoded, ready to be written.
 struct LaneStep {
   Partition partition = 0;
-  Position position = 0;        ///< everything up to here is in this step or an earlier one
-  Timestamp reached = no_time;  ///< arrival time at `position`
-  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`
-  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
+  Place place;  ///< everything up to here is in this step or an earlier one
   struct Rows {
     std::size_t sink = 0;  ///< number of the node
     Encoded encoded;
@@ -77,7 +74,7 @@ class LaneAccount {
   bool is_for(std::size_t outlet) const;
   auto steps_for(std::size_t outlet) const {
     return steps_ | std::views::take(cut_) |
-           std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.position > done; });
+           std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.place.position > done; });
   }
   /// What the progress of an outlet is after the commit at hand.
   Progress next_of(const std::string& fingerprint) const;

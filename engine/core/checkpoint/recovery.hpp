@@ -20,13 +20,16 @@ struct LaneStart {
   Timestamp written =
       no_time;  ///< rows of ticks up to then are left out: they may have been written, of other messages
   std::vector<Position> borders;        ///< steps must end at each of these, ascending
-  std::string state = {};               ///< for Chain::load(); empty: start empty
+  std::string state = {};               ///< for Lane::load(); empty: start empty
   std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed
   std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
   std::vector<Sink::Peer> rivals = {};  ///< other pipelines' progress for a table of this one, which has none
   std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before
+
+  /// What arrival time does not go back behind; no_time: nothing, or what the source reminds of comes first.
+  Timestamp arrival() const { return reminded != no_time ? no_time : at.arrival; }
 
   /// The furthest position that a sink has.
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }

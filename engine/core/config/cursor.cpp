@@ -22,7 +22,7 @@ void Cursor::back(std::size_t characters) {
   place_.column -= static_cast<std::uint32_t>(characters);
 }
 
-bool Cursor::odd_quotes(Place place) const {
+bool Cursor::odd_quotes(TextPosition place) const {
   const std::size_t offset = std::min<std::size_t>(place.offset, text_.size());
   const std::size_t before = text_.substr(0, offset).rfind('\n');
   const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;

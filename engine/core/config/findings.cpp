@@ -267,7 +267,7 @@ bool has_errors(std::span<const Finding> findings) { return count(findings, Seve
 
 void sort_by_place(std::vector<Finding>& findings) {
   std::ranges::stable_sort(findings, {}, [](const Finding& finding) {
-    const Place& begin = finding.span.begin;
+    const TextPosition& begin = finding.span.begin;
     return std::tuple{std::string_view{finding.file}, begin.line, begin.column};
   });
 }

@@ -14,17 +14,17 @@ namespace weir {
 
 /// A place in a text. Lines and columns count from 1, columns in Unicode code points, the offset in bytes from 0.
 /// Line 0 means "no place" (a finding about a command line or a whole file).
-struct Place {
+struct TextPosition {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
   std::uint32_t offset = 0;
-  bool operator==(const Place&) const = default;
+  bool operator==(const TextPosition&) const = default;
 };
 
 /// From the first character to one beyond the last.
 struct Span {
-  Place begin;
-  Place end;
+  TextPosition begin;
+  TextPosition end;
   bool operator==(const Span&) const = default;
 };
 

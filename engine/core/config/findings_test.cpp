@@ -8,9 +8,9 @@ namespace {
 
 const std::vector<std::string> sinks{"timescale", "duckdb", "stdout", "nats", "drop"};
 
-Finding finding(Severity severity, std::string file, Place begin, std::uint32_t length, std::string rule,
+Finding finding(Severity severity, std::string file, TextPosition begin, std::uint32_t length, std::string rule,
                 std::string message, std::string suggestion = "") {
-  const Place end{begin.line, begin.column + length, begin.offset + length};
+  const TextPosition end{begin.line, begin.column + length, begin.offset + length};
   return {severity, std::move(file), {begin, end}, std::move(rule), std::move(message), std::move(suggestion)};
 }
 

@@ -84,9 +84,9 @@ void Lexer::mistake(Span span, std::string rule, std::string message, std::strin
 
 /// Every character passes here, so bytes that are no UTF-8 are found wherever they are; neighbours are one mistake.
 Span Lexer::take(std::size_t points) {
-  const Place begin = here();
+  const TextPosition begin = here();
   for (; points > 0 && !ended(); --points) {
-    const Place place = here();
+    const TextPosition place = here();
     const auto byte = static_cast<unsigned char>(next());
     if (cursor_.advance()) continue;
     const bool neighbour = bad_end_ > 0 && bad_end_ == place.offset;
@@ -145,7 +145,7 @@ void Lexer::string(std::string& text) {
 }
 
 void Lexer::character(std::string& text) {
-  const Place begin = here();
+  const TextPosition begin = here();
   const auto code = static_cast<unsigned char>(next());
   if (code == '\\') return escape(text);
   const Span span = take();
@@ -158,7 +158,7 @@ void Lexer::character(std::string& text) {
 
 void Lexer::escape(std::string& text) {
   constexpr std::string_view names = "\"\\/bfnrt", codes = "\"\\/\b\f\n\r\t";
-  const Place begin = take().begin;
+  const TextPosition begin = take().begin;
   if (ended() || next() == '\n') return;
   const char name = next();
   take();

@@ -18,9 +18,10 @@ namespace weir {
 /// Walks a source and reports into a document; both must outlive it. Used by read_text() only.
 class Lexer {
  public:
-  Lexer(std::string_view source, Document& document, Place start) : document_{document}, cursor_{source, start} {}
+  Lexer(std::string_view source, Document& document, TextPosition start)
+      : document_{document}, cursor_{source, start} {}
 
-  Place here() const { return cursor_.here(); }
+  TextPosition here() const { return cursor_.here(); }
   /// At the end of the text. Having given up after `finding_limit` mistakes counts as the end.
   bool ended() const { return cursor_.ended() || gave_up(); }
   /// The byte here; NUL at the end.
@@ -30,7 +31,7 @@ class Lexer {
   bool at_comment() const { return cursor_.starts_with("//") || cursor_.starts_with("/*"); }
   /// The span of the one ASCII character here.
   Span one() const { return {here(), {here().line, here().column + 1, here().offset + 1}}; }
-  std::string_view since(Place begin) const { return cursor_.since(begin); }
+  std::string_view since(TextPosition begin) const { return cursor_.since(begin); }
   std::ptrdiff_t closers_ahead() const { return cursor_.closers_ahead(); }
 
   /// Over so many code points, or up to the end.

@@ -15,24 +15,24 @@ namespace {
 
 bool is_closer(char c) { return c == '}' || c == ']'; }
 
-std::string at(Place place) { return weir::format("{}:{}", place.line, place.column); }
+std::string at(TextPosition place) { return weir::format("{}:{}", place.line, place.column); }
 
 void append(std::vector<Comment>& to, std::vector<Comment> from) { std::ranges::move(from, std::back_inserter(to)); }
 
 /// Members, elements and their comments; and what to make of misplaced commas and brackets.
 class Reader {
  public:
-  Reader(std::string_view source, Document& document, Place start = {1, 1, 0})
+  Reader(std::string_view source, Document& document, TextPosition start = {1, 1, 0})
       : document_{document}, in_{source, document, start} {}
 
   void run();
-  Place place_in_string(std::size_t offset);
+  TextPosition place_in_string(std::size_t offset);
 
  private:
   struct Open {
-    Place place;
+    TextPosition place;
     char closer;
-    std::unordered_map<std::string, Place> keys = {};
+    std::unordered_map<std::string, TextPosition> keys = {};
   };
 
   Value value();
@@ -70,7 +70,7 @@ void Reader::run() {
     const std::string closer{in_.next()};
     in_.mistake(in_.take(), "unopened-bracket", quoted(closer) + " closes nothing", "remove it");
   }
-  if (const Place begin = in_.here(); !in_.ended()) {
+  if (const TextPosition begin = in_.here(); !in_.ended()) {
     while (!in_.ended()) in_.take();
     in_.mistake({begin, in_.here()}, "text-after-end",
                 weir::format("text behind the {}, which ends at {}", to_string(root.kind), at(root.span.end)),
@@ -152,7 +152,7 @@ bool Reader::closes(const Value& container) {
 /// False if it was too many, and nothing ends.
 bool Reader::wrong_closer() {
   const char closer = in_.next();
-  const Place opened = open_.back().place;
+  const TextPosition opened = open_.back().place;
   const char expected = open_.back().closer;
   const auto depth = static_cast<std::ptrdiff_t>(open_.size());
   const std::ptrdiff_t ahead = in_.closers_ahead();
@@ -235,7 +235,7 @@ bool Reader::key(std::string& key) {
     in_.mistake(in_.one(), "missing-key", "a member needs a key", "write \"name\": …");
     return false;
   }
-  const Place begin = in_.here();
+  const TextPosition begin = in_.here();
   do {
     in_.take();
   } while (!in_.between() && !std::string_view{" \t\r\n:=\"[{#"}.contains(in_.next()) && !in_.at_comment());
@@ -246,7 +246,7 @@ bool Reader::key(std::string& key) {
 
 /// Whether a value may follow.
 bool Reader::colon(const Member& member, bool named) {
-  const Place end = member.key_span.end;
+  const TextPosition end = member.key_span.end;
   if (in_.next() == ':') {
     in_.take();
   } else if (in_.next() == '=') {
@@ -263,7 +263,7 @@ bool Reader::colon(const Member& member, bool named) {
 
 /// The comma behind an element, and who gets the comments around it.
 void Reader::separate(const Value& container, Value& last) {
-  const Place end = last.span.end;
+  const TextPosition end = last.span.end;
   const bool object = container.is(Value::Kind::object);
   for (in_.skip(); object && in_.next() == ':'; in_.skip()) {
     in_.mistake(in_.take(), "unexpected-colon", "\":\" behind a value", "write \",\" and a key before it");
@@ -293,10 +293,10 @@ void Reader::separate(const Value& container, Value& last) {
 }
 
 /// Reads a string again, from its beginning, until its content is as long.
-Place Reader::place_in_string(std::size_t offset) {
+TextPosition Reader::place_in_string(std::size_t offset) {
   std::string text;
   in_.take();
-  for (Place before = in_.here();; before = in_.here()) {
+  for (TextPosition before = in_.here();; before = in_.here()) {
     if (in_.ended() || in_.next() == '"' || in_.next() == '\n') return before;
     in_.character(text);
     if (text.size() > offset) return before;
@@ -348,14 +348,14 @@ Document read_text(std::string_view text, std::string_view file) {
   return document;
 }
 
-Place place_as_written(std::string_view source, const Value& string, std::size_t offset) {
-  const Place begin = string.span.begin;
+TextPosition place_as_written(std::string_view source, const Value& string, std::size_t offset) {
+  const TextPosition begin = string.span.begin;
   if (!string.is(Value::Kind::string) || begin.offset >= source.size() || source[begin.offset] != '"') return begin;
   Document scratch;
   return Reader{source, scratch, begin}.place_in_string(offset);
 }
 
-Place place_inside(std::string_view source, const Value& string, std::size_t offset) {
+TextPosition place_inside(std::string_view source, const Value& string, std::size_t offset) {
   std::size_t written = offset;
   for (const Replacement& replacement : string.replaced) {
     if (offset < replacement.at) break;

@@ -98,9 +98,9 @@ Document read_text(std::string_view text, std::string_view file);
 /// The place of a byte of a string's `text` in the source that the string was read from, across escapes and replaced
 /// variables (inside a variable's value: where its `${` stands). The value's beginning if it isn't a string of this
 /// source.
-Place place_inside(std::string_view source, const Value& string, std::size_t offset);
+TextPosition place_inside(std::string_view source, const Value& string, std::size_t offset);
 
 /// The same for an offset into the string as it was before variables were replaced.
-Place place_as_written(std::string_view source, const Value& string, std::size_t offset);
+TextPosition place_as_written(std::string_view source, const Value& string, std::size_t offset);
 
 }  // namespace weir

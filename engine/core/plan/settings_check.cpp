@@ -34,12 +34,12 @@ void Reporter::take(std::vector<Finding> findings) {
 
 Span Reporter::place_of_option(std::string option) {
   options_.push_back(std::move(option));
-  const Place place{0, static_cast<std::uint32_t>(options_.size()), 0};
+  const TextPosition place{0, static_cast<std::uint32_t>(options_.size()), 0};
   return {place, place};
 }
 
 void Reporter::name_option(Finding& finding) const {
-  const Place& at = finding.span.begin;
+  const TextPosition& at = finding.span.begin;
   if (at.line != 0 || at.column == 0 || at.column > options_.size()) return;
   finding.message = options_[at.column - 1] + ": " + finding.message;
   finding.span = {};
@@ -95,7 +95,7 @@ Span place_of(const Value& object, std::string_view path, std::size_t offset, st
     path = dot == std::string_view::npos ? std::string_view{} : path.substr(dot + 1);
   }
   if (offset == 0 || !value->is(Value::Kind::string)) return value->span;
-  const Place place = place_inside(source, *value, offset);
+  const TextPosition place = place_inside(source, *value, offset);
   return {place, place};
 }
 

@@ -308,7 +308,7 @@ class ValueReader {
     if (!value.is(Value::Kind::string)) return wrong(field, value);
     auto compiled = Expression::compile(value.text);
     if (!compiled) {
-      const Place place = place_inside(context_.source, value, compiled.error().offset);
+      const TextPosition place = place_inside(context_.source, value, compiled.error().offset);
       report_.error({place, place}, "bad-expression", compiled.error().message);
       return {};
     }

@@ -49,7 +49,8 @@ struct Chain::Impl {
     std::vector<Exit> exits;  // by output port
   };
 
-  Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part)
+  Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part,
+       std::optional<std::uint32_t> partitions)
       : pipeline{p}, counters{c}, partition{part} {
     const auto limit = p.key_limit != 0 ? p.key_limit : Dictionary::default_limit;
     keys = std::make_shared<Dictionary>(limit);
@@ -60,7 +61,7 @@ struct Chain::Impl {
     for (Stage& stage : stages) link(stage);
     const std::size_t source = p.source();
     decoder = std::make_unique<Decoder>(*stages[source].context->codec(""), p.nodes[source].id, part,
-                                        claims_of(p.nodes[source]).partitions, keys, fields);
+                                        partitions.value_or(claims_of(p.nodes[source]).partitions), keys, fields);
     const auto of_source = [&](const CounterSpec& what) { return counted::declare(c, p.nodes[source].id, what); };
     decoded_messages = of_source(counted::messages);
     decoded_bytes = of_source(counted::bytes);
@@ -121,8 +122,7 @@ struct Chain::Impl {
   }
 
   Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
-    out.position = samples->origin.last;
-    out.reached = samples->reached;
+    out.place = {.position = samples->origin.last, .arrival = samples->reached};
     deliver(stages[pipeline.source()], 0, samples);
     Timestamp since = effort == nullptr ? no_time : effort->now();
     for (Stage& stage : stages) {
@@ -219,8 +219,8 @@ struct Chain::Impl {
 };
 
 Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
-             Partition partition)
-    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition)} {}
+             Partition partition, std::optional<std::uint32_t> partitions)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition, partitions)} {}
 
 Chain::~Chain() = default;
 

@@ -1,5 +1,4 @@
-/// One lane's work without threads: messages in, decoded, run through the transforms, completed to rows, out to sinks.
-/// The executor runs it in flow-graph nodes; the case runner and the benchmarks call it straight.
+/// The operators of a lane: samples in, through the transforms, completed to rows, out to sinks. Lane drives it.
 #pragma once
 
 #include <functional>
@@ -26,8 +25,8 @@ struct SinkBatch {
 
 /// Everything that one step produced.
 struct ChainOutput {
-  Position position = 0;  ///< everything up to here is in it
-  Timestamp reached = no_time;
+  Place place;             ///< everything up to here is in it
+  bool replaying = false;  ///< it was made before: nothing of it is given out
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
   std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
@@ -39,8 +38,9 @@ struct ChainOutput {
 class Chain {
  public:
   /// Makes the operators of the pipeline's transforms. The pipeline, registry, counters and clock must outlive it.
-  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
-        Partition partition);
+  /// `partitions`: as the source says; 1 where all keys are in one lane.
+  Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition,
+        std::optional<std::uint32_t> partitions = {});
   ~Chain();
 
   /// Connects what transforms write beside their rows. Errors: as WriteBehind::open(), with the node's id. Before the
@@ -59,7 +59,8 @@ class Chain {
   /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
-  /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still.
+  /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still. Fills `out`
+  /// but for what is the lane's to know.
   Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
 
   /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).

@@ -16,6 +16,7 @@ namespace weir {
 
 /// What decoding a pull's worth of messages gave.
 struct Decoded {
+  Place place = {};                            ///< of the last message
   BatchPtr batch;                              ///< samples; of no rows if there were only markers or refused messages
   std::vector<Sink::DeadLetter> dead_letters;  ///< whole messages that could not be decoded, with their bytes
   std::uint32_t keys = 0;                      ///< how many keys and fields the tables held then: what save() keeps

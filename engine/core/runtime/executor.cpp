@@ -17,9 +17,9 @@
 #include "core/observe/trouble.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
+#include "core/runtime/lane.hpp"
 #include "core/runtime/pieces.hpp"
 #include "core/runtime/stream_clock.hpp"
-#include "core/runtime/tally.hpp"
 
 namespace weir {
 namespace {
@@ -50,13 +50,10 @@ struct LaneRun::Impl {
     Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
     Held held;
-    std::size_t count = 0;       // of messages
-    Position last = 0;           // of its last message
-    Timestamp stamp = no_time;   // the same
-    std::uint64_t consumed = 0;  // messages up to there
+    std::size_t count = 0;  // of messages
+    Position last = 0;      // of its last message
     Decoded decoded;
     ChainOutput output;
-    bool muted = false;
   };
   using PiecePtr = std::shared_ptr<Piece>;
   /// Puts from inside its body: a function_node lets its next body begin before it passes on what the last one
@@ -66,10 +63,14 @@ struct LaneRun::Impl {
   Impl(const Surroundings& a, tbb::task_arena& arena, LaneId lane)
       : around{a},
         id{lane},
-        chain{a.pipeline, a.registry, a.counters, a.clock, lane.partition},
         source_node{a.pipeline.nodes[a.pipeline.source()]},
-        source_context{
-            {a.pipeline, a.registry, a.counters, a.clock}, source_node, lane.partition, chain.keys(), chain.fields()},
+        claims{claims_of(source_node)},
+        machine{{a.pipeline, a.registry, a.counters, a.clock, claims, a.sinks}, lane.partition},
+        source_context{{a.pipeline, a.registry, a.counters, a.clock},
+                       source_node,
+                       lane.partition,
+                       machine.keys(),
+                       machine.fields()},
         source{source_node.op->make_source(source_node.settings, source_context)},
         graph{arena.execute([] { return std::make_unique<flow::graph>(); })},
         decode{*graph, flow::serial, passing_on("decode", &Impl::run_decode)},
@@ -80,11 +81,6 @@ struct LaneRun::Impl {
                }} {
     flow::make_edge(flow::output_port<0>(decode), step);
     flow::make_edge(flow::output_port<0>(step), encode);
-    const Claims claims = claims_of(source_node);
-    marks = claims.writable || claims.clocked;
-    stamped = claims.writable;
-    replayable = claims.replayable;
-    given_again = claims.replayable || claims.acknowledges;
     if (around.inspection != nullptr) let_look(*around.inspection);
   }
 
@@ -95,15 +91,16 @@ struct LaneRun::Impl {
 
   void let_look(Inspection& inspection) {
     effort.emplace(around.pipeline, inspection.work, around.clock);
-    chain.measure(&*effort);
-    chain.watch([this, &taps = inspection.taps](PortRef from, const BatchPtr& batch) {
-      if (!replays) taps.offer(around.pipeline, from, batch);
+    machine.measure(*effort);
+    machine.watch([this, &taps = inspection.taps](PortRef from, const BatchPtr& batch) {
+      taps.offer(around.pipeline, from, batch);
     });
   }
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
-  std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node, void (Impl::*body)(Piece&)) {
+  std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node,
+                                                                      Result<void> (Impl::*body)(Piece&)) {
     return [this, node, body](PiecePtr piece, Stage::output_ports_type& next) {
       guarded(node, *piece, body);
       std::get<0>(next).try_put(std::move(piece));
@@ -111,44 +108,35 @@ struct LaneRun::Impl {
   }
 
   /// What stands before a piece that fails goes its way to the end; what stands behind it goes no further.
-  void guarded(const char* node, Piece& piece, void (Impl::*body)(Piece&)) {
+  void guarded(const char* node, Piece& piece, Result<void> (Impl::*body)(Piece&)) {
     if (piece.last >= fails_at.load(std::memory_order_acquire)) return;
-    const auto done = attempt(node, [&] { (this->*body)(piece); });
-    if (!done) fail_piece(piece, done.error());
-  }
-
-  void fail_piece(const Piece& piece, Error error) {
+    auto done = attempt(node, [&] { return (this->*body)(piece); });
+    if (done) return;
     Position first = fails_at.load();
     while (piece.last < first && !fails_at.compare_exchange_weak(first, piece.last)) continue;
-    fail_lane(std::move(error));
+    fail_lane(std::move(done.error()));
   }
 
-  void run_decode(Piece& piece) {
-    piece.decoded = chain.decode(std::move(piece.messages));
+  Result<void> run_decode(Piece& piece) {
+    auto decoded = machine.decode(std::move(piece.messages));
+    if (!decoded) return std::unexpected(decoded.error());
+    piece.decoded = std::move(*decoded);
     for (const auto& notice : piece.decoded.notices) log::warn("{}/{}: {}", source_node.id, id.partition, notice);
+    return {};
   }
 
-  void run_step(Piece& piece) {
-    const Timestamp arrival = piece.decoded.batch->reached;
-    const bool reminder = start.reminded != no_time && arrival <= start.reminded;
-    piece.muted = piece.last <= start.silent || reminder;
-    replays = piece.muted;
-    if (auto done = chain.step(piece.decoded, piece.muted, piece.output); !done) {
-      fail_piece(piece, done.error());
-      return;
-    }
-    if (reminder) piece.output.reached = start.reminded;
-    piece_size.learn(piece.count, rows_of(piece.output));
-    due.store(chain.due().value_or(end_of_time), std::memory_order_release);
-    at.position = piece.last;
-    at.arrival = piece.output.reached;
-    at.stamp = piece.stamp;
-    at.consumed = piece.consumed;
-    stepped.store(piece.last, std::memory_order_release);
-    reached.store(piece.output.reached, std::memory_order_release);
-    note_sizes();
-    if (snapshot_wanted.exchange(false)) around.events.snapshot(id, snapshot_now());
+  Result<void> run_step(Piece& piece) {
+    auto output = machine.step(piece.decoded);
+    if (!output) return std::unexpected(output.error());
+    piece.output = std::move(*output);
     piece.decoded.batch = nullptr;  // the raw messages are not needed any more
+    piece_size.learn(piece.count, rows_of(piece.output));
+    due.store(machine.due().value_or(end_of_time), std::memory_order_release);
+    stepped.store(piece.last, std::memory_order_release);
+    reached.store(piece.output.place.arrival, std::memory_order_release);
+    note_sizes();
+    if (snapshot_wanted.exchange(false)) around.events.snapshot(id, machine.save());
+    return {};
   }
 
   static std::size_t rows_of(const ChainOutput& output) {
@@ -157,34 +145,12 @@ struct LaneRun::Impl {
     return rows;
   }
 
-  void run_encode(Piece& piece) {
-    if (piece.muted) return;
-    LaneStep done;
-    done.partition = id.partition;
-    done.position = piece.output.position;
-    done.reached = piece.output.reached;
-    done.stamp = piece.stamp;
-    done.consumed = piece.consumed;
-    done.bytes = message_overhead;
-    done.dead_letters = std::move(piece.output.dead_letters);
-    if (given_again) done.offered = std::move(piece.output.offered);
-    for (const SinkBatch& part : piece.output.batches) {
-      const auto sink = std::ranges::find(around.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
-      if (around.inspection != nullptr) around.inspection->taps.offer(around.pipeline, {part.node, 0}, part.batch);
-      const Timestamp since = effort ? effort->now() : no_time;
-      Encoded encoded = sink->second->encode(part.batch);
-      if (effort) effort->took(part.node, 0, 0, since);
-      encoded.partition = id.partition;
-      encoded.last = done.position;
-      encoded.number = part.number;
-      encoded.numbering = numberings[part.node];
-      done.bytes += encoded.bytes.capacity() + (encoded.batch ? encoded.batch->bytes() : 0);
-      if (encoded.batch && encoded.batch->messages) done.bytes += weight(*encoded.batch->messages);
-      done.rows.push_back({part.node, std::move(encoded)});
-    }
-    for (const auto& letter : done.dead_letters) done.bytes += letter.payload.size() + message_overhead;
-    piece.held.pass_on(done.bytes);
-    around.events.step(id, std::move(done));
+  Result<void> run_encode(Piece& piece) {
+    if (piece.output.replaying) return {};
+    LaneStep made = machine.encode(std::move(piece.output));
+    piece.held.pass_on(made.bytes);
+    around.events.step(id, std::move(made));
+    return {};
   }
 
   // The pulling thread.
@@ -233,39 +199,35 @@ struct LaneRun::Impl {
 
   /// How long a pull may wait: not beyond what is due next.
   Duration patience() const {
-    const Timestamp when = marks ? due.load(std::memory_order_acquire) : end_of_time;
+    const Timestamp when = marks() ? due.load(std::memory_order_acquire) : end_of_time;
     if (when == end_of_time) return longest_wait;
     const Duration again = when == marked_due ? marked_at + mark_again_after - around.clock.steady() : 0;
     return std::clamp(std::max(stream_clock.until(when), again), millisecond, longest_wait);
   }
 
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
-    const auto wrong = stamped ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
+    const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
     MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
-    for (bool first = true; MessagesPtr& part : cut(std::move(before), start, piece_size.most())) {
+    for (bool first = true; MessagesPtr& part : machine.cut(std::move(before), piece_size.most())) {
       // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
       if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
         (void)in_flight.wait_for_room(stop);
-      const auto consumed = tally.add(part->items);
-      if (!consumed) return std::unexpected(consumed.error());
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
       piece->count = piece->messages->items.size();
       piece->last = piece->messages->items.back().sequence;
-      piece->stamp = piece->messages->items.back().arrival;
-      piece->consumed = *consumed;
-      if (stamped) stream_clock.heard(*piece->messages);
+      if (claims.writable) stream_clock.heard(*piece->messages);
       in_flight.enter();
       decode.try_put(std::move(piece));
     }
     return wrong ? stream_clock.refuse(messages->items[*wrong], source->identity().stream) : Result<void>{};
   }
 
-  Timestamp arrival_at_start() const { return start.reminded != no_time ? no_time : start.at.arrival; }
+  bool marks() const { return claims.writable || claims.clocked; }
 
   /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
   void mark_if_due() {
-    if (!marks || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
+    if (!marks() || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
     if (stream_clock.until(when) > 0) {
       if (std::exchange(mark_failed, false)) trouble.is({});
@@ -283,13 +245,11 @@ struct LaneRun::Impl {
 
   // Bookkeeping.
 
-  Snapshot snapshot_now() const { return {at, chain.save(), numbers}; }
-
   void note_sizes() {
     const Timestamp now = around.clock.steady();
     if (sizes_at != no_time && now - sizes_at < second) return;
     sizes_at = now;
-    auto now_sizes = chain.sizes();
+    auto now_sizes = machine.sizes();
     const std::scoped_lock lock{status_mutex};
     sizes = std::move(now_sizes);
   }
@@ -306,23 +266,16 @@ struct LaneRun::Impl {
   Surroundings around;
   LaneId id;
   LaneStart start;
-  Progress at;                   // of the last step
-  std::optional<Effort> effort;  // if anybody may ask
-  bool replays = false;          // the step under way, silently
-  Chain chain;
   const Node& source_node;
+  const Claims claims;           // of the source; where it is writable, its server stamps the messages
+  std::optional<Effort> effort;  // if anybody may ask
+  Lane machine;
   NodeContext source_context;
   std::unique_ptr<Source> source;
   std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
   Stage decode, step, encode;
-  bool marks = false, replayable = false;
-  bool stamped = false;       // by a server's clock, not by this machine's
-  bool given_again = false;   // what is not committed: only then a commit gains by waiting for what was offered
-  std::uint32_t numbers = 0;  // the numbering of rows
-  std::vector<std::uint32_t> numberings;  // the same as each sink gets it, by node
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   PieceSize piece_size;
-  Tally tally;
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
@@ -356,16 +309,14 @@ LaneRun::~LaneRun() {
 
 Result<Position> LaneRun::open(const LaneStart& start) {
   impl_->start = start;
-  if (!start.state.empty()) {
-    auto empty = impl_->chain.load(start.state);
-    if (!empty) return std::unexpected(empty.error());
-    for (const std::string& node : *empty)
-      log::warn(
-          "{}: the snapshot has no state of this node; it starts empty, and if it had another id, what "
-          "waited there was given up",
-          node);
-  }
-  if (auto behind = impl_->chain.open(); !behind) return std::unexpected(behind.error());
+  const auto empty = impl_->machine.load(start);
+  if (!empty) return std::unexpected(empty.error());
+  for (const std::string& node : *empty)
+    log::warn(
+        "{}: the snapshot has no state of this node; it starts empty, and if it had another id, what waited there was "
+        "given up",
+        node);
+  if (auto connected = impl_->machine.connect(); !connected) return std::unexpected(connected.error());
   Source& source = *impl_->source;
   auto opened = attempt(impl_->source_node.id, [&] { return source.open(start.after); });
   if (auto same = same_stream_name(source.identity(), impl_->id.partition, start); !same)
@@ -373,25 +324,15 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   if (!opened && start.committed() != 0) return std::unexpected(with_way_out(impl_->id.partition, opened.error()));
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
-  if (impl_->stamped) {
+  if (impl_->claims.writable) {
     const Timestamp kept = start.kept.empty() ? no_time : start.kept.back().arrival;
-    auto sane = impl_->stream_clock.check(std::max(kept, impl_->arrival_at_start()), start.committed());
+    auto sane = impl_->stream_clock.check(std::max(kept, start.arrival()), start.committed());
     if (!sane) return std::unexpected(sane.error());
   }
-  impl_->at = start.at;
-  impl_->at.position = *opened;
-  impl_->at.fingerprint = impl_->around.pipeline.fingerprint;
-  impl_->at.stream = source.identity();
-  impl_->numbers = numbering(impl_->replayable, start, impl_->at);
-  impl_->numberings.clear();
-  for (const Node& node : impl_->around.pipeline.nodes) impl_->numberings.push_back(numbering_of(node, impl_->numbers));
-  impl_->tally = Tally{impl_->id.partition, start, *opened};
-  impl_->chain.leave_out_until(start.written);
-  if (auto started = impl_->chain.start(*opened, impl_->arrival_at_start()); !started)
-    return std::unexpected(started.error());
+  if (auto begun = impl_->machine.begin(*opened, source.identity()); !begun) return std::unexpected(begun.error());
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
-  impl_->due.store(impl_->chain.due().value_or(end_of_time));
+  impl_->due.store(impl_->machine.due().value_or(end_of_time));
   return opened;
 }
 
@@ -410,7 +351,7 @@ void LaneRun::finish() {
   impl_->in_flight.wait_until_none();
 }
 
-Snapshot LaneRun::snapshot() const { return impl_->snapshot_now(); }
+Snapshot LaneRun::snapshot() const { return impl_->machine.save(); }
 
 void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
 
@@ -427,7 +368,7 @@ LaneRun::Status LaneRun::status() const {
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
   out.trouble = impl_->trouble.text();
-  out.write_trouble = impl_->chain.trouble();
+  out.write_trouble = impl_->machine.trouble();
   out.replaying = out.stepped < impl_->start.silent;
   const std::scoped_lock lock{impl_->status_mutex};
   out.sizes = impl_->sizes;

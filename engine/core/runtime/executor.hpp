@@ -10,7 +10,6 @@
 
 #include "core/checkpoint/commit.hpp"
 #include "core/plan/pipeline.hpp"
-#include "core/runtime/chain.hpp"
 #include "core/runtime/credits.hpp"
 #include "core/runtime/held_lanes.hpp"
 #include "core/runtime/inspection.hpp"

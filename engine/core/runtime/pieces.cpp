@@ -16,10 +16,10 @@ MessagesPtr first_of(const MessagesPtr& messages, std::size_t count) {
   return std::make_shared<Messages>(Messages{{begin, begin + static_cast<std::ptrdiff_t>(count)}, messages});
 }
 
-std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most) {
+std::vector<MessagesPtr> cut(MessagesPtr messages, const std::vector<Position>& borders, std::size_t most) {
   const auto& items = messages->items;
   std::vector<std::size_t> ends;
-  for (const Position border : start.borders) {
+  for (const Position border : borders) {
     const auto end = std::ranges::upper_bound(items, border, {}, &Message::sequence);
     ends.push_back(static_cast<std::size_t>(end - items.begin()));
   }

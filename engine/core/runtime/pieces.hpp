@@ -12,8 +12,6 @@
 
 #include <weir/message.hpp>
 
-#include "core/checkpoint/recovery.hpp"
-
 namespace weir {
 
 using MessagesPtr = std::shared_ptr<const Messages>;
@@ -25,7 +23,7 @@ std::size_t weight(const Messages& messages);
 
 /// Cuts messages so that a piece ends at every border inside them and has at most `most` messages. Where pieces end
 /// never shows in what comes out.
-std::vector<MessagesPtr> cut(MessagesPtr messages, const LaneStart& start, std::size_t most = SIZE_MAX);
+std::vector<MessagesPtr> cut(MessagesPtr messages, const std::vector<Position>& borders, std::size_t most = SIZE_MAX);
 
 /// The first `count` of them.
 MessagesPtr first_of(const MessagesPtr& messages, std::size_t count);

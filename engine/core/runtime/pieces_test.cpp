@@ -25,10 +25,9 @@ std::vector<Position> ends_of(const std::vector<MessagesPtr>& pieces) {
 TEST(Pieces, EndAtBordersAndAreNoLongerThanAsked) {
   EXPECT_EQ(ends_of(cut(messages(10), {})), (std::vector<Position>{10}));
   EXPECT_EQ(ends_of(cut(messages(10), {}, 4)), (std::vector<Position>{4, 8, 10}));
-  LaneStart start;
-  start.borders = {0, 3, 5, 20};
-  EXPECT_EQ(ends_of(cut(messages(10), start)), (std::vector<Position>{3, 5, 10}));
-  EXPECT_EQ(ends_of(cut(messages(10), start, 4)), (std::vector<Position>{3, 5, 9, 10}));
+  const std::vector<Position> borders{0, 3, 5, 20};
+  EXPECT_EQ(ends_of(cut(messages(10), borders)), (std::vector<Position>{3, 5, 10}));
+  EXPECT_EQ(ends_of(cut(messages(10), borders, 4)), (std::vector<Position>{3, 5, 9, 10}));
   EXPECT_EQ(ends_of(cut(messages(3), {}, 1)), (std::vector<Position>{1, 2, 3}));
 }
 

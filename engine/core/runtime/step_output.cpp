@@ -14,7 +14,7 @@ namespace {
 /// nobody else holds it.
 BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
   const Origin& has = batch->origin;
-  if (has.partition == origin.partition && has.first == origin.first && has.last == origin.last) return batch;
+  if (has.partition == origin.partition && has.after == origin.after && has.last == origin.last) return batch;
   auto own = batch.use_count() == 1 ? std::const_pointer_cast<Batch>(batch) : std::make_shared<Batch>(*batch);
   own->origin = origin;
   return own;

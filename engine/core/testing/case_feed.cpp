@@ -28,7 +28,7 @@ std::string payload_of(const CaseSample& s) {
 /// Columns of samples in the making.
 class BatchMaker {
  public:
-  explicit BatchMaker(const Chain& chain) : keys_{chain.keys()}, fields_{chain.fields()} {}
+  explicit BatchMaker(const Lane& lane) : keys_{lane.keys()}, fields_{lane.fields()} {}
 
   /// False if the pipeline's bound on keys or fields is reached.
   bool add(const CaseSample& sample, Timestamp arrival) {
@@ -205,8 +205,8 @@ std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, P
   return out;
 }
 
-BatchPtr samples_of(std::span<const Arrival> arrivals, Position first, const Chain& chain) {
-  BatchMaker batch{chain};
+BatchPtr samples_of(std::span<const Arrival> arrivals, Position first, const Lane& lane) {
+  BatchMaker batch{lane};
   for (const Arrival& arrival : arrivals) {
     if (arrival.sample != nullptr && !batch.add(*arrival.sample, arrival.at)) return nullptr;
   }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime/chain.hpp"
+#include "core/runtime/lane.hpp"
 #include "core/testing/cases.hpp"
 
 namespace weir {
@@ -43,6 +43,6 @@ std::size_t length_of_feed(std::span<const Arrival> arrivals, std::size_t most);
 std::shared_ptr<const Messages> messages_of(std::span<const Arrival> arrivals, Position first, const Node& source);
 
 /// The samples as a batch behind position `first`. Nothing if the pipeline's bound on keys or fields is reached.
-BatchPtr samples_of(std::span<const Arrival> arrivals, Position first, const Chain& chain);
+BatchPtr samples_of(std::span<const Arrival> arrivals, Position first, const Lane& lane);
 
 }  // namespace weir

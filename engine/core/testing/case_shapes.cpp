@@ -57,7 +57,7 @@ std::optional<Table> CaseShapes::table(const Value& list, std::vector<Span>& pla
   auto table = read_table(lines);
   if (table) return *std::move(table);
   const Value& line = list.items[table.error().line];
-  const Place place = place_inside(document_.text, line, table.error().offset);
+  const TextPosition place = place_inside(document_.text, line, table.error().offset);
   error({place, line.span.end}, "bad-table", table.error().message);
   return {};
 }

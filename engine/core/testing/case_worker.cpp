@@ -55,9 +55,10 @@ struct CaseWorker::Process {
       : name{std::move(worker)},
         snapshots{*of.store_, of.pipeline_.kept_name()},
         box{of.letters_},
-        cycle{of.pipeline_, outlets(of), snapshots, box, counters_of_commits} {}
+        outlets{outlets_of(of)},
+        cycle{of.pipeline_, outlets, snapshots, box, counters_of_commits} {}
 
-  std::vector<Outlet> outlets(CaseWorker& of) {
+  std::vector<Outlet> outlets_of(CaseWorker& of) {
     std::vector<Outlet> out;
     for (auto& [node, state] : of.sinks_) {
       sinks.push_back(std::make_unique<CaseSink>(state));
@@ -72,13 +73,10 @@ struct CaseWorker::Process {
   std::vector<std::unique_ptr<CaseSink>> sinks;
   Snapshots snapshots;
   CaseLetters box;
+  std::vector<Outlet> outlets;
   CommitCycle cycle;
   LaneStart start;
-  Progress at;  // of the last step
-  std::vector<std::uint32_t> numberings;
-  std::uint32_t numbers = 0;
-  std::unique_ptr<Chain> chain;
-  bool muted = false;
+  std::unique_ptr<Lane> lane;
 };
 
 CaseWorker::CaseWorker(const Pipeline& pipeline, const Registry& registry, std::vector<Arrival> arrivals,
@@ -124,25 +122,24 @@ void CaseWorker::start() {
 
 void CaseWorker::begin(LaneStart from) {
   process_->start = std::move(from);
-  const LaneStart& start = process_->start;
-  process_->at = start.at;
-  process_->at.position = start.after;
-  process_->at.fingerprint = pipeline_.fingerprint;
-  process_->numbers = numbering(source_.replayable, start, process_->at);
-  for (const Node& node : pipeline_.nodes) process_->numberings.push_back(numbering_of(node, process_->numbers));
-  process_->cycle.reading(0, {}, start.after);
-  queue_again(start);
-  make_chain();
-  if (start.state.empty()) return;
-  if (const auto loaded = process_->chain->load(start.state); !loaded) stop(loaded.error());
+  process_->cycle.reading(0, {}, process_->start.after);
+  queue_again(process_->start);
+  if (const auto made = make_lane(process_->start, process_->start.after); !made) stop(made.error());
 }
 
-void CaseWorker::make_chain() {
-  process_->chain = std::make_unique<Chain>(pipeline_, registry_, process_->counters, script_clock(), 0);
-  process_->chain->leave_out_until(process_->start.written);
-  process_->chain->watch([this](PortRef from, const BatchPtr& batch) {
-    if (!process_->muted) ports_[{from.node, from.port}].add(*batch);
+/// As in a run, but that a case has all keys of all partitions in one lane, and writes nothing beside its rows.
+Result<std::vector<std::string>> CaseWorker::make_lane(const LaneStart& start, Position after) {
+  Lane::Surroundings around{pipeline_, registry_, process_->counters, script_clock(), source_, {}};
+  around.source.partitions = 1;
+  for (const Outlet& outlet : process_->outlets) around.sinks.emplace_back(outlet.node, outlet.sink);
+  process_->lane = std::make_unique<Lane>(std::move(around), 0);
+  process_->lane->watch([this](PortRef from, const BatchPtr& batch) {
+    if (pipeline_.nodes[from.node].role != Role::sink) ports_[{from.node, from.port}].add(*batch);
   });
+  auto empty = process_->lane->load(start);
+  if (!empty) return empty;
+  if (auto begun = process_->lane->begin(after, {}); !begun) return std::unexpected(begun.error());
+  return empty;
 }
 
 /// What the source gives the worker that starts.
@@ -190,9 +187,9 @@ bool CaseWorker::feed_once(std::size_t count, std::size_t most) {
   const auto feed = rest.first(length_of_feed(rest, room(most)));
   for (std::size_t i = 0; i < feed.size(); ++i) given_[last_ + 1 + i] = numbers_[next_ + i];
   if (feed.front().message != nullptr) {
-    step(decode(feed), feed.back());
-  } else if (const BatchPtr batch = samples_of(feed, last_, *process_->chain)) {
-    step(batch, feed.back());
+    step(process_->lane->decode(messages_of(feed, last_, pipeline_.nodes[pipeline_.source()])));
+  } else if (BatchPtr batch = samples_of(feed, last_, *process_->lane)) {
+    step(process_->lane->pass(std::move(batch)));
   } else {
     stop({Error::Kind::exhausted, "the bound on keys (\"limits\": {\"keys\": …}) is reached"});
   }
@@ -206,69 +203,30 @@ bool CaseWorker::replaying() const { return !stopped() && last_ < process_->star
 /// How many may be in the next batch: it ends where a sink's progress does.
 std::size_t CaseWorker::room(std::size_t most) const {
   if (next_ < reminders_) return std::min(most, reminders_ - next_);
-  for (const Position border : process_->start.borders) {
-    if (border > last_) return std::min<std::size_t>(most, border - last_);
-  }
-  return most;
+  return std::min<std::size_t>(most, process_->lane->border_after(last_) - last_);
 }
 
-/// As in a run, but that a case has all keys of all partitions in one lane.
-Decoded CaseWorker::decode(std::span<const Arrival> feed) const {
-  const Node& source = pipeline_.nodes[pipeline_.source()];
-  Chain& chain = *process_->chain;
-  const NodeContext context{
-      {pipeline_, registry_, process_->counters, script_clock()}, source, 0, chain.keys(), chain.fields()};
-  Decoder decoder{*context.codec(""), source.id, 0, 1, chain.keys(), chain.fields()};
-  decoder.start(last_, process_->at.arrival);
-  return decoder.decode(messages_of(feed, last_, source));
-}
-
-template <typename Input>
-void CaseWorker::step(const Input& input, const Arrival& last) {
-  const LaneStart& start = process_->start;
-  const bool reminder = next_ < reminders_;
-  ChainOutput out;
-  Position end = 0;
-  if constexpr (std::is_same_v<Input, Decoded>) {
-    end = input.batch->origin.last;
-  } else {
-    end = input->origin.last;
-  }
-  process_->muted = reminder || end <= start.silent;
-  if (const auto done = process_->chain->step(input, process_->muted, out); !done) return stop(done.error());
-  if (const auto due = process_->chain->due(); due && *due <= out.reached && !reminder) {
+void CaseWorker::step(const Result<Decoded>& decoded) {
+  if (!decoded) return stop(decoded.error());
+  Lane& lane = *process_->lane;
+  auto out = lane.step(*decoded);
+  if (!out) return stop(out.error());
+  const Place place = out->place;
+  if (const auto due = lane.due(); due && *due <= place.arrival && next_ >= reminders_) {
     return stop({Error::Kind::internal, weir::format("something due at {} was not done at {}", format_instant(*due),
-                                                     format_instant(out.reached))});
+                                                     format_instant(place.arrival))});
   }
-  process_->at.position = process_->at.consumed = end;
-  process_->at.arrival = process_->at.stamp = out.reached;
-  if (!process_->muted) give(std::move(out), last.at);
-  if (source_.replayable) counted_[end] = counters();
-}
-
-void CaseWorker::give(ChainOutput out, Timestamp stamp) {
-  LaneStep step;
-  step.position = step.consumed = out.position;
-  step.reached = out.reached;
-  step.stamp = stamp;
-  step.dead_letters = std::move(out.dead_letters);
-  for (SinkBatch& part : out.batches) {
-    Encoded rows;
-    rows.last = out.position;
-    rows.number = part.number;
-    rows.numbering = process_->numberings[part.node];
-    rows.rows = part.batch->rows;
-    rows.batch = std::move(part.batch);
-    step.rows.push_back({part.node, std::move(rows)});
-  }
-  (void)process_->cycle.take(std::move(step));
+  if (!out->replaying) (void)process_->cycle.take(lane.encode(*std::move(out)));
+  if (source_.replayable) counted_[place.position] = counters();
 }
 
 void CaseWorker::reload() {
   if (stopped()) return;
-  const std::string state = process_->chain->save();
-  make_chain();
-  const auto loaded = process_->chain->load(state);
+  Snapshot saved = process_->lane->save();
+  LaneStart again = process_->start;
+  again.at = saved.at;
+  again.state = std::move(saved.state);
+  const auto loaded = make_lane(again, last_);
   if (!loaded) return stop({Error::Kind::internal, "saved state can't be loaded: " + loaded.error().message});
   if (!loaded->empty()) stop({Error::Kind::internal, "saved state is not loaded by " + loaded->front()});
 }
@@ -297,10 +255,9 @@ void CaseWorker::drain() {
 
 void CaseWorker::snapshot() {
   if (stopped()) return;
-  const Progress& at = process_->at;
-  const auto name = process_->snapshots.write(0, process_->name, {at, process_->chain->save(), process_->numbers});
+  const auto name = process_->snapshots.write(0, process_->name, process_->lane->save());
   if (!name) return stop(name.error());
-  process_->cycle.name_snapshot(0, *name, at.position);
+  process_->cycle.name_snapshot(0, *name, process_->lane->at().position);
 }
 
 void CaseWorker::fail_commits(std::size_t sink, std::size_t times, bool answer_lost) {
@@ -356,13 +313,13 @@ CaseOutcome CaseWorker::outcome() const {
   out.dead_letters = letters();
   out.error = error_;
   for (std::size_t i = 0; i < arrivals_.size(); ++i) out.acknowledged += acknowledged_[i] && !arrivals_[i].time_only();
-  if (process_ == nullptr || process_->chain == nullptr) return out;
+  if (process_ == nullptr || process_->lane == nullptr) return out;
   out.counters = counters();
   out.counters_of_commits = committed_before_;
   for (const Counters::Line& line : process_->counters_of_commits.lines()) add(out.counters_of_commits, line);
-  out.sizes = process_->chain->sizes();
-  out.end = process_->at.arrival;
-  out.due = process_->chain->due();
+  out.sizes = process_->lane->sizes();
+  out.end = process_->lane->at().arrival;
+  out.due = process_->lane->due();
   return out;
 }
 

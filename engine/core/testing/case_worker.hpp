@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/checkpoint/commit.hpp"
-#include "core/runtime/chain.hpp"
+#include "core/runtime/lane.hpp"
 #include "core/testing/case_feed.hpp"
 #include "core/testing/case_world.hpp"
 
@@ -66,14 +66,11 @@ class CaseWorker {
 
   void start();
   void begin(LaneStart start);
-  void make_chain();
+  Result<std::vector<std::string>> make_lane(const LaneStart& start, Position after);
   void queue_again(const LaneStart& start);
   void forget_behind(Position silent);
   std::size_t room(std::size_t most) const;
-  Decoded decode(std::span<const Arrival> feed) const;
-  template <typename Input>
-  void step(const Input& input, const Arrival& last);
-  void give(ChainOutput out, Timestamp stamp);
+  void step(const Result<Decoded>& decoded);
   void acknowledge(Position position);
   std::vector<Counters::Line> counters() const;
   CaseRows letters() const;

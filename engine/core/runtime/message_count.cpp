@@ -1,21 +1,21 @@
-#include "core/runtime/tally.hpp"
+#include "core/runtime/message_count.hpp"
 
 namespace weir {
 
-Tally::Tally(Partition partition, const LaneStart& start, Position opened)
+MessageCount::MessageCount(Partition partition, const LaneStart& start, Position opened)
     : partition_{partition}, consumed_{start.at.consumed}, kept_{start.kept} {
   while (next_ < kept_.size() && kept_[next_].position <= opened) ++next_;
 }
 
-Result<std::uint64_t> Tally::add(const std::vector<Message>& messages) {
+Result<std::uint64_t> MessageCount::add(Position first, Position last, std::uint64_t messages) {
   for (; next_ < kept_.size(); ++next_) {
     const Progress& kept = kept_[next_];
-    if (messages.back().sequence < kept.position) break;
+    if (last < kept.position) break;
     // One behind the position means that the message there is gone.
-    const std::uint64_t counted = consumed_ + (messages.front().sequence <= kept.position ? messages.size() : 0);
+    const std::uint64_t counted = consumed_ + (first <= kept.position ? messages : 0);
     if (kept.consumed != 0 && counted != kept.consumed) return std::unexpected(other_count(partition_, kept, counted));
   }
-  consumed_ += messages.size();
+  consumed_ += messages;
   return consumed_;
 }
 

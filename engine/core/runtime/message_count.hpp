@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <vector>
 
-#include <weir/message.hpp>
-
 #include "core/checkpoint/recovery.hpp"
 
 namespace weir {
@@ -15,16 +13,16 @@ namespace weir {
 /// tells.
 ///
 /// Threads   one.
-class Tally {
+class MessageCount {
  public:
-  Tally() = default;
+  MessageCount() = default;
   /// `opened`: the position that the source begins after.
-  Tally(Partition partition, const LaneStart& start, Position opened);
+  MessageCount(Partition partition, const LaneStart& start, Position opened);
 
-  /// Counts messages of ascending sequence, not empty, of which a committed position can only be the last: steps end
-  /// there. Answers the number consumed up to the last, since the stream's beginning. changed: one of the committed
-  /// positions was reached by another number; nothing of `messages` is counted then.
-  Result<std::uint64_t> add(const std::vector<Message>& messages);
+  /// Counts messages from one sequence to another, of which a committed position can only be the last: steps end there.
+  /// Answers the number consumed up to the last, since the stream's beginning. changed: one of the committed positions
+  /// was reached by another number; nothing of these is counted then.
+  Result<std::uint64_t> add(Position first, Position last, std::uint64_t messages);
 
  private:
   Partition partition_ = 0;
