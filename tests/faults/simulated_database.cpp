@@ -26,10 +26,10 @@ void SimulatedDatabase::calm() {
   pass(now_);
 }
 
-std::vector<std::string> SimulatedDatabase::rows(Partition partition) const {
+std::vector<std::string> SimulatedDatabase::of(const Lines& lines, Partition partition) {
   std::vector<std::string> out;
-  for (const auto& [of, row] : rows_) {
-    if (of == partition) out.push_back(row);
+  for (const auto& [whose, line] : lines) {
+    if (whose == partition) out.push_back(line);
   }
   return out;
 }
@@ -58,6 +58,9 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
   for (const auto& row : transaction.rows) {
     if (!std::ranges::contains(refused, row.first)) rows_.push_back(row);
   }
+  for (const auto& letter : transaction.letters) {
+    if (!std::ranges::contains(refused, letter.first)) letters_.push_back(letter);
+  }
   return refused;
 }
 
@@ -71,6 +74,7 @@ void SimulatedDatabase::end(const Transaction& transaction, bool commits) {
 Result<void> SimulatedSink::open() {
   for (auto& [partition, claim] : claims_) claim.held = false;
   written_.clear();
+  buried_.clear();
   connected_ = wire_.reaches();
   if (!connected_) return Wire::lost();
   return {};
@@ -78,18 +82,20 @@ Result<void> SimulatedSink::open() {
 
 Result<void> SimulatedSink::write(const Encoded& rows) {
   if (!connected_) return broken();
-  for (std::size_t begin = 0; begin < rows.bytes.size();) {
-    const auto end = rows.bytes.find('\n', begin);
-    written_.emplace_back(rows.partition, rows.bytes.substr(begin, end - begin));
-    begin = end + 1;
-  }
+  for (std::string& row : rows_of(rows)) written_.emplace_back(rows.partition, std::move(row));
   return {};
+}
+
+bool SimulatedSink::bury(const DeadLetter& letter) {
+  buried_.emplace_back(letter.partition, letter_of(letter));
+  return true;
 }
 
 Result<Committed> SimulatedSink::commit(std::span<const LaneCommit> lanes) {
   if (!connected_ || !wire_.reaches()) return broken();
   SimulatedDatabase::Transaction transaction;
   transaction.rows = std::exchange(written_, {});
+  transaction.letters = std::exchange(buried_, {});
   bool waits = false;
   for (const LaneCommit& lane : lanes) {
     transaction.lanes.push_back({lane, claims_[lane.partition]});
@@ -221,6 +227,7 @@ void SimulatedSink::leave() {
 std::unexpected<Error> SimulatedSink::broken() {
   connected_ = false;
   written_.clear();
+  buried_.clear();
   return Wire::lost();
 }
 

@@ -11,6 +11,7 @@
 #include <weir/sink.hpp>
 
 #include "faults/misfortune.hpp"
+#include "faults/simulated_pipeline.hpp"
 
 namespace weir::faults {
 
@@ -25,7 +26,9 @@ class SimulatedDatabase {
   /// From now on nothing breaks, and what hangs ends.
   void calm();
   /// The rows of a partition in the order in which they were committed.
-  std::vector<std::string> rows(Partition partition) const;
+  std::vector<std::string> rows(Partition partition) const { return of(rows_, partition); }
+  /// The same of dead letters.
+  std::vector<std::string> letters(Partition partition) const { return of(letters_, partition); }
   const Progress& progress(Partition partition) { return places_[partition].progress; }
   int owner(Partition partition) { return places_[partition].owner; }
   /// What must never happen but did: a commit by one who is not the last that claimed. Empty if nothing.
@@ -33,6 +36,7 @@ class SimulatedDatabase {
 
  private:
   friend class SimulatedSink;
+  using Lines = std::vector<std::pair<Partition, std::string>>;
   struct Place {
     Progress progress;
     std::uint64_t fence = 0;
@@ -54,11 +58,12 @@ class SimulatedDatabase {
       Claim claim;
     };
     std::vector<Lane> lanes;
-    std::vector<std::pair<Partition, std::string>> rows;
+    Lines rows, letters;
     bool holds_locks = false;  ///< it had got as far as the progress before the connection broke
     Timestamp ends = 0;
   };
 
+  static std::vector<std::string> of(const Lines& lines, Partition partition);
   bool fits(const Transaction::Lane& lane) const;
   std::vector<Partition> apply(const Transaction& transaction);
   void end(const Transaction& transaction, bool commits);
@@ -74,12 +79,12 @@ class SimulatedDatabase {
   std::uint64_t fences_ = 1;
   std::map<Partition, Place> places_;
   std::map<int, Timestamp> workers_;  // until when their leases run
-  std::vector<std::pair<Partition, std::string>> rows_;
+  Lines rows_, letters_;
   std::vector<Transaction> hanging_;
   std::string violation_;
 };
 
-/// A worker's transactional sink over a SimulatedDatabase; each of an Encoded's bytes' lines is a row.
+/// A worker's transactional sink over a SimulatedDatabase.
 class SimulatedSink final : public Sink {
  public:
   /// `worker` is above 0. All must outlive it.
@@ -87,7 +92,9 @@ class SimulatedSink final : public Sink {
       : database_{database}, worker_{worker}, wire_{wire} {}
   Result<void> settle(const SchemaPtr&) override { return {}; }
   Result<void> open() override;
+  Encoded encode(const BatchPtr& batch) const override { return encode_simulated(batch); }
   Result<void> write(const Encoded& rows) override;
+  bool bury(const DeadLetter& letter) override;
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
   Result<Progress> claim(Partition partition) override;
   Result<std::vector<Partition>> renew() override;
@@ -105,7 +112,7 @@ class SimulatedSink final : public Sink {
   Wire& wire_;
   bool connected_ = false;
   std::map<Partition, SimulatedDatabase::Claim> claims_;
-  std::vector<std::pair<Partition, std::string>> written_;
+  SimulatedDatabase::Lines written_, buried_;
 };
 
 }  // namespace weir::faults

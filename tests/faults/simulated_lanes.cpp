@@ -1,50 +1,30 @@
 #include "faults/simulated_lanes.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <ranges>
 #include <utility>
 
 #include <weir/format.hpp>
 
 namespace weir::faults {
-namespace {
-
-/// One step of the lane's state machine; answers whether the message makes a row.
-bool next(std::uint64_t& sum, std::uint64_t message) {
-  sum = (sum + message) * 1'000'003 % 1'000'000'007;
-  return message % 3 != 0;
-}
-
-std::string row_of(std::uint64_t number, Position position, std::uint64_t sum) {
-  return weir::format("{} at {}: {}", number, position, sum);
-}
-
-}  // namespace
-
-std::vector<std::string> expected_rows(const std::vector<std::uint64_t>& stream) {
-  std::vector<std::string> out;
-  std::uint64_t sum = 0;
-  for (Position at = 1; at <= stream.size(); ++at) {
-    if (next(sum, stream[at - 1])) out.push_back(row_of(out.size(), at, sum));
-  }
-  return out;
-}
 
 Result<void> SimulatedLanes::start(Partition partition) {
   auto start = around_.cycle.claim(partition);
   if (!start) return std::unexpected(start.error());
   if (!start->lost.empty()) around_.failed(start->lost);
-  Lane lane;
+  Claims source;  // of a lane that has one key, whatever its partition
+  source.replayable = source.ordered = true;
+  Held lane;
   lane.id = {partition, ++runs_};
   lane.at = start->after;
-  if (!start->state.empty()) {
-    const char* const end = start->state.data() + start->state.size();
-    const char* const between = std::from_chars(start->state.data(), end, lane.sum).ptr;
-    std::from_chars(between + 1, end, lane.rows);
-  }
-  lane.start = *std::move(start);
-  around_.cycle.reading(partition, {"simulated", 1}, lane.at);
+  lane.silent = start->silent;
+  lane.machine = std::make_unique<Lane>(
+      Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock, source, around_.sinks},
+      partition);
+  const StreamIdentity stream{"simulated", 1};
+  if (auto loaded = lane.machine->load(*start); !loaded) return std::unexpected(loaded.error());
+  if (auto begun = lane.machine->begin(lane.at, stream); !begun) return begun;
+  around_.cycle.reading(partition, stream, lane.at);
   unsettled_.erase(partition);
   lanes_[partition] = std::move(lane);
   return {};
@@ -52,14 +32,14 @@ Result<void> SimulatedLanes::start(Partition partition) {
 
 void SimulatedLanes::let_go(Partition partition) {
   unsettled_.insert(partition);
-  Lane& lane = lanes_.at(partition);
+  Held& lane = lanes_.at(partition);
   lane.stopping = true;
   lane.quietly = around_.quiet();
 }
 
 std::optional<Snapshot> SimulatedLanes::state_at_rest(Partition partition) {
-  const Lane& lane = lanes_.at(partition);
-  if (broken(partition) || lane.at < lane.start.silent) return {};
+  const Held& lane = lanes_.at(partition);
+  if (broken(partition) || lane.at < lane.silent) return {};
   Snapshot state = state_of(lane);
   if (state.at.position == 0) return {};
   return state;
@@ -68,8 +48,8 @@ std::optional<Snapshot> SimulatedLanes::state_at_rest(Partition partition) {
 void SimulatedLanes::drop(Partition partition) {
   const auto lane = lanes_.find(partition);
   if (lane == lanes_.end()) return;
-  const Lane& gone = lane->second;
-  const bool whole = gone.quietly && gone.at >= gone.start.silent;
+  const Held& gone = lane->second;
+  const bool whole = gone.quietly && gone.at >= gone.silent;
   if (whole) around_.given(partition, gone.at);
   lanes_.erase(lane);
 }
@@ -83,7 +63,7 @@ void SimulatedLanes::work() {
   for (auto& [partition, lane] : lanes_) work(lane);
 }
 
-void SimulatedLanes::work(Lane& lane) {
+void SimulatedLanes::work(Held& lane) {
   if (lane.ended) return;
   if (!lane.stopping || around_.dice.chance(300)) return read(lane);
   lane.ended = true;
@@ -103,38 +83,39 @@ void SimulatedLanes::finish_all() {
   while (std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.ended; })) work();
 }
 
-/// Takes a few messages, but none behind a border together with one before it.
-void SimulatedLanes::read(Lane& lane) {
+/// Takes a few messages through the lane, as the executor does.
+void SimulatedLanes::read(Held& lane) {
   const Partition partition = lane.id.partition;
   const auto& stream = around_.streams.messages[partition];
-  Position last = std::min<Position>(lane.at + 1 + around_.dice.roll(5), around_.streams.there(partition));
-  for (const Position border : lane.start.borders) {
-    if (border > lane.at) last = std::min(last, border);
-  }
-  Encoded encoded;
-  encoded.partition = partition;
-  encoded.number = lane.rows;
-  const bool further = last > lane.at;
-  for (; lane.at < last; ++lane.at) {
-    if (!next(lane.sum, stream[lane.at])) continue;
-    encoded.bytes += row_of(lane.rows++, lane.at + 1, lane.sum) + "\n";
-    encoded.rows += rows_counted;
-  }
-  if (further && last > lane.start.silent) {
-    LaneStep step;
-    step.partition = partition;
-    step.place = {.position = last, .arrival = static_cast<Timestamp>(last), .consumed = last};
-    for (std::size_t sink = 1; sink <= around_.sinks && encoded.rows > 0; ++sink) step.rows.push_back({sink, encoded});
-    around_.events.step(lane.id, std::move(step));
+  const Position last = std::min<Position>(lane.at + 1 + around_.dice.roll(5), around_.streams.there(partition));
+  auto pulled = std::make_shared<Messages>();
+  auto texts = std::make_shared<std::vector<std::string>>();
+  texts->reserve(last - lane.at);
+  for (Position n = lane.at + 1; n <= last; ++n)
+    pulled->items.push_back(simulated_message(n, texts->emplace_back(text_of(stream[n - 1]))));
+  pulled->owner = texts;
+  if (!pulled->items.empty()) {
+    for (MessagesPtr& part : lane.machine->cut(std::move(pulled), 1 + around_.dice.roll(4)))
+      step(lane, std::move(part));
   }
   if (std::exchange(lane.wants_snapshot, false)) around_.events.snapshot(lane.id, state_of(lane));
 }
 
-Snapshot SimulatedLanes::state_of(const Lane& lane) const {
-  const Position says = around_.snapshots_tell_truth ? lane.at : lane.at - std::min<Position>(lane.at, 3);
-  return {
-      {.position = says, .arrival = static_cast<Timestamp>(says), .fingerprint = around_.fingerprint, .consumed = says},
-      weir::format("{} {}", lane.sum, lane.rows)};
+void SimulatedLanes::step(Held& lane, MessagesPtr messages) {
+  lane.at = messages->items.back().sequence;
+  const auto decoded = lane.machine->decode(std::move(messages));
+  if (!decoded) return broke(lane.id.partition, decoded.error());
+  auto made = lane.machine->step(*decoded);
+  if (!made) return broke(lane.id.partition, made.error());
+  if (!made->replaying) around_.events.step(lane.id, lane.machine->encode(*std::move(made)));
+}
+
+Snapshot SimulatedLanes::state_of(const Held& lane) const {
+  Snapshot out = lane.machine->save();
+  if (around_.snapshots_tell_truth) return out;
+  out.at.position -= std::min<Position>(out.at.position, 3);
+  out.at.consumed = out.at.position;
+  return out;
 }
 
 }  // namespace weir::faults

@@ -1,8 +1,9 @@
-/// Lanes without threads, which one step at a time read a stream of numbers and add them up.
+/// Lanes without threads: the engine's own, driven one step at a time over streams of numbers.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <ranges>
 #include <set>
@@ -12,7 +13,9 @@
 #include "core/checkpoint/commit.hpp"
 #include "core/runtime/executor.hpp"
 #include "core/runtime/held_lanes.hpp"
+#include "core/runtime/lane.hpp"
 #include "faults/misfortune.hpp"
+#include "faults/simulated_pipeline.hpp"
 
 namespace weir::faults {
 
@@ -29,9 +32,6 @@ struct Streams {
   }
 };
 
-/// The rows that a stream makes.
-std::vector<std::string> expected_rows(const std::vector<std::uint64_t>& stream);
-
 /// What Lanes is to the engine.
 class SimulatedLanes final : public HeldLanes {
  public:
@@ -41,8 +41,10 @@ class SimulatedLanes final : public HeldLanes {
     CommitCycle& cycle;
     Snapshots& snapshots;
     std::string fence;
-    std::string fingerprint;
-    std::size_t sinks = 0;
+    const Pipeline& pipeline;
+    const Registry& registry;
+    const Clock& clock;
+    std::vector<std::pair<std::size_t, const Sink*>> sinks;
     bool snapshots_tell_truth = true;
     LaneEvents events;
     /// Whether what is handed over now must leave nothing to be read again; told when it was so and is not.
@@ -79,24 +81,22 @@ class SimulatedLanes final : public HeldLanes {
   void finish_all();
 
  private:
-  struct Lane {
+  struct Held {
     LaneId id;
-    LaneStart start;
-    Position at = 0;
-    std::uint64_t sum = 0;
-    std::uint64_t rows = 0;  ///< made so far, by which they are numbered
+    std::unique_ptr<Lane> machine = {};
+    Position at = 0, silent = 0;
     bool stopping = false, ended = false, wants_snapshot = false;
     bool quietly = false;  ///< it is handed over where nothing goes wrong
   };
 
-  static constexpr std::size_t rows_counted = 400;  ///< for each, so that commits after a failure take a part
-
-  void read(Lane& lane);
-  void work(Lane& lane);
-  Snapshot state_of(const Lane& lane) const;
+  void read(Held& lane);
+  void step(Held& lane, MessagesPtr messages);
+  void work(Held& lane);
+  Snapshot state_of(const Held& lane) const;
 
   Surroundings around_;
-  std::map<Partition, Lane> lanes_;
+  Counters counters_;
+  std::map<Partition, Held> lanes_;
   std::set<Partition> unsettled_, broken_;
   std::uint64_t runs_ = 0;
 };

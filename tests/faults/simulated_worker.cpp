@@ -30,9 +30,10 @@ class ListSink final : public Sink {
     return {};
   }
   Result<void> write(const Encoded& rows) override {
-    written_.push_back(weir::format("{}: {}", rows.partition, rows.bytes));
+    for (const std::string& row : rows_of(rows)) written_.push_back(weir::format("{}: {}", rows.partition, row));
     return {};
   }
+  Encoded encode(const BatchPtr& batch) const override { return encode_simulated(batch); }
   Result<Committed> commit(std::span<const LaneCommit>) override {
     for (auto& row : std::exchange(written_, {})) {
       if (!wire_.reaches()) return Wire::lost();
@@ -89,7 +90,8 @@ void SimulatedWorker::make_cycle() {
   std::vector<Outlet> outlets;
   const auto add = [&](std::unique_ptr<Sink> sink, Claims claims) {
     sinks_.push_back(std::move(sink));
-    outlets.push_back({sinks_.size(), sinks_.back().get(), std::move(claims), pipeline.nodes[sinks_.size()].id});
+    const std::size_t node = sinks_.size() + 1;
+    outlets.push_back({node, sinks_.back().get(), std::move(claims), pipeline.nodes[node].id});
   };
   for (const auto& database : plant_.databases)
     add(std::make_unique<SimulatedSink>(*database, number_, wire_), {.transactional = true});
@@ -105,13 +107,16 @@ void SimulatedWorker::make_lanes() {
       *cycle_,
       snapshots_,
       name_,
-      plant_.pipeline.fingerprint,
-      sinks_.size(),
+      plant_.pipeline,
+      plant_.registry,
+      *clock_,
+      {},
       plant_.safeguards.snapshots_tell_truth,
       {},
       [this] { return plant_.quiet; },
       [this](Partition partition, Position position) { check_given(partition, position); },
       [this](std::string what) { fail_with({Error::Kind::changed, what}, "lanes"); }};
+  for (std::size_t i = 0; i < sinks_.size(); ++i) around.sinks.emplace_back(i + 2, sinks_[i].get());
   around.events.step = [this](LaneId lane, LaneStep step) {
     inbox_.emplace_back(event::Stepped{lane, std::move(step)});
   };

@@ -29,6 +29,7 @@ struct Plant {
   Stored stored = {};
   std::vector<std::string> list = {};  ///< of a sink without transactions
   Streams streams = {};
+  Registry registry = {};
   Pipeline pipeline = {};
   Timestamp down_until = 0;  ///< no service answers
   bool calm = false;         ///< nothing goes wrong any more

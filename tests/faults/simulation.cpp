@@ -15,21 +15,12 @@ constexpr Duration bound = 4 * lease_length + 15 * second;  // a clock that was 
 }  // namespace
 
 Simulation::Simulation(std::uint64_t seed, Safeguards safeguards)
-    : source_{Spec::source("numbers")}, plant_{.dice = Dice{seed}, .safeguards = safeguards} {
+    : plant_{.dice = Dice{seed}, .safeguards = safeguards} {
   const auto partitions = static_cast<std::uint32_t>(1 + plant_.dice.roll(6));
-  source_.spec.claims(
-      [partitions](const Settings&) { return Claims{.replayable = true, .ordered = true, .partitions = partitions}; });
   for (std::uint64_t left = plant_.dice.roll(4) % 3; left > 0; --left)
     plant_.databases.push_back(std::make_unique<SimulatedDatabase>(plant_.dice, safeguards));
-  plant_.pipeline.name = "simulated";
-  plant_.pipeline.fingerprint = "the same";
-  plant_.pipeline.nodes.resize(2 + plant_.databases.size());
-  for (std::size_t i = 0; i < plant_.pipeline.nodes.size(); ++i) {
-    Node& node = plant_.pipeline.nodes[i];
-    node.id = weir::format("node{}", i);
-    node.role = i == 0 ? Role::source : Role::sink;
-    node.op = &source_;
-  }
+  plant_.registry = simulated_registry(partitions);
+  plant_.pipeline = simulated_pipeline(plant_.registry, plant_.databases.size());
   plant_.streams.filling = chaos_lasts + 5 * second;
   for (Partition partition = 0; partition < partitions; ++partition) plant_.streams.messages.push_back(make_stream());
 }
@@ -206,15 +197,19 @@ void Simulation::check_noticed() {
 
 void Simulation::check_rows() {
   for (Partition partition = 0; partition < plant_.streams.messages.size() && !failed(); ++partition) {
-    const auto expected = expected_rows(plant_.streams.messages[partition]);
+    const Expected expected = expected_of(plant_.streams.messages[partition]);
+    const auto differ = [&](const char* what, std::size_t found, std::size_t wanted) {
+      fail(weir::format("partition {}: {} {} instead of {}, or not the same", partition, found, what, wanted));
+    };
     for (const auto& database : plant_.databases) {
       const auto rows = database->rows(partition);
-      if (rows != expected) {
-        return fail(weir::format("partition {}: {} rows instead of {}, or not the same", partition, rows.size(),
-                                 expected.size()));
-      }
+      if (rows != expected.rows) return differ("rows", rows.size(), expected.rows.size());
     }
-    check_list(partition, expected);
+    if (!plant_.databases.empty()) {
+      const auto letters = plant_.databases.back()->letters(partition);
+      if (letters != expected.letters) return differ("dead letters", letters.size(), expected.letters.size());
+    }
+    check_list(partition, expected.rows);
   }
 }
 
@@ -222,12 +217,8 @@ void Simulation::check_rows() {
 void Simulation::check_list(Partition partition, const std::vector<std::string>& expected) {
   std::set<std::string> there;
   const std::string prefix = weir::format("{}: ", partition);
-  for (const std::string& rows : plant_.list) {
-    if (!rows.starts_with(prefix)) continue;
-    for (std::size_t begin = prefix.size(), end = 0; begin < rows.size(); begin = end + 1) {
-      end = rows.find('\n', begin);
-      there.insert(rows.substr(begin, end - begin));
-    }
+  for (const std::string& row : plant_.list) {
+    if (row.starts_with(prefix)) there.insert(row.substr(prefix.size()));
   }
   for (const std::string& row : expected) {
     if (there.erase(row) == 0) return fail(weir::format("partition {}: the list lacks {}", partition, row));

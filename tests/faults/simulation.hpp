@@ -45,7 +45,6 @@ class Simulation {
   void check_rows();
   void check_list(Partition partition, const std::vector<std::string>& expected);
 
-  Operator source_;
   Plant plant_;
   std::vector<std::unique_ptr<SimulatedWorker>> workers_;
   int numbers_ = 0;

@@ -141,7 +141,7 @@ std::shared_ptr<const Messages> messages_of(const Script& script, Partition part
   return {owner, &owner->messages};
 }
 
-std::vector<std::shared_ptr<const Messages>> cut(const std::shared_ptr<const Messages>& all,
+std::vector<std::shared_ptr<const Messages>> cut_after(const std::shared_ptr<const Messages>& all,
                                                  const std::vector<std::size_t>& lengths) {
   std::vector<std::shared_ptr<const Messages>> out;
   const auto& items = all->items;
@@ -178,7 +178,7 @@ class LiveRun {
     chain.watch([&](PortRef from, const BatchPtr& batch) {
       if (from.node == pipeline_->source() && from.port == 0) decoded = batch;
     });
-    const auto pulls = cut(messages_of(script, partition, partitions_, trial), trial.cuts);
+    const auto pulls = cut_after(messages_of(script, partition, partitions_, trial), trial.cuts);
     for (std::size_t i = 0; i < pulls.size(); ++i) {
       ChainOutput out;
       const auto done = chain.step(chain.decode(pulls[i]), false, out);

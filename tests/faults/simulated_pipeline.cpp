@@ -1,0 +1,165 @@
+#include "faults/simulated_pipeline.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <weir/codec.hpp>
+#include <weir/format.hpp>
+#include <weir/operator.hpp>
+#include <weir/shapes.hpp>
+#include <weir/transform.hpp>
+
+namespace weir::faults {
+namespace {
+
+constexpr std::uint64_t invalid_every = 11, row_unless = 3;
+
+std::uint64_t next(std::uint64_t sum, std::uint64_t number) { return (sum + number) * 1'000'003 % 1'000'000'007; }
+
+std::string row_of(std::uint64_t number, Position position, std::uint64_t sum) {
+  return weir::format("{} at {}: {}", number, position, sum);
+}
+
+class NumberCodec final : public Codec {
+ public:
+  explicit NumberCodec(const Settings&) {}
+  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+    const auto number = std::stoull(std::string{message.payload});
+    if (number % invalid_every == 0) return std::unexpected("invalid: " + std::to_string(number));
+    Sample sample;
+    sample.x = static_cast<double>(number);
+    out.add(sample);
+    return {};
+  }
+  std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
+    return std::unexpected("not asked for");
+  }
+};
+
+class Sum final : public Transform {
+ public:
+  explicit Sum(const Settings&) {}
+  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    if (in->rows == 0) return {};
+    std::vector<double> sums;
+    std::vector<std::uint8_t> keep;
+    for (const double x : in->columns[samples::x].float64s()) {
+      const auto number = static_cast<std::uint64_t>(std::llround(x));
+      sum_ = next(sum_, number);
+      sums.push_back(static_cast<double>(sum_));
+      keep.push_back(number % row_unless != 0);
+    }
+    auto batch = std::make_shared<Batch>(*in);
+    batch->columns[samples::x] = Column::float64(std::move(sums));
+    out.emit(batch->select(keep));
+    return {};
+  }
+  void save(StateWriter& out) const override { out.put(sum_); }
+  Result<void> load(StateReader& in) override {
+    sum_ = in.get<std::uint64_t>();
+    return {};
+  }
+
+ private:
+  std::uint64_t sum_ = 0;
+};
+
+/// Stands in the registry for the sinks that the simulation makes.
+class SpecSink final : public Sink {
+ public:
+  explicit SpecSink(const Settings&) {}
+  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> open() override { return {}; }
+  Result<void> write(const Encoded&) override { return {}; }
+  Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
+};
+
+}  // namespace
+
+Registry simulated_registry(std::uint32_t partitions) {
+  Registry out;
+  Operator source{Spec::source("numbers")};
+  source.spec.claims([partitions](const Settings&) {
+    Claims claims;
+    claims.replayable = claims.ordered = true;
+    claims.partitions = partitions;
+    return claims;
+  });
+  out.add("sources", "numbers", std::move(source));
+  out.add("codecs", "number", make_operator<NumberCodec>(Spec::codec("a number")));
+  out.add("transforms", "sum", make_operator<Sum>(Spec::transform("adds up")));
+  Spec database = Spec::sink("a database");
+  database.claims([](const Settings&) {
+    Claims claims;
+    claims.transactional = true;
+    return claims;
+  });
+  out.add("sinks", "database", make_operator<SpecSink>(database));
+  out.add("sinks", "list", make_operator<SpecSink>(Spec::sink("a list")));
+  return out;
+}
+
+Pipeline simulated_pipeline(const Registry& registry, std::size_t databases) {
+  std::string text = R"({ "name": "simulated", "nodes": [ { "id": "in", "source": "numbers", "encoding": "number" },
+    { "id": "sum", "transform": "sum", "from": "in" })";
+  for (std::size_t i = 0; i < databases; ++i)
+    text += weir::format(R"(, {{ "id": "database{}", "sink": "database", "from": "sum" }})", i);
+  text += R"(, { "id": "list", "sink": "list", "from": "sum" } ] })";
+  auto checked = check_pipeline(text, "simulated.json", registry, {});
+  EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+  return std::move(*checked.pipeline);
+}
+
+std::string text_of(std::uint64_t number) { return std::to_string(number); }
+
+Message simulated_message(Position n, std::string_view text) {
+  Message message;
+  message.subject = "s";
+  message.key = "k";
+  message.field = "f";
+  message.payload = text;
+  message.sequence = n;
+  message.arrival = static_cast<Timestamp>(n);
+  return message;
+}
+
+Encoded encode_simulated(const BatchPtr& batch) {
+  Encoded out;
+  out.rows = batch->rows * rows_counted;
+  out.batch = batch;
+  return out;
+}
+
+std::vector<std::string> rows_of(const Encoded& encoded) {
+  std::vector<std::string> out;
+  const Batch& batch = *encoded.batch;
+  const auto sums = batch.columns[samples::x].float64s();
+  for (std::size_t row = 0; row < batch.rows; ++row) {
+    const Message& message = batch.messages->items[batch.message_of_row[row]];
+    out.push_back(row_of(encoded.number + row, message.sequence, static_cast<std::uint64_t>(sums[row])));
+  }
+  return out;
+}
+
+std::string letter_of(const Sink::DeadLetter& letter) {
+  return weir::format("{}.{} {} {} {}", letter.position, letter.ordinal, letter.node, letter.reason, letter.payload);
+}
+
+Expected expected_of(const std::vector<std::uint64_t>& stream) {
+  Expected out;
+  std::uint64_t sum = 0;
+  for (Position at = 1; at <= stream.size(); ++at) {
+    const std::uint64_t number = stream[at - 1];
+    if (number % invalid_every == 0) {
+      out.letters.push_back(weir::format("{0}.0 in invalid: {1} {1}", at, number));
+      continue;
+    }
+    sum = next(sum, number);
+    if (number % row_unless != 0) out.rows.push_back(row_of(out.rows.size(), at, sum));
+  }
+  return out;
+}
+
+}  // namespace weir::faults
