@@ -20,9 +20,9 @@ class OffClock final : public Clock {
 /// A stream that takes a marker whenever one may be written, with a round trip of 2 ms.
 class StreamClockTest : public testing::Test {
  protected:
-  void hear(Timestamp stamp, bool marker) {
+  void hear(Timestamp stamp, bool marker, bool own = true) {
     Messages messages;
-    messages.items.push_back({.sequence = ++last_, .arrival = stamp, .marker = marker});
+    messages.items.push_back({.sequence = ++last_, .arrival = stamp, .marker = marker, .own_marker = marker && own});
     stream_.heard(messages);
   }
   /// How many markers it takes until arrival time has come to `due`; it is asked every 100 ms at most.
@@ -86,6 +86,14 @@ TEST_F(StreamClockTest, AMarkerThatWasLongUnderWayHoldsNothingUp) {
   hear(stamp, true);
   EXPECT_LE(stream_.until(clock_.server), 0);
   EXPECT_EQ(log_.text(), "");
+}
+
+/// On catch-up the link may pause before what is left to read, and the lane then asks for a marker.
+TEST_F(StreamClockTest, AMarkerOfAnEarlierLifeDoesNotAnswer) {
+  stream_.asked();
+  hear(clock_.server - 156 * second, true, false);
+  EXPECT_EQ(log_.text(), "");
+  EXPECT_LE(stream_.until(clock_.server), 0);
 }
 
 TEST_F(StreamClockTest, AServerThatIsAheadIsToldOfOnceAndWhenItIsRightAgain) {

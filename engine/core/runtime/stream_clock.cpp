@@ -21,7 +21,7 @@ void StreamClock::heard(const Messages& messages) {
   if (asked_ != no_time) {
     // The last: it was stamped after it was asked for, unless an earlier one was long under way.
     const auto backwards = messages.items | std::views::reverse;
-    const auto marker = std::ranges::find(backwards, true, &Message::marker);
+    const auto marker = std::ranges::find(backwards, true, &Message::own_marker);
     marker_came = marker != backwards.end();
     if (marker_came) {
       marker_stamp_ = marker->arrival;

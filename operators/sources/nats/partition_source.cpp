@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <random>
 
 #include <weir/format.hpp>
 #include <weir/rfc3339.hpp>
@@ -78,8 +79,9 @@ class PartitionSource final : public SourceBase {
       if (haul->bundle[i].subject == intake_.names.marker) {
         items[i].subject = haul->bundle[i].subject;
         items[i].marker = true;
-        marked_ = asked_ = no_time;
-        unanswered_.reset();
+        items[i].own_marker = haul->bundle[i].payload.ends_with(life_);
+        if (items[i].own_marker) marked_ = asked_ = no_time;
+        if (items[i].own_marker) unanswered_.reset();
       } else {
         translate(*haul, i);
       }
@@ -99,7 +101,7 @@ class PartitionSource final : public SourceBase {
     if (arrival_ >= asked_due_) asked_ = no_time;
     if (marked_ == no_time || now - marked_ >= marker_patience) {
       marked_ = now;
-      if (auto sent = connection_->publish(intake_.names.marker, std::to_string(due)); !sent) return sent;
+      if (auto sent = connection_->publish(intake_.names.marker, marker_text(due)); !sent) return sent;
       if (asked_ == no_time) {
         asked_ = now;
         asked_due_ = due;
@@ -194,7 +196,7 @@ class PartitionSource final : public SourceBase {
   /// The server refuses a publish by a message of its own, later: only what does not come back tells of it. A stream
   /// says why to one who wants an answer.
   Error unanswered(Timestamp due) const {
-    const auto answer = connection_->request(intake_.names.marker, std::to_string(due), marker_wait);
+    const auto answer = connection_->request(intake_.names.marker, marker_text(due), marker_wait);
     if (const std::string refused = answer ? JetStream::refusal_in(*answer) : ""; !refused.empty()) {
       return {Error::Kind::unreachable,
               weir::format("stream {} does not store the markers that are published to {}: {}; until it does, time "
@@ -207,6 +209,8 @@ class PartitionSource final : public SourceBase {
                          "they do, time stands still while no message comes",
                          intake_.names.marker, intake_.names.stream, why.empty() ? "" : " (" + why + ")")};
   }
+
+  std::string marker_text(Timestamp due) const { return std::to_string(due) + life_; }
 
   Result<void> check_end(Position position) const {
     if (position <= last_) return {};
@@ -227,9 +231,11 @@ class PartitionSource final : public SourceBase {
   std::unique_ptr<OrderedReader> reader_;
   std::vector<Delivery> deliveries_;
   StreamIdentity identity_;
-  Position given_ = 0;               ///< the last one given out, or where it began
-  Timestamp given_time_ = no_time;   ///< when the stream stored it; no_time: it was given out by none before this
-  Position last_ = 0;                ///< of the stream when it was opened
+  Position given_ = 0;              ///< the last one given out, or where it began
+  Timestamp given_time_ = no_time;  ///< when the stream stored it; no_time: it was given out by none before this
+  Position last_ = 0;               ///< of the stream when it was opened
+  /// Tells this instance's markers from those of others, and of those before it, that may still be to read.
+  const std::string life_ = weir::format(" {:08x}{:08x}", std::random_device{}(), std::random_device{}());
   Timestamp marked_ = no_time;       ///< steady time of the marker that is under way
   Timestamp asked_ = no_time;        ///< steady time of the first marker since one came back
   Timestamp asked_due_ = no_time;    ///< what that one was for
