@@ -26,6 +26,7 @@ Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view no
   if (message != nullptr) {
     letter.position = message->sequence;
     letter.subject = message->subject;
+    letter.key = message->key;
   }
   if (whole)
     letter.payload = message->payload;

@@ -170,6 +170,7 @@ class DuckDb final : public Sink {
   std::string name_;  // of the table, quoted
   std::optional<duck::File> file_;
   std::map<Partition, Position> claimed_;
+  Timestamp expired_ = no_time;  // steady time at which old dead letters were deleted last
   sql::Handover handed_;
 };
 
@@ -217,6 +218,11 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
   if (auto begun = run("BEGIN"); !begun) return std::unexpected(begun.error());
   for (const Encoded* part : handed.rows) {
     if (auto done = append(*part, out); !done) return std::unexpected(done.error());
+  }
+  if (const Timestamp now = context_.clock().steady(); expired_ == no_time || now - expired_ >= 60 * minute) {
+    expired_ = now;
+    if (auto gone = ledger_.expire(*file_, context_.dead_letter_retention()); !gone)
+      return std::unexpected(gone.error());
   }
   if (auto kept = ledger_.keep(*file_, handed.dead); !kept) return std::unexpected(kept.error());
   std::vector<Partition> moved;

@@ -84,10 +84,11 @@ class Timescale final : public Sink {
     to_.check = [this](Connection& over) { return postgres::check_table(over, plan_, state_); };
     to_.copy_dead = copy(state_.dead_letters, postgres::dead_letter_columns);
     data_ = *std::move(connection);
-    if (state_.expired_chunks.empty()) {
-      retention_.reset();
-    } else if (!retention_) {
-      retention_.emplace(url_, ledger_.session() + "/retention", state_.table, state_.expired_chunks, context_);
+    if (!retention_) {
+      std::vector<std::string> expired{
+          postgres::expired_letters(state_, context_.pipeline(), context_.dead_letter_retention())};
+      if (!state_.expired_chunks.empty()) expired.push_back(state_.expired_chunks);
+      retention_.emplace(url_, ledger_.session() + "/retention", state_.table, std::move(expired), context_);
     }
     return {};
   }

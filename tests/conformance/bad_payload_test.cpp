@@ -120,7 +120,8 @@ TEST(BadPayload, a_flatbuffer_is_refused_whole_with_a_reason) {
 }
 
 TEST(BadPayload, a_corrupt_flatbuffer_becomes_samples_or_a_dead_letter_never_neither) {
-  Lane lane{"flatbuffers"};
+  Lane lane{"flatbuffers", R"({ "id": "out", "sink": "drop", "from": "signals" })",
+            R"("keys": 1000, "dead_letters_per_key": 100000, "dead_letters_per_reason": 100000)"};
   const std::string whole =
       encoded("flatbuffers", {{.key = "v", .field = "speed", .time = now, .x = 1.25},
                               {.key = "v", .field = "speed", .time = now + 1, .x = 2.5},

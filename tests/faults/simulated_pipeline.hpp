@@ -35,7 +35,7 @@ std::string letter_of(const Sink::DeadLetter& letter);
 inline constexpr std::size_t rows_counted = 400;
 Encoded encode_simulated(const BatchPtr& batch);
 
-/// The rows and dead letters that a stream makes.
+/// The rows and dead letters that a stream makes; of letters one a minute is kept.
 struct Expected {
   std::vector<std::string> rows, letters;
 };

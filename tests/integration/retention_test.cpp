@@ -15,8 +15,8 @@ namespace {
 TEST(Retention, EndsAtOnceWhileAChunkIsBeingDropped) {
   const fakes::PostgresServer server{false};
   fakes::SinkContext context;
-  std::optional<Retention> retention{std::in_place, server.url(), "dropping", "t", "SELECT 'SELECT pg_sleep(50)'",
-                                     context};
+  std::optional<Retention> retention{
+      std::in_place, server.url(), "dropping", "t", std::vector<std::string>{"SELECT 'SELECT pg_sleep(50)'"}, context};
   const std::string at_work =
       "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dropping' AND query ~ 'pg_sleep' AND state = "
       "'active'";

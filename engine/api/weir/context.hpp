@@ -36,6 +36,9 @@ class Context {
   /// Arrival time without a sample after which a key leaves memory ("limits": {"forget": …}).
   virtual Duration forget() const = 0;
 
+  /// How long dead letters are kept beside rows ("limits": {"dead_letter_retention": …}).
+  virtual Duration dead_letter_retention() const { return 7 * 24 * 60 * minute; }
+
   /// The lane's tables of keys and fields. Ids in samples refer to these, unless a transform brought its own.
   virtual const std::shared_ptr<Dictionary>& keys() const = 0;
   virtual const std::shared_ptr<Dictionary>& fields() const = 0;

@@ -164,6 +164,7 @@ class Sink {
     std::uint32_t ordinal = 0;  ///< among the dead letters of this position
     Timestamp arrival = no_time;
     std::string node, reason, subject, payload;
+    std::string key = {};                   ///< of its message or row; empty: not known. Kept nowhere
     std::optional<std::uint64_t> row = {};  ///< of a row that a sink would not take: its number, see Encoded
   };
   virtual bool bury(const DeadLetter&) { return false; }

@@ -22,6 +22,8 @@ const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not wri
 const CounterSpec commits{"commits", "commits that succeeded"};
 const CounterSpec commit_retries{"commit_retries", "commits that failed and were tried again"};
 const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};
+const CounterSpec unkept{"dead_letters_over_limit",
+                         "dead letters that were not kept, as \"limits\" bound them, by reason"};
 const CounterSpec node_batches{"node_batches", "batches that a node has worked at, those of a silent replay too"};
 const CounterSpec node_rows_in{"node_rows_in", "rows that a node was given (a source: messages), likewise"};
 const CounterSpec node_rows_out{"node_rows_out", "rows that left a node, by port, likewise"};
@@ -32,9 +34,9 @@ const CounterSpec node_busy_seconds{"node_busy_seconds",
 std::vector<CounterSpec> of(Role role) {
   switch (role) {
     case Role::source:
-      return {messages, bytes, samples, without_time, without_samples, refused, unread};
+      return {messages, bytes, samples, without_time, without_samples, refused, unkept, unread};
     case Role::transform:
-      return {refused, unread, state_given_up};
+      return {refused, unkept, unread, state_given_up};
     case Role::sink:
       return {rows, rejected, suppressed_rows, cells, empty_rows};
     default:

@@ -12,7 +12,7 @@ namespace weir::counted {
 // Of sources.
 extern const CounterSpec messages, bytes, samples, without_time, without_samples;
 // Of sources and transforms.
-extern const CounterSpec refused, unread;
+extern const CounterSpec refused, unkept, unread;
 // Of transforms that are no more.
 extern const CounterSpec state_given_up;
 // Of sinks; the last two of those with `columns`.

@@ -96,6 +96,14 @@ class DraftReader {
     const Settings limits = read_object(root, "limits", limits_fields());
     if (limits.has("keys")) drafts_.pipeline.key_limit = static_cast<std::uint32_t>(limits.integer("keys"));
     if (limits.has("forget")) drafts_.pipeline.forget = limits.duration("forget");
+    DeadLetterBounds& letters = drafts_.pipeline.letter_bounds;
+    const auto bound = [&](const char* name, std::uint32_t& out) {
+      if (limits.has(name)) out = static_cast<std::uint32_t>(limits.integer(name));
+    };
+    bound("dead_letters_per_key", letters.per_key);
+    bound("dead_letters_per_reason", letters.per_reason);
+    bound("dead_letters_per_day", letters.per_day);
+    if (limits.has("dead_letter_retention")) letters.retention = limits.duration("dead_letter_retention");
     if (limits.has("memory")) drafts_.pipeline.memory = limits.size("memory");
     const Settings commit = read_object(root, "commit", commit_fields());
     if (commit.has("every")) drafts_.pipeline.commit_every = commit.duration("every");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <weir/format.hpp>
 #include <weir/units.hpp>
 
 #include "core/plan/event_time.hpp"
@@ -117,10 +118,14 @@ void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
     if (keeper != nullptr) own += "; rows that " + keeper->id + " refuses, beside its own";
     keeper = &node;
   }
-  out.push_back(keeper != nullptr
-                    ? Promise{"dead letters", "kept in weir_dead_letters", "beside the rows of " + keeper->id + own}
-                    : Promise{"dead letters", "kept in " + pipeline.dead_letters,
-                              "a JSON line each, with the message's raw bytes"});
+  const DeadLetterBounds& bound = pipeline.letter_bounds;
+  const std::string bounds = weir::format(
+      "; of each partition at most {} a minute of a key and reason, {} of a reason, {} a day{}", bound.per_key,
+      bound.per_reason, bound.per_day, keeper != nullptr ? "; for " + format_duration(bound.retention) : "");
+  out.push_back(keeper != nullptr ? Promise{"dead letters", "kept in weir_dead_letters",
+                                            "beside the rows of " + keeper->id + own + bounds}
+                                  : Promise{"dead letters", "kept in " + pipeline.dead_letters,
+                                            "a JSON line each, with the message's raw bytes" + bounds});
 }
 
 /// Of what state depends on: the source, transforms up to the last one with state, what columns ask of them, limits.

@@ -55,6 +55,14 @@ struct Node {
 /// "main", or as the operator's Spec calls it.
 std::string_view port_name(const Node& node, Port port);
 
+/// What a partition keeps of dead letters, by arrival time: "limits": {"dead_letters_per_key": …}.
+struct DeadLetterBounds {
+  std::uint32_t per_key = 10;       ///< of a node, reason and key, in a minute
+  std::uint32_t per_reason = 1000;  ///< of a node and reason, in a minute
+  std::uint32_t per_day = 100'000;
+  Duration retention = 7 * 24 * 60 * minute;  ///< beside rows; a file is not shortened
+};
+
 struct Pipeline {
   std::string name;
   std::string renamed_from;  ///< the name that it had, or empty
@@ -73,8 +81,9 @@ struct Pipeline {
   Duration shutdown_timeout = 20 * second;
   bool writes_beside = true;  ///< transforms may write beside their rows (current values); a replay must not
   std::string shown;          ///< the text as JSON on one line, before variables were replaced, without secrets
-  std::string dead_letters;   ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default
-                              ///< "<name>.dead.jsonl"
+  DeadLetterBounds letter_bounds;
+  std::string dead_letters;  ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default
+                             ///< "<name>.dead.jsonl"
 
   /// Of everything that decides what state means: operators, their state versions and settings, from the source to
   /// the last node that keeps state, what sinks ask of them, and the limits. Says what differs, see fingerprint.hpp.

@@ -25,6 +25,18 @@ const std::vector<Field>& limits_fields() {
           .between(1e9, 1e18)
           .field("memory", kind::size(), "most bytes pulled and not yet committed, over all lanes", "256MB")
           .between(1e6, 1e12)
+          .field("dead_letters_per_key", kind::integer(),
+                 "most dead letters of a key and a reason that a partition keeps of a minute of arrival time; the "
+                 "others are counted alone",
+                 "10")
+          .between(1, 1e6)
+          .field("dead_letters_per_reason", kind::integer(), "the same of all keys", "1000")
+          .between(1, 1e6)
+          .field("dead_letters_per_day", kind::integer(), "most dead letters of a day, of all keys and reasons",
+                 "100000")
+          .between(1, 1e9)
+          .field("dead_letter_retention", kind::duration(), "older letters are deleted from weir_dead_letters", "7d")
+          .between(6e10, 1e18)
           .fields;
   return fields;
 }

@@ -13,6 +13,7 @@
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
 #include "core/plan/sink_start.hpp"
+#include "core/checkpoint/dead_letter_limit.hpp"
 #include "core/runtime/sink_rows.hpp"
 #include "core/runtime/step_output.hpp"
 
@@ -21,14 +22,6 @@ namespace {
 
 /// Batches that wait at a node's input during a step.
 using Waiting = std::vector<BatchPtr>;
-
-/// Puts the letters of a step into an order, and gives them numbers, that do not depend on the cut of batches.
-void number_letters(std::vector<Sink::DeadLetter>& letters) {
-  std::ranges::stable_sort(letters, {}, &Sink::DeadLetter::position);
-  for (std::size_t i = 1; i < letters.size(); ++i) {
-    if (letters[i].position == letters[i - 1].position) letters[i].ordinal = letters[i - 1].ordinal + 1;
-  }
-}
 
 }  // namespace
 
@@ -51,7 +44,7 @@ struct Chain::Impl {
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part,
        std::optional<std::uint32_t> partitions)
-      : pipeline{p}, counters{c}, partition{part} {
+      : pipeline{p}, counters{c}, partition{part}, letters{p.letter_bounds, c} {
     const auto limit = p.key_limit != 0 ? p.key_limit : Dictionary::default_limit;
     keys = std::make_shared<Dictionary>(limit);
     fields = std::make_shared<Dictionary>(samples::most_fields);
@@ -209,6 +202,7 @@ struct Chain::Impl {
   Counters& counters;
   Partition partition;
   std::shared_ptr<Dictionary> keys, fields;
+  DeadLetterLimit letters;
   std::vector<Stage> stages;
   std::unique_ptr<Decoder> decoder;
   std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0, decoded_untimed = 0;
@@ -270,20 +264,19 @@ Decoded Chain::decode(std::shared_ptr<const Messages> messages) {
 
 Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
   Impl& chain = *impl_;
+  const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
   if (!muted) {
     chain.counters.add(chain.decoded_messages, decoded.messages);
     chain.counters.add(chain.decoded_bytes, decoded.bytes);
     chain.counters.add(chain.decoded_samples, decoded.batch->rows);
     chain.counters.add(chain.decoded_empty, decoded.empty);
     chain.counters.add(chain.decoded_untimed, decoded.without_time);
-    const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
-    for (const auto& letter : decoded.dead_letters) {
+    for (const auto& letter : decoded.dead_letters)
       chain.counters.add(counted::declare(chain.counters, source.id, counted::refused, letter.reason), 1);
-      out.dead_letters.push_back(letter);
-    }
   }
+  out.dead_letters = decoded.dead_letters;
   auto done = chain.run(decoded.batch, muted, out);
-  number_letters(out.dead_letters);
+  chain.letters.apply(out.dead_letters, muted);
   chain.saved_keys = decoded.keys;
   chain.saved_fields = decoded.fields;
   return done;
@@ -293,7 +286,7 @@ Result<void> Chain::step(const BatchPtr& samples, bool muted, ChainOutput& out) 
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
   auto done = impl_->run(samples, muted, out);
-  number_letters(out.dead_letters);
+  impl_->letters.apply(out.dead_letters, muted);
   return done;
 }
 
@@ -316,6 +309,7 @@ std::string Chain::save() const {
     out.put(size);
     for (std::uint32_t id = 0; id < size; ++id) out.put_text(table->at(id));
   }
+  impl_->letters.save(out);
   out.put(static_cast<std::uint32_t>(impl_->stages.size()));
   for (const auto& stage : impl_->stages) {
     out.put_text(stage.node->kept_id());
@@ -347,6 +341,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   }
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
+  impl_->letters.load(in);
   std::vector<std::string> empty;
   for (const auto& stage : impl_->stages) {
     if (stage.transform && stage.node->keeps_state) empty.push_back(stage.node->id);

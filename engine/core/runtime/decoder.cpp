@@ -338,7 +338,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   SampleColumns columns{*keys_, *fields_, {partition_, partitions_}, std::max(items.size(), bytes / bytes_of_sample)};
   auto refuse = [&](const Message& message, std::string reason) {
     out.dead_letters.push_back({partition_, message.sequence, 0, arrival_, node_, std::move(reason),
-                                std::string{message.subject}, std::string{message.payload}});
+                                std::string{message.subject}, std::string{message.payload}, std::string{message.key}});
   };
   for (std::uint32_t i = 0; i < items.size(); ++i) {
     const Message& message = items[i];

@@ -33,8 +33,7 @@ void StepOutput::emit(BatchPtr batch, Port port) {
 
 void StepOutput::refuse(const Batch& in, std::size_t row, std::string_view reason) {
   if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
-  if (step_.muted) return;
-  counters_.add(counted::declare(counters_, node_.id, counted::refused, reason), 1);
+  if (!step_.muted) counters_.add(counted::declare(counters_, node_.id, counted::refused, reason), 1);
   letters_.add(in, row, reason);
 }
 

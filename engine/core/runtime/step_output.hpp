@@ -27,7 +27,7 @@ class StepOutput final : public Output {
 
   struct Step {
     const Origin& origin;
-    bool muted = false;   ///< nothing is counted, and no letter written: it was when the step was first done
+    bool muted = false;   ///< nothing is counted: it was when the step was first done
     bool silent = false;  ///< nothing may be written beside the rows
   };
 

@@ -24,7 +24,8 @@ class StreamClock {
 
   /// A marker is being written.
   void asked();
-  /// These came; one that says `own_marker` answers asked(). What they tell of clocks that don't agree is said once, and once that they do again.
+  /// These came; one that says `own_marker` answers asked(). What they tell of clocks that don't agree is said once,
+  /// and once that they do again.
   void heard(const Messages& messages);
 
   /// How long until arrival time can come to `due`: by this machine's clock, or, where a marker has shown that to be

@@ -38,8 +38,9 @@ std::string Ledger::create() const {
       "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', target VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
       "updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
-      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB);"
-      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;",
+      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB, buried BIGINT DEFAULT epoch_ns(now()));"
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;"
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS buried BIGINT DEFAULT epoch_ns(now());",
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
@@ -145,6 +146,13 @@ std::string Ledger::values_of(const Sink::DeadLetter& letter) const {
                       letter.row ? "NULL" : std::to_string(letter.ordinal),
                       letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
                       sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex);
+}
+
+Result<void> Ledger::expire(File& file, Duration retention) const {
+  return file
+      .run(weir::format("DELETE FROM {} WHERE pipeline = {} AND buried < epoch_ns(now()) - {}",
+                        place(sql::dead_letters_table), sql::literal(pipeline_), retention))
+      .transform([](const Rows&) {});
 }
 
 Result<void> Ledger::keep(File& file, std::span<const Sink::DeadLetter> letters) const {

@@ -34,6 +34,9 @@ class Ledger {
   /// Within the open transaction: stores dead letters, cleaned of what is no text.
   Result<void> keep(File& file, std::span<const Sink::DeadLetter> letters) const;
 
+  /// Within the open transaction: deletes this pipeline's letters that are older.
+  Result<void> expire(File& file, Duration retention) const;
+
   /// Lines of all partitions but those that were reset. No table: no lines.
   Result<std::vector<ProgressLine>> lines(File& file) const;
   /// Forgets a partition (nothing: all); answers how many were forgotten.

@@ -352,4 +352,14 @@ Result<std::string> schema_of(Connection& connection, const sql::TableName& tabl
   return *rows->front()[0];
 }
 
+std::string expired_letters(const TableState& state, std::string_view pipeline, Duration retention) {
+  const std::string which = weir::format("FROM {} WHERE pipeline = {} AND buried < now() - {}", state.dead_letters,
+                                         sql::literal(pipeline), interval(retention));
+  constexpr int at_once = 10'000;
+  const std::string some = weir::format("DELETE FROM {} WHERE ctid = ANY (ARRAY(SELECT ctid {} LIMIT {}))",
+                                        state.dead_letters, which, at_once);
+  return weir::format("SELECT {} FROM generate_series(1, (SELECT (count(*) + {} - 1) / {} {}))", sql::literal(some),
+                      at_once, at_once, which);
+}
+
 }  // namespace weir::postgres

@@ -70,6 +70,9 @@ inline constexpr std::string_view confirm_columns = "EXECUTE weir_columns;";
 /// The schema in which open_table() would put weir_progress.
 Result<std::string> schema_of(Connection& connection, const sql::TableName& table);
 
+/// A query for statements that delete a pipeline's dead letters that are older, some thousands at a time.
+std::string expired_letters(const TableState& state, std::string_view pipeline, Duration retention);
+
 /// Columns of weir_dead_letters, in the order in which they are copied.
 inline constexpr std::string_view dead_letter_columns =
     "pipeline, node, partition, position, ordinal, \"row\", arrival, arrival_ns, reason, subject, payload";

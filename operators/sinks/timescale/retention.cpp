@@ -15,12 +15,12 @@ constexpr Duration longest = minute;  // for the files of one chunk
 
 }  // namespace
 
-Retention::Retention(std::string url, std::string application, std::string table, std::string expired_chunks,
+Retention::Retention(std::string url, std::string application, std::string table, std::vector<std::string> expired,
                      Context& context)
     : url_{std::move(url)},
       application_{std::move(application)},
       table_{std::move(table)},
-      expired_chunks_{std::move(expired_chunks)},
+      expired_{std::move(expired)},
       context_{context},
       thread_{[this](std::stop_token stop) { run(std::move(stop)); }} {}
 
@@ -43,13 +43,15 @@ Result<void> Retention::sweep(const std::stop_token& stop) const {
                    sql::literal(table_)));
   if (!alone) return std::unexpected(alone.error());
   if (alone->front()[0] != "t") return {};
-  const auto expired = connection->run(expired_chunks_);
-  if (!expired) return std::unexpected(expired.error());
   Result<void> all;
-  for (const Row& row : *expired) {
-    if (stop.stop_requested() || !connection->alive()) break;
-    const auto dropped = connection->run(row[0].value_or(""));
-    if (!dropped && all) all = std::unexpected(dropped.error());
+  for (const std::string& query : expired_) {
+    const auto expired = connection->run(query);
+    if (!expired) return std::unexpected(expired.error());
+    for (const Row& row : *expired) {
+      if (stop.stop_requested() || !connection->alive()) return all;
+      const auto deleted = connection->run(row[0].value_or(""));
+      if (!deleted && all) all = std::unexpected(deleted.error());
+    }
   }
   return all;
 }

@@ -1,9 +1,10 @@
-/// Drops the chunks of a hypertable that are over, where TimescaleDB's licence has no job for it.
+/// Deletes what is over: dead letters, and the chunks of a hypertable where TimescaleDB's licence has no job for it.
 #pragma once
 
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <weir/context.hpp>
 
@@ -20,8 +21,10 @@ namespace weir::postgres {
 ///           for the next look.
 class Retention {
  public:
-  /// `expired_chunks`: see TableState. `table` tells one table's from another's. The context must outlive it.
-  Retention(std::string url, std::string application, std::string table, std::string expired_chunks, Context& context);
+  /// Each of `expired` is a query whose rows are statements to run, see TableState. `table` tells one table's from
+  /// another's. The context must outlive it.
+  Retention(std::string url, std::string application, std::string table, std::vector<std::string> expired,
+            Context& context);
 
  private:
   void run(std::stop_token stop);
@@ -30,7 +33,7 @@ class Retention {
   std::string url_;
   std::string application_;
   std::string table_;
-  std::string expired_chunks_;
+  std::vector<std::string> expired_;
   Context& context_;
   std::jthread thread_;  // last: ends before what it uses
 };

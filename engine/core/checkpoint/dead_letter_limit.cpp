@@ -1,4 +1,4 @@
-#include "core/runtime/dead_letter_limit.hpp"
+#include "core/checkpoint/dead_letter_limit.hpp"
 
 #include <algorithm>
 
@@ -9,11 +9,16 @@
 namespace weir {
 
 void DeadLetterLimit::apply(std::vector<Sink::DeadLetter>& letters, bool replaying) {
+  std::ranges::stable_sort(letters, {}, &Sink::DeadLetter::position);
+  for (std::size_t i = 1; i < letters.size(); ++i) {
+    if (letters[i].position == letters[i - 1].position) letters[i].ordinal = letters[i - 1].ordinal + 1;
+  }
   std::erase_if(letters, [&](const Sink::DeadLetter& letter) {
     if (takes(letter)) return false;
     if (!replaying) counters_.add(counted::declare(counters_, letter.node, counted::unkept, letter.reason), 1);
     return true;
   });
+  if (replaying) letters.clear();
 }
 
 bool DeadLetterLimit::takes(const Sink::DeadLetter& letter) {

@@ -30,7 +30,9 @@ class DeadLetterLimit {
   /// All must outlive it.
   DeadLetterLimit(const DeadLetterBounds& bounds, Counters& counters) : bounds_{bounds}, counters_{counters} {}
 
-  /// Takes out what is beyond the bounds, and counts it unless `replaying`. Positions ascend, also from call to call.
+  /// Of the letters of a step: puts them in the order of their positions, numbers those of one position, which no cut
+  /// of batches changes, and takes out what is beyond the bounds, which it counts. `replaying`: all were kept, or
+  /// counted, before; none is left.
   void apply(std::vector<Sink::DeadLetter>& letters, bool replaying);
 
   void save(StateWriter& out) const;
