@@ -68,17 +68,9 @@ Result<TableName> parse_table(std::string_view text) {
 
 std::vector<Error> naming_problems(const Settings& settings) {
   std::vector<Error> out;
-  const Naming usual;
-  for (const auto& [name, fallback] : {std::pair{"key_column", usual.key}, {"time_column", usual.time}}) {
-    const std::string& text = settings.text(name);
-    if (text.empty()) {
+  for (const char* name : {"key_column", "time_column"}) {
+    if (settings.text(name).empty()) {
       out.push_back({Error::Kind::invalid, "a column needs a name", name});
-    } else if (text != fallback && !settings.has("columns")) {
-      out.push_back({Error::Kind::invalid,
-                     weir::format("\"{}\" names a column of the rows that \"columns\" makes; without it columns are "
-                                  "called as in the input",
-                                  name),
-                     name});
     }
   }
   return out;
@@ -94,6 +86,8 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
     if (schema.shape == Shape::rows && number <= rows::tick) {
       made.name = number == rows::key ? naming.key : naming.time;
       made.required = true;
+    } else if (column.name == "key" || column.name == "time") {
+      made.name = column.name == "key" ? naming.key : naming.time;
     }
     if (const auto unit = unit_of.find(column.name); unit != unit_of.end()) made.unit = unit->second;
     columns.push_back(std::move(made));

@@ -37,13 +37,13 @@ struct TableColumn {
   std::string unit = {};
 };
 
-/// What the key's and the tick's column of rows are called; other shapes keep their own names.
+/// What a table calls the columns of the key, and of the time or tick, whatever the shape.
 struct Naming {
   std::string key = "vehicle";
   std::string time = "time";
 };
 
-/// What is wrong with the settings key_column and time_column, which name columns of rows.
+/// What is wrong with the settings key_column and time_column, which name columns.
 std::vector<Error> naming_problems(const Settings& settings);
 
 /// The columns for a schema, in its order. `type_name` says what the database calls a type.

@@ -309,7 +309,7 @@ const Spec spec =
         .optional(
             "columns", kind::columns(),
             "columns of the rows, and how each is completed; without them the input's columns are written as they are")
-        .field("key_column", kind::text(), "name of the column that holds the rows' key", "vehicle")
+        .field("key_column", kind::text(), "name of the column that holds the key", "vehicle")
         .field("time_column", kind::text(), "name of the column that holds the rows' time", "time")
         .field("memory", kind::size(), "the most that DuckDB may use", "256MiB")
         .between(double(16u << 20), 1e12)

@@ -161,7 +161,7 @@ class Hearing {
   std::vector<reference::Input> inputs() const {
     std::vector<reference::Input> out;
     for (const auto& row :
-         ask("SELECT key, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
+         ask("SELECT vehicle, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
              "ORDER BY ctid")) {
       reference::Sample sample{.key = row[0], .field = row[1], .time = std::stoll(row[2]) * microsecond};
       sample.value.x = std::stod(row[3]);

@@ -129,7 +129,8 @@ class Opening {
     if (plan_.index == Index::key && plan_.key_column && plan_.time_column) {
       sql += weir::format("CREATE INDEX ON {} ({}, {} DESC);", state_.table, sql::quoted(*plan_.key_column),
                           sql::quoted(*plan_.time_column));
-    } else if (plan_.index != Index::none && plan_.time_column) {
+    }
+    if (plan_.index != Index::none && plan_.time_column) {
       sql += weir::format("CREATE INDEX ON {} USING brin ({});", state_.table, sql::quoted(*plan_.time_column));
     }
     return step(sql);

@@ -36,9 +36,9 @@ TEST(Table, has_a_column_per_column_of_the_rows) {
   EXPECT_EQ(columns[5].unit, "km/h");
 }
 
-TEST(Table, keeps_the_names_of_other_shapes) {
+TEST(Table, names_key_and_time_of_every_shape) {
   const auto columns = sql::table_columns(*samples::schema(), {"car", "at"}, {}, postgres::type_name);
-  EXPECT_EQ(sql::column_names(columns), R"("key", "field", "time", "x", "y", "z", "text")");
+  EXPECT_EQ(sql::column_names(columns), R"("car", "field", "at", "x", "y", "z", "text")");
 }
 
 TEST(Table, refuses_names_that_clash_or_are_too_long) {

@@ -38,7 +38,7 @@ std::string double_it() {
 }
 std::string commit_again() { return weir::format("UPDATE vehicle_second SET speed = speed WHERE {}", one_row); }
 std::string lose_session() {
-  return "DELETE FROM session WHERE (key, time, event) = (SELECT key, time, event FROM session LIMIT 1)";
+  return "DELETE FROM session WHERE (vehicle, time, event) = (SELECT vehicle, time, event FROM session LIMIT 1)";
 }
 std::string add_letter() {
   return "INSERT INTO weir_dead_letters (pipeline, node, partition, position, reason, subject, payload) "
