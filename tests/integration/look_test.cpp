@@ -152,7 +152,8 @@ TEST_F(Look, AtAllWorkersOfAPipeline) {
   fakes::WeirProcess first{arguments, directory_.file("first.log")}, second{arguments, directory_.file("second.log")};
   Pages of_first{first}, of_second{second};
   for (Pages* pages : {&of_first, &of_second})
-    pages->expect("/metrics", HasSubstr("\nweir_lanes{pipeline=\"job\"} 2\n"));
+    pages->expect("/metrics", AllOf(HasSubstr("\nweir_ready{pipeline=\"job\"} 1\n"),
+                                    HasSubstr("\nweir_lanes{pipeline=\"job\"} 2\n")));
   const std::string one = "localhost:" + port_of(first), two = "localhost:" + port_of(second);
   const auto top = weir({"top", "--http", one, "--once"}, two);
   EXPECT_EQ(top->wait(), 0);

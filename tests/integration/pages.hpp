@@ -29,8 +29,12 @@ class Pages {
   }
   /// Waits until a page says this.
   void expect(const std::string& page, const testing::Matcher<std::string>& wanted) {
-    for (int i = 0; i < 500 && !testing::Matches(wanted)(get(page)); ++i) system_clock().wait(20 * millisecond, {});
-    EXPECT_THAT(get(page), wanted);
+    std::string answer = get(page);
+    for (int i = 0; i < 500 && !testing::Matches(wanted)(answer); ++i) {
+      system_clock().wait(20 * millisecond, {});
+      answer = get(page);
+    }
+    EXPECT_THAT(answer, wanted);
   }
 
  private:
