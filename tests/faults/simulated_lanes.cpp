@@ -107,7 +107,10 @@ void SimulatedLanes::step(Held& lane, MessagesPtr messages) {
   if (!decoded) return broke(lane.id.partition, decoded.error());
   auto made = lane.machine->step(*decoded);
   if (!made) return broke(lane.id.partition, made.error());
-  if (!made->replaying) around_.events.step(lane.id, lane.machine->encode(*std::move(made)));
+  if (made->replaying) return;
+  LaneStep step = lane.machine->encode(*std::move(made));
+  around_.credits.take(step.bytes);
+  around_.events.step(lane.id, std::move(step));
 }
 
 Snapshot SimulatedLanes::state_of(const Held& lane) const {

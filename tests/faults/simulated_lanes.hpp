@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/runtime/credits.hpp"
 #include "core/runtime/executor.hpp"
 #include "core/runtime/held_lanes.hpp"
 #include "core/runtime/lane.hpp"
@@ -44,6 +45,7 @@ class SimulatedLanes final : public HeldLanes {
     const Pipeline& pipeline;
     const Registry& registry;
     const Clock& clock;
+    Credits& credits;
     std::vector<std::pair<std::size_t, const Sink*>> sinks;
     bool snapshots_tell_truth = true;
     LaneEvents events;

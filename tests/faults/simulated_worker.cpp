@@ -110,6 +110,7 @@ void SimulatedWorker::make_lanes() {
       plant_.pipeline,
       plant_.registry,
       *clock_,
+      credits_,
       {},
       plant_.safeguards.snapshots_tell_truth,
       {},
@@ -185,7 +186,8 @@ void SimulatedWorker::handle_all() {
 }
 
 void SimulatedWorker::handle(event::Stepped& stepped) {
-  if (lanes_->has(stepped.lane)) (void)cycle_->take(std::move(stepped.step));
+  const std::size_t bytes = stepped.step.bytes;
+  credits_.give_back(lanes_->has(stepped.lane) ? cycle_->take(std::move(stepped.step)) : bytes);
 }
 
 void SimulatedWorker::handle(event::Stored& stored) {
@@ -210,6 +212,7 @@ bool SimulatedWorker::commit() {
   }
   backoff_ = first_backoff;
   next_try_ = 0;
+  credits_.give_back(report->bytes);
   custody_->committed(*report);
   return true;
 }

@@ -69,6 +69,8 @@ class SimulatedWorker {
   bool has_share() const { return started_ && custody_->has_share() && lanes_->count() == custody_->wanted(); }
   Position at(Partition partition) const { return lanes_->at(partition); }
   bool pending() const { return cycle_->pending() || !inbox_.empty(); }
+  /// Credit that nothing holds any more, once nothing is pending.
+  std::size_t credit_lost() const { return credits_.used(); }
 
  private:
   void make_cycle();

@@ -189,6 +189,10 @@ void Simulation::stay_as_it_is() {
 }
 
 void Simulation::check_noticed() {
+  for (const auto& worker : workers_) {
+    if (worker->credit_lost() != 0)
+      fail(weir::format("worker{} lost {} bytes of credit", worker->number(), worker->credit_lost()));
+  }
   for (const auto& database : plant_.databases) {
     if (!database->violation().empty()) fail(database->violation());
   }
