@@ -157,6 +157,7 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
     const std::string name = quoted(want.name);
     if (there == found.end()) {
       add(weir::format("column {} is missing", name), weir::format("ADD COLUMN {} {}", name, want.type));
+      if (!want.required) out.missing.push_back(want);
     } else if (there->type != want.type) {
       add(weir::format("column {} is {}, not {}", name, there->type, want.type),
           weir::format("ALTER COLUMN {0} TYPE {1} USING {0}::{1}", name, want.type));
@@ -173,6 +174,37 @@ Difference compare(const std::string& table, const std::vector<TableColumn>& wan
         weir::format("ALTER COLUMN {} DROP NOT NULL", name));
   }
   return out;
+}
+
+Error Difference::error(std::string_view table) const {
+  const auto missing_words = std::ranges::count(words, ';') + 1;
+  const bool addable = std::cmp_equal(missing_words, missing.size());
+  return {Error::Kind::changed,
+          weir::format("table {} differs from what this pipeline writes: {}; change the pipeline,{} or run: {}", table,
+                       words, addable ? R"( set "schema": "add-columns",)" : "", alter),
+          "table"};
+}
+
+std::string add_columns(const std::string& table, const std::vector<TableColumn>& columns) {
+  std::string out;
+  for (const TableColumn& column : columns)
+    out += weir::format("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {};", table, quoted(column.name), column.type);
+  return out + comments(table, columns);
+}
+
+std::string comments(const std::string& table, const std::vector<TableColumn>& columns) {
+  std::string out;
+  for (const TableColumn& column : columns) {
+    if (column.unit.empty()) continue;
+    out += weir::format("COMMENT ON COLUMN {}.{} IS {};", table, quoted(column.name), literal(column.unit));
+  }
+  return out;
+}
+
+Kind schema_kind() { return kind::choice({"check", "add-columns"}); }
+
+bool adds_columns(const Settings& settings) {
+  return settings.has("schema") && settings.text("schema") == "add-columns";
 }
 
 std::string quoted(std::string_view name) {

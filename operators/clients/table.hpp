@@ -11,6 +11,7 @@
 #include <weir/batch.hpp>
 #include <weir/settings.hpp>
 #include <weir/shapes.hpp>
+#include <weir/spec.hpp>
 #include <weir/types.hpp>
 
 namespace weir::sql {
@@ -70,9 +71,26 @@ std::string column_names(const std::vector<TableColumn>& columns);
 struct Difference {
   std::string words;
   std::string alter;
+  /// Of these, columns that can be added without touching a row.
+  std::vector<TableColumn> missing = {};
+
+  /// The error of a sink whose table it is: what differs, and the ways out.
+  Error error(std::string_view table) const;
 };
 Difference compare(const std::string& table, const std::vector<TableColumn>& wanted,
                    const std::vector<TableColumn>& found);
+
+/// SQL that adds columns, with their units, to a table that is there.
+std::string add_columns(const std::string& table, const std::vector<TableColumn>& columns);
+/// SQL that gives columns their units as comments.
+std::string comments(const std::string& table, const std::vector<TableColumn>& columns);
+
+/// The setting "schema" of sinks with a table: its kind, what it means, and whether it lets the sink add columns.
+Kind schema_kind();
+inline constexpr const char* schema_doc =
+    "what to do where the table lacks columns: check refuses to start and says how to add them; add-columns adds them, "
+    "NULL in the rows that are there. Neither drops nor changes a column";
+bool adds_columns(const Settings& settings);
 
 /// A name in double quotes.
 std::string quoted(std::string_view name);

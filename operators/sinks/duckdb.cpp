@@ -32,6 +32,7 @@ class DuckDb final : public Sink {
         memory_{settings.size("memory")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         table_{table_of(settings)},
+        add_columns_{sql::adds_columns(settings)},
         ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
@@ -119,24 +120,22 @@ class DuckDb final : public Sink {
         sql::literal(table_.schema), sql::literal(table_.name)));
     if (!found) return std::unexpected(found.error());
     if (found->empty()) {
-      std::string sql = weir::format("CREATE TABLE {} ({});", name_, sql::column_definitions(columns_));
-      for (const auto& column : columns_) {
-        if (!column.unit.empty())
-          sql += weir::format("COMMENT ON COLUMN {}.{} IS {};", name_, sql::quoted(column.name),
-                              sql::literal(column.unit));
-      }
-      return run(sql).transform([](const duck::Rows&) {});
+      return run(weir::format("CREATE TABLE {} ({});", name_, sql::column_definitions(columns_)) +
+                 sql::comments(name_, columns_))
+          .transform([](const duck::Rows&) {});
     }
     std::vector<sql::TableColumn> there;
     for (const duck::Row& row : *found)
       there.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "true", row[3] == "true"});
-    const auto difference = sql::compare(name_, columns_, there);
+    auto difference = sql::compare(name_, columns_, there);
+    if (add_columns_ && !difference.missing.empty()) {
+      if (auto added = run(sql::add_columns(name_, difference.missing)); !added) return std::unexpected(added.error());
+      context_.tell(weir::format("table {}: added {}", name_, sql::column_names(difference.missing)));
+      there.append_range(difference.missing);
+      difference = sql::compare(name_, columns_, there);
+    }
     if (difference.words.empty()) return {};
-    return fail(
-        Error::Kind::changed,
-        weir::format("table {} in {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
-                     name_, path_, difference.words, difference.alter),
-        "table");
+    return std::unexpected(difference.error(weir::format("{} in {}", name_, path_)));
   }
 
   template <typename Use>
@@ -163,6 +162,7 @@ class DuckDb final : public Sink {
   std::uint64_t memory_;
   sql::Naming naming_;
   sql::TableName table_;
+  bool add_columns_;
   duck::Ledger ledger_;
   std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
@@ -311,6 +311,7 @@ const Spec spec =
             "columns of the rows, and how each is completed; without them the input's columns are written as they are")
         .field("key_column", kind::text(), "name of the column that holds the key", "vehicle")
         .field("time_column", kind::text(), "name of the column that holds the rows' time", "time")
+        .field("schema", sql::schema_kind(), sql::schema_doc, "check")
         .field("memory", kind::size(), "the most that DuckDB may use", "256MiB")
         .between(double(16u << 20), 1e12)
         .counter("rows_written", "rows that were committed")

@@ -33,14 +33,15 @@ class DuckDbSink : public testing::Test {
 
   std::unique_ptr<Sink> make(const SchemaPtr& schema) { return make(schema, context_, path(), "vehicle_second"); }
 
-  static std::unique_ptr<Sink> make(const SchemaPtr& schema, Context& context, const std::string& path,
-                                    const std::string& table) {
+  std::unique_ptr<Sink> make(const SchemaPtr& schema, Context& context, const std::string& path,
+                             const std::string& table) {
     Settings settings{"db"};
     settings.set("path", path);
     settings.set("table", table);
     settings.set("key_column", std::string{"vehicle"});
     settings.set("time_column", std::string{"time"});
     settings.set("memory", std::int64_t{256 << 20});
+    settings.set("schema", schema_);
     auto sink = weir_operator_sinks_duckdb().make_sink(settings, context);
     EXPECT_TRUE(sink->settle(schema).has_value());
     return sink;
@@ -108,6 +109,7 @@ class DuckDbSink : public testing::Test {
   fakes::TemporaryDirectory directory_;
   fakes::SinkContext context_;
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();
+  std::string schema_ = "check";
 };
 
 TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
@@ -256,6 +258,20 @@ TEST_F(DuckDbSink, refuses_a_table_that_differs_and_prints_the_statements_to_run
   EXPECT_THAT(message, HasSubstr("column \"speed\" is FLOAT, not DOUBLE; column \"charge\" is missing"));
   ask(message.substr(message.find("ALTER TABLE")));
   EXPECT_TRUE(sink->open().has_value());
+}
+
+TEST_F(DuckDbSink, adds_columns_where_it_may) {
+  ask("CREATE TABLE vehicle_second (vehicle VARCHAR, time TIMESTAMP, speed DOUBLE);"
+      "INSERT INTO vehicle_second VALUES ('v', '2026-01-01', 1.5)");
+  EXPECT_FALSE(make(rows(0)->schema)->open().has_value());
+  schema_ = "add-columns";
+  auto sink = opened();
+  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(commit(*sink, rows(1), 0, 7).has_value());
+  sink.reset();
+  EXPECT_EQ(ask("SELECT count(*), count(charge) FROM vehicle_second"), "2 1");
+  ask("ALTER TABLE vehicle_second ALTER COLUMN speed TYPE FLOAT");
+  EXPECT_FALSE(make(rows(0)->schema)->open().has_value());
 }
 
 TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {

@@ -41,6 +41,7 @@ class Timescale final : public Sink {
     plan_.index = index == "none"  ? postgres::Index::none
                   : index == "key" ? postgres::Index::key
                                    : postgres::Index::time;
+    plan_.add_columns = sql::adds_columns(settings);
     plan_.chunk = settings.duration("chunk");
     if (settings.has("retention")) plan_.retention = settings.duration("retention");
     if (settings.has("compress")) plan_.compress = settings.duration("compress");
@@ -254,8 +255,7 @@ const Spec spec =
     Spec::sink("writes rows to TimescaleDB or plain PostgreSQL, exactly once")
         .details(
             "Rows and progress commit in one transaction, by binary COPY. The table is created if it is absent, and "
-            "checked if it is not: weir "
-            "never alters one. Times are stored as whole microseconds (cut off, towards the past). Rows that the "
+            "checked if it is not. Times are stored as whole microseconds (cut off, towards the past). Rows that the "
             "server, a constraint or a trigger refuses for their data "
             "go to weir_dead_letters beside the table, alone. Needs a session of its own per worker (no pooler in "
             "transaction mode).")
@@ -274,6 +274,7 @@ const Spec spec =
             "what a new table is indexed by: key, and time, finds a vehicle's newest row at once, and writes a seventh of "
             "the rows a second; time alone costs next to nothing, and the newest row takes a scan",
             "key")
+        .field("schema", sql::schema_kind(), sql::schema_doc, "check")
         .field("chunk", kind::duration(), "time that one chunk of a new hypertable covers", "24h")
         .between(double(minute), 366.0 * 24 * 60 * double(minute))
         .optional("retention", kind::duration(), "chunks of a hypertable that are wholly older go")

@@ -140,6 +140,25 @@ TEST_P(TimescaleRows, indexes_what_it_is_told_to) {
   EXPECT_EQ(index("none"), "no index");
 }
 
+TEST_P(TimescaleRows, adds_columns_where_it_may) {
+  ask("CREATE SCHEMA " + schema_ + "; CREATE TABLE " + table() + " (vehicle text NOT NULL, time timestamptz NOT NULL)");
+  auto with = settings();
+  with.set("schema", std::string{"add-columns"});
+  auto first = make(with, rows(0)->schema);
+  auto second = make(with, rows(0)->schema);
+  Result<void> other;
+  {
+    const std::jthread beside{[&] { other = second->sink->open(); }};
+    const auto opened = first->sink->open();
+    EXPECT_TRUE(opened) << opened.error().message;
+  }
+  EXPECT_TRUE(other) << other.error().message;
+  EXPECT_EQ(ask("SELECT count(*) FROM pg_attribute WHERE attnum > 0 AND attrelid = '" + table() + "'::regclass"),
+            std::to_string(rows(0)->schema->columns.size()));
+  ask("ALTER TABLE " + table() + " ALTER COLUMN speed TYPE real");
+  EXPECT_FALSE(make(with, rows(0)->schema)->sink->open().has_value()) << "changes none";
+}
+
 TEST_P(TimescaleRows, refuses_a_table_that_differs_and_prints_the_statement_to_run) {
   ask("CREATE SCHEMA " + schema_ + "; CREATE TABLE " + table() +
       " (vehicle text, time timestamptz NOT NULL, speed real, depot text NOT NULL)");

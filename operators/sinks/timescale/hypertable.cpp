@@ -38,10 +38,7 @@ Result<void> compare(const Found& found, const TablePlan& plan, const TableState
   }
   const auto difference = sql::compare(state.table, plan.columns, found.columns);
   if (difference.words.empty()) return {};
-  return fail(Error::Kind::changed,
-              weir::format("table {} differs from what this pipeline writes: {}; change the pipeline, or run: {}",
-                           state.table, difference.words, difference.alter),
-              "table");
+  return std::unexpected(difference.error(state.table));
 }
 
 /// One run of open_table().
@@ -107,7 +104,14 @@ class Opening {
   Result<void> table() {
     const auto found = columns_of(connection_, schema_, plan_.table.name);
     if (!found) return std::unexpected(found.error());
-    return found->columns.empty() ? create() : check(*found);
+    if (found->columns.empty()) return create();
+    const auto missing = sql::compare(state_.table, plan_.columns, found->columns).missing;
+    if (!plan_.add_columns || missing.empty()) return check(*found);
+    return step(sql::add_columns(state_.table, missing)).and_then([&] {
+      state_.news += weir::format("{}table {}: added {}", state_.news.empty() ? "" : "; ", state_.table,
+                                  sql::column_names(missing));
+      return columns_of(connection_, schema_, plan_.table.name).and_then([&](const Found& now) { return check(now); });
+    });
   }
 
   Result<void> create() {
@@ -115,11 +119,7 @@ class Opening {
     state_.news += weir::format("table {} {} not there; created {}", state_.table, state_.news.empty() ? "was" : "were",
                                 state_.news.empty() ? "it" : "them");
     std::string sql = weir::format("CREATE TABLE {} ({});", state_.table, sql::column_definitions(plan_.columns));
-    for (const sql::TableColumn& column : plan_.columns) {
-      if (column.unit.empty()) continue;
-      sql += weir::format("COMMENT ON COLUMN {}.{} IS {};", state_.table, sql::quoted(column.name),
-                          sql::literal(column.unit));
-    }
+    sql += sql::comments(state_.table, plan_.columns);
     if (timescale_) {
       hypertable_ = true;
       sql += weir::format("SELECT {0}.create_hypertable({1}, {0}.by_range({2}, {3}), create_default_indexes => false);",

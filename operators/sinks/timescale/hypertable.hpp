@@ -34,9 +34,10 @@ struct TablePlan {
   std::optional<std::string> time_column;  ///< without one there is no hypertable
   Hypertable hypertable = Hypertable::automatic;
   Index index = Index::time;
-  Duration chunk = 0;      ///< time that one chunk of the hypertable covers
-  Duration retention = 0;  ///< chunks wholly older than this go; 0: none does
-  Duration compress = 0;   ///< chunks older than this are compressed; 0: none is
+  bool add_columns = false;  ///< to a table that lacks some
+  Duration chunk = 0;        ///< time that one chunk of the hypertable covers
+  Duration retention = 0;    ///< chunks wholly older than this go; 0: none does
+  Duration compress = 0;     ///< chunks older than this are compressed; 0: none is
 };
 
 /// What open_table() found or made.

@@ -76,6 +76,20 @@ TEST(Table, differences_are_all_named_with_one_statement_to_run) {
   EXPECT_EQ(sql::compare("t", wanted, {}).alter.find(R"(ADD COLUMN "vehicle" text)"), 14u);
 }
 
+TEST(Table, adds_only_columns_that_touch_no_row) {
+  const std::vector<sql::TableColumn> wanted{
+      {"vehicle", "text", true}, {"speed", "double precision", false, false, "km/h"}, {"soc", "double precision"}};
+  const auto lacks = sql::compare("t", wanted, {{"vehicle", "text", true}});
+  EXPECT_EQ(sql::column_names(lacks.missing), R"("speed", "soc")");
+  EXPECT_EQ(sql::add_columns("t", lacks.missing),
+            R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "speed" double precision;)"
+            R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "soc" double precision;COMMENT ON COLUMN t."speed" IS 'km/h';)");
+  EXPECT_THAT(lacks.error("t").message, HasSubstr(R"(set "schema": "add-columns", or run: ALTER TABLE)"));
+  const auto differs = sql::compare("t", wanted, {{"speed", "real"}});
+  EXPECT_EQ(sql::column_names(differs.missing), R"("soc")") << "a key can't be NULL";
+  EXPECT_THAT(differs.error("t").message, Not(HasSubstr("add-columns"))) << "which would not be enough";
+}
+
 TEST(Table, quotes_names) { EXPECT_EQ(sql::quoted(R"(a"b)"), R"("a""b")"); }
 
 TEST(Postgres, quotes_texts_and_arrays) {
