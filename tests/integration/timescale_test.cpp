@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <limits>
+#include <thread>
 
 #include "clients/postgres.hpp"
 #include "fakes/timescale_fixture.hpp"

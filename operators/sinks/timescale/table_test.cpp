@@ -84,10 +84,11 @@ TEST(Table, adds_only_columns_that_touch_no_row) {
   EXPECT_EQ(sql::add_columns("t", lacks.missing),
             R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "speed" double precision;)"
             R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "soc" double precision;COMMENT ON COLUMN t."speed" IS 'km/h';)");
-  EXPECT_THAT(lacks.error("t").message, HasSubstr(R"(set "schema": "add-columns", or run: ALTER TABLE)"));
+  EXPECT_THAT(lacks.error("t").message, testing::HasSubstr(R"(set "schema": "add-columns", or run: ALTER TABLE)"));
   const auto differs = sql::compare("t", wanted, {{"speed", "real"}});
   EXPECT_EQ(sql::column_names(differs.missing), R"("soc")") << "a key can't be NULL";
-  EXPECT_THAT(differs.error("t").message, Not(HasSubstr("add-columns"))) << "which would not be enough";
+  EXPECT_THAT(differs.error("t").message, testing::Not(testing::HasSubstr("add-columns")))
+      << "which would not be enough";
 }
 
 TEST(Table, quotes_names) { EXPECT_EQ(sql::quoted(R"(a"b)"), R"("a""b")"); }
