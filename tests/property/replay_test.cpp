@@ -142,7 +142,7 @@ std::shared_ptr<const Messages> messages_of(const Script& script, Partition part
 }
 
 std::vector<std::shared_ptr<const Messages>> cut_after(const std::shared_ptr<const Messages>& all,
-                                                 const std::vector<std::size_t>& lengths) {
+                                                       const std::vector<std::size_t>& lengths) {
   std::vector<std::shared_ptr<const Messages>> out;
   const auto& items = all->items;
   for (std::size_t begin = 0, i = 0; begin < items.size(); ++i) {

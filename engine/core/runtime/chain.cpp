@@ -8,12 +8,12 @@
 #include <weir/shapes.hpp>
 #include <weir/spelling.hpp>
 
+#include "core/checkpoint/dead_letter_limit.hpp"
 #include "core/observe/attempt.hpp"
 #include "core/observe/counted.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
 #include "core/plan/sink_start.hpp"
-#include "core/checkpoint/dead_letter_limit.hpp"
 #include "core/runtime/sink_rows.hpp"
 #include "core/runtime/step_output.hpp"
 

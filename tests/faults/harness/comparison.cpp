@@ -123,7 +123,8 @@ std::vector<Line> copies_of(const Stage& stage) {
 
 std::vector<Line> sessions_of(const Stage& stage) {
   return lines_of(
-      stage, "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
+      stage,
+      "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
       [](Table& table, Line& line) {
         line.word = table.word();
         line.text = table.word();
