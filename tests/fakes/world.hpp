@@ -60,6 +60,7 @@ struct World {
   bool durable = true;
   MapStore::Values values;             // the store
   Position committed_when_stored = 0;  // what the table had when its last value came
+  std::atomic<int> breaks_at{-1};      // the transform throws at this number
   std::atomic<int> marks{0};
   std::atomic<int> refused_marks{0};  // so many marks fail first
 };
@@ -165,7 +166,8 @@ class Sum final : public Transform {
     auto sums = std::vector<double>{};
     auto keep = std::vector<std::uint8_t>{};
     for (const double x : in->columns[samples::x].float64s()) {
-      if (static_cast<std::int64_t>(x) == fails_at_) throw std::runtime_error("this breaks");
+      if (const auto number = static_cast<std::int64_t>(x); number == fails_at_ || number == world->breaks_at)
+        throw std::runtime_error("this breaks");
       sum_ += x;
       sums.push_back(sum_);
       keep.push_back(static_cast<std::int64_t>(x) <= silent_above_);

@@ -243,6 +243,20 @@ TEST_F(NatsSinkTest, forgetsWhatWasWrittenWhenItIsOpenedAgain) {
   EXPECT_EQ(sink.context.counted("published"), 1);
 }
 
+TEST_F(NatsSinkTest, takesNothingForStoredThatItsStreamDidNotTake) {
+  NatsSink sink{settings()};
+  sink.sink->open().value();
+  NatsPeer peer{url()};
+  ASSERT_EQ(js_DeleteStream(peer.jetstream->handle(), stream_.c_str(), nullptr, nullptr), NATS_OK);
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 100)));
+  EXPECT_FALSE(sink.sink->commit({}));
+  EXPECT_EQ(sink.context.counted("published"), 0);
+  sink.sink->open().value();  // makes it again
+  ASSERT_TRUE(sink.write(samples_of(sink.context, 100)));
+  ASSERT_TRUE(sink.sink->commit({}));
+  EXPECT_EQ(peer.jetstream->state(stream_).value().messages, 100);
+}
+
 TEST_F(NatsSinkTest, wantsAStreamThatKnowsIdsLongEnough) {
   NatsPeer peer{url()};
   fakes::ForeignStream stream{stream_, stream_ + ".>"};

@@ -84,20 +84,6 @@ TEST_F(WorkerTest, WhatALaneSaidThatWasLetGoIsNotItsSuccessors) {
   EXPECT_EQ(rows_without_letters(), expected(100));
 }
 
-TEST_F(WorkerTest, DrainsRowsBeforeItWritesSnapshots) {
-  start();
-  send(50);
-  ASSERT_TRUE(wait_until_committed(50));
-  in_world([](fakes::World& world) {
-    world.slow = 50 * millisecond;
-    world.messages += 50;
-  });
-  ASSERT_TRUE(wait_until_stepped(100));
-  EXPECT_TRUE(drain());
-  EXPECT_EQ(position(), 100u);
-  EXPECT_EQ(world_.committed_when_stored, 100u) << "a store that does not answer must not take the rows' time";
-}
-
 TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
   world_.lease = 15 * millisecond;
   start();
