@@ -128,10 +128,10 @@ void Proxy::take_trap() {
   trap_.reset();
 }
 
-void Proxy::rewrite(std::string text, std::string by) {
+void Proxy::rewrite(std::string text, std::string by, std::size_t most) {
   if (text.size() != by.size()) throw std::runtime_error{"not of the same length: " + text};
   const std::scoped_lock lock{mutex_};
-  rewrites_.emplace_back(std::move(text), std::move(by));
+  rewrites_.push_back({std::move(text), std::move(by), most});
 }
 
 void Proxy::wake() const { (void)!::write(wake_[1], "", 1); }
@@ -252,9 +252,11 @@ void Proxy::receive(Pair& pair, Flow& flow) {
 }
 
 void Proxy::change(Pair& pair, Chunk& chunk) {
-  for (const auto& [text, by] : rewrites_) {
-    for (std::size_t at = 0; (at = chunk.bytes.find(text, at)) != std::string::npos; ++rewritten_)
+  for (auto& [text, by, left] : rewrites_) {
+    for (std::size_t at = 0; left > 0 && (at = chunk.bytes.find(text, at)) != std::string::npos; --left) {
       chunk.bytes.replace(at, text.size(), by);
+      ++rewritten_;
+    }
   }
   if (!trap_ || trapped_ || !chunk.bytes.contains(trap_->text)) return;
   trapped_ = true;

@@ -56,8 +56,8 @@ class Proxy {
   bool trapped() const;
   void take_trap();
 
-  /// Replaces a text by another one of the same length in all that clients send.
-  void rewrite(std::string text, std::string by);
+  /// Replaces a text by another one of the same length in all that clients send, or where it comes first.
+  void rewrite(std::string text, std::string by, std::size_t most = SIZE_MAX);
   /// How often that was done.
   std::uint64_t rewritten() const { return rewritten_; }
 
@@ -110,7 +110,11 @@ class Proxy {
   };
   std::optional<SetTrap> trap_;
   bool trapped_ = false;
-  std::vector<std::pair<std::string, std::string>> rewrites_;
+  struct Rewrite {
+    std::string text, by;
+    std::size_t left = 0;
+  };
+  std::vector<Rewrite> rewrites_;
   std::atomic<std::uint64_t> rewritten_{0};
   std::thread thread_;
 };

@@ -11,16 +11,18 @@ namespace weir {
 namespace {
 
 class SupervisorTest : public fakes::WorldTest {
+ public:
+  ~SupervisorTest() override {
+    supervisor_.drain();
+    while (supervisor_.advance()) system_clock().wait(millisecond, {});
+    if (HasFailure()) std::cerr << log_.text();
+  }
+
  protected:
   SupervisorTest() {
     world_.endless = true;
     supervisor_.install(made(""));
     supervisor_.start(false);
-  }
-  ~SupervisorTest() override {
-    supervisor_.drain();
-    while (supervisor_.advance()) system_clock().wait(millisecond, {});
-    if (HasFailure()) std::cerr << log_.text();
   }
 
   Supervisor::PipelinePtr made(std::string_view sum, std::string_view root = "") const {
