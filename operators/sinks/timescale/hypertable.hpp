@@ -24,7 +24,7 @@ enum class Hypertable : std::uint8_t {
 enum class Index : std::uint8_t {
   none,
   time,  ///< BRIN on the time
-  key,   ///< B-tree on the key and, newest first, the time
+  key,   ///< the same, and a B-tree on the key and, newest first, the time
 };
 
 struct TablePlan {
