@@ -12,7 +12,7 @@ class SkippingConsumer : public integration::NatsSourceSuite {};
 TEST_F(SkippingConsumer, LosesNoMessageThatTheStreamHas) {
   auto first = make();
   ASSERT_EQ(first.source->open(0).value(), 0);
-  NatsPeer peer{url()};
+  fakes::NatsPeer peer{url()};
   publish(peer, 20);
   fakes::Proxy way{fakes::port_of(url())};
   // The first consumer that is asked for behind 12 begins at 14.
