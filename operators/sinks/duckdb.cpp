@@ -75,7 +75,7 @@ class DuckDb final : public Sink {
     const auto lock = file_->alone();
     auto progress = ledger_.claim(*file_, partition);
     if (!progress) return std::unexpected(progress.error());
-    claimed_[partition] = progress->position;
+    claimed_[partition] = *progress;
     return progress;
   }
 
@@ -169,7 +169,7 @@ class DuckDb final : public Sink {
   std::vector<std::string> names_;
   std::string name_;  // of the table, quoted
   std::optional<duck::File> file_;
-  std::map<Partition, Position> claimed_;
+  std::map<Partition, Progress> claimed_;
   Timestamp expired_ = no_time;  // steady time at which old dead letters were deleted last
   sql::Handover handed_;
 };
@@ -206,7 +206,7 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
 }
 
 void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out) {
-  for (const auto& [partition, next] : lanes) claimed_[partition] = next.position;
+  for (const auto& [partition, next] : lanes) claimed_[partition] = next;
   context_.count(context_.counter("transactions"), 1);
   context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
   context_.count(context_.counter("rejected_rows"), out.rejected.size());

@@ -54,28 +54,18 @@ class WindowJoin final : public Transform {
   }
 
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
-    std::vector<std::uint8_t> late;
-    message_ = no_message;
-    if (in->rows != 0) {
-      const SampleRows rows{*in};
-      if (rows.keys.dictionary != context_.keys())
-        return fail(Error::Kind::internal, "keys of another lane reached window-join");
-      find_slots(rows.fields);
-      join_.expect(context_.keys()->size());
-      runs_.find(rows);
-      const std::size_t ahead = std::max<std::size_t>(2, runs_.in_rows(24));
-      for (std::size_t run = 0; run < runs_.size(); ++run) {
-        prefetch(rows, run, ahead);
-        join_.reach(rows.arrival[runs_.begin(run)]);
-        for (std::size_t row = runs_.begin(run); row < runs_.end(run);) {
-          row = join_.take_usual(rows, slot_of_.data(), row, runs_.end(run));
-          if (row < runs_.end(run)) take(*in, rows, row++, late, out);
-        }
-      }
+    join_.bound(out.room());
+    if (!work_.under_way) {
+      if (auto begun = begin(*in); !begun) return begun;
     }
-    join_.reach(in->reached);
+    if (!take_all(*in, out) || !join_.reach(in->reached)) {
+      emit(*in, join_.reached(), out);
+      out.again();
+      return {};
+    }
     join_.refresh();
-    emit(*in, late, out);
+    emit(*in, in->reached, out);
+    finish(*in, out);
     return {};
   }
 
@@ -94,6 +84,36 @@ class WindowJoin final : public Transform {
   }
 
  private:
+  Result<void> begin(const Batch& in) {
+    work_ = {.under_way = true};
+    if (in.rows == 0) return {};
+    const SampleRows rows{in};
+    if (rows.keys.dictionary != context_.keys())
+      return fail(Error::Kind::internal, "keys of another lane reached window-join");
+    find_slots(rows.fields);
+    join_.expect(context_.keys()->size());
+    runs_.find(rows);
+    return {};
+  }
+
+  /// Goes on where the last call stopped. False: there is no more room before the end.
+  bool take_all(const Batch& in, Output& out) {
+    if (in.rows == 0) return true;
+    const SampleRows rows{in};
+    const std::size_t ahead = std::max<std::size_t>(2, runs_.in_rows(24));
+    for (; work_.run < runs_.size(); ++work_.run) {
+      prefetch(rows, work_.run, ahead);
+      if (!join_.reach(rows.arrival[runs_.begin(work_.run)])) return false;
+      const std::size_t end = runs_.end(work_.run);
+      for (std::size_t row = std::max(work_.row, runs_.begin(work_.run)); row < end; work_.row = row) {
+        if (join_.full()) return false;
+        row = join_.take_usual(rows, slot_of_.data(), row, end);
+        if (row < end) take(in, rows, row++, out);
+      }
+    }
+    return true;
+  }
+
   void prefetch(const SampleRows& rows, std::size_t run, std::size_t ahead) const {
     if (run + 3 * ahead >= runs_.size()) return;
     join_.prefetch_place(runs_.key(run + 3 * ahead));
@@ -101,7 +121,7 @@ class WindowJoin final : public Transform {
     if (rows.all_timed()) join_.prefetch_older(runs_.key(run + ahead), rows.time(runs_.begin(run + ahead)));
   }
 
-  void take(const Batch& in, const SampleRows& rows, std::size_t row, std::vector<std::uint8_t>& late, Output& out) {
+  void take(const Batch& in, const SampleRows& rows, std::size_t row, Output& out) {
     const std::uint16_t slot = slot_of_[rows.fields.ids[row]];
     if (slot == Slots::none) {
       ++join_.counts.other_fields;
@@ -118,14 +138,14 @@ class WindowJoin final : public Transform {
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
     if (rules_.is_behind(time, arrival))
       return out.refuse(in, row, "event time is behind arrival by more than max_behind" + unit_advice(time, arrival));
-    if (in.message_of_row.empty() || in.message_of_row[row] != message_) join_.begin_message();
-    if (!in.message_of_row.empty()) message_ = in.message_of_row[row];
+    if (in.message_of_row.empty() || in.message_of_row[row] != work_.message) join_.begin_message();
+    if (!in.message_of_row.empty()) work_.message = in.message_of_row[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {
       case Join::Taken::kept:
         break;
       case Join::Taken::late:
-        if (late.empty()) late.resize(in.rows);
-        late[row] = 1;
+        if (work_.late.empty()) work_.late.resize(in.rows);
+        work_.late[row] = 1;
         ++join_.counts.late;
         break;
       case Join::Taken::crowded:
@@ -142,20 +162,27 @@ class WindowJoin final : public Transform {
       slot_of_.push_back(slots_.of(known_->at(static_cast<std::uint32_t>(slot_of_.size()))));
   }
 
-  void emit(const Batch& in, const std::vector<std::uint8_t>& late, Output& out) {
+  /// What there is so far, which is all up to an arrival.
+  void emit(const Batch& in, Timestamp reached, Output& out) {
+    const BatchPtr rows = join_.rows.take(brackets_, context_.keys(), reached);
+    work_.made += rows->rows;
+    const bool last = reached == in.reached;
+    if (rows->rows != 0 || last) out.emit(rows, 0);
+    if (join_.events.size() != 0) out.emit(join_.events.take(events_, context_.keys(), reached), 2);
+  }
+
+  void finish(const Batch& in, Output& out) {
     const Counts counts = std::exchange(join_.counts, {});
     out.count(late_counter_, counts.late);
     out.count(off_stale_counter_, counts.off_stale);
     out.count(other_fields_counter_, counts.other_fields);
     out.count(forced_counter_, counts.forced);
     out.count(tickless_counter_, counts.tickless);
-    const BatchPtr rows = join_.rows.take(brackets_, context_.keys(), in.reached);
-    const Oversights::Seen seen{in.rows, rows->rows, in.reached};
+    const Oversights::Seen seen{in.rows, work_.made, in.reached};
     const std::string slip = known_ == nullptr ? "" : oversights_.look(seen, counts, *known_);
     if (!slip.empty()) context_.warn(slip);
-    out.emit(rows, 0);
-    if (!late.empty()) out.emit(in.select(late), 1);
-    if (!join_.events.empty()) out.emit(join_.events.take(events_, context_.keys(), in.reached), 2);
+    if (!work_.late.empty()) out.emit(in.select(work_.late), 1);
+    work_.under_way = false;
   }
 
   Context& context_;
@@ -170,7 +197,14 @@ class WindowJoin final : public Transform {
   Oversights oversights_{rules_, slots_};
   SchemaPtr brackets_, events_;
   static constexpr std::uint32_t no_message = UINT32_MAX;
-  std::uint32_t message_ = no_message;  ///< of the batch at hand: whose samples were last taken one by one
+  /// On the batch at hand.
+  struct Work {
+    bool under_way = false;
+    std::size_t run = 0, row = 0;        ///< to be taken next
+    std::size_t made = 0;                ///< rows
+    std::uint32_t message = no_message;  ///< whose samples were last taken one by one
+    std::vector<std::uint8_t> late = {};
+  } work_;
   std::shared_ptr<const Dictionary> known_;
   std::vector<std::uint16_t> slot_of_;  ///< by id in known_
   KeyRuns runs_;

@@ -37,7 +37,7 @@ std::vector<std::string> SimulatedDatabase::of(const Lines& lines, Partition par
 bool SimulatedDatabase::fits(const Transaction::Lane& lane) const {
   const Place& place = places_.at(lane.commit.partition);
   return lane.claim.held && (!safeguards_.fence || place.fence == lane.claim.fence) &&
-         place.progress.position == lane.claim.position;
+         place.progress.position == lane.claim.position && place.progress.emitted == lane.claim.emitted;
 }
 
 /// Answers the partitions that were refused.
@@ -126,8 +126,9 @@ Result<Committed> SimulatedSink::finish(SimulatedDatabase::Transaction transacti
   out.refused = db.apply(transaction);
   if (!wire_.reaches()) return broken();  // only the answer is lost
   for (const auto& [commit, claim] : transaction.lanes) {
-    if (!std::ranges::contains(out.refused, commit.partition))
-      claims_[commit.partition].position = commit.next.position;
+    if (std::ranges::contains(out.refused, commit.partition)) continue;
+    claims_[commit.partition].position = commit.next.position;
+    claims_[commit.partition].emitted = commit.next.emitted;
   }
   return out;
 }
@@ -147,7 +148,7 @@ Result<Progress> SimulatedSink::claim(Partition partition) {
     place.owner = worker_;
     place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
     place.lease_until = database_.clock() + lease_length;
-    claim = {place.fence, place.progress.position, true, ++place.claims};
+    claim = {place.fence, place.progress.position, place.progress.emitted, true, ++place.claims};
     return place.progress;
   });
   if (progress) claims_[partition] = claim;

@@ -48,6 +48,7 @@ class SimulatedDatabase {
   struct Claim {
     std::uint64_t fence = 0;  ///< 0: lost, or given back
     Position position = 0;
+    std::uint64_t emitted = 0;
     bool held = false;
     std::uint64_t number = 0;  ///< among the partition's claims
   };

@@ -19,7 +19,8 @@ Result<void> SimulatedLanes::start(Partition partition) {
   lane.at = start->after;
   lane.silent = start->silent;
   lane.machine = std::make_unique<Lane>(
-      Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock, source, around_.sinks},
+      Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock, source, around_.sinks,
+                         1 + around_.dice.roll(40)},
       partition);
   const StreamIdentity stream{"simulated", 1};
   if (auto loaded = lane.machine->load(*start); !loaded) return std::unexpected(loaded.error());
@@ -106,10 +107,17 @@ void SimulatedLanes::step(Held& lane, MessagesPtr messages) {
   const auto decoded = lane.machine->decode(std::move(messages));
   if (!decoded) return broke(lane.id.partition, decoded.error());
   auto made = lane.machine->step(*decoded);
+  while (made && made->more) {
+    give(lane, *std::move(made));
+    made = lane.machine->go_on();
+  }
   if (!made) return broke(lane.id.partition, made.error());
-  if (made->replaying) return;
-  LaneStep step = lane.machine->encode(*std::move(made));
-  around_.credits.take(step.bytes);
+  if (!made->replaying) give(lane, *std::move(made));
+}
+
+void SimulatedLanes::give(const Held& lane, ChainOutput made) {
+  LaneStep step = lane.machine->encode(std::move(made));
+  around_.credits.trade(0, step.bytes);
   around_.events.step(lane.id, std::move(step));
 }
 

@@ -93,6 +93,7 @@ class SimulatedLanes final : public HeldLanes {
 
   void read(Held& lane);
   void step(Held& lane, MessagesPtr messages);
+  void give(const Held& lane, ChainOutput made);
   void work(Held& lane);
   Snapshot state_of(const Held& lane) const;
 

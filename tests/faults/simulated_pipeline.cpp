@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -46,18 +47,23 @@ class Sum final : public Transform {
   Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     if (in->rows == 0) return {};
-    std::vector<double> sums;
-    std::vector<std::uint8_t> keep;
-    for (const double x : in->columns[samples::x].float64s()) {
+    std::vector<double> sums(in->rows);
+    std::vector<std::uint8_t> keep(in->rows);
+    const auto all = in->columns[samples::x].float64s();
+    const std::size_t end = std::min(in->rows, next_ + out.room());
+    for (std::size_t row = next_; row < end; ++row) {
+      const double x = all[row];
       const auto number = static_cast<std::uint64_t>(std::llround(x));
       sum_ = next(sum_, number);
-      sums.push_back(static_cast<double>(sum_));
-      keep.push_back(number % row_unless != 0);
+      sums[row] = static_cast<double>(sum_);
+      keep[row] = number % row_unless != 0;
     }
+    next_ = end == in->rows ? 0 : end;
     auto batch = std::make_shared<Batch>(*in);
     batch->columns[samples::x] = Column::float64(std::move(sums));
+    if (next_ != 0 && std::ranges::contains(keep, 1)) out.again();
     out.emit(batch->select(keep));
-    return {};
+    return next_ == 0 || std::ranges::contains(keep, 1) ? Result<void>{} : process(0, in, out);
   }
   void save(StateWriter& out) const override { out.put(sum_); }
   Result<void> load(StateReader& in) override {
@@ -67,6 +73,7 @@ class Sum final : public Transform {
 
  private:
   std::uint64_t sum_ = 0;
+  std::size_t next_ = 0;  // of the batch at hand
 };
 
 /// Stands in the registry for the sinks that the simulation makes.

@@ -48,6 +48,8 @@ struct Progress {
   std::string sinks = {};      ///< ids, parted by blanks: the pipeline's sinks, those that wait for their first
                                ///< commit with a '?'
   std::uint32_t resets = 0;    ///< how often Sink::reset() forgot what was here; a commit never lowers it
+  std::uint64_t emitted = 0;   ///< rows of this sink behind `position` that are committed too, counted before they are
+                               ///< completed: one message or deadline may make more than fit in a transaction
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.

@@ -34,6 +34,11 @@ class Output {
   /// Whether the lane replays silently what was committed before, to make its state again: then nothing that is sent
   /// here goes on, and nothing is to be offered to a WriteBehind, which has had it.
   virtual bool silent() const = 0;
+  /// How many rows may still be sent in this call. Who can make more of one input than fit in memory stops there, calls
+  /// again(), and returns: process() is then called once more with the same input. In between, what was sent is
+  /// processed, and perhaps committed. Others need not ask.
+  virtual std::size_t room() const { return SIZE_MAX; }
+  virtual void again() {}
 };
 
 /// A run of a key's samples, as a transform knows it.
@@ -57,7 +62,8 @@ class Transform {
   /// setting to blame.
   virtual Result<Schemas> settle(const Schemas& inputs) = 0;
 
-  /// Consumes one batch from one input. A marker is a batch of no rows whose `reached` has moved.
+  /// Consumes one batch from one input; the same once more if it called Output::again() before it returned. A marker is
+  /// a batch of no rows whose `reached` has moved.
   virtual Result<void> process(Port input, const BatchPtr& in, Output& out) = 0;
 
   /// The earliest arrival time at which there is something to do without input; the engine then marks an idle stream.

@@ -62,7 +62,15 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
     if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
     return std::unexpected(recovered.error());
   }
-  const LaneAccount lane{recovered->stands, outlets_.keepers(), recovered->least};
+  std::vector<LaneAccount::Stand> stood;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    Progress& stand = recovered->stands[i];
+    if (!outlets_[i].keeps() || !replays) stand.emitted = 0;
+    if (stand.emitted != 0)
+      recovered->start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
+    stood.push_back({outlets_[i].node, std::move(stand)});
+  }
+  const LaneAccount lane{stood, outlets_.keepers(), recovered->least};
   lane.set_borders(recovered->start);
   box_.resume(partition, recovered->least.position);
   lanes_.insert_or_assign(partition, lane);
@@ -327,16 +335,16 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
       drop(commit.partition, report);
     } else {
       LaneAccount& lane = lanes_.at(commit.partition);
-      advance(outlet, lane, commit.next.position);
+      advance(outlet, lane, {commit.next.position, commit.next.emitted});
       lane.named(outlet, commit.next.snapshot);
     }
   }
   return {};
 }
 
-void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, Position position) {
+void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach) {
   const std::size_t node = outlets_[outlet].node;
-  const std::size_t rows = lane.advance(outlet, node, position);
+  const std::size_t rows = lane.advance(outlet, reach);
   if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
 }
 
@@ -351,7 +359,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>&
       }
       if (auto buried = bury(outlet, step); !buried) return buried;
     }
-    commits.push_back({partition, lane.next_of(pipeline_.fingerprint)});
+    commits.push_back({partition, lane.next_of(outlet, pipeline_.fingerprint)});
     commits.back().next.sinks = known_sinks(lane, outlet);
   }
   return {};
@@ -423,7 +431,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
     auto progress = sink.claim(partition);
     if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
     if (progress && lane.is_ours(outlet, *progress)) {
-      advance(outlet, lane, progress->position);
+      advance(outlet, lane, {progress->position, progress->emitted});
       lane.named(outlet, progress->snapshot);
     } else {
       lost.push_back(partition);

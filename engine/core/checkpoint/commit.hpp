@@ -115,7 +115,7 @@ class CommitCycle {
   Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
-  void advance(std::size_t outlet, LaneAccount& lane, Position position);
+  void advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach);
   void give_back(Partition partition);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,

@@ -13,16 +13,17 @@ std::size_t rows_of(const LaneStep& step) {
   return rows;
 }
 
-LaneAccount::LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least)
+LaneAccount::LaneAccount(std::span<const Stand> stands, std::size_t keepers, const Progress& least)
     : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
-  for (const Progress& progress : stands) {
-    done_.push_back(progress.position);
+  for (const auto& [node, progress] : stands) {
+    nodes_.push_back(node);
+    done_.push_back({progress.position, progress.emitted});
     named_.push_back(progress.snapshot);
   }
 }
 
 void LaneAccount::set_borders(LaneStart& start) const {
-  start.borders = done_;
+  start.borders.assign_range(done_ | std::views::transform(&Reach::position));
   std::ranges::sort(start.borders);
 }
 
@@ -61,17 +62,28 @@ std::size_t LaneAccount::cut(std::size_t rows) {
 bool LaneAccount::pending() const {
   if (!steps_.empty() || naming()) return true;
   for (std::size_t i = 0; i < done_.size(); ++i) {
-    if (to_name(i, committed_.position) && done_[i] <= committed_.position) return true;
+    if (to_name(i, committed_.position) && done_[i].position <= committed_.position) return true;
   }
   return false;
 }
 
 bool LaneAccount::is_for(std::size_t outlet) const {
-  const LaneStep* last = cut_ == 0 ? nullptr : &steps_[cut_ - 1];
-  if (last != nullptr && last->place.position > done_[outlet]) return true;
+  const Reach next = next_reach(outlet);
+  if (next > done_[outlet]) return true;
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
-  const Position next = last != nullptr ? last->place.position : committed_.position;
-  return to_name(outlet, next) && next >= done_[outlet];
+  return to_name(outlet, next.position) && next == done_[outlet];
+}
+
+LaneAccount::Reach LaneAccount::next_reach(std::size_t outlet) const {
+  if (cut_ != 0) return reach(steps_[cut_ - 1], nodes_[outlet]);
+  const Reach& done = done_[outlet];
+  return {committed_.position, done.position == committed_.position ? done.emitted : 0};
+}
+
+Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
+  Progress next = next_of(fingerprint);
+  next.emitted = next_reach(outlet).emitted;
+  return next;
 }
 
 Progress LaneAccount::next_of(const std::string& fingerprint) const {
@@ -89,13 +101,14 @@ Progress LaneAccount::next_of(const std::string& fingerprint) const {
   return next;
 }
 
-std::size_t LaneAccount::advance(std::size_t outlet, std::size_t node, Position position) {
+std::size_t LaneAccount::advance(std::size_t outlet, Reach to) {
+  const std::size_t node = nodes_[outlet];
   std::size_t rows = 0;
   for (const LaneStep& step : steps_) {
-    if (step.place.position <= done_[outlet] || step.place.position > position) continue;
+    if (reach(step, node) <= done_[outlet] || reach(step, node) > to) continue;
     for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows - part.rejected : 0;
   }
-  done_[outlet] = position;
+  done_[outlet] = to;
   return rows;
 }
 
@@ -106,8 +119,9 @@ bool LaneAccount::agrees_on(const std::string& snapshot) const {
 
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
   return (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
-         (progress.position == done_[outlet] ||
-          std::ranges::contains(steps_, progress.position, [](const LaneStep& step) { return step.place.position; }));
+         (Reach{progress.position, progress.emitted} == done_[outlet] ||
+          std::ranges::contains(steps_, Reach{progress.position, progress.emitted},
+                                [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));
 }
 
 void LaneAccount::settle(Progress next) {

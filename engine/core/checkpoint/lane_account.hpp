@@ -20,6 +20,7 @@ namespace weir {
 struct LaneStep {
   Partition partition = 0;
   Place place;  ///< everything up to here is in this step or an earlier one
+  std::vector<std::uint64_t> emitted = {};  ///< by node: rows behind it that are, see Progress; empty: 0
   struct Rows {
     std::size_t sink = 0;  ///< number of the node
     Encoded encoded;
@@ -39,9 +40,20 @@ std::size_t rows_of(const LaneStep& step);
 /// Threads   one.
 class LaneAccount {
  public:
+  /// What an outlet has: all up to a position, and so many rows behind it.
+  struct Reach {
+    Position position = 0;
+    std::uint64_t emitted = 0;
+    auto operator<=>(const Reach&) const = default;
+  };
+  struct Stand {
+    std::size_t node = 0;  ///< the outlet's
+    Progress progress;
+  };
+
   /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has; the last
   /// `keepers` of them keep progress.
-  LaneAccount(std::span<const Progress> stands, std::size_t keepers, const Progress& least);
+  LaneAccount(std::span<const Stand> stands, std::size_t keepers, const Progress& least);
 
   /// Steps must not reach over the end of what an outlet has: says so in `start`.
   void set_borders(LaneStart& start) const;
@@ -74,15 +86,18 @@ class LaneAccount {
   bool is_for(std::size_t outlet) const;
   auto steps_for(std::size_t outlet) const {
     return steps_ | std::views::take(cut_) |
-           std::views::filter([done = done_[outlet]](const LaneStep& step) { return step.place.position > done; });
+           std::views::filter(
+               [done = done_[outlet], node = nodes_[outlet]](const LaneStep& step) { return reach(step, node) > done; });
   }
   /// What the progress of an outlet is after the commit at hand.
+  Progress next_of(std::size_t outlet, const std::string& fingerprint) const;
+  /// The same as far as it is the lane's.
   Progress next_of(const std::string& fingerprint) const;
 
-  /// An outlet has everything up to a position. Answers how many rows of its node that are new to it.
-  std::size_t advance(std::size_t outlet, std::size_t node, Position position);
+  /// An outlet has everything up to there. Answers how many rows of its node are new to it.
+  std::size_t advance(std::size_t outlet, Reach reach);
   /// Up to where an outlet has all.
-  Position done(std::size_t outlet) const { return done_[outlet]; }
+  Position done(std::size_t outlet) const { return done_[outlet].position; }
   void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
   /// Whether every outlet that keeps progress names this snapshot, which they did not before.
   bool agrees_on(const std::string& snapshot) const;
@@ -104,6 +119,11 @@ class LaneAccount {
   const std::deque<LaneStep>& steps() const { return steps_; }
 
  private:
+  static Reach reach(const LaneStep& step, std::size_t node) {
+    return {step.place.position, step.emitted.empty() ? 0 : step.emitted[node]};
+  }
+  /// What the commit at hand comes to.
+  Reach next_reach(std::size_t outlet) const;
   bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position; }
   /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
   /// that; one that stayed behind would some day name one that is gone.
@@ -116,7 +136,8 @@ class LaneAccount {
   std::deque<LaneStep> steps_;
   std::size_t keepers_;
   Progress committed_;              // its snapshot is the one that commits name
-  std::vector<Position> done_;      // by outlet: what it has
+  std::vector<std::size_t> nodes_;  // by outlet
+  std::vector<Reach> done_;         // by outlet: what it has
   std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
   std::string snapshot_;            // the newest that is whole
   std::string agreed_;              // the last that every outlet's progress named

@@ -108,7 +108,7 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
 Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, Position after,
                            const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
-    if (progress.position <= after) continue;
+    if (progress.position <= after && progress.emitted == 0) continue;
     if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
     const bool new_sink = std::ranges::contains(kept, Position{0}, &Progress::position);
     return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));

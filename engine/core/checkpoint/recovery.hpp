@@ -20,6 +20,12 @@ struct LaneStart {
   Timestamp written =
       no_time;  ///< rows of ticks up to then are left out: they may have been written, of other messages
   std::vector<Position> borders;        ///< steps must end at each of these, ascending
+  struct Emitted {
+    std::size_t node = 0;  ///< of a sink
+    Position behind = 0;
+    std::uint64_t rows = 0;
+  };
+  std::vector<Emitted> emitted = {};    ///< rows behind a position that a sink has, see Progress::emitted
   std::string state = {};               ///< for Lane::load(); empty: start empty
   std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known
   std::string lost = {};                ///< why there is no state although a snapshot is named

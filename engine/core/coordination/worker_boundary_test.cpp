@@ -213,60 +213,72 @@ TEST_F(WorkerBoundary, SaysHowItIsAlsoWhileASinkTakesLongToEnd) {
   EXPECT_TRUE(in_time);
 }
 
-/// Brings as much at once as the test says, whatever is asked for.
-class BulkSource final : public Source {
+/// Makes many rows of each message.
+class Copies final : public Transform {
  public:
-  explicit BulkSource(const Settings&) {}
-  Result<Position> open(Position) override { return 0; }
-  Result<Pulled> pull(const Budget&, std::stop_token stop) override {
-    if (std::exchange(done_, true)) {
-      system_clock().wait(millisecond, stop);
-      return Pulled{};
+  static constexpr std::size_t copies = 100'000;
+  explicit Copies(const Settings&) {}
+  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    if (in->rows == 0) return {};
+    const std::size_t room = out.room();
+    for (std::size_t rows = 0; made_ < copies && rows < room; rows += in->rows, ++made_) out.emit(in);
+    if (made_ < copies) {
+      out.again();
+    } else {
+      made_ = 0;
     }
-    auto messages = std::make_shared<Messages>();
-    for (Position n = 1; n <= fakes::world->messages; ++n) {
-      Message message;
-      message.key = "k";
-      message.field = "f";
-      message.payload = "1";
-      message.sequence = n;
-      message.arrival = static_cast<Timestamp>(n) * second;
-      messages->items.push_back(message);
-    }
-    return Pulled{Pulled::State::messages, messages};
+    return {};
   }
 
  private:
-  bool done_ = false;
+  std::size_t made_ = 0;
 };
 
-TEST_F(WorkerBoundary, EveryPieceOfAPullWaitsForCreditAndADrainLosesNone) {
-  world_.messages = 5000;
-  registry_.add("sources", "bulk", make_operator<BulkSource>(Spec::source("many at once")));
+TEST_F(WorkerBoundary, AStepThatMakesMoreThanThereIsCreditForWaitsInItsMidst) {
+  world_.messages = 20;
+  registry_.add("transforms", "copies", make_operator<Copies>(Spec::transform("many of one")));
   auto checked = check_pipeline(R"({ "name": "p", "nodes": [
-      { "id": "in", "source": "bulk", "encoding": "number" },
-      { "id": "sum", "transform": "sum", "from": "in" },
-      { "id": "out", "sink": "table", "from": "sum" } ] })",
+      { "id": "in", "source": "stream", "encoding": "number" },
+      { "id": "copies", "transform": "copies", "from": "in" },
+      { "id": "out", "sink": "table", "from": "copies" } ] })",
                                 "p.json", registry_, {});
   ASSERT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
   Credits credits{1};
-  std::atomic<std::size_t> exhausted{0};
   fakes::TableSink sink{Settings{"out"}};
+  std::mutex mutex;
+  std::vector<LaneStep> steps;
+  std::size_t rows = 0, parts = 0;
   LaneRun::Surroundings around{*checked.pipeline, registry_, counters_, system_clock(), credits, {}, {}};
   around.sinks.emplace_back(2, &sink);
-  around.events.step = [](LaneId, const LaneStep&) {};
+  around.events.step = [&](LaneId, LaneStep step) {
+    const std::scoped_lock lock{mutex};
+    rows += rows_of(step);
+    parts += !step.emitted.empty();
+    steps.push_back(std::move(step));
+  };
   around.events.ended = [](LaneId, const std::optional<Error>&) {};
-  around.events.credits_exhausted = [&] { ++exhausted; };
+  around.events.credits_exhausted = [] {};
   LaneThreads threads;
   LaneRun lane{around, threads, {0, 1}};
   ASSERT_TRUE(lane.open({}));
   lane.run();
-  for (int i = 0; i < 5000 && exhausted == 0; ++i) system_clock().wait(millisecond, {});
-  system_clock().wait(20 * millisecond, {});
-  EXPECT_EQ(lane.status().pulled, PieceSize{}.most());
-  lane.stop();
+  const auto commit = [&] {
+    const std::scoped_lock lock{mutex};
+    for (const LaneStep& step : std::exchange(steps, {})) credits.give_back(step.bytes);
+    return parts;
+  };
+  std::size_t most = 0;
+  for (int i = 0; i < 5000 && commit() < 5; ++i) {
+    system_clock().wait(2 * millisecond, {});
+    const std::scoped_lock lock{mutex};
+    most = std::max(most, steps.size());
+  }
+  EXPECT_EQ(most, 1u) << "steps that nobody had committed yet";
+  lane.stop();  // and nobody commits any more
   lane.finish();
-  EXPECT_EQ(lane.status().stepped, world_.messages);
+  EXPECT_EQ(rows, lane.status().stepped * Copies::copies);
+  EXPECT_GT(lane.status().stepped, 1u);
 }
 
 }  // namespace

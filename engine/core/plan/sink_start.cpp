@@ -45,7 +45,10 @@ SinkStart start_of(const SinkPlace& sink, std::span<const SinkPlace> sinks) {
     return sink.keeps ? SinkStart{SinkAction::lost} : SinkStart{SinkAction::resume, *known};
   const bool awaited = furthest_of(sinks, mentions(SinkMention::awaited)) != nullptr;
   const bool first = awaited || (sink.begins ? *sink.begins == SinkBegins::stream : reset);
-  return first ? SinkStart{} : SinkStart{SinkAction::begin_now, *furthest};
+  if (first) return {};
+  SinkStart start{SinkAction::begin_now, *furthest};
+  start.at.emitted = 0;
+  return start;
 }
 
 }  // namespace

@@ -39,12 +39,14 @@ struct Chain::Impl {
       std::size_t unread = 0;       // counter of rows that nobody reads; if there are no readers
       Timestamp reached = no_time;  // in this step
     };
-    std::vector<Exit> exits;  // by output port
+    std::vector<Exit> exits;                // by output port
+    std::optional<StepOutput> output = {};  // of the step under way, once it has been called in it
+    std::vector<Sink::DeadLetter> refused = {};
   };
 
   Impl(const Pipeline& p, const Registry& registry, Counters& c, const Clock& clock, Partition part,
-       std::optional<std::uint32_t> partitions)
-      : pipeline{p}, counters{c}, partition{part}, letters{p.letter_bounds, c} {
+       std::optional<std::uint32_t> partitions, std::size_t most_cells)
+      : pipeline{p}, counters{c}, partition{part}, part_cells{most_cells}, letters{p.letter_bounds, c} {
     const auto limit = p.key_limit != 0 ? p.key_limit : Dictionary::default_limit;
     keys = std::make_shared<Dictionary>(limit);
     fields = std::make_shared<Dictionary>(samples::most_fields);
@@ -109,61 +111,130 @@ struct Chain::Impl {
   void deliver(Stage& from, Port port, const BatchPtr& batch) {
     Stage::Exit& exit = from.exits[port];
     exit.reached = std::max(exit.reached, batch->reached);
-    for (Stage* reader : exit.readers) reader->waiting.push_back(batch);
+    for (Stage* reader : exit.readers) put(*reader, batch);
     if (effort != nullptr) effort->gave({from.number, port}, batch->rows);
     if (probe) probe({from.number, port}, batch);
   }
 
-  Result<void> run(const BatchPtr& samples, bool muted, ChainOutput& out) {
-    out.place = {.position = samples->origin.last, .arrival = samples->reached};
-    deliver(stages[pipeline.source()], 0, samples);
-    Timestamp since = effort == nullptr ? no_time : effort->now();
-    for (Stage& stage : stages) {
-      if (stage.waiting.empty()) continue;
-      if (stage.transform) {
-        if (auto done = run_transform(stage, samples, muted, out); !done) return done;
-      } else {
-        for (const BatchPtr& batch : stage.waiting) {
-          if (auto part = stage.sink->take(batch, muted))
-            out.batches.push_back({stage.number, std::move(part->batch), part->number});
-        }
-      }
-      if (effort != nullptr) since = note_effort(stage, since);
-      stage.waiting.clear();
+  void put(Stage& reader, const BatchPtr& batch) {
+    reader.waiting.push_back(batch);
+    furthest = std::max(furthest, reader.number);
+  }
+
+  /// What a sink reads of the source itself is there anyway: it is given all of it at the end of the step.
+  bool reads_source(const Stage& stage) const { return stage.sink && stage.node->inputs[0].node == pipeline.source(); }
+
+  void begin(const BatchPtr& in, bool mute) {
+    samples = in;
+    muted = mute;
+    unfinished = furthest = 0;
+    deliver(stages[pipeline.source()], 0, in);
+  }
+
+  /// The furthest stage that has something to do: so nothing waits in the midst of the chain while more is made. Null:
+  /// none has.
+  Stage* next_stage() {
+    for (; furthest + 1 > unfinished; --furthest) {
+      Stage& stage = stages[furthest];
+      if (!stage.waiting.empty() && !reads_source(stage)) return &stage;
+      if (furthest == 0) break;
     }
+    return nullptr;
+  }
+
+  /// One part of the step under way.
+  Result<void> run(ChainOutput& out) {
+    cells = part_cells;
+    Timestamp since = effort == nullptr ? no_time : effort->now();
+    while (unfinished < stages.size()) {
+      Stage* const stage = next_stage();
+      if (stage == nullptr) {
+        finish(stages[unfinished++], out);
+        continue;
+      }
+      out.more = stage->transform && cells == 0;
+      if (out.more) break;
+      Taken taken;
+      auto done = stage->transform ? run_transform(*stage, taken) : give_rows(*stage, taken, out);
+      if (!done) return done;
+      if (effort != nullptr) since = effort->took(stage->number, taken.batches, taken.rows, since);
+    }
+    out.place = {.position = samples->origin.last, .arrival = samples->reached};
+    note_emitted(out);
+    if (!out.more) out.dead_letters = std::move(refused);
     return {};
   }
 
-  Timestamp note_effort(const Stage& stage, Timestamp since) {
-    std::uint64_t batches = 0;
-    std::uint64_t rows = 0;
-    for (const BatchPtr& batch : stage.waiting) {
-      batches += batch->rows == 0 ? 0 : 1;
-      rows += batch->rows;
+  /// What a stage was given and is through with.
+  struct Taken {
+    std::uint64_t batches = 0, rows = 0;
+    void add(const Batch& batch) {
+      batches += batch.rows == 0 ? 0 : 1;
+      rows += batch.rows;
     }
-    return effort->took(stage.number, batches, rows, since);
+  };
+
+  Result<void> give_rows(Stage& stage, Taken& taken, ChainOutput& out) {
+    for (const BatchPtr& batch : stage.waiting) {
+      taken.add(*batch);
+      if (auto part = stage.sink->take(batch, muted))
+        out.batches.push_back({stage.number, std::move(part->batch), part->number});
+    }
+    stage.waiting.clear();
+    return {};
   }
 
-  Result<void> run_transform(Stage& stage, const BatchPtr& samples, bool muted, ChainOutput& out) {
-    const auto pass_on = [&](Port port, const BatchPtr& batch) {
+  Result<void> run_transform(Stage& stage, Taken& taken) {
+    if (!stage.output) open(stage);
+    const BatchPtr batch = stage.waiting.front();
+    auto done = process(stage, batch, *stage.output);
+    if (!done) {
+      done.error().message = stage.node->id + ": " + done.error().message;
+      return done;
+    }
+    const bool again = stage.output->wants_again();
+    if (!stage.output->wrong().empty())
+      return fail(Error::Kind::internal, stage.node->id + ": " + stage.output->wrong());
+    if (again) return {};
+    taken.add(*batch);
+    stage.waiting.erase(stage.waiting.begin());
+    return {};
+  }
+
+  /// For the step under way.
+  void open(Stage& stage) {
+    for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
+    const auto pass_on = [this, &stage](Port port, const BatchPtr& batch) {
       const Stage::Exit& exit = stage.exits[port];
       if (!muted && exit.readers.empty()) counters.add(exit.unread, batch->rows);
       deliver(stage, port, batch);
     };
-    const StepOutput::Step step{samples->origin, muted, muted || !pipeline.writes_beside};
-    StepOutput output{*stage.node, step, counters, pass_on, out.dead_letters};
-    for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
-    for (const BatchPtr& batch : stage.waiting) {
-      auto done = process(stage, batch, output);
-      if (done) continue;
-      done.error().message = stage.node->id + ": " + done.error().message;
-      return done;
+    const StepOutput::Step step{samples->origin, muted, muted || !pipeline.writes_beside, cells};
+    stage.output.emplace(*stage.node, step, counters, pass_on, stage.refused);
+  }
+
+  /// Nothing comes to this stage any more in this step.
+  void finish(Stage& stage, ChainOutput& out) {
+    Taken taken;
+    if (stage.sink) {
+      (void)give_rows(stage, taken, out);
+      stage.sink->end_step();
     }
-    if (!output.wrong().empty()) return fail(Error::Kind::internal, stage.node->id + ": " + output.wrong());
-    output.finish();
+    if (!stage.output) return;
+    stage.output->finish();
+    stage.output.reset();
+    refused.insert(refused.end(), std::move_iterator{stage.refused.begin()}, std::move_iterator{stage.refused.end()});
+    stage.refused.clear();
     if (stage.behind != nullptr) out.offered.push_back({stage.behind, stage.behind->offered()});
-    pass_markers(stage, *samples);
-    return {};
+    pass_markers(stage);
+  }
+
+  void note_emitted(ChainOutput& out) const {
+    for (const Stage& stage : stages) {
+      if (!stage.sink || stage.sink->emitted() == 0) continue;
+      out.emitted.resize(stages.size());
+      out.emitted[stage.number] = stage.sink->emitted();
+    }
   }
 
   /// Operators throw nothing, but what they call may.
@@ -176,31 +247,32 @@ struct Chain::Impl {
   }
 
   /// What comes behind must know how far arrival time has come, even if nothing was emitted.
-  static void pass_markers(Stage& stage, const Batch& samples) {
+  void pass_markers(Stage& stage) {
     for (Port port = 0; port < stage.exits.size(); ++port) {
       const Stage::Exit& exit = stage.exits[port];
-      if (exit.reached >= samples.reached) continue;
+      if (exit.reached >= samples->reached) continue;
       BatchPtr marker;
       for (Stage* reader : exit.readers) {
         if (!reader->transform) continue;
-        if (!marker) marker = marker_of(stage.node->outputs[port], samples);
-        reader->waiting.push_back(marker);
+        if (!marker) marker = marker_of(stage.node->outputs[port], *samples);
+        put(*reader, marker);
       }
     }
   }
 
-  static BatchPtr marker_of(const SchemaPtr& schema, const Batch& samples) {
+  static BatchPtr marker_of(const SchemaPtr& schema, const Batch& of) {
     auto marker = std::make_shared<Batch>();
     marker->schema = schema;
     marker->columns.resize(schema->columns.size());
-    marker->origin = samples.origin;
-    marker->reached = samples.reached;
+    marker->origin = of.origin;
+    marker->reached = of.reached;
     return marker;
   }
 
   const Pipeline& pipeline;
   Counters& counters;
   Partition partition;
+  const std::size_t part_cells;
   std::shared_ptr<Dictionary> keys, fields;
   DeadLetterLimit letters;
   std::vector<Stage> stages;
@@ -210,11 +282,19 @@ struct Chain::Impl {
   std::vector<std::pair<std::string, std::size_t>> given_up;  // of what was loaded: nodes that are no more, and bytes
   Probe probe;
   Effort* effort = nullptr;
+
+  // The step under way.
+  BatchPtr samples;
+  bool muted = false;
+  std::vector<Sink::DeadLetter> refused;  // of stages that have finished, behind those of the source
+  std::size_t unfinished = 0;             // the first stage to which something may still come
+  std::size_t furthest = 0;               // no stage behind it has something to do
+  std::size_t cells = 0;                  // that this part may still have
 };
 
 Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
-             Partition partition, std::optional<std::uint32_t> partitions)
-    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition, partitions)} {}
+             Partition partition, std::optional<std::uint32_t> partitions, std::size_t part_cells)
+    : impl_{std::make_unique<Impl>(pipeline, registry, counters, clock, partition, partitions, part_cells)} {}
 
 Chain::~Chain() = default;
 
@@ -240,6 +320,10 @@ void Chain::leave_out_until(Timestamp tick) {
   for (auto& stage : impl_->stages) {
     if (stage.sink) stage.sink->leave_out_until(tick);
   }
+}
+
+void Chain::skip(std::size_t node, Position behind, std::uint64_t rows) {
+  impl_->stages[node].sink->skip(behind, rows);
 }
 
 Result<void> Chain::open() {
@@ -274,19 +358,24 @@ Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
     for (const auto& letter : decoded.dead_letters)
       chain.counters.add(counted::declare(chain.counters, source.id, counted::refused, letter.reason), 1);
   }
-  out.dead_letters = decoded.dead_letters;
-  auto done = chain.run(decoded.batch, muted, out);
-  chain.letters.apply(out.dead_letters, muted);
+  chain.refused = decoded.dead_letters;
   chain.saved_keys = decoded.keys;
   chain.saved_fields = decoded.fields;
-  return done;
+  chain.begin(decoded.batch, muted);
+  return go_on(out);
 }
 
 Result<void> Chain::step(const BatchPtr& samples, bool muted, ChainOutput& out) {
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
-  auto done = impl_->run(samples, muted, out);
-  impl_->letters.apply(out.dead_letters, muted);
+  impl_->refused.clear();
+  impl_->begin(samples, muted);
+  return go_on(out);
+}
+
+Result<void> Chain::go_on(ChainOutput& out) {
+  auto done = impl_->run(out);
+  if (!out.more) impl_->letters.apply(out.dead_letters, impl_->muted);
   return done;
 }
 

@@ -23,10 +23,12 @@ struct SinkBatch {
   std::uint64_t number = 0;  ///< of its first row, see Encoded::number
 };
 
-/// Everything that one step produced.
+/// What one step produced, or a part of it.
 struct ChainOutput {
   Place place;             ///< everything up to here is in it
   bool replaying = false;  ///< it was made before: nothing of it is given out
+  bool more = false;       ///< this is a part of the step: the rest comes in more of them
+  std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Progress::emitted; empty: 0
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
   std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
@@ -37,10 +39,13 @@ struct ChainOutput {
 /// Threads   decode() may run in one thread while step() runs in another; each from one thread at a time.
 class Chain {
  public:
+  /// Cells, rows times columns, that a part of a step has at most, but for one row of each node.
+  static constexpr std::size_t default_part_cells = 1u << 20;
+
   /// Makes the operators of the pipeline's transforms. The pipeline, registry, counters and clock must outlive it.
   /// `partitions`: as the source says; 1 where all keys are in one lane.
   Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition,
-        std::optional<std::uint32_t> partitions = {});
+        std::optional<std::uint32_t> partitions = {}, std::size_t part_cells = default_part_cells);
   ~Chain();
 
   /// Connects what transforms write beside their rows. Errors: as WriteBehind::open(), with the node's id. Before the
@@ -55,13 +60,21 @@ class Chain {
   /// From now on leaves out rows of ticks up to this one, see LaneStart::written. Before the first step.
   void leave_out_until(Timestamp tick);
 
+  /// The sink of this node has so many rows of what comes behind this position; see Progress::emitted. Before the first
+  /// step.
+  void skip(std::size_t node, Position behind, std::uint64_t rows);
+
   /// Raw messages to a batch of samples (of no rows if they hold none but markers). Refused messages become dead
   /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
   /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still. Fills `out`
-  /// but for what is the lane's to know.
+  /// but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead letters,
+  /// and what was offered, come with the last part.
   Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
+
+  /// The next part of the step under way.
+  Result<void> go_on(ChainOutput& out);
 
   /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).
   Result<void> step(const BatchPtr& samples, bool muted, ChainOutput& out);

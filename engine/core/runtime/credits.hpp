@@ -5,13 +5,15 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <stop_token>
 #include <utility>
 
 namespace weir {
 
-/// Bytes that are pulled and not yet committed, over all lanes of a worker. Taken at pull, given back at commit.
+/// Bytes that are pulled and not yet committed, over all lanes of a worker: first as messages and what is being made of
+/// them, then as steps, which a commit sets free.
 /// Threads   any.
 class Credits {
  public:
@@ -20,42 +22,71 @@ class Credits {
   /// Waits until there is credit; false if a stop was asked for first. `exhausted` is called once if it has to wait.
   bool wait(std::stop_token stop, const std::function<void()>& exhausted) {
     std::unique_lock lock{mutex_};
-    if (used_ < limit_) return true;
+    if (pulled_ + made_ < limit_) return true;
     lock.unlock();
     exhausted();
     lock.lock();
-    return freed_.wait(lock, stop, [this] { return used_ < limit_; });
+    return freed_.wait(lock, stop, [this] { return pulled_ + made_ < limit_; });
   }
-
-  void take(std::size_t bytes) {
+  /// Whether more should be made only when a commit has set something free. Not while there is nothing to commit.
+  bool must_wait() const {
     const std::scoped_lock lock{mutex_};
-    used_ += bytes;
+    return made_ > 0 && pulled_ + made_ >= limit_;
   }
 
-  void give_back(std::size_t bytes) { trade(bytes, 0); }
-
-  /// Gives back and takes at once.
-  void trade(std::size_t given, std::size_t taken) {
-    {
-      const std::scoped_lock lock{mutex_};
-      assert(given <= used_ && "credit given back twice");
-      used_ -= given;
-      used_ += taken;
-    }
-    if (given > taken) freed_.notify_all();
-  }
+  /// Of messages, and what is made of them.
+  void take(std::size_t bytes) { move(0, bytes, 0, 0); }
+  void drop(std::size_t bytes) { move(bytes, 0, 0, 0); }
+  /// A step has been made of what was pulled, and holds so much from now on.
+  void trade(std::size_t pulled, std::size_t made) { move(pulled, 0, 0, made); }
+  /// Of steps that are committed, or of no use any more.
+  void give_back(std::size_t bytes) { move(0, 0, bytes, 0); }
 
   std::size_t used() const {
     const std::scoped_lock lock{mutex_};
-    return used_;
+    return pulled_ + made_;
   }
   std::size_t limit() const { return limit_; }
 
+  /// Is called whenever credit was set free, by the thread that did it; must be quick, and set none free itself.
+  class Listener {
+   public:
+    Listener(Credits& credits, std::function<void()> freed) : credits_{credits} {
+      const std::scoped_lock lock{credits_.listeners_mutex_};
+      at_ = credits_.listeners_.insert(credits_.listeners_.end(), std::move(freed));
+    }
+    ~Listener() {
+      const std::scoped_lock lock{credits_.listeners_mutex_};
+      credits_.listeners_.erase(at_);
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+   private:
+    Credits& credits_;
+    std::list<std::function<void()>>::iterator at_;
+  };
+
  private:
+  void move(std::size_t from_pulled, std::size_t to_pulled, std::size_t from_made, std::size_t to_made) {
+    {
+      const std::scoped_lock lock{mutex_};
+      assert(from_pulled <= pulled_ && from_made <= made_ && "credit given back twice");
+      pulled_ += to_pulled - from_pulled;
+      made_ += to_made - from_made;
+    }
+    if (from_pulled + from_made <= to_pulled + to_made) return;
+    freed_.notify_all();
+    const std::scoped_lock lock{listeners_mutex_};
+    for (const auto& freed : listeners_) freed();
+  }
+
   mutable std::mutex mutex_;
   std::condition_variable_any freed_;
-  std::size_t used_ = 0;
+  std::size_t pulled_ = 0, made_ = 0;
   std::size_t limit_;
+  std::mutex listeners_mutex_;
+  std::list<std::function<void()>> listeners_;
 };
 
 /// Credit that a piece of work holds.
@@ -63,11 +94,11 @@ class Held {
  public:
   Held(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} { credits_.take(bytes); }
   ~Held() {
-    if (bytes_ != 0) credits_.give_back(bytes_);
+    if (bytes_ != 0) credits_.drop(bytes_);
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
-  /// Gives it back, and takes what somebody else is to hold from now on.
+  /// Gives it back, and takes what a step is to hold from now on.
   void pass_on(std::size_t bytes) { credits_.trade(std::exchange(bytes_, 0), bytes); }
 
  private:

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <mutex>
@@ -50,15 +51,24 @@ struct LaneRun::Impl {
     Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
     Held held;
-    std::size_t count = 0;  // of messages
-    Position last = 0;      // of its last message
+    Position last = 0;  // of its last message
     Decoded decoded;
-    ChainOutput output;
+    bool more = false;  // its step is under way
   };
   using PiecePtr = std::shared_ptr<Piece>;
+  /// What a step made, or a part of it.
+  struct Part {
+    PiecePtr piece;
+    ChainOutput output = {};
+    std::optional<Held> held = {};
+    bool last = true;  // of its piece
+  };
+  using PartPtr = std::shared_ptr<Part>;
   /// Puts from inside its body: a function_node lets its next body begin before it passes on what the last one
   /// returned, so pieces could overtake each other.
-  using Stage = flow::multifunction_node<PiecePtr, std::tuple<PiecePtr>>;
+  using Decode = flow::multifunction_node<PiecePtr, std::tuple<PiecePtr>>;
+  using Step = flow::multifunction_node<PiecePtr, std::tuple<PartPtr>>;
+  using Encode = flow::multifunction_node<PartPtr, std::tuple<PartPtr>>;
 
   Impl(const Surroundings& a, tbb::task_arena& arena, LaneId lane)
       : around{a},
@@ -73,11 +83,19 @@ struct LaneRun::Impl {
                        machine.fields()},
         source{source_node.op->make_source(source_node.settings, source_context)},
         graph{arena.execute([] { return std::make_unique<flow::graph>(); })},
-        decode{*graph, flow::serial, passing_on("decode", &Impl::run_decode)},
-        step{*graph, flow::serial, passing_on("transforms", &Impl::run_step)},
-        encode{*graph, flow::serial, [this](const PiecePtr& piece, Stage::output_ports_type&) {
-                 guarded("encode", *piece, &Impl::run_encode);
-                 in_flight.leave();
+        decode{*graph, flow::serial,
+               [this](const PiecePtr& piece, Decode::output_ports_type& next) {
+                 guarded("decode", *piece, [&] { return run_decode(*piece); });
+                 std::get<0>(next).try_put(piece);
+               }},
+        step{*graph, flow::serial,
+             [this](const PiecePtr& piece, Step::output_ports_type& next) {
+               if (piece) to_step.push_back(piece);
+               run_steps(next);
+             }},
+        encode{*graph, flow::serial, [this](const PartPtr& part, Encode::output_ports_type&) {
+                 guarded("encode", *part->piece, [&] { return run_encode(*part); });
+                 if (part->last) in_flight.leave();
                }} {
     flow::make_edge(flow::output_port<0>(decode), step);
     flow::make_edge(flow::output_port<0>(step), encode);
@@ -99,18 +117,11 @@ struct LaneRun::Impl {
 
   // Node bodies. Nothing may be thrown out of one: an escaping exception cancels the graph.
 
-  std::function<void(PiecePtr, Stage::output_ports_type&)> passing_on(const char* node,
-                                                                      Result<void> (Impl::*body)(Piece&)) {
-    return [this, node, body](PiecePtr piece, Stage::output_ports_type& next) {
-      guarded(node, *piece, body);
-      std::get<0>(next).try_put(std::move(piece));
-    };
-  }
-
   /// What stands before a piece that fails goes its way to the end; what stands behind it goes no further.
-  void guarded(const char* node, Piece& piece, Result<void> (Impl::*body)(Piece&)) {
+  template <typename Body>
+  void guarded(const char* node, const Piece& piece, Body body) {
     if (piece.last >= fails_at.load(std::memory_order_acquire)) return;
-    auto done = attempt(node, [&] { return (this->*body)(piece); });
+    auto done = attempt(node, body);
     if (done) return;
     Position first = fails_at.load();
     while (piece.last < first && !fails_at.compare_exchange_weak(first, piece.last)) continue;
@@ -125,30 +136,54 @@ struct LaneRun::Impl {
     return {};
   }
 
-  Result<void> run_step(Piece& piece) {
-    auto output = machine.step(piece.decoded);
+  /// Works off what waits, as long as there is credit: a thread that stood still here would be missing elsewhere, so
+  /// what is left waits until go_on().
+  void run_steps(Step::output_ports_type& next) {
+    while (!to_step.empty() && may_step()) {
+      const PiecePtr piece = to_step.front();
+      auto part = std::make_shared<Part>(piece);
+      guarded("transforms", *piece, [&] { return run_step(*piece, *part); });
+      if (part->last) to_step.pop_front();
+      std::get<0>(next).try_put(std::move(part));
+    }
+  }
+
+  /// A lane that is to end waits for nothing: who commits may wait for it.
+  bool may_step() {
+    const auto may = [this] { return stopping.stop_requested() || !around.credits.must_wait(); };
+    if (may()) return true;
+    parked.store(true);
+    around.events.credits_exhausted();
+    return may() && parked.exchange(false);
+  }
+
+  void go_on() {
+    if (parked.exchange(false)) step.try_put(nullptr);
+  }
+
+  Result<void> run_step(Piece& piece, Part& part) {
+    auto output = std::exchange(piece.more, false) ? machine.go_on() : machine.step(piece.decoded);
     if (!output) return std::unexpected(output.error());
-    piece.output = std::move(*output);
+    piece.more = output->more;
+    part.last = !piece.more;
+    part.output = std::move(*output);
+    std::size_t bytes = 0;
+    for (const SinkBatch& rows : part.output.batches) bytes += rows.batch->bytes();
+    part.held.emplace(around.credits, bytes);
+    if (piece.more) return {};
     piece.decoded.batch = nullptr;  // the raw messages are not needed any more
-    piece_size.learn(piece.count, rows_of(piece.output));
     due.store(machine.due().value_or(end_of_time), std::memory_order_release);
     stepped.store(piece.last, std::memory_order_release);
-    reached.store(piece.output.place.arrival, std::memory_order_release);
+    reached.store(part.output.place.arrival, std::memory_order_release);
     note_sizes();
     if (snapshot_wanted.exchange(false)) around.events.snapshot(id, machine.save());
     return {};
   }
 
-  static std::size_t rows_of(const ChainOutput& output) {
-    std::size_t rows = 0;
-    for (const SinkBatch& part : output.batches) rows += part.batch->rows;
-    return rows;
-  }
-
-  Result<void> run_encode(Piece& piece) {
-    if (piece.output.replaying) return {};
-    LaneStep made = machine.encode(std::move(piece.output));
-    piece.held.pass_on(made.bytes);
+  Result<void> run_encode(Part& part) {
+    if (part.output.replaying) return {};
+    LaneStep made = machine.encode(std::move(part.output));
+    part.held->pass_on(made.bytes);
     around.events.step(id, std::move(made));
     return {};
   }
@@ -208,13 +243,11 @@ struct LaneRun::Impl {
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
     const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
     MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
-    for (bool first = true; MessagesPtr& part : machine.cut(std::move(before), piece_size.most())) {
-      // Few bytes may make many rows. A stop ends the waiting only: what was pulled may not come again.
-      if (!std::exchange(first, false) && around.credits.wait(stop, around.events.credits_exhausted))
-        (void)in_flight.wait_for_room(stop);
+    for (bool first = true; MessagesPtr& part : machine.cut(std::move(before))) {
+      // A stop ends the waiting only: what was pulled may not come again.
+      if (!std::exchange(first, false)) (void)in_flight.wait_for_room(stop);
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
-      piece->count = piece->messages->items.size();
       piece->last = piece->messages->items.back().sequence;
       if (claims.writable) stream_clock.heard(*piece->messages);
       in_flight.enter();
@@ -273,9 +306,12 @@ struct LaneRun::Impl {
   NodeContext source_context;
   std::unique_ptr<Source> source;
   std::unique_ptr<flow::graph> graph;  // belongs to the arena in which it was made
-  Stage decode, step, encode;
+  Decode decode;
+  Step step;
+  Encode encode;
+  std::deque<PiecePtr> to_step;  // of the node `step`
+  std::atomic<bool> parked{false};
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
-  PieceSize piece_size;
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
@@ -292,6 +328,8 @@ struct LaneRun::Impl {
   std::mutex failure_mutex;
   std::optional<Error> failure;  // why the lane can't go on
   std::stop_source stopping;     // by whoever has it, or as it failed
+  const Credits::Listener on_credit{around.credits, [this] { go_on(); }};
+  const std::stop_callback<std::function<void()>> on_stop{stopping.get_token(), [this] { go_on(); }};
 
   mutable std::mutex status_mutex;
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;
@@ -303,6 +341,7 @@ LaneRun::LaneRun(const Surroundings& around, LaneThreads& threads, LaneId lane)
     : impl_{std::make_unique<Impl>(around, threads.impl_->arena, lane)} {}
 
 LaneRun::~LaneRun() {
+  impl_->fails_at.store(0);  // what is still in flight is of no use to anybody
   stop();
   finish();
 }

@@ -8,7 +8,8 @@ namespace weir {
 Lane::Lane(Surroundings around, Partition partition)
     : around_{std::move(around)}, partition_{partition}, chain_{around_.pipeline, around_.registry,
                                                                 around_.counters, around_.clock,
-                                                                partition,        around_.source.partitions} {}
+                                                                partition,        around_.source.partitions,
+                                                                around_.part_cells} {}
 
 Result<std::vector<std::string>> Lane::load(const LaneStart& start) {
   start_ = start;
@@ -30,6 +31,9 @@ Result<void> Lane::begin(Position after, const StreamIdentity& stream) {
   numberings_.clear();
   for (const Node& node : around_.pipeline.nodes) numberings_.push_back(numbering_of(node, numbers_));
   count_ = MessageCount{partition_, start_, after};
+  // Progress at position 0 is none, so what the first message leads to is given whole: it is a step of its own.
+  if (after == 0) start_.borders.insert(start_.borders.begin(), 1);
+  for (const LaneStart::Emitted& sink : start_.emitted) chain_.skip(sink.node, sink.behind, sink.rows);
   chain_.leave_out_until(start_.written);
   return chain_.start(after, start_.arrival());
 }
@@ -68,17 +72,36 @@ Result<Decoded> Lane::pass(BatchPtr samples) {
 }
 
 Result<ChainOutput> Lane::step(const Decoded& decoded) {
-  const bool reminder = start_.reminded != no_time && decoded.place.arrival <= start_.reminded;
-  replaying_ = reminder || replays(decoded.place.position);
+  next_ = decoded.place;
+  const bool reminder = start_.reminded != no_time && next_.arrival <= start_.reminded;
+  if (reminder) next_.arrival = start_.reminded;
+  replaying_ = reminder || replays(next_.position);
   ChainOutput out;
-  if (auto done = chain_.step(decoded, replaying_, out); !done) return std::unexpected(done.error());
+  const auto done = chain_.step(decoded, replaying_, out);
+  return given(done, std::move(out));
+}
+
+Result<ChainOutput> Lane::go_on() {
+  ChainOutput out;
+  const auto done = chain_.go_on(out);
+  return given(done, std::move(out));
+}
+
+Result<ChainOutput> Lane::given(Result<void> done, ChainOutput out) {
+  while (done && out.more && (replaying_ || at_.position == 0)) done = chain_.go_on(out);
+  if (!done) return std::unexpected(done.error());
   out.replaying = replaying_;
-  out.place = decoded.place;
-  if (reminder) out.place.arrival = start_.reminded;
-  at_.position = out.place.position;
-  at_.arrival = out.place.arrival;
-  at_.stamp = out.place.stamp;
-  at_.consumed = out.place.consumed;
+  if (out.more) {
+    out.place = {at_.position, at_.arrival, at_.stamp, at_.consumed};
+    // Where nothing is read again, what is due up to then counts as written.
+    if (!around_.source.replayable) out.place.arrival = next_.arrival;
+    return out;
+  }
+  out.place = next_;
+  at_.position = next_.position;
+  at_.arrival = next_.arrival;
+  at_.stamp = next_.stamp;
+  at_.consumed = next_.consumed;
   return out;
 }
 
@@ -86,6 +109,7 @@ LaneStep Lane::encode(ChainOutput output) const {
   LaneStep step;
   step.partition = partition_;
   step.place = output.place;
+  step.emitted = std::move(output.emitted);
   step.bytes = message_overhead;
   step.dead_letters = std::move(output.dead_letters);
   // Only where what is not committed is given again a commit gains by waiting for what was offered.

@@ -32,6 +32,7 @@ class Lane {
     const Clock& clock;                                      ///< for what operators ask of it; the lane asks nothing
     Claims source;                                           ///< what the source promises
     std::vector<std::pair<std::size_t, const Sink*>> sinks;  ///< by number of the node
+    std::size_t part_cells = Chain::default_part_cells;      ///< at most in a part of a step, see Chain
   };
 
   /// All that is referred to must outlive the lane.
@@ -56,14 +57,16 @@ class Lane {
   Result<Decoded> decode(MessagesPtr messages);
   /// The same of samples that come past the source's encoding, one a message (cases).
   Result<Decoded> pass(BatchPtr samples);
-  /// Runs the operators. An error names the node; no step may follow.
+  /// Runs the operators. An error names the node; no step may follow. If there is `more`, this is the step's first part;
+  /// go_on() gives the others, before anything else is asked of step()'s. Never of one that replays.
   Result<ChainOutput> step(const Decoded& decoded);
+  Result<ChainOutput> go_on();
   /// What the sinks are to write. Not of a step that replays.
   LaneStep encode(ChainOutput output) const;
 
   /// Whether steps up to here are known to every sink.
   bool replays(Position position) const { return position <= start_.silent; }
-  /// The place and the state of the last step.
+  /// The place and the state of the last step, which has been given whole.
   Snapshot save() const { return {at_, chain_.save(), numbers_}; }
   const Progress& at() const { return at_; }
   /// When there is something to do without input.
@@ -83,12 +86,15 @@ class Lane {
   void measure(Effort& effort);
 
  private:
+  Result<ChainOutput> given(Result<void> done, ChainOutput out);
+
   Surroundings around_;
   Partition partition_;
   LaneStart start_;
   Chain chain_;
   MessageCount count_;      // of decode()
   Progress at_;             // of the last step
+  Place next_;              // of the step under way
   bool replaying_ = false;  // the step under way
   bool connected_ = false;
   std::uint32_t numbers_ = 0;              // the numbering of rows

@@ -28,28 +28,6 @@ std::vector<MessagesPtr> cut(MessagesPtr messages, const std::vector<Position>& 
 /// The first `count` of them.
 MessagesPtr first_of(const MessagesPtr& messages, std::size_t count);
 
-/// How many messages the next piece may have, so that it makes about `wanted` rows at most: what a piece makes is one
-/// step, and a step is never spread over transactions.
-///
-/// Threads   one learns while others ask.
-class PieceSize {
- public:
-  static constexpr std::size_t wanted = 100'000;
-
-  std::size_t most() const { return most_.load(std::memory_order_relaxed); }
-  void learn(std::size_t messages, std::size_t rows) {
-    const std::size_t now = most();
-    if (rows > wanted) {
-      most_.store(std::max<std::size_t>(1, std::min(now, messages) * wanted / rows), std::memory_order_relaxed);
-    } else if (rows < wanted / 2 && messages >= now) {
-      most_.store(now * 2, std::memory_order_relaxed);
-    }
-  }
-
- private:
-  std::atomic<std::size_t> most_{128};
-};
-
 /// How many pieces are on their way through the graph.
 ///
 /// Threads   any. Those that wait must not be the graph's, and do not help it: they would bring their own work along.

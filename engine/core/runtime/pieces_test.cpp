@@ -31,19 +31,5 @@ TEST(Pieces, EndAtBordersAndAreNoLongerThanAsked) {
   EXPECT_EQ(ends_of(cut(messages(3), {}, 1)), (std::vector<Position>{1, 2, 3}));
 }
 
-TEST(PieceSize, ShrinksToWhatMakesFewEnoughRowsAndGrowsAgain) {
-  PieceSize size;
-  size.learn(100, 10 * PieceSize::wanted);
-  EXPECT_EQ(size.most(), 10u);
-  size.learn(10, PieceSize::wanted * 3 / 4);
-  EXPECT_EQ(size.most(), 10u);
-  size.learn(1, 1000 * PieceSize::wanted);
-  EXPECT_EQ(size.most(), 1u) << "a message is never cut";
-  for (int i = 0; i < 3; ++i) size.learn(size.most(), 1);
-  EXPECT_EQ(size.most(), 8u);
-  size.learn(3, 1);
-  EXPECT_EQ(size.most(), 8u) << "a piece that was short anyway tells nothing";
-}
-
 }  // namespace
 }  // namespace weir

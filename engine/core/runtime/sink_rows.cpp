@@ -41,14 +41,31 @@ BatchPtr SinkRows::without_written(const BatchPtr& batch, bool muted) const {
   return kept;
 }
 
+BatchPtr SinkRows::complete(const BatchPtr& rows, bool muted) {
+  if (!completion_) return rows;
+  const auto before = completion_->counts();
+  BatchPtr completed = completion_->complete(rows);
+  if (!muted) count(before);
+  return completed;
+}
+
+/// Where the sink has some of the rows, those are only numbered.
+BatchPtr SinkRows::without_skipped(const BatchPtr& batch) {
+  if (skip_.rows == 0 || batch->origin.after < skip_.behind) return batch;
+  const auto skipped = std::min<std::uint64_t>(skip_.rows, batch->rows);
+  skip_.rows -= skipped;
+  std::vector<std::uint8_t> first(batch->rows);
+  std::fill_n(first.begin(), skipped, 1);
+  given_ += complete(select(batch, first), true)->rows;
+  for (std::uint8_t& keep : first) keep = keep == 0 ? 1 : 0;
+  return select(batch, first);
+}
+
 std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool muted) {
-  BatchPtr rows = without_written(batch, muted);
+  in_step_ += batch->rows;
+  BatchPtr rows = without_skipped(without_written(batch, muted));
   if (of_messages_ ? !rows->messages : rows->rows == 0) return {};
-  if (completion_) {
-    const auto before = completion_->counts();
-    rows = completion_->complete(rows);
-    if (!muted) count(before);
-  }
+  rows = complete(rows, muted);
   const std::uint64_t number = given_;
   given_ += rows->rows;
   if (muted || (rows->rows == 0 && !of_messages_)) return {};

@@ -33,18 +33,31 @@ class SinkRows {
   /// From now on leaves out, and counts, rows of ticks up to this one.
   void leave_out_until(Timestamp tick) { written_ = tick; }
 
+  /// The sink has so many rows that come behind this position; they are not given out again, only numbered.
+  void skip(Position behind, std::uint64_t rows) { skip_ = {behind, rows}; }
+  /// Rows of the step under way that the sink has once it has all that take() gave out; see Progress::emitted.
+  std::uint64_t emitted() const { return in_step_ + skip_.rows; }
+  void end_step() { in_step_ = 0; }
+
   /// How many rows it has given out; what a snapshot keeps.
   std::uint64_t given() const { return given_; }
   void resume(std::uint64_t given) { given_ = given; }
 
  private:
   void count(const Completion::Counts& before);
+  BatchPtr complete(const BatchPtr& rows, bool muted);
+  BatchPtr without_skipped(const BatchPtr& batch);
   BatchPtr without_written(const BatchPtr& batch, bool muted) const;
 
   Counters& counters_;
   bool of_messages_;
   std::uint64_t given_ = 0;
   Timestamp written_ = no_time;
+  struct Skip {
+    Position behind = 0;
+    std::uint64_t rows = 0;  // left
+  } skip_;
+  std::uint64_t in_step_ = 0;
   std::size_t suppressed_ = 0;              // number of a counter
   std::unique_ptr<Completion> completion_;  // of sinks with columns
   std::array<std::size_t, 5> numbers_{};    // of counters: four qualities of cells, then empty rows

@@ -1,5 +1,6 @@
 #include "core/runtime/step_output.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -24,10 +25,25 @@ BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
 
 StepOutput::StepOutput(const Node& node, const Step& step, Counters& counters, Deliver deliver,
                        std::vector<Sink::DeadLetter>& letters)
-    : node_{node}, step_{step}, counters_{counters}, deliver_{std::move(deliver)}, letters_{node.id, letters} {}
+    : node_{node},
+      step_{step},
+      counters_{counters},
+      deliver_{std::move(deliver)},
+      letters_{node.id, letters} {}
+
+std::size_t StepOutput::room() const {
+  return std::max<std::size_t>(1, step_.cells / std::max<std::size_t>(1, node_.outputs.at(0)->columns.size()));
+}
+
+bool StepOutput::wants_again() {
+  if (const bool sent = std::exchange(sent_, false); again_ && !sent) object("it asks to be called again, but has sent nothing");
+  return std::exchange(again_, false);
+}
 
 void StepOutput::emit(BatchPtr batch, Port port) {
   if (auto why = objection(batch.get(), port); !why.empty()) return object(std::move(why));
+  sent_ |= batch->rows != 0;
+  step_.cells -= std::min(step_.cells, batch->rows * std::max<std::size_t>(1, batch->columns.size()));
   deliver_(port, with_origin(std::move(batch), step_.origin));
 }
 

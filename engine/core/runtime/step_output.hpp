@@ -29,6 +29,7 @@ class StepOutput final : public Output {
     const Origin& origin;
     bool muted = false;   ///< nothing is counted: it was when the step was first done
     bool silent = false;  ///< nothing may be written beside the rows
+    std::size_t& cells;   ///< that may still be sent, by all nodes together
   };
 
   /// Letters are appended to `letters`. All must outlive it.
@@ -39,7 +40,11 @@ class StepOutput final : public Output {
   void refuse(const Batch& in, std::size_t row, std::string_view reason) override;
   void count(std::size_t counter, std::uint64_t n) override;
   bool silent() const override { return step_.silent; }
+  std::size_t room() const override;
+  void again() override { again_ = true; }
 
+  /// Whether it wants to be called with the same input once more. Answers so once.
+  bool wants_again();
   /// Behind the last batch of the step: has the letters say of how many rows they are.
   void finish() { letters_.finish(); }
   /// The first thing it did that no operator may; empty: nothing.
@@ -55,6 +60,7 @@ class StepOutput final : public Output {
   Deliver deliver_;
   Refusals letters_;
   std::string wrong_;
+  bool again_ = false, sent_ = false;  // in this call
 };
 
 }  // namespace weir

@@ -210,6 +210,10 @@ void CaseWorker::step(const Result<Decoded>& decoded) {
   if (!decoded) return stop(decoded.error());
   Lane& lane = *process_->lane;
   auto out = lane.step(*decoded);
+  while (out && out->more) {
+    (void)process_->cycle.take(lane.encode(*std::move(out)));
+    out = lane.go_on();
+  }
   if (!out) return stop(out.error());
   const Place place = out->place;
   if (const auto due = lane.due(); due && *due <= place.arrival && next_ >= reminders_) {

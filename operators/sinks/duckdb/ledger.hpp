@@ -29,8 +29,8 @@ class Ledger {
   Result<Progress> claim(File& file, Partition partition) const;
   /// As Sink::peers().
   Result<std::vector<Sink::Peer>> peers(File& file, Partition partition) const;
-  /// Within the open transaction: moves a lane on, if it still stands at `from`. Answers whether it did.
-  Result<bool> advance(File& file, const LaneCommit& lane, Position from) const;
+  /// Within the open transaction: moves a lane on, if it still stands where `from` does. Answers whether it did.
+  Result<bool> advance(File& file, const LaneCommit& lane, const Progress& from) const;
   /// Within the open transaction: stores dead letters, cleaned of what is no text.
   Result<void> keep(File& file, std::span<const Sink::DeadLetter> letters) const;
 

@@ -32,7 +32,8 @@ Progress progress_of(const Row& row) {
           .stamp = number(row[6], no_time),
           .consumed = static_cast<std::uint64_t>(number(row[7])),
           .sinks = row[8].value_or(""),
-          .resets = static_cast<std::uint32_t>(number(row[9]))};
+          .resets = static_cast<std::uint32_t>(number(row[9])),
+          .emitted = static_cast<std::uint64_t>(number(row[10]))};
 }
 
 /// Whether a lease runs. One that ends later than a lease can was given by a clock that has been set back since: its
@@ -40,7 +41,7 @@ Progress progress_of(const Row& row) {
 constexpr std::string_view runs = "lease_until BETWEEN clock_timestamp() AND clock_timestamp() + lease";
 
 constexpr std::string_view progress_columns =
-    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets";
+    "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets, emitted";
 
 }  // namespace
 
@@ -62,13 +63,15 @@ std::string Ledger::create(const std::string& schema) {
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
   stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
-  resets integer NOT NULL DEFAULT 0,
+  resets integer NOT NULL DEFAULT 0, emitted bigint NOT NULL DEFAULT 0,
   owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS since timestamptz;
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
+COMMENT ON COLUMN {0}.emitted IS 'rows behind position that are committed too';
 COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position';
 CREATE TABLE IF NOT EXISTS {1} (
   pipeline text, node text, name text, lease_until timestamptz NOT NULL, lease interval NOT NULL,
@@ -90,18 +93,18 @@ std::string Ledger::workers() const {
 std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
-                       bigint[], bigint[], bigint[], text[], integer[]) AS
+                       bigint[], bigint[], bigint[], text[], integer[], bigint[], bigint[]) AS
 UPDATE {0} p
    SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
        stamp = n.stamp, consumed = n.consumed, sinks = n.sinks,
-       resets = greatest(p.resets, n.resets), updated = clock_timestamp(),
+       resets = greatest(p.resets, n.resets), emitted = n.emitted, updated = clock_timestamp(),
        lease_until = clock_timestamp() + p.lease
-  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
     AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed,
-       sinks, resets)
+       sinks, resets, had_emitted, emitted)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
-   AND p.fence <> 0
+   AND p.emitted = n.had_emitted AND p.fence <> 0
 RETURNING p.partition;)",
       table());
 }
@@ -138,7 +141,7 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {fence, progress.position, true};
+  claims_[partition] = {fence, progress.position, progress.emitted, true};
   return progress;
 }
 
@@ -234,7 +237,7 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
     return claim == claims_.end() ||
            std::to_string(claim->second.fence) != fences[static_cast<std::size_t>(asked - partitions.begin())];
   });
-  for (const Partition partition : lost) claims_[partition] = {0, 0, false};
+  for (const Partition partition : lost) claims_[partition] = {0, 0, 0, false};
   return lost;
 }
 
@@ -245,7 +248,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
     const auto claim = claims_.find(partition);
     if (claim == claims_.end()) return {};
     fence = claim->second.fence;
-    claim->second = {0, 0, false};
+    claim->second = {0, 0, 0, false};
   }
   return connection
       .query(
@@ -340,7 +343,7 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   return connection
       .query(weir::format(
                  "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-                 "stream_created = NULL, stamp = NULL, consumed = 0, sinks = '', resets = resets + 1, fence = 0, "
+                 "stream_created = NULL, stamp = NULL, consumed = 0, emitted = 0, sinks = '', resets = resets + 1, fence = 0, "
                  "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
                  "($3::integer IS NULL OR partition = $3::integer) AND "
                  "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
@@ -356,7 +359,7 @@ bool Ledger::holds(Partition partition) const {
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
-  std::array<std::vector<std::optional<std::string>>, 13> columns;
+  std::array<std::vector<std::optional<std::string>>, 15> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     const Claim& claim = claims_.at(partition);
@@ -372,7 +375,9 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
                             instant(next.stamp),
                             std::optional{std::to_string(next.consumed)},
                             std::optional{next.sinks},
-                            std::optional{std::to_string(next.resets)}};
+                            std::optional{std::to_string(next.resets)},
+                            std::optional{std::to_string(claim.emitted)},
+                            std::optional{std::to_string(next.emitted)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
   std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
@@ -383,13 +388,16 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
 void Ledger::advanced(std::span<const LaneCommit> lanes) {
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
-    if (const auto claim = claims_.find(partition); claim != claims_.end()) claim->second.position = next.position;
+    if (const auto claim = claims_.find(partition); claim != claims_.end()) {
+      claim->second.position = next.position;
+      claim->second.emitted = next.emitted;
+    }
   }
 }
 
 void Ledger::lose(Partition partition) {
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {0, 0, false};
+  claims_[partition] = {0, 0, 0, false};
 }
 
 void Ledger::doubt() {

@@ -71,6 +71,7 @@ class Ledger {
   struct Claim {
     std::int64_t fence = 0;
     Position position = 0;
+    std::uint64_t emitted = 0;
     bool held = true;
   };
   Error held_by_another(Connection& connection, Partition partition) const;

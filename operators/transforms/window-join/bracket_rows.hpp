@@ -24,6 +24,7 @@ class BracketRows {
   void before(std::size_t field, const Word* entry) { put(sides_[2 * field], fields_[field].kind, entry); }
   void after(std::size_t field, const Word* entry) { put(sides_[2 * field + 1], fields_[field].kind, entry); }
 
+  std::size_t size() const { return keys_.size(); }
   /// The rows so far as a batch, which begins the next.
   BatchPtr take(const SchemaPtr& schema, const std::shared_ptr<const Dictionary>& keys, Timestamp reached);
 
@@ -62,7 +63,7 @@ class EventRows {
   static SchemaPtr schema();
 
   void add(std::uint32_t key, std::string_view event, std::string_view reason, Timestamp time, Timestamp arrival);
-  bool empty() const { return keys_.empty(); }
+  std::size_t size() const { return keys_.size(); }
   BatchPtr take(const SchemaPtr& schema, const std::shared_ptr<const Dictionary>& keys, Timestamp reached);
 
  private:

@@ -40,14 +40,21 @@ class Join {
   /// Makes room for keys below this number.
   void expect(std::uint32_t keys) { samples_.expect(keys); }
 
-  /// Does everything that is due at `until` or before, in order.
-  void reach(Timestamp until) {
-    if (until <= now_) return;
+  /// From here on full() says when there are so many rows and events that they should be taken.
+  void bound(std::size_t most) { most_ = most; }
+  bool full() const { return rows.size() + events.size() >= most_; }
+
+  /// Does everything that is due at `until` or before, in order. False: it is full before that; to be called again.
+  bool reach(Timestamp until) {
+    if (until <= now_ && !stopped_) return true;
     set_timer();
     until = std::clamp(until, Rules::earliest, Rules::latest);
-    if (until >= next_) act_until(until);
-    now_ = until;
+    stopped_ = until >= next_ && !act_until(until);
+    if (!stopped_) now_ = until;
+    return !stopped_;
   }
+  /// Up to when everything has been done, be it that of its last instant something is left.
+  Timestamp reached() const { return now_; }
 
   /// What take() is given from here on is another message's.
   void begin_message() { spent_ = 0; }
@@ -107,7 +114,7 @@ class Join {
   void set_timer();
   void schedule(Vehicle& v, std::uint32_t key);
   void set(Vehicle& v, std::uint32_t key, Due due);
-  void act_until(Timestamp until);
+  bool act_until(Timestamp until);
   void act(Vehicle*& v, std::uint32_t key, const Due& due);
   void close(Vehicle& v, std::uint32_t key);
   std::size_t count_passed(Vehicle& v, std::size_t slot, Timestamp tick) const;
@@ -138,6 +145,8 @@ class Join {
   Timers<Timestamp> forgets_;  ///< one per vehicle, never later than it is forgotten
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
+  std::size_t most_ = SIZE_MAX;  ///< rows and events
+  bool stopped_ = false;         ///< reach() has more to do
   Duration spent_ = 0;              ///< gaps of the message at hand that were not free
   Timestamp interval_ = 0;          ///< the last answer of interval_before()
   std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set

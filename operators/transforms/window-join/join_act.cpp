@@ -90,9 +90,10 @@ void Join::set(Vehicle& v, std::uint32_t key, Due due) {
   next_ = std::min(next_, due.instant);
 }
 
-void Join::act_until(Timestamp until) {
-  while (true) {
-    if (std::min(timers_.first(), forgets_.first()) > until) break;
+/// False: it is full before all of it is done.
+bool Join::act_until(Timestamp until) {
+  while (std::min(timers_.first(), forgets_.first()) <= until) {
+    if (full()) return false;
     if (forgets_.first() <= timers_.first()) {
       const auto entry = forgets_.top();
       forgets_.pop();
@@ -115,6 +116,7 @@ void Join::act_until(Timestamp until) {
     }
   }
   next_ = std::min(timers_.first(), forgets_.first());
+  return true;
 }
 
 void Join::refresh() {
