@@ -18,10 +18,9 @@ Result<void> SimulatedLanes::start(Partition partition) {
   lane.id = {partition, ++runs_};
   lane.at = start->after;
   lane.silent = start->silent;
-  lane.machine = std::make_unique<Lane>(
-      Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock, source, around_.sinks,
-                         1 + around_.dice.roll(40)},
-      partition);
+  lane.machine = std::make_unique<Lane>(Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock,
+                                                           source, around_.sinks, 1 + around_.dice.roll(40)},
+                                        partition);
   const StreamIdentity stream{"simulated", 1};
   if (auto loaded = lane.machine->load(*start); !loaded) return std::unexpected(loaded.error());
   if (auto begun = lane.machine->begin(lane.at, stream); !begun) return begun;
@@ -117,7 +116,7 @@ void SimulatedLanes::step(Held& lane, MessagesPtr messages) {
 
 void SimulatedLanes::give(const Held& lane, ChainOutput made) {
   LaneStep step = lane.machine->encode(std::move(made));
-  around_.credits.trade(0, step.bytes);
+  around_.credits.take(step.bytes);
   around_.events.step(lane.id, std::move(step));
 }
 

@@ -66,8 +66,7 @@ Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     Progress& stand = recovered->stands[i];
     if (!outlets_[i].keeps() || !replays) stand.emitted = 0;
-    if (stand.emitted != 0)
-      recovered->start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
+    if (stand.emitted != 0) recovered->start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
     stood.push_back({outlets_[i].node, std::move(stand)});
   }
   const LaneAccount lane{stood, outlets_.keepers(), recovered->least};

@@ -19,7 +19,7 @@ namespace weir {
 /// What one step of a lane made, encoded, ready to be written.
 struct LaneStep {
   Partition partition = 0;
-  Place place;  ///< everything up to here is in this step or an earlier one
+  Place place;                              ///< everything up to here is in this step or an earlier one
   std::vector<std::uint64_t> emitted = {};  ///< by node: rows behind it that are, see Progress; empty: 0
   struct Rows {
     std::size_t sink = 0;  ///< number of the node
@@ -86,8 +86,9 @@ class LaneAccount {
   bool is_for(std::size_t outlet) const;
   auto steps_for(std::size_t outlet) const {
     return steps_ | std::views::take(cut_) |
-           std::views::filter(
-               [done = done_[outlet], node = nodes_[outlet]](const LaneStep& step) { return reach(step, node) > done; });
+           std::views::filter([done = done_[outlet], node = nodes_[outlet]](const LaneStep& step) {
+             return reach(step, node) > done;
+           });
   }
   /// What the progress of an outlet is after the commit at hand.
   Progress next_of(std::size_t outlet, const std::string& fingerprint) const;

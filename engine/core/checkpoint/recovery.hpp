@@ -19,7 +19,7 @@ struct LaneStart {
   Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
   Timestamp written =
       no_time;  ///< rows of ticks up to then are left out: they may have been written, of other messages
-  std::vector<Position> borders;        ///< steps must end at each of these, ascending
+  std::vector<Position> borders;  ///< steps must end at each of these, ascending
   struct Emitted {
     std::size_t node = 0;  ///< of a sink
     Position behind = 0;

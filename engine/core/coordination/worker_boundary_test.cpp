@@ -236,7 +236,7 @@ class Copies final : public Transform {
 };
 
 TEST_F(WorkerBoundary, AStepThatMakesMoreThanThereIsCreditForWaitsInItsMidst) {
-  world_.messages = 20;
+  world_.messages = 12;
   registry_.add("transforms", "copies", make_operator<Copies>(Spec::transform("many of one")));
   auto checked = check_pipeline(R"({ "name": "p", "nodes": [
       { "id": "in", "source": "stream", "encoding": "number" },

@@ -25,9 +25,9 @@ struct SinkBatch {
 
 /// What one step produced, or a part of it.
 struct ChainOutput {
-  Place place;             ///< everything up to here is in it
-  bool replaying = false;  ///< it was made before: nothing of it is given out
-  bool more = false;       ///< this is a part of the step: the rest comes in more of them
+  Place place;                         ///< everything up to here is in it
+  bool replaying = false;              ///< it was made before: nothing of it is given out
+  bool more = false;                   ///< this is a part of the step: the rest comes in more of them
   std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Progress::emitted; empty: 0
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;

@@ -34,13 +34,14 @@ class Credits {
     return made_ > 0 && pulled_ + made_ >= limit_;
   }
 
-  /// Of messages, and what is made of them.
-  void take(std::size_t bytes) { move(0, bytes, 0, 0); }
-  void drop(std::size_t bytes) { move(bytes, 0, 0, 0); }
-  /// A step has been made of what was pulled, and holds so much from now on.
-  void trade(std::size_t pulled, std::size_t made) { move(pulled, 0, 0, made); }
-  /// Of steps that are committed, or of no use any more.
-  void give_back(std::size_t bytes) { move(0, 0, bytes, 0); }
+  /// For messages.
+  void take_pulled(std::size_t bytes) { move(0, bytes, 0, 0); }
+  void give_back_pulled(std::size_t bytes) { move(bytes, 0, 0, 0); }
+  /// For what is made of them, until it is committed or of no use any more.
+  void take(std::size_t bytes) { trade(0, bytes); }
+  void give_back(std::size_t bytes) { trade(bytes, 0); }
+  /// Gives back and takes at once.
+  void trade(std::size_t given, std::size_t taken) { move(0, 0, given, taken); }
 
   std::size_t used() const {
     const std::scoped_lock lock{mutex_};
@@ -89,16 +90,31 @@ class Credits {
   std::list<std::function<void()>> listeners_;
 };
 
-/// Credit that a piece of work holds.
-class Held {
+/// Credit that pulled messages hold.
+class HeldByMessages {
  public:
-  Held(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} { credits_.take(bytes); }
-  ~Held() {
-    if (bytes_ != 0) credits_.drop(bytes_);
+  HeldByMessages(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} {
+    credits_.take_pulled(bytes);
   }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  /// Gives it back, and takes what a step is to hold from now on.
+  ~HeldByMessages() { credits_.give_back_pulled(bytes_); }
+  HeldByMessages(const HeldByMessages&) = delete;
+  HeldByMessages& operator=(const HeldByMessages&) = delete;
+
+ private:
+  Credits& credits_;
+  std::size_t bytes_;
+};
+
+/// Credit that rows hold which are not encoded yet.
+class HeldByRows {
+ public:
+  HeldByRows(Credits& credits, std::size_t bytes) : credits_{credits}, bytes_{bytes} { credits_.take(bytes); }
+  ~HeldByRows() {
+    if (bytes_ != 0) credits_.give_back(bytes_);
+  }
+  HeldByRows(const HeldByRows&) = delete;
+  HeldByRows& operator=(const HeldByRows&) = delete;
+  /// Gives it back, and takes what their step is to hold from now on.
   void pass_on(std::size_t bytes) { credits_.trade(std::exchange(bytes_, 0), bytes); }
 
  private:

@@ -50,7 +50,7 @@ struct LaneRun::Impl {
   struct Piece {
     Piece(Credits& credits, MessagesPtr pulled) : messages{std::move(pulled)}, held{credits, weight(*messages)} {}
     MessagesPtr messages;
-    Held held;
+    HeldByMessages held;
     Position last = 0;  // of its last message
     Decoded decoded;
     bool more = false;  // its step is under way
@@ -60,7 +60,7 @@ struct LaneRun::Impl {
   struct Part {
     PiecePtr piece;
     ChainOutput output = {};
-    std::optional<Held> held = {};
+    std::optional<HeldByRows> held = {};
     bool last = true;  // of its piece
   };
   using PartPtr = std::shared_ptr<Part>;

@@ -6,10 +6,10 @@
 namespace weir {
 
 Lane::Lane(Surroundings around, Partition partition)
-    : around_{std::move(around)}, partition_{partition}, chain_{around_.pipeline, around_.registry,
-                                                                around_.counters, around_.clock,
-                                                                partition,        around_.source.partitions,
-                                                                around_.part_cells} {}
+    : around_{std::move(around)},
+      partition_{partition},
+      chain_{around_.pipeline, around_.registry,          around_.counters,  around_.clock,
+             partition,        around_.source.partitions, around_.part_cells} {}
 
 Result<std::vector<std::string>> Lane::load(const LaneStart& start) {
   start_ = start;

@@ -57,8 +57,8 @@ class Lane {
   Result<Decoded> decode(MessagesPtr messages);
   /// The same of samples that come past the source's encoding, one a message (cases).
   Result<Decoded> pass(BatchPtr samples);
-  /// Runs the operators. An error names the node; no step may follow. If there is `more`, this is the step's first part;
-  /// go_on() gives the others, before anything else is asked of step()'s. Never of one that replays.
+  /// Runs the operators. An error names the node; no step may follow. If there is `more`, this is the step's first
+  /// part; go_on() gives the others, before anything else is asked of step()'s. Never of one that replays.
   Result<ChainOutput> step(const Decoded& decoded);
   Result<ChainOutput> go_on();
   /// What the sinks are to write. Not of a step that replays.

@@ -25,18 +25,15 @@ BatchPtr with_origin(BatchPtr batch, const Origin& origin) {
 
 StepOutput::StepOutput(const Node& node, const Step& step, Counters& counters, Deliver deliver,
                        std::vector<Sink::DeadLetter>& letters)
-    : node_{node},
-      step_{step},
-      counters_{counters},
-      deliver_{std::move(deliver)},
-      letters_{node.id, letters} {}
+    : node_{node}, step_{step}, counters_{counters}, deliver_{std::move(deliver)}, letters_{node.id, letters} {}
 
 std::size_t StepOutput::room() const {
   return std::max<std::size_t>(1, step_.cells / std::max<std::size_t>(1, node_.outputs.at(0)->columns.size()));
 }
 
 bool StepOutput::wants_again() {
-  if (const bool sent = std::exchange(sent_, false); again_ && !sent) object("it asks to be called again, but has sent nothing");
+  if (const bool sent = std::exchange(sent_, false); again_ && !sent)
+    object("it asks to be called again, but has sent nothing");
   return std::exchange(again_, false);
 }
 

@@ -122,8 +122,8 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, const Progress&
           "emitted = {}, updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} AND emitted = {} RETURNING partition::VARCHAR",
           place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
           sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
-          number(next.stamp), next.consumed, sql::literal(next.sinks), next.resets, next.emitted, mine_, partition, from.position,
-          from.emitted))
+          number(next.stamp), next.consumed, sql::literal(next.sinks), next.resets, next.emitted, mine_, partition,
+          from.position, from.emitted))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 

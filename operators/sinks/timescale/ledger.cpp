@@ -341,14 +341,15 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
   }
   if (std::ranges::none_of(*there, wanted)) return 0;
   return connection
-      .query(weir::format(
-                 "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-                 "stream_created = NULL, stamp = NULL, consumed = 0, emitted = 0, sinks = '', resets = resets + 1, fence = 0, "
-                 "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
-                 "($3::integer IS NULL OR partition = $3::integer) AND "
-                 "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
-                 table(), runs),
-             {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
+      .query(
+          weir::format(
+              "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
+              "stream_created = NULL, stamp = NULL, consumed = 0, emitted = 0, sinks = '', resets = resets + 1, fence = 0, "
+              "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
+              "($3::integer IS NULL OR partition = $3::integer) AND "
+              "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
+              table(), runs),
+          {pipeline_, node_, partition ? std::optional{std::to_string(*partition)} : std::nullopt})
       .transform([](const Rows& rows) { return rows.size(); });
 }
 

@@ -145,8 +145,8 @@ class Join {
   Timers<Timestamp> forgets_;  ///< one per vehicle, never later than it is forgotten
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
-  std::size_t most_ = SIZE_MAX;  ///< rows and events
-  bool stopped_ = false;         ///< reach() has more to do
+  std::size_t most_ = SIZE_MAX;     ///< rows and events
+  bool stopped_ = false;            ///< reach() has more to do
   Duration spent_ = 0;              ///< gaps of the message at hand that were not free
   Timestamp interval_ = 0;          ///< the last answer of interval_before()
   std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set
