@@ -319,12 +319,12 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
   for (const Row& row : *rows) {
-    lines.push_back({.partition = static_cast<Partition>(number(row[10])),
+    lines.push_back({.partition = static_cast<Partition>(number(row[11])),
                      .progress = progress_of(row),
-                     .owner = row[11].value_or(""),
-                     .since = number(row[14], no_time),
-                     .lease_left = number(row[12]),
-                     .updated = number(row[13])});
+                     .owner = row[12].value_or(""),
+                     .since = number(row[15], no_time),
+                     .lease_left = number(row[13]),
+                     .updated = number(row[14])});
   }
   return lines;
 }
