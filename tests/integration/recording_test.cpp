@@ -38,7 +38,7 @@ class Recordings : public testing::Test {
   /// A faulty fleet, recorded while its rows are printed.
   std::string pipeline() const {
     return directory_.write("fleet.json", R"({
-      "name": "fleet", "limits": { "keys": 1000 }, "dead_letters": ")" +
+      "name": "fleet", "limits": { "keys": 1000 }, "commit": { "every": "10ms" }, "dead_letters": ")" +
                                               directory_.file("dead.jsonl") + R"(",
       "nodes": [
         { "id": "signals", "source": "simulate", "vehicles": 30, "for": "3m", "drive": "1m", "park": "20s", "faults": {} },

@@ -34,6 +34,9 @@ struct ChainOutput {
   std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
 };
 
+/// Of its rows.
+std::size_t bytes_of(const ChainOutput& output);
+
 /// The state of one lane. Its state at a position depends on the messages up to there alone.
 ///
 /// Threads   decode() may run in one thread while step() runs in another; each from one thread at a time.

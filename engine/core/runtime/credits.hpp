@@ -1,6 +1,7 @@
 /// The bound on what is in flight, and what holds a part of it.
 #pragma once
 
+#include <atomic>
 #include <cassert>
 #include <condition_variable>
 #include <cstddef>
@@ -88,6 +89,43 @@ class Credits {
   std::size_t limit_;
   std::mutex listeners_mutex_;
   std::list<std::function<void()>> listeners_;
+};
+
+/// Lets a lane stop in the midst of its work while there is no credit for more, without a thread that waits: `go_on` is
+/// called once when it may go on. One that is to end waits for nothing, as who commits may wait for it.
+///
+/// Threads   may_work() from one at a time. go_on is called by whoever sets credit free or asks for the stop.
+class CreditGate {
+ public:
+  /// `exhausted`: as for Credits::wait().
+  CreditGate(Credits& credits, std::stop_token stop, std::function<void()> exhausted, std::function<void()> go_on)
+      : credits_{credits},
+        stop_{std::move(stop)},
+        exhausted_{std::move(exhausted)},
+        go_on_{std::move(go_on)},
+        on_credit_{credits, [this] { open(); }},
+        on_stop_{stop_, [this] { open(); }} {}
+
+  /// False: go_on will be called.
+  bool may_work() {
+    if (is_open()) return true;
+    waiting_.store(true);
+    exhausted_();
+    return is_open() && waiting_.exchange(false);
+  }
+
+ private:
+  bool is_open() const { return stop_.stop_requested() || !credits_.must_wait(); }
+  void open() {
+    if (waiting_.exchange(false)) go_on_();
+  }
+
+  Credits& credits_;
+  std::stop_token stop_;
+  std::function<void()> exhausted_, go_on_;
+  std::atomic<bool> waiting_{false};
+  Credits::Listener on_credit_;
+  std::stop_callback<std::function<void()>> on_stop_;
 };
 
 /// Credit that pulled messages hold.

@@ -137,9 +137,9 @@ struct LaneRun::Impl {
   }
 
   /// Works off what waits, as long as there is credit: a thread that stood still here would be missing elsewhere, so
-  /// what is left waits until go_on().
+  /// what is left waits until the gate calls.
   void run_steps(Step::output_ports_type& next) {
-    while (!to_step.empty() && may_step()) {
+    while (!to_step.empty() && gate.may_work()) {
       const PiecePtr piece = to_step.front();
       auto part = std::make_shared<Part>(piece);
       guarded("transforms", *piece, [&] { return run_step(*piece, *part); });
@@ -148,28 +148,13 @@ struct LaneRun::Impl {
     }
   }
 
-  /// A lane that is to end waits for nothing: who commits may wait for it.
-  bool may_step() {
-    const auto may = [this] { return stopping.stop_requested() || !around.credits.must_wait(); };
-    if (may()) return true;
-    parked.store(true);
-    around.events.credits_exhausted();
-    return may() && parked.exchange(false);
-  }
-
-  void go_on() {
-    if (parked.exchange(false)) step.try_put(nullptr);
-  }
-
   Result<void> run_step(Piece& piece, Part& part) {
     auto output = std::exchange(piece.more, false) ? machine.go_on() : machine.step(piece.decoded);
     if (!output) return std::unexpected(output.error());
     piece.more = output->more;
     part.last = !piece.more;
     part.output = std::move(*output);
-    std::size_t bytes = 0;
-    for (const SinkBatch& rows : part.output.batches) bytes += rows.batch->bytes();
-    part.held.emplace(around.credits, bytes);
+    part.held.emplace(around.credits, bytes_of(part.output));
     if (piece.more) return {};
     piece.decoded.batch = nullptr;  // the raw messages are not needed any more
     due.store(machine.due().value_or(end_of_time), std::memory_order_release);
@@ -243,9 +228,8 @@ struct LaneRun::Impl {
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
     const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
     MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
-    for (bool first = true; MessagesPtr& part : machine.cut(std::move(before))) {
-      // A stop ends the waiting only: what was pulled may not come again.
-      if (!std::exchange(first, false)) (void)in_flight.wait_for_room(stop);
+    for (MessagesPtr& part : machine.cut(std::move(before))) {
+      (void)in_flight.wait_for_room(stop);  // a stop ends the waiting only: what was pulled may not come again
       pulled_up_to.store(part->items.back().sequence, std::memory_order_release);
       auto piece = std::make_shared<Piece>(around.credits, std::move(part));
       piece->last = piece->messages->items.back().sequence;
@@ -310,7 +294,6 @@ struct LaneRun::Impl {
   Step step;
   Encode encode;
   std::deque<PiecePtr> to_step;  // of the node `step`
-  std::atomic<bool> parked{false};
   Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
   InFlight in_flight;
 
@@ -328,8 +311,8 @@ struct LaneRun::Impl {
   std::mutex failure_mutex;
   std::optional<Error> failure;  // why the lane can't go on
   std::stop_source stopping;     // by whoever has it, or as it failed
-  const Credits::Listener on_credit{around.credits, [this] { go_on(); }};
-  const std::stop_callback<std::function<void()>> on_stop{stopping.get_token(), [this] { go_on(); }};
+  CreditGate gate{around.credits, stopping.get_token(), around.events.credits_exhausted,
+                  [this] { step.try_put(nullptr); }};
 
   mutable std::mutex status_mutex;
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;

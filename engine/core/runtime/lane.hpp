@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/checkpoint/lane_account.hpp"
+#include "core/checkpoint/message_count.hpp"
 #include "core/checkpoint/recovery.hpp"
 #include "core/runtime/chain.hpp"
-#include "core/runtime/message_count.hpp"
 #include "core/runtime/pieces.hpp"
 
 namespace weir {

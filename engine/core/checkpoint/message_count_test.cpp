@@ -1,4 +1,4 @@
-#include "core/runtime/message_count.hpp"
+#include "core/checkpoint/message_count.hpp"
 
 #include <gtest/gtest.h>
 

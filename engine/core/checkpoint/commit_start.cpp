@@ -1,0 +1,189 @@
+// How a commit cycle becomes the owner of a partition, and where each sink begins.
+#include <algorithm>
+#include <ranges>
+#include <utility>
+
+#include <weir/format.hpp>
+
+#include "core/checkpoint/commit.hpp"
+#include "core/observe/attempt.hpp"
+#include "core/observe/log.hpp"
+
+namespace weir {
+namespace {
+
+/// Nothing was ever committed there.
+bool is_blank(const Progress& progress) { return progress.position == 0; }
+
+}  // namespace
+
+Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (!outlets_.in_doubt(i)) continue;
+    if (auto sure = reclaim(i, unreported_); !sure) return std::unexpected(sure.error());
+  }
+  auto stands = outlets_.claim(partition);
+  if (!stands) return std::unexpected(stands.error());
+  claimed_.insert(partition);
+  auto recovered = recover(partition, *std::move(stands), replays);
+  const bool missing = recovered ? !recovered->start.lost.empty() : recovered.error().kind == Error::Kind::changed;
+  if (missing) {
+    // Who has stood still for longer than its lease may miss a snapshot that another worker has moved on from.
+    stands = outlets_.claim(partition);
+    if (!stands) {
+      claimed_.erase(partition);
+      return std::unexpected(stands.error());
+    }
+    recovered = recover(partition, *std::move(stands), replays);
+  }
+  if (!recovered) {
+    if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
+    return std::unexpected(recovered.error());
+  }
+  std::vector<LaneAccount::Stand> stood;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    Progress& stand = recovered->stands[i];
+    if (!outlets_[i].keeps() || !replays) stand.emitted = 0;
+    if (stand.emitted != 0) recovered->start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
+    stood.push_back({outlets_[i].node, std::move(stand)});
+  }
+  const LaneAccount lane{stood, outlets_.keepers(), recovered->least};
+  lane.set_borders(recovered->start);
+  box_.resume(partition, recovered->least.position);
+  lanes_.insert_or_assign(partition, lane);
+  std::erase(unreported_.refused, partition);  // of the lane before this one
+  return std::move(recovered->start);
+}
+
+Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
+  if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
+  auto rivals = check_names(partition, stands);
+  if (!rivals) return std::unexpected(rivals.error());
+  const auto begin = starts(partition, stands);
+  if (!begin) return std::unexpected(begin.error());
+  stands.assign_range(*begin | std::views::transform(&SinkStart::at));
+  auto found =
+      weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
+  if (!found) return found;
+  if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
+  if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
+  if (auto adopted = adopt(partition, *begin); !adopted) return std::unexpected(adopted.error());
+  if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
+  found->start.at.sinks.clear();
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
+  }
+  return found;
+}
+
+Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
+  std::vector<SinkPlace> places;
+  for (std::size_t i = 0; i < outlets_.size(); ++i)
+    places.push_back({kept_id(i), outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
+  auto starts = starts_of(places);
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action == SinkAction::lost) return std::unexpected(lost(partition, i));
+  }
+  return starts;
+}
+
+Error CommitCycle::lost(Partition partition, std::size_t outlet) const {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to it: its "
+                   "database was lost, or restored from a backup, or is another one now; restore it, or run `weir "
+                   "progress reset --node {1} --partition {0}`: it then gets all rows from the stream's first "
+                   "message on",
+                   partition, outlets_[outlet].id)};
+}
+
+/// Under what names the sinks keep progress. Answers what other pipelines keep for tables of this one.
+Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
+  std::vector<Sink::Peer> rivals;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const Node& node = pipeline_.nodes[outlets_[i].node];
+    const bool has = stands[i].position > 0 || stands[i].resets > 0;
+    if (!outlets_[i].keeps() || (has && node.renamed_from.empty())) continue;
+    auto peers = attempt(outlets_[i].id, [&] { return outlets_[i].sink->peers(partition); });
+    if (!peers) return std::unexpected(peers.error());
+    if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())
+      return fail(Error::Kind::invalid, weir::format("partition {}: {}", partition, problem));
+    if (node.begins == SinkBegins::stream) continue;
+    std::erase_if(*peers, [&](const Sink::Peer& peer) { return peer.pipeline == pipeline_.kept_name(); });
+    rivals.append_range(*std::move(peers));
+  }
+  return rivals;
+}
+
+/// What begins where another stands says so in its own ledger, before its first row.
+Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> starts) {
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    if (starts[i].action != SinkAction::begin_now) continue;
+    log::info("partition {}: sink {} is new: it begins after position {}, where the others stand", partition,
+              outlets_[i].id, starts[i].at.position);
+    if (!outlets_[i].keeps()) continue;
+    const LaneCommit commit{partition, starts[i].at};
+    const auto committed = attempt(outlets_[i].id, [&] { return outlets_[i].sink->commit({&commit, 1}); });
+    if (!committed) {
+      outlets_.doubt(i);
+      return std::unexpected(committed.error());
+    }
+    if (committed->refused.empty()) continue;
+    return fail(Error::Kind::held,
+                weir::format("partition {}: another worker has claimed it in sink {}", partition, outlets_[i].id));
+  }
+  return {};
+}
+
+/// Beginning anew would write again what this worker has written.
+Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
+  const auto known = known_.find(partition);
+  for (std::size_t i = 0; known != known_.end() && i < outlets_.size(); ++i) {
+    const Position had = known->second.done[i];
+    if (had == 0 || !is_blank(stands[i])) continue;
+    return fail(Error::Kind::changed,
+                weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
+                             "the rows up to there are still in its table. If they are to be written again, take "
+                             "them out and start this worker anew",
+                             partition, outlets_[i].id, had));
+  }
+  return {};
+}
+
+/// The same where no sink keeps progress, but snapshots tell the place.
+Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
+  const auto known = known_.find(partition);
+  if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
+  return fail(
+      Error::Kind::changed,
+      weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
+                   "it had come to position {}; all up to there was given out. If it is to be given out again, "
+                   "start this worker anew; else bring back what the \"state\" store held",
+                   partition, known->second.position));
+}
+
+/// A sink that begins at the first message may have all the rows already.
+Result<void> CommitCycle::name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found) {
+  if (outlets_.keepers() == 0) return {};
+  std::vector<std::string> blank;
+  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    const bool first = starts[i].action == SinkAction::begin_first;
+    if (first && (outlets_[i].keeps() || !found.start.kept.empty())) blank.push_back(outlets_[i].id);
+  }
+  if (blank.empty()) return {};
+  if (found.start.kept.empty() && snapshots_.durable()) {
+    const auto newest = snapshots_.newest(partition);
+    if (!newest) return std::unexpected(newest.error());
+    if (!*newest) return {};
+    for (std::size_t i = 0; i < outlets_.size(); ++i) {
+      const bool known = mention_of(kept_id(i), (*newest)->sinks) == SinkMention::known;
+      if (known && found.least.resets <= (*newest)->resets) return std::unexpected(lost(partition, i));
+    }
+  } else if (found.start.kept.empty()) {
+    return {};
+  }
+  found.start.blank = std::move(blank);
+  return {};
+}
+
+}  // namespace weir
