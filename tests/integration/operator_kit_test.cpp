@@ -160,7 +160,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 TEST_F(OperatorKit, IsWhatThePageSays) {
-  std::string text = text_of(WEIR_SOURCE_DIR "/operators/README.md");
+  std::string text = text_of(WEIR_SOURCE_DIR "/operators/AUTHORING.md");
   const std::string build = "--install build/release";
   text.replace(text.find(build), build.size(), "--install " WEIR_BUILD_DIR);
   const Page page{text};
