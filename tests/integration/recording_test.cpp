@@ -38,10 +38,10 @@ class Recordings : public testing::Test {
   /// A faulty fleet, recorded while its rows are printed.
   std::string pipeline() const {
     return directory_.write("fleet.json", R"({
-      "name": "fleet", "limits": { "keys": 1000 }, "commit": { "every": "10ms" }, "dead_letters": ")" +
+      "name": "fleet", "limits": { "keys": 1000 }, "commit": { "every": "1ms" }, "dead_letters": ")" +
                                               directory_.file("dead.jsonl") + R"(",
       "nodes": [
-        { "id": "signals", "source": "simulate", "vehicles": 30, "for": "3m", "drive": "1m", "park": "20s", "faults": {} },
+        { "id": "signals", "source": "simulate", "vehicles": 30, "for": "8m", "drive": "1m", "park": "20s", "faults": {} },
         { "id": "tape", "sink": "recording", "from": "signals", "path": ")" +
                                               tape() + R"(" },
         { "id": "rows", "transform": "window-join", "from": "signals", "every": "1s",
