@@ -77,6 +77,7 @@ class Timescale final : public Sink {
     const auto prepared = connection->run(ledger_.prepare() + postgres::prepare_confirmation(plan_, *state));
     if (!prepared) return std::unexpected(prepared.error());
     if (!state->news.empty()) context_.tell(state->news);
+    if (auto named = take_name_in_time(); !named) return named;
     const std::scoped_lock lock{control_mutex_};
     state_ = *std::move(state);
     const auto copy = [](const std::string& table, std::string_view columns) {
@@ -117,6 +118,7 @@ class Timescale final : public Sink {
 
   Result<Progress> claim(Partition partition) override {
     if (auto there = ready(); !there) return std::unexpected(there.error());
+    if (auto named = take_name(); !named) return std::unexpected(named.error());
     auto progress = ledger_.claim(*data_, partition);
     if (!progress) return progress;
     if (auto ended = ledger_.end_former(*data_); !ended && ended.error().kind == Error::Kind::unreachable)
@@ -163,6 +165,27 @@ class Timescale final : public Sink {
   /// Shorter than the lease, so that a stopped worker's transaction ends before another may claim.
   Result<Connection> connect() const { return Connection::open({url_, ledger_.session(), lease_ / 3 * 2}); }
 
+  /// Makes sure that no other instance has this worker's name: asks the server, as the connection that holds it may
+  /// have ended unnoticed.
+  Result<void> take_name() {
+    return controlled([](Connection& connection) { return connection.run("SELECT 1"); }).transform([](const auto&) {});
+  }
+
+  /// The same at the start: the server may not have noticed yet that the instance before has ended. After a lease it
+  /// must be another one.
+  Result<void> take_name_in_time() {
+    auto named = take_name();
+    for (int i = 0; i < 50 && !named && named.error().kind == Error::Kind::held; ++i) {
+      context_.clock().wait(20 * millisecond, {});  // that of this process, before a reload
+      named = take_name();
+    }
+    if (named || named.error().kind != Error::Kind::held) return named;
+    const Timestamp now = context_.clock().steady();
+    if (name_refused_ == no_time) name_refused_ = now;
+    if (now - name_refused_ < lease_) named.error().kind = Error::Kind::unreachable;
+    return named;
+  }
+
   Result<void> ready() const {
     if (data_ && data_->alive()) return {};
     return fail(Error::Kind::unreachable, "not connected to PostgreSQL at " + postgres::place(url_));
@@ -176,6 +199,7 @@ class Timescale final : public Sink {
       control_.reset();
       auto connection = Connection::open({url_, ledger_.session() + "/control", lease_ / 3});
       if (!connection) return std::unexpected(connection.error());
+      if (auto named = ledger_.take_name(*connection); !named) return std::unexpected(named.error());
       control_ = *std::move(connection);
     }
     auto answer = use(*control_);
@@ -213,6 +237,7 @@ class Timescale final : public Sink {
 
   std::mutex control_mutex_;  // guards what renew() and meet() use from their own threads
   std::optional<Connection> control_;
+  Timestamp name_refused_ = no_time;
   std::optional<postgres::Retention> retention_;
 };
 

@@ -15,6 +15,9 @@ namespace weir::fakes {
 class SinkContext final : public CountingContext {
  public:
   SinkContext() : CountingContext{"db"} {}
+  std::string_view worker() const override { return name; }
+
+  std::string name;  ///< of the worker; empty: one of its own
 };
 
 /// Rows (key, tick, then float64 columns of these names): row i is of vehicle "v<i % vehicles>", at second i of 2026,

@@ -61,6 +61,7 @@ class TimescaleSink : public testing::TestWithParam<bool> {
 
   std::unique_ptr<Worker> make(const Settings& with, const SchemaPtr& schema) {
     auto worker = std::make_unique<Worker>();
+    worker->context.name = name_;
     worker->sink = weir_operator_sinks_timescale().make_sink(with, worker->context);
     const auto settled = worker->sink->settle(schema);
     EXPECT_TRUE(settled.has_value()) << settled.error().message;
@@ -92,6 +93,7 @@ class TimescaleSink : public testing::TestWithParam<bool> {
   }
 
   Duration lease_ = 30 * second;
+  std::string name_;  ///< of the next worker; empty: one of its own
   std::string schema_ = "t" + std::to_string(++schemas_);
   std::vector<std::string> columns_{"speed", "charge"};
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>();

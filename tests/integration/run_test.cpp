@@ -261,5 +261,24 @@ TEST_F(Http, IsReadyOnlyWhileEveryServerAnswers) {
   expect_rows("1 15");
 }
 
+TEST_F(Drain, AWorkerThatWasKilledHasItsPartitionsBackWithoutWaitingForTheirLease) {
+  run({.lease = "60s"});
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_rows("1 15");
+  const std::string owner = database_.ask("SELECT owner FROM weir_progress");
+  job_->end(SIGKILL);
+  const Timestamp before = system_clock().steady();
+  run({.lease = "60s"});
+  send(2500 * millisecond, 30);
+  expect_rows("1 15 2 25");
+  EXPECT_LT(system_clock().steady() - before, 5 * second);
+  EXPECT_EQ(database_.ask("SELECT owner FROM weir_progress"), owner);
+  fakes::WeirProcess namesake{{"run", directory_.file("job.json"), "--worker", owner, "--fail-fast"},
+                              directory_.file("namesake.log")};
+  EXPECT_TRUE(namesake.says("is connected already")) << namesake.log();
+  EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
+}
+
 }  // namespace
 }  // namespace weir::integration

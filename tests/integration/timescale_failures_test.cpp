@@ -87,16 +87,6 @@ TEST_P(TimescaleFailures, a_released_partition_is_free_at_once) {
   EXPECT_EQ(count(), "0");
 }
 
-TEST_P(TimescaleFailures, a_partition_is_not_lost_while_the_answer_to_its_next_claim_is_on_its_way) {
-  lease_ = 30 * second;
-  auto one = worker({0});
-  ask("UPDATE " + schema_ + ".weir_progress SET fence = fence - 1, lease_until = clock_timestamp() + interval '9 s'");
-  EXPECT_THAT(*one->sink->renew(), IsEmpty());
-  EXPECT_EQ(ask("SELECT lease_until > clock_timestamp() + interval '20 s' FROM " + schema_ + ".weir_progress"), "t");
-  EXPECT_EQ(recover(*one), 0u);
-  EXPECT_TRUE(commit(*one, rows(10), 0, 10)->refused.empty());
-}
-
 TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
   auto zombie = worker({0, 1});
   ASSERT_TRUE(commit(*zombie, rows(10), 0, 10).has_value());

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <weir/units.hpp>
 
 #include "cli/command.hpp"
@@ -15,6 +16,7 @@
 #include "console/status_json.hpp"
 #include "console/tap_stream.hpp"
 #include "core/coordination/supervisor.hpp"
+#include "core/coordination/worker_name.hpp"
 #include "core/observe/counted.hpp"
 #include "core/observe/log.hpp"
 
@@ -55,7 +57,8 @@ class Runner {
     auto pipeline = load();
     if (!pipeline) return bad_pipeline;
     set_up_log(options_.log, options_.log_level);
-    supervisor_.install(std::move(pipeline));
+    name_.emplace(pipeline->kept_name(), options_.worker);
+    supervisor_.install(std::move(pipeline), name_->text());
     std::unique_ptr<Console> console;
     if (!options_.http.empty()) {
       auto served = Console::serve(options_.http, views());
@@ -215,6 +218,7 @@ class Runner {
   Timestamp told_ = 0;                      // to stop
   Counters counters_;                       // of all pipelines that run one after the other
   std::unique_ptr<Inspection> inspection_;  // null: nobody can ask
+  std::optional<WorkerName> name_;
   Supervisor supervisor_;
   LagWatch lag_{[this] {
                   const auto pipeline = supervisor_.pipeline();
@@ -233,6 +237,8 @@ void add_run(Arguments& program, Session& session) {
   add_pipeline_options(command, options->pipeline);
   command.option("--http", options->http, "serve /ping /ready /version /metrics /lag /pipelines on host:port");
   command.choice("--tap", options->tap, {"loopback", "all", "none"}, "whom --http lets look at rows, for weir tap");
+  command.option("--worker", options->worker,
+                 "name of this worker, whose partitions it takes over at once; default: the host's and a number");
   command.flag("--fail-fast", options->fail_fast, "ends with 69 if a service does not answer at the start");
   add_run_options(command, *options);
   command.does([options, &session] { session.exit = run(*options, session); });

@@ -90,7 +90,10 @@ Supervisor::Supervisor(const Registry& registry, Counters& counters, const Clock
 
 Supervisor::~Supervisor() = default;
 
-void Supervisor::install(PipelinePtr pipeline) { replace(std::move(pipeline)); }
+void Supervisor::install(PipelinePtr pipeline, std::string name) {
+  name_ = std::move(name);
+  replace(std::move(pipeline));
+}
 
 void Supervisor::start(bool fail_fast) {
   if (fail_fast) current()->worker().fail_fast();

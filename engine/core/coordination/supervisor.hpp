@@ -27,8 +27,8 @@ class Supervisor {
   /// What runs and its text, kept alive together. Never null behind install().
   using PipelinePtr = std::shared_ptr<const Pipeline>;
 
-  /// The first pipeline; it does nothing before start().
-  void install(PipelinePtr pipeline);
+  /// The first pipeline; it does nothing before start(). `name`: the worker's.
+  void install(PipelinePtr pipeline, std::string name = new_worker_name());
   /// `fail_fast`: see Worker::fail_fast().
   void start(bool fail_fast);
 
@@ -58,7 +58,7 @@ class Supervisor {
   bool fall_back();
   std::shared_ptr<Running> current() const;
 
-  const std::string name_ = new_worker_name();
+  std::string name_;
   const Registry& registry_;
   Counters& counters_;
   const Clock& clock_;

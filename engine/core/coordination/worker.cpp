@@ -87,7 +87,7 @@ struct Worker::Impl {
       }
       outlets.push_back({number, sink.get(), claims_of(node), node.id});
     }
-    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name, clock);
+    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name + "-" + fence, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
     return {};
   }

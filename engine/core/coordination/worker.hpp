@@ -14,8 +14,8 @@
 
 namespace weir {
 
-/// A name for a worker: the host's, and something that no other of that host has. Those who come one after the other in
-/// a process are one worker to the others, if they have one name.
+/// A name for a worker that no other has, see also WorkerName. Those who come one after the other in a process are one
+/// worker to the others, if they have one name.
 std::string new_worker_name();
 
 /// Runs a pipeline until its source ends or a stop is asked for, and drains it: in-flight messages are finished,

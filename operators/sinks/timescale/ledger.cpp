@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <random>
+#include <ranges>
 
 #include <weir/format.hpp>
+#include <weir/spelling.hpp>
 
 #include "clients/table.hpp"
 
@@ -50,6 +52,7 @@ Ledger::Ledger(std::string pipeline, std::string node, std::string target, std::
       node_{std::move(node)},
       target_{std::move(target)},
       owner_{worker.empty() ? weir::format("weir-{:016x}", random_number()) : std::move(worker)},
+      instance_{weir::format("{:08x}", static_cast<std::uint32_t>(random_number()))},
       lease_{lease} {}
 
 std::string Ledger::table() const {
@@ -70,63 +73,84 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
       {pipeline_, node_, number_text});
   if (!inserted) return std::unexpected(inserted.error());
   const auto former = connection.query(
-      weir::format("SELECT owner FROM {} WHERE pipeline = $1 AND node = $2 AND partition = $3 AND owner <> $4",
+      weir::format("SELECT instance FROM {} WHERE pipeline = $1 AND node = $2 AND partition = $3 AND instance <> $4",
                    table()),
-      {pipeline_, node_, number_text, owner_});
+      {pipeline_, node_, number_text, instance_});
   if (!former) return std::unexpected(former.error());
   const auto note_former = [&](bool theirs) {
     const std::scoped_lock lock{mutex_};
     for (const Row& row : *former) theirs ? (void)former_.erase(*row[0]) : (void)former_.insert(*row[0]);
   };
   note_former(false);  // before the answer, which may be lost on its way
+  {
+    const std::scoped_lock lock{mutex_};
+    const auto [claim, is_new] = claims_.try_emplace(partition);
+    if (is_new) claim->second.held = false;
+    claim->second.next = fence;
+  }
   const auto rows = connection.query(
       weir::format("UPDATE {0} SET since = CASE WHEN owner = $4 AND {1} THEN since ELSE clock_timestamp() END, "
-                   "owner = $4, fence = $5, target = $7, lease = $6 * interval '1 microsecond', "
+                   "owner = $4, instance = $8, fence = $5, target = $7, lease = $6 * interval '1 microsecond', "
                    "lease_until = clock_timestamp() + $6 * interval '1 microsecond' "
                    "WHERE pipeline = $1 AND node = $2 AND partition = $3 AND (owner IS NULL OR owner = $4 OR "
                    "({1}) IS NOT TRUE) RETURNING {2}",
                    table(), runs, progress_columns),
-      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond), target_});
+      {pipeline_, node_, number_text, owner_, std::to_string(fence), std::to_string(lease_ / microsecond), target_,
+       instance_});
   if (!rows) return std::unexpected(rows.error());
   if (rows->empty()) {
     note_former(true);
+    lose(partition);
     return std::unexpected(held_by_another(connection, partition));
   }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {fence, progress.position, progress.emitted, true};
+  claims_[partition] = {fence, 0, progress.position, progress.emitted, true};
   return progress;
 }
 
 Result<void> Ledger::end_former(Connection& connection) {
   for (;;) {
-    std::string worker;
+    std::string instance;
     {
       const std::scoped_lock lock{mutex_};
       if (former_.empty()) return {};
-      worker = *former_.begin();
+      instance = *former_.begin();
     }
     // Another role's can't be ended, and need not be for this worker to go on.
     const auto ended = connection.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND usename = "
         "current_user AND xact_start IS NOT NULL",
-        {session_of(worker)});
+        {session_of(instance)});
     if (!ended && ended.error().kind == Error::Kind::unreachable) return std::unexpected(ended.error());
     {
       const std::scoped_lock lock{mutex_};
-      former_.erase(worker);
+      former_.erase(instance);
     }
     if (!ended) return std::unexpected(ended.error());
   }
 }
 
-std::string Ledger::session() const { return session_of(owner_); }
+std::string Ledger::session() const { return session_of(instance_); }
 
-std::string Ledger::session_of(std::string_view worker) const {
+std::string Ledger::session_of(std::string_view instance) const {
   constexpr std::size_t longest = 63;  // of a name in PostgreSQL, which cuts a longer one
-  constexpr std::size_t digits = 8;    // that a worker's name ends with, drawn at random
-  const std::string tail = weir::format("/{}", worker.substr(worker.size() - std::min(worker.size(), digits)));
+  const std::string tail = weir::format("/{}", instance);
   return weir::format("weir/{}/{}", pipeline_, node_).substr(0, longest - tail.size()) + tail;
+}
+
+Result<void> Ledger::take_name(Connection& connection) const {
+  // A peer that is gone without a word must not keep the name for the two hours of TCP's default.
+  const auto seconds = std::max<Duration>(1, lease_ / (4 * second));
+  const auto taken = connection.run(
+      weir::format("SET tcp_keepalives_idle = {0}; SET tcp_keepalives_interval = {0}; SET tcp_keepalives_count = 2; "
+                   "SELECT pg_try_advisory_lock(hashtextextended({1}, 0))",
+                   seconds, sql::literal(weir::format("weir/{}/{}/{}", pipeline_, node_, owner_))));
+  if (!taken) return std::unexpected(taken.error());
+  if (taken->front()[0] == "t") return {};
+  return fail(Error::Kind::held, weir::format("a worker {} is connected already; give this one another name by "
+                                              "--worker, or end that one",
+                                              weir::quoted(owner_)));
 }
 
 Result<std::vector<Sink::Peer>> Ledger::peers(Connection& connection, Partition partition) const {
@@ -159,38 +183,37 @@ Error Ledger::held_by_another(Connection& connection, Partition partition) const
 }
 
 Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
-  std::vector<std::optional<std::string>> partitions;
-  std::vector<std::optional<std::string>> fences;
-  std::vector<Partition> lost;
+  std::vector<std::optional<std::string>> partitions, fences;
+  std::map<Partition, std::int64_t> asked;
   std::string sql;
   {
     const std::scoped_lock lock{mutex_};
     for (const auto& [partition, claim] : claims_) {
-      if (claim.fence == 0) continue;
-      partitions.push_back(std::to_string(partition));
-      fences.push_back(std::to_string(claim.fence));
-      lost.push_back(partition);
+      if (claim.fence != 0) asked[partition] = claim.fence;
+      for (const std::int64_t fence : {claim.fence, claim.next}) {
+        if (fence == 0) continue;
+        partitions.push_back(std::to_string(partition));
+        fences.push_back(std::to_string(fence));
+      }
     }
-    if (lost.empty()) return lost;
-    // By owner: the fence of a claim whose answer is still on its way is not known here.
+    if (partitions.empty()) return std::vector<Partition>{};
     sql = weir::format(
-        "UPDATE {} p SET lease_until = clock_timestamp() + p.lease FROM unnest({}::integer[]) AS n (partition) "
-        "WHERE p.pipeline = {} AND p.node = {} AND p.partition = n.partition AND p.owner = {} RETURNING p.partition",
-        table_, quote_array(partitions), sql::literal(pipeline_), sql::literal(node_), sql::literal(owner_));
+        "UPDATE {} p SET lease_until = clock_timestamp() + p.lease "
+        "FROM unnest({}::integer[], {}::bigint[]) AS n (partition, fence) WHERE p.pipeline = {} AND p.node = {} AND "
+        "p.partition = n.partition AND p.fence = n.fence AND p.owner IS NOT NULL RETURNING p.partition",
+        table_, quote_array(partitions), quote_array(fences), sql::literal(pipeline_), sql::literal(node_));
   }
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
-  for (const Row& row : *rows) std::erase(lost, static_cast<Partition>(number(row[0])));
-  // A partition that was claimed again meanwhile, or given back, is not lost: its fence is not the one that was asked
-  // for.
+  for (const Row& row : *rows) asked.erase(static_cast<Partition>(number(row[0])));
+  // One that was given back meanwhile, or claimed again, be it that the answer has not come, is not lost.
   const std::scoped_lock lock{mutex_};
-  std::erase_if(lost, [&](Partition partition) {
-    const auto asked = std::ranges::find(partitions, std::to_string(partition));
-    const auto claim = claims_.find(partition);
-    return claim == claims_.end() ||
-           std::to_string(claim->second.fence) != fences[static_cast<std::size_t>(asked - partitions.begin())];
+  std::erase_if(asked, [&](const auto& one) {
+    const auto claim = claims_.find(one.first);
+    return claim == claims_.end() || claim->second.fence != one.second || claim->second.next != 0;
   });
-  for (const Partition partition : lost) claims_[partition] = {0, 0, 0, false};
+  std::vector<Partition> lost{std::from_range, std::views::keys(asked)};
+  for (const Partition partition : lost) claims_[partition] = {.held = false};
   return lost;
 }
 
@@ -201,7 +224,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
     const auto claim = claims_.find(partition);
     if (claim == claims_.end()) return {};
     fence = claim->second.fence;
-    claim->second = {0, 0, 0, false};
+    claim->second = {.held = false};
   }
   return connection
       .query(
@@ -351,7 +374,7 @@ void Ledger::advanced(std::span<const LaneCommit> lanes) {
 
 void Ledger::lose(Partition partition) {
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {0, 0, 0, false};
+  claims_[partition] = {.held = false};
 }
 
 void Ledger::doubt() {

@@ -20,13 +20,17 @@ namespace weir::postgres {
 /// Threads   any; the statements go over the connection that the caller brings, which one thread uses at a time.
 class Ledger {
  public:
-  /// `worker`: as whom it claims; empty: a name of its own.
+  /// `worker`: as whom it claims; empty: a name of its own. Each ledger is an instance of that worker.
   /// `target`: the table of the sink's rows, without its schema.
   Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease);
 
-  /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the last 8 digits of the worker>": by
-  /// that whoever takes over from a worker finds what that has left in the middle of a transaction.
+  /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the instance>": by that whoever takes
+  /// over from an instance finds what that has left in the middle of a transaction.
   std::string session() const;
+
+  /// Takes the worker's name for as long as this connection lasts: only one instance may claim under it. held: another
+  /// one has it.
+  Result<void> take_name(Connection& connection) const;
 
   /// SQL that makes the tables in a schema if they are not there. Also says in which schema the ledger is from now on.
   std::string create(const std::string& schema);
@@ -70,23 +74,24 @@ class Ledger {
   std::string workers() const;
   struct Claim {
     std::int64_t fence = 0;
+    std::int64_t next = 0;  // of a claim whose answer has not come
     Position position = 0;
     std::uint64_t emitted = 0;
     bool held = true;
   };
   Error held_by_another(Connection& connection, Partition partition) const;
-  std::string session_of(std::string_view worker) const;
+  std::string session_of(std::string_view instance) const;
 
   std::string pipeline_;
   std::string node_;
   std::string target_;
-  std::string owner_;
+  std::string owner_, instance_;
   Duration lease_;
   std::string table_;    // what open() found, while others ask …
   std::string workers_;  // … and theirs
   mutable std::mutex mutex_;
   std::map<Partition, Claim> claims_;
-  std::set<std::string> former_;  // owners whose transactions are still to be ended
+  std::set<std::string> former_;  // instances whose transactions are still to be ended
 };
 
 }  // namespace weir::postgres

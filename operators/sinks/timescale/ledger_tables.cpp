@@ -20,10 +20,11 @@ std::string Ledger::create(const std::string& schema) {
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
   stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
   resets integer NOT NULL DEFAULT 0, emitted bigint NOT NULL DEFAULT 0,
-  owner text, since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
+  owner text, instance text NOT NULL DEFAULT '', since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted bigint NOT NULL DEFAULT 0;
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS instance text NOT NULL DEFAULT '';
 COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
 COMMENT ON COLUMN {0}.emitted IS 'rows behind position that are committed too';
