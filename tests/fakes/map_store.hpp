@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <weir/store.hpp>
@@ -21,6 +22,7 @@ class MapStore : public Store {
     return {};
   }
   Result<std::optional<std::string>> get(std::string_view name) override {
+    if (before_get) std::exchange(before_get, {})();
     const auto it = values_.find(name);
     return it == values_.end() ? std::nullopt : std::optional{it->second};
   }
@@ -60,6 +62,7 @@ class MapStore : public Store {
   Duration lease_length = 0;
   bool answer_lost = false;                             // of the next put_if() that succeeds
   std::function<void(std::string_view)> before_put_if;  // called once
+  std::function<void()> before_get;                     // called once
 
  private:
   void set(std::string_view name, std::string_view value) {

@@ -1,0 +1,49 @@
+/// A worker that stands still in the midst of a claim, while another one goes on.
+#include "fakes/commit_fixture.hpp"
+
+namespace weir {
+namespace {
+
+class CommitStall : public fakes::CommitTest {
+ protected:
+  /// What another worker commits meanwhile, with a snapshot of its own; the older one is deleted.
+  void another_goes_on(Position position) {
+    Snapshots of_another{store_, "test"};
+    const auto name = of_another.write(0, "another", snapshot(position - 1, "state of another"));
+    ASSERT_TRUE(name);
+    std::erase_if(stored_,
+                  [&](const auto& value) { return value.first.contains(database_.places[0].progress.snapshot); });
+    auto& place = database_.places[0];
+    place.progress.position = position;
+    place.progress.snapshot = *name;
+    place.fence = ++database_.fences;
+  }
+};
+
+TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 5, "five"));
+  const auto name = snapshots_.write(0, "first", snapshot(5, "state of five"));
+  ASSERT_TRUE(name);
+  cycle_->name_snapshot(0, *name, 5);
+  ASSERT_TRUE(cycle_->commit());
+  ASSERT_EQ(database_.places[0].progress.snapshot, *name);
+
+  start_worker();
+  store_.before_get = [&] { another_goes_on(9); };
+  const auto start = cycle_->claim(0);
+  ASSERT_TRUE(start) << start.error().message;
+  EXPECT_EQ(start->lost, "") << "the state must not be made again from the stream's first message";
+  EXPECT_EQ(start->after, 8u);
+  EXPECT_EQ(start->silent, 9u);
+  EXPECT_EQ(start->state, "state of another");
+
+  cycle_->take(step(0, 10, "ten"));
+  const auto committed = cycle_->commit();
+  ASSERT_TRUE(committed);
+  EXPECT_TRUE(committed->refused.empty()) << "it claimed once more, so it is the owner";
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"five", "ten"}));
+}
+
+}  // namespace
+}  // namespace weir
