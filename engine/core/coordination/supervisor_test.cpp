@@ -55,7 +55,8 @@ class SupervisorTest : public fakes::WorldTest {
 TEST_F(SupervisorTest, AReloadGoesOnBehindWhatIsCommittedAndCountsOn) {
   send(20);
   ASSERT_TRUE(advance_until_committed(20));
-  const auto rows = supervisor_.status().rows;
+  const auto rows = expected(20).size();
+  ASSERT_TRUE(advance_until([&] { return supervisor_.status().rows == rows; }));
   const auto next = made("", R"( "shutdown_timeout": "7s",)");
   ASSERT_TRUE(supervisor_.reload(next));
   ASSERT_TRUE(advance_until([&] { return log_.contains("reload: the new pipeline runs"); }));
