@@ -288,7 +288,7 @@ class Binder : Pass {
     if (n.is_name) look_up(n);
     if (n.id != nullptr) n.id = std::make_shared<KnownId>();  // every lane binds its own, and has its own dictionaries
     for (Node& arg : n.args) visit(arg);
-    if (n.form != nullptr && !error_) n.type = n.form->result.value_or(settle(n));
+    if (n.form != nullptr && !error_) n.type = n.form->result.value_or(infer_type(n));
   }
 
   void blame_need(const Node& arg, std::string_view wanted, const Node& by) {
@@ -314,20 +314,20 @@ class Binder : Pass {
     blame(n.offset, "unknown name {}; {}", quoted(n.text), hint);
   }
 
-  Type settle(Node& n) {
+  Type infer_type(Node& n) {
     std::span<Node> args{n.args};
     const std::string_view name = n.form->name;
-    if ((name == "+" || name == "-") && is_instant(args[0])) return settle_instant(n);
+    if ((name == "+" || name == "-") && is_instant(args[0])) return infer_instant(n);
     if (name == "if") {
       if (!fits(args[0], Takes::truth)) blame_need(args[0], "a condition first", n);
       if (args[0].null) args[0].type = Type::boolean;
       args = args.subspan(1);
     }
-    return settle(args, n);
+    return infer_type(args, n);
   }
 
   /// `time + 5s`, `time - time`: an instant comes first.
-  Type settle_instant(Node& n) {
+  Type infer_instant(Node& n) {
     Node& length = n.args.back();
     if (is_instant(length) && n.form->name == "-") return Type::int64;
     if (length.null) length.type = Type::int64;
@@ -336,7 +336,7 @@ class Binder : Pass {
   }
 
   /// Makes the arguments one kind; answers their common type.
-  Type settle(std::span<Node> args, const Node& by) {
+  Type infer_type(std::span<Node> args, const Node& by) {
     const Node& model = model_of(args);
     const bool alike = by.form->takes == Takes::alike;
     const Takes kind = alike ? kind_of(model.type) : by.form->takes;

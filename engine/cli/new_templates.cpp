@@ -16,7 +16,7 @@ class MyOpOperator final : public Transform {
       : least_{settings.number("least")}, dropped_{context.counter("dropped")} {}
 
   /// The schemas that leave, of those that come in. Here rows leave as they came.
-  Result<Schemas> settle(const Schemas& inputs) override { return inputs; }
+  Result<Schemas> bind_schema(const Schemas& inputs) override { return inputs; }
 
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     const Column& x = in->columns[samples::x];
@@ -171,7 +171,7 @@ class MyOpOperator final : public Sink {
   explicit MyOpOperator(const Settings& settings) : path_{settings.text("path")} {}
 
   /// Pure: lint asks it too.
-  Result<void> settle(const SchemaPtr& input) override { return json::distinct_names(*input); }
+  Result<void> bind_schema(const SchemaPtr& input) override { return json::distinct_names(*input); }
 
   /// Called again after an error, so it forgets what was before.
   Result<void> open() override {

@@ -281,7 +281,7 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_
     const std::lock_guard lock{outcomes->mutex};
     done.swap(outcomes->came);
   }
-  Result<void> settled;
+  Result<void> stored;
   Conflicts conflicts;
   for (auto& outcome : done) {
     if (outcome.revision != 0) {
@@ -294,13 +294,12 @@ Result<void> CurrentValues::Writer::write(std::int64_t wait_ms, const std::stop_
       conflicts.emplace_back(std::move(outcome.subject), tried);
     } else {
       const std::string denied = connection->denied();
-      settled =
-          fail(Error::Kind::refused, weir::format("bucket {} does not take {}: {}", config.bucket,
-                                                  key_of(outcome.subject), denied.empty() ? outcome.why : denied));
+      stored = fail(Error::Kind::refused, weir::format("bucket {} does not take {}: {}", config.bucket,
+                                                       key_of(outcome.subject), denied.empty() ? outcome.why : denied));
     }
   }
   if ((!sent && !ended) || !complete) return std::unexpected(lost());
-  if (!settled) return settled;
+  if (!stored) return stored;
   return resolve(std::move(conflicts), stop);
 }
 

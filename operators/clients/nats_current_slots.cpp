@@ -24,7 +24,7 @@ std::size_t hash_of(std::string_view payload) { return std::hash<std::string_vie
 }  // namespace
 
 void CurrentSlots::gather(Values&& fresh, std::uint64_t number, Timestamp now) {
-  drop_settled();  // what waits again must stand in waiting_ once
+  drop_done();  // what waits again must stand in waiting_ once
   // Many offers may come at once; which of them brought a value is not known.
   const std::uint64_t oldest = gathered_ + 1;
   gathered_ = number;
@@ -74,7 +74,7 @@ CurrentSlots::Place* CurrentSlots::add_slot(std::uint64_t id) {
 }
 
 bool CurrentSlots::each_waiting(const std::function<bool(const Write&)>& write) {
-  drop_settled();
+  drop_done();
   for (Place* const place : waiting_) {
     auto& [subject, slot] = *place;
     const Current& value = slot.waiting;
@@ -110,7 +110,7 @@ bool CurrentSlots::each_waiting(const std::function<bool(const Write&)>& write) 
 }
 
 std::size_t CurrentSlots::waiting() {
-  drop_settled();
+  drop_done();
   return waiting_.size();
 }
 
@@ -181,7 +181,7 @@ void CurrentSlots::distrust() {
 void CurrentSlots::prune(Timestamp now) {
   if (pruned_ != no_time && now - pruned_ < std::min(config_.forget, minute)) return;
   pruned_ = now;
-  drop_settled();
+  drop_done();
   std::size_t taken = 0;
   for (auto known = ids_.begin(); known != ids_.end();) {
     const auto [place, used] = known->second;
@@ -193,7 +193,7 @@ void CurrentSlots::prune(Timestamp now) {
   bytes_.store(taken, std::memory_order_relaxed);
 }
 
-void CurrentSlots::drop_settled() {
+void CurrentSlots::drop_done() {
   std::erase_if(waiting_, [](const Place* place) { return place->second.since == 0; });
 }
 

@@ -120,12 +120,12 @@ class CurrentSlots {
   Place* add_slot(std::uint64_t id);
   void refuse(Place& place, const std::string& why);
   void done(Slot& slot);
-  void drop_settled();
+  void drop_done();
 
   const Config& config_;
   Slots slots_;
   std::unordered_map<std::uint64_t, Id> ids_;
-  std::vector<Place*> waiting_;  ///< and what was settled since drop_settled()
+  std::vector<Place*> waiting_;  ///< and what was done since drop_done()
   std::uint64_t gathered_ = 0;   ///< number of the last offer in the slots
   Timestamp pruned_ = no_time;
   std::atomic<std::size_t> bytes_ = 0;

@@ -38,7 +38,7 @@ class DuckDb final : public Sink {
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
 
-  Result<void> settle(const SchemaPtr& input) override {
+  Result<void> bind_schema(const SchemaPtr& input) override {
     columns_ = sql::table_columns(*input, naming_, described_, duck::type_name);
     names_.clear();
     for (const auto& column : columns_) names_.push_back(column.name);

@@ -43,7 +43,7 @@ class DuckDbSink : public testing::Test {
     settings.set("memory", std::int64_t{256 << 20});
     settings.set("schema", schema_);
     auto sink = weir_operator_sinks_duckdb().make_sink(settings, context);
-    EXPECT_TRUE(sink->settle(schema).has_value());
+    EXPECT_TRUE(sink->bind_schema(schema).has_value());
     return sink;
   }
 

@@ -39,7 +39,7 @@ class NatsMessages final : public Sink {
         ids_{settings.has("ids") ? settings.text("ids") : weir::format("{}/{}", context.pipeline(), context.node())},
         complaints_{context} {}
 
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
 
   Result<void> open() override {
     publisher_.reset();

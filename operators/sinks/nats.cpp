@@ -85,7 +85,7 @@ class Nats final : public Sink {
         id_{weir::format("{}/{}/", context.pipeline(), context.node())},
         complaints_{context} {}
 
-  Result<void> settle(const SchemaPtr& input) override {
+  Result<void> bind_schema(const SchemaPtr& input) override {
     samples_ = input->shape == Shape::samples;
     key_column_ = input->find("key").value_or(input->columns.size());
     if (!samples_ && pattern_.has_field()) {

@@ -88,7 +88,7 @@ class RecordingSink final : public Sink {
         wanted_{settings},
         span_{ArrivalSpan::of(settings)} {}
 
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
 
   Result<void> open() override {
     writer_.reset();  // gives up the file, which it may have held

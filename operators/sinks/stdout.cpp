@@ -70,7 +70,7 @@ class Stdout final : public Sink {
  public:
   explicit Stdout(const Settings& settings) : table_{settings.text("format") == "table"} {}
 
-  Result<void> settle(const SchemaPtr& input) override {
+  Result<void> bind_schema(const SchemaPtr& input) override {
     std::string line;
     heading_.clear();
     for (const ColumnType& column : input->columns) pad(line, column.name, column);

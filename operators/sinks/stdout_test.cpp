@@ -52,7 +52,7 @@ Settings settings_of(const std::string& format) {
 
 std::string printed(const std::string& format, const BatchPtr& rows) {
   const auto sink = weir_operator_sinks_stdout().make_sink(settings_of(format), context());
-  EXPECT_TRUE(sink->settle(rows->schema));
+  EXPECT_TRUE(sink->bind_schema(rows->schema));
   EXPECT_TRUE(sink->open());
   testing::internal::CaptureStdout();
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(sink->write(sink->encode(rows)));

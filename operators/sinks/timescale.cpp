@@ -47,7 +47,7 @@ class Timescale final : public Sink {
     if (settings.has("compress")) plan_.compress = settings.duration("compress");
   }
 
-  Result<void> settle(const SchemaPtr& input) override {
+  Result<void> bind_schema(const SchemaPtr& input) override {
     plan_.columns = sql::table_columns(*input, naming_, described_, postgres::type_name);
     plan_.time_column.reset();
     plan_.key_column.reset();

@@ -9,7 +9,7 @@ class Filter final : public Transform {
   Filter(const Settings& settings, Context& context)
       : context_{context}, where_{settings.expression("where")}, filtered_{context.counter("filtered")} {}
 
-  Result<Schemas> settle(const Schemas& inputs) override {
+  Result<Schemas> bind_schema(const Schemas& inputs) override {
     auto bound = where_.bind(*inputs.at(0));
     if (!bound) return fail(Error::Kind::invalid, bound.error().message, "where", bound.error().offset);
     if (bound->type() != Type::boolean) {

@@ -18,7 +18,7 @@ struct FilterTest : testing::Test {
     return op.make_transform(settings, context);
   }
 
-  Error mistake(std::string_view where) { return make(where)->settle({samples::schema()}).error_or(Error{}); }
+  Error mistake(std::string_view where) { return make(where)->bind_schema({samples::schema()}).error_or(Error{}); }
 
   Operator op = weir_operator_transforms_filter();
   FakeContext context;
@@ -26,7 +26,7 @@ struct FilterTest : testing::Test {
 
 TEST_F(FilterTest, KeepsWhatIsTrueAndCountsTheRest) {
   const auto filter = make("field = 'speed' and x > 130");
-  ASSERT_EQ(filter->settle({samples::schema()}).value().at(0), samples::schema());
+  ASSERT_EQ(filter->bind_schema({samples::schema()}).value().at(0), samples::schema());
   FakeOutput out{context};
   const auto in = SampleBatch{context}
                       .number("a", "speed", 1, 131, 5)
@@ -47,7 +47,7 @@ TEST_F(FilterTest, KeepsWhatIsTrueAndCountsTheRest) {
 
 TEST_F(FilterTest, SaysThatNothingPasses) {
   const auto filter = make("field = 'sped'");
-  ASSERT_TRUE(filter->settle({samples::schema()}));
+  ASSERT_TRUE(filter->bind_schema({samples::schema()}));
   FakeOutput out{context};
   for (int i = 0; i < 1'001; ++i)
     ASSERT_TRUE(filter->process(0, SampleBatch{context}.number("a", "speed", 1, 131, 5).take(5), out));
@@ -57,7 +57,7 @@ TEST_F(FilterTest, SaysThatNothingPasses) {
 
 TEST_F(FilterTest, SaysNothingWhereOneRowPassed) {
   const auto filter = make("x > 130");
-  ASSERT_TRUE(filter->settle({samples::schema()}));
+  ASSERT_TRUE(filter->bind_schema({samples::schema()}));
   FakeOutput out{context};
   for (int i = 0; i < 1'001; ++i)
     ASSERT_TRUE(filter->process(0, SampleBatch{context}.number("a", "speed", 1, i == 500 ? 131 : 0, 5).take(5), out));
@@ -66,7 +66,7 @@ TEST_F(FilterTest, SaysNothingWhereOneRowPassed) {
 
 TEST_F(FilterTest, PassesMarkersAndWholeBatchesAsTheyAre) {
   const auto filter = make("x > 0");
-  ASSERT_TRUE(filter->settle({samples::schema()}));
+  ASSERT_TRUE(filter->bind_schema({samples::schema()}));
   FakeOutput out{context};
   const auto all = SampleBatch{context}.number("a", "speed", 1, 1, 5).take();
   const auto none = SampleBatch{context}.number("a", "speed", 1, -1, 6).take(9);

@@ -18,7 +18,7 @@ class KeyedLastValue final : public Transform {
     if (settings.has("publish")) publish_to(settings);
   }
 
-  Result<Schemas> settle(const Schemas& inputs) override {
+  Result<Schemas> bind_schema(const Schemas& inputs) override {
     if (inputs.at(0)->shape != Shape::samples)
       return fail(Error::Kind::invalid, "keyed-last-value takes samples", "from");
     return inputs;

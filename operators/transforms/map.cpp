@@ -61,7 +61,7 @@ class Map final : public Transform {
     if (settings.has("where")) where_ = settings.expression("where").text();
   }
 
-  Result<Schemas> settle(const Schemas& inputs) override {
+  Result<Schemas> bind_schema(const Schemas& inputs) override {
     const Schema& in = *inputs.at(0);
     auto out = std::make_shared<Schema>(in);
     samples_ = in.shape == Shape::samples;

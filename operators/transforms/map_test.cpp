@@ -34,7 +34,7 @@ struct MapTest : testing::Test {
   }
 
   std::string mistake(const Set& set, std::string_view where = {}, const SchemaPtr& schema = samples::schema()) {
-    const Error error = make(set, where)->settle({schema}).error_or(Error{});
+    const Error error = make(set, where)->bind_schema({schema}).error_or(Error{});
     return error.setting + ":" + std::to_string(error.offset) + ": " + error.message;
   }
 
@@ -53,7 +53,7 @@ TEST_F(MapTest, SetsWhatTheExpressionsGiveForTheRowAsItCameIn) {
                          {"z", std::int64_t{3}},
                          {"text", "upper(field)"_s},
                          {"time", "time + 5ns"_s}});
-  ASSERT_EQ(*map->settle({samples::schema()}).value().at(0), *samples::schema());
+  ASSERT_EQ(*map->bind_schema({samples::schema()}).value().at(0), *samples::schema());
   auto in = std::make_shared<Batch>(*two_samples());
   in->columns[samples::y] = Column::float64({1, 2});
   const BatchPtr got = mapped(*map, in);
@@ -70,7 +70,7 @@ TEST_F(MapTest, SetsWhatTheExpressionsGiveForTheRowAsItCameIn) {
 
 TEST_F(MapTest, WhereLeavesTheOtherRowsAsTheyAre) {
   const auto map = make({{"x", "x / 0"_s}, {"field", "'charge'"_s}}, "field = 'soc' or y > 0");
-  ASSERT_TRUE(map->settle({samples::schema()}));
+  ASSERT_TRUE(map->bind_schema({samples::schema()}));
   const BatchPtr got = mapped(*map, two_samples());
   EXPECT_EQ(got->columns[samples::field].text(0), "speed");
   EXPECT_EQ(got->columns[samples::field].text(1), "charge");
@@ -80,7 +80,7 @@ TEST_F(MapTest, WhereLeavesTheOtherRowsAsTheyAre) {
 
 TEST_F(MapTest, ASampleWithoutFieldOrTimeIsRefusedOnce) {
   const auto map = make({{"field", "if(x > 90, null, field)"_s}, {"time", "if(x > 90, null, time)"_s}});
-  ASSERT_TRUE(map->settle({samples::schema()}));
+  ASSERT_TRUE(map->bind_schema({samples::schema()}));
   const BatchPtr got = mapped(*map, two_samples());
   ASSERT_EQ(got->rows, 1U);
   EXPECT_EQ(got->columns[samples::field].text(0), "soc");
@@ -90,7 +90,7 @@ TEST_F(MapTest, ASampleWithoutFieldOrTimeIsRefusedOnce) {
 
 TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
   const auto map = make({{"field", "text"_s}});
-  ASSERT_TRUE(map->settle({samples::schema()}));
+  ASSERT_TRUE(map->bind_schema({samples::schema()}));
   SampleBatch many{context};
   for (int i = 0; i < 65'537; ++i) {
     const std::string name = "f" + std::to_string(i);
@@ -103,7 +103,7 @@ TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
   StateWriter state;
   map->save(state);
   const auto again = make({{"field", "text"_s}});
-  ASSERT_TRUE(again->settle({samples::schema()}));
+  ASSERT_TRUE(again->bind_schema({samples::schema()}));
   StateReader reader{state.bytes()};
   ASSERT_TRUE(again->load(reader));
   EXPECT_TRUE(reader.at_end());
@@ -117,10 +117,10 @@ TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
 TEST_F(MapTest, RowsTakeNewColumnsAndReplacedOnes) {
   const SchemaPtr rows = rows::schema({{.field = "speed"}, {.field = "driver", .kind = FieldKind::text}});
   const auto map = make({{"speed", "speed > 100"_s}, {"limit", std::int64_t{130}}, {"name", "lower(driver)"_s}});
-  const SchemaPtr settled = map->settle({rows}).value().at(0);
+  const SchemaPtr bound = map->bind_schema({rows}).value().at(0);
   const std::vector<ColumnType> expected{{"key", Type::dictionary}, {"tick", Type::timestamp}, {"speed", Type::boolean},
                                          {"driver", Type::string},  {"limit", Type::int64},    {"name", Type::string}};
-  EXPECT_EQ(settled->columns, expected);
+  EXPECT_EQ(bound->columns, expected);
   auto in = std::make_shared<Batch>();
   in->schema = rows;
   in->rows = 1;
@@ -133,13 +133,13 @@ TEST_F(MapTest, RowsTakeNewColumnsAndReplacedOnes) {
   EXPECT_FALSE(got->column("name").valid(0));
 
   const auto some = make({{"fast", true}}, "speed > 130");
-  ASSERT_TRUE(some->settle({rows}));
+  ASSERT_TRUE(some->bind_schema({rows}));
   EXPECT_FALSE(mapped(*some, in)->column("fast").valid(0));
 }
 
 TEST_F(MapTest, MarkersPass) {
   const auto map = make({{"field", "lower(field)"_s}});
-  ASSERT_TRUE(map->settle({samples::schema()}));
+  ASSERT_TRUE(map->bind_schema({samples::schema()}));
   EXPECT_EQ(mapped(*map, SampleBatch{context}.take(30))->reached, 30);
 }
 

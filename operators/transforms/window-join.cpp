@@ -34,7 +34,7 @@ class WindowJoin final : public Transform {
         slots_{settings, rules_, context},
         join_{rules_, slots_, *context.keys()} {}
 
-  Result<Schemas> settle(const Schemas& inputs) override {
+  Result<Schemas> bind_schema(const Schemas& inputs) override {
     if (inputs.at(0)->shape != Shape::samples) return fail(Error::Kind::invalid, "window-join takes samples", "from");
     if (slots_.fields.empty()) {
       return fail(

@@ -308,17 +308,18 @@ TEST(WindowJoin, ATimeoutOfTooManyTicksIsAMistake) {
   EXPECT_TRUE(found[0].message.contains("8640000 ticks")) << found[0].message;
 }
 
-TEST(WindowJoin, SettlesOnlyWhatItCanDo) {
+TEST(WindowJoin, BindsOnlyWhatItCanDo) {
   FakeContext context;
   const Operator op = weir_operator_transforms_window_join();
-  const auto settled = op.make_transform(settings_of({}), context)->settle({samples::schema()});
-  ASSERT_FALSE(settled);
-  EXPECT_EQ(settled.error().setting, "fields");
+  const auto bound = op.make_transform(settings_of({}), context)->bind_schema({samples::schema()});
+  ASSERT_FALSE(bound);
+  EXPECT_EQ(bound.error().setting, "fields");
   context.demand_of_sinks = {{"power", FieldKind::text}};
-  EXPECT_EQ(op.make_transform(settings_of({}), context)->settle({samples::schema()}).error().setting, "session.field");
+  EXPECT_EQ(op.make_transform(settings_of({}), context)->bind_schema({samples::schema()}).error().setting,
+            "session.field");
   context.demand_of_sinks = {{"power", FieldKind::number}};
-  EXPECT_EQ(op.make_transform(settings_of({}), context)->settle({brackets::schema({})}).error().setting, "from");
-  const auto schemas = op.make_transform(settings_of({}), context)->settle({samples::schema()});
+  EXPECT_EQ(op.make_transform(settings_of({}), context)->bind_schema({brackets::schema({})}).error().setting, "from");
+  const auto schemas = op.make_transform(settings_of({}), context)->bind_schema({samples::schema()});
   ASSERT_TRUE(schemas);
   EXPECT_EQ(schemas->size(), 1 + op.spec.ports.size());
 }

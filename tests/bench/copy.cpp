@@ -63,7 +63,7 @@ class Race {
     }
     rows_ = rows_per_transaction * transactions;
     sink_ = weir_operator_sinks_timescale().make_sink(settings, context_);
-    must(sink_->settle(batches_[0]->schema));
+    must(sink_->bind_schema(batches_[0]->schema));
     must(sink_->open());
     must(sink_->claim(0));
     connection_.emplace(must(postgres::Connection::open({server_.url(), "bare", 10 * minute})));

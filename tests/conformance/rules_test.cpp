@@ -19,7 +19,7 @@ using testing::HasSubstr;
 class Plain : public Transform {
  public:
   explicit Plain(const Settings&) {}
-  Result<Schemas> settle(const Schemas& inputs) override { return inputs; }
+  Result<Schemas> bind_schema(const Schemas& inputs) override { return inputs; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     out.emit(in);
     return {};
@@ -98,16 +98,16 @@ TEST(Rules, WantToMakeItAndLeaveNothingBehind) {
   EXPECT_EQ(broken_by<Counting>(plain().counter("lost", "rows")), "");
 }
 
-class Unsettled final : public Plain {
+class Unbound final : public Plain {
  public:
   using Plain::Plain;
-  Result<Schemas> settle(const Schemas&) override { throw std::runtime_error{"no schema"}; }
+  Result<Schemas> bind_schema(const Schemas&) override { throw std::runtime_error{"no schema"}; }
 };
 
 TEST(Rules, AreBrokenByWhatLintSaysOfTheNode) {
   const std::string place = "example:1:118: error: \"it\": ";
   EXPECT_THAT(broken_by<Throwing>(plain()), HasSubstr(place + "it threw: no way"));
-  EXPECT_THAT(broken_by<Unsettled>(plain()), HasSubstr(place + "it threw: no schema"));
+  EXPECT_THAT(broken_by<Unbound>(plain()), HasSubstr(place + "it threw: no schema"));
   EXPECT_THAT(broken_by<Plain>(plain().check([](const Settings&) -> std::vector<Error> { throw 1; })),
               HasSubstr(place + "its check threw: an exception of an unknown type"));
 }

@@ -39,7 +39,7 @@ class DatabaseSink final : public Sink {
  public:
   explicit DatabaseSink(Database& database) : database_{database} {}
 
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     ++opened;
     connected = true;
@@ -126,7 +126,7 @@ class DatabaseSink final : public Sink {
 class ListSink final : public Sink {
  public:
   explicit ListSink(std::vector<std::string>& rows) : rows_{rows} {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded& rows) override {
     waiting_.push_back(rows.bytes);

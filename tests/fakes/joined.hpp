@@ -93,7 +93,7 @@ class Joined {
     const Operator op = weir_operator_transforms_window_join();
     for (const FieldDemand& wanted : options_.demand) context.fields()->intern(wanted.name);  // as a lane does
     join = op.make_transform(settings_of(options_), context);
-    ASSERT_TRUE(join->settle({samples::schema()}));
+    ASSERT_TRUE(join->bind_schema({samples::schema()}));
   }
 
   static void write(const Batch& batch, std::string& to) {

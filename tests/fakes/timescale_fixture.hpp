@@ -63,8 +63,8 @@ class TimescaleSink : public testing::TestWithParam<bool> {
     auto worker = std::make_unique<Worker>();
     worker->context.name = name_;
     worker->sink = weir_operator_sinks_timescale().make_sink(with, worker->context);
-    const auto settled = worker->sink->settle(schema);
-    EXPECT_TRUE(settled.has_value()) << settled.error().message;
+    const auto bound = worker->sink->bind_schema(schema);
+    EXPECT_TRUE(bound.has_value()) << bound.error().message;
     return worker;
   }
 

@@ -160,7 +160,7 @@ class Sum final : public Transform {
  public:
   explicit Sum(const Settings& settings)
       : fails_at_{settings.integer("fails_at")}, silent_above_{settings.integer("silent_above")} {}
-  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<Schemas> bind_schema(const Schemas& inputs) override { return Schemas{inputs[0]}; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     if (in->rows == 0) return {};
     auto sums = std::vector<double>{};
@@ -192,7 +192,7 @@ class Sum final : public Transform {
 class TableSink final : public Sink {
  public:
   explicit TableSink(const Settings&) {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     const std::scoped_lock lock{world->mutex};
     written_.clear();

@@ -91,7 +91,7 @@ class SimulatedSink final : public Sink {
   /// `worker` is above 0. All must outlive it.
   SimulatedSink(SimulatedDatabase& database, int worker, Wire& wire)
       : database_{database}, worker_{worker}, wire_{wire} {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override;
   Encoded encode(const BatchPtr& batch) const override { return encode_simulated(batch); }
   Result<void> write(const Encoded& rows) override;

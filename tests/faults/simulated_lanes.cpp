@@ -25,13 +25,13 @@ Result<void> SimulatedLanes::start(Partition partition) {
   if (auto loaded = lane.machine->load(*start); !loaded) return std::unexpected(loaded.error());
   if (auto begun = lane.machine->begin(lane.at, stream); !begun) return begun;
   around_.cycle.reading(partition, stream, lane.at);
-  unsettled_.erase(partition);
+  snapshotting_.erase(partition);
   lanes_[partition] = std::move(lane);
   return {};
 }
 
 void SimulatedLanes::let_go(Partition partition) {
-  unsettled_.insert(partition);
+  snapshotting_.insert(partition);
   Held& lane = lanes_.at(partition);
   lane.stopping = true;
   lane.quietly = around_.quiet();
@@ -72,8 +72,8 @@ void SimulatedLanes::work(Held& lane) {
 
 void SimulatedLanes::want_snapshots() {
   for (auto& [partition, lane] : lanes_) {
-    if (unsettled_.contains(partition) || !around_.dice.chance(200)) continue;
-    unsettled_.insert(partition);
+    if (snapshotting_.contains(partition) || !around_.dice.chance(200)) continue;
+    snapshotting_.insert(partition);
     lane.wants_snapshot = true;
   }
 }

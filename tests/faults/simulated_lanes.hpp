@@ -74,7 +74,7 @@ class SimulatedLanes final : public HeldLanes {
   std::size_t count() const override { return lanes_.size(); }
   std::vector<Partition> broken() const override { return {std::from_range, broken_}; }
   void committed(Partition, Position) override {}
-  void snapshot_settled(Partition partition) override { unsettled_.erase(partition); }
+  void snapshot_done(Partition partition) override { snapshotting_.erase(partition); }
 
   /// What the lanes' own threads do: each takes a few messages, or ends.
   void work();
@@ -100,7 +100,7 @@ class SimulatedLanes final : public HeldLanes {
   Surroundings around_;
   Counters counters_;
   std::map<Partition, Held> lanes_;
-  std::set<Partition> unsettled_, broken_;
+  std::set<Partition> snapshotting_, broken_;
   std::uint64_t runs_ = 0;
 };
 

@@ -44,7 +44,7 @@ class NumberCodec final : public Codec {
 class Sum final : public Transform {
  public:
   explicit Sum(const Settings&) {}
-  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<Schemas> bind_schema(const Schemas& inputs) override { return Schemas{inputs[0]}; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     if (in->rows == 0) return {};
     std::vector<double> sums(in->rows);
@@ -80,7 +80,7 @@ class Sum final : public Transform {
 class SpecSink final : public Sink {
  public:
   explicit SpecSink(const Settings&) {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded&) override { return {}; }
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }

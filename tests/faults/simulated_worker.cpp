@@ -24,7 +24,7 @@ constexpr Duration commit_every = 300 * millisecond;
 class ListSink final : public Sink {
  public:
   ListSink(Plant& plant, Wire& wire) : plant_{plant}, wire_{wire} {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     written_.clear();
     return {};

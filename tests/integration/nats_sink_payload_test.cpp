@@ -119,7 +119,7 @@ TEST(NatsSinkEncoding, mustHoldAsManySamplesAsAFrame) {
   const auto settle = [&](std::int64_t frame) {
     const auto op = weir_operator_sinks_nats();
     return op.make_sink(fakes::settings_of(op, {{"subject", std::string{"v.{key}"}}, {"frame", frame}}), context)
-        ->settle(samples::schema());
+        ->bind_schema(samples::schema());
   };
   EXPECT_TRUE(settle(1));
   const auto settled = settle(2);

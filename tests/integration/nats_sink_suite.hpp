@@ -62,7 +62,7 @@ struct NatsSink {
   explicit NatsSink(const std::map<std::string, Setting>& values, const Codec* with = nullptr)
       : context{0, with == nullptr ? &codec : with},
         sink{weir_operator_sinks_nats().make_sink(fakes::settings_of(weir_operator_sinks_nats(), values), context)} {
-    sink->settle(samples::schema()).value();
+    sink->bind_schema(samples::schema()).value();
   }
   Result<void> write(const BatchPtr& batch, std::uint64_t number = 0) {
     auto& encoded = written.emplace_back(sink->encode(batch));

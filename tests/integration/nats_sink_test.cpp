@@ -142,7 +142,7 @@ TEST_F(NatsSinkTest, writesRowsAsJsonObjects) {
   NatsSink sink{rows};
   auto schema = std::make_shared<Schema>(
       Schema{Shape::rows, {{"key", Type::dictionary}, {"tick", Type::timestamp}, {"speed", Type::float64}}});
-  sink.sink->settle(schema).value();
+  sink.sink->bind_schema(schema).value();
   sink.sink->open().value();
   auto batch = std::make_shared<Batch>();
   batch->schema = schema;
@@ -154,7 +154,7 @@ TEST_F(NatsSinkTest, writesRowsAsJsonObjects) {
   ASSERT_TRUE(sink.sink->commit({}));
   EXPECT_EQ(stored(1, {{"subject", stream_ + ".{key}"}}),
             std::vector<std::string>{stream_ + R"(.a {"key":"a","tick":"2026-01-01T00:00:00Z","speed":1.5})"});
-  EXPECT_EQ(NatsSink{settings()}.sink->settle(schema).error().setting, "subject");
+  EXPECT_EQ(NatsSink{settings()}.sink->bind_schema(schema).error().setting, "subject");
 }
 
 TEST(NatsSinkRestart, losesNothingWhenTheServerIsKilled) {

@@ -201,7 +201,7 @@ namespace {{
 using namespace weir;
 struct Pass final : Transform {{
   explicit Pass(const Settings&) {{}}
-  Result<Schemas> settle(const Schemas& inputs) override {{ return inputs; }}
+  Result<Schemas> bind_schema(const Schemas& inputs) override {{ return inputs; }}
   Result<void> process(Port, const BatchPtr& in, Output& out) override {{ out.emit(in); return {{}}; }}
 }};
 Spec spec_of(bool throws) {{

@@ -53,7 +53,7 @@ class ProgressCommand : public testing::Test {
     settings.set("memory", std::int64_t{256 << 20});
     fakes::SinkContext context;
     auto sink = weir_operator_sinks_duckdb().make_sink(settings, context);
-    ASSERT_TRUE(sink->settle(samples::schema()).has_value());
+    ASSERT_TRUE(sink->bind_schema(samples::schema()).has_value());
     ASSERT_TRUE(sink->open().has_value());
     std::vector<LaneCommit> commits;
     for (const auto& [partition, position] : lanes) {

@@ -36,7 +36,7 @@ Result<void> open(const Operator& op, const Values& values) {
   if (op.make_source) return op.make_source(settings, context)->open(0).transform([](Position) {});
   if (op.make_store) return op.make_store(settings, context)->open();
   const auto sink = op.make_sink(settings, context);
-  if (auto settled = sink->settle(samples::schema()); !settled) return settled;
+  if (auto settled = sink->bind_schema(samples::schema()); !settled) return settled;
   return sink->open();
 }
 

@@ -30,7 +30,7 @@ class Witness final : public Sink {
  public:
   Witness(const Settings&, Context& context) : node_{context.node()} {}
 
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     rows_.clear();
     letters_.clear();

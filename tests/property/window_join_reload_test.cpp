@@ -48,7 +48,7 @@ class Reloaded {
     context_.demand_of_sinks = demand_of(plan);
     context_.forget_after = plan.join.forget;
     transform_ = window_join().make_transform(settings_of(plan), context_);
-    if (!transform_->settle({samples::schema()})) throw std::runtime_error("the plan was not taken");
+    if (!transform_->bind_schema({samples::schema()})) throw std::runtime_error("the plan was not taken");
   }
 
   void process(const BatchPtr& in) {

@@ -167,11 +167,11 @@ class Run {
     const Settings settings = settings_of(plan);
     const auto make = [&] {
       auto made = window_join().make_transform(settings, context_);
-      schemas_ = made->settle({samples::schema()}).value();
+      schemas_ = made->bind_schema({samples::schema()}).value();
       return made;
     };
     std::unique_ptr<Transform> transform = make();
-    rows_schema_ = completion_.settle(*schemas_[0]).value();
+    rows_schema_ = completion_.bind_schema(*schemas_[0]).value();
     const auto batches = cut(inputs_of(script));
     for (std::size_t i = 0; i < batches.size(); ++i) {
       process(*transform, batches[i]);

@@ -115,7 +115,7 @@ struct ColumnType {
   bool operator==(const ColumnType&) const = default;
 };
 
-/// The named, typed columns of a port. Settled once, before anything runs; shared by all its batches.
+/// The named, typed columns of a port. Bound once, before anything runs; shared by all its batches.
 struct Schema {
   Shape shape = Shape::other;
   std::vector<ColumnType> columns;

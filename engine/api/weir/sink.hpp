@@ -103,7 +103,7 @@ class Sink {
 
   /// Decides whether it can take this schema; for a sink with `columns` this is the completed rows' one. Pure; lint
   /// calls it.
-  virtual Result<void> settle(const SchemaPtr& input) = 0;
+  virtual Result<void> bind_schema(const SchemaPtr& input) = 0;
 
   /// Connects, creates or checks what it writes to. Called once; again only after an error of claim(), write(), bury()
   /// or commit(). Forgets what was written and not committed: those rows may be gone.

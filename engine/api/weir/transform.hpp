@@ -60,7 +60,7 @@ class Transform {
 
   /// Decides the output schemas, one per port, from the input schemas. Pure; lint calls it too. An Error names the
   /// setting to blame.
-  virtual Result<Schemas> settle(const Schemas& inputs) = 0;
+  virtual Result<Schemas> bind_schema(const Schemas& inputs) = 0;
 
   /// Consumes one batch from one input; the same once more if it called Output::again() before it returned. A marker is
   /// a batch of no rows whose `reached` has moved.
@@ -70,7 +70,7 @@ class Transform {
   virtual std::optional<Timestamp> due() const { return {}; }
 
   /// Writes and reads the state as of the last call of process(). load() is called once, before the first process(),
-  /// on an instance that has settled; the lane's dictionaries already hold what they held at save().
+  /// on an instance whose schema is bound; the lane's dictionaries already hold what they held at save().
   virtual void save(StateWriter&) const {}
   virtual Result<void> load(StateReader&) { return {}; }
 

@@ -233,16 +233,16 @@ class Testing {
       // What is written now must hold in every variation, too.
       return again(file, pipeline, one.name);
     }
-    if (options_.update) settle(one);
+    if (options_.update) update(one);
     ran(file, pipeline, result);
   }
 
   /// The files of rows that a case has found right.
-  void settle(const Case& one) {
+  void update(const Case& one) {
     std::vector<CaseExpectation> all = one.expect;
     for (const CaseStep& step : one.script) all.append_range(step.expect);
     for (const CaseExpectation& expectation : all) {
-      if (!expectation.file.empty()) settled_.try_emplace(expectation.file, read_file(expectation.file).value_or(""));
+      if (!expectation.file.empty()) updated_.try_emplace(expectation.file, read_file(expectation.file).value_or(""));
     }
   }
 
@@ -257,8 +257,8 @@ class Testing {
   /// Files that several tests share must be right for all of them.
   std::string update(const CaseResult& result) {
     for (const CaseResult::Update& each : result.updates) {
-      const auto [settled, is_new] = settled_.try_emplace(each.file, each.text);
-      if (settled->second != each.text)
+      const auto [updated, is_new] = updated_.try_emplace(each.file, each.text);
+      if (updated->second != each.text)
         return weir::format("{}: {} has the rows that another test expects; give it a file of its own\n", result.name,
                             each.file);
       if (!is_new) continue;
@@ -280,7 +280,7 @@ class Testing {
   const TestOptions& options_;
   const Registry& registry_;
   CaseSurroundings around_;
-  std::map<std::string, std::string> settled_;  // files of rows, as they are to be
+  std::map<std::string, std::string> updated_;  // files of rows, as they are to be
   bool any_unreadable_ = false;
   std::vector<std::shared_ptr<const Pipeline>> pipelines_;  ///< of the cases
 };

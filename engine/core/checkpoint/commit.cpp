@@ -130,9 +130,9 @@ Result<CommitReport> CommitCycle::commit() {
   std::vector<Partition> lost;
   for (auto& [partition, lane] : lanes_) {
     if (!lane.takes_part()) continue;
-    const auto settled = settle(partition, lane, report);
-    if (!settled) return failed(settled.error());
-    if (!*settled) lost.push_back(partition);
+    const auto completed = complete(partition, lane, report);
+    if (!completed) return failed(completed.error());
+    if (!*completed) lost.push_back(partition);
   }
   for (const Partition partition : lost) drop(partition, report);
   if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
@@ -271,7 +271,7 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
 
 /// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
 /// lane is another worker's.
-Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitReport& report) {
+Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, CommitReport& report) {
   const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
@@ -282,7 +282,7 @@ Result<bool> CommitCycle::settle(Partition partition, LaneAccount& lane, CommitR
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
     lane.agree(next.snapshot);
   }
-  lane.settle(next);
+  lane.complete(next);
   box_.committed(partition, next.position);
   Timestamp reached = no_time;
   while (lane.steps_left()) {

@@ -120,7 +120,7 @@ class CommitCycle {
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
-  Result<bool> settle(Partition partition, LaneAccount& lane, CommitReport& report);
+  Result<bool> complete(Partition partition, LaneAccount& lane, CommitReport& report);
 
   const Pipeline& pipeline_;
   Outlets outlets_;

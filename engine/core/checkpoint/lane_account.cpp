@@ -124,7 +124,7 @@ bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
                                 [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));
 }
 
-void LaneAccount::settle(Progress next) {
+void LaneAccount::complete(Progress next) {
   committed_ = std::move(next);
   std::erase_if(own_, [this](const std::string& name) { return name != snapshot_ && name != committed_.snapshot; });
 }

@@ -61,7 +61,7 @@ class LaneAccount {
   void reading(const StreamIdentity& stream, Position after);
 
   void take(LaneStep step);
-  /// The rows that were given to a node's sink as this batch, and their step, which is not settled yet.
+  /// The rows that were given to a node's sink as this batch, and their step, which is not complete yet.
   struct Given {
     LaneStep& step;
     LaneStep::Rows& rows;
@@ -112,7 +112,7 @@ class LaneAccount {
   /// What the last commit of all outlets had come to.
   const Progress& committed() const { return committed_; }
   /// The commit at hand is done everywhere.
-  void settle(Progress next);
+  void complete(Progress next);
   /// Takes out the first step of the cut that was committed; only while steps_left().
   bool steps_left() const { return cut_ != 0; }
   LaneStep pop();
@@ -142,7 +142,7 @@ class LaneAccount {
   std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
   std::string snapshot_;            // the newest that is whole
   std::string agreed_;              // the last that every outlet's progress named
-  std::vector<std::string> own_;    // what this lane's unsettled commits may have named
+  std::vector<std::string> own_;    // what this lane's open commits may have named
   Position snapshot_position_ = 0;
   std::size_t cut_ = 0;  // of `steps`: how many the commit at hand takes
 };

@@ -42,7 +42,7 @@ class AskedLanes final : public HeldLanes {
   std::size_t count() const override { return running.size() + troubles.size(); }
   std::vector<Partition> broken() const override { return {std::from_range, std::views::keys(troubles)}; }
   void committed(Partition, Position) override {}
-  void snapshot_settled(Partition) override {}
+  void snapshot_done(Partition) override {}
 
   std::map<Partition, Error> answers;  // of those that don't start
   std::vector<Partition> asked;

@@ -70,7 +70,7 @@ void Custody::stored(LaneId lane, std::string name, Position position) {
   if (handover_.has(lane.partition)) {
     wants_commit_ = true;
   } else {
-    lanes_.snapshot_settled(lane.partition);
+    lanes_.snapshot_done(lane.partition);
   }
   if (!name.empty()) cycle_.name_snapshot(lane.partition, std::move(name), position);
 }

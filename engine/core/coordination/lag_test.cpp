@@ -35,7 +35,7 @@ class Streams final : public Source {
 class Table final : public Sink {
  public:
   explicit Table(const Settings&) {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return fail(Error::Kind::internal, "is not to be opened"); }
   Result<void> write(const Encoded&) override { return {}; }
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }

@@ -79,7 +79,7 @@ Result<void> Lanes::start(Partition partition) {
   lane->run();
   begun_[partition] = start->committed();
   snapshot_at_[partition] = around_.clock.steady();
-  unsettled_.erase(partition);
+  snapshotting_.erase(partition);
   const std::scoped_lock lock{mutex_};
   broken_.erase(partition);
   lanes_[partition] = std::move(lane);
@@ -114,7 +114,7 @@ void Lanes::finish_all() {
 }
 
 void Lanes::let_go(Partition partition) {
-  unsettled_.insert(partition);
+  snapshotting_.insert(partition);
   lanes_.at(partition)->stop();
 }
 
@@ -186,14 +186,14 @@ void Lanes::committed(Partition partition, Position position) {
 void Lanes::want_snapshots(Timestamp now) {
   if (!snapshots_.durable()) return;
   for (auto& [partition, lane] : lanes_) {
-    if (unsettled_.contains(partition) || now - snapshot_at_[partition] < around_.pipeline.snapshot_every) continue;
+    if (snapshotting_.contains(partition) || now - snapshot_at_[partition] < around_.pipeline.snapshot_every) continue;
     snapshot_at_[partition] = now;
-    unsettled_.insert(partition);
+    snapshotting_.insert(partition);
     lane->want_snapshot();
   }
 }
 
-void Lanes::snapshot_settled(Partition partition) { unsettled_.erase(partition); }
+void Lanes::snapshot_done(Partition partition) { snapshotting_.erase(partition); }
 
 void Lanes::save_all(Timestamp until) {
   for (const Partition partition : partitions()) {

@@ -35,7 +35,7 @@ class Lanes final : public HeldLanes {
   std::size_t count() const override;
   std::vector<Partition> broken() const override;
   void committed(Partition partition, Position position) override;
-  void snapshot_settled(Partition partition) override;
+  void snapshot_done(Partition partition) override;
 
   /// Asks all lanes to stop; they finish what is in flight.
   void stop_all();
@@ -72,7 +72,7 @@ class Lanes final : public HeldLanes {
   std::set<Partition> got_on_;             // beyond that
   std::map<Partition, std::string> told_;  // what the lane broke by last
   std::map<Partition, Timestamp> snapshot_at_;
-  std::set<Partition> unsettled_;  // want no snapshot: one is on its way to the store, or they were asked to stop
+  std::set<Partition> snapshotting_;  // want no snapshot: one is on its way to the store, or they were asked to stop
 
   mutable std::mutex mutex_;  // what other threads may ask for
   std::map<Partition, std::unique_ptr<LaneRun>> lanes_;

@@ -83,7 +83,7 @@ struct Worker::Impl {
     for (const auto& [number, sink] : sinks) {
       const Node& node = pipeline.nodes[number];
       if (node.input) {
-        if (auto settled = sink->settle(node.input); !settled) return settled;
+        if (auto bound = sink->bind_schema(node.input); !bound) return bound;
       }
       outlets.push_back({number, sink.get(), claims_of(node), node.id});
     }

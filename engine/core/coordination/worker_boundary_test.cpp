@@ -54,7 +54,7 @@ class RiskySink final : public Sink {
     ending = true;
     while (held) system_clock().wait(millisecond, {});
   }
-  Result<void> settle(const SchemaPtr& schema) override { return table_.settle(schema); }
+  Result<void> bind_schema(const SchemaPtr& schema) override { return table_.bind_schema(schema); }
   Result<void> open() override {
     maybe_throw("open");
     return table_.open();
@@ -218,7 +218,7 @@ class Copies final : public Transform {
  public:
   static constexpr std::size_t copies = 100'000;
   explicit Copies(const Settings&) {}
-  Result<Schemas> settle(const Schemas& inputs) override { return Schemas{inputs[0]}; }
+  Result<Schemas> bind_schema(const Schemas& inputs) override { return Schemas{inputs[0]}; }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     if (in->rows == 0) return {};
     const std::size_t room = out.room();

@@ -16,8 +16,8 @@
 #include "core/plan/keeping.hpp"
 #include "core/plan/overrides.hpp"
 #include "core/plan/pipeline.hpp"
+#include "core/plan/schema_binding.hpp"
 #include "core/plan/settings_check.hpp"
-#include "core/plan/settling.hpp"
 
 namespace weir {
 namespace {
@@ -57,7 +57,7 @@ class Checker {
       order();
       nodes_.emplace(drafts_);
       check_graph();
-      settle_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
+      bind_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
       check_source();
     } else if (report_.errors() == 0) {
       report_.error(root.span, "no-pipeline", "a pipeline is an object", R"(write { "name": …, "nodes": […] })");

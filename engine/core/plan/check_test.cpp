@@ -46,7 +46,7 @@ std::string with(std::string text, std::string_view from, std::string_view to) {
   return text.replace(at, from.size(), to);
 }
 
-TEST(Check, AGoodPipelineIsSettled) {
+TEST(Check, AGoodPipelineIsBound) {
   ASSERT_EQ(lint(good), "");
   const auto pipeline = check(good).pipeline;
   ASSERT_TRUE(pipeline);

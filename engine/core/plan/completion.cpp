@@ -193,7 +193,7 @@ Coordinates along_great_circle(Coordinates from, Coordinates to, double share) {
 Completion::Completion(std::vector<RowColumn> columns, bool write_empty)
     : columns_{std::move(columns)}, write_empty_{write_empty} {}
 
-Result<SchemaPtr> Completion::settle(const Schema& brackets) {
+Result<SchemaPtr> Completion::bind_schema(const Schema& brackets) {
   const auto invalid = [](const RowColumn& column, const std::string& why) {
     return fail(Error::Kind::invalid, why, "columns." + column.field);
   };
@@ -225,7 +225,7 @@ Result<SchemaPtr> Completion::settle(const Schema& brackets) {
 }
 
 BatchPtr Completion::complete(const BatchPtr& in) {
-  assert(rows_ && "settle() comes first");
+  assert(rows_ && "bind_schema() comes first");
   const std::size_t rows = in->rows;
   const auto ticks = rows == 0 ? std::span<const Timestamp>{} : in->columns[brackets::tick].int64s();
   std::vector<Quality> qualities(columns_.size() * rows, Quality::null);

@@ -39,9 +39,9 @@ class Completion {
 
   /// The schema of the rows. Invalid if the input is not brackets, or lacks a column's field, or has it as another
   /// kind, or if a fill does not suit a kind (geo: points; linear, angle: numbers; step: any).
-  Result<SchemaPtr> settle(const Schema& brackets);
+  Result<SchemaPtr> bind_schema(const Schema& brackets);
 
-  /// Rows for brackets, in the same order; arrival, reach and origin are kept. After settle().
+  /// Rows for brackets, in the same order; arrival, reach and origin are kept. After bind_schema().
   BatchPtr complete(const BatchPtr& brackets);
 
   const Counts& counts() const { return counts_; }

@@ -72,7 +72,7 @@ struct Cell {
 Cell complete(const RowColumn& as, Side before, Side after) {
   Completion completion{{as}, true};
   const auto in = brackets_at_100({{before, after}});
-  EXPECT_TRUE(completion.settle(*in->schema));
+  EXPECT_TRUE(completion.bind_schema(*in->schema));
   const auto out = completion.complete(in);
   const auto& value = out->columns.at(rows::first_column);
   return {value.valid(0) ? std::optional{value.float64s()[0]} : std::nullopt,
@@ -178,7 +178,7 @@ TEST(Completion, PointsKeepTheirAltitudeIfKnown) {
                                    {Reading{100, 7, 8}, {}},
                                    {{}, Reading{110, 0, 90, 1}}},
                                   FieldKind::point);
-  ASSERT_TRUE(completion.settle(*in->schema));
+  ASSERT_TRUE(completion.bind_schema(*in->schema));
   const auto out = completion.complete(in);
   ASSERT_EQ(out->rows, 4u);
   const auto &lat = out->column("f_lat"), &lon = out->column("f_lon"), &alt = out->column("f_alt");
@@ -211,7 +211,7 @@ RC_GTEST_PROP(Completion, APlaceBetweenTwoIsWhereTheReferencePutsIt, ()) {
   Completion completion{{place}, false};
   const auto in =
       brackets_at_100({{Reading{before, from_lat, from_lon}, Reading{after, to_lat, to_lon}}}, FieldKind::point);
-  RC_ASSERT(completion.settle(*in->schema).has_value());
+  RC_ASSERT(completion.bind_schema(*in->schema).has_value());
   const auto out = completion.complete(in);
   const auto want = reference::complete({reference::Reading{before, {.x = from_lat, .y = from_lon}},
                                          reference::Reading{after, {.x = to_lat, .y = to_lon}}},
@@ -225,7 +225,7 @@ TEST(Completion, LeavesRowsOfNullsOutAndCounts) {
   const auto in =
       brackets_at_100({{Reading{100, 1}, {}}, {{}, {}}, {Reading{90, 1}, Reading{110, 3}}, {Reading{90, 1}, {}}});
   Completion terse{{column(Fill::linear)}, false};
-  ASSERT_TRUE(terse.settle(*in->schema));
+  ASSERT_TRUE(terse.bind_schema(*in->schema));
   const auto out = terse.complete(in);
   EXPECT_EQ(out->rows, 3u);
   EXPECT_EQ(out->arrival.size(), 3u);
@@ -237,7 +237,7 @@ TEST(Completion, LeavesRowsOfNullsOutAndCounts) {
   EXPECT_EQ(terse.counts().empty_rows, 1u);
 
   Completion full{{column(Fill::linear)}, true};
-  ASSERT_TRUE(full.settle(*in->schema));
+  ASSERT_TRUE(full.bind_schema(*in->schema));
   const auto all = full.complete(in);
   EXPECT_EQ(all->rows, 4u);
   EXPECT_FALSE(all->column("f").valid(1));
@@ -264,7 +264,7 @@ TEST(Completion, CarriesTexts) {
   texts.push("shut");
   in->columns[at.before] = Column::string(std::move(texts));
   Completion completion{{{.field = "state", .fill = Fill::step, .kind = FieldKind::text, .max_age = 20}}, true};
-  ASSERT_TRUE(completion.settle(*in->schema));
+  ASSERT_TRUE(completion.bind_schema(*in->schema));
   const auto out = completion.complete(in);
   EXPECT_EQ(out->column("state").text(0), "open");
   EXPECT_FALSE(out->column("state").valid(1));
@@ -275,8 +275,8 @@ TEST(Completion, NamesTheColumnThatDoesNotFit) {
   const auto schema = brackets::schema({{"speed", FieldKind::number}, {"position", FieldKind::point}});
   const auto blame = [&](const RowColumn& as, const Schema& input) {
     Completion completion{{as}, false};
-    const auto settled = completion.settle(input);
-    return settled ? "" : settled.error().setting;
+    const auto bound = completion.bind_schema(input);
+    return bound ? "" : bound.error().setting;
   };
   EXPECT_EQ(blame({.field = "speed"}, *schema), "");
   EXPECT_EQ(blame({.field = "sped"}, *schema), "columns.sped");
@@ -292,7 +292,7 @@ TEST(Completion, TakesAnEmptyBatch) {
   in->schema = brackets::schema({{"f", FieldKind::number}});
   in->columns.resize(in->schema->columns.size());
   in->reached = 9;
-  ASSERT_TRUE(completion.settle(*in->schema));
+  ASSERT_TRUE(completion.bind_schema(*in->schema));
   const auto out = completion.complete(in);
   EXPECT_EQ(out->rows, 0u);
   EXPECT_EQ(out->reached, 9);

@@ -1,5 +1,5 @@
 /// The first half of checking: a pipeline's text read against the operators' specs, node by node. What the nodes mean
-/// together is check.cpp's, and what flows between them settling.cpp's.
+/// together is check.cpp's, and what flows between them schema_binding.cpp's.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ struct Draft {
   std::string from_id = {}, from_port = {};
   bool has_role = false;      ///< the text says whether it is a source, a transform or a sink
   bool columns_known = true;  ///< what it wants of what it reads, if anything
-  bool good = true;           ///< nothing wrong with it so far: it may be made and settled
+  bool good = true;           ///< nothing wrong with it so far: it may be made, and its schema bound
 };
 
 /// What the text alone says.

@@ -1,4 +1,4 @@
-/// A pipeline that has been read and checked: nodes in the order in which they run, settings typed, schemas settled.
+/// A pipeline that has been read and checked: nodes in the order in which they run, settings typed, schemas bound.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct Node {
   const Operator* op = nullptr;  ///< owned by the registry
   Settings settings;
   std::vector<PortRef> inputs;
-  Schemas outputs;                   ///< settled schema per port; a source has the samples schema, a sink none
+  Schemas outputs;                   ///< bound schema per port; a source has the samples schema, a sink none
   SchemaPtr input;                   ///< of a sink: what it gets (the completed rows if it has `columns`)
   std::vector<RowColumn> columns;    ///< of a sink with a `columns` setting; empty otherwise
   bool keeps_state = false;          ///< of a transform: what it does depends on more than the batch at hand

@@ -56,7 +56,7 @@ class HeldLanes {
   /// What is committed, passed on to the source.
   virtual void committed(Partition partition, Position position) = 0;
   /// A lane's snapshot is in the store, or could not be written.
-  virtual void snapshot_settled(Partition partition) = 0;
+  virtual void snapshot_done(Partition partition) = 0;
 };
 
 }  // namespace weir

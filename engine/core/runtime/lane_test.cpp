@@ -21,7 +21,7 @@ const std::vector<std::uint64_t> numbers{1, 2, 4, 5, 7, 8, 10, 13, 14, 16};
 
 class EncodingSink final : public Sink {
  public:
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return {}; }
   Encoded encode(const BatchPtr& batch) const override { return faults::encode_simulated(batch); }
   Result<void> write(const Encoded&) override { return {}; }

@@ -22,8 +22,8 @@ SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
   suppressed_ = counted::declare(counters, node.id, counted::suppressed_rows, "before_restart");
   if (node.columns.empty()) return;
   completion_ = std::make_unique<Completion>(node.columns, node.write_empty);
-  [[maybe_unused]] const auto settled = completion_->settle(input);
-  assert(settled && "checked before");
+  [[maybe_unused]] const auto bound = completion_->bind_schema(input);
+  assert(bound && "checked before");
   for (std::size_t i = 0; i < qualities.size(); ++i)
     numbers_[i] = counted::declare(counters, node.id, counted::cells, qualities[i]);
   numbers_[qualities.size()] = counted::declare(counters, node.id, counted::empty_rows);

@@ -53,8 +53,8 @@ void Stages::make_stage(const NodeContext::Shared& around, std::size_t number, c
     if (pipeline_.writes_beside) stage.behind = stage.transform->write_behind();
     Schemas inputs;
     for (const PortRef& input : node.inputs) inputs.push_back(pipeline_.nodes[input.node].outputs[input.port]);
-    [[maybe_unused]] const auto settled = stage.transform->settle(inputs);
-    assert(settled && "checked before");
+    [[maybe_unused]] const auto bound = stage.transform->bind_schema(inputs);
+    assert(bound && "checked before");
   } else if (node.role == Role::sink) {
     const PortRef input = node.inputs.at(0);
     stage.sink = std::make_unique<SinkRows>(node, *pipeline_.nodes[input.node].outputs[input.port], counters_);

@@ -66,7 +66,7 @@ std::string StepOutput::objection(const Batch* batch, Port port) const {
     return weir::format("it emits {} rows with {} arrivals", batch->rows, batch->arrival.size());
   const std::size_t columns = node_.outputs[port]->columns.size();
   if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
-  return weir::format("it emits {} columns, but has settled on {}", batch->columns.size(), columns);
+  return weir::format("it emits {} columns, but its schema has {}", batch->columns.size(), columns);
 }
 
 }  // namespace weir

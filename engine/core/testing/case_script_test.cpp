@@ -19,7 +19,7 @@ class Silent final : public Source {
 class Discarding final : public Sink {
  public:
   explicit Discarding(const Settings&) {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded&) override { return {}; }
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }

@@ -48,7 +48,7 @@ class CaseSink final : public Sink {
   /// `state` must outlive it.
   explicit CaseSink(CaseSinkState& state) : state_{state} {}
 
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override {
     forget();
     return {};

@@ -15,8 +15,8 @@ class Pass final : public Transform {
     if (fault_ == "is made in vain") (void)settings.number("bye");
   }
 
-  Result<Schemas> settle(const Schemas& inputs) override {
-    return fault_ == "settles on nothing" ? Schemas{} : Schemas{inputs[0]};
+  Result<Schemas> bind_schema(const Schemas& inputs) override {
+    return fault_ == "binds nothing" ? Schemas{} : Schemas{inputs[0]};
   }
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     ++batches_;
@@ -71,7 +71,7 @@ class Nothing final : public Source {
 class Away final : public Sink {
  public:
   explicit Away(const Settings&) {}
-  Result<void> settle(const SchemaPtr&) override { return {}; }
+  Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded&) override { return {}; }
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
@@ -185,9 +185,9 @@ TEST(Cases, AnOperatorThatBreaksItsContractStopsItsLane) {
   EXPECT_TRUE(said("emits elsewhere").contains("pass: it emits to port 1, which its Spec does not declare"));
   EXPECT_TRUE(said("counts nothing").contains("pass: it counts by a number that no counter has"));
   EXPECT_TRUE(said("refuses nobody").contains("pass: it refuses row 6 of 6")) << said("refuses nobody");
-  EXPECT_TRUE(said("settles on nothing").contains("\"pass\": it settles on 0 schemas, but has 1 ports"));
+  EXPECT_TRUE(said("binds nothing").contains("\"pass\": it binds 0 schemas, but has 1 ports"));
   EXPECT_TRUE(said("emits nothing").contains("pass: it emits no batch, or one without a schema"));
-  EXPECT_TRUE(said("emits too little").contains("pass: it emits 0 columns, but has settled on 7"))
+  EXPECT_TRUE(said("emits too little").contains("pass: it emits 0 columns, but its schema has 7"))
       << said("emits too little");
   EXPECT_TRUE(said("can't load").contains("an operator threw: no room")) << said("can't load");
   EXPECT_TRUE(said("keeps more").contains("pass holds 1 keys, not 0")) << said("keeps more");

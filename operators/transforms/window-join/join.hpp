@@ -108,7 +108,7 @@ class Join {
   Due next(Vehicle& v) const;
   Due timer_of(Vehicle& v) const;
   Timestamp deadline(Vehicle& v) const;
-  void settle(Vehicle*& v, std::uint32_t key, std::size_t slot);
+  void fire_due(Vehicle*& v, std::uint32_t key, std::size_t slot);
   bool crammed(Vehicle& v, std::size_t slot) const;
   bool relieve(Vehicle*& v, std::uint32_t key);
   void set_timer();

@@ -36,7 +36,7 @@ Timestamp Join::deadline(Vehicle& v) const {
 
 /// Does what has become due for one vehicle through a sample of `slot`, and makes room for the next one. Its timer is
 /// set when its run of samples is through.
-void Join::settle(Vehicle*& v, std::uint32_t key, std::size_t slot) {
+void Join::fire_due(Vehicle*& v, std::uint32_t key, std::size_t slot) {
   const auto act_all = [&] {
     while (v != nullptr) {
       const Due due = next(*v);

@@ -56,7 +56,7 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
     const bool passed = before < needed && time >= needed && slots_.in_brackets(slot);
     if (passed) --v->now.behind;
     if (crossed || (passed && v->now.behind == 0) || crammed) {
-      settle(v, key, slot);
+      fire_due(v, key, slot);
       return row + 1;
     }
   }
@@ -77,7 +77,7 @@ Join::Taken Join::take(std::uint32_t key, std::uint16_t slot, Timestamp time, co
   Vehicle*& v = samples_[key];
   v->last_arrival = now_;
   const Taken taken = place(v, slot, time, value);
-  settle(v, key, slot);
+  fire_due(v, key, slot);
   return taken;
 }
 

@@ -1,4 +1,4 @@
-#include "core/plan/settling.hpp"
+#include "core/plan/schema_binding.hpp"
 
 #include <algorithm>
 #include <map>
@@ -13,10 +13,10 @@
 namespace weir {
 namespace {
 
-class Settling {
+class SchemaBinding {
  public:
-  Settling(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
-           std::string_view text, Reporter& report)
+  SchemaBinding(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
+                std::string_view text, Reporter& report)
       : drafts_{drafts},
         whole_{whole},
         pipeline_{pipeline},
@@ -29,7 +29,7 @@ class Settling {
     });
   }
 
-  void settle() {
+  void bind_all() {
     gather_demand();
     std::map<std::string, std::size_t> numbers;
     for (Draft& draft : drafts_) {
@@ -38,7 +38,7 @@ class Settling {
       if (draft.good) {
         if (input != numbers.end())
           draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
-        draft.good = settle(draft);
+        draft.good = bind(draft);
       }
       if (draft.node.role == Role::source) draft.node.outputs = {samples::schema()};
       numbers.try_emplace(draft.node.id, static_cast<std::size_t>(&draft - drafts_.data()));
@@ -117,7 +117,7 @@ class Settling {
            ", where the samples are (key, field, time, x, …)";
   }
 
-  bool settle(Draft& draft) {
+  bool bind(Draft& draft) {
     Node& node = draft.node;
     if (node.role == Role::source) return true;
     const PortRef ref = node.inputs.front();
@@ -132,11 +132,10 @@ class Settling {
                     way_round_brackets(draft));
       return false;
     }
-    const auto settled = attempt("it threw", [&] {
-      return node.role == Role::sink ? settle_sink(draft, input) : settle_transform(draft, input);
-    });
-    if (!settled) blame(draft, settled.error());
-    return settled.value_or(false);
+    const auto bound = attempt(
+        "it threw", [&] { return node.role == Role::sink ? bind_sink(draft, input) : bind_transform(draft, input); });
+    if (!bound) blame(draft, bound.error());
+    return bound.value_or(false);
   }
 
   /// Knows whether anybody asked what the sinks want.
@@ -156,18 +155,17 @@ class Settling {
   NodeContext::Shared shared() { return {pipeline_, registry_, counters_, system_clock()}; }
 
   /// False: nothing can be said of it, as it goes by what the sinks want, and that is not known.
-  Result<bool> settle_transform(Draft& draft, const SchemaPtr& input) {
+  Result<bool> bind_transform(Draft& draft, const SchemaPtr& input) {
     Node& node = draft.node;
     Surroundings context{shared(), node};
     const auto transform = node.op->make_transform(node.settings, context);
-    auto outputs = transform->settle({input});
+    auto outputs = transform->bind_schema({input});
     if (context.demand_asked() && !(whole_ && demand_known(draft))) return false;
     if (!outputs) return std::unexpected(outputs.error());
     const Spec& spec = node.op->spec;
     if (outputs->size() != spec.ports.size() + 1 || std::ranges::contains(*outputs, nullptr))
-      return fail(Error::Kind::internal,
-                  weir::format("it settles on {} schemas, but has {} ports, each of which needs one", outputs->size(),
-                               spec.ports.size() + 1));
+      return fail(Error::Kind::internal, weir::format("it binds {} schemas, but has {} ports, each of which needs one",
+                                                      outputs->size(), spec.ports.size() + 1));
     node.outputs = std::move(*outputs);
     StateWriter none;
     transform->save(none);
@@ -175,18 +173,18 @@ class Settling {
     return true;
   }
 
-  Result<bool> settle_sink(Draft& draft, const SchemaPtr& input) {
+  Result<bool> bind_sink(Draft& draft, const SchemaPtr& input) {
     Node& node = draft.node;
     node.input = input;
     if (!node.columns.empty()) {
-      auto rows = Completion{node.columns, node.write_empty}.settle(*input);
+      auto rows = Completion{node.columns, node.write_empty}.bind_schema(*input);
       if (!rows) return std::unexpected(rows.error());
       node.input = *rows;
     } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
       return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
     }
     NodeContext context{shared(), node};
-    return node.op->make_sink(node.settings, context)->settle(node.input).transform([] { return true; });
+    return node.op->make_sink(node.settings, context)->bind_schema(node.input).transform([] { return true; });
   }
 
   std::vector<Draft>& drafts_;
@@ -203,9 +201,9 @@ class Settling {
 
 }  // namespace
 
-void settle_schemas(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
-                    std::string_view text, Reporter& report) {
-  Settling{drafts, whole, pipeline, registry, text, report}.settle();
+void bind_schemas(std::vector<Draft>& drafts, bool whole, const Pipeline& pipeline, const Registry& registry,
+                  std::string_view text, Reporter& report) {
+  SchemaBinding{drafts, whole, pipeline, registry, text, report}.bind_all();
 }
 
 }  // namespace weir
