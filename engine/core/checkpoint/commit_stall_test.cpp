@@ -45,5 +45,56 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"five", "ten"}));
 }
 
+/// One that has no snapshot, loses its connection, and is not there when another worker comes to the same position.
+class CommitStallWithoutSnapshot : public CommitStall {
+ protected:
+  void SetUp() override {
+    database_.places[0].progress = {.position = 4, .stream = stream_};
+    ASSERT_TRUE(cycle_->claim(0));
+    cycle_->reading(0, stream_, 0);
+    cycle_->take(step(0, 5, "five"));
+    ASSERT_TRUE(cycle_->commit());
+    cycle_->take(step(0, 6, "six"));
+    sink_->next_fault = fakes::Fault::before;
+    ASSERT_FALSE(cycle_->commit());
+  }
+  std::vector<Partition> refused() {
+    const auto committed = cycle_->commit();
+    EXPECT_TRUE(committed);
+    return committed ? committed->refused : std::vector<Partition>{};
+  }
+
+  StreamIdentity stream_{"S-0", 7};
+};
+
+TEST_F(CommitStallWithoutSnapshot, GoesOnWhereNobodyElseWas) {
+  EXPECT_TRUE(refused().empty());
+  EXPECT_EQ(database_.rows, (std::vector<std::string>{"five", "six"}));
+}
+
+TEST_F(CommitStallWithoutSnapshot, IsRefusedAfterAResetThoughThePositionIsTheSame) {
+  database_.places[0].progress.resets = 1;
+  EXPECT_EQ(refused(), std::vector<Partition>{0});
+  EXPECT_EQ(database_.rows, std::vector<std::string>{"five"});
+}
+
+TEST_F(CommitStallWithoutSnapshot, IsRefusedInAnotherEpochOfTheStreamThoughThePositionIsTheSame) {
+  database_.places[0].progress.stream.created = 8;
+  EXPECT_EQ(refused(), std::vector<Partition>{0});
+  EXPECT_EQ(database_.rows, std::vector<std::string>{"five"});
+}
+
+TEST_F(CommitStallWithoutSnapshot, GoesOnIfItRaisedTheResetsOfASecondSinkItself) {
+  second_database_.places[0].progress = {.position = 3};
+  database_.places[0].progress.resets = 2;
+  start_worker(false, true);
+  ASSERT_TRUE(cycle_->claim(0));
+  cycle_->take(step(0, 6, "six", 2));
+  second_->next_fault = fakes::Fault::after;
+  ASSERT_FALSE(cycle_->commit());
+  EXPECT_TRUE(refused().empty());
+  EXPECT_EQ(second_database_.rows, std::vector<std::string>{"six"});
+}
+
 }  // namespace
 }  // namespace weir

@@ -61,6 +61,7 @@ Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress
   if (!rivals) return std::unexpected(rivals.error());
   const auto begin = starts(partition, stands);
   if (!begin) return std::unexpected(begin.error());
+  const std::vector<std::uint32_t> resets{std::from_range, stands | std::views::transform(&Progress::resets)};
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found =
       weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
@@ -71,6 +72,7 @@ Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress
   if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
   found->start.at.sinks.clear();
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
+    found->stands[i].resets = resets[i];
     if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
   }
   return found;

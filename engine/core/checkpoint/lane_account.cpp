@@ -19,6 +19,7 @@ LaneAccount::LaneAccount(std::span<const Stand> stands, std::size_t keepers, con
     nodes_.push_back(node);
     done_.push_back({progress.position, progress.emitted});
     named_.push_back(progress.snapshot);
+    stood_.push_back(progress);
   }
 }
 
@@ -118,7 +119,11 @@ bool LaneAccount::agrees_on(const std::string& snapshot) const {
 }
 
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
-  return (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
+  const Progress& stood = stood_[outlet];
+  const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
+                         (progress.stream == stood.stream || progress.stream == committed_.stream);
+  return same_life &&
+         (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
          (Reach{progress.position, progress.emitted} == done_[outlet] ||
           std::ranges::contains(steps_, Reach{progress.position, progress.emitted},
                                 [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));

@@ -51,8 +51,8 @@ class LaneAccount {
     Progress progress;
   };
 
-  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has; the last
-  /// `keepers` of them keep progress.
+  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has, and how often
+  /// it was reset itself; the last `keepers` of them keep progress.
   LaneAccount(std::span<const Stand> stands, std::size_t keepers, const Progress& least);
 
   /// Steps must not reach over the end of what an outlet has: says so in `start`.
@@ -106,7 +106,8 @@ class LaneAccount {
   /// The snapshot that all of them named last.
   const std::string& agreed() const { return agreed_; }
   /// Whether an outlet can have come to this progress by this lane's commits alone. An owner in between may have
-  /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same.
+  /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same; so does
+  /// one who came to that position after a reset, or in another epoch of the stream.
   bool is_ours(std::size_t outlet, const Progress& progress) const;
 
   /// What the last commit of all outlets had come to.
@@ -140,6 +141,7 @@ class LaneAccount {
   std::vector<std::size_t> nodes_;  // by outlet
   std::vector<Reach> done_;         // by outlet: what it has
   std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
+  std::vector<Progress> stood_;     // by outlet: what it had when the lane started
   std::string snapshot_;            // the newest that is whole
   std::string agreed_;              // the last that every outlet's progress named
   std::vector<std::string> own_;    // what this lane's open commits may have named
