@@ -61,6 +61,18 @@ TEST_F(StoreLeasesTest, ALeaseThatIsNotRenewedGoesToAnotherAndTheOldOwnerNotices
   EXPECT_FALSE(a_.claim(0)) << "what was lost is not given back for the new owner";
 }
 
+TEST_F(StoreLeasesTest, AFormerOwnerThatHasNotNoticedFreesNothing) {
+  StoreLeases c{store_, "fleet", "c", clock_};
+  ASSERT_TRUE(a_.claim(0));
+  ASSERT_FALSE(b_.claim(0));
+  pass(30 * second);
+  ASSERT_TRUE(b_.claim(0));
+  EXPECT_FALSE(a_.claim(0)) << "a refused claim makes it no owner again";
+  EXPECT_TRUE(a_.release(0));
+  EXPECT_FALSE(c.claim(0)) << "it is b's";
+  EXPECT_THAT(*b_.renew(), IsEmpty());
+}
+
 TEST_F(StoreLeasesTest, ARenewalWhoseAnswerWasLostIsNoLoss) {
   ASSERT_TRUE(a_.claim(0));
   store_.answer_lost = true;
