@@ -69,6 +69,20 @@ TEST(Explain, SaysWhatASecondWorkerDoes) {
                        "workers: share the messages"));
 }
 
+TEST(Explain, SaysThatADatabaseThatIsDownStopsAFileBesideIt) {
+  const auto said = [](const std::string& between) {
+    for (const Promise& promise : explained(simulated_source, file_sink, between)) {
+      if (promise.about == "sinks") return promise.what + ": " + promise.why;
+    }
+    return std::string{};
+  };
+  const std::string last = R"({ "id": "last", "transform": "keyed-last-value", "from": "in" },)";
+  EXPECT_EQ(
+      said(last + R"({ "id": "rows", "from": "last", "sink": "timescale", "url": "postgresql://h/d", "table": "t" },)"),
+      "commit together: a lane has one position: while one of them does not answer, none of the others gets anything");
+  EXPECT_EQ(said(last), "") << "there is one sink alone";
+}
+
 TEST(Explain, WhatNothingRemembersIsAtLeastOnce) {
   EXPECT_TRUE(promised(promises(simulated_source, R"("sink": "stdout")"), "out: at least once"));
   EXPECT_TRUE(promised(promises(simulated_source, R"("sink": "drop")"), "out: kept nowhere"));
