@@ -117,6 +117,7 @@ std::string status_json(const Pipeline& pipeline, const Counters& counters, cons
   text(json, "fingerprint", pipeline.fingerprint);
   text(json, "worker", worker);
   flag(json, "ready", status.ready);
+  flag(json, "standby", status.standby);
   json.Key("troubles");
   json.StartArray();
   for (const std::string& trouble : why_not_ready(status)) text(json, trouble);

@@ -54,6 +54,9 @@ class Work {
   std::string json() const { return status_json(pipeline_, counters_, work_, status_, name_); }
   Glance::Worker at(std::string address) const { return {std::move(address), read_report(json())}; }
 
+  void is_without_share() { status_.standby = true; }
+  Readiness is_ready() const { return readiness(status_); }
+
   void is_in_trouble(std::string why) {
     status_.ready = false;
     status_.troubles.push_back(std::move(why));
@@ -95,6 +98,18 @@ TEST(Top, ReadsWhatAWorkerSays) {
   for (const char* no_worker : {"", "{}", "<html>", "[1]", R"({"name":"fleet"})"})
     EXPECT_FALSE(read_report(no_worker)) << no_worker;
   EXPECT_FALSE(read_lag("{}"));
+}
+
+TEST(Top, AWorkerWithoutAShareIsReadyAsStandby) {
+  Work work{"vm-a"};
+  EXPECT_THAT(work.json(), HasSubstr(R"("standby":false)"));
+  EXPECT_EQ(work.is_ready().text, "ready");
+  work.is_without_share();
+  EXPECT_THAT(work.json(), HasSubstr(R"("ready":true,"standby":true)"));
+  EXPECT_TRUE(work.is_ready().ready);
+  EXPECT_EQ(work.is_ready().text, "standby");
+  work.is_in_trouble("db does not answer");
+  EXPECT_FALSE(work.is_ready().ready);
 }
 
 TEST(Top, TellsRatesBetweenTwoLooks) {
