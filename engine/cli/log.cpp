@@ -11,6 +11,19 @@
 namespace weir::cli {
 namespace {
 
+/// %l by weir's names: spdlog's says "warning" and "critical".
+class LevelName final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const std::string_view name = message.level >= spdlog::level::err    ? "error"
+                                  : message.level == spdlog::level::warn ? "warn"
+                                  : message.level == spdlog::level::info ? "info"
+                                                                         : "debug";
+    out.append(name.data(), name.data() + name.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<LevelName>(); }
+};
+
 /// %v for JSON: the message with quotes, backslashes and control characters escaped.
 class EscapedMessage final : public spdlog::custom_flag_formatter {
  public:
@@ -41,13 +54,14 @@ void set_up_log(const std::string& form, const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("weir"));
   spdlog::set_level(spdlog::level::from_str(level));
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<LevelName>('~');
   if (form == "json") {
     formatter->add_flag<EscapedMessage>('*').set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%~","message":%*})");
   } else {
     // A line takes the place of the progress that is shown.
     const std::string clear = isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
-    formatter->set_pattern(clear + "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v");
+    formatter->set_pattern(clear + "%Y-%m-%dT%H:%M:%S.%eZ %^%~%$ %v");
   }
   spdlog::set_formatter(std::move(formatter));
 }

@@ -39,6 +39,19 @@ TEST_F(Conventions, AMissingFileIs78WhereAPipelineIsExpectedAnd66Elsewhere) {
   }
 }
 
+TEST_F(Conventions, LevelsOfTheLogAreDebugInfoWarnError) {
+  const std::string file = directory_.write("pipeline.json", R"({ "name": "p", "nodes": [
+    { "id": "in", "source": "simulate", "for": "1s", "vehicles": 1, "encoding": "json" },
+    { "id": "out", "sink": "timescale", "from": "in", "url": "postgresql://nobody@127.0.0.1:1/none", "table": "t" } ] })");
+  for (const char* form : {"text", "json"}) {
+    fakes::WeirProcess run{{"run", file, "-q", "--log", form}, directory_.file(form)};
+    const bool json = std::string_view{form} == "json";
+    EXPECT_TRUE(run.says(json ? R"("level":"warn")" : "Z warn ")) << run.log();
+    run.end(SIGTERM);
+    EXPECT_FALSE(run.log().contains("warning")) << run.log();
+  }
+}
+
 TEST_F(Conventions, DataIsPrintedAsJsonByFormat) {
   const std::string pipeline = "pipelines/quickstart.json";
   const std::string path = "db.path=" + directory_.file("q.duckdb");

@@ -150,11 +150,11 @@ TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
   EXPECT_THAT(job.log(), testing::HasSubstr(R"(reload: changed for the state: db.columns now asks rows for "torque")"));
   directory_.write("job.json", with(text, R"("id": "db")", R"("id": "out")"));
   job.send(SIGHUP);
-  EXPECT_TRUE(job.says(" warning reload: out is refused: ")) << job.log();
+  EXPECT_TRUE(job.says(" warn reload: out is refused: ")) << job.log();
   directory_.write("job.json", with(text, R"("id": "db")", R"("id": "out", "renamed_from": "db")"));
   job.send(SIGHUP);
   EXPECT_TRUE(job.says("reload: the new pipeline runs")) << job.log();
-  EXPECT_THAT(job.log(), testing::HasSubstr(" warning reload: out is renamed: goes on with what \"db\" keeps"));
+  EXPECT_THAT(job.log(), testing::HasSubstr(" warn reload: out is renamed: goes on with what \"db\" keeps"));
   job.end(SIGTERM);
 }
 

@@ -111,7 +111,7 @@ TEST(Services, that_were_made_and_payloads_that_lack_something_are_told_once) {
   fakes::NatsPeer peer{servers.nats()};
   for (int i = 0; i < 3; ++i) peer.publish("vehicle.145.speed", R"({"timestamp": 1800000000, "value": 50})");
   EXPECT_TRUE(
-      run.says("warning in/0: a payload of \"vehicle.145.speed\" tells no time: nothing at \"ts\": the payload "
+      run.says("warn in/0: a payload of \"vehicle.145.speed\" tells no time: nothing at \"ts\": the payload "
                "has \"timestamp\", \"value\"; "))
       << run.log();
   EXPECT_EQ(run.end(SIGTERM), 0);
