@@ -40,8 +40,8 @@ int obey(int argc, char** argv) {
 
   cli::CommandLine line{
       "weir", "weir turns the raw signals of a fleet into evenly spaced, complete, trusted rows.", session.version,
-      "Exit codes: 0 fine, 1 findings, 64 usage, 69 a service is unreachable, 70 stopped by an error, 78 bad "
-      "pipeline, 141 standard output was closed."};
+      "Exit codes: 0 fine, 1 findings, 64 usage, 66 a file is missing, 69 a service is unreachable, 70 stopped by an "
+      "error, 78 bad pipeline, 141 standard output was closed."};
   for (auto* add : {cli::add_run,    cli::add_record, cli::add_replay,   cli::add_info,   cli::add_lint,
                     cli::add_fmt,    cli::add_test,   cli::add_explain,  cli::add_list,   cli::add_describe,
                     cli::add_schema, cli::add_graph,  cli::add_progress, cli::add_owners, cli::add_lag,

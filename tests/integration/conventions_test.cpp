@@ -77,6 +77,8 @@ TEST_F(Conventions, HelpAndTheVersionAreCommands) {
   EXPECT_EQ(weir({"help", "run"}), weir({"run", "--help"}));
   EXPECT_EQ(weir({"help"}), weir({"--help"}));
   EXPECT_EQ(weir({"help", "rnu"}).first, 64);
+  for (const char* code : {"0 ", "1 ", "64 ", "66 ", "69 ", "70 ", "78 ", "141 "})
+    EXPECT_TRUE(weir({"--help"}).second.contains(code)) << "exit code " << code;
 }
 
 }  // namespace
