@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <weir/format.hpp>
+
 #include "fakes/temporary_directory.hpp"
 #include "fakes/weir_process.hpp"
 
@@ -50,6 +52,19 @@ TEST_F(Conventions, LevelsOfTheLogAreDebugInfoWarnError) {
     run.end(SIGTERM);
     EXPECT_FALSE(run.log().contains("warning")) << run.log();
   }
+}
+
+TEST_F(Conventions, AChangeThatWouldBeRefusedIsAFinding) {
+  const auto with_sink = [&](const char* name, const char* id) {
+    return directory_.write(name, weir::format(R"({{ "name": "p", "nodes": [
+      {{ "id": "in", "source": "simulate", "for": "1s", "vehicles": 1 }},
+      {{ "id": "{}", "sink": "duckdb", "from": "in", "path": "rows.duckdb" }} ] }})", id));
+  };
+  const std::string before = with_sink("old.json", "db"), renamed = with_sink("new.json", "database");
+  const auto [exit, said] = weir({"explain", renamed, "--diff", before});
+  EXPECT_EQ(exit, 1) << said;
+  EXPECT_TRUE(said.contains("is refused")) << said;
+  EXPECT_EQ(weir({"explain", before, "--diff", before}).first, 0);
 }
 
 TEST_F(Conventions, DataIsPrintedAsJsonByFormat) {
