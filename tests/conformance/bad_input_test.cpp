@@ -9,6 +9,7 @@
 
 #include "conformance/lane.hpp"
 #include "core/config/text.hpp"
+#include "fakes/registry.hpp"
 
 namespace weir::conformance {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* joined = R"(
@@ -198,6 +200,23 @@ TEST(BadInput, a_malformed_pipeline_is_shown_where_it_is) {
  {{ "table": "weir_progress", "id": "d", "from": "s", "sink": {} }} ] }})",
                                    sink)),
                 StartsWith("p.json:2:13: error: \"d\": \"weir_progress\" is a table that weir itself keeps"));
+  }
+}
+
+TEST(BadInput, a_column_of_the_database_itself_is_an_error_of_lint) {
+  const auto said = [](const std::string& sink, const std::string& column) {
+    const std::string text = R"({ "name": "p", "limits": { "keys": 9 }, "nodes": [
+      { "id": "in", "source": "simulate", "for": "1s" },
+      { "id": "rows", "transform": "window-join", "from": "in", "every": "1s" },
+      { "id": "db", "from": "rows", )" +
+                             sink + R"(, "columns": { ")" + column + R"(": {} } } ] })";
+    return render(check_pipeline(text, "p.json", fakes::registry(), {}).findings, Format::text);
+  };
+  const std::string postgres = R"("sink": "timescale", "url": "postgresql://h/d", "table": "t")";
+  const std::string file = R"("sink": "duckdb", "path": "x.duckdb", "table": "t")";
+  for (const auto& [sink, taken] : {std::pair{postgres, "ctid"}, {file, "rowid"}}) {
+    EXPECT_THAT(said(sink, taken), testing::AllOf(HasSubstr("error"), HasSubstr(taken)));
+    EXPECT_THAT(said(sink, "speed"), Not(HasSubstr("error")));
   }
 }
 
