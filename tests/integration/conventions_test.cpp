@@ -58,7 +58,8 @@ TEST_F(Conventions, AChangeThatWouldBeRefusedIsAFinding) {
   const auto with_sink = [&](const char* name, const char* id) {
     return directory_.write(name, weir::format(R"({{ "name": "p", "nodes": [
       {{ "id": "in", "source": "simulate", "for": "1s", "vehicles": 1 }},
-      {{ "id": "{}", "sink": "duckdb", "from": "in", "path": "rows.duckdb" }} ] }})", id));
+      {{ "id": "{}", "sink": "duckdb", "from": "in", "path": "rows.duckdb" }} ] }})",
+                                               id));
   };
   const std::string before = with_sink("old.json", "db"), renamed = with_sink("new.json", "database");
   const auto [exit, said] = weir({"explain", renamed, "--diff", before});

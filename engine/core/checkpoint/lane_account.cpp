@@ -122,8 +122,7 @@ bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
   const Progress& stood = stood_[outlet];
   const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
                          (progress.stream == stood.stream || progress.stream == committed_.stream);
-  return same_life &&
-         (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
+  return same_life && (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
          (Reach{progress.position, progress.emitted} == done_[outlet] ||
           std::ranges::contains(steps_, Reach{progress.position, progress.emitted},
                                 [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));
