@@ -42,7 +42,7 @@ bool is_bucket_token(std::string_view text);
 std::string bucket_subject(std::string_view bucket, std::string_view key);
 std::string bucket_stream(std::string_view bucket);
 
-/// Reads and writes single values. Threads: one at a time.
+/// Reads and writes single values. Threads: any.
 class Bucket {
  public:
   /// The JetStream must outlive it. The bucket must be there.

@@ -1,3 +1,6 @@
+#include <mutex>
+#include <shared_mutex>
+
 #include <weir/operator.hpp>
 
 #include "clients/nats_bucket.hpp"
@@ -24,52 +27,74 @@ class JetStreamKv final : public Store {
   }
 
   Result<void> put(std::string_view name, std::string_view value) override {
-    if (auto ready = connected(); !ready) return ready;
-    return bucket_->put(name, value).or_else([&](const Error& error) -> Result<void> {
-      return std::unexpected(mend(error));
+    return with_bucket([&](nats::Bucket& bucket) {
+      return bucket.put(name, value).or_else([&](const Error& error) -> Result<void> {
+        return std::unexpected(mend(error));
+      });
     });
   }
 
   Result<std::optional<std::string>> get(std::string_view name) override {
-    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
-    auto value = bucket_->get(name);
-    if (!value) return gone() ? Result<std::optional<std::string>>{} : std::unexpected(value.error());
-    return *value ? std::optional{std::move((*value)->bytes)} : std::nullopt;
+    return with_bucket([&](nats::Bucket& bucket) -> Result<std::optional<std::string>> {
+      auto value = bucket.get(name);
+      if (!value) return gone() ? Result<std::optional<std::string>>{} : std::unexpected(value.error());
+      return *value ? std::optional{std::move((*value)->bytes)} : std::nullopt;
+    });
   }
 
   Result<void> remove(std::string_view name) override {
-    return connected().and_then([&] { return bucket_->remove(name); });
+    return with_bucket([&](nats::Bucket& bucket) { return bucket.remove(name); });
   }
   Result<std::vector<std::string>> names(std::string_view prefix) override {
-    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
-    auto names = bucket_->names(prefix);
-    return names || makes_ || !gone() ? std::move(names) : std::vector<std::string>{};
+    return with_bucket([&](nats::Bucket& bucket) -> Result<std::vector<std::string>> {
+      auto names = bucket.names(prefix);
+      return names || makes_ || !gone() ? std::move(names) : std::vector<std::string>{};
+    });
   }
   bool durable() const override { return true; }
 
   Duration lease() const override { return settings_.duration("lease"); }
   Result<std::optional<Versioned>> newest(std::string_view name) override {
-    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
-    auto value = bucket_->newest(name);
-    if (!value) return gone() ? Result<std::optional<Versioned>>{} : std::unexpected(value.error());
-    // The mark of a removal has a revision, which whoever writes next must know.
-    return *value ? std::optional{Versioned{std::move((*value)->bytes), (*value)->revision, (*value)->stored}}
-                  : std::nullopt;
+    return with_bucket([&](nats::Bucket& bucket) -> Result<std::optional<Versioned>> {
+      auto value = bucket.newest(name);
+      if (!value) return gone() ? Result<std::optional<Versioned>>{} : std::unexpected(value.error());
+      // The mark of a removal has a revision, which whoever writes next must know.
+      return *value ? std::optional{Versioned{std::move((*value)->bytes), (*value)->revision, (*value)->stored}}
+                    : std::nullopt;
+    });
   }
   Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
                                               std::uint64_t revision) override {
-    if (auto ready = connected(); !ready) return std::unexpected(ready.error());
-    return bucket_->put_if(name, value, revision).or_else([&](const Error& error) {
-      return Result<std::optional<std::uint64_t>>{std::unexpected(mend(error))};
+    return with_bucket([&](nats::Bucket& bucket) {
+      return bucket.put_if(name, value, revision).or_else([&](const Error& error) {
+        return Result<std::optional<std::uint64_t>>{std::unexpected(mend(error))};
+      });
     });
   }
 
   Result<Timestamp> time() override {
-    return connected().and_then([&] { return bucket_->time(); });
+    return with_bucket([](nats::Bucket& bucket) { return bucket.time(); });
   }
 
  private:
+  /// Several at once, over one connection, which is opened again after it was closed for good.
+  template <typename Use>
+  auto with_bucket(Use use) -> decltype(use(std::declval<nats::Bucket&>())) {
+    std::shared_lock lock{mutex_};
+    if (!is_connected()) {
+      lock.unlock();
+      if (auto connected = connect(); !connected) return std::unexpected(connected.error());
+      lock.lock();
+      if (!is_connected()) return fail(Error::Kind::unreachable, "the connection of the state store was closed");
+    }
+    return use(*bucket_);
+  }
+
+  bool is_connected() const { return bucket_ && !connection_->closed(); }
+
   Result<void> connect() {
+    const std::scoped_lock lock{mutex_};
+    if (is_connected()) return {};
     bucket_.reset();
     jetstream_.reset();
     auto connection =
@@ -90,9 +115,6 @@ class JetStreamKv final : public Store {
     return there.transform([&](Duration) { bucket_.emplace(*jetstream_, config_.name); });
   }
 
-  /// Opens again after the connection was closed for good.
-  Result<void> connected() { return bucket_ && !connection_->closed() ? Result<void>{} : connect(); }
-
   bool gone() {
     const auto there = jetstream_->state(nats::bucket_stream(config_.name));
     return !there && there.error().kind == Error::Kind::changed;
@@ -111,6 +133,7 @@ class JetStreamKv final : public Store {
   Settings settings_;
   Context& context_;
   nats::BucketConfig config_;
+  std::shared_mutex mutex_;  // of the connection: shared to use it, alone to open it
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::JetStream> jetstream_;
   std::optional<nats::Bucket> bucket_;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,19 +19,23 @@ class MapStore : public Store {
 
   Result<void> open() override { return {}; }
   Result<void> put(std::string_view name, std::string_view value) override {
+    const std::scoped_lock lock{mutex_};
     set(name, value);
     return {};
   }
   Result<std::optional<std::string>> get(std::string_view name) override {
     if (before_get) std::exchange(before_get, {})();
+    const std::scoped_lock lock{mutex_};
     const auto it = values_.find(name);
     return it == values_.end() ? std::nullopt : std::optional{it->second};
   }
   Result<void> remove(std::string_view name) override {
+    const std::scoped_lock lock{mutex_};
     values_.erase(std::string{name});
     return {};
   }
   Result<std::vector<std::string>> names(std::string_view prefix) override {
+    const std::scoped_lock lock{mutex_};
     std::vector<std::string> out;
     for (auto it = values_.lower_bound(prefix); it != values_.end() && it->first.starts_with(prefix); ++it)
       out.push_back(it->first);
@@ -40,6 +45,7 @@ class MapStore : public Store {
 
   Duration lease() const override { return lease_length; }
   Result<std::optional<Versioned>> newest(std::string_view name) override {
+    const std::scoped_lock lock{mutex_};
     return get(name).transform([&](auto value) {
       return value ? std::optional{Versioned{*value, revisions_[std::string{name}], written_[std::string{name}]}}
                    : std::nullopt;
@@ -48,6 +54,7 @@ class MapStore : public Store {
   Result<std::optional<std::uint64_t>> put_if(std::string_view name, std::string_view value,
                                               std::uint64_t revision) override {
     if (before_put_if) std::exchange(before_put_if, {})(name);
+    const std::scoped_lock lock{mutex_};
     const auto there = newest(name);
     if ((*there ? (*there)->revision : 0) != revision) return std::nullopt;
     set(name, value);
@@ -71,6 +78,7 @@ class MapStore : public Store {
     written_[std::string{name}] = now;
   }
 
+  std::recursive_mutex mutex_;
   Values& values_;
   std::map<std::string, std::uint64_t> revisions_;  // of what put_if() or put() stored
   std::map<std::string, Timestamp> written_;

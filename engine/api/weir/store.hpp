@@ -14,7 +14,7 @@ namespace weir {
 /// Values by name. The engine cuts snapshots into values of at most 512 kB and writes the manifest last, so a store
 /// needs neither transactions nor large values. Names are `[A-Za-z0-9_/=.-]+`.
 ///
-/// Threads   one at a time.
+/// Threads   any: snapshots of several partitions are read and written at once.
 class Store {
  public:
   static constexpr std::size_t largest_value = 512u << 10;

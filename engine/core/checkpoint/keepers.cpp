@@ -29,12 +29,10 @@ Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
   const Node& source = pipeline.nodes[pipeline.source()];
   store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
   if (store_ == nullptr || store_->lease() == 0) return;
-  const auto opened = [this, &pipeline, partitions = claims_of(source).partitions] {
-    return store_->look().transform([&] { return StoreProgress{*store_, pipeline.kept_name(), partitions}; });
-  };
-  all_.push_back({"state", [opened] { return opened().and_then([](StoreProgress kept) { return kept.lines(); }); },
-                  [opened](std::optional<Partition> partition) {
-                    return opened().and_then([&](StoreProgress kept) { return kept.reset(partition); });
+  kept_ = std::make_unique<StoreProgress>(*store_, pipeline.kept_name(), claims_of(source).partitions);
+  all_.push_back({"state", [this] { return store_->look().and_then([this] { return kept_->lines(); }); },
+                  [this](std::optional<Partition> partition) {
+                    return store_->look().and_then([&] { return kept_->reset(partition); });
                   }});
 }
 

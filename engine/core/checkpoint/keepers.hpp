@@ -10,6 +10,7 @@
 #include <weir/sink.hpp>
 #include <weir/store.hpp>
 
+#include "core/checkpoint/store_progress.hpp"
 #include "core/plan/node_context.hpp"
 #include "core/plan/pipeline.hpp"
 
@@ -40,6 +41,7 @@ class Keepers {
   std::vector<std::unique_ptr<NodeContext>> contexts_;
   std::vector<std::unique_ptr<Sink>> sinks_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<StoreProgress> kept_;
   std::vector<Keeper> all_;
 };
 

@@ -205,10 +205,16 @@ Result<void> Snapshots::forget(Partition partition) {
   return {};
 }
 
+/// Nobody else asks for this partition's meanwhile.
+Snapshots::Remembered& Snapshots::known_of(Partition partition) {
+  const std::scoped_lock lock{mutex_};
+  return remembered_[partition];
+}
+
 Result<bool> Snapshots::remember(Partition partition, std::string_view name) {
   const std::string latest = prefix(partition) + "latest";
   if (!shared_) return store_.put(latest, name).transform([] { return true; });
-  Remembered& known = remembered_[partition];
+  Remembered& known = known_of(partition);
   auto revision = store_.put_if(latest, name, known.revision);
   if (revision && !*revision && !known.tried.empty()) {
     // What this worker wrote without hearing of it is no other worker's: nobody else's snapshots have its names.
@@ -226,7 +232,7 @@ Result<std::optional<std::string>> Snapshots::remembered(Partition partition) {
   const std::string latest = prefix(partition) + "latest";
   if (!shared_) return store_.get(latest);
   return store_.newest(latest).transform([&](const auto& held) {
-    remembered_[partition] = {held ? held->revision : 0, ""};
+    known_of(partition) = {held ? held->revision : 0, ""};
     return held && !held->value.empty() ? std::optional{held->value} : std::nullopt;
   });
 }

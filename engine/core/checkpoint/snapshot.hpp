@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,7 @@ std::string storable(std::string_view text);
 /// that one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the
 /// owner's fence, so that a former owner's late upload overwrites nothing.
 ///
-/// Threads   those that the store allows; remember() and remembered() one.
+/// Threads   any; for one partition one at a time.
 class Snapshots {
  public:
   /// The store must be open and outlive this. `shared`: workers share partitions by this store, which has leases.
@@ -75,6 +76,8 @@ class Snapshots {
     std::uint64_t revision = 0;
     std::string tried = {};  ///< what it was last told, if nothing was heard of that
   };
+  Remembered& known_of(Partition partition);
+  std::mutex mutex_;
   std::map<Partition, Remembered> remembered_;
 };
 
