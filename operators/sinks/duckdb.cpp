@@ -48,6 +48,7 @@ class DuckDb final : public Sink {
 
   Result<void> open() override {
     handed_ = {};
+    const std::scoped_lock guard{mutex_};
     claimed_.clear();
     file_.reset();
     auto file = duck::File::open(path_, memory_);
@@ -71,6 +72,7 @@ class DuckDb final : public Sink {
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
 
   Result<Progress> claim(Partition partition) override {
+    const std::scoped_lock guard{mutex_};
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
     auto progress = ledger_.claim(*file_, partition);
@@ -80,12 +82,16 @@ class DuckDb final : public Sink {
   }
 
   Result<std::vector<Peer>> peers(Partition partition) override {
+    const std::scoped_lock guard{mutex_};
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
     return ledger_.peers(*file_, partition);
   }
 
-  void release(Partition partition) override { claimed_.erase(partition); }
+  void release(Partition partition) override {
+    const std::scoped_lock guard{mutex_};
+    claimed_.erase(partition);
+  }
 
   Result<std::vector<ProgressLine>> progress() override {
     return with_file([&](duck::File& file) { return ledger_.lines(file); });
@@ -168,6 +174,7 @@ class DuckDb final : public Sink {
   std::vector<sql::TableColumn> columns_;
   std::vector<std::string> names_;
   std::string name_;  // of the table, quoted
+  std::mutex mutex_;  // of the file's connection, which others claim over
   std::optional<duck::File> file_;
   std::map<Partition, Progress> claimed_;
   Timestamp expired_ = no_time;  // steady time at which old dead letters were deleted last
@@ -176,6 +183,7 @@ class DuckDb final : public Sink {
 
 Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
   auto handed = handed_.take();
+  const std::scoped_lock guard{mutex_};
   if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
   const auto lock = file_->alone();
   std::vector<LaneCommit> lanes{all.begin(), all.end()};

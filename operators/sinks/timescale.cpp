@@ -2,6 +2,7 @@
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -117,20 +118,20 @@ class Timescale final : public Sink {
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
 
   Result<Progress> claim(Partition partition) override {
-    if (auto there = ready(); !there) return std::unexpected(there.error());
     if (auto named = take_name(); !named) return std::unexpected(named.error());
-    auto progress = ledger_.claim(*data_, partition);
-    if (!progress) return progress;
-    if (auto ended = ledger_.end_former(*data_); !ended && ended.error().kind == Error::Kind::unreachable)
-      return std::unexpected(ended.error());
-    else if (!ended)
-      context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
-    return progress;
+    return acquiring([&](Connection& connection) -> Result<Progress> {
+      auto progress = ledger_.claim(connection, partition);
+      if (!progress) return progress;
+      if (auto ended = ledger_.end_former(connection); !ended && ended.error().kind == Error::Kind::unreachable)
+        return std::unexpected(ended.error());
+      else if (!ended)
+        context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
+      return progress;
+    });
   }
 
   Result<std::vector<Peer>> peers(Partition partition) override {
-    if (auto there = ready(); !there) return std::unexpected(there.error());
-    return ledger_.peers(*data_, partition);
+    return acquiring([&](Connection& connection) { return ledger_.peers(connection, partition); });
   }
 
   Result<std::vector<Partition>> renew() override {
@@ -138,8 +139,10 @@ class Timescale final : public Sink {
   }
 
   void release(Partition partition) override {
-    if (!ready()) return ledger_.lose(partition);
-    if (auto released = ledger_.release(*data_, partition); !released) context_.warn(released.error().message);
+    const auto released = controlled([&](Connection& connection) { return ledger_.release(connection, partition); });
+    if (released) return;
+    ledger_.lose(partition);
+    context_.warn(released.error().message);
   }
 
   Duration lease() const override { return lease_; }
@@ -149,8 +152,8 @@ class Timescale final : public Sink {
   }
 
   void leave() override {
-    if (!ready()) return;
-    if (auto left = ledger_.leave(*data_); !left) context_.warn(left.error().message);
+    const auto left = controlled([this](Connection& connection) { return ledger_.leave(connection); });
+    if (!left) context_.warn(left.error().message);
   }
 
   Result<std::vector<ProgressLine>> progress() override {
@@ -207,6 +210,25 @@ class Timescale final : public Sink {
     return answer;
   }
 
+  /// Over a connection that lasts for as long as partitions are acquired: a claim may have to wait for a former owner's
+  /// transaction, and must hold up neither a commit nor the renewal of leases.
+  template <typename Use>
+  auto acquiring(Use use) -> decltype(use(std::declval<Connection&>())) {
+    ++acquisitions_;
+    const std::scoped_lock lock{acquire_mutex_};
+    const auto answer = [&]() -> decltype(use(std::declval<Connection&>())) {
+      if (!acquire_ || !acquire_->alive()) {
+        acquire_.reset();
+        auto connection = Connection::open({url_, ledger_.session() + "/acquire", lease_ / 3 * 2});
+        if (!connection) return std::unexpected(connection.error());
+        acquire_ = *std::move(connection);
+      }
+      return use(*acquire_);
+    }();
+    if (--acquisitions_ == 0) acquire_.reset();
+    return answer;
+  }
+
   template <typename Use>
   auto with_ledger(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<Ledger&>())) {
     auto connection = connect();
@@ -235,8 +257,11 @@ class Timescale final : public Sink {
   sql::Handover handed_;
   bool told_swallowed_ = false;
 
-  std::mutex control_mutex_;  // guards what renew() and meet() use from their own threads
+  std::mutex control_mutex_;  // guards the connection that renews, and holds the worker's name
   std::optional<Connection> control_;
+  std::mutex acquire_mutex_;
+  std::optional<Connection> acquire_;
+  std::atomic<int> acquisitions_{0};  // under way, or waiting for the connection
   Timestamp name_refused_ = no_time;
   std::optional<postgres::Retention> retention_;
 };

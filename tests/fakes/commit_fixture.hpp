@@ -56,7 +56,6 @@ class DatabaseSink final : public Sink {
     return true;
   }
   Result<Progress> claim(Partition partition) override {
-    if (!connected) return fail(Error::Kind::unreachable, "not connected");
     if (taken.contains(partition)) return fail(Error::Kind::held, "another worker owns it");
     auto& place = database_.places[partition];
     place.fence = ++database_.fences;
@@ -148,6 +147,18 @@ class ListSink final : public Sink {
   std::vector<Committed::Rejected> rejected_;
 };
 
+/// Acquires a partition and has its lane take part in commits.
+inline Result<LaneStart> claim(CommitCycle& cycle, Partition partition, bool replays = true) {
+  auto acquired = cycle.acquire(partition, replays);
+  if (!acquired) return std::unexpected(acquired.error());
+  if (auto installed = cycle.install(partition, *acquired); !installed) {
+    cycle.lose(partition);
+    cycle.give_back(partition);
+    return std::unexpected(installed.error());
+  }
+  return std::move(acquired->start);
+}
+
 /// One worker over a database that outlives it.
 class CommitTest : public testing::Test {
  protected:
@@ -199,7 +210,7 @@ class CommitTest : public testing::Test {
 
   /// Claims partition 0 and commits a row of it.
   void claim_and_commit(Position position, const std::string& row) {
-    ASSERT_TRUE(cycle_->claim(0));
+    ASSERT_TRUE(claim(*cycle_, 0));
     cycle_->take(step(0, position, row));
     ASSERT_TRUE(cycle_->commit());
   }

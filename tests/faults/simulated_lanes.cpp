@@ -8,55 +8,92 @@
 
 namespace weir::faults {
 
-Result<void> SimulatedLanes::start(Partition partition) {
-  auto start = around_.cycle.claim(partition);
-  if (!start) return std::unexpected(start.error());
-  if (!start->lost.empty()) around_.failed(start->lost);
+void SimulatedLanes::acquire(LaneId lane) {
+  tasks_.emplace_back([this, lane] {
+    const auto restored = restore(lane);
+    around_.tell(event::Restored{lane, restored ? std::nullopt : std::optional{restored.error()}});
+  });
+}
+
+Result<void> SimulatedLanes::restore(LaneId id) {
+  auto acquired = around_.cycle.acquire(id.partition);
+  if (!acquired) return std::unexpected(acquired.error());
+  around_.tell(event::Acquired{id});
+  Opened out{*std::move(acquired), {.id = id}};
+  const LaneStart& start = out.acquired.start;
+  if (!start.lost.empty()) around_.failed(start.lost);
   Claims source;  // of a lane that has one key, whatever its partition
   source.replayable = source.ordered = true;
-  Held lane;
-  lane.id = {partition, ++runs_};
-  lane.at = start->after;
-  lane.silent = start->silent;
+  Held& lane = out.lane;
+  lane.at = start.after;
+  lane.silent = start.silent;
   lane.machine = std::make_unique<Lane>(Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock,
                                                            source, around_.sinks, 1 + around_.dice.roll(40)},
-                                        partition);
+                                        id.partition);
   const StreamIdentity stream{"simulated", 1};
-  if (auto loaded = lane.machine->load(*start); !loaded) return std::unexpected(loaded.error());
+  if (auto loaded = lane.machine->load(start); !loaded) return std::unexpected(loaded.error());
   if (auto begun = lane.machine->begin(lane.at, stream); !begun) return begun;
-  around_.cycle.reading(partition, stream, lane.at);
-  snapshotting_.erase(partition);
-  lanes_[partition] = std::move(lane);
+  out.acquired.lane.reading(stream, lane.at);
+  opened_.insert_or_assign(id.partition, std::move(out));
   return {};
 }
 
-void SimulatedLanes::let_go(Partition partition) {
-  snapshotting_.insert(partition);
-  Held& lane = lanes_.at(partition);
+Result<Position> SimulatedLanes::run(LaneId id) {
+  Opened opened = std::move(opened_.extract(id.partition).mapped());
+  if (auto installed = around_.cycle.install(id.partition, opened.acquired); !installed)
+    return std::unexpected(installed.error());
+  snapshotting_.erase(id.partition);
+  lanes_[id.partition] = std::move(opened.lane);
+  return opened.acquired.start.committed();
+}
+
+void SimulatedLanes::stop(LaneId id) {
+  snapshotting_.insert(id.partition);
+  Held& lane = lanes_.at(id.partition);
   lane.stopping = true;
   lane.quietly = around_.quiet();
 }
 
-std::optional<Snapshot> SimulatedLanes::state_at_rest(Partition partition) {
-  const Held& lane = lanes_.at(partition);
-  if (broken(partition) || lane.at < lane.silent) return {};
+void SimulatedLanes::save(LaneId id) {
+  tasks_.emplace_back([this, id, state = final_snapshot(lanes_.at(id.partition))] {
+    state ? store(id, *state) : around_.tell(event::Stored{id, {}, 0});
+  });
+}
+
+void SimulatedLanes::store(LaneId lane, const Snapshot& snapshot) {
+  const auto name = around_.snapshots.write(lane.partition, around_.fence, snapshot);
+  around_.tell(event::Stored{lane, name.value_or(""), snapshot.at.position});
+}
+
+std::optional<Snapshot> SimulatedLanes::final_snapshot(const Held& lane) const {
+  if (lane.at < lane.silent) return {};
   Snapshot state = state_of(lane);
   if (state.at.position == 0) return {};
   return state;
 }
 
-void SimulatedLanes::drop(Partition partition) {
-  const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
-  const Held& gone = lane->second;
-  const bool whole = gone.quietly && gone.at >= gone.silent;
-  if (whole) around_.given(partition, gone.at);
-  lanes_.erase(lane);
+void SimulatedLanes::release(LaneId id) {
+  if (const auto lane = lanes_.find(id.partition); lane != lanes_.end()) {
+    const Held& gone = lane->second;
+    if (gone.quietly && gone.at >= gone.silent) around_.released(id.partition, gone.at);
+    lanes_.erase(lane);
+  }
+  opened_.erase(id.partition);
+  tasks_.emplace_back([this, id] {
+    around_.cycle.give_back(id.partition);
+    around_.tell(event::Released{id});
+  });
 }
 
-void SimulatedLanes::broke(Partition partition, Error error) {
-  around_.failed(weir::format("partition {}: {}", partition, error.message));
-  broken_.insert(partition);
+void SimulatedLanes::work_task() {
+  if (tasks_.empty()) return;
+  const auto task = std::move(tasks_.front());
+  tasks_.pop_front();
+  task();
+}
+
+void SimulatedLanes::broke(const Held& lane, const Error& error) {
+  around_.failed(weir::format("partition {}: {}", lane.id.partition, error.message));
 }
 
 void SimulatedLanes::work() {
@@ -67,10 +104,10 @@ void SimulatedLanes::work(Held& lane) {
   if (lane.ended) return;
   if (!lane.stopping || around_.dice.chance(300)) return read(lane);
   lane.ended = true;
-  around_.events.ended(lane.id, std::nullopt);
+  around_.tell(event::Ended{lane.id, std::nullopt});
 }
 
-void SimulatedLanes::want_snapshots() {
+void SimulatedLanes::want_snapshots(Timestamp) {
   for (auto& [partition, lane] : lanes_) {
     if (snapshotting_.contains(partition) || !around_.dice.chance(200)) continue;
     snapshotting_.insert(partition);
@@ -81,6 +118,16 @@ void SimulatedLanes::want_snapshots() {
 void SimulatedLanes::finish_all() {
   for (auto& [partition, lane] : lanes_) lane.stopping = true;
   while (std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.ended; })) work();
+}
+
+void SimulatedLanes::save_all(Timestamp until) {
+  for (const auto& [partition, lane] : lanes_) {
+    if (around_.clock.steady() >= until) return;
+    const auto last = final_snapshot(lane);
+    if (!last) continue;
+    if (auto name = around_.snapshots.write(partition, around_.fence, *last))
+      around_.cycle.name_snapshot(partition, *name, last->at.position);
+  }
 }
 
 /// Takes a few messages through the lane, as the executor does.
@@ -98,26 +145,27 @@ void SimulatedLanes::read(Held& lane) {
     for (MessagesPtr& part : lane.machine->cut(std::move(pulled), 1 + around_.dice.roll(4)))
       step(lane, std::move(part));
   }
-  if (std::exchange(lane.wants_snapshot, false)) around_.events.snapshot(lane.id, state_of(lane));
+  if (std::exchange(lane.wants_snapshot, false))
+    tasks_.emplace_back([this, id = lane.id, state = state_of(lane)] { store(id, state); });
 }
 
 void SimulatedLanes::step(Held& lane, MessagesPtr messages) {
   lane.at = messages->items.back().sequence;
   const auto decoded = lane.machine->decode(std::move(messages));
-  if (!decoded) return broke(lane.id.partition, decoded.error());
+  if (!decoded) return broke(lane, decoded.error());
   auto made = lane.machine->step(*decoded);
   while (made && made->more) {
     give(lane, *std::move(made));
     made = lane.machine->go_on();
   }
-  if (!made) return broke(lane.id.partition, made.error());
+  if (!made) return broke(lane, made.error());
   if (!made->replaying) give(lane, *std::move(made));
 }
 
 void SimulatedLanes::give(const Held& lane, ChainOutput made) {
   LaneStep step = lane.machine->encode(std::move(made));
   around_.credits.take(step.bytes);
-  around_.events.step(lane.id, std::move(step));
+  around_.tell(event::Stepped{lane.id, std::move(step)});
 }
 
 Snapshot SimulatedLanes::state_of(const Held& lane) const {

@@ -1,6 +1,7 @@
 /// Lanes without threads: the engine's own, driven one step at a time over streams of numbers.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,9 +12,9 @@
 #include <vector>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/coordination/lane_host.hpp"
+#include "core/coordination/worker_events.hpp"
 #include "core/runtime/credits.hpp"
-#include "core/runtime/executor.hpp"
-#include "core/runtime/held_lanes.hpp"
 #include "core/runtime/lane.hpp"
 #include "faults/misfortune.hpp"
 #include "faults/simulated_pipeline.hpp"
@@ -33,8 +34,8 @@ struct Streams {
   }
 };
 
-/// What Lanes is to the engine.
-class SimulatedLanes final : public HeldLanes {
+/// What Lanes is to the engine. What that does on threads of its own is a list of tasks here.
+class SimulatedLanes final : public LaneHost {
  public:
   struct Surroundings {
     Dice& dice;
@@ -48,39 +49,31 @@ class SimulatedLanes final : public HeldLanes {
     Credits& credits;
     std::vector<std::pair<std::size_t, const Sink*>> sinks;
     bool snapshots_tell_truth = true;
-    LaneEvents events;
-    /// Whether what is handed over now must leave nothing to be read again; told when it was so and is not.
+    std::function<void(event::Any)> tell;
+    /// Whether what is released now must leave nothing to be read again; checked when it was so and is not.
     std::function<bool()> quiet;
-    std::function<void(Partition, Position)> given;
+    std::function<void(Partition, Position)> released;
     std::function<void(std::string)> failed;  ///< what can't happen
   };
   explicit SimulatedLanes(Surroundings around) : around_{std::move(around)} {}
 
-  Result<void> start(Partition partition) override;
-  void let_go(Partition partition) override;
-  std::optional<Snapshot> state_at_rest(Partition partition) override;
-  void drop(Partition partition) override;
-  void rest(Partition partition) override { drop(partition); }
-  void broke(Partition partition, Error error) override;
-  bool got_on(Partition) const override { return true; }
-  bool has(LaneId lane) const override {
-    const auto it = lanes_.find(lane.partition);
-    return it != lanes_.end() && it->second.id == lane;
-  }
-  LaneId id(Partition partition) const override { return lanes_.at(partition).id; }
-  Position at(Partition partition) const override { return lanes_.at(partition).at; }
-  bool broken(Partition partition) const override { return broken_.contains(partition); }
-  std::vector<Partition> partitions() const override { return {std::from_range, std::views::keys(lanes_)}; }
-  std::size_t count() const override { return lanes_.size(); }
-  std::vector<Partition> broken() const override { return {std::from_range, broken_}; }
+  void acquire(LaneId lane) override;
+  Result<Position> run(LaneId lane) override;
+  void stop(LaneId lane) override;
+  void save(LaneId lane) override;
+  void release(LaneId lane) override;
   void committed(Partition, Position) override {}
+  void want_snapshots(Timestamp now) override;
   void snapshot_done(Partition partition) override { snapshotting_.erase(partition); }
+  Position at(Partition partition) const override { return lanes_.at(partition).at; }
+  void finish_all() override;
+  void save_all(Timestamp until) override;
 
   /// What the lanes' own threads do: each takes a few messages, or ends.
   void work();
-  void want_snapshots();
-  /// Asks all to stop, and lets them.
-  void finish_all();
+  /// Does the next task.
+  void work_task();
+  std::vector<Partition> partitions() const { return {std::from_range, std::views::keys(lanes_)}; }
 
  private:
   struct Held {
@@ -88,20 +81,29 @@ class SimulatedLanes final : public HeldLanes {
     std::unique_ptr<Lane> machine = {};
     Position at = 0, silent = 0;
     bool stopping = false, ended = false, wants_snapshot = false;
-    bool quietly = false;  ///< it is handed over where nothing goes wrong
+    bool quietly = false;  ///< it is released where nothing goes wrong
+  };
+  struct Opened {
+    CommitCycle::Acquired acquired;
+    Held lane;
   };
 
+  Result<void> restore(LaneId id);
   void read(Held& lane);
   void step(Held& lane, MessagesPtr messages);
   void give(const Held& lane, ChainOutput made);
   void work(Held& lane);
+  void store(LaneId lane, const Snapshot& snapshot);
+  void broke(const Held& lane, const Error& error);
+  std::optional<Snapshot> final_snapshot(const Held& lane) const;
   Snapshot state_of(const Held& lane) const;
 
   Surroundings around_;
   Counters counters_;
   std::map<Partition, Held> lanes_;
-  std::set<Partition> snapshotting_, broken_;
-  std::uint64_t runs_ = 0;
+  std::map<Partition, Opened> opened_;
+  std::set<Partition> snapshotting_;
+  std::deque<std::function<void()>> tasks_;
 };
 
 }  // namespace weir::faults

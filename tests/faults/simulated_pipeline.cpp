@@ -113,7 +113,7 @@ Registry simulated_registry(std::uint32_t partitions) {
 
 Pipeline simulated_pipeline(const Registry& registry, std::size_t databases) {
   std::string text =
-      R"({ "name": "simulated", "limits": { "dead_letters_per_key": 1 }, "nodes": [ { "id": "in", "source": "numbers", "encoding": "number" },
+      R"({ "name": "simulated", "limits": { "dead_letters_per_key": 1 }, "commit": { "every": "300ms" }, "nodes": [ { "id": "in", "source": "numbers", "encoding": "number" },
     { "id": "sum", "transform": "sum", "from": "in" })";
   for (std::size_t i = 0; i < databases; ++i)
     text += weir::format(R"(, {{ "id": "database{}", "sink": "database", "from": "sum" }})", i);

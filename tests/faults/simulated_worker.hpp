@@ -1,5 +1,5 @@
-/// A worker without threads: the engine's own commit cycle, custody of partitions, leases, snapshots and recovery, over
-/// simulated lanes, sinks, a store and a clock. What the threads of a Worker do is done one call at a time.
+/// A worker without threads: the engine's own loop, commit cycle, partition manager, leases, snapshots and recovery,
+/// over simulated lanes, sinks, a store and a clock. What the threads of a Worker do is done one call at a time.
 #pragma once
 
 #include <map>
@@ -10,8 +10,7 @@
 #include <weir/clock.hpp>
 
 #include "core/checkpoint/commit.hpp"
-#include "core/coordination/custody.hpp"
-#include "core/coordination/worker_events.hpp"
+#include "core/coordination/worker_loop.hpp"
 #include "core/plan/registry.hpp"
 #include "core/runtime/credits.hpp"
 #include "faults/simulated_database.hpp"
@@ -40,7 +39,7 @@ struct Plant {
 class SimulatedWorker {
  public:
   /// What goes on beside each other in a worker.
-  enum Thread { loop, lanes, storing, renewing, meeting, threads };
+  enum Thread { loop, lanes, task, other_task, renewing, meeting, threads };
 
   /// `meanwhile` has the other workers do something for so long; 0: a while, if at all.
   SimulatedWorker(Plant& plant, int number, std::function<void(SimulatedWorker&, Duration)> meanwhile);
@@ -66,7 +65,9 @@ class SimulatedWorker {
   int number() const { return number_; }
   bool started() const { return started_; }
   std::vector<Partition> partitions() const { return lanes_->partitions(); }
-  bool has_share() const { return started_ && custody_->has_share() && lanes_->count() == custody_->wanted(); }
+  bool has_share() const {
+    return started_ && loop_->partitions().has_share() && partitions().size() == loop_->partitions().share();
+  }
   Position at(Partition partition) const { return lanes_->at(partition); }
   bool pending() const { return cycle_->pending() || !inbox_.empty(); }
   /// Credit that nothing holds any more, once nothing is pending.
@@ -77,20 +78,10 @@ class SimulatedWorker {
   void make_lanes();
   void start();
   void turn();
-  void handle_all();
-  void handle(event::Stepped& stepped);
-  void handle(event::Ended& ended) { custody_->ended(ended.lane, ended.error); }
-  void handle(event::Stored& stored);
-  void handle(event::Exhausted&) {}  // every thread runs in its turn
-  void handle(event::Lost& lost) { custody_->lost(lost.partition); }
-  void handle(event::Met& met) { custody_->met(met.crew); }
-  bool commit_is_due() const;
-  bool commit();
-  void commit_all();
+  void receive();
   void drain();
-  void store_snapshots();
   void renew();
-  void check_given(Partition partition, Position position);
+  void check_released(Partition partition, Position position);
   void fail_with(const Error& error, const char* doing);
 
   Plant& plant_;
@@ -108,11 +99,8 @@ class SimulatedWorker {
   std::unique_ptr<StoreLeases> leases_;
   std::unique_ptr<CommitCycle> cycle_;
   std::unique_ptr<SimulatedLanes> lanes_;
-  std::unique_ptr<Custody> custody_;
+  std::unique_ptr<WorkerLoop> loop_;
   std::vector<event::Any> inbox_;
-  std::vector<event::Taken> to_store_;
-  Timestamp next_try_ = 0, last_commit_ = 0;  // by its own clock
-  Duration backoff_ = 0;
   bool hurry_ = false, started_ = false, leaving_ = false, dead_ = false;
   Timestamp stalled_until_ = 0;
   Timestamp due_[threads] = {};

@@ -93,8 +93,9 @@ struct Committed {
 
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
-/// Threads   encode() from any lane, several at once; claim, write, commit, release, leave from the writer only;
-///           renew() and meet() from others at any time.
+/// Threads   encode() from any lane, several at once; open, write, bury, commit from the writer only; claim, peers,
+///           renew, release, meet and leave from any, several at once and beside a commit, of whose length theirs must
+///           not depend where the system allows that.
 /// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
 ///           and either finds the position moved, or gives the same rows again.
 class Sink {
@@ -105,8 +106,8 @@ class Sink {
   /// calls it.
   virtual Result<void> bind_schema(const SchemaPtr& input) = 0;
 
-  /// Connects, creates or checks what it writes to. Called once; again only after an error of claim(), write(), bury()
-  /// or commit(). Forgets what was written and not committed: those rows may be gone.
+  /// Connects, creates or checks what it writes to. Called once; again only after an error of write(), bury() or
+  /// commit(). Forgets what was written and not committed: those rows may be gone.
   virtual Result<void> open() = 0;
 
   /// The work that can be done in the lane. The default hands the batch on.
@@ -129,7 +130,7 @@ class Sink {
   // Only for transactional sinks.
 
   /// Makes this worker the owner of a partition, with a new fence; answers where it stands. `held` while another's
-  /// lease runs.
+  /// lease runs. Connects again by itself, as do the other calls that any thread may make.
   virtual Result<Progress> claim(Partition) { return Progress{}; }
   /// Progress of others in the same place, which may be this sink's under another name: of this pipeline's other sinks,
   /// and of other pipelines' that write the same table. Of a claimed partition.

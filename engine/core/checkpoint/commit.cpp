@@ -37,6 +37,7 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, 
 }
 
 void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
+  const std::scoped_lock lock{mutex_};
   Known& known = known_[partition];
   known.done.resize(outlets_.size());
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
@@ -45,10 +46,6 @@ void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
   if (outlets_.keepers() > 0) return;
   known.snapshot = lane.committed().snapshot;
   known.position = lane.committed().position;
-}
-
-void CommitCycle::reading(Partition partition, const StreamIdentity& stream, Position after) {
-  lanes_.at(partition).reading(stream, after);
 }
 
 std::size_t CommitCycle::take(LaneStep step) {
@@ -312,7 +309,10 @@ std::size_t CommitCycle::forget(Partition partition) {
 }
 
 void CommitCycle::give_back(Partition partition) {
-  claimed_.erase(partition);
+  {
+    const std::scoped_lock lock{mutex_};
+    claimed_.erase(partition);
+  }
   outlets_.give_back(partition);
 }
 
@@ -323,24 +323,28 @@ void CommitCycle::drop(Partition partition, CommitReport& report) {
   note_known(partition, lane->second);
   report.bytes += forget(partition);
   report.refused.push_back(partition);
-  give_back(partition);
 }
 
 std::size_t CommitCycle::lose(Partition partition) {
   if (const auto lane = lanes_.find(partition); lane != lanes_.end()) note_known(partition, lane->second);
-  const std::size_t bytes = forget(partition);
-  if (claimed_.contains(partition)) give_back(partition);
-  return bytes;
+  return forget(partition);
 }
 
 std::size_t CommitCycle::release(Partition partition) {
-  const std::size_t bytes = lose(partition);
+  const std::size_t bytes = forget(partition);
+  const std::scoped_lock lock{mutex_};
   known_.erase(partition);
   return bytes;
 }
 
 void CommitCycle::release_all() {
-  for (const Partition partition : std::vector<Partition>{std::from_range, claimed_}) release(partition);
+  std::unique_lock lock{mutex_};
+  const std::vector<Partition> claimed{std::from_range, claimed_};
+  lock.unlock();
+  for (const Partition partition : claimed) {
+    release(partition);
+    give_back(partition);
+  }
 }
 
 }  // namespace weir

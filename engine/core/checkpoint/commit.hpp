@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ struct CommitReport {
 /// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
-/// Threads   one; what outlets() says of renew() and meet() may be done from others at the same time.
+/// Threads   one; acquire(), give_back() and what outlets() says of renew() and meet() from any at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. Anything
 ///           else can't be mended by trying again.
 class CommitCycle {
@@ -48,13 +49,21 @@ class CommitCycle {
   /// Opens every sink.
   Result<void> open() { return outlets_.open(); }
 
-  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start. held: another owns
-  /// it. changed: as for recover(); or what this cycle had committed of it before was deleted since. `replays`: as for
-  /// recover(). The partition is given back if a service did not answer; else, after an error, release() or lose() it.
-  Result<LaneStart> claim(Partition partition, bool replays = true);
-
-  /// What stream the lane turned out to read, and where it begins; before its first step.
-  void reading(Partition partition, const StreamIdentity& stream, Position after);
+  /// A partition that is this worker's, before its lane takes part in commits.
+  struct Acquired {
+    LaneStart start;
+    LaneAccount lane;
+    std::vector<SinkStart> sinks;  ///< where each begins
+  };
+  /// Becomes the owner of a partition in every sink that keeps progress, and says where to start; reads its snapshot.
+  /// Any thread, several partitions at once. held: another owns it. changed: as for recover(); or what this cycle had
+  /// committed of it before was deleted since. `replays`: as for recover(). After an error give_back() has been done.
+  Result<Acquired> acquire(Partition partition, bool replays = true);
+  /// Has the acquired lane take part in commits from now on; before its first step. A sink that begins where the others
+  /// stand is told so first. After an error the lane takes no part: lose() it, and give_back() the partition.
+  Result<void> install(Partition partition, const Acquired& acquired);
+  /// Gives a partition back in every sink. Any thread. Not while a lane of it takes part.
+  void give_back(Partition partition);
 
   /// Takes a step over; answers the credit that it held if its lane was refused meanwhile, else 0. Positions of a lane
   /// ascend.
@@ -82,20 +91,25 @@ class CommitCycle {
   /// whether something is left.
   Result<CommitReport> commit();
 
-  /// Forgets a lane and gives its partition back: whoever comes next may do with its progress what he wants. Answers
-  /// the credit that its uncommitted steps held.
+  /// Forgets a lane, whose partition is then to be given back: its next owner may do with its progress what it wants.
+  /// Answers the credit that its uncommitted steps held.
   std::size_t release(Partition partition);
-  /// Gives back whatever is claimed.
-  void release_all();
-  /// The same of one whose lease another has taken, or whose line of progress is gone: if this worker claims it again,
-  /// what was committed of it must still be there.
+  /// The same of one whose lease another has taken, or whose line of progress is gone: if this worker acquires it
+  /// again, what was committed of it must still be there.
   std::size_t lose(Partition partition);
+  /// Forgets all lanes, and gives back whatever is acquired.
+  void release_all();
 
   /// For leases and the crew; partitions are claimed and given back by claim() and release().
   Outlets& outlets() { return outlets_; }
 
  private:
-  Result<Recovered> recover(Partition partition, std::vector<Progress> stands, bool replays);
+  struct Found {
+    Recovered recovered;
+    std::vector<SinkStart> sinks;
+  };
+  Result<Found> claim(Partition partition, bool replays);
+  Result<Found> recover(Partition partition, std::vector<Progress> stands, bool replays);
   Result<void> not_deleted(Partition partition, std::span<const Progress> stands) const;
   Result<void> not_deleted(Partition partition, const Progress& remembered) const;
   /// Lets go of a lane's steps, and answers the credit that they held.
@@ -104,7 +118,7 @@ class CommitCycle {
   Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
   Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
   Error lost(Partition partition, std::size_t outlet) const;
-  Result<void> adopt(Partition partition, std::span<const SinkStart> starts);
+  Result<void> adopt(Partition partition, std::span<const SinkStart> sinks);
   Result<void> name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found);
   std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
   const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
@@ -116,7 +130,6 @@ class CommitCycle {
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
   void advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach);
-  void give_back(Partition partition);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
@@ -128,12 +141,13 @@ class CommitCycle {
   DeadLetterBox& box_;
   Counters& counters_;
   std::map<Partition, LaneAccount> lanes_;
-  std::set<Partition> claimed_;
   struct Known {
     std::vector<Position> done;  // by outlet that keeps progress; 0: nothing
     std::string snapshot;        // where none does: what told the place
     Position position = 0;
   };
+  mutable std::mutex mutex_;  // what acquire() and give_back() need, too
+  std::set<Partition> claimed_;
   std::map<Partition, Known> known_;  // of partitions that were lost
   CommitReport unreported_;           // of commits that failed half-way
   std::size_t pending_rows_ = 0;

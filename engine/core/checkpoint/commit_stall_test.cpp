@@ -21,7 +21,7 @@ class CommitStall : public fakes::CommitTest {
 };
 
 TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
-  ASSERT_TRUE(cycle_->claim(0));
+  ASSERT_TRUE(fakes::claim(*cycle_, 0));
   cycle_->take(step(0, 5, "five"));
   const auto name = snapshots_.write(0, "first", snapshot(5, "state of five"));
   ASSERT_TRUE(name);
@@ -31,7 +31,7 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
 
   start_worker();
   store_.before_get = [&] { another_goes_on(9); };
-  const auto start = cycle_->claim(0);
+  const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->lost, "") << "the state must not be made again from the stream's first message";
   EXPECT_EQ(start->after, 8u);

@@ -17,65 +17,69 @@ bool is_blank(const Progress& progress) { return progress.position == 0; }
 
 }  // namespace
 
-Result<LaneStart> CommitCycle::claim(Partition partition, bool replays) {
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (!outlets_.in_doubt(i)) continue;
-    if (auto sure = reclaim(i, unreported_); !sure) return std::unexpected(sure.error());
+Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool replays) {
+  auto found = claim(partition, replays);
+  if (!found) {
+    give_back(partition);
+    return std::unexpected(found.error());
   }
-  auto stands = outlets_.claim(partition);
-  if (!stands) return std::unexpected(stands.error());
-  claimed_.insert(partition);
-  auto recovered = recover(partition, *std::move(stands), replays);
-  const bool missing = recovered ? !recovered->start.lost.empty() : recovered.error().kind == Error::Kind::changed;
-  if (missing) {
-    // Who has stood still for longer than its lease may miss a snapshot that another worker has moved on from.
-    stands = outlets_.claim(partition);
-    if (!stands) {
-      claimed_.erase(partition);
-      return std::unexpected(stands.error());
-    }
-    recovered = recover(partition, *std::move(stands), replays);
-  }
-  if (!recovered) {
-    if (recovered.error().kind == Error::Kind::unreachable) give_back(partition);
-    return std::unexpected(recovered.error());
-  }
+  auto& [recovered, sinks] = *found;
   std::vector<LaneAccount::Stand> stood;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    Progress& stand = recovered->stands[i];
+    Progress& stand = recovered.stands[i];
     if (!outlets_[i].keeps() || !replays) stand.emitted = 0;
-    if (stand.emitted != 0) recovered->start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
+    if (stand.emitted != 0) recovered.start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
     stood.push_back({outlets_[i].node, std::move(stand)});
   }
-  const LaneAccount lane{stood, outlets_.keepers(), recovered->least};
-  lane.set_borders(recovered->start);
-  box_.resume(partition, recovered->least.position);
-  lanes_.insert_or_assign(partition, lane);
-  std::erase(unreported_.refused, partition);  // of the lane before this one
-  return std::move(recovered->start);
+  Acquired out{std::move(recovered.start), {stood, outlets_.keepers(), recovered.least}, std::move(sinks)};
+  out.lane.set_borders(out.start);
+  return out;
 }
 
-Result<Recovered> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
+Result<CommitCycle::Found> CommitCycle::claim(Partition partition, bool replays) {
+  {
+    const std::scoped_lock lock{mutex_};
+    claimed_.insert(partition);
+  }
+  const auto once = [&]() -> Result<Found> {
+    auto stands = outlets_.claim(partition);
+    if (!stands) return std::unexpected(stands.error());
+    return recover(partition, *std::move(stands), replays);
+  };
+  auto found = once();
+  const bool missing = found ? !found->recovered.start.lost.empty() : found.error().kind == Error::Kind::changed;
+  // Who has stood still for longer than its lease may miss a snapshot that another worker has moved on from.
+  return missing ? once() : std::move(found);
+}
+
+Result<void> CommitCycle::install(Partition partition, const Acquired& acquired) {
+  if (auto adopted = adopt(partition, acquired.sinks); !adopted) return adopted;
+  box_.resume(partition, acquired.lane.committed().position);
+  lanes_.insert_or_assign(partition, acquired.lane);
+  std::erase(unreported_.refused, partition);  // of the lane before this one
+  return {};
+}
+
+Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector<Progress> stands, bool replays) {
   if (auto kept = not_deleted(partition, stands); !kept) return std::unexpected(kept.error());
   auto rivals = check_names(partition, stands);
   if (!rivals) return std::unexpected(rivals.error());
-  const auto begin = starts(partition, stands);
+  auto begin = starts(partition, stands);
   if (!begin) return std::unexpected(begin.error());
   const std::vector<std::uint32_t> resets{std::from_range, stands | std::views::transform(&Progress::resets)};
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found =
       weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
-  if (!found) return found;
+  if (!found) return std::unexpected(found.error());
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
-  if (auto adopted = adopt(partition, *begin); !adopted) return std::unexpected(adopted.error());
   if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
   found->start.at.sinks.clear();
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     found->stands[i].resets = resets[i];
     if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
   }
-  return found;
+  return Found{*std::move(found), *std::move(begin)};
 }
 
 Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
@@ -139,6 +143,7 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
 
 /// Beginning anew would write again what this worker has written.
 Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
+  const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
   for (std::size_t i = 0; known != known_.end() && i < outlets_.size(); ++i) {
     const Position had = known->second.done[i];
@@ -154,6 +159,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
 
 /// The same where no sink keeps progress, but snapshots tell the place.
 Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remembered) const {
+  const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
   if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
   return fail(

@@ -35,12 +35,7 @@ Result<std::vector<Progress>> Outlets::claim(Partition partition) {
     const Outlet& outlet = outlets_[i];
     auto progress =
         outlet.keeps() ? attempt(outlet.id, [&] { return outlet.sink->claim(partition); }) : Result<Progress>{};
-    if (!progress) {
-      in_doubt_[i] = progress.error().kind == Error::Kind::unreachable;
-      // Half an owner would keep everybody else from becoming a whole one.
-      give_back(partition);
-      return std::unexpected(progress.error());
-    }
+    if (!progress) return std::unexpected(progress.error());
     out.push_back(*std::move(progress));
   }
   return out;

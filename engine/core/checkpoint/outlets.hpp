@@ -22,7 +22,7 @@ struct Outlet {
   bool keeps() const { return claims.transactional; }
 };
 
-/// Threads   one; renew() and meet() may be called from others at the same time, for one outlet from one of them.
+/// Threads   one; claim(), give_back(), renew() and meet() from any at the same time, renew() of one outlet from one.
 /// Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and claimed
 ///           again.
 class Outlets {
@@ -40,8 +40,9 @@ class Outlets {
 
   Result<void> open();
 
-  /// Becomes the owner of a partition in all of them, or in none; answers what each has, by outlet. None may be in
-  /// doubt. held: another owns it.
+  /// Becomes the owner of a partition in all of them; answers what each has, by outlet. held: another owns it. After an
+  /// error it may be the owner in some: give_back() the partition, as half an owner keeps everybody else from becoming
+  /// a whole one.
   Result<std::vector<Progress>> claim(Partition partition);
   /// Gives a partition back. One that is in doubt may not come to know, but renews it no more.
   void give_back(Partition partition);

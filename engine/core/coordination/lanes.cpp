@@ -1,7 +1,6 @@
 #include "core/coordination/lanes.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -34,153 +33,184 @@ std::string other_rules(const LaneStart& start, const std::string& fingerprint) 
   return out;
 }
 
+constexpr std::size_t tasks_at_once = 4;
+
 }  // namespace
 
-Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence)
-    : around_{std::move(around)}, cycle_{cycle}, snapshots_{snapshots}, fence_{std::move(fence)} {
+Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence,
+             std::function<void(event::Any)> tell)
+    : around_{std::move(around)},
+      cycle_{cycle},
+      snapshots_{snapshots},
+      fence_{std::move(fence)},
+      tell_{std::move(tell)},
+      tasks_{tasks_at_once} {
   const Node& source = around_.pipeline.nodes[around_.pipeline.source()];
   replayable_ = claims_of(source).replayable;
   reminds_ = claims_of(source).reminds;
+  around_.events.step = [this](LaneId lane, LaneStep step) { tell_(event::Stepped{lane, std::move(step)}); };
+  around_.events.ended = [this](LaneId lane, std::optional<Error> error) {
+    tell_(event::Ended{lane, std::move(error)});
+  };
+  around_.events.credits_exhausted = [this] { tell_(event::Exhausted{}); };
+  around_.events.snapshot = [this](LaneId id, Snapshot snapshot) {
+    const std::scoped_lock lock{mutex_};
+    const auto lane = lanes_.find(id.partition);
+    if (lane == lanes_.end() || lane->second->id() != id) return;
+    tasks_.submit([this, kept = lane->second, taken = std::move(snapshot)] { store(kept, taken); });
+  };
 }
 
-Result<void> Lanes::start(Partition partition) {
-  got_on_.erase(partition);
-  const std::string whose = "partition " + std::to_string(partition);
-  auto start = attempt(whose, [&] { return cycle_.claim(partition, replayable_); });
-  if (!start) {
-    cycle_.lose(partition);  // what this worker knows of its progress stays
-    return std::unexpected(start.error());
-  }
-  if (!replayable_) go_on_without_replay(*start, reminds_);
-  std::unique_ptr<LaneRun> lane;
-  auto opened = attempt(whose, [&] { return open(lane, partition, *start); });
-  if (!opened) {
-    lane.reset();
-    cycle_.release(partition);
-    return opened;
-  }
-  for (const std::string& sink : start->blank) {
+Lanes::~Lanes() { close(); }
+
+void Lanes::close() {
+  finish_all();
+  tasks_.close();
+  std::map<Partition, LanePtr> lanes;  // end outside of the lock
+  std::map<Partition, Opened> opened;
+  const std::scoped_lock lock{mutex_};
+  lanes.swap(lanes_);
+  opened.swap(opened_);
+}
+
+// Acquiring.
+
+void Lanes::acquire(LaneId lane) {
+  tasks_.submit([this, lane] {
+    auto opened = attempt("partition " + std::to_string(lane.partition), [&] { return restore(lane); });
+    std::optional<Error> error;
+    if (opened) {
+      const std::scoped_lock lock{mutex_};
+      opened_.insert_or_assign(lane.partition, *std::move(opened));
+    } else {
+      error = std::move(opened.error());
+    }
+    tell_(event::Restored{lane, std::move(error)});
+  });
+}
+
+Result<Lanes::Opened> Lanes::restore(LaneId id) {
+  auto acquired = cycle_.acquire(id.partition, replayable_);
+  if (!acquired) return std::unexpected(acquired.error());
+  tell_(event::Acquired{id});
+  Opened out{*std::move(acquired), nullptr, {}};
+  LaneStart& start = out.acquired.start;
+  if (!replayable_) go_on_without_replay(start, reminds_);
+  auto opened = attempt("lane", [&]() -> Result<void> {
+    out.lane = std::make_shared<LaneRun>(around_, threads_, id);
+    const auto begins = out.lane->open(start);
+    if (!begins) return std::unexpected(begins.error());
+    out.begins = *begins;
+    out.acquired.lane.reading(out.lane->identity(), *begins);
+    start.state = {};  // the lane has it
+    return keep_first(*out.lane, id.partition, *begins, start).transform([&](std::string name) {
+      out.snapshot = std::move(name);
+    });
+  });
+  if (opened) return out;
+  out.lane.reset();
+  cycle_.give_back(id.partition);
+  return std::unexpected(opened.error());
+}
+
+/// A start in the middle of a stream must be findable again before the first commit. Where no store keeps it, lint has
+/// said that it need not be.
+Result<std::string> Lanes::keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start) {
+  if (start.committed() != 0 || begins == 0 || !snapshots_.durable()) return {};
+  return snapshots_.write(partition, fence_, lane.snapshot());
+}
+
+Result<Position> Lanes::run(LaneId id) {
+  std::unique_lock lock{mutex_};
+  auto opened = std::move(opened_.extract(id.partition).mapped());
+  lock.unlock();
+  auto installed = attempt("partition " + std::to_string(id.partition),
+                           [&] { return cycle_.install(id.partition, opened.acquired); });
+  if (!installed) return std::unexpected(installed.error());
+  if (!opened.snapshot.empty()) cycle_.name_snapshot(id.partition, opened.snapshot, opened.begins);
+  log_start(id.partition, opened);
+  snapshot_at_[id.partition] = around_.clock.steady();
+  snapshotting_.erase(id.partition);
+  lock.lock();
+  lanes_[id.partition] = opened.lane;
+  lock.unlock();
+  opened.lane->run();
+  return opened.acquired.start.committed();
+}
+
+void Lanes::log_start(Partition partition, const Opened& opened) const {
+  const LaneStart& start = opened.acquired.start;
+  for (const std::string& sink : start.blank) {
     log::warn(
         "partition {}: sink {} has no progress although this pipeline has run: it gets all rows from the stream's "
         "first message on. If its table has them already, stop this worker",
         partition, sink);
   }
-  if (!start->lost.empty()) {
-    log::warn("partition {}: {}; {}", partition, start->lost,
+  if (!start.lost.empty()) {
+    log::warn("partition {}: {}; {}", partition, start.lost,
               replayable_ ? "the state is made again from the stream's first message" : "it starts with empty state");
   }
-  if (const std::string other = other_rules(*start, around_.pipeline.fingerprint); !other.empty()) {
+  if (const std::string other = other_rules(start, around_.pipeline.fingerprint); !other.empty()) {
     log::warn(
         "partition {}: was run by other rules until now: {}; while workers of both are there, each makes its own rows "
         "of the partitions that it has",
         partition, other);
   }
-  log::info("partition {}: {}", partition, describe(*start, lane->snapshot().at.position));
-  lane->run();
-  begun_[partition] = start->committed();
-  snapshot_at_[partition] = around_.clock.steady();
-  snapshotting_.erase(partition);
-  const std::scoped_lock lock{mutex_};
-  broken_.erase(partition);
-  lanes_[partition] = std::move(lane);
-  return {};
+  log::info("partition {}: {}", partition, describe(start, opened.begins));
 }
 
-Result<void> Lanes::open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start) {
-  lane = std::make_unique<LaneRun>(around_, threads_, LaneId{partition, ++runs_});
-  const auto opened = lane->open(start);
-  if (!opened) return std::unexpected(opened.error());
-  cycle_.reading(partition, lane->identity(), *opened);
-  return keep_first(*lane, partition, *opened, start);
+// Running and ending.
+
+void Lanes::stop(LaneId lane) {
+  snapshotting_.insert(lane.partition);
+  lanes_.at(lane.partition)->stop();
 }
 
-/// A start in the middle of a stream must be findable again before the first commit. Where no store keeps it, lint has
-/// said that it need not be.
-Result<void> Lanes::keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start) {
-  if (start.committed() != 0 || begins == 0) return {};
-  if (!snapshots_.durable()) return {};
-  auto name = snapshots_.write(partition, fence_, lane.snapshot());
-  if (!name) return std::unexpected(name.error());
-  cycle_.name_snapshot(partition, *name, begins);
-  return {};
+void Lanes::save(LaneId id) {
+  tasks_.submit([this, lane = lanes_.at(id.partition)] {
+    lane->finish();
+    const auto state = attempt("partition " + std::to_string(lane->id().partition),
+                               [&]() -> Result<std::optional<Snapshot>> { return final_snapshot(*lane); });
+    if (state && *state) return store(lane, **state);
+    tell_(event::Stored{lane->id(), {}, 0});
+  });
 }
 
-void Lanes::stop_all() {
-  for (auto& [partition, lane] : lanes_) lane->stop();
+void Lanes::store(const LanePtr& lane, const Snapshot& snapshot) {
+  const LaneId id = lane->id();
+  const auto written = attempt("store", [&] { return snapshots_.write(id.partition, fence_, snapshot); });
+  if (!written)
+    log::warn("partition {}: snapshot not written: {}; the next one comes in time", id.partition,
+              written.error().message);
+  tell_(event::Stored{id, written.value_or(""), snapshot.at.position});
 }
 
-void Lanes::finish_all() {
-  for (auto& [partition, lane] : lanes_) lane->finish();
-}
-
-void Lanes::let_go(Partition partition) {
-  snapshotting_.insert(partition);
-  lanes_.at(partition)->stop();
-}
-
-std::optional<Snapshot> Lanes::state_at_rest(Partition partition) {
-  LaneRun& lane = *lanes_.at(partition);
-  lane.finish();
-  if (!snapshots_.durable() || broken(partition) || lane.status().replaying) return {};
+/// Nothing of a lane that has only replayed, or stopped in the middle of a batch.
+std::optional<Snapshot> Lanes::final_snapshot(LaneRun& lane) const {
+  const LaneRun::Status status = lane.status();
+  if (!snapshots_.durable() || status.failed || status.replaying) return {};
   // Where nothing was read there is no state, and a sink without progress is no wonder.
   Snapshot state = lane.snapshot();
   if (state.at.position == 0) return {};
   return state;
 }
 
-void Lanes::drop(Partition partition) {
-  rest(partition);
-  told_.erase(partition);
-  const std::scoped_lock lock{mutex_};
-  broken_.erase(partition);
-}
-
-void Lanes::rest(Partition partition) {
-  std::unique_ptr<LaneRun> lane;  // ends outside of the lock
-  const std::scoped_lock lock{mutex_};
-  const auto it = lanes_.find(partition);
-  if (it == lanes_.end()) return;
-  lane = std::move(it->second);
-  lanes_.erase(it);
-}
-
-void Lanes::broke(Partition partition, Error error) {
-  std::string& told = told_[partition];
-  if (told != error.message || got_on(partition))
-    log::error("partition {} stopped: {}", partition, error.message);
-  else if (lanes_.contains(partition))  // it had said that it goes on
-    log::warn("partition {} stopped once more, by the same as before", partition);
-  told = error.message;
-  const std::scoped_lock lock{mutex_};
-  broken_[partition] = std::move(error);
-}
-
-bool Lanes::has(LaneId lane) const {
-  const auto it = lanes_.find(lane.partition);
-  return it != lanes_.end() && it->second->id() == lane;
-}
-
-bool Lanes::broken(Partition partition) const { return broken_.contains(partition); }
-
-std::vector<Partition> Lanes::partitions() const { return {std::from_range, std::views::keys(lanes_)}; }
-
-std::size_t Lanes::count() const {
-  return lanes_.size() + static_cast<std::size_t>(std::ranges::count_if(
-                             broken_, [this](const auto& one) { return !lanes_.contains(one.first); }));
-}
-
-std::vector<Partition> Lanes::broken() const { return {std::from_range, std::views::keys(broken_)}; }
-
-std::optional<Error> Lanes::first_error() const {
-  if (broken_.empty()) return {};
-  return broken_.begin()->second;
+void Lanes::release(LaneId id) {
+  std::unique_lock lock{mutex_};
+  auto running = lanes_.extract(id.partition);
+  auto opened = opened_.extract(id.partition);
+  lock.unlock();
+  // A lane that is still at work takes its time to end.
+  tasks_.submit([this, id, running = std::move(running), opened = std::move(opened)]() mutable {
+    running = {};
+    opened = {};
+    cycle_.give_back(id.partition);
+    tell_(event::Released{id});
+  });
 }
 
 void Lanes::committed(Partition partition, Position position) {
-  const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
-  if (position > begun_[partition]) got_on_.insert(partition);
-  lane->second->committed(position);
+  if (const auto lane = lanes_.find(partition); lane != lanes_.end()) lane->second->committed(position);
 }
 
 void Lanes::want_snapshots(Timestamp now) {
@@ -193,17 +223,22 @@ void Lanes::want_snapshots(Timestamp now) {
   }
 }
 
-void Lanes::snapshot_done(Partition partition) { snapshotting_.erase(partition); }
+void Lanes::finish_all() {
+  for (auto& [partition, lane] : lanes_) lane->stop();
+  for (auto& [partition, lane] : lanes_) lane->finish();
+}
 
 void Lanes::save_all(Timestamp until) {
-  for (const Partition partition : partitions()) {
+  for (auto& [partition, lane] : lanes_) {
     if (around_.clock.steady() >= until) return;
-    const auto last = state_at_rest(partition);
+    const auto last = final_snapshot(*lane);
     if (!last) continue;
     if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, *last); }))
       cycle_.name_snapshot(partition, *name, last->at.position);
   }
 }
+
+// What others ask.
 
 std::vector<LaneRun::Status> Lanes::statuses() const {
   const std::scoped_lock lock{mutex_};
@@ -212,11 +247,10 @@ std::vector<LaneRun::Status> Lanes::statuses() const {
   return out;
 }
 
-std::vector<std::string> Lanes::why_broken() const {
+std::vector<LaneId> Lanes::ids() const {
   const std::scoped_lock lock{mutex_};
-  std::vector<std::string> out;
-  for (const auto& [partition, error] : broken_)
-    out.push_back("partition " + std::to_string(partition) + ": " + error.message);
+  std::vector<LaneId> out;
+  for (const auto& [partition, lane] : lanes_) out.push_back(lane->id());
   return out;
 }
 

@@ -1,6 +1,7 @@
-/// The lanes that a worker runs: claimed, started, stopped.
+/// The lanes of a worker, on threads.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -9,74 +10,77 @@
 #include <vector>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/coordination/lane_host.hpp"
+#include "core/coordination/task_pool.hpp"
+#include "core/coordination/worker_events.hpp"
 #include "core/runtime/executor.hpp"
-#include "core/runtime/held_lanes.hpp"
 
 namespace weir {
 
-/// Threads   one; statuses(), troubles() and why_broken() from any.
-class Lanes final : public HeldLanes {
+/// Acquires, restores, saves and releases on a few threads of its own; the lanes themselves run on LaneThreads.
+///
+/// Threads   as LaneHost; statuses(), ids(), trouble() and write_trouble() from any.
+class Lanes final : public LaneHost {
  public:
-  /// All must outlive the lanes. `fence` tells this worker's snapshots from another's.
-  Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence);
+  /// All must outlive it. `fence` tells this worker's snapshots from another's. `tell` has events handled by the loop;
+  /// called from any thread.
+  Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapshots, std::string fence,
+        std::function<void(event::Any)> tell);
+  ~Lanes() override;
 
-  Result<void> start(Partition partition) override;
-  void let_go(Partition partition) override;
-  std::optional<Snapshot> state_at_rest(Partition partition) override;
-  void drop(Partition partition) override;
-  void rest(Partition partition) override;
-  void broke(Partition partition, Error error) override;
-  bool got_on(Partition partition) const override { return got_on_.contains(partition); }
-  bool has(LaneId lane) const override;
-  LaneId id(Partition partition) const override { return lanes_.at(partition)->id(); }
-  Position at(Partition partition) const override { return lanes_.at(partition)->status().stepped; }
-  bool broken(Partition partition) const override;
-  std::vector<Partition> partitions() const override;
-  std::size_t count() const override;
-  std::vector<Partition> broken() const override;
+  void acquire(LaneId lane) override;
+  Result<Position> run(LaneId lane) override;
+  void stop(LaneId lane) override;
+  void save(LaneId lane) override;
+  void release(LaneId lane) override;
   void committed(Partition partition, Position position) override;
-  void snapshot_done(Partition partition) override;
+  void want_snapshots(Timestamp now) override;
+  void snapshot_done(Partition partition) override { snapshotting_.erase(partition); }
+  Position at(Partition partition) const override { return lanes_.at(partition)->status().stepped; }
+  void finish_all() override;
+  void save_all(Timestamp until) override;
 
-  /// Asks all lanes to stop; they finish what is in flight.
-  void stop_all();
-  /// Waits until nothing is in flight in any lane.
-  void finish_all();
-  /// The first error of a lane that could not go on; nothing if there is none.
-  std::optional<Error> first_error() const;
-  /// Asks lanes whose last snapshot is older than the pipeline says for one; not while one is on its way to the store.
-  void want_snapshots(Timestamp now);
-  /// Writes a snapshot of each lane as it stands, and has the next commit name it; after finish_all(). Begins none
-  /// after `until`.
-  void save_all(Timestamp until);
+  /// Waits for what is done beside the loop, and ends all lanes.
+  void close();
 
   std::vector<LaneRun::Status> statuses() const;
-  /// What is wrong, as sentences.
+  std::vector<LaneId> ids() const;
+  /// What is unreachable, as sentences.
   std::vector<std::string> troubles() const;
   /// What keeps the first of them from writing beside its rows; empty: nothing.
   std::string write_trouble() const;
-  /// Why lanes can't go on, as sentences.
-  std::vector<std::string> why_broken() const;
 
  private:
-  Result<void> open(std::unique_ptr<LaneRun>& lane, Partition partition, LaneStart& start);
-  Result<void> keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start);
+  using LanePtr = std::shared_ptr<LaneRun>;  // a task may have one in hand when it is released
+  /// A lane that is restored and does not run yet.
+  struct Opened {
+    CommitCycle::Acquired acquired;
+    LanePtr lane;
+    std::string snapshot;  // of where it begins, if that must be found again; empty: none
+    Position begins = 0;
+  };
+
+  Result<Opened> restore(LaneId id);
+  Result<std::string> keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start);
+  void store(const LanePtr& lane, const Snapshot& snapshot);
+  std::optional<Snapshot> final_snapshot(LaneRun& lane) const;
+  void log_start(Partition partition, const Opened& opened) const;
 
   LaneRun::Surroundings around_;
   LaneThreads threads_;
   CommitCycle& cycle_;
   Snapshots& snapshots_;
   std::string fence_;
+  std::function<void(event::Any)> tell_;
   bool replayable_ = false, reminds_ = false;
-  std::uint64_t runs_ = 0;
-  std::map<Partition, Position> begun_;    // what was committed when a lane was last set to work
-  std::set<Partition> got_on_;             // beyond that
-  std::map<Partition, std::string> told_;  // what the lane broke by last
   std::map<Partition, Timestamp> snapshot_at_;
-  std::set<Partition> snapshotting_;  // want no snapshot: one is on its way to the store, or they were asked to stop
+  std::set<Partition> snapshotting_;  // want no snapshot: one is being stored, or they were asked to stop
 
-  mutable std::mutex mutex_;  // what other threads may ask for
-  std::map<Partition, std::unique_ptr<LaneRun>> lanes_;
-  std::map<Partition, Error> broken_;
+  mutable std::mutex mutex_;  // what other threads use
+  std::map<Partition, LanePtr> lanes_;
+  std::map<Partition, Opened> opened_;
+
+  TaskPool tasks_;  // last: they end before anything they use is gone
 };
 
 }  // namespace weir

@@ -11,11 +11,9 @@
 
 #include <weir/units.hpp>
 
-#include "core/checkpoint/shared_store.hpp"
-#include "core/coordination/custody.hpp"
 #include "core/coordination/inbox.hpp"
 #include "core/coordination/lanes.hpp"
-#include "core/coordination/worker_events.hpp"
+#include "core/coordination/worker_loop.hpp"
 #include "core/observe/attempt.hpp"
 #include "core/observe/log.hpp"
 #include "core/observe/trouble.hpp"
@@ -25,17 +23,9 @@
 namespace weir {
 namespace {
 
-constexpr Duration idle_commit_every = second;  // for positions without rows
-constexpr Duration long_commit = 5 * second;    // a server that is well takes less
-constexpr Duration first_backoff = 100 * millisecond;
-constexpr Duration last_backoff = 10 * second;
+constexpr Duration long_commit = 5 * second;  // a server that is well takes less
 constexpr Duration meet_every = second;
 constexpr Duration meet_soon = 50 * millisecond;  // while others are to let partitions go
-
-/// Whether somebody may put it right while the worker waits; a defect of ours, or a program that reads no more, stays.
-bool can_be_mended(const Error& error) {
-  return error.kind != Error::Kind::internal && error.kind != Error::Kind::stopped;
-}
 
 std::string random_text() {
   std::random_device random;
@@ -75,7 +65,7 @@ struct Worker::Impl {
     if (op == nullptr) return fail(Error::Kind::invalid, "no store \"" + store_name + "\"");
     contexts.push_back(std::make_unique<NodeContext>(NodeContext::Shared{pipeline, registry, counters, clock},
                                                      pipeline.nodes[pipeline.source()]));
-    store = std::make_unique<SharedStore>(op->make_store(pipeline.store_settings, *contexts.back()));
+    store = op->make_store(pipeline.store_settings, *contexts.back());
     const bool by_store = shared_by_store(pipeline) && store->lease() != 0;
     snapshots = std::make_unique<Snapshots>(*store, pipeline.kept_name(), by_store);
     box = dead_letter_file(pipeline.dead_letters, pipeline.kept_name());
@@ -97,18 +87,19 @@ struct Worker::Impl {
     if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;
     if (auto opened = patiently(drain, [&] { return store->open(); }); !opened) return opened;
     if (auto opened = patiently(drain, [&] { return cycle->open(); }); !opened) return opened;
-    auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence);
-    custody = std::make_unique<Custody>(
-        pipeline, *made, *cycle, credits, clock,
-        [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); });
+    const auto tell = [this](event::Any event) { inbox.put(std::move(event)); };
+    auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence, tell);
+    auto turning = std::make_unique<WorkerLoop>(pipeline, *cycle, *made, credits, clock, whole);
+    turning->on_commit = [this](const WorkerLoop::Committed& done) { note_commit(done); };
     const std::scoped_lock lock{mutex};
     lanes = std::move(made);
+    loop = std::move(turning);
     return {};
   }
 
   /// What is to be done at the start, again and again until its service answers.
   Result<void> patiently(const std::stop_token& drain, const std::function<Result<void>()>& what) {
-    for (Duration pause = first_backoff;; pause = std::min(2 * pause, last_backoff)) {
+    for (Duration pause = WorkerLoop::first_backoff;; pause = std::min(2 * pause, WorkerLoop::last_backoff)) {
       auto done = what();
       const bool again = !done && done.error().kind == Error::Kind::unreachable && !whole && !fails_fast;
       start_trouble.is(again ? done.error().message : "");
@@ -126,93 +117,34 @@ struct Worker::Impl {
   LaneRun::Surroundings surroundings() {
     LaneRun::Surroundings around{pipeline, registry, counters, clock, credits, {}, {}, inspection};
     for (const auto& [number, sink] : sinks) around.sinks.emplace_back(number, sink.get());
-    around.events.step = [this](LaneId lane, LaneStep step) { inbox.put(event::Stepped{lane, std::move(step)}); };
-    around.events.snapshot = [this](LaneId lane, Snapshot snapshot) { to_store.put({lane, std::move(snapshot)}); };
-    around.events.ended = [this](LaneId lane, std::optional<Error> error) {
-      inbox.put(event::Ended{lane, std::move(error)});
-    };
-    around.events.credits_exhausted = [this] { inbox.put(event::Exhausted{}); };
     return around;
   }
 
-  // The loop's events.
-
-  void handle(event::Stepped& stepped) {
-    LaneStep& step = stepped.step;
-    credits.give_back(lanes->has(stepped.lane) ? cycle->take(std::move(step)) : step.bytes);
-  }
-  void handle(event::Ended& ended) { custody->ended(ended.lane, ended.error); }
-  void handle(event::Stored& stored) { custody->stored(stored.lane, std::move(stored.name), stored.position); }
-  void handle(event::Exhausted&) { commit_now = true; }
-  void handle(event::Lost& lost) { custody->lost(lost.partition); }
-  void handle(event::Met& met) { custody->met(met.crew); }
-
-  // Committing.
-
-  bool commit_is_due(Timestamp now) const {
-    if (now < next_try || (!cycle->pending() && !custody->ends_any())) return false;
-    if (commit_now || custody->wants_commit() || cycle->pending_rows() >= pipeline.commit_rows) return true;
-    // The first rows after a pause need not wait for others; under load a commit has whatever came since the last one.
-    if (cycle->pending_rows() > 0) return now - last_commit >= pipeline.commit_every;
-    return now - last_commit >= idle_commit_every;
-  }
-
-  Result<void> commit() {
-    const Timestamp before = clock.steady();
-    committing_since = before;
-    auto report = attempt("commit", [&] { return cycle->commit(); });
-    committing_since = no_time;
-    last_commit = clock.steady();
-    if (!report) {
-      commit_now = true;                                                             // what was due is
-      if (can_be_mended(report.error())) commit_trouble.is(report.error().message);  // what else it may be ends the run
-      next_try = last_commit + backoff;
-      backoff = std::min(backoff * 2, last_backoff);
-      return std::unexpected(report.error());
-    }
-    commit_trouble.is({});
-    backoff = first_backoff;
-    next_try = 0;
-    credits.give_back(report->bytes);
-    // Where not everything was taken, as little succeeded before, who waits for memory doesn't ask once more.
-    commit_now = credits.used() >= credits.limit() && cycle->has_steps();
-    custody->committed(*report);
+  void note_commit(const WorkerLoop::Committed& done) {
     const std::scoped_lock lock{mutex};
-    for (const auto& lane : report->committed) {
+    for (const auto& lane : done.report.committed) {
       auto& known = committed[lane.partition];
       known = {lane.partition, lane.position, lane.reached != no_time ? lane.reached : known.reached};
     }
-    totals.rows += report->rows;
+    totals.rows += done.report.rows;
     totals.commits += 1;
-    totals.commit_time = last_commit - before;
+    totals.commit_time = done.duration;
     totals.commit_time_total += totals.commit_time;
-    return {};
   }
 
   // Threads beside the loop.
-
-  void store_snapshots(std::stop_token stop) {
-    while (!stop.stop_requested()) {
-      for (event::Taken& taken : to_store.take(second, stop)) {
-        const auto written =
-            attempt("store", [&] { return snapshots->write(taken.lane.partition, fence, taken.snapshot); });
-        if (!written) {
-          log::warn("partition {}: snapshot not written: {}; the next one comes in time", taken.lane.partition,
-                    written.error().message);
-        }
-        inbox.put(event::Stored{taken.lane, written.value_or(""), taken.snapshot.at.position});
-      }
-    }
-  }
 
   void renew_leases(std::size_t outlet, std::stop_token stop) {
     Outlets& outlets = cycle->outlets();
     Trouble& trouble = lease_troubles.at(outlet);
     while (clock.wait(outlets.lease(outlet) / 3, stop)) {
+      const auto owned = lanes->ids();  // a lane that comes after the answer has a claim of its own
       auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
       trouble.is(lost ? "" : lost.error().message);
       if (!lost) continue;
-      for (const Partition partition : *lost) inbox.put(event::Lost{partition});
+      for (const LaneId lane : owned) {
+        if (std::ranges::contains(*lost, lane.partition)) inbox.put(event::Lost{lane});
+      }
     }
   }
 
@@ -226,79 +158,54 @@ struct Worker::Impl {
   // Life.
 
   void note_share() {
-    hurry = custody->expects_more(clock.steady());
-    // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
-    if (!cycle->pending()) commit_trouble.forget();
+    const PartitionManager& partitions = loop->partitions();
+    hurry = partitions.expects_more(clock.steady());
     write_trouble.is(cycle->any_waits() ? lanes->write_trouble() : std::string{});
-    // Nor must what another worker has claimed meanwhile.
-    if (!custody->claims()) claim_trouble.forget();
     const std::scoped_lock lock{mutex};
-    totals.workers = custody->workers();
-    share = custody->wanted();
+    totals.workers = partitions.workers();
+    share = partitions.share();
+    failures = partitions.failures();
   }
 
-  Result<void> loop(std::stop_token drain) {
+  /// Until it is to drain, or nothing is left to do.
+  Result<void> turn_until(const std::stop_token& drain) {
     while (!drain.stop_requested()) {
-      const Duration tick = std::min<Duration>(pipeline.commit_every, 50 * millisecond) / 4 + millisecond;
-      const Duration wait = custody->is_due(clock.steady()) ? 0 : tick;
-      for (event::Any& told : inbox.take(wait, drain)) std::visit([this](auto& one) { handle(one); }, told);
-      const Timestamp now = clock.steady();
-      if (commit_is_due(now)) {
-        cycle->hurry();
-        auto done = cycle->waits() ? Result<void>{} : commit();
-        if (!done && !can_be_mended(done.error())) return done;
-      }
-      lanes->want_snapshots(now);
-      if (auto trouble = custody->turn(now)) claim_trouble.is(*std::move(trouble));
+      for (event::Any& told : inbox.take(loop->patience(), drain)) loop->handle(std::move(told));
+      if (auto turned = loop->turn(); !turned) return turned;
       note_share();
-      if (custody->nothing_left()) break;
+      if (auto ended = note_start(); !ended) return ended;
+      if (loop->is_finished()) break;
     }
     return {};
   }
 
-  /// Finishes what is in flight and commits it, with a snapshot at exactly that place.
+  /// What ends the start, if anything does.
+  Result<void> note_start() {
+    if (started) return {};
+    const auto outcome = loop->start_outcome();
+    if (!outcome) return {};
+    const bool silent = !*outcome && outcome->error().kind == Error::Kind::unreachable;
+    start_error = silent ? std::optional{outcome->error()} : std::nullopt;
+    if (silent && !whole && !fails_fast) return {};  // it is tried again
+    const std::scoped_lock lock{mutex};
+    started = outcome->has_value();
+    return *outcome;
+  }
+
   Result<void> drain_all() {
-    const Timestamp deadline = clock.steady() + pipeline.shutdown_timeout;
     {
       const std::scoped_lock lock{mutex};
       draining = true;
     }
-    custody->stop();
-    lanes->stop_all();
-    lanes->finish_all();
-    for (event::Any& told : inbox.take(0, {})) std::visit([this](auto& one) { handle(one); }, told);
-    // Rows first: a store that does not answer must not take the time that they need.
-    if (auto done = commit_all(deadline); !done) return done;
-    lanes->save_all(deadline);
-    return commit_all(deadline);
-  }
-
-  Result<void> commit_all(Timestamp deadline) {
-    backoff = first_backoff;  // there is not the time for the patience that an outage has taught
-    while (cycle->pending()) {
-      cycle->hurry();
-      if (cycle->waits()) {
-        if (clock.steady() > deadline) {
-          return fail(Error::Kind::unreachable,
-                      "what transforms write beside their rows did not become durable in time");
-        }
-        clock.wait(10 * millisecond, {});
-        continue;
-      }
-      const auto done = commit();
-      if (done && !cycle->has_steps()) break;  // what is still to be named waits for a position that it does not have
-      if (done) continue;
-      if (done.error().kind != Error::Kind::unreachable || clock.steady() + backoff > deadline) return done;
-      clock.wait(backoff, {});
-    }
-    return {};
+    return loop->drain([this] {
+      for (event::Any& told : inbox.take(0, {})) loop->handle(std::move(told));
+    });
   }
 
   Result<void> work(std::stop_token drain) {
     if (auto made = attempt("start", [&] { return make_cycle(); }); !made) return made;
     if (auto opened = attempt("start", [&] { return open(drain); }); !opened) return opened;
-    std::jthread storing{[this](std::stop_token stop) { store_snapshots(stop); }};
-    // Starting many lanes takes longer than a lease.
+    // Restoring many lanes takes longer than a lease.
     std::vector<std::jthread> renewing;
     {
       const std::scoped_lock lock{mutex};
@@ -308,34 +215,32 @@ struct Worker::Impl {
     for (const std::size_t outlet : cycle->outlets().leased()) {
       renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
     }
-    if (auto claimed = attempt("claim", [&] { return patiently(drain, [&] { return custody->start(drain, whole); }); });
-        !claimed)
-      return claimed;
-    note_share();
+    const auto meet = [&] {
+      return cycle->outlets().meet().transform([this](Crew crew) { loop->handle(event::Met{std::move(crew)}); });
+    };
+    if (auto met = attempt("claim", [&] { return patiently(drain, meet); }); !met) return met;
     std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
-    {
-      const std::scoped_lock lock{mutex};
-      started = !drain.stop_requested();  // else it never came to work
-    }
-    if (auto looped = attempt("work", [&] { return loop(drain); }); !looped) return looped;
+    if (auto looped = attempt("work", [&] { return turn_until(drain); }); !looped) return looped;
     if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
-    if (const auto broken = lanes->first_error()) return std::unexpected(*broken);
+    if (start_error) return std::unexpected(*start_error);
+    if (const auto failed = loop->partitions().failures(); !failed.empty())
+      return std::unexpected(failed.front().second);
     return {};
   }
 
   /// Gives the partitions back and closes everything, so that whoever comes next finds files and tables free.
   Result<void> close() {
     if (lanes) {
-      lanes->stop_all();
-      lanes->finish_all();
+      lanes->close();
       cycle->release_all();
       if (!followed) cycle->outlets().leave();
     }
-    custody.reset();
     std::unique_ptr<Lanes> ending;  // outside of the lock: it and the sinks may take seconds, in which status() answers
     {
       const std::scoped_lock lock{mutex};
       started = false;
+      failures.clear();
+      loop.reset();
       ending = std::move(lanes);
     }
     ending.reset();
@@ -362,33 +267,27 @@ struct Worker::Impl {
   Credits credits;
   std::vector<std::unique_ptr<NodeContext>> contexts;
   std::vector<std::pair<std::size_t, std::unique_ptr<Sink>>> sinks;
-  std::unique_ptr<SharedStore> store;
+  std::unique_ptr<Store> store;
   std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<DeadLetterBox> box;
   std::unique_ptr<StoreLeases> leases;
   std::unique_ptr<CommitCycle> cycle;
   Inbox<event::Any> inbox;
-  Inbox<event::Taken> to_store;
-  std::unique_ptr<Custody> custody;
-
-  // The loop's own.
-  Timestamp last_commit = 0, next_try = 0;
-  Duration backoff = first_backoff;
-  bool commit_now = false;
-  Trouble start_trouble{"start"}, commit_trouble{"commit"}, write_trouble{"what commits wait for"},
-      claim_trouble{"claim"};
+  Trouble start_trouble{"start"}, write_trouble{"what commits wait for"};
+  std::optional<Error> start_error;               // no service has answered yet
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
-  std::atomic<Timestamp> committing_since{no_time};  // by the steady clock
   bool whole = false, fails_fast = false;
 
   mutable std::mutex mutex;  // what status() reads
   std::map<Partition, Status::Committed> committed;
   bool started = false, draining = false;
   std::size_t share = 0;  // partitions
+  std::vector<std::pair<Partition, Error>> failures;
   Status totals;
 
+  std::unique_ptr<WorkerLoop> loop;
   std::unique_ptr<Lanes> lanes;  // last: they end before anything they tell is gone
 };
 
@@ -417,19 +316,22 @@ Worker::Status Worker::status() const {
     if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
   };
   add(worker.start_trouble);
-  out.commit_trouble = worker.commit_trouble.text();
+  out.commit_trouble = worker.loop ? worker.loop->commit_trouble().text() : "";
   if (out.commit_trouble.empty()) out.commit_trouble = worker.write_trouble.text();
   if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
-  if (const Timestamp since = worker.committing_since; since != no_time) {
-    const Duration taken = worker.clock.steady() - since;
-    if (taken > long_commit)
-      out.troubles.push_back("commit: under way for " + format_duration(taken / second * second));
+  if (worker.loop) {
+    if (const Timestamp since = worker.loop->committing_since(); since != no_time) {
+      const Duration taken = worker.clock.steady() - since;
+      if (taken > long_commit)
+        out.troubles.push_back("commit: under way for " + format_duration(taken / second * second));
+    }
+    add(worker.loop->acquire_trouble());
   }
-  add(worker.claim_trouble);
   for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);
+  for (const auto& [partition, error] : worker.failures)
+    out.broken.push_back("partition " + std::to_string(partition) + ": " + error.message);
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
-    out.broken = worker.lanes->why_broken();
     for (std::string& text : worker.lanes->troubles()) {
       if (text != out.commit_trouble) out.troubles.push_back(std::move(text));  // each once
     }

@@ -8,8 +8,7 @@
 #include <weir/sink.hpp>
 
 #include "core/checkpoint/lane_account.hpp"
-#include "core/checkpoint/snapshot.hpp"
-#include "core/runtime/held_lanes.hpp"
+#include "core/runtime/lane_id.hpp"
 
 namespace weir::event {
 
@@ -18,7 +17,16 @@ struct Stepped {
   LaneId lane;
   LaneStep step;
 };
-/// Nothing of a lane is in flight any more: it was asked to stop, its stream is at its end, or it can't go on.
+/// The ledgers have answered; the lane's state comes next.
+struct Acquired {
+  LaneId lane;
+};
+/// A lane is ready to run, or can't be: then its partition is released.
+struct Restored {
+  LaneId lane;
+  std::optional<Error> error;
+};
+/// Nothing of a lane is in flight any more: it was asked to stop, its stream is at its end, or it failed.
 struct Ended {
   LaneId lane;
   std::optional<Error> error;
@@ -26,26 +34,24 @@ struct Ended {
 /// A snapshot is in the store.
 struct Stored {
   LaneId lane;
-  std::string name;  ///< empty: it could not be written
+  std::string name;  ///< empty: there was none to store, or it could not be written
   Position position = 0;
+};
+/// A lane is gone, and its partition released.
+struct Released {
+  LaneId lane;
 };
 /// A lane waits for credit, which only a commit sets free.
 struct Exhausted {};
-/// A lease could not be renewed, as another worker has it.
+/// The lease of this lane's partition could not be renewed, as another worker has it.
 struct Lost {
-  Partition partition = 0;
+  LaneId lane;
 };
 /// Who shares the partitions.
 struct Met {
   Crew crew;
 };
 
-using Any = std::variant<Stepped, Ended, Stored, Exhausted, Lost, Met>;
-
-/// The one that goes the other way: a lane's state, to be stored beside the loop.
-struct Taken {
-  LaneId lane;
-  Snapshot snapshot;
-};
+using Any = std::variant<Stepped, Acquired, Restored, Ended, Stored, Released, Exhausted, Lost, Met>;
 
 }  // namespace weir::event

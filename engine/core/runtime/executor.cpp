@@ -226,7 +226,7 @@ struct LaneRun::Impl {
   }
 
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
-    const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, start.silent) : std::nullopt;
+    const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, silent) : std::nullopt;
     MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
     for (MessagesPtr& part : machine.cut(std::move(before))) {
       (void)in_flight.wait_for_room(stop);  // a stop ends the waiting only: what was pulled may not come again
@@ -282,7 +282,7 @@ struct LaneRun::Impl {
 
   Surroundings around;
   LaneId id;
-  LaneStart start;
+  Position silent = 0;  // what the lane replays
   const Node& source_node;
   const Claims claims;           // of the source; where it is writable, its server stamps the messages
   std::optional<Effort> effort;  // if anybody may ask
@@ -317,6 +317,7 @@ struct LaneRun::Impl {
   mutable std::mutex status_mutex;
   std::vector<std::pair<std::size_t, Transform::Size>> sizes;
 
+  std::once_flag joined;
   std::jthread puller;  // last: stops before anything it uses is gone
 };
 
@@ -330,7 +331,7 @@ LaneRun::~LaneRun() {
 }
 
 Result<Position> LaneRun::open(const LaneStart& start) {
-  impl_->start = start;
+  impl_->silent = start.silent;
   const auto empty = impl_->machine.load(start);
   if (!empty) return std::unexpected(empty.error());
   for (const std::string& node : *empty)
@@ -359,7 +360,6 @@ Result<Position> LaneRun::open(const LaneStart& start) {
 }
 
 LaneId LaneRun::id() const { return impl_->id; }
-
 StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
 
 void LaneRun::run() {
@@ -367,14 +367,14 @@ void LaneRun::run() {
 }
 
 void LaneRun::stop() { impl_->stopping.request_stop(); }
-
 void LaneRun::finish() {
-  if (impl_->puller.joinable()) impl_->puller.join();
+  std::call_once(impl_->joined, [this] {
+    if (impl_->puller.joinable()) impl_->puller.join();
+  });
   impl_->in_flight.wait_until_none();
 }
 
 Snapshot LaneRun::snapshot() const { return impl_->machine.save(); }
-
 void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
 
 void LaneRun::committed(Position position) {
@@ -391,8 +391,9 @@ LaneRun::Status LaneRun::status() const {
   out.waiting = impl_->waiting.load();
   out.trouble = impl_->trouble.text();
   out.write_trouble = impl_->machine.trouble();
-  out.replaying = out.stepped < impl_->start.silent;
-  const std::scoped_lock lock{impl_->status_mutex};
+  out.replaying = out.stepped < impl_->silent;
+  const std::scoped_lock lock{impl_->status_mutex, impl_->failure_mutex};
+  out.failed = impl_->failure.has_value();
   out.sizes = impl_->sizes;
   return out;
 }

@@ -11,8 +11,8 @@
 #include "core/checkpoint/commit.hpp"
 #include "core/plan/pipeline.hpp"
 #include "core/runtime/credits.hpp"
-#include "core/runtime/held_lanes.hpp"
 #include "core/runtime/inspection.hpp"
+#include "core/runtime/lane_id.hpp"
 
 namespace weir {
 
@@ -40,7 +40,7 @@ class LaneThreads {
 
 /// A lane at work. Its source is pulled by a thread of its own; the graph's nodes run on the lanes' threads.
 ///
-/// Threads   all functions from the worker's thread; status() from any.
+/// Threads   one at a time; status() from any.
 /// Errors    after an unreachable error of the source the lane tries again with backoff, for ever; other errors, and
 ///           exceptions of third parties, end the lane, and `ended` says which node. What stood before them in the
 ///           stream has been stepped then.
@@ -71,7 +71,7 @@ class LaneRun {
   void run();
   /// Asks to stop pulling; what is in flight is finished.
   void stop();
-  /// Waits until nothing is in flight any more, after stop() or the end.
+  /// Waits until nothing is in flight any more, after stop() or the end. Any thread.
   void finish();
   /// State at exactly the position of the last step: after open() and before run(), or after finish().
   Snapshot snapshot() const;
@@ -88,6 +88,7 @@ class LaneRun {
     std::string trouble;          ///< why the source is not reachable; empty if it is
     std::string write_trouble;    ///< what keeps transforms from writing beside their rows; empty: nothing
     bool replaying = false;
+    bool failed = false;  ///< it can't go on
     std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< state by node, as of the last second or so
   };
   Status status() const;

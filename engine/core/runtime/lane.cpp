@@ -35,6 +35,7 @@ Result<void> Lane::begin(Position after, const StreamIdentity& stream) {
   if (after == 0) start_.borders.insert(start_.borders.begin(), 1);
   for (const LaneStart::Emitted& sink : start_.emitted) chain_.skip(sink.node, sink.behind, sink.rows);
   chain_.leave_out_until(start_.written);
+  start_.state = {};  // as large as what was made of it
   return chain_.start(after, start_.arrival());
 }
 

@@ -114,15 +114,17 @@ void CaseWorker::start() {
     store_ = op->make_store(default_settings(op->spec, memory), *store_context_);
   }
   process_ = std::make_unique<Process>(*this, weir::format("worker{}", ++workers_));
-  auto claimed = process_->cycle.open().and_then([&] { return process_->cycle.claim(0, source_.replayable); });
-  if (!claimed) return stop(claimed.error());
-  if (!source_.replayable) go_on_without_replay(*claimed, source_.reminds);
-  begin(*std::move(claimed));
+  CommitCycle& cycle = process_->cycle;
+  auto acquired = cycle.open().and_then([&] { return cycle.acquire(0, source_.replayable); });
+  if (!acquired) return stop(acquired.error());
+  if (!source_.replayable) go_on_without_replay(acquired->start, source_.reminds);
+  acquired->lane.reading({}, acquired->start.after);
+  if (auto installed = cycle.install(0, *acquired); !installed) return stop(installed.error());
+  begin(std::move(acquired->start));
 }
 
 void CaseWorker::begin(LaneStart from) {
   process_->start = std::move(from);
-  process_->cycle.reading(0, {}, process_->start.after);
   queue_again(process_->start);
   if (const auto made = make_lane(process_->start, process_->start.after); !made) stop(made.error());
 }

@@ -335,11 +335,12 @@ bool Ledger::holds(Partition partition) const {
   return claim != claims_.end() && claim->second.held;
 }
 
-std::string Ledger::advance(std::span<const LaneCommit> lanes) const {
+std::string Ledger::advance(std::span<const LaneCommit> lanes) {
   std::array<std::vector<std::optional<std::string>>, 15> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
-    const Claim& claim = claims_.at(partition);
+    Claim& claim = claims_.at(partition);
+    claim.used = true;
     const std::array values{std::optional{std::to_string(partition)},
                             std::optional{std::to_string(claim.fence)},
                             std::optional{std::to_string(claim.position)},
@@ -379,7 +380,9 @@ void Ledger::lose(Partition partition) {
 
 void Ledger::doubt() {
   const std::scoped_lock lock{mutex_};
-  for (auto& [partition, claim] : claims_) claim.held = false;
+  for (auto& [partition, claim] : claims_) {
+    if (claim.used) claim.held = false;
+  }
 }
 
 }  // namespace weir::postgres

@@ -61,12 +61,13 @@ class Ledger {
 
   /// SQL that moves held lanes on from where they last stood, and answers the partitions for which that was still so.
   /// To be run last in their transaction, once prepare() was run.
-  std::string advance(std::span<const LaneCommit> lanes) const;
+  std::string advance(std::span<const LaneCommit> lanes);
   /// The transaction was committed.
   void advanced(std::span<const LaneCommit> lanes);
   /// Another owns this partition, or may from now on: it is not renewed any more.
   void lose(Partition partition);
-  /// The outcome of a commit is unknown, or the connection was lost: nothing is certain until it is claimed again.
+  /// The outcome of a commit is unknown, or the connection was lost: nothing is certain until what was to be committed
+  /// is claimed again.
   void doubt();
 
  private:
@@ -78,6 +79,7 @@ class Ledger {
     Position position = 0;
     std::uint64_t emitted = 0;
     bool held = true;
+    bool used = false;  // a commit was begun under it
   };
   Error held_by_another(Connection& connection, Partition partition) const;
   std::string session_of(std::string_view instance) const;
