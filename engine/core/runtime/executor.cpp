@@ -376,7 +376,6 @@ void LaneRun::finish() {
 
 Snapshot LaneRun::snapshot() const { return impl_->machine.save(); }
 void LaneRun::want_snapshot() { impl_->snapshot_wanted.store(true); }
-
 void LaneRun::committed(Position position) {
   const auto told = attempt(impl_->source_node.id, [&] { impl_->source->committed(position); });
   if (!told) impl_->fail_lane(told.error());
