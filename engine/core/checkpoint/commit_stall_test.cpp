@@ -50,8 +50,10 @@ class CommitStallWithoutSnapshot : public CommitStall {
  protected:
   void SetUp() override {
     database_.places[0].progress = {.position = 4, .stream = stream_};
-    ASSERT_TRUE(cycle_->claim(0));
-    cycle_->reading(0, stream_, 0);
+    auto acquired = cycle_->acquire(0);
+    ASSERT_TRUE(acquired);
+    acquired->lane.reading(stream_, 0);
+    ASSERT_TRUE(cycle_->install(0, *acquired));
     cycle_->take(step(0, 5, "five"));
     ASSERT_TRUE(cycle_->commit());
     cycle_->take(step(0, 6, "six"));
@@ -88,7 +90,7 @@ TEST_F(CommitStallWithoutSnapshot, GoesOnIfItRaisedTheResetsOfASecondSinkItself)
   second_database_.places[0].progress = {.position = 3};
   database_.places[0].progress.resets = 2;
   start_worker(false, true);
-  ASSERT_TRUE(cycle_->claim(0));
+  ASSERT_TRUE(fakes::claim(*cycle_, 0));
   cycle_->take(step(0, 6, "six", 2));
   second_->next_fault = fakes::Fault::after;
   ASSERT_FALSE(cycle_->commit());
