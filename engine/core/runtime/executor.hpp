@@ -88,7 +88,7 @@ class LaneRun {
     std::string trouble;          ///< why the source is not reachable; empty if it is
     std::string write_trouble;    ///< what keeps transforms from writing beside their rows; empty: nothing
     bool replaying = false;
-    bool failed = false;  ///< it can't go on
+    bool failed = false;                                         ///< it can't go on
     std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< state by node, as of the last second or so
   };
   Status status() const;
