@@ -26,8 +26,10 @@ namespace {
 
 constexpr std::array<std::string_view, 6> fields{"position", "heading", "speed", "torque", "charge", "temperature"};
 constexpr std::uint32_t partitions = 8;
-constexpr std::size_t vehicles = 2000;
-constexpr Duration between_frames = 200 * microsecond;  // 5,000 frames a second, of whatever vehicle is next
+// A frame of each vehicle a second, 5,000 in all: rows come at every moment. Of fewer vehicles they would come in the
+// first part of each second alone, and the rest of it would look like a pause.
+constexpr std::size_t vehicles = 5000;
+constexpr Duration between_frames = 200 * microsecond;
 constexpr Duration lease = 3 * second;
 
 /// Publishes until it ends.

@@ -219,6 +219,7 @@ struct Worker::Impl {
       return cycle->outlets().meet().transform([this](Crew crew) { loop->handle(event::Met{std::move(crew)}); });
     };
     if (auto met = attempt("claim", [&] { return patiently(drain, meet); }); !met) return met;
+    note_share();  // whether others are about to release some: then it asks again soon
     std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
     if (auto looped = attempt("work", [&] { return turn_until(drain); }); !looped) return looped;
     if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
