@@ -318,10 +318,8 @@ void CommitCycle::give_back(Partition partition) {
 
 /// It is another worker's, or its progress is gone.
 void CommitCycle::drop(Partition partition, CommitReport& report) {
-  const auto lane = lanes_.find(partition);
-  if (lane == lanes_.end()) return;
-  note_known(partition, lane->second);
-  report.bytes += forget(partition);
+  if (!lanes_.contains(partition)) return;
+  report.bytes += lose(partition);
   report.refused.push_back(partition);
 }
 

@@ -100,7 +100,7 @@ class CommitCycle {
   /// Forgets all lanes, and gives back whatever is acquired.
   void release_all();
 
-  /// For leases and the crew; partitions are claimed and given back by claim() and release().
+  /// For leases and the crew; partitions are acquired and given back by acquire() and give_back().
   Outlets& outlets() { return outlets_; }
 
  private:
