@@ -56,13 +56,13 @@ void SimulatedLanes::stop(LaneId id) {
 
 void SimulatedLanes::save(LaneId id) {
   tasks_.emplace_back([this, id, state = final_snapshot(lanes_.at(id.partition))] {
-    state ? store(id, *state) : around_.tell(event::Stored{id, {}, 0});
+    state ? store(id, *state, true) : around_.tell(event::Stored{.lane = id, .name = {}, .final = true});
   });
 }
 
-void SimulatedLanes::store(LaneId lane, const Snapshot& snapshot) {
+void SimulatedLanes::store(LaneId lane, const Snapshot& snapshot, bool final) {
   const auto name = around_.snapshots.write(lane.partition, around_.fence, snapshot);
-  around_.tell(event::Stored{lane, name.value_or(""), snapshot.at.position});
+  around_.tell(event::Stored{lane, name.value_or(""), snapshot.at.position, final});
 }
 
 std::optional<Snapshot> SimulatedLanes::final_snapshot(const Held& lane) const {
@@ -146,7 +146,7 @@ void SimulatedLanes::read(Held& lane) {
       step(lane, std::move(part));
   }
   if (std::exchange(lane.wants_snapshot, false))
-    tasks_.emplace_back([this, id = lane.id, state = state_of(lane)] { store(id, state); });
+    tasks_.emplace_back([this, id = lane.id, state = state_of(lane)] { store(id, state, false); });
 }
 
 void SimulatedLanes::step(Held& lane, MessagesPtr messages) {

@@ -93,7 +93,7 @@ class SimulatedLanes final : public LaneHost {
   void step(Held& lane, MessagesPtr messages);
   void give(const Held& lane, ChainOutput made);
   void work(Held& lane);
-  void store(LaneId lane, const Snapshot& snapshot);
+  void store(LaneId lane, const Snapshot& snapshot, bool final);
   void broke(const Held& lane, const Error& error);
   std::optional<Snapshot> final_snapshot(const Held& lane) const;
   Snapshot state_of(const Held& lane) const;

@@ -57,7 +57,7 @@ Lanes::Lanes(LaneRun::Surroundings around, CommitCycle& cycle, Snapshots& snapsh
     const std::scoped_lock lock{mutex_};
     const auto lane = lanes_.find(id.partition);
     if (lane == lanes_.end() || lane->second->id() != id) return;
-    tasks_.submit([this, kept = lane->second, taken = std::move(snapshot)] { store(kept, taken); });
+    tasks_.submit([this, kept = lane->second, taken = std::move(snapshot)] { store(kept, taken, false); });
   };
 }
 
@@ -171,18 +171,18 @@ void Lanes::save(LaneId id) {
     lane->finish();
     const auto state = attempt("partition " + std::to_string(lane->id().partition),
                                [&]() -> Result<std::optional<Snapshot>> { return final_snapshot(*lane); });
-    if (state && *state) return store(lane, **state);
-    tell_(event::Stored{lane->id(), {}, 0});
+    if (state && *state) return store(lane, **state, true);
+    tell_(event::Stored{.lane = lane->id(), .name = {}, .final = true});
   });
 }
 
-void Lanes::store(const LanePtr& lane, const Snapshot& snapshot) {
+void Lanes::store(const LanePtr& lane, const Snapshot& snapshot, bool final) {
   const LaneId id = lane->id();
   const auto written = attempt("store", [&] { return snapshots_.write(id.partition, fence_, snapshot); });
   if (!written)
     log::warn("partition {}: snapshot not written: {}; the next one comes in time", id.partition,
               written.error().message);
-  tell_(event::Stored{id, written.value_or(""), snapshot.at.position});
+  tell_(event::Stored{id, written.value_or(""), snapshot.at.position, final});
 }
 
 /// Nothing of a lane that has only replayed, or stopped in the middle of a batch.

@@ -62,7 +62,7 @@ class Lanes final : public LaneHost {
 
   Result<Opened> restore(LaneId id);
   Result<std::string> keep_first(LaneRun& lane, Partition partition, Position begins, const LaneStart& start);
-  void store(const LanePtr& lane, const Snapshot& snapshot);
+  void store(const LanePtr& lane, const Snapshot& snapshot, bool final);
   std::optional<Snapshot> final_snapshot(LaneRun& lane) const;
   void log_start(Partition partition, const Opened& opened) const;
 

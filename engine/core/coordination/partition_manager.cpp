@@ -24,6 +24,10 @@ std::vector<Partition> PartitionManager::in(State state) const {
   return out;
 }
 
+bool PartitionManager::is_leaving(const Record& record) {
+  return record.state == State::revoking || record.state == State::releasing || record.cancelled;
+}
+
 bool PartitionManager::is_waiting(const Record& record) const {
   return record.assigned &&
          (record.state == State::unowned || record.state == State::acquiring || record.state == State::restoring);
@@ -43,8 +47,7 @@ std::size_t PartitionManager::missing() const {
 
 bool PartitionManager::has_share() const {
   return !is_short() && std::ranges::none_of(records_, [this](const Record& record) {
-    const bool leaving = record.state == State::revoking || record.state == State::releasing || record.cancelled;
-    return is_waiting(record) || (leaving && !record.error);
+    return is_waiting(record) || (is_leaving(record) && !record.error);
   });
 }
 
@@ -61,10 +64,9 @@ Holding PartitionManager::holding() const {
   Holding out;
   for (Partition partition = 0; partition < records_.size(); ++partition) {
     const Record& record = records_[partition];
-    const bool leaving = record.state == State::revoking || record.state == State::releasing || record.cancelled;
     if (record.state == State::failed) {
       out.shunned.push_back(partition);
-    } else if (leaving) {
+    } else if (is_leaving(record)) {
       (record.error ? out.broken : out.leaving).push_back(partition);
     } else if (record.state != State::unowned) {
       out.runs.push_back(partition);

@@ -65,7 +65,7 @@ class PartitionManager {
   /// It can't be acquired, restored or run. held, unreachable: retried soon.
   News failed_to_start(LaneId lane, Error error, Timestamp now);
   News ended(LaneId lane, std::optional<Error> error, Timestamp now);
-  /// A snapshot is stored, or can't be: then the next owner reads more again.
+  /// Its final snapshot is stored, or can't be: then the next owner reads more again.
   void stored(LaneId lane);
   void released(LaneId lane);
   /// Its lease, or its fence in a commit: another worker has it, or its progress was deleted.
@@ -134,6 +134,7 @@ class PartitionManager {
 
   void act(PartitionAction::Kind kind, Partition partition) { actions_.push_back({kind, lane(partition)}); }
   Record* current(LaneId lane);
+  static bool is_leaving(const Record& record);
   Holding holding() const;
   bool is_waiting(const Record& record) const;
   std::size_t count() const;

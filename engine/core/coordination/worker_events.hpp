@@ -36,6 +36,7 @@ struct Stored {
   LaneId lane;
   std::string name;  ///< empty: there was none to store, or it could not be written
   Position position = 0;
+  bool final = false;  ///< the answer to LaneHost::save()
 };
 /// A lane is gone, and its partition released.
 struct Released {

@@ -57,9 +57,7 @@ void WorkerLoop::on(event::Ended& ended) {
 
 void WorkerLoop::on(event::Stored& stored) {
   if (!partitions_.has(stored.lane)) return;
-  const bool final = partitions_.state(stored.lane.partition) == PartitionManager::State::revoking;
-  partitions_.stored(stored.lane);
-  if (!final) lanes_.snapshot_done(stored.lane.partition);
+  stored.final ? partitions_.stored(stored.lane) : lanes_.snapshot_done(stored.lane.partition);
   if (!stored.name.empty()) cycle_.name_snapshot(stored.lane.partition, std::move(stored.name), stored.position);
 }
 
