@@ -138,7 +138,7 @@ void measure_sharing(Show show) {
         directory.file(name)};
   };
   fakes::WeirProcess first = worker("first");
-  if (!first.says(weir::format("partition {}: starts", partitions - 1))) give_up(first.log());
+  if (!first.says_of_each(partitions, "starts")) give_up(first.log());
   const Traffic traffic{nats.nats()};
   Watch watch{database.url()};
   watch.look_for(5 * second);

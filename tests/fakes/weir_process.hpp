@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -109,6 +110,14 @@ class WeirProcess {
     while (!log().contains(text)) {
       if (!runs() || system_clock().steady() > until) return log().contains(text);
       system_clock().wait(10 * millisecond, {});
+    }
+    return true;
+  }
+  /// Waits until it has printed this of each partition below `partitions`: they are acquired side by side, so the last
+  /// number may be the first to start, and what is sent to a partition before it starts has no stream yet.
+  bool says_of_each(std::uint32_t partitions, const std::string& text) {
+    for (std::uint32_t k = 0; k < partitions; ++k) {
+      if (!says("partition " + std::to_string(k) + ": " + text)) return false;
     }
     return true;
   }

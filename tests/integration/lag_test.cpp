@@ -105,7 +105,7 @@ TEST_F(Partitions, HaveAnOwnerWhileAWorkerRunsAndThenNobody) {
   EXPECT_THAT(output_of({"owners"}), HasSubstr("        3  nobody"));
 
   auto& worker = start("first");
-  ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
+  ASSERT_TRUE(worker.says_of_each(partitions, "starts")) << logs();
   const Timestamp started = system_clock().now();
   send_samples(60);
   wait_until_all_is_committed();
@@ -139,7 +139,7 @@ TEST_F(Partitions, TellWhoHasAVehicleAndItsSession) {
   EXPECT_THAT(output_of({"owners", "--key", "v7"}),
               AllOf(StartsWith(in), HasSubstr("session: not known: there is no snapshot")));
   auto& worker = start("first");
-  ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
+  ASSERT_TRUE(worker.says_of_each(partitions, "starts")) << logs();
   send_samples(20);
   wait_until_all_is_committed();
   EXPECT_EQ(json({"owners", "--format=json", "--key", "v7"})[0]["owner"].GetString(),
@@ -164,7 +164,7 @@ TEST_F(Partitions, TellWhoHasAVehicleAndItsSession) {
 TEST_F(Partitions, AreBehindByWhatTheStreamsHoldThoughNobodyOwnsThem) {
   EXPECT_EQ(json({"lag", "--format=json"})["messages"].GetUint64(), 0u) << "there are no streams yet";
   auto& worker = start("first");
-  ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
+  ASSERT_TRUE(worker.says_of_each(partitions, "starts")) << logs();
   send_samples(60);
   wait_until_all_is_committed();
   EXPECT_EQ(worker.end(SIGTERM), 0) << logs();
@@ -190,7 +190,7 @@ TEST_F(Partitions, AreBehindByWhatTheStreamsHoldThoughNobodyOwnsThem) {
 
 TEST_F(Partitions, AreBehindAsAnyWorkerTellsAlsoOneThatHasNone) {
   auto& first = start("first");
-  ASSERT_TRUE(first.says("partition 3: starts")) << logs();
+  ASSERT_TRUE(first.says_of_each(partitions, "starts")) << logs();
   send_samples(60);
   wait_until_all_is_committed();
   const auto owner = std::string{json({"owners", "--format=json"})[0]["owner"].GetString()};
@@ -212,7 +212,7 @@ TEST_F(Partitions, AreBehindAsAnyWorkerTellsAlsoOneThatHasNone) {
 TEST_F(Partitions, OfAServerThatDoesNotAnswerNoLagIsTold) {
   auto& worker = start("first");
   Pages pages{worker};
-  ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
+  ASSERT_TRUE(worker.says_of_each(partitions, "starts")) << logs();
   pages.expect("/lag", StartsWith("200 "));
   database_.kill();
   pages.expect("/lag", AllOf(StartsWith("503 db: "), HasSubstr("PostgreSQL")));
@@ -242,7 +242,7 @@ class PartitionsByTheStore : public Partitions {
 
 TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
   auto* worker = &start("first");
-  ASSERT_TRUE(worker->says("partition 3: starts")) << logs();
+  ASSERT_TRUE(worker->says_of_each(partitions, "starts")) << logs();
   send_samples(60);
   const auto during = json({"owners", "--format=json"});
   ASSERT_EQ(during.Size(), partitions);
@@ -262,7 +262,7 @@ TEST_F(PartitionsByTheStore, HaveOwnersLagAndProgressTooAsOfTheLastSnapshot) {
   EXPECT_EQ(json({"lag", "--format=json"})["messages"].GetUint64(), 20u);
 
   worker = &start("second");
-  ASSERT_TRUE(worker->says("partition 3: goes on")) << logs();
+  ASSERT_TRUE(worker->says_of_each(partitions, "goes on")) << logs();
   worker->send(SIGKILL);
   worker->wait();
   const std::vector<std::string> forget{"progress", "reset", pipeline_, "--yes"};

@@ -326,7 +326,7 @@ TEST_F(PartitionedJob, WritesEveryRowOnceAndRefusesAnotherNumber) {
   const fakes::Servers nats{"nats", printed_mapping(text("nats://localhost", database_.url()))};
   files_.write("job.json", text(nats.nats(), database_.url()));
   fakes::WeirProcess job{{"run", files_.file("job.json")}, files_.file("log")};
-  for (int k = 0; k < partitions; ++k) ASSERT_TRUE(job.says(weir::format("partition {}: starts", k))) << job.log();
+  ASSERT_TRUE(job.says_of_each(partitions, "starts")) << job.log();
   drive(nats.nats());
   const std::string wanted = std::to_string(vehicles * (seconds - 1));
   const auto rows = [&] { return database_.ask("SELECT count(*) FROM vehicle_second"); };

@@ -60,7 +60,7 @@ class RecordedFleet : public testing::Test {
            {5} }} ] }})",
                                  nats_.nats(), recorded_partitions, join_nodes, tape_, database_.url(), row_columns));
     job_ = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", job_file_}, directory_.file("job.log"));
-    ASSERT_TRUE(job_->says("partition 1: starts")) << job_->log();
+    ASSERT_TRUE(job_->says_of_each(recorded_partitions, "starts")) << job_->log();
     fleet_ = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", fleet}, directory_.file("fleet.log"));
   }
 
