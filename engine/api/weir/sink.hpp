@@ -30,10 +30,12 @@ struct Encoded {
 
 /// A place in a partition's stream, and what led there.
 struct Place {
-  Position position = 0;        ///< of a message; 0: before the first
-  Timestamp arrival = no_time;  ///< arrival time that was reached: the greatest timestamp up to `position`
-  Timestamp stamp = no_time;    ///< the stream's own timestamp of the message at `position`; no_time: not known
-  std::uint64_t consumed = 0;   ///< messages and markers that led to `position`
+  Position position = 0;            ///< of a message; 0: before the first
+  Timestamp arrival = no_time;      ///< arrival time that was reached: the greatest timestamp up to `position`
+  Timestamp stamp = no_time;        ///< the stream's own timestamp of the message at `position`; no_time: not known
+  std::uint64_t consumed = 0;       ///< messages and markers that led to `position`
+  Timestamp latest_tick = no_time;  ///< where the source can't replay: the greatest tick, or event's time, of any row
+                                    ///< up to there; no_time: none
 };
 
 /// What is known of a partition's progress in a sink that keeps it.
@@ -50,6 +52,7 @@ struct Progress {
   std::uint32_t resets = 0;    ///< how often Sink::reset() forgot what was here; a commit never lowers it
   std::uint64_t emitted = 0;   ///< rows of this sink behind `position` that are committed too, counted before they are
                                ///< completed: one message or deadline may make more than fit in a transaction
+  Timestamp latest_tick = no_time;  ///< see Place; a commit never lowers it
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.

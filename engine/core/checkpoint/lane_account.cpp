@@ -95,6 +95,7 @@ Progress LaneAccount::next_of(const std::string& fingerprint) const {
     next.arrival = last.place.arrival;
     next.stamp = last.place.stamp;
     next.consumed = last.place.consumed;
+    next.latest_tick = last.place.latest_tick;
   }
   // A snapshot ahead of the commit would lose the rows between the two.
   if (snapshot_position_ <= next.position) next.snapshot = snapshot_;

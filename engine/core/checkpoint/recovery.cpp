@@ -155,9 +155,11 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
 
 void go_on_without_replay(LaneStart& start, bool reminds) {
   if (start.kept.empty()) return;
-  // What led from the state to the commit is gone: ticks of that time come again, of what the state still waits for.
-  const bool behind = !start.state.empty() && start.after < start.committed();
-  if (behind) start.written = start.kept.back().arrival;
+  // What led from the state to the commit is gone, so ticks that were written may come again, of other samples.
+  const bool whole = !start.state.empty() && start.after == start.committed();
+  if (!whole) {
+    for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.latest_tick);
+  }
   start.after = start.silent = start.committed();
   start.at = start.kept.back();
   if (reminds) start.reminded = start.at.arrival;

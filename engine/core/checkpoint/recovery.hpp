@@ -18,7 +18,7 @@ struct LaneStart {
   Position silent = 0;           ///< steps up to here are known to every sink: replay them without output
   Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
   Timestamp written =
-      no_time;  ///< rows of ticks up to then are left out: they may have been written, of other messages
+      no_time;  ///< rows of ticks, and events, up to then are left out: they may have been written, of other messages
   std::vector<Position> borders;  ///< steps must end at each of these, ascending
   struct Emitted {
     std::size_t node = 0;  ///< of a sink

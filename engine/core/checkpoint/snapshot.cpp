@@ -11,7 +11,7 @@
 namespace weir {
 namespace {
 
-constexpr std::uint32_t newest_format = 4;
+constexpr std::uint32_t newest_format = 5;
 constexpr std::string_view resets_name = ".resets";
 
 std::string chunk_name(std::string_view name, std::size_t number) {
@@ -33,6 +33,7 @@ void put_place(const Progress& at, StateWriter& out) {
   out.put(at.arrival);
   out.put(at.stamp);
   out.put(at.consumed);
+  out.put(at.latest_tick);
   out.put(at.resets);
   out.put_text(at.fingerprint);
   out.put_text(at.stream.stream);
@@ -46,6 +47,7 @@ Progress get_place(StateReader& in) {
   at.arrival = in.get<Timestamp>();
   at.stamp = in.get<Timestamp>();
   at.consumed = in.get<std::uint64_t>();
+  at.latest_tick = in.get<Timestamp>();
   at.resets = in.get<std::uint32_t>();
   at.fingerprint = in.get_text();
   at.stream.stream = in.get_text();

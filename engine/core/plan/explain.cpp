@@ -24,11 +24,18 @@ std::string with_reason(std::string text, const Claims& sink) {
 
 /// Of what is written, by a sink or by a transform beside its rows, where the source has no positions.
 Promise without_replay(const Node& node, const Claims& writer, const Facts& facts) {
-  if (!facts.source.acknowledges) {
-    return {node.id, "at most once",
-            with_reason(std::string{"the source can't give again what was in flight when the worker stopped"} +
-                            (facts.durable_state ? "; after a crash no tick up to the last commit gets a row" : ""),
+  if (!facts.source.acknowledges && facts.durable_state && !writer.transactional) {
+    return {node.id, "best effort",
+            with_reason("the source can't give again what was in flight when the worker stopped; after a crash the "
+                        "state is of the last snapshot, and ticks written since are written again",
                         writer)};
+  }
+  if (!facts.source.acknowledges) {
+    return {
+        node.id, "at most once",
+        with_reason(std::string{"the source can't give again what was in flight when the worker stopped"} +
+                        (facts.durable_state ? "; after a crash no tick up to the newest written one gets a row" : ""),
+                    writer)};
   }
   return {node.id, "at least once",
           with_reason("the source gives again what was not acknowledged, in any order and to any worker", writer)};

@@ -51,6 +51,21 @@ TEST(Explain, ACoreSubscriptionIsAtMostOnceEvenIntoATransaction) {
                        "out: at most once"));
 }
 
+/// Nothing tells then how far beyond the snapshot its rows went.
+TEST(Explain, AStateThatIsOlderThanWhatWasWrittenIsNoPromiseOfASinkWithoutProgress) {
+  const std::string core = R"("source": "nats", "subject": "v.{key}.{field}", "mode": "core")";
+  const std::string state = R"("limits": { "keys": 9 }, "state": { "store": "jetstream-kv", "bucket": "b" })";
+  const auto said = [&](const std::string& sink) {
+    const auto checked = check_pipeline("{ \"name\": \"p\", " + state + ", \"nodes\": [ { \"id\": \"in\", " + core +
+                                            " }, { \"id\": \"out\", \"from\": \"in\", " + sink + " } ] }",
+                                        "p.json", fakes::registry(), {});
+    EXPECT_TRUE(checked.pipeline) << render(checked.findings, Format::text);
+    return explain(*checked.pipeline, fakes::registry());
+  };
+  EXPECT_TRUE(std::ranges::contains(said(R"("sink": "stdout")"), "best effort", &Promise::what));
+  EXPECT_TRUE(std::ranges::contains(said(file_sink), "at most once", &Promise::what));
+}
+
 TEST(Explain, SaysWhatASecondWorkerDoes) {
   EXPECT_TRUE(promised(promises(simulated_source, file_sink), "workers: must be one"));
   const std::string stream = R"("source": "nats", "stream": "S")";

@@ -57,6 +57,7 @@ struct Chain::Impl {
   std::unique_ptr<Decoder> decoder;
   std::size_t decoded_messages = 0, decoded_bytes = 0, decoded_samples = 0, decoded_empty = 0, decoded_untimed = 0;
   std::uint32_t saved_keys = 0, saved_fields = 0;             // what the tables held at the last step
+  Timestamp left_out_until = no_time;                         // rows up to then, see leave_out_until()
   std::vector<std::pair<std::string, std::size_t>> given_up;  // of what was loaded: nodes that are no more, and bytes
   Effort* effort = nullptr;
 };
@@ -86,9 +87,18 @@ Result<void> Chain::start(Position after, Timestamp arrival) {
 }
 
 void Chain::leave_out_until(Timestamp tick) {
+  impl_->left_out_until = std::max(impl_->left_out_until, tick);
   for (auto& stage : impl_->stages.all()) {
-    if (stage.sink) stage.sink->leave_out_until(tick);
+    if (stage.sink) stage.sink->leave_out_until(impl_->left_out_until);
   }
+}
+
+Timestamp Chain::latest_tick() const {
+  Timestamp latest = no_time;
+  for (const auto& stage : impl_->stages.all()) {
+    if (stage.sink) latest = std::max(latest, stage.sink->latest_tick());
+  }
+  return latest;
 }
 
 void Chain::skip(std::size_t node, Position behind, std::uint64_t rows) {
@@ -166,6 +176,7 @@ std::string Chain::save() const {
     for (std::uint32_t id = 0; id < size; ++id) out.put_text(table->at(id));
   }
   impl_->letters.save(out);
+  out.put(impl_->left_out_until);
   out.put(static_cast<std::uint32_t>(impl_->stages.all().size()));
   for (const auto& stage : impl_->stages.all()) {
     out.put_text(stage.node->kept_id());
@@ -198,6 +209,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
   impl_->letters.load(in);
+  impl_->left_out_until = in.get<Timestamp>();
   std::vector<std::string> empty;
   for (const auto& stage : impl_->stages.all()) {
     if (stage.transform && stage.node->keeps_state) empty.push_back(stage.node->id);

@@ -60,8 +60,11 @@ class Chain {
   /// for a field that a sink wants.
   Result<void> start(Position after, Timestamp arrival = no_time);
 
-  /// From now on leaves out rows of ticks up to this one, see LaneStart::written. Before the first step.
+  /// From now on leaves out rows of ticks up to this one, see LaneStart::written, or up to what load() found, as the
+  /// state still waits for them. Before the first step.
   void leave_out_until(Timestamp tick);
+  /// The greatest tick, or event's time, that any sink was given.
+  Timestamp latest_tick() const;
 
   /// The sink of this node has so many rows of what comes behind this position; see Progress::emitted. Before the first
   /// step.

@@ -93,17 +93,22 @@ Result<ChainOutput> Lane::given(Result<void> done, ChainOutput out) {
   if (!done) return std::unexpected(done.error());
   out.replaying = replaying_;
   if (out.more) {
-    out.place = {at_.position, at_.arrival, at_.stamp, at_.consumed};
-    // Where nothing is read again, what is due up to then counts as written.
-    if (!around_.source.replayable) out.place.arrival = next_.arrival;
+    out.place = {at_.position, at_.arrival, at_.stamp, at_.consumed, latest_tick()};
     return out;
   }
+  next_.latest_tick = latest_tick();
   out.place = next_;
   at_.position = next_.position;
   at_.arrival = next_.arrival;
   at_.stamp = next_.stamp;
   at_.consumed = next_.consumed;
+  at_.latest_tick = next_.latest_tick;
   return out;
+}
+
+/// A replay gives the same ticks again, so nobody asks for it there.
+Timestamp Lane::latest_tick() const {
+  return around_.source.replayable ? no_time : std::max(at_.latest_tick, chain_.latest_tick());
 }
 
 LaneStep Lane::encode(ChainOutput output) const {

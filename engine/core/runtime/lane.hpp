@@ -87,6 +87,7 @@ class Lane {
 
  private:
   Result<ChainOutput> given(Result<void> done, ChainOutput out);
+  Timestamp latest_tick() const;
 
   Surroundings around_;
   Partition partition_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +15,15 @@ namespace weir {
 namespace {
 
 constexpr std::array<std::string_view, 4> qualities{"measured", "interpolated", "carried", "null"};
+
+/// When the rows are of: ticks, or the times of events. Empty: a transform that keeps them does not make these anew.
+std::span<const std::int64_t> times_of(const Batch& batch) {
+  const Shape shape = batch.schema->shape;
+  if (shape != Shape::brackets && shape != Shape::rows && shape != Shape::events) return {};
+  const auto column = std::ranges::find(batch.schema->columns, Type::timestamp, &ColumnType::type);
+  if (column == batch.schema->columns.end()) return {};
+  return batch.columns[static_cast<std::size_t>(column - batch.schema->columns.begin())].int64s();
+}
 
 }  // namespace
 
@@ -31,9 +41,9 @@ SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
 
 /// Before they are completed: cells that nobody gets are not counted.
 BatchPtr SinkRows::without_written(const BatchPtr& batch, bool muted) const {
-  const bool has_ticks = batch->schema->shape == Shape::brackets || batch->schema->shape == Shape::rows;
-  if (written_ == no_time || !has_ticks || batch->rows == 0) return batch;
-  const auto ticks = batch->columns[rows::tick].int64s();
+  if (written_ == no_time || batch->rows == 0) return batch;
+  const auto ticks = times_of(*batch);
+  if (ticks.empty()) return batch;
   std::vector<std::uint8_t> keep(batch->rows);
   std::ranges::transform(ticks, keep.begin(), [this](Timestamp tick) { return tick > written_ ? 1 : 0; });
   BatchPtr kept = select(batch, keep);
@@ -65,6 +75,7 @@ std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool muted) 
   in_step_ += batch->rows;
   BatchPtr rows = without_skipped(without_written(batch, muted));
   if (of_messages_ ? !rows->messages : rows->rows == 0) return {};
+  for (const Timestamp tick : times_of(*rows)) latest_ = std::max(latest_, tick);
   rows = complete(rows, muted);
   const std::uint64_t number = given_;
   given_ += rows->rows;

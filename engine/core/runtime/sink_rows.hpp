@@ -30,8 +30,10 @@ class SinkRows {
   /// no cells and only goes on in the numbers.
   std::optional<Part> take(const BatchPtr& batch, bool muted);
 
-  /// From now on leaves out, and counts, rows of ticks up to this one.
+  /// From now on leaves out, and counts, rows of ticks and events up to this time.
   void leave_out_until(Timestamp tick) { written_ = tick; }
+  /// The greatest of those that take() gave out.
+  Timestamp latest_tick() const { return latest_; }
 
   /// The sink has so many rows that come behind this position; they are not given out again, only numbered.
   void skip(Position behind, std::uint64_t rows) { skip_ = {behind, rows}; }
@@ -52,7 +54,7 @@ class SinkRows {
   Counters& counters_;
   bool of_messages_;
   std::uint64_t given_ = 0;
-  Timestamp written_ = no_time;
+  Timestamp written_ = no_time, latest_ = no_time;
   struct Skip {
     Position behind = 0;
     std::uint64_t rows = 0;  // left

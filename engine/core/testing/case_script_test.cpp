@@ -85,26 +85,54 @@ TEST(CaseScript, ACrashIsAsSourceAndSinkPromise) {
   EXPECT_EQ(values("reminds", "table", crash), "value 1 2 3 4 ");
 }
 
-TEST(CaseScript, ASourceThatGivesNothingAgainLeadsToNoRowTwice) {
-  // The state is of before the tick that was committed: what the state waits for, and what new samples bridge to it.
+/// What is wrong with these rows of a window-join behind a source that can't replay, in a sink that keeps progress.
+std::string without_replay(const char* source, const char* store, const std::string& script, const std::string& rows) {
   const Registry operators = with_sources();
+  const std::string text = weir::format(
+      R"({{ "pipeline": {{ "limits": {{ "keys": 10 }}, "state": {{ {} }}, "nodes": [
+              {{ "id": "in", "source": "{}", "encoding": "text" }},
+              {{ "id": "rows", "transform": "window-join", "from": "in", "every": "1s", "fields": ["speed"] }},
+              {{ "id": "db", "sink": "table", "from": "rows" }},
+              {{ "id": "log", "sink": "table", "from": "rows.sessions" }} ] }},
+            "tests": [ {{ "name": "t", "script": [ {} ], "expect": [ {{ "node": "db", "rows": ["key tick", {}] }},
+              {{ "node": "log", "rows": ["key event time", "1 start 0.5s"] }} ] }} ] }})",
+      store, source, script, rows);
+  const ReadCases read = read_cases(text, "t.test.json", operators, {});
+  return read.file ? render(run_case(read.file->cases.at(0), operators), "t") : render(read.findings, Format::text);
+}
+
+TEST(CaseScript, ASourceThatGivesNothingAgainLeadsToNoRowTwice) {
+  const char* const durable = R"("store": "jetstream-kv", "bucket": "b")";
   for (const char* source : {"forgets", "reminds"}) {
-    const std::string text = weir::format(
-        R"({{ "pipeline": {{ "limits": {{ "keys": 10 }}, "state": {{ "store": "jetstream-kv", "bucket": "b" }}, "nodes": [
-                {{ "id": "in", "source": "{}", "encoding": "text" }},
-                {{ "id": "rows", "transform": "window-join", "from": "in", "every": "1s", "fields": ["speed"] }},
-                {{ "id": "db", "sink": "table", "from": "rows" }} ] }},
-              "tests": [ {{ "name": "t", "script": [
-                {{ "at": "0.5s", "samples": ["key field time value", "1 speed 0.5s 10"] }},
-                {{ "at": "1.5s", "samples": ["key field time value", "1 speed 1.5s 20"] }},
-                {{ "snapshot": true }}, {{ "commit": true }}, {{ "at": "5s" }}, {{ "commit": true }}, {{ "crash": true }},
-                {{ "at": "8.5s", "samples": ["key field time value", "1 speed 8.5s 90"] }}, {{ "at": "60s" }} ],
-              "expect": [ {{ "node": "db", "rows": ["key tick", "1 1s", "1 6s..8s/1s"] }} ] }} ] }})",
-        source);
-    const ReadCases read = read_cases(text, "t.test.json", operators, {});
-    ASSERT_TRUE(read.file) << render(read.findings, Format::text);
-    EXPECT_EQ(render(run_case(read.file->cases.at(0), operators), "t"), "") << source;
+    // The state is of before the tick that was committed.
+    EXPECT_EQ(without_replay(source, durable, R"(
+                { "at": "0.5s", "samples": ["key field time value", "1 speed 0.5s 10"] },
+                { "at": "1.5s", "samples": ["key field time value", "1 speed 1.5s 20"] },
+                { "snapshot": true }, { "commit": true }, { "at": "5s" }, { "commit": true }, { "crash": true },
+                { "at": "8.5s", "samples": ["key field time value", "1 speed 8.5s 90"] }, { "at": "20s" })",
+                             R"("1 1s", "1 2s..8s/1s")"),
+              "")
+        << source;
+    // So it is, of ticks that are ahead of the clock.
+    EXPECT_EQ(without_replay(source, durable, R"(
+                { "at": "0.5s", "samples": ["key field time value", "1 speed 0.5s 10"] },
+                { "at": "1s" }, { "snapshot": true }, { "commit": true },
+                { "at": "2s", "samples": ["key field time value", "1 speed 4.5s 20"] },
+                { "at": "4.4s" }, { "commit": true }, { "crash": true },
+                { "at": "5s", "samples": ["key field time value", "1 speed 5.5s 90"] }, { "at": "20s" })",
+                             R"("1 1s..5s/1s")"),
+              "")
+        << source;
   }
+  // There is no state; a sample of before the written ticks comes late.
+  EXPECT_EQ(without_replay("forgets", R"("store": "memory")", R"(
+              { "at": "0.5s", "samples": ["key field time value", "1 speed 0.5s 10"] },
+              { "at": "2.5s", "samples": ["key field time value", "1 speed 2.5s 20"] },
+              { "at": "6s" }, { "commit": true }, { "crash": true },
+              { "at": "6.1s", "samples": ["key field time value", "1 speed 1.7s 30"] },
+              { "at": "6.2s", "samples": ["key field time value", "1 speed 3.5s 40"] }, { "at": "20s" })",
+                           R"("1 1s..3s/1s")"),
+            "");
 }
 
 TEST(CaseScript, ACommitFailsOrItsAnswerIsLost) {
