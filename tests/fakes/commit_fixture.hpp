@@ -76,6 +76,9 @@ class DatabaseSink final : public Sink {
     const Fault fault = rows_written() > most ? Fault::before : std::exchange(next_fault, Fault::none);
     Committed out;
     if (fault == Fault::before) return broken();
+    for (const Encoded* rows : written_) {
+      if (refuses.contains(rows->partition)) return broken(Error::Kind::refused, "permission denied");
+    }
     for (const LaneCommit& lane : lanes) {
       auto& place = database_.places[lane.partition];
       if (place.fence != fences_[lane.partition]) {
@@ -97,6 +100,7 @@ class DatabaseSink final : public Sink {
   Fault next_fault = Fault::none;
   bool connected = true;
   std::set<Partition> taken;    // by another worker
+  std::set<Partition> refuses;  // whose rows it has no right to take
   std::size_t most = SIZE_MAX;  // rows for which a transaction has time enough
   int opened = 0;
   Duration lease_length = 0;
@@ -109,10 +113,11 @@ class DatabaseSink final : public Sink {
     for (const Encoded* part : written_) rows += part->rows;
     return rows;
   }
-  std::unexpected<Error> broken() {
+  std::unexpected<Error> broken(Error::Kind kind = Error::Kind::unreachable,
+                                const char* why = "the connection was lost") {
     written_.clear();
     letters_.clear();
-    return fail(Error::Kind::unreachable, "the connection was lost");
+    return fail(kind, why);
   }
 
   Database& database_;

@@ -62,7 +62,8 @@ void CommitCycle::name_snapshot(Partition partition, std::string name, Position 
 }
 
 bool CommitCycle::unreported() const {
-  return unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.committed.empty();
+  return unreported_.bytes != 0 || !unreported_.refused.empty() || !unreported_.failed.empty() ||
+         !unreported_.committed.empty();
 }
 
 bool CommitCycle::pending() const {
@@ -115,7 +116,10 @@ Result<CommitReport> CommitCycle::commit() {
     if (outlets_.in_doubt(i)) {
       if (auto sure = attempt(id, [&] { return reclaim(i, report); }); !sure) return failed(sure.error());
     }
-    if (auto done = attempt(id, [&] { return commit_outlet(i, report); }); !done) {
+    auto done = attempt(id, [&] { return commit_outlet(i, report); });
+    if (!done && done.error().kind == Error::Kind::refused)
+      done = attempt(id, [&] { return commit_each(i, std::move(done.error()), report); });
+    if (!done) {
       outlets_.doubt(i);
       // What ends the run must say where.
       if (done.error().kind == Error::Kind::refused) done.error().message.insert(0, id + ": ");
@@ -146,10 +150,10 @@ void CommitCycle::cut_lanes() {
   for (auto& [partition, lane] : lanes_) cut_rows_ += lane.cut(share);
 }
 
-/// Gives an outlet everything that it does not have yet, and commits it.
-Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report) {
+/// Gives an outlet everything that it does not have yet, of one lane `only` or of all, and commits it.
+Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report, std::optional<Partition> only) {
   std::vector<LaneCommit> commits;
-  if (auto handed = hand_over(outlet, commits); !handed) return handed;
+  if (auto handed = hand_over(outlet, only, commits); !handed) return handed;
   if (commits.empty()) return {};
   auto committed = outlets_[outlet].sink->commit(commits);
   if (!committed) return std::unexpected(committed.error());
@@ -166,16 +170,42 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   return {};
 }
 
+/// What a sink refuses of all lanes together it may refuse for one of them: each is given alone, and those that fail so
+/// stop. `why`: what it said; where it refuses every lane, something stands in the way of all.
+Result<void> CommitCycle::commit_each(std::size_t outlet, Error why, CommitReport& report) {
+  std::vector<Partition> lanes;
+  for (const auto& [partition, lane] : lanes_) {
+    if (lane.is_for(outlet)) lanes.push_back(partition);
+  }
+  if (lanes.size() < 2) return std::unexpected(std::move(why));
+  std::vector<std::pair<Partition, Error>> failed;
+  bool sure = false;
+  for (const Partition partition : lanes) {
+    if (auto again = sure ? Result<void>{} : reclaim(outlet, report); !again) return again;
+    const auto done = lanes_.contains(partition) ? commit_outlet(outlet, report, partition) : Result<void>{};
+    sure = done.has_value();
+    if (!sure && done.error().kind != Error::Kind::refused) return done;
+    if (!sure) failed.emplace_back(partition, done.error());
+  }
+  if (failed.size() == lanes.size()) return std::unexpected(std::move(why));
+  for (auto& [partition, error] : failed) {
+    report.bytes += lose(partition);
+    report.failed.emplace_back(partition, std::move(error));
+  }
+  return sure ? Result<void>{} : reclaim(outlet, report);
+}
+
 void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach) {
   const std::size_t node = outlets_[outlet].node;
   const std::size_t rows = lane.advance(outlet, reach);
   if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
 }
 
-Result<void> CommitCycle::hand_over(std::size_t outlet, std::vector<LaneCommit>& commits) {
+Result<void> CommitCycle::hand_over(std::size_t outlet, std::optional<Partition> only,
+                                    std::vector<LaneCommit>& commits) {
   Sink& sink = *outlets_[outlet].sink;
   for (const auto& [partition, lane] : lanes_) {
-    if (!lane.is_for(outlet)) continue;
+    if (!lane.is_for(outlet) || partition != only.value_or(partition)) continue;
     for (const LaneStep& step : lane.steps_for(outlet)) {
       for (const auto& rows : step.rows) {
         if (rows.sink != outlets_[outlet].node) continue;
@@ -196,17 +226,20 @@ std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet
   return out;
 }
 
-/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has
-/// committed already when it refuses rows: if it has not buried them, they go to the box.
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. If that one
+/// has the step already, or is the one that refuses them and has not buried them, they go to the box.
 Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
   const std::size_t number = outlets_[outlet].node;
   const std::string& node = pipeline_.nodes[number].id;
-  const bool last = outlet + 1 == outlets_.size();
+  const std::size_t last = outlets_.size() - 1;
+  const auto waits = [&](const LaneAccount& lane, const LaneStep& step) {
+    return outlet != last && !lane.has(last, step);
+  };
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
-    if (!last || buried) continue;
-    const auto [step, rows] = lanes_.at(batch->origin.partition).given(number, batch);
-    letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
+    LaneAccount& lane = lanes_.at(batch->origin.partition);
+    const auto [step, rows] = lane.given(number, batch);
+    if (!buried && !waits(lane, step)) letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
   }
   // First: if they can't be kept, all is written once more, and counted then.
   if (auto kept = box_.keep(letters); !kept) return kept;
@@ -214,12 +247,14 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
-    announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
-    auto [step, rows] = lanes_.at(partition).given(number, batch);
+    LaneAccount& lane = lanes_.at(partition);
+    auto [step, rows] = lane.given(number, batch);
+    const bool later = !buried && waits(lane, step);
+    announce(node, partition, reason, "", buried || (later && outlets_.keepers() > 0));
     ++rows.rejected;
     if (buried) {
       counters_.add(letters_counter_, 1);
-    } else if (!last) {
+    } else if (later) {
       step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
       ++pending_rows_;
     }

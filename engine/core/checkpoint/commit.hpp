@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,9 +29,10 @@ struct CommitReport {
     Position position = 0;
     Timestamp reached = no_time;
   };
-  std::vector<Lane> committed;     ///< tell the sources
-  std::vector<Partition> refused;  ///< somebody else owns these: stop them, claim again later
-  std::size_t bytes = 0;           ///< credit set free, of the refused too
+  std::vector<Lane> committed;                      ///< tell the sources
+  std::vector<Partition> refused;                   ///< somebody else owns these: stop them, claim again later
+  std::vector<std::pair<Partition, Error>> failed;  ///< a sink takes other lanes' rows, but not these's: stop them
+  std::size_t bytes = 0;                            ///< credit set free, of the refused too
   std::size_t rows = 0;
 };
 
@@ -38,8 +40,9 @@ struct CommitReport {
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
 /// Threads   one; acquire(), give_back() and what outlets() says of renew() and meet() from any at the same time.
-/// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. Anything
-///           else can't be mended by trying again.
+/// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. refused:
+///           the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be mended by
+///           trying again.
 class CommitCycle {
  public:
   /// All must outlive the cycle. `leases`: as for Outlets.
@@ -125,8 +128,9 @@ class CommitCycle {
   bool unreported() const;
   void cut_lanes();
   Result<void> reclaim(std::size_t outlet, CommitReport& report);
-  Result<void> commit_outlet(std::size_t outlet, CommitReport& report);
-  Result<void> hand_over(std::size_t outlet, std::vector<LaneCommit>& commits);
+  Result<void> commit_outlet(std::size_t outlet, CommitReport& report, std::optional<Partition> only = {});
+  Result<void> commit_each(std::size_t outlet, Error why, CommitReport& report);
+  Result<void> hand_over(std::size_t outlet, std::optional<Partition> only, std::vector<LaneCommit>& commits);
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
   void advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach);

@@ -57,6 +57,7 @@ Result<void> CommitCycle::install(Partition partition, const Acquired& acquired)
   box_.resume(partition, acquired.lane.committed().position);
   lanes_.insert_or_assign(partition, acquired.lane);
   std::erase(unreported_.refused, partition);  // of the lane before this one
+  std::erase_if(unreported_.failed, [&](const auto& lane) { return lane.first == partition; });
   return {};
 }
 

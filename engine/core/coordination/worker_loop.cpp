@@ -167,6 +167,8 @@ void WorkerLoop::report(const CommitReport& report) {
         partition);
     partitions_.lost(partitions_.lane(partition), clock_.steady());
   }
+  for (const auto& [partition, error] : report.failed)
+    log(partition, partitions_.ended(partitions_.lane(partition), error, clock_.steady()), error.message);
   for (const auto& lane : report.committed) {
     partitions_.committed(lane.partition, lane.position);
     lanes_.committed(lane.partition, lane.position);

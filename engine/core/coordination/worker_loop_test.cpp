@@ -68,5 +68,27 @@ TEST_F(WorkerLoopTest, ARevokedPartitionWaitsForItsFinalSnapshot) {
   EXPECT_THAT(lanes_.take(), ElementsAre("release"));
 }
 
+TEST_F(WorkerLoopTest, APartitionWhoseRowsASinkRefusesStopsAloneAndIsTriedAgain) {
+  source_.spec.claims([](const Settings&) { return Claims{.partitions = 2}; });
+  WorkerLoop loop{pipeline_, *cycle_, lanes_, credits_, clock_};
+  loop.handle(event::Met{});
+  ASSERT_TRUE(loop.turn());
+  for (const Partition partition : {0, 1}) {
+    ASSERT_TRUE(fakes::claim(*cycle_, partition));
+    loop.handle(event::Restored{{partition, 1}, {}});
+  }
+  lanes_.take();
+  for (const Partition partition : {0, 1}) loop.handle(event::Stepped{{partition, 1}, step(partition, 5, "row")});
+  sink_->refuses = {1};
+  clock_.wait(second, {});
+  ASSERT_TRUE(loop.turn());
+  EXPECT_EQ(database_.places[0].progress.position, 5u);
+  EXPECT_THAT(lanes_.take(), ElementsAre("release"));
+  loop.handle(event::Released{{1, 1}});
+  clock_.wait(PartitionManager::first_retry, {});
+  ASSERT_TRUE(loop.turn());
+  EXPECT_THAT(lanes_.take(), ElementsAre("acquire"));
+}
+
 }  // namespace
 }  // namespace weir

@@ -28,7 +28,7 @@ bool begins_first(const Pipeline& before, const Node& node) {
 /// What a new sink gets. `progress`: another stays that keeps progress.
 std::string rows_of_new(const Node& node, bool replays, bool progress) {
   if (!replays) return "gets the rows from here on";
-  const std::string all = "gets all rows from the stream's first message on";
+  const std::string all = "gets all rows and dead letters from the stream's first message on";
   if (node.begins == SinkBegins::stream)
     return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
   if (!progress) return all;

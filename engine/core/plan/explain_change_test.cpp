@@ -54,7 +54,7 @@ TEST(ExplainChange, WhatStateDoesNotDependOnGoesOn) {
   EXPECT_EQ(said({}, {.root = durable}), goes_on);
   EXPECT_EQ(said({}, {.more = second_sink}), goes_on + "more is new: begins where the furthest of the others stands\n");
   EXPECT_EQ(said({}, {.more = all_of_second_sink}),
-            goes_on + "more is new: gets all rows from the stream's first message on\n");
+            goes_on + "more is new: gets all rows and dead letters from the stream's first message on\n");
   EXPECT_EQ(said({}, {.more = R"(, { "id": "heard", "from": "in", "sink": "stdout" })"}),
             goes_on + "heard is new: begins where the furthest of the others stands\n");
 }
@@ -114,7 +114,7 @@ TEST(ExplainChange, WithAStoreItGoesOnAfterADrain) {
             "more is new: begins where the furthest of the others stands\n");
   EXPECT_EQ(said({.root = durable}, {.root = durable, .every = "2s", .more = all_of_second_sink}),
             "changed for the state: \"rows\" was edited\nstate is refused: once rows are committed\n"
-            "more is new: gets all rows from the stream's first message on\n");
+            "more is new: gets all rows and dead letters from the stream's first message on\n");
 }
 
 TEST(ExplainChange, PositionsAreOfOneStream) {
@@ -135,9 +135,10 @@ TEST(ExplainChange, ARenamedSinkIsRefusedUnlessItSaysSo) {
             "db is renamed: goes on with what \"out\" keeps\nchanged freely: \"db\" was edited\n"
             "state goes on: nothing that it depends on was changed\n")
       << "and back";
-  EXPECT_EQ(said({}, {.id = "out", .sink = into_file + R"(, "table": "other")"}),
-            "state begins anew: no sink has progress under its id\n"
-            "out is new: gets all rows from the stream's first message on\ndb is gone: its rows stay\n");
+  EXPECT_EQ(
+      said({}, {.id = "out", .sink = into_file + R"(, "table": "other")"}),
+      "state begins anew: no sink has progress under its id\n"
+      "out is new: gets all rows and dead letters from the stream's first message on\ndb is gone: its rows stay\n");
 }
 
 TEST(ExplainChange, ARenamedTransformIsRefusedUnlessItSaysSo) {
