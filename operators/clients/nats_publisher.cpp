@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "clients/nats_closure.hpp"
+#include "clients/nats_jetstream.hpp"
 
 namespace weir::nats {
 namespace {
@@ -43,7 +44,9 @@ struct Publisher::State {
   std::mutex mutex;  ///< the library calls back from a thread of its own
   std::vector<MessagePtr> failed;
   std::vector<Refused> refused;
+  std::vector<Outcome> outcomes;
   std::string reason;
+  std::atomic<bool> conditional{false};  ///< publish_if() was called: outcomes are wanted
   std::atomic<std::uint64_t> duplicates{0};
   std::optional<Closure<State>> closure;
 
@@ -52,8 +55,13 @@ struct Publisher::State {
     const auto state = Closure<State>::find(closure);
     if (state == nullptr) return;
     if (ack != nullptr && ack->Duplicate) state->duplicates.fetch_add(1, std::memory_order_relaxed);
-    if (error == nullptr) return;
+    const bool conflict = error != nullptr && is_conflict(error->ErrCode);
+    if (error == nullptr && !state->conditional.load(std::memory_order_relaxed)) return;
     const std::lock_guard lock{state->mutex};
+    if (error == nullptr || conflict) {
+      state->outcomes.push_back({natsMsg_GetSubject(owned.get()), conflict || ack == nullptr ? 0 : ack->Sequence});
+      return;
+    }
     if (is_final(error->ErrCode)) return state->refuse(owned.get());
     state->reason = error->ErrText != nullptr ? error->ErrText : natsStatus_GetText(error->Err);
     state->failed.push_back(std::move(owned));
@@ -86,6 +94,34 @@ struct Publisher::State {
     (void)take_failed();
     const std::lock_guard lock{mutex};
     refused.clear();
+    outcomes.clear();
+  }
+
+  Result<void> send(MessagePtr message, jsPubOptions& options) {
+    options.MaxWait = answer_wait / millisecond;
+    published = true;
+    natsMsg* raw = message.release();
+    const natsStatus sent = js_PublishMsgAsync(context, &raw, &options);
+    const MessagePtr left{raw};
+    if (sent == NATS_OK) return {};
+    if (sent == NATS_MAX_PAYLOAD) return fail(Error::Kind::refused, connection.too_large(size_of(raw)));
+    auto error = lost();
+    forget();
+    return std::unexpected(std::move(error));
+  }
+
+  Result<MessagePtr> make(const std::string& subject, std::string_view payload,
+                          std::span<const Header> headers = {}) const {
+    if (payload.size() > connection.max_payload())
+      return fail(Error::Kind::refused, connection.too_large(payload.size()));
+    natsMsg* raw = nullptr;
+    natsStatus made = natsMsg_Create(&raw, subject.c_str(), nullptr, payload.data(), static_cast<int>(payload.size()));
+    for (const auto& [name, value] : headers) {
+      if (made == NATS_OK) made = natsMsgHeader_Add(raw, std::string{name}.c_str(), std::string{value}.c_str());
+    }
+    MessagePtr message{raw};
+    if (made == NATS_OK) return message;
+    return fail(Error::Kind::refused, "can't publish to \"" + subject + "\": " + natsStatus_GetText(made));
   }
 };
 
@@ -116,30 +152,28 @@ std::uint64_t Publisher::duplicates() const { return state_->duplicates.load(std
 
 Result<void> Publisher::publish(const std::string& subject, std::string_view payload, const std::string& id,
                                 std::span<const Header> headers) {
-  if (payload.size() > state_->connection.max_payload()) {
-    return fail(Error::Kind::refused, state_->connection.too_large(payload.size()));
-  }
-  natsMsg* raw = nullptr;
-  natsStatus made = natsMsg_Create(&raw, subject.c_str(), nullptr, payload.data(), static_cast<int>(payload.size()));
-  for (const auto& [name, value] : headers) {
-    if (made == NATS_OK) made = natsMsgHeader_Add(raw, std::string{name}.c_str(), std::string{value}.c_str());
-  }
-  MessagePtr message{raw};
-  if (made != NATS_OK)
-    return fail(Error::Kind::refused, "can't publish to \"" + subject + "\": " + natsStatus_GetText(made));
+  auto message = state_->make(subject, payload, headers);
+  if (!message) return std::unexpected(message.error());
   jsPubOptions options;
   jsPubOptions_Init(&options);
-  options.MaxWait = answer_wait / millisecond;
   if (!id.empty()) options.MsgId = id.c_str();
-  state_->published = true;
-  raw = message.release();
-  const natsStatus sent = js_PublishMsgAsync(state_->context, &raw, &options);
-  const MessagePtr left{raw};
-  if (sent == NATS_OK) return {};
-  if (sent == NATS_MAX_PAYLOAD) return fail(Error::Kind::refused, state_->connection.too_large(size_of(raw)));
-  auto error = state_->lost();
-  state_->forget();
-  return std::unexpected(std::move(error));
+  return state_->send(std::move(*message), options);
+}
+
+Result<void> Publisher::publish_if(const std::string& subject, std::string_view payload, std::uint64_t newest) {
+  auto message = state_->make(subject, payload);
+  if (!message) return std::unexpected(message.error());
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.ExpectLastSubjectSeq = newest;
+  options.ExpectNoMessage = newest == 0;
+  state_->conditional.store(true, std::memory_order_relaxed);
+  return state_->send(std::move(*message), options);
+}
+
+std::vector<Publisher::Outcome> Publisher::take_outcomes() {
+  const std::lock_guard lock{state_->mutex};
+  return std::exchange(state_->outcomes, {});
 }
 
 std::vector<Publisher::Refused> Publisher::take_refused() {

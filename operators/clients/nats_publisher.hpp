@@ -35,6 +35,9 @@ class Publisher {
   /// its dedupe window; empty: none. `headers` must not have one.
   Result<void> publish(const std::string& subject, std::string_view payload, const std::string& id,
                        std::span<const Header> headers = {});
+  /// The same, but the stream stores it only if the newest message of its subject has this sequence; 0: if there is
+  /// none. What became of it is among the outcomes. One that is published again may meet itself: then it is a conflict.
+  Result<void> publish_if(const std::string& subject, std::string_view payload, std::uint64_t newest);
 
   /// Waits until everything is stored, publishing again what failed, for at most `patience`. After an error the state
   /// of what was published is unknown and all of it is forgotten.
@@ -47,6 +50,14 @@ class Publisher {
   };
   /// Those of the last complete(), which counts them as done.
   std::vector<Refused> take_refused();
+
+  /// What became of a publish_if().
+  struct Outcome {
+    std::string subject;
+    std::uint64_t sequence = 0;  ///< it was stored under; 0: a conflict, another message was the newest
+  };
+  /// Of all since the last call that are stored or in conflict; a refused one is among the refused.
+  std::vector<Outcome> take_outcomes();
 
   /// How many messages the stream has dropped, since open(), because it knew their ids.
   std::uint64_t duplicates() const;

@@ -413,7 +413,7 @@ TEST(Check, AMistakeHasNoFollowers) {
   one(R"("keys": 1000)", R"("keys": 1.5)", R"("keys" must be a whole number, not number)");
   one(R"({ "keys": 1000 })", "[]", R"("limits" must be an object)");
   one(R"("sink": "stdout")", R"("sink": "kafka")",
-      R"(there are "drop", "duckdb", "nats", "nats-messages", "recording", "stdout", "timescale")");
+      R"(there are "drop", "duckdb", "jetstream-kv", "nats", "nats-messages", "recording", "stdout", "timescale")");
   one(R"("source": "simulate", "vehicles": 3, "for": "10s")", R"("source": "kafka")",
       R"(there are "kv", "nats", "recording", "simulate")");
   one(R"("transform": "keyed-last-value")", R"("transform": "smooth")",
