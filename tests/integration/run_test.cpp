@@ -172,7 +172,7 @@ TEST_F(Unreachable, PostgreSQLEndsTheRunWith69AndItsPlace) {
   const SilentPort nobody{false};
   auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir", {"--fail-fast"});
   EXPECT_EQ(weir.wait(10 * second), 69);
-  EXPECT_THAT(weir.log(), AllOf(HasSubstr("weir: can't reach PostgreSQL at"), HasSubstr(nobody.place()),
+  EXPECT_THAT(weir.log(), AllOf(HasSubstr("weir: db: can't reach PostgreSQL at"), HasSubstr(nobody.place()),
                                 HasSubstr("check url and that the server runs"), Not(HasSubstr("geheim"))));
 }
 
@@ -203,7 +203,7 @@ TEST_F(Unreachable, ServersThatAreDownAtTheStartAreAskedAgain) {
   const SilentPort nobody{false};
   auto& weir = run("nats://127.0.0.1:1", "postgresql://weir:geheim@" + nobody.place() + "/weir", any_port);
   Pages pages{weir};
-  ASSERT_TRUE(weir.says("start: can't reach PostgreSQL at")) << weir.log();
+  ASSERT_TRUE(weir.says("start: db: can't reach PostgreSQL at")) << weir.log();
   EXPECT_EQ(pages.get("/ping"), "200 pong\n");
   EXPECT_THAT(pages.get("/ready"), AllOf(testing::StartsWith("503 "), HasSubstr("PostgreSQL at " + nobody.place()),
                                          Not(HasSubstr("geheim"))));

@@ -21,7 +21,11 @@ std::size_t Outlets::keepers() const {
 Result<void> Outlets::open() {
   for (; opened_ < outlets_.size(); ++opened_) {
     const Outlet& outlet = outlets_[opened_];
-    if (auto opened = attempt(outlet.id, [&] { return outlet.sink->open(); }); !opened) return opened;
+    auto opened = attempt(outlet.id, [&] { return outlet.sink->open(); });
+    if (opened) continue;
+    // What keeps a worker from its start must say where; of an exception attempt() has.
+    if (opened.error().kind != Error::Kind::internal) opened.error().message.insert(0, outlet.id + ": ");
+    return opened;
   }
   return {};
 }
