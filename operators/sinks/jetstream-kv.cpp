@@ -86,6 +86,7 @@ Spec spec() {
       .state([](const Settings&) { return "some 250 B per (vehicle, field)"; })
       .claims([](const Settings& settings) {
         return Claims{.idempotent = true,
+                      .by_value = true,
                       .target = settings.text("bucket"),
                       .because = "a value that is written again changes nothing: in bucket " + settings.text("bucket") +
                                  " an older one never replaces a newer one"};

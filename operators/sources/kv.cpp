@@ -268,7 +268,7 @@ class Kv final : public Source {
 
 Spec spec() {
   auto out = nats::with_access(Spec::source("the current values in a bucket, read at every tick"));
-  out.field("bucket", kind::text(), "bucket of current values, as keyed-last-value publishes them, in JSON")
+  out.field("bucket", kind::text(), "bucket of current values, as the sink jetstream-kv writes them, in JSON")
       .field("every", kind::duration(), "distance of ticks, which are multiples of it since 1970", "1s")
       .between(static_cast<double>(10 * millisecond), static_cast<double>(60 * minute))
       .field("only_changed", kind::boolean(), "gives out only what was written since the tick before", "true")
@@ -295,7 +295,7 @@ Spec spec() {
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip. What the bucket "
           "lets go of for its age (its max_age as of the start, by this worker's clock) is given out once at least.")
       .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now" })");
-  out.usual_encoding = "json";  // which keyed-last-value writes
+  out.usual_encoding = "json";  // which the sink writes
   return out;
 }
 

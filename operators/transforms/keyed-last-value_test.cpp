@@ -16,15 +16,6 @@ using fakes::SampleBatch;
 
 struct LastValueTest : testing::Test {
   std::unique_ptr<Transform> make() { return op.make_transform(Settings{"last"}, context); }
-  /// One that publishes; nothing is written, as nobody opens its WriteBehind.
-  std::unique_ptr<Transform> publishing() {
-    Settings settings{"last"};
-    settings.set("url", std::string{"nats://localhost:4222"});
-    settings.set("publish", std::string{"fleet-now"});
-    settings.set("publish_every", std::int64_t{100 * millisecond});
-    settings.set("publish_ahead", std::int64_t{5 * second});
-    return op.make_transform(settings, context);
-  }
 
   /// What passes, as the numbers of the rows that were kept; checks that nothing was copied if all were.
   std::vector<double> pass(Transform& last, const BatchPtr& in) {
@@ -157,54 +148,6 @@ TEST_F(LastValueTest, RefusesADamagedState) {
     StateReader state{std::string_view{out.bytes()}.substr(0, length)};
     EXPECT_FALSE(make()->load(state)) << length;
   }
-}
-
-/// Remembered, it would be newer than all that is true for years.
-TEST_F(LastValueTest, PublishesWhatComesAfterASampleFromTheFuture) {
-  const auto last = publishing();
-  const auto offers_after = [&](Timestamp time, Timestamp arrival) {
-    EXPECT_EQ(pass(*last, SampleBatch{context}.number("a", "speed", time, 1, arrival).take()).size(), 1u);
-    return last->write_behind()->offered();
-  };
-  EXPECT_EQ(offers_after(10 * second, 10 * second), 1u);
-  EXPECT_EQ(offers_after(4'102'444'800 * second, 11 * second), 1u);
-  EXPECT_EQ(context.counted("ahead"), 1u);
-  EXPECT_EQ(offers_after(12 * second, 12 * second), 2u);
-  EXPECT_EQ(context.counted("older"), 0u);
-}
-
-TEST_F(LastValueTest, PublishesPastASampleFromTheFutureInStateOfBefore) {
-  const auto before = make();
-  pass(*before, SampleBatch{context}
-                    .number("a", "speed", 4'102'444'800 * second, 2, 11 * second)
-                    .number("a", "charge", 11 * second, 3, 11 * second)
-                    .take());
-  StateWriter saved;
-  before->save(saved);
-  const auto last = publishing();
-  StateReader state{saved.bytes()};
-  ASSERT_TRUE(last->load(state));
-  const auto in = SampleBatch{context}
-                      .number("a", "speed", 12 * second, 4, 12 * second)
-                      .number("a", "charge", 11 * second, 3, 12 * second)
-                      .take();
-  EXPECT_EQ(pass(*last, in), std::vector<double>{4}) << "the charge is remembered";
-  EXPECT_EQ(context.counted("older"), 0u);
-  EXPECT_EQ(last->write_behind()->offered(), 1u);
-}
-
-/// A value that was removed from the bucket meanwhile must not come back.
-TEST_F(LastValueTest, OffersNothingAgainInASilentReplay) {
-  const auto last = publishing();
-  FakeOutput out{context};
-  out.replaying = true;
-  ASSERT_TRUE(last->process(0, SampleBatch{context}.number("a", "speed", 10, 1, 10).take(), out));
-  EXPECT_EQ(last->write_behind()->offered(), 0u);
-  out.replaying = false;
-  ASSERT_TRUE(last->process(0, SampleBatch{context}.number("a", "speed", 9, 1, 11).take(), out));
-  EXPECT_EQ(context.counted("older"), 1u) << "it is remembered";
-  ASSERT_TRUE(last->process(0, SampleBatch{context}.number("a", "speed", 12, 1, 12).take(), out));
-  EXPECT_EQ(last->write_behind()->offered(), 1u);
 }
 
 TEST_F(LastValueTest, TakesFewBytesForANumber) {

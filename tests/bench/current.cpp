@@ -54,7 +54,7 @@ class Stage {
 
   std::uint64_t published() const { return published_; }
   std::uint64_t taken() const { return ingest_.counted("signals", "received"); }
-  std::uint64_t written() const { return ingest_.counted("last", "published"); }
+  std::uint64_t written() const { return ingest_.counted("now", "published"); }
   std::uint64_t dropped() const { return ingest_.counted("signals", "dropped"); }
   postgres::Connection ask() const { return must(postgres::Connection::open({database_.url(), "bench", 60 * second})); }
   std::string counters() const { return ingest_.counters(); }

@@ -79,17 +79,17 @@ TEST_P(Operators, CountUnderNamesThatTheirSpecLists) {
 }
 
 TEST(Clients, CountUnderNamesThatSomeSpecLists) {
-  std::size_t found = 0;
-  for (const auto& file : std::filesystem::directory_iterator{std::string{WEIR_SOURCE_DIR} + "/operators/clients"}) {
+  const std::filesystem::path operators = std::string{WEIR_SOURCE_DIR} + "/operators";
+  for (const auto& file : std::filesystem::directory_iterator{operators / "clients"}) {
     for (const std::string& counter : counted_in(file.path())) {
-      ++found;
       EXPECT_TRUE(std::ranges::any_of(
           every_operator(),
           [&](const OperatorName& named) { return declares(registry().find(named.role, named.name)->spec, counter); }))
           << file.path() << " counts \"" << counter << "\"";
     }
   }
-  EXPECT_GE(found, 5u) << "they count in some other form now: tell counted_in() about it";
+  EXPECT_GE(counted_in(operators / "sources/nats/partition_source.cpp").size(), 3u)
+      << "operators count in some other form now: tell counted_in() about it";
 }
 
 // --- Cases

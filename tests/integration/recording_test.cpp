@@ -308,7 +308,8 @@ TEST_F(Recordings, settings_that_the_new_operators_have_not_are_left_out) {
     "state": { "store": "jetstream-kv", "bucket": "b", "url": "nats://127.0.0.1:9" },
     "nodes": [
       { "id": "signals", "source": "simulate", "vehicles": 5, "for": "20s", "encoding": "json" },
-      { "id": "last", "transform": "keyed-last-value", "from": "signals", "publish": "now", "url": "nats://127.0.0.1:9" },
+      { "id": "last", "transform": "keyed-last-value", "from": "signals" },
+      { "id": "now", "sink": "jetstream-kv", "from": "last", "bucket": "now", "url": "nats://127.0.0.1:9" },
       { "id": "rows", "transform": "window-join", "from": "last", "every": "1s" },
       { "id": "routed", "sink": "nats", "from": "last", "url": "nats://127.0.0.1:9", // a comment, with a "quote
         "subject": "p.{partition}.vehicle.{key}", "partitions": 4, "encoding": "json" },

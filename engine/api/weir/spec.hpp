@@ -102,6 +102,7 @@ struct Claims {
   // sinks
   bool transactional = false;  ///< keeps progress in the same transaction as the rows
   bool idempotent = false;     ///< writing the same ids again changes nothing (`window` says for how long; 0: for ever)
+  bool by_value = false;       ///< idempotent by what rows say, whatever their ids
   Duration window = 0;
   bool discards = false;     ///< keeps nothing (drop)
   std::string target = {};   ///< what tells its table from others; two sinks that read the same may not share one.

@@ -64,7 +64,7 @@ TEST(Check, AnEncodingThatNobodyNamesIsTheUsualOneOfTheSource) {
     return pipeline ? pipeline->nodes[0].codec : "";
   };
   EXPECT_EQ(encoding(R"("source": "nats")"), "flatbuffers");
-  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b")"), "json") << "as keyed-last-value publishes";
+  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b")"), "json") << "as the sink writes";
   EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b", "encoding": "text")"), "text");
 }
 

@@ -45,11 +45,14 @@ Promise promise_of(const Node& node, const Claims& sink, const Facts& facts) {
   if (sink.discards) return {node.id, "kept nowhere", "the sink counts rows and forgets them"};
   if (!facts.source.replayable) {
     // Ids are each run's own then: what the sink says of them would reassure for nothing.
-    const Claims said = sink.idempotent ? Claims{.because = "the ids of what it writes are new in each run"} : sink;
+    const bool by_ids = sink.idempotent && !sink.by_value;
+    const Claims said = by_ids ? Claims{.because = "the ids of what it writes are new in each run"} : sink;
     return without_replay(node, said, facts);
   }
   if (sink.transactional)
     return {node.id, "exactly once", with_reason("the source replays from the committed position", sink)};
+  if (sink.by_value)
+    return {node.id, "effectively once", with_reason("the source gives again what was not committed", sink)};
   if (!facts.any_transactional && !facts.durable_state) {
     return {node.id, "at least once",
             with_reason("nothing keeps the position, so every start reads the stream from its `start`", sink)};

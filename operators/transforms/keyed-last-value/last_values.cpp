@@ -19,17 +19,17 @@ bool same(const SampleValue& a, const SampleValue& b) {
 }
 }  // namespace
 
-LastValues::Seen LastValues::see(Key*& k, std::uint16_t field, Timestamp time, const SampleValue& value) {
+bool LastValues::see(Key*& k, std::uint16_t field, Timestamp time, const SampleValue& value) {
   Place place;
   if (!find(*k, field, place)) place = add(k, field, value.kind);
   const Word* slot = k->slots() + place.word;
   const auto kept = std::bit_cast<Timestamp>(slot[0]);
-  if (time < kept) return Seen::older;
-  if (time == kept && same(load(slot + 1, k->kind(place.tag)), value)) return Seen::repeat;
+  if (time < kept) return false;
+  if (time == kept && same(load(slot + 1, k->kind(place.tag)), value)) return true;
   if (k->kind(place.tag) != value.kind) change_kind(k, place, value.kind);
   k->slots()[place.word] = std::bit_cast<Word>(time);
   store(k->slots() + place.word + 1, value);
-  return Seen::newer;
+  return false;
 }
 
 void LastValues::sweep(Timestamp arrival, Duration forget) {
@@ -140,7 +140,7 @@ void LastValues::save(StateWriter& state) const {
   state.put(no_key);
 }
 
-bool LastValues::load(StateReader& state, std::uint32_t keys, std::optional<Duration> ahead) {
+bool LastValues::load(StateReader& state, std::uint32_t keys) {
   if (state.get<std::uint16_t>() != state_version) return false;
   while (state.ok()) {
     const auto key = state.get<std::uint32_t>();
@@ -160,7 +160,7 @@ bool LastValues::load(StateReader& state, std::uint32_t keys, std::optional<Dura
       } else {
         for (std::size_t word = 1; word < words_of(value.kind); ++word) *values[word - 1] = state.get<double>();
       }
-      if (!ahead || time <= k->last_arrival + *ahead) see(k, field, time, value);
+      see(k, field, time, value);
     }
   }
   return false;

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <bit>
-#include <optional>
 
 #include <weir/key_blocks.hpp>
 #include <weir/sample_rows.hpp>
@@ -22,7 +21,6 @@ class LastValues {
 
  public:
   struct Key;
-  enum class Seen : std::uint8_t { newer, older, repeat };
 
   LastValues() = default;
   LastValues(const LastValues&) = delete;
@@ -35,10 +33,11 @@ class LastValues {
   /// sample is `forget` or more behind. expect() comes first.
   Key*& touch(std::uint32_t key, Timestamp arrival, Duration forget);
 
-  /// Compares a sample with the one that is kept and keeps the newer; at the same time, the later one.
-  Seen see(Key*& k, std::uint16_t field, Timestamp time, const SampleValue& value);
+  /// Compares a sample with the one that is kept and keeps the newer; at the same time, the later one. Answers whether
+  /// it is a repeat: both are the same.
+  bool see(Key*& k, std::uint16_t field, Timestamp time, const SampleValue& value);
   /// The same for a number.
-  Seen see(Key*& k, std::uint16_t field, Timestamp time, double x);
+  bool see(Key*& k, std::uint16_t field, Timestamp time, double x);
 
   /// Frees a few of the keys that touch() would forget. Called often, it comes round to all.
   void sweep(Timestamp arrival, Duration forget);
@@ -47,9 +46,8 @@ class LastValues {
   void prefetch(std::uint32_t key) const { keys_.prefetch(key, most_bytes_ahead); }
 
   void save(StateWriter& state) const;
-  /// Reads what save() wrote into an empty object; false if it can't have been that. Keys are below `keys`. Leaves out
-  /// what is further than `ahead` ahead of the last arrival of its key.
-  bool load(StateReader& state, std::uint32_t keys, std::optional<Duration> ahead = {});
+  /// Reads what save() wrote into an empty object; false if it can't have been that. Keys are below `keys`.
+  bool load(StateReader& state, std::uint32_t keys);
 
   std::size_t keys() const { return live_; }
   std::size_t bytes() const { return keys_.bytes() + texts_.bytes(); }
@@ -132,17 +130,17 @@ inline bool LastValues::find(Key& k, std::uint16_t field, Place& place) {
   return true;
 }
 
-inline LastValues::Seen LastValues::see(Key*& k, std::uint16_t field, Timestamp time, double x) {
+inline bool LastValues::see(Key*& k, std::uint16_t field, Timestamp time, double x) {
   Place place;
   if (!find(*k, field, place) || k->kind(place.tag) != SampleValue::Kind::number)
     return see(k, field, time, SampleValue{SampleValue::Kind::number, x});
   Word* slot = k->slots() + place.word;
   const auto kept = std::bit_cast<Timestamp>(slot[0]);
-  if (time < kept) return Seen::older;
-  if (time == kept && slot[1] == std::bit_cast<Word>(x)) return Seen::repeat;
+  if (time < kept) return false;
+  if (time == kept && slot[1] == std::bit_cast<Word>(x)) return true;
   slot[0] = std::bit_cast<Word>(time);
   slot[1] = std::bit_cast<Word>(x);
-  return Seen::newer;
+  return false;
 }
 
 }  // namespace weir::last_value
