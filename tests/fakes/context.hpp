@@ -60,9 +60,7 @@ class FakeOutput final : public Output {
   void emit(BatchPtr batch, Port port) override { emitted.emplace_back(port, std::move(batch)); }
   void refuse(const Batch&, std::size_t row, std::string_view reason) override { refused.emplace_back(row, reason); }
   void count(std::size_t counter, std::uint64_t n) override { context_.count(counter, n); }
-  bool silent() const override { return replaying; }
 
-  bool replaying = false;
   std::vector<std::pair<Port, BatchPtr>> emitted;
   std::vector<std::pair<std::size_t, std::string>> refused;
 

@@ -166,7 +166,7 @@ TEST_F(Replays, what_is_left_out_of_a_recording_is_counted) {
   };
   const auto recorded = counted(" record.recorded "), left_out = counted(" record.left_out ");
   EXPECT_GT(recorded, 0u) << said;
-  EXPECT_NE(said.find(" 0 rows out,"), std::string::npos) << "samples that were offered are no rows\n" << said;
+  EXPECT_NE(said.find(" 0 rows out,"), std::string::npos) << "samples that were recorded are no rows\n" << said;
   EXPECT_GT(left_out, 10 * recorded / 2) << said;
   // Those recorded are with markers, which are nobody's.
   EXPECT_GE(recorded + left_out, counted(" signals.messages ")) << said;

@@ -158,7 +158,6 @@ std::vector<std::shared_ptr<const Messages>> cut_after(const std::shared_ptr<con
 std::shared_ptr<const Pipeline> checked(const std::string& text) {
   auto made = check_pipeline(text, "any.json", witnessed_registry(), {});
   if (!made.pipeline) RC_FAIL(text + "\n" + render(made.findings, Format::text));
-  made.pipeline->writes_beside = false;
   return std::make_shared<const Pipeline>(std::move(*made.pipeline));
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -11,7 +10,6 @@
 #include <weir/context.hpp>
 #include <weir/state.hpp>
 #include <weir/types.hpp>
-#include <weir/write_behind.hpp>
 
 namespace weir {
 
@@ -31,9 +29,6 @@ class Output {
   virtual void refuse(const Batch& in, std::size_t row, std::string_view reason) = 0;
   /// Adds to a counter; not counted twice when a lane replays silently after a crash.
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
-  /// Whether the lane replays silently what was committed before, to make its state again: then nothing that is sent
-  /// here goes on, and nothing is to be offered to a WriteBehind, which has had it.
-  virtual bool silent() const = 0;
   /// How many rows may still be sent in this call. Who can make more of one input than fit in memory stops there, calls
   /// again(), and returns: process() is then called once more with the same input. In between, what was sent is
   /// processed, and perhaps committed. Others need not ask.
@@ -73,9 +68,6 @@ class Transform {
   /// on an instance whose schema is bound; the lane's dictionaries already hold what they held at save().
   virtual void save(StateWriter&) const {}
   virtual Result<void> load(StateReader&) { return {}; }
-
-  /// What it writes beside its output, if anything; the same from its beginning to its end.
-  virtual std::shared_ptr<WriteBehind> write_behind() const { return {}; }
 
   /// Keys and bytes held, for the metrics.
   struct Size {

@@ -97,7 +97,6 @@ int run_pipeline(ReplayOptions& options, const recording::Reader* file, Session&
   options.run.text = std::move(*text);
   const std::string written = std::exchange(options.run.file, "replay of " + options.run.file);
   if (file_is_wrong(options.run, written, session)) return bad_pipeline;
-  options.run.alone = true;
   if (!options.run.quiet) options.run.way = way_of(options.replayed, file);
   return run_to_the_end(options.run, *wishes, session);
 }

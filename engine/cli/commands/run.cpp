@@ -85,7 +85,6 @@ class Runner {
     auto loaded = std::make_shared<LoadedPipeline>(
         given ? check_text(options_.file, *options_.text, options_.pipeline, session_.registry, true)
               : load_pipeline(options_.file, options_.pipeline, session_.registry, true));
-    if (loaded->checked.pipeline) loaded->checked.pipeline->writes_beside = !options_.alone;
     // What is a matter of the file is no news of what was made of it.
     if (given)
       std::erase_if(loaded->checked.findings, [](const Finding& one) { return one.severity == Severity::info; });

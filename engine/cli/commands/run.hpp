@@ -22,7 +22,6 @@ struct RunOptions {
   bool fail_fast = false;                                  ///< a service that does not answer at the start ends the run
   std::string worker;                                      ///< name; empty: see WorkerName
   Way way = {};                                            ///< what the progress line is to tell the way of
-  bool alone = false;                                      ///< nothing is written beside the rows: no current values
   std::function<bool(const Worker::Status&)> enough = {};  ///< asked now and then: drains when it says so; may be null
   std::function<void()> interrupted = {};                  ///< told of the first signal that ends it; may be null
 };

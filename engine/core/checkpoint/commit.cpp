@@ -71,24 +71,6 @@ bool CommitCycle::pending() const {
   return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.pending(); });
 }
 
-bool CommitCycle::waits() const {
-  if (unreported()) return false;
-  bool any = false;
-  for (const auto& [partition, lane] : lanes_) {
-    if (lane.pending() && !lane.waits()) return false;
-    any = any || lane.pending();
-  }
-  return any;
-}
-
-bool CommitCycle::any_waits() const {
-  return std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.waits(); });
-}
-
-void CommitCycle::hurry() const {
-  for (const auto& [partition, lane] : lanes_) lane.hurry();
-}
-
 bool CommitCycle::has_steps() const {
   return std::ranges::any_of(lanes_, [](const auto& entry) { return !entry.second.steps().empty(); });
 }

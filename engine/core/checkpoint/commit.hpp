@@ -77,12 +77,6 @@ class CommitCycle {
 
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;
-  /// Whether a commit has nothing to do yet: all that is pending offered something that is not durable.
-  bool waits() const;
-  /// Whether that is so of any lane.
-  bool any_waits() const;
-  /// Has what lanes wait for written now. Called when a commit is due.
-  void hurry() const;
   std::size_t pending_rows() const { return pending_rows_; }
   /// Whether steps of any lane, of this lane, are not committed yet: with rows or without.
   bool has_steps() const;

@@ -52,45 +52,6 @@ TEST_F(CommitTest, ACommitWhoseAnswerWasLostIsNotWrittenTwice) {
   EXPECT_EQ(counters_.value("db", "rows"), 2u);
 }
 
-/// What it offers is durable up to a number that the test sets.
-class Writer final : public WriteBehind {
- public:
-  Result<void> open() override { return {}; }
-  std::uint64_t offered() const override { return 0; }
-  bool durable(std::uint64_t number) const override { return number <= up_to; }
-  void hurry() override { ++hurried; }
-  std::string trouble() const override { return {}; }
-  std::uint64_t up_to = 0;
-  int hurried = 0;
-};
-
-TEST_F(CommitTest, AStepWaitsUntilWhatItWroteBesideIsDurable) {
-  auto writer = std::make_shared<Writer>();
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
-  for (std::uint64_t number = 1; number <= 3; ++number) {
-    LaneStep made = step(0, number, std::to_string(number));
-    made.offered.push_back({writer, number});
-    cycle_->take(std::move(made));
-  }
-  EXPECT_TRUE(cycle_->waits());
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_TRUE(database_.rows.empty());
-  EXPECT_EQ(writer->hurried, 0);
-  cycle_->hurry();
-  EXPECT_EQ(writer->hurried, 1);
-  writer->up_to = 2;
-  cycle_->hurry();
-  EXPECT_EQ(writer->hurried, 1) << "nothing waits for it";
-  EXPECT_FALSE(cycle_->waits());
-  EXPECT_EQ(cycle_->commit()->rows, 2u);
-  EXPECT_EQ(database_.rows, (std::vector<std::string>{"1", "2"}));
-  EXPECT_EQ(database_.places[0].progress.position, 2u);
-  EXPECT_TRUE(cycle_->waits());
-  writer.reset();  // gone with its lane: nobody knows any more
-  ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.places[0].progress.position, 2u);
-}
-
 TEST_F(CommitTest, AZombieLosesItsLaneAndTheOthersCommit) {
   ASSERT_TRUE(fakes::claim(*cycle_, 0));
   ASSERT_TRUE(fakes::claim(*cycle_, 1));

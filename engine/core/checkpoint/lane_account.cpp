@@ -53,10 +53,7 @@ void LaneAccount::name_snapshot(std::string name, Position position) {
 
 std::size_t LaneAccount::cut(std::size_t rows) {
   std::size_t taken = 0;
-  for (cut_ = 0; cut_ < steps_.size() && (cut_ == 0 || taken < rows); ++cut_) {
-    if (!std::ranges::all_of(steps_[cut_].offered, &Offered::durable)) break;
-    taken += rows_of(steps_[cut_]);
-  }
+  for (cut_ = 0; cut_ < steps_.size() && (cut_ == 0 || taken < rows); ++cut_) taken += rows_of(steps_[cut_]);
   return taken;
 }
 

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include <weir/sink.hpp>
-#include <weir/write_behind.hpp>
 
 #include "core/checkpoint/recovery.hpp"
 
@@ -28,8 +27,7 @@ struct LaneStep {
   };
   std::vector<Rows> rows;
   std::vector<Sink::DeadLetter> dead_letters;
-  std::vector<Offered> offered;  ///< beside the rows; it is committed only when that is durable
-  std::size_t bytes = 0;         ///< credit that it holds until it is committed
+  std::size_t bytes = 0;  ///< credit that it holds until it is committed
 };
 
 /// Rows and dead letters of a step.
@@ -69,19 +67,12 @@ class LaneAccount {
   Given given(std::size_t node, const BatchPtr& batch);
   void name_snapshot(std::string name, Position position);
 
-  /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows, but none that waits
-  /// for what it offered to become durable. Answers their rows.
+  /// Decides what the commit at hand takes: the first steps, one at least, of about so many rows. Answers their rows.
   std::size_t cut(std::size_t rows);
   /// Whether the commit at hand has anything to do with this lane.
   bool takes_part() const { return cut_ != 0 || naming(); }
   /// Whether anything waits for a commit.
   bool pending() const;
-  /// Whether a commit could not take even the first step, because what that offered is not durable.
-  bool waits() const { return !steps_.empty() && !std::ranges::all_of(steps_.front().offered, &Offered::durable); }
-  /// Asks for what it waits for.
-  void hurry() const {
-    if (!steps_.empty()) std::ranges::for_each(steps_.front().offered, &Offered::hurry);
-  }
   /// Whether an outlet is to be told in the commit at hand; it is given the steps of the cut that it does not have.
   bool is_for(std::size_t outlet) const;
   auto steps_for(std::size_t outlet) const {

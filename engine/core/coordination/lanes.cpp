@@ -254,20 +254,12 @@ std::vector<LaneId> Lanes::ids() const {
   return out;
 }
 
-std::string Lanes::write_trouble() const {
-  for (const auto& [partition, lane] : lanes_) {
-    if (auto status = lane->status(); !status.write_trouble.empty()) return std::move(status.write_trouble);
-  }
-  return {};
-}
-
 std::vector<std::string> Lanes::troubles() const {
   const std::scoped_lock lock{mutex_};
   std::vector<std::string> out;
   for (const auto& [partition, lane] : lanes_) {
     auto status = lane->status();
     if (!status.trouble.empty()) out.push_back(std::move(status.trouble));
-    if (!status.write_trouble.empty()) out.push_back(std::move(status.write_trouble));
   }
   return out;
 }

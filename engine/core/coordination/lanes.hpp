@@ -19,7 +19,7 @@ namespace weir {
 
 /// Acquires, restores, saves and releases on a few threads of its own; the lanes themselves run on LaneThreads.
 ///
-/// Threads   as LaneHost; statuses(), ids(), trouble() and write_trouble() from any.
+/// Threads   as LaneHost; statuses(), ids() and troubles() from any.
 class Lanes final : public LaneHost {
  public:
   /// All must outlive it. `fence` tells this worker's snapshots from another's. `tell` has events handled by the loop;
@@ -47,8 +47,6 @@ class Lanes final : public LaneHost {
   std::vector<LaneId> ids() const;
   /// What is unreachable, as sentences.
   std::vector<std::string> troubles() const;
-  /// What keeps the first of them from writing beside its rows; empty: nothing.
-  std::string write_trouble() const;
 
  private:
   using LanePtr = std::shared_ptr<LaneRun>;  // a task may have one in hand when it is released

@@ -160,7 +160,6 @@ struct Worker::Impl {
   void note_share() {
     const PartitionManager& partitions = loop->partitions();
     hurry = partitions.expects_more(clock.steady());
-    write_trouble.is(cycle->any_waits() ? lanes->write_trouble() : std::string{});
     const std::scoped_lock lock{mutex};
     totals.workers = partitions.workers();
     share = partitions.share();
@@ -274,7 +273,7 @@ struct Worker::Impl {
   std::unique_ptr<StoreLeases> leases;
   std::unique_ptr<CommitCycle> cycle;
   Inbox<event::Any> inbox;
-  Trouble start_trouble{"start"}, write_trouble{"what commits wait for"};
+  Trouble start_trouble{"start"};
   std::optional<Error> start_error;               // no service has answered yet
   std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
 
@@ -318,7 +317,6 @@ Worker::Status Worker::status() const {
   };
   add(worker.start_trouble);
   out.commit_trouble = worker.loop ? worker.loop->commit_trouble().text() : "";
-  if (out.commit_trouble.empty()) out.commit_trouble = worker.write_trouble.text();
   if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
   if (worker.loop) {
     if (const Timestamp since = worker.loop->committing_since(); since != no_time) {

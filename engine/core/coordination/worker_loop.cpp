@@ -179,9 +179,7 @@ void WorkerLoop::report(const CommitReport& report) {
 Result<void> WorkerLoop::turn() {
   const Timestamp now = clock_.steady();
   if (commit_is_due(now)) {
-    cycle_.hurry();
-    auto done = cycle_.waits() ? Result<void>{} : commit();
-    if (!done && !can_be_mended(done.error())) return done;
+    if (auto done = commit(); !done && !can_be_mended(done.error())) return done;
   }
   lanes_.want_snapshots(now);
   partitions_.turn(now, [this](Partition partition) { return cycle_.pending(partition); });
@@ -219,14 +217,6 @@ Result<void> WorkerLoop::drain(const std::function<void()>& receive) {
 Result<void> WorkerLoop::commit_all(Timestamp deadline) {
   backoff_ = first_backoff;  // there is not the time for the patience that an outage has taught
   while (cycle_.pending()) {
-    cycle_.hurry();
-    if (cycle_.waits()) {
-      if (clock_.steady() > deadline) {
-        return fail(Error::Kind::unreachable, "what transforms write beside their rows did not become durable in time");
-      }
-      clock_.wait(10 * millisecond, {});
-      continue;
-    }
     const auto done = commit();
     if (done && !cycle_.has_steps()) break;  // what is still to be named waits for a position that it does not have
     if (done) continue;

@@ -22,7 +22,7 @@ std::string with_reason(std::string text, const Claims& sink) {
   return sink.because.empty() ? text : sink.because + "; " + text;
 }
 
-/// Of what is written, by a sink or by a transform beside its rows, where the source has no positions.
+/// Of what a sink writes, where the source has no positions.
 Promise without_replay(const Node& node, const Claims& writer, const Facts& facts) {
   if (!facts.source.acknowledges && facts.durable_state && !writer.transactional) {
     return {node.id, "best effort",
@@ -78,21 +78,6 @@ void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
       const std::string& name = node.op->spec.ports[port - 1].name;
       if (!read) out.push_back({node.id + "." + name, "counted", "not stored: no node reads " + node.id + "." + name});
     }
-  }
-}
-
-/// What a transform writes beside its rows. LaneRun lets a commit wait for it where that is of use.
-void add_written_behind(const Pipeline& pipeline, const Facts& facts, std::vector<Promise>& out) {
-  for (const Node& node : pipeline.nodes) {
-    if (node.role != Role::transform) continue;
-    const Claims claims = claims_of(node);
-    if (claims.because.empty()) continue;
-    if (!facts.source.replayable) {
-      out.push_back(without_replay(node, claims, facts));
-      continue;
-    }
-    out.push_back({node.id, claims.idempotent ? "effectively once" : "at least once",
-                   with_reason("a commit waits for it, and the source replays from the committed position", claims)});
   }
 }
 
@@ -226,7 +211,6 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
     out.push_back({"sinks", "commit together",
                    "a lane has one position: while one of them does not answer, none of the others gets anything"});
   }
-  add_written_behind(pipeline, facts, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;

@@ -79,8 +79,7 @@ struct Pipeline {
   std::size_t commit_rows = 200'000;
   std::size_t memory = 256u << 20;  ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
   Duration shutdown_timeout = 20 * second;
-  bool writes_beside = true;  ///< transforms may write beside their rows (current values); a replay must not
-  std::string shown;          ///< the text as JSON on one line, before variables were replaced, without secrets
+  std::string shown;  ///< the text as JSON on one line, before variables were replaced, without secrets
   DeadLetterBounds letter_bounds;
   std::string dead_letters;  ///< "dead_letters": path of the JSON-lines file used where no sink keeps them; default
                              ///< "<name>.dead.jsonl"

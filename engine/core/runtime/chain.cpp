@@ -7,7 +7,6 @@
 #include <weir/spelling.hpp>
 
 #include "core/checkpoint/dead_letter_limit.hpp"
-#include "core/observe/attempt.hpp"
 #include "core/observe/counted.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
@@ -103,17 +102,6 @@ Timestamp Chain::latest_tick() const {
 
 void Chain::skip(std::size_t node, Position behind, std::uint64_t rows) {
   impl_->stages.all()[node].sink->skip(behind, rows);
-}
-
-Result<void> Chain::open() {
-  for (const auto& stage : impl_->stages.all()) {
-    if (stage.behind == nullptr) continue;
-    auto opened = attempt(stage.node->id, [&] { return stage.behind->open(); });
-    if (opened) continue;
-    opened.error().message.insert(0, stage.node->id + ": ");
-    return opened;
-  }
-  return {};
 }
 
 Decoded Chain::decode(std::shared_ptr<const Messages> messages) {
@@ -265,14 +253,6 @@ std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
     if (stage.transform) out.emplace_back(stage.number, stage.transform->size());
   }
   return out;
-}
-
-std::string Chain::trouble() const {
-  for (const auto& stage : impl_->stages.all()) {
-    if (stage.behind == nullptr) continue;
-    if (const std::string text = stage.behind->trouble(); !text.empty()) return stage.node->id + ": " + text;
-  }
-  return {};
 }
 
 void Chain::watch(Probe probe) { impl_->stages.watch(std::move(probe)); }

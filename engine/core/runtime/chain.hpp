@@ -31,7 +31,6 @@ struct ChainOutput {
   std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Progress::emitted; empty: 0
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
-  std::vector<Offered> offered;  ///< beside the rows; see WriteBehind
 };
 
 /// Of its rows.
@@ -50,10 +49,6 @@ class Chain {
   Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock, Partition partition,
         std::optional<std::uint32_t> partitions = {}, std::size_t part_cells = default_part_cells);
   ~Chain();
-
-  /// Connects what transforms write beside their rows. Errors: as WriteBehind::open(), with the node's id. Before the
-  /// first step; without it nothing of that is written.
-  Result<void> open();
 
   /// The position before the first message to come, and the arrival time that was reached there (no_time: none yet):
   /// arrival never goes back behind it. After load(), before the first decode(). Error: what was loaded leaves no place
@@ -75,8 +70,8 @@ class Chain {
   Decoded decode(std::shared_ptr<const Messages> messages);
 
   /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still. Fills `out`
-  /// but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead letters,
-  /// and what was offered, come with the last part.
+  /// but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead letters
+  /// come with the last part.
   Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
 
   /// The next part of the step under way.
@@ -103,9 +98,6 @@ class Chain {
 
   /// Keys and bytes of state of a node, for the metrics.
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const;
-
-  /// What keeps transforms from writing beside their rows, as a sentence; empty: nothing. Any thread.
-  std::string trouble() const;
 
   /// Sees every batch that leaves a port, before it goes on (cases, tap). Null: nobody looks.
   using Probe = std::function<void(PortRef, const BatchPtr&)>;

@@ -339,7 +339,6 @@ Result<Position> LaneRun::open(const LaneStart& start) {
         "{}: the snapshot has no state of this node; it starts empty, and if it had another id, what waited there was "
         "given up",
         node);
-  if (auto connected = impl_->machine.connect(); !connected) return std::unexpected(connected.error());
   Source& source = *impl_->source;
   auto opened = attempt(impl_->source_node.id, [&] { return source.open(start.after); });
   if (auto same = same_stream_name(source.identity(), impl_->id.partition, start); !same)
@@ -389,7 +388,6 @@ LaneRun::Status LaneRun::status() const {
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
   out.trouble = impl_->trouble.text();
-  out.write_trouble = impl_->machine.trouble();
   out.replaying = out.stepped < impl_->silent;
   const std::scoped_lock lock{impl_->status_mutex, impl_->failure_mutex};
   out.failed = impl_->failure.has_value();

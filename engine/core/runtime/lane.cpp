@@ -17,11 +17,6 @@ Result<std::vector<std::string>> Lane::load(const LaneStart& start) {
   return chain_.load(start.state);
 }
 
-Result<void> Lane::connect() {
-  connected_ = true;
-  return chain_.open();
-}
-
 Result<void> Lane::begin(Position after, const StreamIdentity& stream) {
   at_ = start_.at;
   at_.position = after;
@@ -118,9 +113,6 @@ LaneStep Lane::encode(ChainOutput output) const {
   step.emitted = std::move(output.emitted);
   step.bytes = message_overhead;
   step.dead_letters = std::move(output.dead_letters);
-  // Only where what is not committed is given again a commit gains by waiting for what was offered.
-  if (connected_ && (around_.source.replayable || around_.source.acknowledges))
-    step.offered = std::move(output.offered);
   for (const SinkBatch& part : output.batches) {
     const auto sink = std::ranges::find(around_.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
     if (probe_) probe_({part.node, 0}, part.batch);

@@ -38,8 +38,6 @@ class Lane {
   /// All that is referred to must outlive the lane.
   Lane(Surroundings around, Partition partition);
 
-  /// Connects what transforms write beside their rows. Without it nothing of that is written, and no step waits for it.
-  Result<void> connect();
   /// Takes over the state that recovery found. Answers the nodes for which there was none, although there was a state.
   /// changed, invalid, exhausted: it can't be taken.
   Result<std::vector<std::string>> load(const LaneStart& start);
@@ -72,8 +70,6 @@ class Lane {
   /// When there is something to do without input.
   std::optional<Timestamp> due() const { return chain_.due(); }
   std::vector<std::pair<std::size_t, Transform::Size>> sizes() const { return chain_.sizes(); }
-  /// What keeps transforms from writing beside their rows, as a sentence; empty: nothing. Any thread.
-  std::string trouble() const { return chain_.trouble(); }
 
   /// The lane's tables.
   const std::shared_ptr<Dictionary>& keys() const { return chain_.keys(); }
@@ -93,11 +89,10 @@ class Lane {
   Partition partition_;
   LaneStart start_;
   Chain chain_;
-  MessageCount count_;      // of decode()
-  Progress at_;             // of the last step
-  Place next_;              // of the step under way
-  bool replaying_ = false;  // the step under way
-  bool connected_ = false;
+  MessageCount count_;                     // of decode()
+  Progress at_;                            // of the last step
+  Place next_;                             // of the step under way
+  bool replaying_ = false;                 // the step under way
   std::uint32_t numbers_ = 0;              // the numbering of rows
   std::vector<std::uint32_t> numberings_;  // the same as each sink gets it, by node
   Probe probe_;

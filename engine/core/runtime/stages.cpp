@@ -50,7 +50,6 @@ void Stages::make_stage(const NodeContext::Shared& around, std::size_t number, c
   for (const CounterSpec& counter : node.op->spec.counters) counters_.declare(node.id, counter.name, counter.doc);
   if (node.role == Role::transform) {
     stage.transform = node.op->make_transform(node.settings, *stage.context);
-    if (pipeline_.writes_beside) stage.behind = stage.transform->write_behind();
     Schemas inputs;
     for (const PortRef& input : node.inputs) inputs.push_back(pipeline_.nodes[input.node].outputs[input.port]);
     [[maybe_unused]] const auto bound = stage.transform->bind_schema(inputs);
@@ -123,7 +122,7 @@ Result<void> Stages::run(ChainOutput& out) {
     Taken taken;
     if (stage.sink) give_rows(stage, taken, out);
     if (next == nullptr) {
-      finish(stage, out);
+      finish(stage);
     } else if (stage.transform) {
       if (auto done = run_transform(stage, taken); !done) return done;
     }
@@ -168,19 +167,18 @@ void Stages::open(Stage& stage) {
     if (!muted_ && exit.readers.empty()) counters_.add(exit.unread, batch->rows);
     deliver(stage, port, batch);
   };
-  const StepOutput::Step step{samples_->origin, muted_, muted_ || !pipeline_.writes_beside, cells_};
+  const StepOutput::Step step{samples_->origin, muted_, cells_};
   stage.output.emplace(*stage.node, step, counters_, pass_on, stage.refused);
 }
 
 /// Nothing comes to this stage any more in this step.
-void Stages::finish(Stage& stage, ChainOutput& out) {
+void Stages::finish(Stage& stage) {
   if (stage.sink) stage.sink->end_step();
   if (!stage.output) return;
   stage.output->finish();
   stage.output.reset();
   refused_.insert(refused_.end(), std::move_iterator{stage.refused.begin()}, std::move_iterator{stage.refused.end()});
   stage.refused.clear();
-  if (stage.behind != nullptr) out.offered.push_back({stage.behind, stage.behind->offered()});
   pass_markers(stage);
 }
 

@@ -25,7 +25,6 @@ class Stages {
     std::size_t number = 0;
     std::unique_ptr<NodeContext> context;
     std::unique_ptr<Transform> transform;  // of transforms
-    std::shared_ptr<WriteBehind> behind;   // of the transform, if it has one
     std::unique_ptr<SinkRows> sink;        // of sinks
     std::vector<BatchPtr> waiting;         // at its input
     struct Exit {
@@ -73,7 +72,7 @@ class Stages {
   void give_rows(Stage& stage, Taken& taken, ChainOutput& out);
   Result<void> run_transform(Stage& stage, Taken& taken);
   void open(Stage& stage);
-  void finish(Stage& stage, ChainOutput& out);
+  void finish(Stage& stage);
   void note_emitted(ChainOutput& out) const;
   void pass_markers(Stage& stage);
 

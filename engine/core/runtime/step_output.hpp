@@ -27,9 +27,8 @@ class StepOutput final : public Output {
 
   struct Step {
     const Origin& origin;
-    bool muted = false;   ///< nothing is counted: it was when the step was first done
-    bool silent = false;  ///< nothing may be written beside the rows
-    std::size_t& cells;   ///< that may still be sent, by all nodes together
+    bool muted = false;  ///< nothing is counted: it was when the step was first done
+    std::size_t& cells;  ///< that may still be sent, by all nodes together
   };
 
   /// Letters are appended to `letters`. All must outlive it.
@@ -39,7 +38,6 @@ class StepOutput final : public Output {
   void emit(BatchPtr batch, Port port) override;
   void refuse(const Batch& in, std::size_t row, std::string_view reason) override;
   void count(std::size_t counter, std::uint64_t n) override;
-  bool silent() const override { return step_.silent; }
   std::size_t room() const override;
   void again() override { again_ = true; }
 
