@@ -20,7 +20,7 @@
 #include "integration/nats_suite.hpp"
 
 namespace weir {
-Operator weir_operator_sources_kv();
+Operator weir_operator_sources_jetstream_kv();
 Operator weir_operator_sinks_jetstream_kv();
 Operator weir_operator_codecs_json();
 
@@ -289,7 +289,8 @@ TEST_F(JetStreamKvTest, lets_a_source_read_a_fleet_in_one_tick) {
   ASSERT_TRUE(one.write(batch));
   ASSERT_TRUE(one.commit());
   ASSERT_EQ(one.counted("published"), fleet);
-  NatsSource source{weir_operator_sources_kv(), {{"url", url()}, {"bucket", bucket_}, {"only_changed", false}}};
+  NatsSource source{weir_operator_sources_jetstream_kv(),
+                    {{"url", url()}, {"bucket", bucket_}, {"only_changed", false}}};
   source.source->open(0).value();
   std::set<std::string> known;
   const Timestamp end = system_clock().steady() + 20 * second;

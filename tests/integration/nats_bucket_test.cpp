@@ -10,7 +10,7 @@
 #include "integration/nats_suite.hpp"
 
 namespace weir {
-Operator weir_operator_sources_kv();
+Operator weir_operator_sources_jetstream_kv();
 Operator weir_operator_stores_jetstream_kv();
 
 namespace {
@@ -98,7 +98,7 @@ TEST_F(NatsBucketTest, makesABucketAgainThatWasDeletedUnderIt) {
 }
 
 TEST_F(NatsBucketTest, givesOutEmptyValuesAndTellsThatTimePasses) {
-  NatsSource source{weir_operator_sources_kv(),
+  NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   source.source->open(0).value();
   NatsPeer peer{url()};
@@ -116,7 +116,7 @@ TEST_F(NatsBucketTest, givesOutEmptyValuesAndTellsThatTimePasses) {
 }
 
 TEST_F(NatsBucketTest, isReadAtEveryTick) {
-  NatsSource source{weir_operator_sources_kv(),
+  NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   EXPECT_EQ(source.source->open(7).value(), 7);
   NatsPeer peer{url()};
@@ -138,7 +138,7 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
   EXPECT_EQ(source.pull(1).size(), 1);
 
   NatsSource all{
-      weir_operator_sources_kv(),
+      weir_operator_sources_jetstream_kv(),
       {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}, {"only_changed", false}}};
   all.source->open(0).value();
   const auto repeated = all.pull(4);
@@ -176,7 +176,7 @@ TEST_F(NatsBucketTest, givesFirstOnceMoreWhatWasThereAtAPosition) {
   nats::Bucket bucket{*peer.jetstream, bucket_};
   const std::map<std::string, Setting> settings{
       {"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}};
-  NatsSource before{weir_operator_sources_kv(), settings};
+  NatsSource before{weir_operator_sources_jetstream_kv(), settings};
   before.source->open(0).value();
   bucket.put("v1.speed", "1").value();
   const Timestamp first = before.pull(1).at(0).arrival;
@@ -185,7 +185,7 @@ TEST_F(NatsBucketTest, givesFirstOnceMoreWhatWasThereAtAPosition) {
   system_clock().wait(200 * millisecond, {});
   bucket.put("v1.torque", "3").value();
 
-  const auto op = weir_operator_sources_kv();
+  const auto op = weir_operator_sources_jetstream_kv();
   SetBackContext context;
   for (const Duration back : {Duration{0}, 60 * minute}) {
     context.at.back = back;
@@ -217,7 +217,7 @@ TEST_F(NatsBucketTest, givesFirstOnceMoreWhatWasThereAtAPosition) {
 TEST_F(NatsBucketTest, goesOnWhenTheClockIsSetBack) {
   constexpr Duration every = 500 * millisecond;
   SetBackContext context;
-  const auto op = weir_operator_sources_kv();
+  const auto op = weir_operator_sources_jetstream_kv();
   const auto source = op.make_source(
       fakes::settings_of(op, {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{every}}}), context);
   source->open(0).value();
@@ -243,7 +243,7 @@ TEST_F(NatsBucketTest, leavesOutWhatBecameTooOld) {
   nats::Bucket bucket{*peer.jetstream, bucket_};
   bucket.put("v1.speed", "1").value();
   NatsSource all{
-      weir_operator_sources_kv(),
+      weir_operator_sources_jetstream_kv(),
       {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}, {"only_changed", false}}};
   all.source->open(0).value();
   EXPECT_EQ(all.pull(2).size(), 2);
@@ -259,7 +259,7 @@ TEST_F(NatsBucketTest, leavesOutWhatBecameTooOld) {
 TEST_F(NatsBucketTest, givesOutOnceWhatBecameTooOldBetweenTwoTicks) {
   NatsPeer peer{url()};
   add_bucket(peer, second);
-  NatsSource source{weir_operator_sources_kv(),
+  NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{3 * second}}}};
   source.source->open(0).value();
   while (system_clock().now() % (3 * second) > second) source.pull(1, 10 * millisecond);
@@ -280,14 +280,14 @@ TEST_F(NatsBucketTest, takesTheServersMarkForARemoval) {
   ASSERT_EQ(js_PublishMsg(nullptr, peer.jetstream->handle(), mark, nullptr, nullptr), NATS_OK);
   natsMsg_Destroy(mark);
   EXPECT_FALSE(bucket.get("v1.speed").value());
-  NatsSource source{weir_operator_sources_kv(),
+  NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   source.source->open(0).value();
   EXPECT_EQ(source.pull(1, 500 * millisecond).size(), 0);
 }
 
 TEST_F(NatsBucketTest, isReadAgainAfterItWasDeleted) {
-  NatsSource source{weir_operator_sources_kv(),
+  NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", url()}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
   source.source->open(0).value();
   NatsPeer peer{url()};
@@ -308,7 +308,7 @@ TEST_F(NatsBucketTest, isReadAgainAfterItWasDeleted) {
 
 TEST(NatsBucketRestart, isCountedByTheSource) {
   fakes::Servers servers{"nats"};
-  NatsSource source{weir_operator_sources_kv(), {{"url", servers.nats()}, {"bucket", std::string{"b"}}}};
+  NatsSource source{weir_operator_sources_jetstream_kv(), {{"url", servers.nats()}, {"bucket", std::string{"b"}}}};
   source.source->open(0).value();
   (void)source.pull(1, 100 * millisecond);
   EXPECT_EQ(source.context->counted("reconnects") + source.context->counted("restarts"), 0);

@@ -15,7 +15,7 @@
 
 namespace weir {
 Operator weir_operator_sources_nats();
-Operator weir_operator_sources_kv();
+Operator weir_operator_sources_jetstream_kv();
 Operator weir_operator_sinks_nats();
 Operator weir_operator_sinks_timescale();
 Operator weir_operator_stores_jetstream_kv();
@@ -63,7 +63,9 @@ TEST(Services, that_do_not_answer_are_named) {
           {{"url", nats}, {"mode", std::string{"shared"}}, {"stream", std::string{"S"}}, {"durable", std::string{"d"}}},
           unreachable),
       named);
-  EXPECT_THAT(objection(weir_operator_sources_kv(), {{"url", nats}, {"bucket", std::string{"b"}}}, unreachable), named);
+  EXPECT_THAT(
+      objection(weir_operator_sources_jetstream_kv(), {{"url", nats}, {"bucket", std::string{"b"}}}, unreachable),
+      named);
   EXPECT_THAT(objection(weir_operator_sinks_nats(), {{"url", nats}}, unreachable), named);
   EXPECT_THAT(
       objection(weir_operator_stores_jetstream_kv(), {{"url", nats}, {"bucket", std::string{"b"}}}, unreachable),
@@ -92,8 +94,9 @@ TEST(Services, that_lack_a_stream_or_bucket_say_so) {
       no_stream);
   EXPECT_THAT(objection(weir_operator_sinks_nats(), with({{"stream", std::string{"ABSENT"}}}), Error::Kind::changed),
               no_stream);
-  EXPECT_THAT(objection(weir_operator_sources_kv(), with({{"bucket", std::string{"absent"}}}), Error::Kind::changed),
-              AllOf(HasSubstr("there is no bucket absent"), HasSubstr("\"create\": true")));
+  EXPECT_THAT(
+      objection(weir_operator_sources_jetstream_kv(), with({{"bucket", std::string{"absent"}}}), Error::Kind::changed),
+      AllOf(HasSubstr("there is no bucket absent"), HasSubstr("\"create\": true")));
 }
 
 TEST(Services, that_were_made_and_payloads_that_lack_something_are_told_once) {
@@ -132,8 +135,9 @@ TEST(Services, that_do_not_let_this_user_at_jetstream_say_so) {
   const auto says = HasSubstr("may this user publish to $JS.API.>");
   EXPECT_THAT(objection(weir_operator_sources_nats(), with({{"stream", std::string{"S"}}}), Error::Kind::unreachable),
               says);
-  EXPECT_THAT(objection(weir_operator_sources_kv(), with({{"bucket", std::string{"b"}}}), Error::Kind::unreachable),
-              says);
+  EXPECT_THAT(
+      objection(weir_operator_sources_jetstream_kv(), with({{"bucket", std::string{"b"}}}), Error::Kind::unreachable),
+      says);
 }
 
 /// A pipeline that logs in to NATS by a password, and to PostgreSQL by one in the URL.

@@ -370,7 +370,7 @@ TEST(SharedCurrentValues, make_no_row_again_at_a_restart) {
   nats::Bucket bucket{*peer.jetstream, "now"};
   const std::string file =
       files.write("now.json", weir::format(R"({{ "name": "now", "limits": {{ "keys": 100 }}, "nodes": [
-      {{ "id": "now", "source": "kv", "url": "{}", "bucket": "now", "every": "100ms" }},
+      {{ "id": "now", "source": "jetstream-kv", "url": "{}", "bucket": "now", "every": "100ms" }},
       {{ "id": "last", "transform": "keyed-last-value", "from": "now" }},
       {{ "id": "rows", "transform": "window-join", "from": "last", "every": "1s", "wait": "500ms",
         "session": {{ "timeout": "60s" }} }},

@@ -64,8 +64,8 @@ TEST(Check, AnEncodingThatNobodyNamesIsTheUsualOneOfTheSource) {
     return pipeline ? pipeline->nodes[0].codec : "";
   };
   EXPECT_EQ(encoding(R"("source": "nats")"), "flatbuffers");
-  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b")"), "json") << "as the sink writes";
-  EXPECT_EQ(encoding(R"("source": "kv", "bucket": "b", "encoding": "text")"), "text");
+  EXPECT_EQ(encoding(R"("source": "jetstream-kv", "bucket": "b")"), "json") << "as the sink writes";
+  EXPECT_EQ(encoding(R"("source": "jetstream-kv", "bucket": "b", "encoding": "text")"), "text");
 }
 
 TEST(Check, AHalfWrittenFileHasFindingsOnly) {
@@ -415,7 +415,7 @@ TEST(Check, AMistakeHasNoFollowers) {
   one(R"("sink": "stdout")", R"("sink": "kafka")",
       R"(there are "drop", "duckdb", "jetstream-kv", "nats", "nats-messages", "recording", "stdout", "timescale")");
   one(R"("source": "simulate", "vehicles": 3, "for": "10s")", R"("source": "kafka")",
-      R"(there are "kv", "nats", "recording", "simulate")");
+      R"(there are "jetstream-kv", "nats", "recording", "simulate")");
   one(R"("transform": "keyed-last-value")", R"("transform": "smooth")",
       R"(unknown transform "smooth"; there are "filter")");
   one(R"("from": "rows")", R"("from": "joined")", R"(there are "signals", "last", "rows")");

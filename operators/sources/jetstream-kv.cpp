@@ -35,14 +35,14 @@ void take_apart(Message& message) {
   if (dot != std::string_view::npos) message.field = message.subject.substr(dot + 1);
 }
 
-class Kv final : public Source {
+class JetStreamKv final : public Source {
   /// Positions are a tick's time in ms and the number of a value in it; of more, those of the next ms, as ticks are
   /// 10 ms apart at least. Enough until 2109.
   static constexpr Position numbers_per_ms = 1u << 21;
   static constexpr Duration longest_catching_up = 30 * second;
 
  public:
-  Kv(const Settings& settings, Context& context)
+  JetStreamKv(const Settings& settings, Context& context)
       : settings_{settings},
         context_{context},
         every_{settings.duration("every")},
@@ -64,7 +64,7 @@ class Kv final : public Source {
     given_up_to_ = again_up_to_ + millisecond;
     caught_up_ = false;
     auto connection = nats::Connection::open(nats::Access::from(settings_),
-                                             std::string{"weir "}.append(context_.pipeline()).append(" kv"),
+                                             std::string{"weir "}.append(context_.pipeline()).append(" source"),
                                              nats::Connection::Use::consume);
     if (!connection) return std::unexpected(connection.error());
     connection_ = std::move(*connection);
@@ -294,11 +294,11 @@ Spec spec() {
           "One message per bucket key; of \"vehicle.sensor\" the last token is the field, the rest the key. Arrival is "
           "the tick. A copy of the bucket is kept up to date in between, so a tick costs no round trip. What the bucket "
           "lets go of for its age (its max_age as of the start, by this worker's clock) is given out once at least.")
-      .example(R"({ "id": "now", "source": "kv", "bucket": "fleet-now" })");
+      .example(R"({ "id": "now", "source": "jetstream-kv", "bucket": "fleet-now" })");
   out.usual_encoding = "json";  // which the sink writes
   return out;
 }
 
 }  // namespace
 
-WEIR_OPERATOR(sources, kv, Kv, spec())
+WEIR_OPERATOR(sources, jetstream_kv, JetStreamKv, spec())
