@@ -125,6 +125,14 @@ TEST(WindowJoin, TellsTheLatestSessionOfAVehicle) {
   off.number("k", "power", 52 * second, 0, 52 * second);
   join.feed(off.take());
   EXPECT_TRUE(session("k")->ended);
+
+  // An off behind a gap is none, so the latest is the one that the gap ended.
+  SampleBatch gap{join.context};
+  gap.number("g", "a", 20 * second, 1, 60 * second).number("g", "power", 60 * second, 0, 60 * second);
+  join.feed(gap.take());
+  ASSERT_TRUE(session("g"));
+  EXPECT_EQ(session("g")->newest, 20 * second);
+  EXPECT_TRUE(session("g")->ended);
   join.mark(10 * minute);
   EXPECT_FALSE(session("k"));
 }

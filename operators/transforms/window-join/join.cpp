@@ -66,8 +66,11 @@ void Join::count_field(Vehicle& v, std::size_t slot) const {
 std::optional<Session> Join::latest(std::uint32_t key) const {
   const Vehicle* v = key < samples_.size() ? samples_[key] : nullptr;
   if (v == nullptr || v->sessions == 0) return {};
-  const Session& last = v->sessions == 1 ? v->now : v->later->back();
-  return last.real ? std::optional{last} : std::nullopt;
+  if (v->sessions > 1) {
+    const auto last = std::ranges::find_if(v->later->rbegin(), v->later->rend(), &Session::real);
+    if (last != v->later->rend()) return *last;
+  }
+  return v->now.real ? std::optional{v->now} : std::nullopt;
 }
 
 void Join::save(StateWriter& state) const {
