@@ -108,7 +108,7 @@ Script fleet(Random& random, int size) {
       const int end = time + between(random, 5, 20 + 2 * size);
       const Script sent = send(random, drive(random, vehicle, time, end, periods, chance(random, 0.7)), faults);
       script.insert(script.end(), sent.begin(), sent.end());
-      time = end + between(random, 1, 120);
+      time = end + between(random, 1, chance(random, 0.3) ? 8 : 120);  // a short stop, whose off may come after it
     }
   }
   std::ranges::stable_sort(script, {}, &Event::arrival);
@@ -170,7 +170,7 @@ rc::Gen<Plan> any_plan() {
     join.wait = one_of({20, 0, 1, 5, 200});
     join.disorder = one_of({0, 0, 1, 5});
     if (*rc::gen::arbitrary<bool>()) join.session = reference::SessionSettings{"power", 1, 0};
-    join.timeout = join.session ? one_of({50, 1, 10, 3000}) : 30 * second;
+    join.timeout = join.session ? one_of({50, 1, 4, 10, 20, 3000}) : 30 * second;
     join.max_ahead = one_of({500, 0, 3});
     join.max_behind = one_of({8'640'000, 30, 100});
     join.forget = one_of({8'640'000, 5, 60, 150});

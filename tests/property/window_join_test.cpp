@@ -1,8 +1,13 @@
 /// window-join and completion against the slow, obvious reference, on random faulty streams, however they are cut into
-/// batches and wherever the state is saved and loaded.
+/// batches and wherever the state is saved and loaded. RC_PARAMS says on how many: tests/README.md.
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
 
 #include <weir/format.hpp>
 
@@ -18,10 +23,11 @@ using Lines = std::vector<std::string>;
 
 /// Everything that came out, as lines of text; doubles are written so that equal text means equal bits.
 struct Outcome {
-  Lines brackets, rows, sessions, late, refused, counters;
+  Lines brackets, rows, sessions, late, refused, counters, latest;
+  Timestamp due = end_of_time;
 };
 
-constexpr std::array counter_names{"late", "off_stale", "other_fields", "forced"};
+constexpr std::array counter_names{"late", "off_stale", "other_fields", "tickless", "forced"};
 
 std::vector<RowColumn> columns_of(const Plan& plan) {
   std::vector<RowColumn> out;
@@ -64,6 +70,10 @@ std::string show(const reference::BracketRow& row) {
   return out;
 }
 
+std::string show(std::string_view key, const KeySession& session) {
+  return weir::format("{} {} to {}{}", key, session.first, session.newest, session.ended ? " ended" : "");
+}
+
 Outcome expected(const Script& script, const Plan& plan) {
   const reference::Joined joined = reference::window_join(inputs_of(script), plan.join);
   Outcome out;
@@ -82,6 +92,8 @@ Outcome expected(const Script& script, const Plan& plan) {
   for (const auto& s : joined.late) out.late.push_back(show(s));
   for (const auto& s : joined.refused) out.refused.push_back(show(s));
   for (const char* name : counter_names) out.counters.push_back(weir::format("{} {}", name, joined.counters.at(name)));
+  for (const auto& [key, session] : joined.latest) out.latest.push_back(show(key, session));
+  out.due = joined.due.value_or(end_of_time);
   return out;
 }
 
@@ -186,6 +198,11 @@ class Run {
     }
     for (const char* name : counter_names)
       outcome_.counters.push_back(weir::format("{} {}", name, context_.counted(name)));
+    for (const char* key : {"v0", "v1", "v2"}) {
+      if (const auto session = transform->session(*context_.keys()->intern(key)))
+        outcome_.latest.push_back(show(key, *session));
+    }
+    outcome_.due = transform->due().value_or(end_of_time);
   }
 
   Outcome take() { return std::move(outcome_); }
@@ -263,6 +280,42 @@ void compare(const Script& script, const Plan& plan) {
   RC_ASSERT(got.brackets == want.brackets);
   RC_ASSERT(got.sessions == want.sessions);
   RC_ASSERT(got.rows == want.rows);
+  RC_ASSERT(got.latest == want.latest);
+  RC_ASSERT(got.due <= want.due);  // what is due earlier than need be costs a marker
+}
+
+/// Counts what there is in a stream, by a name for people.
+void count(const std::vector<reference::Input>& inputs, const reference::Joined& joined,
+           std::map<std::string, std::uint64_t>& out) {
+  for (const auto& e : joined.sessions) ++out[e.event + " " + e.reason];
+  for (const auto& [name, number] : joined.counters) out[name] += number;
+  out["merged"] += joined.merged;
+  out["divided"] += joined.divided;
+  out["refused"] += joined.refused.size();
+  for (const auto& s : joined.late) out["late off"] += s.field == "power" && s.value.x == 0;
+  std::set<std::tuple<std::string, std::string, Timestamp>> seen;
+  for (const reference::Input& input : inputs) {
+    if (!input.sample) ++out["marker"];
+    if (input.sample && !seen.emplace(input.sample->key, input.sample->field, input.sample->time).second)
+      ++out["repeated time"];
+  }
+}
+
+/// What the properties stand on: streams in which everything happens, and often.
+TEST(WindowJoinStreams, HoldEverythingThatASessionCanMeet) {
+  for (const auto& streams : {colliding_script(), fleet_script()}) {
+    std::map<std::string, std::uint64_t> found;
+    rc::Random random{1};
+    for (int i = 0; i < 500; ++i) {
+      const auto inputs = inputs_of(streams(random.split(), i % 100).value());
+      count(inputs, reference::window_join(inputs, any_plan()(random.split(), i % 100).value().join), found);
+    }
+    for (const char* name :
+         {"start on", "start sample", "end off", "end timeout", "end lost", "late", "late off", "off_stale",
+          "other_fields", "tickless", "forced", "merged", "divided", "refused", "marker", "repeated time"}) {
+      EXPECT_GE(found[name], 10u) << name;
+    }
+  }
 }
 
 RC_GTEST_PROP(WindowJoinProperty, CollidingSamplesGiveTheRowsOfTheReference, ()) {

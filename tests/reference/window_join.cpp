@@ -5,383 +5,358 @@
 #include <list>
 #include <set>
 #include <tuple>
+#include <utility>
+
+#include "reference/sessions.hpp"
+
+// Quotations and "Unwritten:" as in sessions.hpp.
 
 namespace weir::reference {
 namespace {
 
-struct Held {
-  Sample sample;
-  bool compacted = false;  ///< no longer in the operator's memory; must not make a difference to any row
+/// What is to be done next for a vehicle.
+struct Due {
+  enum class What : std::uint8_t { close_tick, end_session, forget_vehicle };
+  Timestamp at = 0;
+  Timestamp tick = no_time;  ///< Unwritten: of equal deadlines, those without a tick come first
+  What what = What::close_tick;
 };
 
-enum class Ended { no, off, gap };
+class Vehicle {
+ public:
+  Vehicle(std::string key, const JoinSettings& settings, Joined& out)
+      : key_{std::move(key)}, settings_{settings}, out_{out} {}
 
-struct Session {
-  std::vector<Held> samples;
-  Timestamp first = 0, last = 0;
-  Timestamp first_arrival = 0;
-  Ended ended = Ended::no;
-  Timestamp over_at = 0;  ///< of an ended one
-  bool real = false;      ///< has taken a sample that is not an off
-  bool started = false;   ///< its start event has been sent
-  bool first_is_on = false;
+  void take(const Sample& sample);
+  Due next();
+  void act(const Due& due);
+  /// Whether it made room for a sample; it may have to make more.
+  bool make_room();
+  std::optional<KeySession> latest();
+
+ private:
+  std::vector<Session> sessions() { return sessions_of(taken_, settings_.timeout); }
+  bool is_off(const Sample& sample) const;
+  bool passed(const Session& session, Timestamp tick) const;
+  Timestamp closes(const Session& session, Timestamp tick) const;
+  Timestamp tick_from(Timestamp time) const;
+  std::optional<Timestamp> next_tick(const Session& session) const;
+  void close(const Session& session, Timestamp tick);
+  void start(const Session& session);
+  void end(const Session& session, const char* reason);
+  void divide(const Session& whole, Timestamp off);
+  void drop_between_ticks();
+  std::size_t pending() const;
+
+  std::string key_;
+  const JoinSettings& settings_;
+  Joined& out_;
+
+  std::list<Taken> taken_;      ///< every one of a session that is not over, by event time, then position
+  Timestamp now_ = no_time;     ///< arrival time
+  Timestamp heard_ = no_time;   ///< arrival of the newest sample
+  Timestamp closed_ = no_time;  ///< last closed tick
+  Timestamp over_ = no_time;    ///< newest sample of the sessions that are over
 };
 
-struct Vehicle {
-  std::list<Session> sessions;      ///< those that are not over, by event time
-  std::optional<Timestamp> closed;  ///< the last closed tick
-  std::optional<Timestamp> over;    ///< newest sample of the last session that is over
-  std::map<std::string, Timestamp> newest;
-  Timestamp last_arrival = 0;
-};
+/// "On and off are samples of a field"
+bool Vehicle::is_off(const Sample& sample) const {
+  const auto& session = settings_.session;
+  return session && sample.field == session->field && !sample.value.text && sample.value.x == session->off;
+}
 
-/// The next thing to be done for a vehicle without input. A tick to close, else a session or the vehicle to end.
-struct Action {
-  Timestamp instant = 0;
-  Timestamp tick = no_time;
-  std::string key;
-  auto order() const { return std::tie(instant, tick, key); }
-};
+void Vehicle::take(const Sample& sample) {
+  now_ = heard_ = sample.arrival;
+  const std::vector<Session> before = sessions();
+  const Session* open = before.empty() || before.back().ended ? nullptr : &before.back();
 
-/// The least multiple of `every` that is not below t.
-Timestamp tick_at_or_after(Timestamp t, Duration every) {
-  const Duration past = ((t % every) + every) % every;
-  return past == 0 ? t : t - past + every;
+  // "*off* is a boundary in event time and closes no tick at once; one from before the open session's first sample is
+  // stale: counted, no effect." [contract] "or while none was open"
+  const bool off = is_off(sample);
+  if (off && (open == nullptr || sample.time < open->first())) {
+    ++out_.counters["off_stale"];
+    return;
+  }
+
+  // "Late: at or before the vehicle's last closed tick; at or before the newest sample of a session that is over; or
+  // more than `timeout` before the session's first. Counted, sent to port `late`; inside the open session it still
+  // serves later ticks."
+  const bool taken = sample.time > over_ && belongs(sample.time, before, settings_.timeout);
+  if (sample.time <= closed_ || !taken) {
+    ++out_.counters["late"];
+    out_.late.push_back(sample);
+  }
+  if (!taken) return;
+
+  // "Two samples of a field with the same event time: the later position wins."
+  const auto place = std::ranges::find_if(taken_, [&](const Taken& t) { return t.sample.time > sample.time; });
+  const auto added = taken_.insert(place, Taken{sample});
+  drop_between_ticks();
+  added->off = off;
+  if (off && sample.time < open->last()) divide(*open, sample.time);
+  if (sessions().size() < before.size()) ++out_.merged;
+}
+
+/// The rows of the whole stay as they are. Unwritten: the halves have been heard since the whole was; its start, if
+/// reported, is the earlier one's; and the later one begins with the first sample that is still kept behind the off.
+void Vehicle::divide(const Session& whole, Timestamp off) {
+  ++out_.divided;
+  const Timestamp heard = whole.heard();
+  const bool announced = whole.announced();
+  for (Taken* taken : whole.samples) {
+    taken->heard = std::min(taken->heard, heard);
+    taken->announced = announced && taken->sample.time <= off;
+  }
+  const auto begins = [&](const Taken* taken) { return taken->sample.time > off && taken->kept; };
+  const Timestamp first = (*std::ranges::find_if(whole.samples, begins))->sample.time;
+  for (Taken* taken : whole.samples) {
+    const Timestamp time = taken->sample.time;
+    if (time > off && time <= first && !taken->kept) taken->gone = true;
+  }
+}
+
+/// [contract] "Of a field, only the first and the last sample between two ticks are kept", before the last closed tick
+/// the last one. No row depends on it, but how much waits does, and what is known when an off divides a session.
+void Vehicle::drop_between_ticks() {
+  for (const Session& session : sessions()) {
+    std::map<std::pair<std::string, Timestamp>, std::vector<Taken*>> between;  // by field and the tick at or behind
+    for (Taken* taken : session.samples) {
+      const Timestamp time = taken->sample.time;
+      if (taken->kept) between[{taken->sample.field, time > closed_ ? tick_from(time) : no_time}].push_back(taken);
+    }
+    for (const auto& [of, samples] : between) {
+      const Timestamp first = samples.front()->sample.time, last = samples.back()->sample.time;
+      for (Taken* taken : samples) {
+        const Timestamp time = taken->sample.time;
+        taken->kept = time == last || (time == first && of.second != no_time);
+      }
+    }
+  }
+}
+
+/// "A field has passed T when its newest event time (in whatever session of the vehicle) is ≥ T + `disorder`"; "Only
+/// `fields` […] count." Unwritten: where no field of the session counts, none has passed.
+bool Vehicle::passed(const Session& session, Timestamp tick) const {
+  bool any = false;
+  for (const std::string& field : settings_.fields) {
+    if (std::ranges::none_of(session.samples, [&](auto* taken) { return taken->sample.field == field; })) continue;
+    any = true;
+    if (std::ranges::none_of(taken_, [&](const Taken& taken) {
+          return taken.sample.field == field && taken.sample.time >= tick + settings_.disorder;
+        }))
+      return false;
+  }
+  return any;
+}
+
+/// The arrival time at which a tick of a session closes, as far as is known now.
+Timestamp Vehicle::closes(const Session& session, Timestamp tick) const {
+  // "Tick T of a vehicle closes […] when arrival time reaches `wait` after the later of T and the arrival of the
+  // vehicle's first sample at or beyond T."
+  Timestamp beyond = end_of_time;
+  for (const Taken& taken : taken_) {
+    if (taken.sample.time >= tick) beyond = std::min(beyond, taken.sample.arrival);
+  }
+  Timestamp at = std::max(tick, beyond) + settings_.wait;
+  // "or […] when every field of its session has passed T"; "In the first `wait` of a session its fields are not known
+  // yet: ticks close by `wait` only."
+  if (passed(session, tick)) at = std::min(at, session.heard() + settings_.wait);
+  // "An ended session takes its own samples […] for another `wait` of arrival time, then its ticks close"
+  if (session.ended) at = std::min(at, *session.ended + settings_.wait);
+  // "after `forget` of arrival time it ends as lost"
+  at = std::min(at, heard_ + settings_.forget);
+  return std::max(at, now_);
+}
+
+/// "Ticks are multiples of `every` since the epoch". The first one at or behind a time.
+Timestamp Vehicle::tick_from(Timestamp time) const {
+  const Duration past = (time % settings_.every + settings_.every) % settings_.every;
+  return past == 0 ? time : time - past + settings_.every;
+}
+
+/// "Ticks from its first to its last sample get a row, no others"; "Ticks of a vehicle close in order."
+std::optional<Timestamp> Vehicle::next_tick(const Session& session) const {
+  if (!session.begun()) return {};
+  Timestamp tick = tick_from(session.first());
+  if (tick <= closed_) tick = tick_from(closed_ + 1);
+  return tick <= session.last() ? std::optional{tick} : std::nullopt;
+}
+
+Due Vehicle::next() {
+  const Timestamp forgotten = heard_ + settings_.forget;
+  for (const Session& session : sessions()) {
+    if (const auto tick = next_tick(session)) return {closes(session, *tick), *tick, Due::What::close_tick};
+    // "then its ticks close and it is over."
+    if (session.ended) {
+      const Timestamp at = std::min(*session.ended + settings_.wait, forgotten);
+      return {std::max(at, now_), no_time, Due::What::end_session};
+    }
+  }
+  return {std::max(forgotten, now_), no_time, Due::What::forget_vehicle};
+}
+
+void Vehicle::act(const Due& due) {
+  now_ = due.at;
+  const std::vector<Session> all = sessions();
+  if (due.what == Due::What::close_tick) {
+    const auto holds = [&](const Session& session) { return session.last() >= due.tick; };
+    close(*std::ranges::find_if(all, holds), due.tick);
+  } else if (due.what == Due::What::end_session) {
+    end(all.front(), all.front().why_ended());
+  } else {
+    // "Silence alone ends none; after `forget` of arrival time it ends as lost and the vehicle leaves memory."
+    for (const Session& session : all) end(session, "lost");
+  }
+}
+
+void Vehicle::close(const Session& session, Timestamp tick) {
+  start(session);
+  BracketRow row{key_, tick, now_, {}};
+  for (const std::string& field : settings_.fields) {
+    Bracket bracket;
+    for (const Taken* taken : session.samples) {  // "Brackets never cross sessions."
+      const Reading reading{taken->sample.time, taken->sample.value};
+      if (taken->sample.field != field) continue;
+      // "`before` = the newest sample with time ≤ T, `after` = the first with time > T seen before T closed."
+      if (reading.time <= tick) bracket.before = reading;
+      if (reading.time > tick && (!bracket.after || bracket.after->time == reading.time)) bracket.after = reading;
+    }
+    row.brackets.push_back(bracket);
+  }
+  out_.rows.push_back(std::move(row));
+  closed_ = tick;
+  drop_between_ticks();
+}
+
+/// "Starts and ends, and why, go to port `sessions`." Unwritten: a start with the session's first row, else its end.
+void Vehicle::start(const Session& session) {
+  if (session.announced()) return;
+  // "*on* […] only names the reason of a start."
+  const char* reason = "sample";
+  for (Taken* taken : session.samples) {
+    taken->announced = true;
+    const Sample& sample = taken->sample;
+    if (sample.time != session.first() || !settings_.session || sample.field != settings_.session->field) continue;
+    reason = !sample.value.text && sample.value.x == settings_.session->on ? "on" : "sample";
+  }
+  out_.sessions.push_back({key_, "start", reason, session.first(), now_});
+}
+
+void Vehicle::end(const Session& session, const char* reason) {
+  const Timestamp last = session.last();
+  if (session.begun()) {
+    start(session);
+    out_.sessions.push_back({key_, "end", reason, last, now_});
+    if (tick_from(session.first()) > last) ++out_.counters["tickless"];
+  }
+  over_ = last;
+  std::erase_if(taken_, [&](const Taken& taken) { return taken.sample.time <= last; });
+}
+
+/// "`max_pending` samples per vehicle": those that are kept for ticks that are not closed.
+std::size_t Vehicle::pending() const {
+  std::set<std::pair<std::string, Timestamp>> out;
+  for (const Taken& taken : taken_) {
+    if (taken.kept && taken.sample.time > closed_) out.emplace(taken.sample.field, taken.sample.time);
+  }
+  return out.size();
+}
+
+/// "beyond, its oldest tick closes at that record, counted." Unwritten: where the oldest session has none left but is
+/// ended, it is over.
+bool Vehicle::make_room() {
+  if (pending() <= settings_.max_pending) return false;
+  const std::vector<Session> all = sessions();
+  if (const auto tick = next_tick(all.front())) {
+    close(all.front(), *tick);
+  } else if (all.size() > 1) {
+    end(all.front(), all.front().why_ended());
+  } else {
+    return false;
+  }
+  ++out_.counters["forced"];
+  return true;
+}
+
+std::optional<KeySession> Vehicle::latest() {
+  std::optional<KeySession> out;
+  for (const Session& session : sessions()) {
+    if (session.begun()) out = KeySession{session.first(), session.last(), session.ended.has_value()};
+  }
+  return out;
 }
 
 class Join {
  public:
-  explicit Join(const JoinSettings& settings) : settings_{settings} {}
+  explicit Join(const JoinSettings& settings) : settings_{settings} {
+    for (const char* name : {"late", "off_stale", "other_fields", "tickless", "forced"}) out_.counters[name] = 0;
+  }
 
-  Joined run(const std::vector<Input>& inputs) {
-    for (const auto* name : {"late", "off_stale", "other_fields", "forced"}) out_.counters[name] = 0;
-    for (const Input& input : inputs) {
-      const Timestamp arrival = input.sample ? input.sample->arrival : input.reached;
-      do_everything_due(arrival);
-      now_ = std::max(now_, arrival);
-      if (!input.sample) continue;
-      if (!acceptable(*input.sample)) continue;
-      take(*input.sample);
-      do_everything_due(arrival);
-      relieve(input.sample->key);
+  void feed(const Input& input) {
+    // "before row i, an operator has done all that was due at its arrival"
+    act(input.reached);
+    if (!input.sample || !is_valid(*input.sample)) return;
+    const std::string& key = input.sample->key;
+    vehicles_.try_emplace(key, key, settings_, out_).first->second.take(*input.sample);
+    do {
+      due_[key] = vehicles_.at(key).next();
+      act(input.reached);
+    } while (vehicles_.contains(key) && vehicles_.at(key).make_room());
+  }
+
+  Joined finish() {
+    for (auto& [key, vehicle] : vehicles_) {
+      if (const auto session = vehicle.latest()) out_.latest.emplace(key, *session);
     }
+    for (const auto& [key, due] : due_) out_.due = std::min(out_.due.value_or(end_of_time), due.at);
     return std::move(out_);
   }
 
  private:
-  bool is_off(const Sample& s) const {
-    return settings_.session && s.field == settings_.session->field && s.value.x == settings_.session->off;
-  }
-  bool is_on(const Sample& s) const {
-    return settings_.session && s.field == settings_.session->field && s.value.x == settings_.session->on;
-  }
-  bool is_session_field(const std::string& field) const {
-    return settings_.session && field == settings_.session->field;
-  }
-  bool wanted(const std::string& field) const {
-    return std::ranges::find(settings_.fields, field) != settings_.fields.end();
-  }
-
-  // --- What is due
-  // -----------------------------------------------------------------------------------------------------
-
-  void do_everything_due(Timestamp until) {
-    while (true) {
-      std::optional<Action> next;
-      for (const auto& [key, vehicle] : vehicles_) {
-        const auto action = next_action(key, vehicle);
-        if (action && action->instant <= until && (!next || action->order() < next->order())) next = action;
-      }
-      if (!next) return;
-      now_ = next->instant;
-      perform(*next);
-    }
+  bool is_valid(const Sample& sample) {
+    // "Only `fields` […] count."
+    const bool counts = std::ranges::contains(settings_.fields, sample.field) ||
+                        (settings_.session && settings_.session->field == sample.field);
+    if (!counts) ++out_.counters["other_fields"];
+    // "Event times more than `max_ahead` (default 5 s) ahead of their arrival, or `max_behind` behind it: dead letter."
+    // [contract] "Numbers that are not finite go to the dead letters"
+    const Value& value = sample.value;
+    const bool near =
+        sample.time <= sample.arrival + settings_.max_ahead && sample.time >= sample.arrival - settings_.max_behind;
+    const bool finite =
+        std::isfinite(value.x) && std::isfinite(value.y.value_or(0)) && std::isfinite(value.z.value_or(0));
+    if (counts && !(near && finite)) out_.refused.push_back(sample);
+    return counts && near && finite;
   }
 
-  std::optional<Action> next_action(const std::string& key, const Vehicle& vehicle) const {
-    Timestamp instant = vehicle.last_arrival + settings_.forget;
-    Timestamp tick = no_time;
-    if (!vehicle.sessions.empty()) {
-      const Session& session = vehicle.sessions.front();
-      if (session.ended != Ended::no) instant = std::min(instant, session.over_at);
-      if (const auto next = next_tick(vehicle, session)) {
-        tick = *next;
-        instant = std::min(instant, deadline(vehicle, tick));
-        if (complete(vehicle, session, tick)) instant = std::min(instant, session.first_arrival + settings_.wait);
-      }
-    }
-    return Action{std::max(instant, now_), tick, key};
-  }
-
-  void perform(const Action& action) {
-    Vehicle& vehicle = vehicles_.at(action.key);
-    if (action.tick != no_time) return close_tick(action.key, vehicle, action.tick);
-    if (!vehicle.sessions.empty()) return end_session(action.key, vehicle);
-    vehicles_.erase(action.key);
-  }
-
-  std::optional<Timestamp> next_tick(const Vehicle& vehicle, const Session& session) const {
-    if (!session.real) return {};
-    Timestamp tick = tick_at_or_after(session.first, settings_.every);
-    if (vehicle.closed) tick = std::max(tick, *vehicle.closed + settings_.every);
-    return tick <= session.last ? std::optional{tick} : std::nullopt;
-  }
-
-  Timestamp deadline(const Vehicle& vehicle, Timestamp tick) const {
-    Timestamp arrival = end_of_time;
-    for (const Session& session : vehicle.sessions) {
-      for (const Held& held : session.samples) {
-        if (held.sample.time >= tick) arrival = std::min(arrival, held.sample.arrival);
-      }
-    }
-    return std::max(tick, arrival) + settings_.wait;
-  }
-
-  bool complete(const Vehicle& vehicle, const Session& session, Timestamp tick) const {
-    std::set<std::string> known;
-    for (const Held& held : session.samples) {
-      if (wanted(held.sample.field)) known.insert(held.sample.field);
-    }
-    const auto passed = [&](const std::string& field) { return vehicle.newest.at(field) >= tick + settings_.disorder; };
-    return !known.empty() && std::ranges::all_of(known, passed);
-  }
-
-  // --- What comes out
-  // --------------------------------------------------------------------------------------------------
-
-  void close_tick(const std::string& key, Vehicle& vehicle, Timestamp tick) {
-    Session& session = vehicle.sessions.front();
-    send_start(key, session);
-    BracketRow row{key, tick, now_, {}};
-    for (const std::string& field : settings_.fields) row.brackets.push_back(bracket(session, field, tick));
-    out_.rows.push_back(std::move(row));
-    vehicle.closed = tick;
-  }
-
-  static Bracket bracket(const Session& session, const std::string& field, Timestamp tick) {
-    Bracket found;
-    for (const Held& held : session.samples) {
-      const Sample& s = held.sample;
-      if (s.field != field) continue;
-      if (s.time <= tick && (!found.before || s.time > found.before->time)) found.before = Reading{s.time, s.value};
-      if (s.time > tick && (!found.after || s.time < found.after->time)) found.after = Reading{s.time, s.value};
-    }
-    return found;
-  }
-
-  void send_start(const std::string& key, Session& session) {
-    if (session.started) return;
-    session.started = true;
-    out_.sessions.push_back({key, "start", session.first_is_on ? "on" : "sample", session.first, now_});
-  }
-
-  void end_session(const std::string& key, Vehicle& vehicle) {
-    Session& session = vehicle.sessions.front();
-    if (session.real) {
-      send_start(key, session);
-      const char* reason = session.ended == Ended::off ? "off" : session.ended == Ended::gap ? "timeout" : "lost";
-      out_.sessions.push_back({key, "end", reason, session.last, now_});
-    }
-    vehicle.over = std::max(vehicle.over.value_or(no_time), session.last);
-    vehicle.sessions.pop_front();
-  }
-
-  // --- What comes in
-  // ---------------------------------------------------------------------------------------------------
-
-  bool acceptable(const Sample& sample) {
-    if (!wanted(sample.field) && !is_session_field(sample.field)) {
-      ++out_.counters["other_fields"];
-      return false;
-    }
-    const Value& v = sample.value;
-    const bool finite = std::isfinite(v.x) && std::isfinite(v.y.value_or(0)) && std::isfinite(v.z.value_or(0));
-    const Timestamp earliest = sample.arrival - settings_.max_behind, latest = sample.arrival + settings_.max_ahead;
-    if (finite && sample.time >= earliest && sample.time <= latest) return true;
-    out_.refused.push_back(sample);
-    return false;
-  }
-
-  void take(const Sample& sample) {
-    Vehicle& vehicle = vehicles_[sample.key];
-    vehicle.last_arrival = sample.arrival;
-    if (is_off(sample) && !is_boundary(vehicle, sample)) {
-      ++out_.counters["off_stale"];
-      return;
-    }
-    const bool over = vehicle.over && sample.time <= *vehicle.over;
-    const bool closed = vehicle.closed && sample.time <= *vehicle.closed;
-    Session* session = over ? nullptr : place(vehicle, sample, /*may_start=*/!closed);
-    if (closed || session == nullptr) {
-      ++out_.counters["late"];
-      out_.late.push_back(sample);
-    }
-    if (session == nullptr) return;
-    keep(vehicle, *session, sample);
-    if (is_off(sample)) split(vehicle, sample);
-  }
-
-  static bool is_boundary(const Vehicle& vehicle, const Sample& off) {
-    return !vehicle.sessions.empty() && vehicle.sessions.back().ended == Ended::no &&
-           off.time >= vehicle.sessions.back().first;
-  }
-
-  /// The session that the sample belongs to, made, extended or merged for it; null if there is none for it.
-  Session* place(Vehicle& vehicle, const Sample& sample, bool may_start) {
-    auto& sessions = vehicle.sessions;
-    const Timestamp t = sample.time;
-    auto later = std::ranges::find_if(sessions, [&](const Session& s) { return s.first > t; });
-    auto earlier = later == sessions.begin() ? sessions.end() : std::prev(later);
-    const bool has_earlier = earlier != sessions.end(), has_later = later != sessions.end();
-    if (has_earlier && t <= earlier->last) return &*earlier;
-
-    const bool forward = has_earlier && earlier->ended != Ended::off && t - earlier->last <= settings_.timeout;
-    const bool backward = has_later && later->first - t <= settings_.timeout;
-    if (forward && backward) {
-      merge(*earlier, *later);
-      sessions.erase(later);
-    }
-    if (forward) return &*earlier;
-    if (backward) return &*later;
-    if (has_later || !may_start) return nullptr;
-
-    if (has_earlier && earlier->ended == Ended::no) {
-      earlier->ended = Ended::gap;
-      earlier->over_at = sample.arrival + settings_.wait;
-    }
-    Session fresh;
-    fresh.first = fresh.last = t;
-    fresh.first_arrival = sample.arrival;
-    fresh.first_is_on = is_on(sample);
-    return &sessions.emplace_back(fresh);
-  }
-
-  static void merge(Session& earlier, Session& later) {
-    earlier.samples.insert(earlier.samples.end(), later.samples.begin(), later.samples.end());
-    earlier.last = later.last;
-    earlier.first_arrival = std::min(earlier.first_arrival, later.first_arrival);
-    earlier.ended = later.ended;
-    earlier.over_at = later.over_at;
-    earlier.real = earlier.real || later.real;
-    earlier.started = earlier.started || later.started;
-  }
-
-  void keep(Vehicle& vehicle, Session& session, const Sample& sample) {
-    const auto same = std::ranges::find_if(session.samples, [&](const Held& held) {
-      return held.sample.field == sample.field && held.sample.time == sample.time;
-    });
-    if (same == session.samples.end()) {
-      session.samples.push_back({sample});
-    } else {
-      same->sample.value = sample.value;
-      same->compacted = false;
-    }
-    if (sample.time < session.first || (sample.time == session.first && is_session_field(sample.field))) {
-      session.first_is_on = is_on(sample);
-    }
-    session.first = std::min(session.first, sample.time);
-    session.last = std::max(session.last, sample.time);
-    session.real = session.real || !is_off(sample);
-    const auto [newest, fresh] = vehicle.newest.try_emplace(sample.field, sample.time);
-    newest->second = std::max(newest->second, sample.time);
-    compact(vehicle);
-  }
-
-  /// Ends the last session at an off; what it has beyond becomes a session of its own.
-  void split(Vehicle& vehicle, const Sample& off) {
-    Session& session = vehicle.sessions.back();
-    Session rest;
-    rest.first = end_of_time;
-    rest.last = session.last;
-    rest.first_arrival = session.first_arrival;
-    rest.real = true;
-    for (const Sample& s : memory(vehicle, session)) {
-      if (s.time > off.time) rest.first = std::min(rest.first, s.time);
-    }
-    rest.first_is_on = std::ranges::any_of(memory(vehicle, session),
-                                           [&](const Sample& s) { return s.time == rest.first && is_on(s); });
-    const auto beyond =
-        std::ranges::partition(session.samples, [&](const Held& h) { return h.sample.time <= off.time; });
-    rest.samples.assign(beyond.begin(), beyond.end());
-    session.samples.erase(beyond.begin(), beyond.end());
-    session.last = off.time;
-    session.ended = Ended::off;
-    session.over_at = off.arrival + settings_.wait;
-    if (!rest.samples.empty()) vehicle.sessions.push_back(std::move(rest));
-  }
-
-  // --- Bounds
-  // ----------------------------------------------------------------------------------------------------------
-
-  /// What a vehicle need remember of a session: of each field the newest sample at or before the last closed tick, and
-  /// everything later that was not compacted.
-  static std::vector<Sample> memory(const Vehicle& vehicle, const Session& session) {
-    std::map<std::string, Sample> before;
-    std::vector<Sample> out;
-    for (const Held& held : session.samples) {
-      if (vehicle.closed && held.sample.time <= *vehicle.closed) {
-        const auto [it, fresh] = before.try_emplace(held.sample.field, held.sample);
-        if (!fresh && held.sample.time > it->second.time) it->second = held.sample;
-      } else if (!held.compacted) {
-        out.push_back(held.sample);
-      }
-    }
-    for (const auto& [field, sample] : before) out.push_back(sample);
-    return out;
-  }
-
-  bool counts(const Vehicle& vehicle, const Held& held) const {
-    return !held.compacted && (!vehicle.closed || held.sample.time > *vehicle.closed);
-  }
-
-  std::size_t pending(const Vehicle& vehicle) const {
-    std::size_t n = 0;
-    for (const Session& session : vehicle.sessions) {
-      n += static_cast<std::size_t>(
-          std::ranges::count_if(session.samples, [&](const Held& h) { return counts(vehicle, h); }));
-    }
-    return n;
-  }
-
-  /// Keeps a vehicle below max_pending samples: closes its oldest tick; where the oldest session has none left and
-  /// waits for its own late samples, that is over first. The operator does so at 65,533 waiting ticks or samples of one
-  /// field too, which would take this one a day.
-  void relieve(const std::string& key) {
-    while (vehicles_.contains(key) && pending(vehicles_.at(key)) > settings_.max_pending) {
-      Vehicle& vehicle = vehicles_.at(key);
-      const auto tick = next_tick(vehicle, vehicle.sessions.front());
-      if (!tick && vehicle.sessions.size() == 1) return;
-      ++out_.counters["forced"];
-      tick ? close_tick(key, vehicle, *tick) : end_session(key, vehicle);
-      do_everything_due(now_);
-    }
-  }
-
-  /// Between two ticks no row can show more of a field than its first and its last sample.
-  void compact(Vehicle& vehicle) const {
-    for (Session& session : vehicle.sessions) {
-      std::map<std::pair<std::string, Timestamp>, std::vector<Held*>> groups;
-      for (Held& held : session.samples) {
-        if (counts(vehicle, held))
-          groups[{held.sample.field, tick_at_or_after(held.sample.time, settings_.every)}].push_back(&held);
-      }
-      for (auto& [id, group] : groups) {
-        std::ranges::sort(group, {}, [](const Held* held) { return held->sample.time; });
-        for (std::size_t i = 1; i + 1 < group.size(); ++i) group[i]->compacted = true;
+  /// Does what is due: the earliest first; "equal deadlines go by tick, then key bytes".
+  void act(Timestamp reached) {
+    while (!due_.empty()) {
+      const auto [key, due] = *std::ranges::min_element(
+          due_, {}, [](const auto& of) { return std::tuple{of.second.at, of.second.tick, of.first}; });
+      if (due.at > reached) return;
+      vehicles_.at(key).act(due);
+      if (due.what == Due::What::forget_vehicle) {
+        vehicles_.erase(key);
+        due_.erase(key);
+      } else {
+        due_[key] = vehicles_.at(key).next();
       }
     }
   }
 
   const JoinSettings& settings_;
-  std::map<std::string, Vehicle> vehicles_;
-  Timestamp now_ = no_time;
   Joined out_;
+  std::map<std::string, Vehicle> vehicles_;
+  std::map<std::string, Due> due_;  ///< what each of them does next
 };
 
 }  // namespace
 
 Joined window_join(const std::vector<Input>& inputs, const JoinSettings& settings) {
-  return Join{settings}.run(inputs);
+  Join join{settings};
+  for (const Input& input : inputs) join.feed(input);
+  return join.finish();
 }
 
 }  // namespace weir::reference

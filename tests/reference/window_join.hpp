@@ -1,7 +1,8 @@
 /// The slow, obvious reference of window-join: what section 6 of the design says, without any thought of speed.
 ///
-/// It keeps every sample for as long as its session lasts and works everything out again from all of them at each step.
-/// It shares no code with the operator, so that both must have understood the same thing.
+/// It keeps every sample of a vehicle, and at each arrival works out from all of them again which sessions there are,
+/// which fields have passed, when each tick closes and what its brackets are. It shares neither code nor structure with
+/// the operator, so that both must have understood the same thing.
 #pragma once
 
 #include <map>
@@ -9,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include <weir/types.hpp>
+#include <weir/transform.hpp>
 
 namespace weir::reference {
 
@@ -79,13 +80,17 @@ struct SessionEvent {
   Timestamp arrival = 0;
 };
 
-/// Everything that comes out, each in the order in which it does.
+/// Everything that comes out, each in the order in which it does, and what can be asked in the end.
 struct Joined {
   std::vector<BracketRow> rows;
   std::vector<SessionEvent> sessions;
   std::vector<Sample> late;
   std::vector<Sample> refused;
-  std::map<std::string, std::uint64_t> counters;  ///< late, off_stale, other_fields, forced
+  std::map<std::string, std::uint64_t> counters;  ///< late, off_stale, other_fields, tickless, forced
+  std::map<std::string, KeySession> latest;       ///< session of each vehicle that is not over
+  std::optional<Timestamp> due = {};              ///< arrival at which something happens next without a sample
+  std::size_t merged = 0;                         ///< samples that bridged two sessions
+  std::size_t divided = 0;                        ///< offs inside a session, before samples of it
 };
 
 Joined window_join(const std::vector<Input>& inputs, const JoinSettings& settings);
