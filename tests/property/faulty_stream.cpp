@@ -90,6 +90,7 @@ Script send(Random& random, Script measured, double faults) {
     out.push_back(event);
     if (chance(random, faults / 2)) {
       event.arrival += between(random, 0, 60);
+      if (event.field != power && chance(random, 0.3)) event.value = between(random, 0, 9);  // corrected
       out.push_back(event);
     }
   }

@@ -66,7 +66,7 @@ bool Vehicle::is_off(const Sample& sample) const {
 }
 
 void Vehicle::take(const Sample& sample) {
-  now_ = heard_ = sample.arrival;
+  now_ = heard_ = sample.arrival;  // Unwritten: what is stale or late breaks the silence too
   const std::vector<Session> before = sessions();
   const Session* open = before.empty() || before.back().ended ? nullptr : &before.back();
 
