@@ -25,13 +25,13 @@ std::string say(std::uint32_t partitions) { return weir::format("say \"partition
 
 }  // namespace
 
-StreamSet::StreamSet(const Settings& settings, const SubjectPattern& pattern, bool marked,
+StreamSet::StreamSet(const Settings& settings, const SubjectPattern& pattern, StreamUse use,
                      std::optional<Duration> dedupe)
     : base_{settings.text("stream")},
       partitions_{static_cast<std::uint32_t>(settings.integer("partitions"))},
       pattern_{pattern},
       like_{StreamConfig::from(settings, {}, {})},
-      marked_{marked} {
+      use_{use} {
   like_.dedupe = dedupe;
   like_.partitions = partitions_;
 }
@@ -59,8 +59,8 @@ StreamConfig StreamSet::config(Partition k) const {
   StreamConfig out = like_;
   out.name = name(k);
   out.subjects = {names(k).filter};
-  out.replayed = marked_;
-  (marked_ ? out.subjects : out.also).push_back(names(k).marker);
+  out.replayed = use_ != StreamUse::once;
+  (use_ == StreamUse::replayed_marked ? out.subjects : out.also).push_back(names(k).marker);
   return out;
 }
 

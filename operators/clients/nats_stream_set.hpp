@@ -12,6 +12,13 @@
 
 namespace weir::nats {
 
+/// What is done with the streams of a set.
+enum class StreamUse : std::uint8_t {
+  once,            ///< they are written, or read by acknowledgement
+  replayed,        ///< read again from the committed position after a crash, so only the oldest messages may go
+  replayed_marked  ///< and marked: one that is there must take the markers too
+};
+
 /// As many streams as there are partitions, named by PartitionNames. Their number is agreed once, by whoever makes the
 /// first of them, stands in the metadata ("weir.partitions") of each that weir makes, and never changes: another one
 /// would bring a vehicle's messages to another partition, and its rows and state are of the first. Streams that
@@ -20,9 +27,9 @@ namespace weir::nats {
 /// Threads   any; immutable.
 class StreamSet {
  public:
-  /// From the settings stream, partitions, and those that with_stream() declares. `marked`: a stream that is there must
-  /// take the markers too; one that is made gets them always.
-  StreamSet(const Settings& settings, const SubjectPattern& pattern, bool marked,
+  /// From the settings stream, partitions, and those that with_stream() declares. A stream that is made takes the
+  /// markers always.
+  StreamSet(const Settings& settings, const SubjectPattern& pattern, StreamUse use,
             std::optional<Duration> dedupe = std::nullopt);
 
   /// Makes the stream of partition `k` if it is absent, after the set's first one; else checks it. Error::changed if
@@ -48,7 +55,7 @@ class StreamSet {
   std::uint32_t partitions_;
   SubjectPattern pattern_;
   StreamConfig like_;
-  bool marked_;
+  StreamUse use_;
 };
 
 }  // namespace weir::nats

@@ -109,7 +109,7 @@ class Nats final : public Sink {
     if (base_.empty()) return {};
     auto jetstream = nats::JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
-    const nats::StreamSet streams{settings_, pattern_, false,
+    const nats::StreamSet streams{settings_, pattern_, nats::StreamUse::once,
                                   deduplicate_ ? std::optional{dedupe_window} : std::nullopt};
     for (Partition k = 0; k < partitions_; ++k) {
       const auto state = streams.ensure(**jetstream, k);

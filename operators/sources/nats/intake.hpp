@@ -68,13 +68,12 @@ class SourceBase : public Source {
     });
   }
 
-  /// `marked`: the stream must take markers.
-  Result<StreamState> connect_stream(bool marked) {
+  Result<StreamState> connect_stream(StreamUse use) {
     if (auto done = connect(); !done) return std::unexpected(done.error());
     auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    auto state = StreamSet{settings_, intake_.pattern, marked}.ensure(*jetstream_, intake_.partition);
+    auto state = StreamSet{settings_, intake_.pattern, use}.ensure(*jetstream_, intake_.partition);
     if (state && !state->news.empty()) context_.tell(state->news);
     return state;
   }

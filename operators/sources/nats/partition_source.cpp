@@ -31,7 +31,7 @@ class PartitionSource final : public SourceBase {
     if (auto done = connect(); !done) return done;
     const auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
-    return StreamSet{settings_, intake_.pattern, endless()}.check(**jetstream);
+    return StreamSet{settings_, intake_.pattern, use()}.check(**jetstream);
   }
 
   Result<Position> open(Position after) override {
@@ -136,7 +136,7 @@ class PartitionSource final : public SourceBase {
  private:
   Result<StreamState> find_stream(Position after) {
     reader_.reset();
-    auto state = connect_stream(endless());
+    auto state = connect_stream(use());
     if (!state) return state;
     identity_ = {intake_.names.stream, state->created};
     last_ = state->last;
@@ -161,6 +161,9 @@ class PartitionSource final : public SourceBase {
   }
 
   bool endless() const { return until_ == end_of_time; }
+
+  /// Also a source that ends is read again after a crash.
+  StreamUse use() const { return endless() ? StreamUse::replayed_marked : StreamUse::replayed; }
 
   /// Leaves out what arrived at `until` or after something that did: the rest of the stream.
   void cut(Bundle& bundle) {

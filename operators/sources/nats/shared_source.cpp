@@ -23,7 +23,7 @@ class SharedSource final : public SourceBase {
   Result<Position> open(Position after) override {
     close();
     counter_ = after;
-    auto state = connect_stream(false);
+    auto state = connect_stream(StreamUse::once);
     if (!state) return std::unexpected(state.error());
     durable_ = {.name = settings_.text("durable"),
                 .filter = intake_.names.filter,
