@@ -238,6 +238,7 @@ void Proxy::receive(Pair& pair, Flow& flow) {
     pair.reset = true;
     return;
   }
+  if (!from_client) answered_ += static_cast<std::uint64_t>(size);
   Chunk chunk{0, {bytes.data(), static_cast<std::size_t>(size)}};
   {
     const std::scoped_lock lock{mutex_};

@@ -61,6 +61,9 @@ class Proxy {
   /// How often that was done.
   std::uint64_t rewritten() const { return rewritten_; }
 
+  /// Bytes that servers have sent so far.
+  std::uint64_t answered() const { return answered_; }
+
  private:
   struct Chunk {
     Timestamp due = 0;
@@ -115,7 +118,7 @@ class Proxy {
     std::size_t left = 0;
   };
   std::vector<Rewrite> rewrites_;
-  std::atomic<std::uint64_t> rewritten_{0};
+  std::atomic<std::uint64_t> rewritten_{0}, answered_{0};
   std::thread thread_;
 };
 

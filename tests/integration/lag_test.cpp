@@ -209,6 +209,23 @@ TEST_F(Partitions, AreBehindAsAnyWorkerTellsAlsoOneThatHasNone) {
   first.send(SIGCONT);
 }
 
+TEST_F(Partitions, CanBeResetThoughTheDatabasesClockWasSetBack) {
+  auto& worker = start("first");
+  ASSERT_TRUE(worker.says("partition 3: starts")) << logs();
+  worker.send(SIGKILL);
+  worker.wait();
+  database_.ask("UPDATE weir_progress SET lease = '1 minute', lease_until = clock_timestamp() + interval '50 seconds'");
+  const std::vector<std::string> forget{"progress", "reset", pipeline_, "--yes"};
+  fakes::WeirProcess refused{forget, directory_.file("refused.log")};
+  EXPECT_NE(refused.wait(), 0);
+  EXPECT_THAT(refused.log(), HasSubstr("its lease runs for another "));
+  // Seen from a clock that was set back by an hour, what was written before lies so far ahead.
+  database_.ask("UPDATE weir_progress SET lease_until = lease_until + interval '1 hour'");
+  fakes::WeirProcess reset{forget, directory_.file("reset.log")};
+  EXPECT_EQ(reset.wait(), 0) << reset.log();
+  EXPECT_THAT(reset.log(), HasSubstr("db: forgot 4 partitions\n"));
+}
+
 TEST_F(Partitions, OfAServerThatDoesNotAnswerNoLagIsTold) {
   auto& worker = start("first");
   Pages pages{worker};

@@ -5,7 +5,9 @@
 #include <weir/operator.hpp>
 
 #include "clients/nats_bucket.hpp"
+#include "core/checkpoint/snapshot.hpp"
 #include "fakes/nats_fixture.hpp"
+#include "fakes/proxy.hpp"
 #include "fakes/servers.hpp"
 #include "integration/nats_suite.hpp"
 
@@ -76,6 +78,29 @@ TEST_F(NatsBucketTest, keepsWhatAStoreIsGiven) {
   EXPECT_EQ(two->names("fleet/0").value(), std::vector<std::string>{"fleet/0/a.1"});
   EXPECT_EQ(store({{"replicas", std::int64_t{3}}})->open().error().kind, Error::Kind::changed);
   EXPECT_EQ(store({{"url", std::string{"nats://127.0.0.1:1"}}})->open().error().kind, Error::Kind::unreachable);
+}
+
+TEST_F(NatsBucketTest, isAskedForOnePartitionsSnapshotsAlone) {
+  fakes::Proxy link{fakes::port_of(url())};
+  auto kept = store({{"url", link.in_place_of(url())}});
+  kept->open().value();
+  Snapshots snapshots{*kept, "fleet"};
+  const std::string first = snapshots.write(7, "a", {{.position = 5}, "state"}).value();
+  const std::string newest = snapshots.write(7, "a", {{.position = 6}, "state"}).value();
+  const auto listed = [&] {
+    const std::uint64_t before = link.answered();
+    EXPECT_TRUE(snapshots.newest(7).value());
+    return link.answered() - before;
+  };
+  const std::uint64_t alone = listed();
+  for (Partition other = 0; other < 200; ++other) {
+    if (other != 7) snapshots.write(other, "a", {{.position = 5}, "state"}).value();
+  }
+  EXPECT_LT(listed(), alone + 200) << "some figures have more digits; the names of the others are 10 kB";
+  const std::uint64_t before = link.answered();
+  snapshots.prune(7, newest, "").value();
+  EXPECT_LT(link.answered() - before, alone + 1000);
+  EXPECT_FALSE(snapshots.read(first));
 }
 
 TEST_F(NatsBucketTest, makesABucketAgainThatWasDeletedUnderIt) {
