@@ -158,6 +158,27 @@ TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
   job.end(SIGTERM);
 }
 
+TEST_F(Quickstart, AReloadAddsTheColumnsOfATableThatMayGrow) {
+  std::string text = read(std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json");
+  const auto with = [](std::string of, const std::string& before, const std::string& more) {
+    return of.insert(of.find(before), more);
+  };
+  text = with(text, R"("for": )", R"("start": "2026-01-01T00:00:00Z", "speed": "20x", )");
+  text = with(text, R"("session": )", R"("fields": ["position", "speed", "charge", "torque"], )");
+  text = with(text, R"("table": )", R"("schema": "add-columns", )");
+  const std::string env = directory_.write("env", "OUT=" + directory_.file("one") + "\n");
+  fakes::WeirProcess job{{"run", "-q", directory_.write("job.json", text), "-e", env}, directory_.file("log")};
+  ASSERT_TRUE(job.says("partition 0: starts")) << job.log();
+  system_clock().wait(second, {});
+  directory_.write("job.json", with(text, R"("speed": {)", R"("torque": {}, )"));
+  job.send(SIGHUP);
+  EXPECT_TRUE(job.says("reload: the new pipeline runs")) << job.log();
+  EXPECT_THAT(job.log(), testing::HasSubstr(R"(added "torque")"));
+  EXPECT_EQ(job.wait(), 0) << job.log();
+  EXPECT_EQ(ask("one", "SELECT (count(torque) BETWEEN 1000 AND count(*) - 100)::VARCHAR FROM vehicle_second"), "true");
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (vehicle, time))::VARCHAR FROM vehicle_second"), rows("one"));
+}
+
 TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {
   const std::string command = "set -o pipefail; " WEIR_BUILD_DIR "/weir run -q " WEIR_SOURCE_DIR
                               "/pipelines/quickstart.json -s db.sink=stdout -s db.path=null -s db.table=null 2>" +

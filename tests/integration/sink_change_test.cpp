@@ -119,6 +119,20 @@ TEST_F(SinkChange, ASinkGetsAllRowsOnlyWhereTheStreamStillHasItsBeginning) {
   EXPECT_EQ(count("vehicle_second"), "2");
 }
 
+TEST_F(SinkChange, AReloadAddsTheColumnsOfATableThatMayGrow) {
+  begin();
+  const std::string more = replaced(text({.columns = R"("speed": {}, "charge": {})"}), R"("id": "db",)",
+                                    R"("id": "db", "schema": "add-columns",)");
+  reload(more, "reload: the new pipeline runs");
+  EXPECT_THAT(job_->log(), HasSubstr(R"(added "charge")"));
+  peer_->publish("vehicle.a.charge", weir::format(R"({{"time":{},"value":80}})", origin_ + 1600 * millisecond));
+  peer_->publish("vehicle.a.charge", weir::format(R"({{"time":{},"value":80}})", origin_ + 2400 * millisecond));
+  send(2500 * millisecond, 30);
+  expect_rows("1 15 2 25");
+  EXPECT_EQ(database_.ask("SELECT charge FROM vehicle_second ORDER BY time"), "NULL 80");
+  expect_end();
+}
+
 TEST_F(SinkChange, ADatabaseThatLostItsProgressStopsTheJobUntilItIsReset) {
   begin();
   reload(with(second_table()), "reload: the new pipeline runs");
