@@ -53,9 +53,65 @@ Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::strin
   const bool known = has_message(batch, row);
   Sink::DeadLetter letter = letter_of(batch, row, node, reason, known && is_alone(batch, row));
   letter.partition = rows.partition;
+  if (const auto key = batch.schema->find("key"); key && letter.key.empty() && batch.columns[*key].valid(row))
+    letter.key = batch.columns[*key].text(row);
   if (!known) letter.position = rows.last;
   letter.row = rows.number + row;
   return letter;
+}
+
+bool DeadLetterQuota::takes(const Sink::DeadLetter& letter) {
+  // A letter's own arrival may go back, as a new leader's clock does.
+  if (const std::int64_t minute_now = letter.arrival / minute; minute_now > minute_) {
+    minute_ = minute_now;
+    kept_.clear();
+  }
+  if (const std::int64_t day_now = letter.arrival / (24 * 60 * minute); day_now > day_) {
+    day_ = day_now;
+    today_ = 0;
+  }
+  if (today_ >= bounds_.per_day) return false;
+  Reason reason{letter.node, counted_by(letter.reason)};
+  if (kept_.size() >= most_reasons && !kept_.contains(reason)) reason = {};
+  Kept& kept = kept_[std::move(reason)];
+  if (kept.letters >= bounds_.per_reason) return false;
+  std::uint32_t& of_key = kept.by_key[letter.key];
+  if (of_key >= bounds_.per_key) return false;
+  ++of_key;
+  ++kept.letters;
+  ++today_;
+  return true;
+}
+
+void DeadLetterQuota::save(StateWriter& out) const {
+  out.put(minute_);
+  out.put(day_);
+  out.put(today_);
+  out.put(static_cast<std::uint32_t>(kept_.size()));
+  for (const auto& [reason, kept] : kept_) {
+    out.put_text(reason.first);
+    out.put_text(reason.second);
+    out.put(static_cast<std::uint32_t>(kept.by_key.size()));
+    for (const auto& [key, letters] : kept.by_key) {
+      out.put_text(key);
+      out.put(letters);
+    }
+  }
+}
+
+void DeadLetterQuota::load(StateReader& in) {
+  minute_ = in.get<std::int64_t>();
+  day_ = in.get<std::int64_t>();
+  today_ = in.get<std::uint32_t>();
+  kept_.clear();
+  for (auto reasons = in.get<std::uint32_t>(); reasons > 0 && in.ok(); --reasons) {
+    std::string node{in.get_text()};
+    Kept& kept = kept_[{std::move(node), std::string{in.get_text()}}];
+    for (auto keys = in.get<std::uint32_t>(); keys > 0 && in.ok(); --keys) {
+      std::string key{in.get_text()};
+      kept.letters += kept.by_key[std::move(key)] = in.get<std::uint32_t>();
+    }
+  }
 }
 
 }  // namespace weir

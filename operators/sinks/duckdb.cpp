@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -33,6 +34,7 @@ class DuckDb final : public Sink {
         naming_{settings.text("key_column"), settings.text("time_column")},
         table_{table_of(settings)},
         add_columns_{sql::adds_columns(settings)},
+        quota_{context.dead_letter_bounds()},
         ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
@@ -161,7 +163,7 @@ class DuckDb final : public Sink {
   Result<std::vector<Partition>> transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,
                                           Committed& out);
   void finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out);
-  Result<void> append(const Encoded& rows, Committed& out);
+  Result<void> append(const Encoded& rows, RejectedRowQuota& quota, Committed& out);
 
   Context& context_;
   std::string path_;
@@ -169,6 +171,8 @@ class DuckDb final : public Sink {
   sql::Naming naming_;
   sql::TableName table_;
   bool add_columns_;
+  RejectedRowQuota quota_;
+  std::size_t over_limit_ = 0;  // dead letters of the transaction at hand that the quota left out
   duck::Ledger ledger_;
   std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
@@ -218,31 +222,40 @@ void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lan
   context_.count(context_.counter("transactions"), 1);
   context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
   context_.count(context_.counter("rejected_rows"), out.rejected.size());
+  context_.count(context_.counter("dead_letters_over_limit"), over_limit_);
 }
 
 /// One transaction, committed if every lane stood where it was left, rolled back otherwise. Answers the lanes that did.
 Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,
                                                 Committed& out) {
   if (auto begun = run("BEGIN"); !begun) return std::unexpected(begun.error());
+  RejectedRowQuota quota = quota_;
+  over_limit_ = 0;
   for (const Encoded* part : handed.rows) {
-    if (auto done = append(*part, out); !done) return std::unexpected(done.error());
+    if (auto done = append(*part, quota, out); !done) return std::unexpected(done.error());
   }
   if (const Timestamp now = context_.clock().steady(); expired_ == no_time || now - expired_ >= 60 * minute) {
     expired_ = now;
-    if (auto gone = ledger_.expire(*file_, context_.dead_letter_retention()); !gone)
+    if (auto gone = ledger_.expire(*file_, context_.dead_letter_bounds().retention); !gone)
       return std::unexpected(gone.error());
   }
-  if (auto kept = ledger_.keep(*file_, handed.dead); !kept) return std::unexpected(kept.error());
+  std::vector<DeadLetter> letters;
+  std::ranges::copy_if(handed.dead, std::back_inserter(letters), [&](const auto& one) { return quota.takes(one); });
+  if (auto kept = ledger_.keep(*file_, letters); !kept) return std::unexpected(kept.error());
+  over_limit_ += handed.dead.size() - letters.size();
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
     const auto done = ledger_.advance(*file_, {partition, next}, claimed_.at(partition));
     if (!done) return std::unexpected(done.error());
     if (*done) moved.push_back(partition);
   }
-  return run(moved.size() == lanes.size() ? "COMMIT" : "ROLLBACK").transform([&](const duck::Rows&) { return moved; });
+  const bool all = moved.size() == lanes.size();
+  auto ended = run(all ? "COMMIT" : "ROLLBACK");
+  if (ended && all) quota_ = std::move(quota);
+  return ended.transform([&](const duck::Rows&) { return moved; });
 }
 
-Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
+Result<void> DuckDb::append(const Encoded& rows, RejectedRowQuota& quota, Committed& out) {
   const Batch& batch = *rows.batch;
   std::vector<bool> skip;
   std::vector<DeadLetter> letters;
@@ -251,7 +264,10 @@ Result<void> DuckDb::append(const Encoded& rows, Committed& out) {
     if (why.empty()) continue;
     skip.resize(batch.rows);
     skip[row] = true;
-    letters.push_back(dead_letter_of(rows, row, context_.node(), why));
+    if (auto letter = dead_letter_of(rows, row, context_.node(), why); quota.takes(letter))
+      letters.push_back(std::move(letter));
+    else
+      ++over_limit_;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
   if (auto kept = ledger_.keep(*file_, letters); !kept) return kept;
@@ -324,7 +340,10 @@ const Spec spec =
         .between(double(16u << 20), 1e12)
         .counter("rows_written", "rows that were committed")
         .counter("transactions", "transactions that were committed")
-        .counter("rejected_rows", "rows whose texts can't be stored; they are in weir_dead_letters")
+        .counter("rejected_rows",
+                 "rows whose texts can't be stored; they are in weir_dead_letters, as far as \"limits\" go")
+        .counter("dead_letters_over_limit",
+                 "dead letters of rejected rows that were not kept, as \"limits\" bound them")
         .check(problems)
         .keeps_rows(kept_rows)
         .claims([](const Settings& settings) {

@@ -1,4 +1,5 @@
 /// Rows into TimescaleDB or plain PostgreSQL: binary COPY, committed in one transaction with the progress.
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 
@@ -31,7 +32,8 @@ class Timescale final : public Sink {
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
-        ledger_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_} {
+        ledger_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_},
+        quota_{context.dead_letter_bounds()} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = table_of(settings);
     const std::string& hypertable = settings.text("hypertable");
@@ -90,7 +92,7 @@ class Timescale final : public Sink {
     data_ = *std::move(connection);
     if (!retention_) {
       std::vector<std::string> expired{
-          postgres::expired_letters(state_, context_.pipeline(), context_.dead_letter_retention())};
+          postgres::expired_letters(state_, context_.pipeline(), context_.dead_letter_bounds().retention)};
       if (!state_.expired_chunks.empty()) expired.push_back(state_.expired_chunks);
       retention_.emplace(url_, ledger_.session() + "/retention", state_.table, std::move(expired), context_);
     }
@@ -253,6 +255,7 @@ class Timescale final : public Sink {
   postgres::TableState state_;
   postgres::Destination to_;
   Ledger ledger_;
+  RejectedRowQuota quota_;
   std::optional<Connection> data_;
   sql::Handover handed_;
   bool told_swallowed_ = false;
@@ -269,7 +272,7 @@ class Timescale final : public Sink {
 Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   postgres::Work work{handed_.take(), {lanes.begin(), lanes.end()}};
   if (auto there = ready(); !there) return std::unexpected(there.error());
-  auto done = postgres::commit(*data_, ledger_, to_, std::move(work));
+  auto done = postgres::commit(*data_, ledger_, to_, quota_, std::move(work));
   if (!done) {
     if (done.error().kind == Error::Kind::unreachable) count("retries", 1);
     return std::unexpected(done.error());
@@ -279,6 +282,7 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   count("copied_bytes", done->bytes);
   count("refused_lanes", done->refused.size());
   count("rejected_rows", done->left_out.size());
+  count("dead_letters_over_limit", done->over_limit);
   count("swallowed_rows", done->swallowed);
   if (done->swallowed > 0 && !std::exchange(told_swallowed_, true)) {
     context_.warn(
@@ -338,6 +342,8 @@ const Spec spec =
         .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
         .counter("refused_lanes", "partitions that turned out to belong to another worker")
         .counter("rejected_rows", "rows that the server refused for their data; they are in weir_dead_letters")
+        .counter("dead_letters_over_limit",
+                 "dead letters of rejected rows that were not kept, as \"limits\" bound them")
         .counter("swallowed_rows", "rows that a trigger on the table left out: the server took them and has them not")
         .check(problems)
         .claims([](const Settings& settings) {

@@ -57,5 +57,30 @@ TEST_F(DeadLetters, AreDeletedAfterTheirTime) {
   EXPECT_EQ(kept("pipeline = 'another'"), 25'000u);
 }
 
+TEST_F(DeadLetters, OfRowsThatATableRejectsAreFewAndTheOthersAreCounted) {
+  std::string file = text({.columns = R"("speed": { "max_gap": "1h" })"});
+  const std::string every = R"("every": "1s",)";
+  file.replace(file.find(every), every.size(), R"("every": "10ms", "session": { "timeout": "5m" },)");
+  directory_.write("job.json", file);
+  job_ = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", directory_.file("job.json")},
+                                              directory_.file("job.log"));
+  ASSERT_TRUE(job_->says("partition 0: ")) << job_->log();
+  database_.ask("ALTER TABLE vehicle_second ADD CONSTRAINT possible CHECK (speed >= 0)");
+  send(-145 * second, -1);
+  send(55 * second, -1);  // 20,000 rows between them
+  const auto rejected = [&] { return job_->log().contains("SQLSTATE 23514"); };
+  for (int i = 0; i < 6000 && !rejected(); ++i) pause(20 * millisecond);
+  ASSERT_TRUE(rejected()) << job_->log();
+  send(56 * second, 9);
+  for (int i = 0; i < 500 && database_.ask("SELECT count(*) > 50 FROM vehicle_second") != "t"; ++i)
+    pause(20 * millisecond);
+  EXPECT_EQ(database_.ask("SELECT count(*) > 50 FROM vehicle_second"), "t") << job_->log();
+  EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
+  EXPECT_GE(kept("node = 'db'"), 10u);
+  EXPECT_LE(kept("node = 'db'"), 30u) << "ten of a key in a minute of arrival time";
+  EXPECT_THAT(job_->log(), testing::ContainsRegex("db.rejected\\{refused by PostgreSQL, SQLSTATE 23514\\} 20[0-9]{3}"));
+  EXPECT_THAT(job_->log(), testing::ContainsRegex("db.dead_letters_over_limit (19|20)[0-9]{3}"));
+}
+
 }  // namespace
 }  // namespace weir::integration

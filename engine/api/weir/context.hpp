@@ -16,6 +16,14 @@ namespace weir {
 class Codec;
 class Store;
 
+/// What a partition keeps of dead letters, by arrival time: "limits": {"dead_letters_per_key": …}.
+struct DeadLetterBounds {
+  std::uint32_t per_key = 10;       ///< of a node, reason and key, in a minute
+  std::uint32_t per_reason = 1000;  ///< of a node and reason, in a minute
+  std::uint32_t per_day = 100'000;
+  Duration retention = 7 * 24 * 60 * minute;
+};
+
 /// One instance's view of its surroundings. Lives longer than the instance. Sinks and sources get one too.
 class Context {
  public:
@@ -36,8 +44,8 @@ class Context {
   /// Arrival time without a sample after which a key leaves memory ("limits": {"forget": …}).
   virtual Duration forget() const = 0;
 
-  /// How long dead letters are kept beside rows ("limits": {"dead_letter_retention": …}).
-  virtual Duration dead_letter_retention() const { return 7 * 24 * 60 * minute; }
+  /// How many dead letters a partition keeps, and for how long.
+  virtual DeadLetterBounds dead_letter_bounds() const { return {}; }
 
   /// The lane's tables of keys and fields. Ids in samples refer to these, unless a transform brought its own.
   virtual const std::shared_ptr<Dictionary>& keys() const = 0;

@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <utility>
 
 #include <weir/format.hpp>
+#include <weir/rfc3339.hpp>
 
 namespace weir {
 namespace {
@@ -87,9 +89,50 @@ bool is_object(std::string_view text) {
   return !json.HasParseError() && json.IsObject();
 }
 
+constexpr Duration day = 24 * 60 * minute;
+
+/// "2026-01-31"
+std::string name_of_day(std::int64_t number) { return format_rfc3339(number * day).substr(0, 10); }
+
+/// The day that such a name is of; nothing if it is none.
+std::optional<std::int64_t> day_in(std::string_view name) {
+  const auto begin = name.size() == 10 ? parse_rfc3339(std::string{name} + "T00:00:00Z") : std::nullopt;
+  return begin ? std::optional{*begin / day} : std::nullopt;
+}
+
+/// The files of former days beside one, by day.
+std::map<std::int64_t, std::string> former_days(const std::string& path) {
+  const std::filesystem::path whole{path};
+  const std::string begins = whole.filename().string() + ".";
+  std::map<std::int64_t, std::string> out;
+  std::error_code problem;
+  const auto folder = whole.has_parent_path() ? whole.parent_path() : std::filesystem::path{"."};
+  for (const auto& entry : std::filesystem::directory_iterator{folder, problem}) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(begins)) continue;
+    if (const auto of = day_in(std::string_view{name}.substr(begins.size()))) out.emplace(*of, entry.path().string());
+  }
+  return out;
+}
+
+/// Whether weir wrote the file: its first line begins as all of ours do.
+bool is_ours(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  std::string head(begins_line.size(), '\0');
+  const bool whole = ::pread(file, head.data(), head.size(), 0) == static_cast<ssize_t>(head.size());
+  ::close(file);
+  return whole && head == begins_line;
+}
+
 class File final : public DeadLetterBox {
  public:
-  File(std::string path, std::string pipeline) : path_{std::move(path)}, pipeline_{std::move(pipeline)} {}
+  File(std::string path, std::string pipeline, const DeadLetterBounds& bounds, const Clock& clock)
+      : path_{std::move(path)},
+        pipeline_{std::move(pipeline)},
+        retention_{bounds.retention},
+        quota_{bounds},
+        clock_{clock} {}
   ~File() override {
     if (file_ >= 0) ::close(file_);
   }
@@ -104,13 +147,20 @@ class File final : public DeadLetterBox {
     if (const auto lane = unread_.find(partition); lane != unread_.end()) lane->second = position;
     if (const auto lane = known_.find(partition); lane != known_.end())
       std::erase_if(lane->second, [&](const auto& letter) { return letter.second <= position; });
+    const Timestamp now = clock_.steady();
+    if (tidied_ != no_time && now - tidied_ < 60 * minute) return;
+    tidied_ = now;
+    put_aside();
   }
 
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
     if (letters.empty()) return {};
-    if (file_ >= 0 && !in_place()) {
+    put_aside();
+    if (file_ >= 0 && !is_at(path_)) {
+      // What is in a file that somebody has taken away may be gone.
+      const auto days = former_days(path_);
+      if (std::ranges::none_of(days, [&](const auto& one) { return is_at(one.second); })) known_.clear();
       ::close(std::exchange(file_, -1));
-      known_.clear();  // what is in the other file may be gone
     }
     if (file_ < 0) file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (file_ < 0) return problem("open");
@@ -121,12 +171,29 @@ class File final : public DeadLetterBox {
   }
 
  private:
-  /// Whether the path still means the file that is open: it may have been moved away, as logs are, or deleted.
-  bool in_place() const {
+  /// Whether the path means the file that is open: it may have been moved away, as logs are, or deleted.
+  bool is_at(const std::string& path) const {
     struct stat open{};
     struct stat there{};
-    return ::fstat(file_, &open) == 0 && ::stat(path_.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
+    return ::fstat(file_, &open) == 0 && ::stat(path.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
            open.st_ino == there.st_ino;
+  }
+
+  /// Names the file after the day on which it was last written to, if that is over, and deletes those whose time is
+  /// over. What fails is tried again the next time.
+  void put_aside() const {
+    const Timestamp now = clock_.now();
+    struct stat there{};
+    if (::stat(path_.c_str(), &there) == 0 && S_ISREG(there.st_mode) &&
+        there.st_mtim.tv_sec / (day / second) < now / day) {
+      // Nobody may write there meanwhile: a link, unlike a new name, takes no other file's place.
+      const std::string aside = path_ + "." + name_of_day(there.st_mtim.tv_sec / (day / second));
+      if (is_ours(path_) && ::link(path_.c_str(), aside.c_str()) == 0) ::unlink(path_.c_str());
+    }
+    for (const auto& [number, name] : former_days(path_)) {
+      if ((number + 1) * day + retention_ > now) break;
+      if (is_ours(name)) ::unlink(name.c_str());
+    }
   }
 
   /// Ends the last line, or cuts off the half of it that a crash has left, and learns what is there of lanes that go
@@ -159,15 +226,32 @@ class File final : public DeadLetterBox {
         whole = size + 1;
       }
     }
-    return unread_.empty() ? Result<void>{} : read(whole);
+    if (unread_.empty()) return {};
+    return read_all(whole).transform([this] { unread_.clear(); });
+  }
+
+  /// This file, and those of the days before, until all is known.
+  Result<void> read_all(off_t whole) {
+    off_t left = look_back;
+    if (auto done = read(file_, whole, left); !done) return done;
+    const auto days = former_days(path_);
+    for (auto one = days.rbegin(); one != days.rend() && left > 0 && !unread_.empty(); ++one) {
+      const int file = ::open(one->second.c_str(), O_RDONLY | O_CLOEXEC);
+      if (file < 0) continue;
+      auto done = read(file, ::lseek(file, 0, SEEK_END), left);
+      ::close(file);
+      if (!done) return done;
+    }
+    return {};
   }
 
   /// The file's bytes that end there, `most` of them if there are as many.
-  Result<std::string> before(off_t end, std::size_t most) const {
+  Result<std::string> before(off_t end, std::size_t most) const { return before(file_, end, most); }
+  Result<std::string> before(int file, off_t end, std::size_t most) const {
     std::string bytes(std::min(most, static_cast<std::size_t>(end)), '\0');
     const off_t begin = end - static_cast<off_t>(bytes.size());
     for (std::size_t have = 0; have < bytes.size();) {
-      const auto got = ::pread(file_, bytes.data() + have, bytes.size() - have, begin + static_cast<off_t>(have));
+      const auto got = ::pread(file, bytes.data() + have, bytes.size() - have, begin + static_cast<off_t>(have));
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return std::unexpected(problem("read").error());
       have += static_cast<std::size_t>(got);
@@ -179,13 +263,14 @@ class File final : public DeadLetterBox {
   /// lie in the order of their positions, but for some that a worker wrote late, so the block that this one is in is
   /// read to its beginning. For a lane that has none it would be all of the file: `look_back` is enough for what a
   /// crash leaves.
-  Result<void> read(off_t size) {
+  Result<void> read(int file, off_t size, off_t& left) {
     std::string text;  // from `at` on, without the lines that were read
-    for (off_t at = size; at > 0 && size - at < look_back && !unread_.empty();) {
+    for (off_t at = size; at > 0 && left > 0 && !unread_.empty();) {
       // A long line is put together of ever longer blocks, not moved once for each of many.
-      auto block = before(at, std::max(block_size, text.size()));
+      auto block = before(file, at, std::max(block_size, text.size()));
       if (!block) return std::unexpected(block.error());
       at -= static_cast<off_t>(block->size());
+      left -= static_cast<off_t>(block->size());
       text.insert(0, *block);
       std::set<Partition> covered;
       const std::size_t first = at == 0 ? 0 : text.find('\n') + 1;  // of whole lines; it ends with one
@@ -197,7 +282,6 @@ class File final : public DeadLetterBox {
       text.resize(first);
       for (const Partition partition : covered) unread_.erase(partition);
     }
-    unread_.clear();
     return {};
   }
 
@@ -215,8 +299,9 @@ class File final : public DeadLetterBox {
 
   Result<void> append(const std::vector<Sink::DeadLetter>& letters) {
     std::string text;
+    RejectedRowQuota quota = quota_;
     for (const auto& letter : letters) {
-      if (!known_[letter.partition].contains(identity(letter))) text += line(letter);
+      if (!known_[letter.partition].contains(identity(letter)) && quota.takes(letter)) text += line(letter);
     }
     const off_t before = ::lseek(file_, 0, SEEK_END);
     if (before < 0) return problem("read");
@@ -225,6 +310,7 @@ class File final : public DeadLetterBox {
       return ::ftruncate(file_, before) == 0 ? written : problem("mend");
     }
     for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
+    quota_ = std::move(quota);
     return {};
   }
 
@@ -271,6 +357,10 @@ class File final : public DeadLetterBox {
 
   std::string path_;
   std::string pipeline_;
+  Duration retention_;
+  RejectedRowQuota quota_;
+  const Clock& clock_;
+  Timestamp tidied_ = no_time;  // steady time
   int file_ = -1;
   std::map<Partition, Position> unread_;                        // lanes whose letters in the file are not known yet
   std::map<Partition, std::map<std::string, Position>> known_;  // letters beyond the commit, by their identity
@@ -278,8 +368,9 @@ class File final : public DeadLetterBox {
 
 }  // namespace
 
-std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline) {
-  return std::make_unique<File>(std::move(path), std::move(pipeline));
+std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline, const DeadLetterBounds& bounds,
+                                                const Clock& clock) {
+  return std::make_unique<File>(std::move(path), std::move(pipeline), bounds, clock);
 }
 
 }  // namespace weir

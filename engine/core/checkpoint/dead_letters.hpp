@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <weir/clock.hpp>
+#include <weir/dead_letter.hpp>
 #include <weir/sink.hpp>
 
 namespace weir {
@@ -28,6 +30,11 @@ class DeadLetterBox {
 /// line at its end, which a crash has left, is cut off; several processes may write it. After a lane was resumed no
 /// more than the last 64 MB are read, however long the file is: a letter that a crash left further back may be kept
 /// twice.
-std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline);
+///
+/// A file that was written to on an earlier day (UTC) becomes "<path>.<that day>", and of these goes what is older than
+/// the retention: at keep(), and from time to time at committed(). What weir did not write stays as it is.
+/// Letters of rejected rows are kept as far as the bounds go. `clock` must outlive it.
+std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline, const DeadLetterBounds& bounds,
+                                                const Clock& clock);
 
 }  // namespace weir

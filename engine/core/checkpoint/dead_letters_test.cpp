@@ -1,26 +1,34 @@
 #include "core/checkpoint/dead_letters.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "fakes/waiting_clock.hpp"
+
 namespace weir {
 namespace {
 
 class DeadLetterFile : public testing::Test {
  public:
-  ~DeadLetterFile() override { std::filesystem::remove(path_); }
+  ~DeadLetterFile() override {
+    for (const std::string& file : files()) std::filesystem::remove(file);
+  }
 
  protected:
-  DeadLetterFile() { std::filesystem::remove(path_); }
+  DeadLetterFile() {
+    for (const std::string& file : files()) std::filesystem::remove(file);
+  }
 
   std::unique_ptr<DeadLetterBox> open(Position committed, std::string pipeline = "fleet") const {
-    auto box = dead_letter_file(path_, std::move(pipeline));
+    auto box = dead_letter_file(path_, std::move(pipeline), bounds_, clock_);
     box->resume(0, committed);
     return box;
   }
@@ -39,15 +47,36 @@ class DeadLetterFile : public testing::Test {
     out.row = row;
     return out;
   }
-  std::string text() const {
-    std::ifstream in{path_};
+  std::string text() const { return text(path_); }
+  static std::string text(const std::string& path) {
+    std::ifstream in{path};
     return {std::istreambuf_iterator<char>{in}, {}};
   }
-  std::size_t lines() const {
-    const std::string all = text();
+  std::size_t lines() const { return lines(path_); }
+  static std::size_t lines(const std::string& path) {
+    const std::string all = text(path);
     return static_cast<std::size_t>(std::ranges::count(all, '\n'));
   }
 
+  /// The file, and all whose names begin with its.
+  std::vector<std::string> files() const {
+    std::vector<std::string> out;
+    for (const auto& entry : std::filesystem::directory_iterator{testing::TempDir()}) {
+      if (entry.path().string().starts_with(path_)) out.push_back(entry.path().string());
+    }
+    std::ranges::sort(out);
+    return out;
+  }
+  /// As if it had been written to last at noon, so many days before the clock's.
+  void age(const std::string& path, std::int64_t days) const {
+    const Timestamp then = clock_.now() / day * day + day / 2 - days * day;
+    const timespec times[]{{then / second, 0}, {then / second, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
+
+  static constexpr Duration day = 24 * 60 * minute;
+  DeadLetterBounds bounds_{.per_key = 3, .retention = 2 * day};
+  fakes::WaitingClock clock_;  // 2026-01-01T00:16:40Z
   std::string path_ = testing::TempDir() + "weir-dead-letters-" +
                       testing::UnitTest::GetInstance()->current_test_info()->name() + ".jsonl";
 };
@@ -135,6 +164,51 @@ TEST_F(DeadLetterFile, ARowIsKnownByItsNumberWhereverItsBatchWasCut) {
   EXPECT_NE(text().find(R"("row":42)"), std::string::npos);
 }
 
+TEST_F(DeadLetterFile, EachDayGetsAFileAndGoesWhenItsTimeIsOver) {
+  auto box = open(0);
+  ASSERT_TRUE(box->keep({letter(1)}));
+  age(path_, 1);
+  ASSERT_TRUE(box->keep({letter(1), letter(2)}));
+  EXPECT_EQ(files(), (std::vector{path_, path_ + ".2025-12-31"}));
+  EXPECT_EQ(lines(), 1u) << "what was not committed yet is known all the same: " << text();
+  EXPECT_EQ(lines(path_ + ".2025-12-31"), 1u);
+  clock_.wait(day, {});
+  box->committed(0, 2);
+  EXPECT_EQ(files(), (std::vector{path_, path_ + ".2025-12-31"})) << "its last letter is not two days old";
+  clock_.wait(day, {});
+  box->committed(0, 2);
+  EXPECT_EQ(files(), std::vector{path_});
+}
+
+TEST_F(DeadLetterFile, AWorkerThatStartsFindsWhatOneBeforeLeftOnAnotherDay) {
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(5)}));
+  age(path_, 1);
+  ASSERT_TRUE(open(4)->keep({letter(5), letter(6)}));
+  EXPECT_EQ(lines(path_ + ".2025-12-31"), 2u);
+  EXPECT_EQ(lines(), 1u) << "the fifth is there already";
+}
+
+TEST_F(DeadLetterFile, FilesOfOthersAreNeitherNamedAnewNorDeleted) {
+  for (const char* end : {"", ".2020-01-01", ".2020-01-01.gz", ".old"}) {
+    std::ofstream{path_ + end} << "a list\nof mine";
+    age(path_ + end, 30);
+  }
+  const auto before = files();
+  EXPECT_FALSE(open(0)->keep({letter(1)}));
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(DeadLetterFile, OfRowsThatASinkRejectsFewAreKept) {
+  auto box = open(0);
+  std::vector<Sink::DeadLetter> rows;
+  for (std::uint64_t row = 0; row < 20'000; ++row) rows.push_back(row_letter(row, 100));
+  ASSERT_TRUE(box->keep(rows));
+  ASSERT_TRUE(box->keep(rows)) << "as the commit failed";
+  EXPECT_EQ(lines(), 3u);
+  ASSERT_TRUE(box->keep({letter(1), letter(2), letter(3), letter(4)})) << "others are bounded in their lane";
+  EXPECT_EQ(lines(), 7u);
+}
+
 /// What this process has read of files so far.
 std::uint64_t bytes_read() {
   std::ifstream in{"/proc/self/io"};
@@ -170,7 +244,7 @@ TEST_F(DeadLetterFile, OneThatHasNoneOfALanesLettersIsReadToABound) {
   ASSERT_TRUE(open(0)->keep({letter(1)}));
   std::filesystem::resize_file(path_, std::uintmax_t{4} << 30);  // a hole: it takes no room
   std::ofstream{path_, std::ios::app} << "\n";
-  auto box = dead_letter_file(path_, "fleet");
+  auto box = dead_letter_file(path_, "fleet", bounds_, clock_);
   box->resume(3, 0);
   const std::uint64_t before = bytes_read();
   ASSERT_TRUE(box->keep({letter(2)}));

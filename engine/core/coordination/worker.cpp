@@ -68,7 +68,7 @@ struct Worker::Impl {
     store = op->make_store(pipeline.store_settings, *contexts.back());
     const bool by_store = shared_by_store(pipeline) && store->lease() != 0;
     snapshots = std::make_unique<Snapshots>(*store, pipeline.kept_name(), by_store);
-    box = dead_letter_file(pipeline.dead_letters, pipeline.kept_name());
+    box = dead_letter_file(pipeline.dead_letters, pipeline.kept_name(), pipeline.letter_bounds, clock);
     std::vector<Outlet> outlets;
     for (const auto& [number, sink] : sinks) {
       const Node& node = pipeline.nodes[number];

@@ -114,9 +114,9 @@ void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
     keeper = &node;
   }
   const DeadLetterBounds& bound = pipeline.letter_bounds;
-  const std::string bounds = weir::format(
-      "; of each partition at most {} a minute of a key and reason, {} of a reason, {} a day{}", bound.per_key,
-      bound.per_reason, bound.per_day, keeper != nullptr ? "; for " + format_duration(bound.retention) : "");
+  const std::string bounds =
+      weir::format("; of each partition at most {} a minute of a key and reason, {} of a reason, {} a day; for {}",
+                   bound.per_key, bound.per_reason, bound.per_day, format_duration(bound.retention));
   out.push_back(keeper != nullptr ? Promise{"dead letters", "kept in weir_dead_letters",
                                             "beside the rows of " + keeper->id + own + bounds}
                                   : Promise{"dead letters", "kept in " + pipeline.dead_letters,

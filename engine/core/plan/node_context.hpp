@@ -35,7 +35,7 @@ class NodeContext : public Context {
   std::uint32_t partitions() const override;
   std::uint32_t key_limit() const override;
   Duration forget() const override { return shared_.pipeline.forget; }
-  Duration dead_letter_retention() const override { return shared_.pipeline.letter_bounds.retention; }
+  DeadLetterBounds dead_letter_bounds() const override { return shared_.pipeline.letter_bounds; }
   const std::shared_ptr<Dictionary>& keys() const override { return keys_; }
   const std::shared_ptr<Dictionary>& fields() const override { return fields_; }
   const std::vector<FieldDemand>& demand() const override { return node_.demand; }

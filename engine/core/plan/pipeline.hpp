@@ -55,14 +55,6 @@ struct Node {
 /// "main", or as the operator's Spec calls it.
 std::string_view port_name(const Node& node, Port port);
 
-/// What a partition keeps of dead letters, by arrival time: "limits": {"dead_letters_per_key": …}.
-struct DeadLetterBounds {
-  std::uint32_t per_key = 10;       ///< of a node, reason and key, in a minute
-  std::uint32_t per_reason = 1000;  ///< of a node and reason, in a minute
-  std::uint32_t per_day = 100'000;
-  Duration retention = 7 * 24 * 60 * minute;  ///< beside rows; a file is not shortened
-};
-
 struct Pipeline {
   std::string name;
   std::string renamed_from;  ///< the name that it had, or empty

@@ -35,7 +35,8 @@ const std::vector<Field>& limits_fields() {
           .field("dead_letters_per_day", kind::integer(), "most dead letters of a day, of all keys and reasons",
                  "100000")
           .between(1, 1e9)
-          .field("dead_letter_retention", kind::duration(), "older letters are deleted from weir_dead_letters", "7d")
+          .field("dead_letter_retention", kind::duration(), "older letters are deleted, from a file whole days of them",
+                 "7d")
           .between(6e10, 1e18)
           .fields;
   return fields;

@@ -20,8 +20,8 @@ constexpr std::string_view begin_careful =
 
 class Transaction {
  public:
-  Transaction(Connection& connection, Ledger& ledger, const Destination& to, Work work)
-      : connection_{connection}, ledger_{ledger}, to_{to}, work_{std::move(work)} {}
+  Transaction(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota, Work work)
+      : connection_{connection}, ledger_{ledger}, to_{to}, quota_{quota}, work_{std::move(work)} {}
 
   /// The fast way first; if data is refused, once more with care. If lanes are refused, the others once more.
   Result<Outcome> run() {
@@ -74,7 +74,8 @@ class Transaction {
   /// Sends what was begun with dead letters and, last, progress behind it. Commits only if every lane stood where it
   /// was left; otherwise rolls back and adds those that did not to the refused.
   Result<void> conclude(std::string sql, std::vector<Pieces> copies) {
-    const std::string tuples = dead_tuples();
+    RejectedRowQuota quota = quota_;
+    const auto [tuples, letters] = dead_tuples(quota);
     if (!tuples.empty()) {
       sql += to_.copy_dead + ";";
       copies.push_back({copy::header(), tuples, copy::trailer()});
@@ -82,9 +83,9 @@ class Transaction {
     if (!work_.lanes.empty()) sql += ledger_.advance(work_.lanes);
     const auto advanced = connection_.run(sql, copies);
     if (!advanced) return std::unexpected(advanced.error());
-    const std::size_t letters = work_.handed.dead.size() + outcome_.left_out.size();
     const std::size_t copied = connection_.copied() - copied_before_;
     outcome_.rows = copied - std::min(copied, letters);
+    outcome_.over_limit = work_.handed.dead.size() + outcome_.left_out.size() - letters;
     const bool all = work_.lanes.empty() || advanced->size() == work_.lanes.size();
     if (!all) {
       for (const LaneCommit& lane : work_.lanes) {
@@ -93,15 +94,29 @@ class Transaction {
         if (!moved) outcome_.refused.push_back(lane.partition);
       }
     }
-    return connection_.run(all ? "COMMIT" : "ROLLBACK").transform([](const Rows&) {});
+    return connection_.run(all ? "COMMIT" : "ROLLBACK").transform([&](const Rows&) {
+      if (all) quota_ = std::move(quota);
+    });
   }
 
-  std::string dead_tuples() const {
+  /// Of the letters that the quota takes, and how many these are.
+  std::pair<std::string, std::size_t> dead_tuples(RejectedRowQuota& quota) const {
     copy::Tuples tuples;
-    for (const Sink::DeadLetter& letter : work_.handed.dead) add_letter(tuples, letter);
-    for (const LeftOut& bad : outcome_.left_out)
-      add_letter(tuples, dead_letter_of(*bad.rows, bad.row, to_.node, bad.message));
-    return tuples.bytes();
+    std::size_t letters = 0;
+    for (const Sink::DeadLetter& letter : work_.handed.dead) {
+      if (!quota.takes(letter)) continue;
+      add_letter(tuples, letter);
+      ++letters;
+    }
+    for (const LeftOut& bad : outcome_.left_out) {
+      // By what is the same for all rows of a kind: the server's own words may show the row.
+      Sink::DeadLetter letter = dead_letter_of(*bad.rows, bad.row, to_.node, bad.why);
+      if (!quota.takes(letter)) continue;
+      letter.reason = bad.message;
+      add_letter(tuples, letter);
+      ++letters;
+    }
+    return {tuples.bytes(), letters};
   }
 
   void add_letter(copy::Tuples& tuples, const Sink::DeadLetter& letter) const {
@@ -135,6 +150,7 @@ class Transaction {
   Connection& connection_;
   Ledger& ledger_;
   const Destination& to_;
+  RejectedRowQuota& quota_;
   Work work_;
   Outcome outcome_;
   std::size_t copied_before_ = 0;
@@ -142,8 +158,9 @@ class Transaction {
 
 }  // namespace
 
-Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, Work work) {
-  return Transaction{connection, ledger, to, std::move(work)}.run();
+Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota,
+                       Work work) {
+  return Transaction{connection, ledger, to, quota, std::move(work)}.run();
 }
 
 }  // namespace weir::postgres

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <weir/dead_letter.hpp>
 #include <weir/sink.hpp>
 
 #include "clients/handover.hpp"
@@ -26,7 +27,8 @@ struct Work {
 /// What became of it.
 struct Outcome {
   std::vector<Partition> refused;
-  std::vector<LeftOut> left_out;  ///< each is among the dead letters that were committed
+  std::vector<LeftOut> left_out;  ///< those within the quota are among the dead letters that were committed
+  std::size_t over_limit = 0;     ///< dead letters that the quota left out
   std::size_t rows = 0;           ///< in the table
   std::size_t swallowed = 0;      ///< not in the table, though the server took them: a trigger returned NULL
   std::size_t bytes = 0;
@@ -43,9 +45,11 @@ struct Destination {
 };
 
 /// Commits all of it at once. Lanes that are not held, or that no longer stand where the ledger left them, are refused
-/// with all that is theirs, and the others commit. Rows that are refused for their data become dead letters. Errors
+/// with all that is theirs, and the others commit. Rows that are refused for their data become dead letters, as far as
+/// the quota goes. Errors
 /// changed: the table was altered, nothing was written.
 /// unreachable: the outcome is unknown or nothing was written; the ledger is in doubt then.
-Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, Work work);
+Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota,
+                       Work work);
 
 }  // namespace weir::postgres
