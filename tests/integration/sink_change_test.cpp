@@ -154,5 +154,49 @@ TEST_F(SinkChange, ADatabaseThatLostItsProgressStopsTheJobUntilItIsReset) {
   expect_end();
 }
 
+/// Whose place its state store alone tells.
+class StoreChange : public SinkChange {
+ protected:
+  std::string stored(const std::string& name, const std::string& more = "") const {
+    return weir::format(R"({{
+  "name": "{0}", {1} "limits": {{ "keys": 100 }},
+  "state": {{ "store": "jetstream-kv", "url": "{2}", "bucket": "job-state", "lease": "2s" }},
+  "nodes": [
+    {{ "id": "signals", "source": "nats", "url": "{2}", "stream": "TELEMETRY", "encoding": "json" }},
+    {{ "id": "rows", "transform": "window-join", "from": "signals", "every": "1s", "wait": "200ms" }},
+    {{ "id": "heard", "sink": "nats", "from": "rows", "url": "{2}", "stream": "HEARD", "subject": "heard.{{key}}",
+       "create": true, "encoding": "json", "columns": {{ "speed": {{}} }} }} ] }})",
+                        name, more, nats_.nats());
+  }
+  void run_stored(const std::string& name, const std::string& more = "") {
+    directory_.write("job.json", stored(name, more));
+    job_ = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", directory_.file("job.json")},
+                                                directory_.file(name + ".log"));
+    ASSERT_TRUE(job_->says("partition 0: ")) << job_->log();
+  }
+  void expect_heard(std::uint64_t messages) const {
+    const auto heard = [&] { return peer_->jetstream->state("HEARD").value().messages; };
+    for (int i = 0; i < 500 && heard() != messages; ++i) pause(20 * millisecond);
+    EXPECT_EQ(heard(), messages) << job_->log();
+  }
+};
+
+TEST_F(StoreChange, ARenamedPipelineGoesOnIfItSaysSo) {
+  run_stored("job");
+  send(500 * millisecond, 10);
+  send(1500 * millisecond, 20);
+  expect_heard(1);
+  expect_end();
+  EXPECT_THAT(refused(stored("trip"), 78), HasSubstr(R"(write "renamed_from": "job" beside "name")"));
+  run_stored("trip", R"("renamed_from": "job",)");
+  send(2500 * millisecond, 30);
+  expect_heard(2);
+  expect_end();
+  run_stored("job");
+  send(3500 * millisecond, 40);
+  expect_heard(3);
+  expect_end();
+}
+
 }  // namespace
 }  // namespace weir::integration

@@ -11,6 +11,7 @@
 
 #include <weir/units.hpp>
 
+#include "core/checkpoint/renamed_pipeline.hpp"
 #include "core/coordination/inbox.hpp"
 #include "core/coordination/lanes.hpp"
 #include "core/coordination/worker_loop.hpp"
@@ -85,7 +86,8 @@ struct Worker::Impl {
   Result<void> open(const std::stop_token& drain) {
     // One that does not answer is the claims' to wait for.
     if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;
-    if (auto opened = patiently(drain, [&] { return store->open(); }); !opened) return opened;
+    const auto open_store = [&] { return store->open().and_then([this] { return check_name(); }); };
+    if (auto opened = patiently(drain, open_store); !opened) return opened;
     if (auto opened = patiently(drain, [&] { return cycle->open(); }); !opened) return opened;
     const auto tell = [this](event::Any event) { inbox.put(std::move(event)); };
     auto made = std::make_unique<Lanes>(surroundings(), *cycle, *snapshots, fence, tell);
@@ -112,6 +114,14 @@ struct Worker::Impl {
     const Node& node = pipeline.nodes[pipeline.source()];
     NodeContext context{{pipeline, registry, counters, clock}, node};
     return attempt(node.id, [&] { return node.op->make_source(node.settings, context)->check(); });
+  }
+
+  /// Sinks that keep progress see by themselves whose it is.
+  Result<void> check_name() {
+    const bool by_sink = std::ranges::any_of(
+        pipeline.nodes, [](const Node& node) { return node.role == Role::sink && claims_of(node).transactional; });
+    if (by_sink || !store->durable() || !claims_of(pipeline.nodes[pipeline.source()]).replayable) return {};
+    return check_renamed(pipeline, *store);
   }
 
   LaneRun::Surroundings surroundings() {

@@ -25,9 +25,25 @@ bool begins_first(const Pipeline& before, const Node& node) {
   return node.role == Role::sink && node.begins == SinkBegins::stream && !has(before, node);
 }
 
+/// What keeps the place of a pipeline: sinks, or its snapshots alone, or nothing.
+enum class KeptBy : std::uint8_t { sinks, snapshots, nothing };
+
+KeptBy kept_by(const Pipeline& pipeline, const Registry& registry) {
+  if (std::ranges::any_of(pipeline.nodes, keeps_progress)) return KeptBy::sinks;
+  return keeps_state(pipeline, pipeline.nodes[pipeline.source()], registry) ? KeptBy::snapshots : KeptBy::nothing;
+}
+
+/// Whether one finds what the other has put into its store.
+bool same_store(const Pipeline& before, const Pipeline& now, const Registry& registry) {
+  return before.store == now.store && claims_of_store(before, registry).target == claims_of_store(now, registry).target;
+}
+
 /// What a new sink gets. `progress`: another stays that keeps progress.
-std::string rows_of_new(const Node& node, bool replays, bool progress) {
+std::string rows_of_new(const Node& node, bool replays, bool progress, KeptBy kept) {
   if (!replays) return "gets the rows from here on";
+  if (kept == KeptBy::snapshots)
+    return "begins at the newest snapshot, where the others do: only that tells the pipeline's place, and no sink gets "
+           "rows from before it";
   const std::string all = "gets all rows and dead letters from the stream's first message on";
   if (node.begins == SinkBegins::stream)
     return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
@@ -40,8 +56,7 @@ std::string rows_of_new(const Node& node, bool replays, bool progress) {
 Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
   const Node& source = now.nodes[now.source()];
   const bool kept = keeps_state(before, before.nodes[before.source()], registry);
-  const bool found = kept && before.store == now.store &&
-                     claims_of_store(before, registry).target == claims_of_store(now, registry).target;
+  const bool found = kept && same_store(before, now, registry);
   const bool progress = std::ranges::any_of(before.nodes, keeps_progress);
   const bool stays =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
@@ -62,10 +77,15 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   if (!progress && !kept)
     return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
   if (progress && !stays) return {"state", "begins anew", "no sink has progress under its id"};
-  if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
   const std::string by_node =
       "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
-  if (!replays || !progress) return {"state", "goes on", by_node};
+  if (replays && !progress) {
+    const std::string again =
+        "from the newest snapshot, as no sink keeps progress: what was written behind it is written again";
+    return {"state", "goes on", again + (differs ? ", by the new rules; " + by_node : std::string{})};
+  }
+  if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
+  if (!replays) return {"state", "goes on", by_node};
   if (kept && std::ranges::any_of(now.nodes, [&](const Node& node) { return begins_first(before, node); })) {
     return {"state", "is refused",
             "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own"};
@@ -104,7 +124,18 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
 }
 
 /// A pipeline of another name begins by itself; but not if it is the same one, which does not say it.
-Promise fate_of_name(const Pipeline& before, const Pipeline& now) {
+Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry& registry) {
+  const bool by_snapshots =
+      kept_by(before, registry) == KeptBy::snapshots && kept_by(now, registry) == KeptBy::snapshots;
+  if (by_snapshots && claims_of(now.nodes[now.source()]).replayable && same_store(before, now, registry) &&
+      same_state(before.fingerprint, now.fingerprint)) {
+    return {"name", "is refused",
+            quoted(before.name) +
+                " has state in the same store, of the same source and transforms: if it was renamed, "
+                "write \"renamed_from\": " +
+                quoted(before.kept_name()) +
+                " beside \"name\"; if both are to run, give this one a store or bucket of its own"};
+  }
   for (const Node& node : now.nodes) {
     if (!keeps_progress(node) || node.begins == SinkBegins::stream) continue;
     const bool same_table = std::ranges::any_of(before.nodes, [&](const Node& old) {
@@ -145,7 +176,7 @@ void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise
 }  // namespace
 
 std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now, const Registry& registry) {
-  if (before.kept_name() != now.kept_name()) return {fate_of_name(before, now)};
+  if (before.kept_name() != now.kept_name()) return {fate_of_name(before, now, registry)};
   std::vector<Promise> out;
   add_renamed(before, now, out);
   if (std::ranges::contains(out, "is refused", &Promise::what)) return out;
@@ -159,7 +190,7 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
   for (const Node& node : now.nodes) {
     if (node.role == Role::sink && !has(before, node))
-      out.push_back({node.id, "is new", rows_of_new(node, replays, progress)});
+      out.push_back({node.id, "is new", rows_of_new(node, replays, progress, kept_by(before, registry))});
   }
   for (const Node& node : before.nodes) {
     if (keeps_progress(node) && !has(now, node))

@@ -165,6 +165,26 @@ TEST(ExplainChange, WhatIsNotReplayedIsNotRefused) {
             "changed for the state: \"rows\" was edited\nstate is made anew: as at every start\n");
 }
 
+TEST(ExplainChange, WhereSnapshotsAloneTellThePlaceItSaysWhatComesAgain) {
+  const std::string printed = R"("sink": "stdout")";
+  const Text before{.root = durable, .sink = printed};
+  const std::string again = "state goes on: from the newest snapshot\n";
+  EXPECT_EQ(said(before, before), again);
+  EXPECT_TRUE(first_reason(before, before).ends_with("what was written behind it is written again"));
+  EXPECT_EQ(said(before, {.root = durable, .every = "2s", .sink = printed}),
+            "changed for the state: \"rows\" was edited\n" + again);
+  EXPECT_EQ(said(before,
+                 {.root = durable, .sink = printed, .more = R"(, { "id": "heard", "from": "in", "sink": "stdout" })"}),
+            again + "heard is new: begins at the newest snapshot\n");
+  EXPECT_EQ(said(before, {.sink = printed}), "state is refused: it lies in the old file's store or bucket\n");
+  const Text other{.name = "q", .root = durable, .sink = printed};
+  EXPECT_EQ(said(before, other), "name is refused: \"p\" has state in the same store\n");
+  EXPECT_TRUE(first_reason(before, other).contains(R"(write "renamed_from": "p" beside "name")"));
+  EXPECT_EQ(said(before, {.name = "q", .root = R"("renamed_from": "p", )" + durable, .sink = printed}), again);
+  EXPECT_TRUE(said(before, {.name = "q", .root = durable, .every = "2s", .sink = printed})
+                  .starts_with("name another pipeline"));
+}
+
 TEST(ExplainChange, AnotherNameIsAnotherPipeline) {
   EXPECT_EQ(said({}, {.name = "q", .sink = into_file + R"(, "table": "other")"}),
             "name another pipeline: \"q\" begins as if nothing had run\n");

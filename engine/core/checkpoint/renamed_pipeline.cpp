@@ -1,0 +1,79 @@
+#include "core/checkpoint/renamed_pipeline.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <weir/format.hpp>
+#include <weir/spelling.hpp>
+
+#include "core/checkpoint/snapshot.hpp"
+#include "core/plan/fingerprint.hpp"
+
+namespace weir {
+namespace {
+
+constexpr std::string_view names_newest = ".latest", counts_resets = ".resets";
+
+/// Whether there is a snapshot of a pipeline, or was one that was forgotten on purpose.
+Result<bool> has_state(Store& store, std::string_view pipeline) {
+  return store.names(storable(pipeline) + ".").transform([](const std::vector<std::string>& names) {
+    return std::ranges::any_of(
+        names, [](const std::string& name) { return name.ends_with(names_newest) || name.ends_with(counts_resets); });
+  });
+}
+
+/// Of "<pipeline>.<partition>.latest"; nothing of other names.
+std::optional<std::string> pipeline_in(std::string_view name) {
+  if (!name.ends_with(names_newest)) return {};
+  name.remove_suffix(names_newest.size());
+  const std::size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? std::nullopt : std::optional{std::string{name.substr(0, dot)}};
+}
+
+/// Whether the newest snapshot of a partition, which this value names, is of these rules.
+Result<bool> is_of(const Pipeline& pipeline, Store& store, const std::string& newest) {
+  const auto name = store.get(newest);
+  if (!name) return std::unexpected(name.error());
+  if (!*name || (*name)->empty()) return false;
+  const auto place = Snapshots{store, pipeline.kept_name()}.place(**name);
+  if (!place && place.error().kind == Error::Kind::changed) return false;
+  return place.transform([&](const Progress& at) { return same_state(at.fingerprint, pipeline.fingerprint); });
+}
+
+}  // namespace
+
+Result<void> check_renamed(const Pipeline& pipeline, Store& store) {
+  const auto here = has_state(store, pipeline.kept_name());
+  if (!here) return std::unexpected(here.error());
+  if (!pipeline.renamed_from.empty()) {
+    const auto both = has_state(store, pipeline.name);
+    if (!both) return std::unexpected(both.error());
+    if (!*both) return {};
+    return fail(Error::Kind::invalid,
+                weir::format("pipeline {0} has state under its own name, {1} {2}: take out \"renamed_from\": {1}, or "
+                             "forget what is not wanted with `weir progress reset`",
+                             quoted(pipeline.name), quoted(pipeline.renamed_from), *here ? "has, too" : "has none"));
+  }
+  if (*here) return {};
+  const auto names = store.names("");
+  if (!names) return std::unexpected(names.error());
+  std::set<std::string> known;
+  for (const std::string& name : *names) {
+    const auto other = pipeline_in(name);
+    if (!other || known.contains(*other)) continue;
+    const auto same = is_of(pipeline, store, name);
+    if (!same) return std::unexpected(same.error());
+    known.insert(*other);
+    if (!*same) continue;
+    return fail(Error::Kind::invalid,
+                weir::format("pipeline {0} has state in the same store, of the same source and transforms: if it was "
+                             "renamed, write \"renamed_from\": {0} beside \"name\"; if both are to run, give this one "
+                             "a store or bucket of its own",
+                             quoted(*other)));
+  }
+  return {};
+}
+
+}  // namespace weir
