@@ -3,42 +3,59 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cli/command.hpp"
-#include "cli/json_writer.hpp"
+#include "console/client.hpp"
 #include "core/checkpoint/keepers.hpp"
 
 namespace weir::cli {
 
-/// A pipeline and its sinks that keep progress.
+/// Of which pipeline, and who is asked.
+struct KeptOptions {
+  std::string file;
+  PipelineOptions pipeline;
+  std::string node;       ///< only this sink; empty: all
+  std::string http;       ///< of the running worker; empty: the sinks themselves are asked
+  bool has_http = false;  ///< whether the command takes it
+};
+/// The file, -s, -e and --http.
+void add_kept_options(Arguments& command, KeptOptions& options);
+
+/// A pipeline and, where no worker is asked, its sinks that keep progress.
 struct Kept {
-  explicit Kept(LoadedPipeline from, const Registry& registry)
-      : loaded{std::move(from)}, keepers{*loaded.checked.pipeline, registry} {}
+  explicit Kept(LoadedPipeline from) : loaded{std::move(from)} {}
 
   LoadedPipeline loaded;
-  Keepers keepers;
+  std::optional<Keepers> keepers;
 
   const Pipeline& pipeline() const { return *loaded.checked.pipeline; }
 };
 
-/// Reads the file and makes the sinks, of `node` only that one if it is not empty. Else the exit code, and what is
-/// wrong has been said. `command`: "weir progress".
-std::expected<std::unique_ptr<Kept>, int> load_kept(std::string_view command, const std::string& file,
-                                                    const PipelineOptions& options, const std::string& node,
+/// Reads the file and makes the sinks, of `options.node` only that one. Else the exit code, and what is wrong has been
+/// said. `command`: "weir progress".
+std::expected<std::unique_ptr<Kept>, int> load_kept(std::string_view command, const KeptOptions& options,
                                                     const Registry& registry);
 
-/// Says what a service answered; the exit code.
+/// What the sinks that answer keep, or what the worker says that they do. Who does not answer has been named. Else the
+/// exit code, as above.
+std::expected<Keepers::Answers, int> ask(std::string_view command, const KeptOptions& options, const Kept& kept);
+
+/// A page of the worker at `options.http`. Else the exit code, as above.
+std::expected<std::string, int> page_of(std::string_view command, const KeptOptions& options, const std::string& path);
+
+/// Says what a service answered; the exit code. With `options` also that a worker may know it.
+int failed(std::string_view command, const Error& error, const KeptOptions& options);
 int failed(std::string_view command, const Error& error);
+/// Names those who did not answer.
+void name_silent(std::string_view command, const std::vector<std::string>& silent);
 
 /// In whole seconds; "-" if there is none.
 std::string shown(Timestamp time);
 
 /// "2.1 s"
 std::string shown_seconds(Duration length);
-
-/// The members of a line that all commands show.
-void write_progress(const ProgressLine& line, JsonWriter& out);
 
 }  // namespace weir::cli

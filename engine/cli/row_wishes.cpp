@@ -13,6 +13,7 @@
 #include <weir/spelling.hpp>
 
 #include "cli/node_text.hpp"
+#include "console/json_writer.hpp"
 
 namespace weir::cli {
 namespace {
@@ -47,6 +48,45 @@ std::string shown(const Comparison::Row& row) {
                                                         : got;
   }
   return out + "\n";
+}
+
+void write(const Comparison::Row& row, JsonWriter& out) {
+  out.object([&] {
+    out.text("what", std::string{named(row.what)});
+    out.text("at", row.at);
+    out.key("cells").array([&] {
+      for (const Comparison::Cell& cell : row.cells) {
+        out.object([&] {
+          out.text("column", cell.column);
+          out.text("expected", cell.expected);
+          out.text("got", cell.got);
+        });
+      }
+    });
+  });
+}
+
+void write(std::string_view node, const std::string& file, const Comparison& comparison, JsonWriter& out) {
+  const auto names = [&](const char* name, const std::vector<std::string>& all) {
+    out.key(name).array([&] {
+      for (const std::string& one : all) out.text(one);
+    });
+  };
+  out.object([&] {
+    out.text("node", std::string{node});
+    out.text("compared_with", file);
+    out.key("equal").flag(comparison.equal());
+    out.number("rows", comparison.rows);
+    out.number("expected", comparison.expected);
+    out.number("changed", comparison.changed);
+    out.number("missing", comparison.missing);
+    out.number("unexpected", comparison.unexpected);
+    names("columns_missing", comparison.columns_missing);
+    names("columns_unexpected", comparison.columns_unexpected);
+    out.key("first").array([&] {
+      for (const Comparison::Row& row : comparison.first) write(row, out);
+    });
+  });
 }
 
 bool is_name(std::string_view text) {
@@ -162,7 +202,17 @@ Result<std::string> RowWishes::private_file(const std::string& node) {
   return folder_->path + "/" + node + "." + keeper_;
 }
 
-int RowWishes::fulfil(const Pipeline& pipeline) const {
+int RowWishes::fulfil(const Pipeline& pipeline, bool json) const {
+  int exit = fine;
+  JsonWriter out;
+  const auto all = [&] { exit = fulfil(pipeline, json ? &out : nullptr); };
+  if (!json) return all(), exit;
+  out.array(all);
+  std::cout << out.result() << '\n';
+  return exit;
+}
+
+int RowWishes::fulfil(const Pipeline& pipeline, JsonWriter* json) const {
   int exit = fine;
   const auto complain = [&](const Error& error) {
     std::cerr << "weir replay: " << error.message << "\n";
@@ -179,14 +229,23 @@ int RowWishes::fulfil(const Pipeline& pipeline) const {
     const KeptRows& rows = node->op->spec.kept_rows;
     if (wish.save) {
       const auto saved = rows.save(node->settings, wish.file);
-      if (saved)
+      if (saved && json != nullptr)
+        json->object([&] {
+          json->text("node", wish.node);
+          json->text("saved_in", wish.file);
+          json->number("rows", *saved);
+        });
+      else if (saved)
         std::cerr << weir::format("weir replay: {} rows of {} are in {}\n", *saved, wish.node, wish.file);
       else
         complain(saved.error());
     } else if (const auto compared = rows.compare(node->settings, wish.file, most_rows); !compared) {
       complain(compared.error());
     } else {
-      std::cout << cli::shown(wish.node, *compared);
+      if (json != nullptr)
+        write(wish.node, wish.file, *compared, *json);
+      else
+        std::cout << cli::shown(wish.node, *compared);
       if (!compared->equal() && exit == fine) exit = findings;
     }
     const auto letters = folder_ ? rows.dead_letters(node->settings) : Result<std::uint64_t>{0};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
+#include "console/json_writer.hpp"
 #include "core/config/text.hpp"
 
 namespace weir::cli {
@@ -32,7 +33,8 @@ class RowWishes {
   Result<std::string> private_file(const std::string& node);
 
   /// Does what was wished for, once nothing has the files open any more; prints differences, and what went wrong.
-  int fulfil(const Pipeline& pipeline) const;
+  /// `json`: prints an object for each wish, in an array.
+  int fulfil(const Pipeline& pipeline, bool json) const;
 
  private:
   struct Wish {
@@ -40,6 +42,7 @@ class RowWishes {
     bool save = false;
   };
   struct Folder;
+  int fulfil(const Pipeline& pipeline, JsonWriter* json) const;
 
   std::vector<Wish> wishes_;
   std::string keeper_;

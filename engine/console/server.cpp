@@ -86,6 +86,12 @@ void answer(httplib::Response& response, int status, const std::string& text) {
   response.set_content(text + "\n", "text/plain");
 }
 
+/// JSON, or why it is not known.
+void answer_known(httplib::Response& response, const Result<std::string>& json) {
+  response.status = json ? 200 : 503;
+  response.set_content((json ? *json : json.error().message) + "\n", json ? "application/json" : "text/plain");
+}
+
 Asker asker_of(const httplib::Request& request) {
   Asker asker{request.remote_addr, request.get_header_value("Host"), false};
   for (const char* name : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin"})
@@ -145,17 +151,17 @@ struct Console::Impl {
     server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(views.metrics(), "text/plain; version=0.0.4; charset=utf-8");
     });
-    server.Get("/lag", [this](const httplib::Request&, httplib::Response& response) {
-      const auto lag = views.lag();
-      response.status = lag ? 200 : 503;
-      response.set_content((lag ? *lag : lag.error().message) + "\n", lag ? "application/json" : "text/plain");
-    });
+    server.Get("/lag",
+               [this](const httplib::Request&, httplib::Response& response) { answer_known(response, views.lag()); });
     server.Get("/pipelines", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content("[\"" + views.pipeline_name + "\"]\n", "application/json");
     });
     server.Get(R"(/pipelines/([^/]+))", [this](const httplib::Request& request, httplib::Response& response) {
       if (is_other(request.matches[1], response)) return;
       response.set_content(views.pipeline(), "application/json");
+    });
+    server.Get(R"(/pipelines/([^/]+)/progress)", [this](const httplib::Request& request, httplib::Response& response) {
+      if (!is_other(request.matches[1], response)) answer_known(response, views.progress());
     });
     server.Get(R"(/pipelines/([^/]+)/tap/([^/]+))",
                [this](const httplib::Request& request, httplib::Response& response) {

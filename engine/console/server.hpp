@@ -23,8 +23,9 @@ struct Readiness {
 struct ConsoleViews {
   std::function<Readiness()> ready;
   std::function<std::string()> metrics;
-  std::function<Result<std::string>()> lag;  ///< JSON; an error says why it is not known
-  std::function<std::string()> pipeline;     ///< JSON, secrets redacted
+  std::function<Result<std::string>()> lag;       ///< JSON; an error says why it is not known
+  std::function<Result<std::string>()> progress;  ///< the same
+  std::function<std::string()> pipeline;          ///< JSON, secrets redacted
   std::function<Result<std::unique_ptr<Tap>>(const std::string& place)> tap;
   std::function<std::string(const TapWish&)> elsewhere;  ///< what is not to be seen at this worker, or empty
   TapFrom tap_from = TapFrom::loopback;
@@ -33,9 +34,9 @@ struct ConsoleViews {
 };
 
 /// Serves GET /ping, /ready (503 and what is down), /version, /metrics, /lag (503 and why it is not known),
-/// /pipelines/{name}, and /pipelines/{name}/tap/{place} (rows as they pass, see TapLines, until the client leaves; 403
-/// whom it is not for, 400 a wish that is none, 404 no such place, 503 too many) until destroyed.
-/// Threads   has its own.
+/// /pipelines/{name}, /pipelines/{name}/progress (as /lag), and /pipelines/{name}/tap/{place} (rows as they pass, see
+/// TapLines, until the client leaves; 403 whom it is not for, 400 a wish that is none, 404 no such place, 503 too many)
+/// until destroyed. Threads   has its own.
 class Console {
  public:
   /// `address` is [host]:port, all addresses of the host; without one, those of this machine alone. Port 0 takes a free

@@ -23,6 +23,7 @@ ConsoleViews views() {
   return {.ready = [] { return Readiness{true, "ready"}; },
           .metrics = [] { return std::string{}; },
           .lag = [] { return Result<std::string>{"{}"}; },
+          .progress = {},
           .pipeline = [] { return std::string{"{}"}; },
           .tap = [](const std::string&) { return Result<std::unique_ptr<Tap>>{fail(Error::Kind::unreachable, "")}; },
           .elsewhere = [](const TapWish&) { return std::string{}; },

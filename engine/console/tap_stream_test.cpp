@@ -43,6 +43,7 @@ class TapStreamTest : public testing::Test {
     return {.ready = [] { return Readiness{true, "ready"}; },
             .metrics = [] { return std::string{}; },
             .lag = [] { return Result<std::string>{"{}"}; },
+            .progress = {},
             .pipeline = [] { return std::string{"{}"}; },
             .tap = [this](const std::string& place) { return taps_.open(place); },
             .elsewhere = [](const TapWish&) { return std::string{}; },

@@ -156,8 +156,10 @@ class DuckDb final : public Sink {
       return {};
     }
     auto file = duck::File::open(path_, memory_);
-    if (!file) return std::unexpected(file.error());
-    return use(*file);
+    if (file) return use(*file);
+    // Who has it open can tell, and nobody else.
+    if (file.error().kind == Error::Kind::unreachable) file.error().kind = Error::Kind::held;
+    return std::unexpected(file.error());
   }
 
   Result<std::vector<Partition>> transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,

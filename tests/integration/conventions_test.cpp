@@ -72,11 +72,24 @@ TEST_F(Conventions, DataIsPrintedAsJsonByFormat) {
   const std::string pipeline = "pipelines/quickstart.json";
   const std::string path = "db.path=" + directory_.file("q.duckdb");
   ASSERT_EQ(weir({"run", pipeline, "-s", path, "-q", "--log-level", "error"}).first, 0);
-  const std::vector<std::vector<std::string>> commands = {{"list"},
-                                                          {"explain", pipeline},
-                                                          {"lint", pipeline},
-                                                          {"progress", "show", pipeline, "-s", path},
-                                                          {"owners", pipeline, "-s", path}};
+  const std::string tape = directory_.file("q.weir"), rows = directory_.file("q.parquet");
+  ASSERT_EQ(weir({"record", "--pipeline", pipeline, "-o", tape, "--follow", "-q", "--log-level", "error"}).first, 0);
+  const std::vector<std::vector<std::string>> commands = {
+      {"list"},
+      {"explain", pipeline},
+      {"lint", pipeline},
+      {"describe", "window-join"},
+      {"describe", "nats"},
+      {"describe", "metrics"},
+      {"graph", pipeline},
+      {"info", tape},
+      {"test", "pipelines/quickstart.test.json", "--coverage"},
+      {"test", "pipelines", "--list"},
+      {"replay", tape, pipeline, "-q", "--log-level", "error", "--save", rows},
+      {"replay", tape, pipeline, "-q", "--log-level", "error", "--diff", rows},
+      {"progress", "show", pipeline, "-s", path},
+      {"owners", pipeline, "-s", path},
+      {"progress", "reset", pipeline, "-s", path, "--yes"}};
   for (std::vector<std::string> command : commands) {
     command.insert(command.end(), {"--format", "json"});
     const auto [exit, said] = weir(command);
@@ -84,6 +97,27 @@ TEST_F(Conventions, DataIsPrintedAsJsonByFormat) {
     rapidjson::Document document;
     EXPECT_FALSE(document.Parse(said.c_str()).HasParseError()) << command.front() << ": " << said;
   }
+}
+
+TEST_F(Conventions, WhatIsPrintedAsJsonIsWhatTheTextSays) {
+  const auto json = [&](const std::vector<std::string>& words) {
+    rapidjson::Document document;
+    const std::string said = weir(words).second;
+    EXPECT_FALSE(document.Parse(said.c_str()).HasParseError()) << said;
+    return document;
+  };
+  const auto described = json({"describe", "nats", "--format", "json"});
+  ASSERT_EQ(described.Size(), 2u) << "a source and a sink";
+  EXPECT_STREQ(described[0]["role"].GetString(), "source");
+  EXPECT_STREQ(described[0]["settings"][0]["name"].GetString(), "url");
+  EXPECT_EQ(json({"describe", "test", "--format", "json"})[0]["text"].GetString(), weir({"describe", "test"}).second);
+  const auto graph = json({"graph", "pipelines/quickstart.json", "--format", "json"});
+  EXPECT_STREQ(graph["nodes"][3]["id"].GetString(), "db");
+  EXPECT_STREQ(graph["nodes"][3]["from"][0].GetString(), "rows");
+  const auto tested = json({"test", "pipelines/quickstart.test.json", "--format", "json"});
+  EXPECT_EQ(tested["passed"].GetUint64(), tested["tests"].Size());
+  EXPECT_TRUE(tested["tests"][0]["why"].IsNull());
+  EXPECT_EQ(weir({"tap", "pipelines/quickstart.json:db", "--format", "table"}).first, 64);
 }
 
 TEST_F(Conventions, HelpAndTheVersionAreCommands) {

@@ -39,6 +39,7 @@ class Look : public Job {
                                                 directory_.file("command" + std::to_string(++commands_)));
   }
   std::unique_ptr<fakes::WeirProcess> tap(const std::string& place, std::vector<std::string> options = {}) {
+    if (!std::ranges::contains(options, "--format")) options.insert(options.end(), {"--format", "json"});
     options.insert(options.begin(), {"tap", directory_.file("job.json") + ":" + place});
     return weir(std::move(options));
   }
@@ -67,7 +68,7 @@ TEST_F(Look, ShowsRowsAsTheyPassANodeAndAsASinkGetsThem) {
   EXPECT_EQ(samples->end(SIGINT), 0) << "quietly";
   EXPECT_THAT(samples->log(), Not(HasSubstr("weir")));
 
-  const auto one = tap("rows", {"--limit", "1", "--format", "table"});
+  const auto one = tap("rows", {"--limit", "1", "--format", "text"});
   const auto other = tap("signals", {"--key", "b"});
   send_until(*one, HasSubstr("speed.before_time"));
   EXPECT_EQ(one->wait(), 0) << one->log();

@@ -37,9 +37,11 @@ class ProgressCommand : public testing::Test {
     std::vector<char*> words;
     for (std::string& argument : arguments) words.push_back(argument.data());
     testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
     EXPECT_EQ(line.obey(static_cast<int>(words.size()), words.data()), std::nullopt);
     std::cout.flush();
     exit_ = session.exit;
+    notes_ = testing::internal::GetCapturedStderr();
     return testing::internal::GetCapturedStdout();
   }
 
@@ -64,6 +66,7 @@ class ProgressCommand : public testing::Test {
   }
 
   fakes::TemporaryDirectory directory_;
+  std::string notes_;  ///< on standard error
   int exit_ = 0;
 };
 
@@ -84,9 +87,12 @@ TEST_F(ProgressCommand, shows_positions_by_partition) {
 
 TEST_F(ProgressCommand, forgets_only_when_told_yes) {
   commit({{0, 42}, {3, 77}});
-  EXPECT_THAT(run("reset"), HasSubstr("This would be forgotten"));
+  EXPECT_THAT(run("reset"), HasSubstr("77"));
+  EXPECT_THAT(notes_, HasSubstr("This would be forgotten"));
   EXPECT_EQ(exit_, cli::usage);
   EXPECT_THAT(run("show"), HasSubstr("77"));
+  EXPECT_EQ(run("reset", {"--partition", "3", "--format", "json"}),
+            "[{\"node\":\"db\",\"partitions\":1,\"forgotten\":false}]\n");
   EXPECT_THAT(run("reset", {"--partition", "3", "--yes"}), HasSubstr("db: forgot 1 partition\n"));
   EXPECT_EQ(exit_, 0);
   EXPECT_THAT(run("show"), Not(HasSubstr("77")));

@@ -156,6 +156,7 @@ class Sink {
   virtual void leave() {}
 
   /// What is kept of all partitions, for `weir progress`: connects by itself, needs no open() and makes nothing.
+  /// `held`: a process that has it open alone can tell.
   virtual Result<std::vector<ProgressLine>> progress() { return std::vector<ProgressLine>{}; }
   /// Forgets a partition's progress (nothing: all partitions') but for Progress::resets, which it raises, so that the
   /// partition starts as if it had never run; answers how many were forgotten. `held` while a lease on one of them

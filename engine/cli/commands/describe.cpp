@@ -1,12 +1,14 @@
 /// weir describe: everything an operator says of itself.
 #include <algorithm>
 #include <iostream>
+#include <sstream>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
 #include "cli/kinds.hpp"
+#include "console/json_writer.hpp"
 #include "console/metrics.hpp"
 #include "core/observe/counted.hpp"
 #include "core/plan/draft.hpp"
@@ -177,30 +179,111 @@ void describe_metrics() {
   for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
 }
 
+void write_fields(const char* name, const std::vector<Field>& fields, JsonWriter& out) {
+  out.key(name).array([&] {
+    for (const Field& field : fields) {
+      out.object([&] {
+        out.text("name", field.name);
+        out.text("kind", kind_name(field.kind));
+        out.key("required").flag(field.required);
+        out.text("default", field.fallback.empty() ? std::nullopt : std::optional{field.fallback});
+        out.text("doc", field.doc);
+        if (!field.kind.fields.empty()) write_fields("settings", field.kind.fields, out);
+      });
+    }
+  });
+}
+
+/// Objects with these two members.
+template <typename All, typename One>
+void write_pairs(const char* name, const All& all, const One& one, JsonWriter& out) {
+  out.key(name).array([&] {
+    for (const auto& each : all) {
+      out.object([&] {
+        const auto& [title, doc] = one(each);
+        out.text("name", title);
+        out.text("doc", doc);
+      });
+    }
+  });
+}
+
+void write_counters(const std::vector<CounterSpec>& own, const std::vector<CounterSpec>& common, JsonWriter& out) {
+  std::vector<CounterSpec> all = own;
+  all.append_range(common);
+  write_pairs(
+      "counters", all,
+      [](const CounterSpec& one) { return std::pair{weir::format("weir_{}_total", one.name), one.doc}; }, out);
+}
+
+void write(Role role, std::string_view name, const Spec& spec, JsonWriter& out) {
+  std::vector<Field> fields = spec.fields;
+  if (role == Role::sink) fields.append_range(sink_fields());
+  if (role == Role::transform) fields.append_range(transform_fields());
+  if (has_columns(spec)) fields.append_range(completing_fields());
+  out.object([&] {
+    out.text("role", std::string{to_string(role)});
+    out.text("name", std::string{name});
+    out.text("summary", spec.summary);
+    out.text("details", spec.paragraph);
+    write_fields("settings", fields, out);
+    const bool encoded = role == Role::source || spec.has_encoding;
+    out.text("encoding", encoded ? std::optional{spec.usual_encoding} : std::nullopt);
+    write_pairs("ports", spec.ports, [](const PortSpec& one) { return std::pair{one.name, one.doc}; }, out);
+    write_counters(spec.counters, counted::of(role), out);
+    write_pairs("commands", spec.setups, [](const SetupSpec& one) { return std::pair{one.name, one.doc}; }, out);
+    out.key("examples").array([&] {
+      for (const std::string& example : spec.examples) out.text(example);
+    });
+  });
+}
+
+/// What belongs to no operator, as it is told to people.
+void write_topic(std::string_view name, void (*print)(), JsonWriter& out) {
+  std::ostringstream text;
+  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
+  print();
+  std::cout.rdbuf(before);
+  out.object([&] {
+    out.text("topic", std::string{name});
+    out.text("text", text.str());
+  });
+}
+
 /// Settings and formats that belong to no operator.
 const std::vector<std::pair<std::string_view, void (*)()>> topics{
     {"pipeline", describe_pipeline}, {"limits", describe_limits},   {"commit", describe_limits},
     {"state", describe_limits},      {"columns", describe_columns}, {"metrics", describe_metrics},
     {"test", describe_test}};
 
-int describe(const std::string& name, Session& session) {
+int describe(const std::string& name, const std::string& format, Session& session) {
+  const bool json = format == "json";
+  JsonWriter out;
   if (const auto topic = std::ranges::find(topics, name, [](const auto& entry) { return entry.first; });
       topic != topics.end()) {
-    topic->second();
+    json ? out.array([&] { write_topic(name, topic->second, out); }) : topic->second();
+    if (json) std::cout << out.result() << '\n';
     return fine;
   }
   std::vector<std::string> known;
   for (const auto& [topic, print] : topics) known.emplace_back(topic);
-  bool found = false;
+  std::vector<std::pair<Role, const Operator*>> found;
   for (const Role role : {Role::source, Role::transform, Role::sink, Role::store, Role::codec}) {
     for (const auto one : session.registry.names(role)) known.emplace_back(one);
-    const Operator* op = session.registry.find(role, name);
-    if (op == nullptr) continue;
-    if (found) std::cout << "\n";
-    describe(role, name, op->spec);
-    found = true;
+    if (const Operator* op = session.registry.find(role, name)) found.emplace_back(role, op);
   }
-  if (found) return fine;
+  if (!found.empty() && json) {
+    out.array([&] {
+      for (const auto& [role, op] : found) write(role, name, op->spec, out);
+    });
+    std::cout << out.result() << '\n';
+    return fine;
+  }
+  for (const auto& [role, op] : found) {
+    if (role != found.front().first) std::cout << "\n";
+    describe(role, name, op->spec);
+  }
+  if (!found.empty()) return fine;
   const std::string near = did_you_mean(name, known);
   std::cerr << "weir describe: there is no operator \"" << name << "\""
             << (near.empty() ? "; `weir list` shows them all" : "; " + near) << "\n";
@@ -211,11 +294,13 @@ int describe(const std::string& name, Session& session) {
 
 void add_describe(Arguments& program, Session& session) {
   auto name = std::make_shared<std::string>();
+  auto format = std::make_shared<std::string>("text");
   auto command = program.command(
       "describe",
       "shows an operator's settings, ports, counters and examples; or pipeline, limits, columns, metrics, test");
   command.needs("operator", *name, "its name, e.g. window-join, or one of pipeline, limits, columns, metrics, test");
-  command.does([name, &session] { session.exit = describe(*name, session); });
+  command.choice("--format", *format, {"text", "json"}, "JSON: an array, as a name may stand for several operators");
+  command.does([name, format, &session] { session.exit = describe(*name, *format, session); });
 }
 
 }  // namespace weir::cli

@@ -8,7 +8,7 @@
 #include <iostream>
 
 #include "cli/command.hpp"
-#include "cli/json_writer.hpp"
+#include "console/json_writer.hpp"
 
 namespace weir::cli {
 namespace {

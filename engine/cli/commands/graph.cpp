@@ -5,6 +5,8 @@
 #include <iostream>
 
 #include "cli/command.hpp"
+#include "console/json_writer.hpp"
+#include "core/plan/pipeline.hpp"
 
 namespace weir::cli {
 namespace {
@@ -44,6 +46,26 @@ void draw_dot(const Pipeline& pipeline, std::ostream& out) {
     }
   }
   out << "}\n";
+}
+
+void write_json(const Pipeline& pipeline, std::ostream& out) {
+  JsonWriter json;
+  json.object([&] {
+    json.text("pipeline", pipeline.name);
+    json.key("nodes").array([&] {
+      for (const Node& node : pipeline.nodes) {
+        json.object([&] {
+          json.text("id", node.id);
+          json.text("role", std::string{to_string(node.role)});
+          json.text("operator", node.name);
+          json.key("from").array([&] {
+            for (const PortRef& input : node.inputs) json.text(place_of(pipeline, input));
+          });
+        });
+      }
+    });
+  });
+  out << json.result() << '\n';
 }
 
 /// Columns by distance from the source, rows by order in the text.
@@ -127,6 +149,8 @@ int graph(const GraphOptions& options, const Registry& registry) {
     draw_dot(pipeline, std::cout);
   else if (options.format == "svg")
     Svg{pipeline}.draw(std::cout);
+  else if (options.format == "json")
+    write_json(pipeline, std::cout);
   else
     draw_text(pipeline, pipeline.source(), "", std::cout);
   return fine;
@@ -138,7 +162,8 @@ void add_graph(Arguments& program, Session& session) {
   auto options = std::make_shared<GraphOptions>();
   auto command = program.command("graph", "draws a pipeline");
   command.needs("pipeline", options->file, "pipeline file");
-  command.choice("--format", options->format, {"text", "dot", "svg"}, "how it is drawn");
+  command.choice("--format", options->format, {"text", "json", "dot", "svg"},
+                 "how it is drawn; JSON: an object with the nodes");
   add_pipeline_options(command, options->pipeline);
   command.does([options, &session] { session.exit = graph(*options, session.registry); });
 }

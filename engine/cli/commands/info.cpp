@@ -15,7 +15,7 @@
 
 #include "cli/amounts.hpp"
 #include "cli/command.hpp"
-#include "cli/json_writer.hpp"
+#include "console/json_writer.hpp"
 
 namespace weir::cli {
 namespace {

@@ -8,13 +8,12 @@
 #include <weir/format.hpp>
 
 #include "cli/kept.hpp"
+#include "console/progress_json.hpp"
 
 namespace weir::cli {
 namespace {
 
-struct LagOptions {
-  std::string file;
-  PipelineOptions pipeline;
+struct LagOptions : KeptOptions {
   std::string format = "text";
 };
 
@@ -34,12 +33,30 @@ void print(const Lag& lag) {
   line("all", "", "", lag.messages, shown_seconds(lag.behind));
 }
 
+/// As the running worker says it.
+std::expected<Lag, int> worker_lag(const LagOptions& options, const Pipeline& pipeline) {
+  const auto page = page_of("weir lag", options, "/lag");
+  if (!page) return std::unexpected(page.error());
+  auto read = read_lag(*page);
+  if (!read) return std::unexpected(failed("weir lag", read.error()));
+  if (read->pipeline == pipeline.name) return std::move(read->lag);
+  std::cerr << "weir lag: the worker at " << options.http << " runs " << read->pipeline << ", not " << pipeline.name
+            << "\n";
+  return std::unexpected(usage);
+}
+
 int lag(const LagOptions& options, const Registry& registry) {
-  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, true);
+  const LoadedPipeline loaded = load_pipeline(options.file, options.pipeline, registry, options.http.empty());
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
-  const auto measured = measure_lag(*loaded.checked.pipeline, registry, system_clock());
-  if (!measured) return failed("weir lag", measured.error());
+  const auto measured =
+      options.http.empty()
+          ? measure_lag(*loaded.checked.pipeline, registry, system_clock()).transform_error([&](const Error& error) {
+              return failed("weir lag", error, options);
+            })
+          : worker_lag(options, *loaded.checked.pipeline);
+  if (!measured) return measured.error();
+  name_silent("weir lag", measured->silent);
   if (options.format == "json")
     std::cout << lag_json(*loaded.checked.pipeline, *measured) << '\n';
   else
@@ -52,8 +69,7 @@ int lag(const LagOptions& options, const Registry& registry) {
 void add_lag(Arguments& program, Session& session) {
   auto options = std::make_shared<LagOptions>();
   auto command = program.command("lag", "shows how many messages and seconds a pipeline is behind its streams");
-  command.needs("pipeline", options->file, "pipeline file");
-  add_pipeline_options(command, options->pipeline);
+  add_kept_options(command, *options);
   command.choice("--format", options->format, {"text", "json"}, "JSON: as /lag of a running worker");
   command.does([options, &session] { session.exit = lag(*options, session.registry); });
 }

@@ -6,7 +6,7 @@
 #include <weir/spelling.hpp>
 
 #include "cli/command.hpp"
-#include "cli/json_writer.hpp"
+#include "console/json_writer.hpp"
 
 namespace weir::cli {
 namespace {

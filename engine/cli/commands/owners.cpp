@@ -9,16 +9,14 @@
 #include <weir/rfc3339.hpp>
 
 #include "cli/kept.hpp"
+#include "console/progress_json.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/runtime/look_back.hpp"
 
 namespace weir::cli {
 namespace {
 
-struct OwnersOptions {
-  std::string file;
-  PipelineOptions pipeline;
-  std::string node;
+struct OwnersOptions : KeptOptions {
   std::string key;
   std::string format = "text";
 };
@@ -94,7 +92,7 @@ void print_json(const std::vector<ProgressLine>& lines, const std::optional<Vehi
 }
 
 int owners(const OwnersOptions& options, const Registry& registry) {
-  const auto kept = load_kept("weir owners", options.file, options.pipeline, options.node, registry);
+  const auto kept = load_kept("weir owners", options, registry);
   if (!kept) return kept.error();
   const Pipeline& pipeline = (*kept)->pipeline();
   const Node& source = pipeline.nodes[pipeline.source()];
@@ -104,10 +102,10 @@ int owners(const OwnersOptions& options, const Registry& registry) {
                               source.id);
     return usage;
   }
-  const Keepers::Keeper& keeper = (*kept)->keepers.all().front();
-  const auto kept_lines = keeper.progress();
-  if (!kept_lines) return failed("weir owners: " + keeper.node, kept_lines.error());
-  auto lines = lines_of(claims.partitions, {*kept_lines});
+  auto answers = ask("weir owners", options, **kept);
+  if (!answers) return answers.error();
+  if (answers->kept.size() > 1) answers->kept.resize(1);
+  auto lines = lines_of(claims.partitions, answers->lines());
   std::optional<Vehicle> vehicle;
   if (!options.key.empty()) {
     const ProgressLine line = lines.at(partition_of(options.key, claims.partitions));
@@ -126,9 +124,8 @@ int owners(const OwnersOptions& options, const Registry& registry) {
 void add_owners(Arguments& program, Session& session) {
   auto options = std::make_shared<OwnersOptions>();
   auto command = program.command("owners", "shows which worker has which partition, since when, and how far it is");
-  command.needs("pipeline", options->file, "pipeline file");
-  add_pipeline_options(command, options->pipeline);
-  command.option("--node", options->node, "as this sink keeps it; without, the first one that keeps progress");
+  add_kept_options(command, *options);
+  command.option("--node", options->node, "as this sink keeps it; without, the first one that answers");
   command.option("--key", options->key, "only the partition of this vehicle, and its session");
   command.choice("--format", options->format, {"text", "json"}, "JSON: an array with an object for each partition");
   command.does([options, &session] { session.exit = owners(*options, session.registry); });

@@ -1,4 +1,5 @@
 /// weir progress: how far a pipeline has come, and starting it over.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -6,14 +7,12 @@
 #include <weir/format.hpp>
 
 #include "cli/kept.hpp"
+#include "console/progress_json.hpp"
 
 namespace weir::cli {
 namespace {
 
-struct ProgressOptions {
-  std::string file;
-  PipelineOptions pipeline;
-  std::string node;
+struct ProgressOptions : KeptOptions {
   std::optional<Partition> partition;
   bool yes = false;
   std::string format = "text";
@@ -31,72 +30,92 @@ void print(const std::string& node, const ProgressLine& line) {
                             shown(p.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot, holder(line));
 }
 
-void print_json(const std::vector<std::pair<std::string, ProgressLine>>& lines) {
+void print(const Keepers::Answers& answers) {
+  if (std::ranges::all_of(answers.kept, [](const auto& kept) { return kept.lines.empty(); })) {
+    std::cout << "no progress: nothing was committed yet\n";
+    return;
+  }
+  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
+                            "arrival", "updated", "snapshot", "owner");
+  for (const auto& [node, lines] : answers.kept) {
+    for (const ProgressLine& line : lines) print(node, line);
+  }
+}
+
+/// Of the partition that was asked for, if one was.
+std::expected<Keepers::Answers, int> asked(const ProgressOptions& options, const Kept& kept) {
+  auto answers = ask("weir progress", options, kept);
+  if (!answers || !options.partition) return answers;
+  for (auto& [node, lines] : answers->kept)
+    std::erase_if(lines, [&](const ProgressLine& line) { return line.partition != *options.partition; });
+  return answers;
+}
+
+int show(const ProgressOptions& options, const Kept& kept) {
+  const auto answers = asked(options, kept);
+  if (!answers) return answers.error();
+  if (options.format == "json")
+    std::cout << progress_json(*answers) << '\n';
+  else
+    print(*answers);
+  return fine;
+}
+
+/// What is, or would be, forgotten: of each sink, so many partitions.
+struct Forgotten {
+  std::string node;
+  std::size_t partitions = 0;
+};
+
+void print_json(const std::vector<Forgotten>& all, bool done) {
   JsonWriter out;
   out.array([&] {
-    for (const auto& [node, line] : lines) {
+    for (const auto& [node, partitions] : all) {
       out.object([&] {
         out.text("node", node);
-        write_progress(line, out);
-        out.time("updated", line.updated);
-        out.text("snapshot", line.progress.snapshot.empty() ? std::nullopt : std::optional{line.progress.snapshot});
+        out.number("partitions", partitions);
+        out.key("forgotten").flag(done);
       });
     }
   });
   std::cout << out.result() << '\n';
 }
 
-void print(const std::vector<std::pair<std::string, ProgressLine>>& lines) {
-  if (lines.empty()) {
-    std::cout << "no progress: nothing was committed yet\n";
-    return;
+int reset(const ProgressOptions& options, Kept& kept) {
+  const bool json = options.format == "json";
+  const auto answers = asked(options, kept);
+  if (!answers) return answers.error();
+  if (!answers->silent.empty()) return unreachable;  // one that keeps its place would be ahead of the others
+  if (!json) print(*answers);
+  std::vector<Forgotten> all;
+  for (const auto& [node, lines] : answers->kept) {
+    if (!lines.empty()) all.push_back({node, lines.size()});
   }
-  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", "node", "partition", "position",
-                            "arrival", "updated", "snapshot", "owner");
-  for (const auto& [node, line] : lines) print(node, line);
-}
-
-/// Prints the lines of everybody who keeps progress; answers how many there were, or an exit code.
-std::expected<std::size_t, int> show(Keepers& keepers, const ProgressOptions& options) {
-  std::vector<std::pair<std::string, ProgressLine>> shown;
-  for (const Keepers::Keeper& keeper : keepers.all()) {
-    const auto lines = keeper.progress();
-    if (!lines) return std::unexpected(failed("weir progress: " + keeper.node, lines.error()));
-    for (const ProgressLine& line : *lines) {
-      if (options.partition && line.partition != *options.partition) continue;
-      shown.emplace_back(keeper.node, line);
-    }
-  }
-  options.format == "json" ? print_json(shown) : print(shown);
-  return shown.size();
-}
-
-int reset(Keepers& keepers, const ProgressOptions& options) {
-  const auto count = show(keepers, options);
-  if (!count) return count.error();
-  if (*count == 0) return fine;
-  if (!options.yes) {
-    std::cout
+  if (all.empty() || !options.yes) {
+    if (json) print_json(all, false);
+    if (all.empty()) return fine;
+    std::cerr
         << "This would be forgotten: the next run begins as if the pipeline had never run, and may write rows again\n"
            "that are there already. Say --yes to do it.\n";
     return usage;
   }
-  for (const Keepers::Keeper& keeper : keepers.all()) {
+  all.clear();
+  for (const Keepers::Keeper& keeper : kept.keepers->all()) {
     const auto forgotten = keeper.reset(options.partition);
     if (!forgotten) return failed("weir progress: " + keeper.node, forgotten.error());
-    std::cout << weir::format("{}: forgot {} {}\n", keeper.node, *forgotten,
-                              *forgotten == 1 ? "partition" : "partitions");
+    all.push_back({keeper.node, *forgotten});
+    if (!json)
+      std::cout << weir::format("{}: forgot {} {}\n", keeper.node, *forgotten,
+                                *forgotten == 1 ? "partition" : "partitions");
   }
+  if (json) print_json(all, true);
   return fine;
 }
 
 int progress(const ProgressOptions& options, const Registry& registry, bool forget) {
-  const auto kept = load_kept("weir progress", options.file, options.pipeline, options.node, registry);
+  const auto kept = load_kept("weir progress", options, registry);
   if (!kept) return kept.error();
-  Keepers& keepers = (*kept)->keepers;
-  if (forget) return reset(keepers, options);
-  const auto lines = show(keepers, options);
-  return lines ? fine : lines.error();
+  return forget ? reset(options, **kept) : show(options, **kept);
 }
 
 }  // namespace
@@ -107,11 +126,15 @@ void add_progress(Arguments& program, Session& session) {
     auto options = std::make_shared<ProgressOptions>();
     auto verb = forget ? command.command("reset", "forgets the progress of partitions that no worker owns")
                        : command.command("show", "prints every partition's position, and who owns it");
-    verb.needs("pipeline", options->file, "pipeline file");
-    add_pipeline_options(verb, options->pipeline);
+    if (forget) {
+      verb.needs("pipeline", options->file, "pipeline file");
+      add_pipeline_options(verb, options->pipeline);
+    } else {
+      add_kept_options(verb, *options);
+    }
     verb.option("--node", options->node, "only this sink");
     verb.option("--partition", options->partition, "only this partition");
-    if (!forget) verb.choice("--format", options->format, {"text", "json"}, "JSON: an array of objects");
+    verb.choice("--format", options->format, {"text", "json"}, "JSON: an array of objects");
     if (forget) verb.flag("--yes", options->yes, "do it; without, what would be forgotten is printed");
     verb.does([options, &session, forget] { session.exit = progress(*options, session.registry, forget); });
   }

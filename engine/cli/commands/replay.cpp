@@ -25,6 +25,7 @@ struct ReplayOptions {
   Replayed replayed;
   std::string to_stream, url, partitions;
   std::vector<std::string> saves, differences;
+  std::string format = "text";
 };
 
 int complain(const std::string& what, int exit = usage) {
@@ -64,14 +65,14 @@ Way way_of(const Replayed& replayed, const recording::Reader* file) {
 }
 
 /// Runs it, and does what was wished for with the rows.
-int run_to_the_end(RunOptions& options, const RowWishes& wishes, Session& session) {
+int run_to_the_end(RunOptions& options, const RowWishes& wishes, bool json, Session& session) {
   bool interrupted = false;
   options.interrupted = [&] { interrupted = true; };
   const int exit = run(options, session);
   if (exit != fine || wishes.none()) return exit;
   if (interrupted) return complain("it was interrupted, so its rows are neither saved nor compared", internal);
   const auto loaded = check_text(options.file, *options.text, options.pipeline, session.registry, true);
-  return loaded.checked.pipeline ? wishes.fulfil(*loaded.checked.pipeline) : bad_pipeline;
+  return loaded.checked.pipeline ? wishes.fulfil(*loaded.checked.pipeline, json) : bad_pipeline;
 }
 
 /// On a recording; on a stream without `file`.
@@ -98,7 +99,7 @@ int run_pipeline(ReplayOptions& options, const recording::Reader* file, Session&
   const std::string written = std::exchange(options.run.file, "replay of " + options.run.file);
   if (file_is_wrong(options.run, written, session)) return bad_pipeline;
   if (!options.run.quiet) options.run.way = way_of(options.replayed, file);
-  return run_to_the_end(options.run, *wishes, session);
+  return run_to_the_end(options.run, *wishes, options.format == "json", session);
 }
 
 int republish(ReplayOptions& options, const recording::Reader* file, Session& session) {
@@ -157,6 +158,7 @@ void add_replay(Arguments& program, Session& session) {
       "FILE or node=FILE: what a sink's rows must be; prints what differs, and exits with 1 if anything does");
   command.option("--save", options->saves,
                  "FILE or node=FILE (.parquet, .csv, .jsonl): keeps a sink's rows, for --diff");
+  command.choice("--format", options->format, {"text", "json"}, "of --diff and --save; JSON: an array of objects");
   command.flag("--flush", options->replayed.flush, "closes what is open at the end of the recording");
   command.option("--to-nats", options->to_stream,
                  "publishes the recording's messages into this JetStream stream instead");

@@ -12,6 +12,7 @@
 #include "cli/progress_line.hpp"
 #include "console/lag_watch.hpp"
 #include "console/metrics.hpp"
+#include "console/progress_json.hpp"
 #include "console/server.hpp"
 #include "console/status_json.hpp"
 #include "console/tap_stream.hpp"
@@ -181,6 +182,11 @@ class Runner {
     views.lag = [this] {
       return lag_.lag().transform([this](const Lag& lag) { return lag_json(*supervisor_.pipeline(), lag); });
     };
+    views.progress = [this]() -> Result<std::string> {
+      const auto pipeline = supervisor_.pipeline();
+      Keepers keepers{*pipeline, session_.registry};
+      return keepers.only("").and_then([&] { return keepers.ask(); }).transform(progress_json);
+    };
     views.ready = [this] { return readiness(supervisor_.status()); };
     views.pipeline = [this] {
       return status_json(*supervisor_.pipeline(), counters_, inspection_->work, supervisor_.status(),
@@ -234,7 +240,7 @@ void add_run(Arguments& program, Session& session) {
       program.command("run", "runs a pipeline until its source ends, or SIGTERM drains it; SIGHUP reloads it");
   command.needs("pipeline", options->file, "pipeline file");
   add_pipeline_options(command, options->pipeline);
-  command.option("--http", options->http, "serve /ping /ready /version /metrics /lag /pipelines on host:port");
+  command.option("--http", options->http, "serve /ping /ready /version /metrics /lag /pipelines on [host]:port");
   command.choice("--tap", options->tap, {"loopback", "all", "none"}, "whom --http lets look at rows, for weir tap");
   command.option("--worker", options->worker,
                  "name of this worker, whose partitions it takes over at once; default: the host's and a number");

@@ -25,7 +25,7 @@ struct TapOptions {
   std::string http = "localhost:8080";
   std::vector<std::string> keys, fields;
   std::string share, limit;
-  std::string format = "json";
+  std::string format = "text";
 };
 
 /// Rows under a heading, which comes again where the columns become others.
@@ -146,7 +146,7 @@ int tap(const TapOptions& options, const Registry& registry) {
   if (!options.share.empty()) query.emplace("share", options.share);
   if (!options.limit.empty()) query.emplace("limit", options.limit);
   end_quietly_on_signals();
-  Printer printer{options.format == "table"};
+  Printer printer{options.format == "text"};
   const auto answer = client->follow(weir::format("/pipelines/{}/tap/{}", loaded.checked.pipeline->name, place), query,
                                      [&](std::string_view text) { return printer.print(text); });
   if (!std::cout) return closed_pipe;
@@ -168,7 +168,7 @@ void add_tap(Arguments& program, Session& session) {
   command.option("--field", options->fields, "only samples of this field; may be given again");
   command.option("--share", options->share, "only this share of the vehicles, always the same ones: 0.1");
   command.option("--limit", options->limit, "ends after so many rows");
-  command.choice("--format", options->format, {"json", "table"}, "JSON lines for programs, a table for people");
+  command.choice("--format", options->format, {"text", "json"}, "JSON: a line for each row");
   command.does([options, &session] { session.exit = tap(*options, session.registry); });
 }
 

@@ -6,12 +6,12 @@
 #include <map>
 
 #include <weir/format.hpp>
-#include <weir/utf8.hpp>
 
 #include "cli/command.hpp"
 #include "cli/conformance.hpp"
 #include "cli/example.hpp"
 #include "cli/log.hpp"
+#include "cli/test_report.hpp"
 #include "cli/watch.hpp"
 #include "core/testing/case_feed.hpp"
 #include "core/testing/cases.hpp"
@@ -22,6 +22,7 @@ namespace {
 struct TestOptions {
   std::vector<std::string> paths;
   std::string filter, junit;
+  std::string format = "text";
   bool list = false;
   bool watch = false;
   bool update = false;
@@ -30,131 +31,6 @@ struct TestOptions {
 };
 
 bool is_case_file(std::string_view name) { return name.ends_with(".test.json"); }
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : valid_utf8(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        // What XML has no way to write.
-        if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') {
-          out += weir::format("\\x{:02x}", static_cast<unsigned char>(c));
-        } else {
-          out += c;
-        }
-    }
-  }
-  return out;
-}
-
-/// Lines below the first stand under it.
-std::string indented(std::string_view text) {
-  std::string out;
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  for (const char c : text) out += c == '\n' ? "\n    " : std::string{c};
-  return out;
-}
-
-/// What became of the cases of all files; as JUnit's XML, which every CI shows.
-class Report {
- public:
-  std::size_t passed = 0, failed = 0;
-
-  void file_failed(const std::string& file, const std::string& why) {
-    std::cout << why;
-    note(file, "can be read", why);
-  }
-
-  void ran(const std::string& file, const CaseResult& result) {
-    const std::string why = render(result, file);
-    std::cout << why;
-    note(file, result.name, why);
-  }
-
-  void kept(const std::string& op, const KeptRule& rule) {
-    std::string why;
-    for (const std::string& broken : rule.broken) why += "  " + indented(broken) + "\n";
-    if (!why.empty()) why = weir::format("{}: failed: {}\n{}", op, rule.rule, why);
-    std::cout << why;
-    note(op, std::string{rule.rule}, why);
-  }
-
-  std::string junit() const {
-    return weir::format(
-        "<testsuites>\n<testsuite name=\"weir\" tests=\"{}\" failures=\"{}\">\n{}</testsuite>\n</testsuites>\n",
-        passed + failed, failed, cases_);
-  }
-
- private:
-  void note(const std::string& file, const std::string& name, const std::string& why) {
-    ++(why.empty() ? passed : failed);
-    cases_ += weir::format("<testcase classname=\"{}\" name=\"{}\"", escaped(file), escaped(name));
-    cases_ += why.empty() ? "/>\n" : weir::format("><failure>{}</failure></testcase>\n", escaped(why));
-  }
-
-  std::string cases_;
-};
-
-/// What the tests of a pipeline let through, and what of it they look at.
-class Coverage {
- public:
-  void add(const std::string& pipeline, const CaseResult& result) {
-    Pipeline& of = pipelines_[std::filesystem::path{pipeline}.lexically_normal().string()];
-    ++of.tests;
-    for (const CasePassage& passage : result.passages) {
-      Port& port = of.ports[passage.port];
-      port.rows += passage.rows;
-      port.tests += passage.expected ? 1 : 0;
-    }
-  }
-
-  void print() const {
-    std::size_t ports = 0, passed = 0, expected = 0;
-    for (const auto& [name, pipeline] : pipelines_) {
-      std::size_t width = std::string_view{"port or sink"}.size();
-      for (const auto& [port, seen] : pipeline.ports) width = std::max(width, port.size());
-      std::cout << weir::format("\n{}, {} test{}\n", name, pipeline.tests, pipeline.tests == 1 ? "" : "s");
-      std::cout << weir::format("  {:<{}} {:>9}  expected in\n", "port or sink", width, "rows");
-      for (const auto& [port, seen] : pipeline.ports) {
-        std::cout << weir::format("  {:<{}} {:>9}  {}\n", port, width, seen.rows, looked_at(seen));
-        ++ports;
-        passed += seen.rows != 0 ? 1 : 0;
-        expected += seen.tests != 0 ? 1 : 0;
-      }
-    }
-    std::cout << weir::format("rows came through {0} of {1} ports and sinks, and {2} of {1} have rows expected\n",
-                              passed, ports, expected);
-  }
-
- private:
-  struct Port {
-    std::uint64_t rows = 0;
-    std::size_t tests = 0;  ///< that expect rows there
-  };
-  struct Pipeline {
-    std::size_t tests = 0;
-    std::map<std::string, Port> ports;
-  };
-
-  static std::string looked_at(const Port& port) {
-    if (port.tests == 0) return "no test";
-    return weir::format("{} test{}", port.tests, port.tests == 1 ? "" : "s");
-  }
-
-  std::map<std::string, Pipeline> pipelines_;
-};
 
 /// Answers why that failed, as a line; empty if it did not.
 std::string write_file(const std::string& path, const std::string& text) {
@@ -170,7 +46,8 @@ std::optional<std::string> read_regular(const std::string& path) {
 
 class Testing {
  public:
-  Testing(const TestOptions& options, const Registry& registry) : options_{options}, registry_{registry} {
+  Testing(const TestOptions& options, const Registry& registry)
+      : report{options.format == "json"}, options_{options}, registry_{registry} {
     around_ = {read_regular, recorded_messages, environment_variable, options.update};
   }
 
@@ -188,7 +65,7 @@ class Testing {
       pipelines_.push_back(one.pipeline);
       if (!one.name.contains(options_.filter)) continue;
       if (options_.list) {
-        std::cout << weir::format("{}:{}: {}\n", file, one.place.begin.line, one.name);
+        list(weir::format("{}:{}", file, one.place.begin.line), one.name);
       } else {
         run(file, read.file->pipeline, one);
       }
@@ -209,10 +86,22 @@ class Testing {
     for (const KeptRule& rule : rules) {
       if (!rule.rule.contains(options_.filter)) continue;
       if (options_.list)
-        std::cout << weir::format("{}: {}\n", shown, rule.rule);
+        list(shown, std::string{rule.rule});
       else
         report.kept(shown, rule);
     }
+  }
+
+  /// What --list names: where each test stands, and its name.
+  void write_listed(JsonWriter& out) const {
+    out.array([&] {
+      for (const auto& [place, name] : listed_) {
+        out.object([&] {
+          out.text("place", place);
+          out.text("name", name);
+        });
+      }
+    });
   }
 
   Report report;
@@ -221,6 +110,13 @@ class Testing {
   bool missing = false;  ///< one of them
 
  private:
+  void list(const std::string& place, const std::string& name) {
+    if (options_.format == "json")
+      listed_.emplace_back(place, name);
+    else
+      std::cout << weir::format("{}: {}\n", place, name);
+  }
+
   void unreadable(const std::string& file, const std::string& why) {
     any_unreadable_ = true;
     report.file_failed(file, why);
@@ -249,7 +145,8 @@ class Testing {
   void ran(const std::string& file, const std::string& pipeline, const CaseResult& result) {
     coverage.add(pipeline, result);
     report.ran(file, result);
-    if (options_.update && std::ranges::any_of(result.failures, &CaseResult::Failure::rows_in_text))
+    if (options_.format == "text" && options_.update &&
+        std::ranges::any_of(result.failures, &CaseResult::Failure::rows_in_text))
       std::cout << "  --update writes only rows that stand in a file, as \"rows\": \"day.rows\"; those in the test "
                    "itself are yours to change\n";
   }
@@ -263,7 +160,7 @@ class Testing {
                             each.file);
       if (!is_new) continue;
       if (auto problem = write_file(each.file, each.text); !problem.empty()) return problem;
-      std::cout << each.file << ": written\n";
+      (options_.format == "json" ? std::cerr : std::cout) << each.file << ": written\n";
     }
     return {};
   }
@@ -282,6 +179,7 @@ class Testing {
   CaseSurroundings around_;
   std::map<std::string, std::string> updated_;  // files of rows, as they are to be
   bool any_unreadable_ = false;
+  std::vector<std::pair<std::string, std::string>> listed_;
   std::vector<std::shared_ptr<const Pipeline>> pipelines_;  ///< of the cases
 };
 
@@ -293,6 +191,26 @@ std::vector<OperatorName> examined(const Session& session) {
     for (const auto name : session.registry.names(role)) all.push_back({role, std::string{name}});
   }
   return all;
+}
+
+void print_json(const Testing& testing, const TestOptions& options, bool listed) {
+  JsonWriter out;
+  if (listed) {
+    testing.write_listed(out);
+  } else {
+    out.object([&] {
+      out.number("passed", testing.report.passed);
+      out.number("failed", testing.report.failed);
+      testing.report.write(out);
+      if (options.coverage) testing.coverage.write(out);
+    });
+  }
+  std::cout << out.result() << '\n';
+}
+
+void print_totals(const Testing& testing, const TestOptions& options) {
+  if (options.coverage) testing.coverage.print();
+  std::cout << weir::format("{} passed, {} failed\n", testing.report.passed, testing.report.failed);
 }
 
 int test(const TestOptions& options, const Session& session) {
@@ -308,9 +226,12 @@ int test(const TestOptions& options, const Session& session) {
     std::cerr << "weir test: can't write " << options.junit << "\n";
     return usage;
   }
-  if (options.list && report.failed == 0) return fine;
-  if (options.coverage) testing.coverage.print();
-  std::cout << weir::format("{} passed, {} failed\n", report.passed, report.failed);
+  const bool listed = options.list && report.failed == 0;
+  if (options.format == "json")
+    print_json(testing, options, listed);
+  else if (!listed)
+    print_totals(testing, options);
+  if (listed) return fine;
   if (report.passed + report.failed == 0) {
     std::cerr << (testing.files == 0 ? "weir test: no *.test.json there\n" : "weir test: no test of that name\n");
     return usage;
@@ -327,6 +248,7 @@ void add_test(Arguments& program, Session& session) {
   command.needs("paths", options->paths, "*.test.json files, folders, or folder/...");
   command.option("--filter", options->filter, "only tests whose names contain this");
   command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
+  command.choice("--format", options->format, {"text", "json"}, "JSON: an object with an array of tests");
   command.flag("--conformance", options->conformance,
                "also what every operator must do: those of --plugin; without, all");
   command.flag("--list", options->list, "names the tests and runs none");

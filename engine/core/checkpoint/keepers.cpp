@@ -43,6 +43,29 @@ Result<void> Keepers::only(const std::string& node) {
               (node.empty() ? "no sink of this pipeline" : "no sink \"" + node + "\" here") + " keeps progress");
 }
 
+Result<Keepers::Answers> Keepers::ask() const {
+  Answers out;
+  std::optional<Error> first;
+  for (const Keeper& keeper : all_) {
+    auto lines = keeper.progress();
+    if (lines) {
+      out.kept.push_back({keeper.node, *std::move(lines)});
+      continue;
+    }
+    out.silent.push_back(keeper.node + ": " + lines.error().message);
+    if (!first) first = lines.error();
+  }
+  if (!out.kept.empty() || !first) return out;
+  first->message = out.silent.front();
+  return std::unexpected(*std::move(first));
+}
+
+std::vector<std::vector<ProgressLine>> Keepers::Answers::lines() const {
+  std::vector<std::vector<ProgressLine>> out;
+  for (const Kept& one : kept) out.push_back(one.lines);
+  return out;
+}
+
 std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink) {
   std::vector<ProgressLine> out;
   for (Partition partition = 0; partition < partitions; ++partition) {

@@ -36,6 +36,19 @@ class Keepers {
   /// In the pipeline's order: the first one says who owns a partition.
   std::vector<Keeper>& all() { return all_; }
 
+  /// What each keeps of the partitions, in the same order.
+  struct Answers {
+    struct Kept {
+      std::string node;
+      std::vector<ProgressLine> lines;
+    };
+    std::vector<Kept> kept = {};
+    std::vector<std::vector<ProgressLine>> lines() const;  ///< without their names
+    std::vector<std::string> silent = {};                  ///< of those that do not answer: "db: why"
+  };
+  /// Asks all of them. Where none answers: the first one's error, which names it.
+  Result<Answers> ask() const;
+
  private:
   Counters counters_;
   std::vector<std::unique_ptr<NodeContext>> contexts_;

@@ -17,16 +17,9 @@ std::unexpected<Error> of_node(const std::string& node, Error error) {
   return std::unexpected(std::move(error));
 }
 
-Result<std::vector<ProgressLine>> kept_lines(const Pipeline& pipeline, const Registry& registry) {
+Result<Keepers::Answers> kept_progress(const Pipeline& pipeline, const Registry& registry) {
   Keepers keepers{pipeline, registry};
-  if (auto some = keepers.only(""); !some) return std::unexpected(some.error());
-  std::vector<std::vector<ProgressLine>> by_sink;
-  for (const Keepers::Keeper& keeper : keepers.all()) {
-    auto lines = keeper.progress();
-    if (!lines) return of_node(keeper.node, lines.error());
-    by_sink.push_back(*std::move(lines));
-  }
-  return lines_of(claims_of(pipeline.nodes[pipeline.source()]).partitions, by_sink);
+  return keepers.only("").and_then([&] { return keepers.ask(); });
 }
 
 }  // namespace
@@ -54,14 +47,17 @@ Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, cons
   NodeContext context{{pipeline, registry, counters, clock}, node};
   const auto source = node.op->make_source(node.settings, context);
   if (auto can = source->backlogs({}); !can) return of_node(node.id, can.error());
-  const auto lines = kept_lines(pipeline, registry);
-  if (!lines) return std::unexpected(lines.error());
+  auto kept = kept_progress(pipeline, registry);
+  if (!kept) return std::unexpected(kept.error());
+  const auto lines = lines_of(claims_of(node).partitions, kept->lines());
   std::vector<PartitionPlace> places;
-  for (const ProgressLine& line : *lines)
+  for (const ProgressLine& line : lines)
     places.push_back({line.partition, line.progress.position, line.progress.stream});
   const auto backlogs = source->backlogs(places);
   if (!backlogs) return of_node(node.id, backlogs.error());
-  return lag_of(*lines, *backlogs, clock.now());
+  Lag out = lag_of(lines, *backlogs, clock.now());
+  out.silent = std::move(kept->silent);
+  return out;
 }
 
 std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
@@ -94,6 +90,10 @@ std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
     amounts(one.messages, one.behind);
     json.EndObject();
   }
+  json.EndArray();
+  json.Key("unanswered");
+  json.StartArray();
+  for (const std::string& one : lag.silent) text(one);
   json.EndArray();
   json.EndObject();
   return buffer.GetString();

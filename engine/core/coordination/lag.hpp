@@ -27,19 +27,21 @@ struct Lag {
   std::vector<PartitionLag> partitions;  ///< all of them, ascending
   std::uint64_t messages = 0;            ///< of all partitions
   Duration behind = 0;                   ///< of the partition that is furthest behind
+  std::vector<std::string> silent =
+      {};  ///< who keeps progress and does not answer, and why: they may be further behind
 };
 
 /// `backlogs`: beyond the positions of `lines`, in their order. `now`: wall time; where a server's clock is ahead of
 /// it, nothing is behind.
 Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now);
 
-/// Asks who keeps progress, see Keepers, and then the source, over connections of their own. As long as their
+/// Asks who keeps progress, see Keepers::ask(), and then the source, over connections of their own. As long as their
 /// time-outs, where they don't answer. invalid: there is no lag to tell, as nobody keeps progress or the source doesn't
 /// know its streams. changed: a stream is not the one that the progress is of.
 Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, const Clock& clock);
 
-/// {"pipeline":"fleet","messages":12,"seconds":3.25,"partitions":[{"partition":0,"owner":null,"position":7,…},…]}, on a
-/// line.
+/// {"pipeline":"fleet","messages":12,"seconds":3.25,"partitions":[{"partition":0,"owner":null,"position":7,…},…],
+/// "unanswered":[]}, on a line.
 std::string lag_json(const Pipeline& pipeline, const Lag& lag);
 
 }  // namespace weir

@@ -135,9 +135,10 @@ TEST_F(LagOf, AsJson) {
   const Lag lag{.partitions = {{0, "host-1", 10, 5, 3250 * millisecond}, {1, "", 0, 0, 0}},
                 .messages = 5,
                 .behind = 3250 * millisecond};
-  EXPECT_EQ(lag_json(pipeline(), lag), R"({"pipeline":"p","messages":5,"seconds":3.25,"partitions":[)"
-                                       R"({"partition":0,"owner":"host-1","position":10,"messages":5,"seconds":3.25},)"
-                                       R"({"partition":1,"owner":null,"position":0,"messages":0,"seconds":0.0}]})");
+  EXPECT_EQ(lag_json(pipeline(), lag),
+            R"({"pipeline":"p","messages":5,"seconds":3.25,"partitions":[)"
+            R"({"partition":0,"owner":"host-1","position":10,"messages":5,"seconds":3.25},)"
+            R"({"partition":1,"owner":null,"position":0,"messages":0,"seconds":0.0}],"unanswered":[]})");
 }
 
 }  // namespace

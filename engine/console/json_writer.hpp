@@ -1,4 +1,5 @@
-/// What commands print with `--format json`: names never change, instants are RFC 3339, what is not known is null.
+/// What commands print with `--format json`, and pages serve: names never change, instants are RFC 3339, what is not
+/// known is null.
 #pragma once
 
 #include <rapidjson/stringbuffer.h>
@@ -12,7 +13,7 @@
 #include <weir/rfc3339.hpp>
 #include <weir/types.hpp>
 
-namespace weir::cli {
+namespace weir {
 
 /// One JSON value, written from its beginning to its end.
 class JsonWriter {
@@ -43,6 +44,7 @@ class JsonWriter {
     key(name);
     value ? text(*value) : (void)json_.Null();
   }
+  void flag(bool value) { json_.Bool(value); }
   void time(std::string_view name, Timestamp value) {
     text(name, value == no_time ? std::nullopt : std::optional{format_rfc3339(value)});
   }
@@ -62,4 +64,4 @@ class JsonWriter {
   rapidjson::Writer<rapidjson::StringBuffer> json_{buffer_};
 };
 
-}  // namespace weir::cli
+}  // namespace weir
