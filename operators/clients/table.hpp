@@ -40,7 +40,7 @@ struct TableColumn {
 
 /// What a table calls the columns of the key, and of the time or tick, whatever the shape.
 struct Naming {
-  std::string key = "vehicle";
+  std::string key = "key";
   std::string time = "time";
 };
 

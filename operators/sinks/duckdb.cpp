@@ -335,7 +335,7 @@ const Spec spec =
         .optional(
             "columns", kind::columns(),
             "columns of the rows, and how each is completed; without them the input's columns are written as they are")
-        .field("key_column", kind::text(), "name of the column that holds the key", "vehicle")
+        .field("key_column", kind::text(), "name of the column that holds the key", "key")
         .field("time_column", kind::text(), "name of the column that holds the rows' time", "time")
         .field("schema", sql::schema_kind(), sql::schema_doc, "check")
         .field("memory", kind::size(), "the most that DuckDB may use", "256MiB")

@@ -318,7 +318,7 @@ const Spec spec =
         .optional(
             "columns", kind::columns(),
             "columns of the rows, and how each is completed; without them the input's columns are written as they are")
-        .field("key_column", kind::text(), "name of the column that holds the key", "vehicle")
+        .field("key_column", kind::text(), "name of the column that holds the key", "key")
         .field("time_column", kind::text(), "name of the column that holds the time; what a hypertable is cut by",
                "time")
         .field("hypertable", kind::choice({"auto", "always", "never"}),

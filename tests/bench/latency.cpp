@@ -116,9 +116,9 @@ std::vector<double> delays(const Stage& stage, Traffic& traffic) {
   auto database = stage.ask();
   const Timestamp from = traffic.first_tick + settle;
   const auto rows = must(database.run(
-      weir::format("SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint, "
+      weir::format("SELECT key, (extract(epoch FROM time) * 1000000)::bigint, "
                    "(extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint FROM vehicle_second "
-                   "WHERE vehicle::bigint >= {} AND time >= to_timestamp({})",
+                   "WHERE key::bigint >= {} AND time >= to_timestamp({})",
                    traffic.first_vehicle, from / second)));
   std::vector<double> out;
   for (const auto& row : rows) {

@@ -68,9 +68,9 @@ TEST_F(BoundedWork, IsCommittedInPartsOfWhichNoneIsLostOrDoubled) {
   EXPECT_EQ(count(), all) << job_->log();
   EXPECT_LE(most_memory(), 16u + 150u);
   EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
-  EXPECT_EQ(database_.ask("SELECT count(*), count(DISTINCT (vehicle, time)) FROM vehicle_second"),
+  EXPECT_EQ(database_.ask("SELECT count(*), count(DISTINCT (key, time)) FROM vehicle_second"),
             weir::format("{0} {0}", all));
-  EXPECT_EQ(database_.ask("SELECT count(*) FROM vehicle_second WHERE speed <> substr(vehicle, 2)::float8"), "0");
+  EXPECT_EQ(database_.ask("SELECT count(*) FROM vehicle_second WHERE speed <> substr(key, 2)::float8"), "0");
 }
 
 }  // namespace

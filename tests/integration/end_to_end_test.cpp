@@ -119,8 +119,8 @@ class EndToEnd : public testing::TestWithParam<Variant> {
     EXPECT_GT(joined.counters.at("late"), 0u) << "the fleet was not faulty";
     std::ranges::sort(rows, {}, [](const reference::Row& row) { return std::pair{row.key, row.tick}; });
     std::istringstream table{database->ask(
-        "SELECT vehicle, (extract(epoch FROM time) * 1000000000)::bigint, position_lat, position_lon, position_alt, "
-        "heading, speed, charge FROM vehicle_second ORDER BY vehicle COLLATE \"C\", time")};
+        "SELECT key, (extract(epoch FROM time) * 1000000000)::bigint, position_lat, position_lon, position_alt, "
+        "heading, speed, charge FROM vehicle_second ORDER BY key COLLATE \"C\", time")};
     std::size_t number = 0;
     for (const reference::Row& row : rows) {
       std::string key, tick;

@@ -50,7 +50,7 @@ TEST_F(Mqtt, TheAccountsMappingPutsItIntoAPartition) {
     publish(vehicle, 500 * millisecond, 10, 1);
     publish(vehicle, 1500 * millisecond, 20, 0);
   }
-  const std::string all = "SELECT vehicle, speed FROM vehicle_second ORDER BY vehicle";
+  const std::string all = "SELECT key, speed FROM vehicle_second ORDER BY key";
   for (int i = 0; i < 500 && database_.ask(all) != "a 15 b 15"; ++i) pause(20 * millisecond);
   EXPECT_EQ(database_.ask(all), "a 15 b 15") << job_->log();
   EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();

@@ -332,10 +332,10 @@ TEST_F(PartitionedJob, WritesEveryRowOnceAndRefusesAnotherNumber) {
   const auto rows = [&] { return database_.ask("SELECT count(*) FROM vehicle_second"); };
   for (int i = 0; i < 1'000 && rows() != wanted; ++i) pause(20 * millisecond);
   EXPECT_EQ(rows(), wanted) << job.log();
-  EXPECT_EQ(database_.ask("SELECT count(DISTINCT (vehicle, time)) FROM vehicle_second"), wanted);
+  EXPECT_EQ(database_.ask("SELECT count(DISTINCT (key, time)) FROM vehicle_second"), wanted);
   // Halfway between two samples, so their mean: 5 + v, 15 + v, …
-  EXPECT_EQ(database_.ask("SELECT count(*) FROM (SELECT speed - substr(vehicle, 2)::int - 10 * "
-                          "(row_number() OVER (PARTITION BY vehicle ORDER BY time) - 1) AS x FROM vehicle_second) AS a "
+  EXPECT_EQ(database_.ask("SELECT count(*) FROM (SELECT speed - substr(key, 2)::int - 10 * "
+                          "(row_number() OVER (PARTITION BY key ORDER BY time) - 1) AS x FROM vehicle_second) AS a "
                           "WHERE abs(x - 5) > 1e-9"),
             "0");
   EXPECT_EQ(database_.ask("SELECT count(*) FROM weir_progress WHERE position > 0"), std::to_string(partitions));

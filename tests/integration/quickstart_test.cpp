@@ -78,8 +78,8 @@ TEST_F(Quickstart, WritesEachRowOnceHoweverOftenItRuns) {
   EXPECT_TRUE(ran->log().contains(" samples in, " + rows("one") + " rows out, 0 refused, 0 dead letters kept\n"))
       << ran->log();
   EXPECT_GT(std::stoi(rows("one")), 4000);
-  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (vehicle, time))::VARCHAR FROM vehicle_second"), rows("one"));
-  EXPECT_EQ(ask("one", "SELECT count(DISTINCT vehicle)::VARCHAR FROM vehicle_second"), "100");
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (key, time))::VARCHAR FROM vehicle_second"), rows("one"));
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT key)::VARCHAR FROM vehicle_second"), "100");
   EXPECT_EQ(ask("one",
                 "SELECT count(*)::VARCHAR FROM vehicle_second WHERE position_lat NOT BETWEEN 52 AND 53 OR "
                 "speed NOT BETWEEN 0 AND 250 OR charge NOT BETWEEN 0 AND 100"),
@@ -158,6 +158,20 @@ TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
   job.end(SIGTERM);
 }
 
+TEST_F(Quickstart, TheKeyHasOneNameInTablesAndInJson) {
+  ASSERT_EQ(run("one")->wait(), 0);
+  EXPECT_EQ(ask("one",
+                "SELECT string_agg(column_name, ' ' ORDER BY ordinal_position) FROM "
+                "information_schema.columns WHERE table_name = 'vehicle_second' AND ordinal_position < 3"),
+            "key time");
+  fakes::WeirProcess printed{
+      {"run", "-q", "--log-level", "error", std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json", "-s",
+       "db.sink=stdout", "-s", "db.path=null", "-s", "db.table=null"},
+      directory_.file("printed")};
+  ASSERT_EQ(printed.wait(), 0);
+  EXPECT_TRUE(printed.log().starts_with("{\"key\":\"")) << printed.log().substr(0, 100);
+}
+
 TEST_F(Quickstart, AReloadAddsTheColumnsOfATableThatMayGrow) {
   std::string text = read(std::string{WEIR_SOURCE_DIR} + "/pipelines/quickstart.json");
   const auto with = [](std::string of, const std::string& before, const std::string& more) {
@@ -176,7 +190,7 @@ TEST_F(Quickstart, AReloadAddsTheColumnsOfATableThatMayGrow) {
   EXPECT_THAT(job.log(), testing::HasSubstr(R"(added "torque")"));
   EXPECT_EQ(job.wait(), 0) << job.log();
   EXPECT_EQ(ask("one", "SELECT (count(torque) BETWEEN 1000 AND count(*) - 100)::VARCHAR FROM vehicle_second"), "true");
-  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (vehicle, time))::VARCHAR FROM vehicle_second"), rows("one"));
+  EXPECT_EQ(ask("one", "SELECT count(DISTINCT (key, time))::VARCHAR FROM vehicle_second"), rows("one"));
 }
 
 TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {

@@ -113,7 +113,7 @@ class RecordedFleet : public testing::Test {
 
   RecordedTable live() const {
     std::istringstream all{
-        database_.ask(weir::format("SELECT vehicle || '@' || (extract(epoch FROM time) * 1000000)::bigint, {} "
+        database_.ask(weir::format("SELECT key || '@' || (extract(epoch FROM time) * 1000000)::bigint, {} "
                                    "FROM vehicle_second",
                                    row_values))};
     RecordedTable out;
@@ -140,10 +140,9 @@ class RecordedFleet : public testing::Test {
     fakes::WeirProcess process{arguments, directory_.file("replay.log")};
     EXPECT_EQ(process.wait(60 * second), 0) << process.log();
     RecordedTable out;
-    for (const duck::Row& row :
-         ask(file, weir::format("SELECT vehicle || '@' || epoch_us(time), COLUMNS([{}])::VARCHAR "
-                                "FROM vehicle_second",
-                                quoted_columns()))) {
+    for (const duck::Row& row : ask(file, weir::format("SELECT key || '@' || epoch_us(time), COLUMNS([{}])::VARCHAR "
+                                                       "FROM vehicle_second",
+                                                       quoted_columns()))) {
       auto& [name, values] = out.emplace_back(row[0].value_or("NULL"), std::vector<std::string>{});
       for (std::size_t i = 1; i < row.size(); ++i) values.push_back(bits_of(row[i].value_or("NULL")));
     }

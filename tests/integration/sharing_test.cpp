@@ -99,7 +99,7 @@ class Sharing : public Job {
   int reached() const {
     const std::string least = database_.ask(weir::format(
         "SELECT CASE WHEN count(*) = {} THEN min(last) END FROM (SELECT max(extract(epoch FROM time)::bigint - {}) "
-        "AS last FROM vehicle_second GROUP BY vehicle) AS vehicles",
+        "AS last FROM vehicle_second GROUP BY key) AS vehicles",
         fleet_size, epoch_ / second));
     return least.empty() || least == "NULL" ? 0 : std::stoi(least);
   }
@@ -120,7 +120,7 @@ class Sharing : public Job {
     wait_for_rows_beyond(last - 1);
     EXPECT_EQ(
         database_.ask(weir::format(
-            "SELECT count(*), count(DISTINCT (vehicle, time)), count(*) FILTER (WHERE abs(speed - "
+            "SELECT count(*), count(DISTINCT (key, time)), count(*) FILTER (WHERE abs(speed - "
             "(extract(epoch FROM time) - {})) > 1e-6 OR speed IS NULL), max(extract(epoch FROM time)::bigint) - {} "
             "FROM vehicle_second",
             epoch_ / second, epoch_ / second)),

@@ -161,7 +161,7 @@ class Hearing {
   std::vector<reference::Input> inputs() const {
     std::vector<reference::Input> out;
     for (const auto& row :
-         ask("SELECT vehicle, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
+         ask("SELECT key, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
              "ORDER BY ctid")) {
       reference::Sample sample{.key = row[0], .field = row[1], .time = std::stoll(row[2]) * microsecond};
       sample.value.x = std::stod(row[3]);
@@ -189,8 +189,8 @@ class Hearing {
       if (column.kind != FieldKind::point) names += ", " + column.field;
     }
     const auto found = ask(weir::format(
-        "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint{} FROM {} ORDER BY vehicle COLLATE \"C\", time",
-        names, table));
+        "SELECT key, (extract(epoch FROM time) * 1000000)::bigint{} FROM {} ORDER BY key COLLATE \"C\", time", names,
+        table));
     ASSERT_EQ(found.size(), rows.size());
     for (std::size_t i = 0; i < rows.size() && !testing::Test::HasFailure(); ++i) {
       SCOPED_TRACE(weir::format("row {}: {} {}", i, rows[i].key, rows[i].tick));
@@ -386,7 +386,7 @@ TEST(SharedCurrentValues, make_no_row_again_at_a_restart) {
   put("w.charge", tick - 100 * millisecond, 70);
   fakes::WeirProcess worker{{"run", file}, files.file("log")};
   const auto rows_of = [&](const char* vehicle) {
-    return table.ask(weir::format("SELECT count(*), count(charge) FROM parked WHERE vehicle = '{}'", vehicle));
+    return table.ask(weir::format("SELECT count(*), count(charge) FROM parked WHERE key = '{}'", vehicle));
   };
   const auto wait_for = [&](const char* vehicle, const char* rows) {
     for (int i = 0; i < 500 && rows_of(vehicle)[0][0] != rows; ++i) system_clock().wait(20 * millisecond, {});
@@ -404,8 +404,7 @@ TEST(SharedCurrentValues, make_no_row_again_at_a_restart) {
 
   put("w.charge", tick + 1100 * millisecond, 60);
   EXPECT_TRUE(wait_for("w", "2")) << "what it knew before the restart is gone\n" << worker.log();
-  EXPECT_EQ(rows_of("w")[0][1], "2") << testing::PrintToString(
-      table.ask("SELECT * FROM parked ORDER BY vehicle, time"));
+  EXPECT_EQ(rows_of("w")[0][1], "2") << testing::PrintToString(table.ask("SELECT * FROM parked ORDER BY key, time"));
   EXPECT_EQ(worker.end(SIGTERM), 0) << worker.log();
 }
 

@@ -19,9 +19,9 @@ namespace {
 
 /// One row from the middle of those that have a later one of their vehicle: the newest may be committed at any time.
 constexpr const char* one_row =
-    "(vehicle, time) = (SELECT vehicle, time FROM vehicle_second AS r WHERE EXISTS (SELECT FROM vehicle_second AS l WHERE "
-    "l.vehicle = r.vehicle AND l.time > r.time) ORDER BY vehicle, time OFFSET (SELECT count(*) / 2 FROM vehicle_second) "
-    "- (SELECT count(DISTINCT vehicle) FROM vehicle_second) / 2 LIMIT 1)";
+    "(key, time) = (SELECT key, time FROM vehicle_second AS r WHERE EXISTS (SELECT FROM vehicle_second AS l WHERE "
+    "l.key = r.key AND l.time > r.time) ORDER BY key, time OFFSET (SELECT count(*) / 2 FROM vehicle_second) "
+    "- (SELECT count(DISTINCT key) FROM vehicle_second) / 2 LIMIT 1)";
 
 /// A statement that changes one row; a break that breaks nothing can't be noticed.
 template <auto sql>
@@ -43,7 +43,7 @@ std::string double_it() {
 }
 std::string commit_again() { return weir::format("UPDATE vehicle_second SET speed = speed WHERE {}", one_row); }
 std::string lose_session() {
-  return "DELETE FROM session WHERE (vehicle, time, event) = (SELECT vehicle, time, event FROM session LIMIT 1)";
+  return "DELETE FROM session WHERE (key, time, event) = (SELECT key, time, event FROM session LIMIT 1)";
 }
 std::string add_letter() {
   return "INSERT INTO weir_dead_letters (pipeline, node, partition, position, reason, subject, payload) "

@@ -79,7 +79,7 @@ std::vector<Line> lines_of(const Stage& stage, const std::string& sql, Rest rest
 
 std::vector<Line> rows_of(const Stage& stage) {
   return lines_of(stage,
-                  "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, position_lat, "
+                  "SELECT key, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, position_lat, "
                   "position_lon, position_alt, heading, speed, charge FROM vehicle_second",
                   [](Table& table, Line& line) {
                     for (int c = 0; c < 6; ++c) line.cells.push_back(number(table.word()));
@@ -105,8 +105,7 @@ std::vector<Line> copies_of(const Stage& stage) {
 
 std::vector<Line> sessions_of(const Stage& stage) {
   return lines_of(
-      stage,
-      "SELECT vehicle, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
+      stage, "SELECT key, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
       [](Table& table, Line& line) {
         line.word = table.word();
         line.text = table.word();

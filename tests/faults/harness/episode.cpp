@@ -85,7 +85,7 @@ class Episode {
   bool doubled() const {
     if (!is(Break::When::always)) return false;
     try {
-      return stage_.database->ask("SELECT count(*) > count(DISTINCT (vehicle, time)) FROM vehicle_second") == "t";
+      return stage_.database->ask("SELECT count(*) > count(DISTINCT (key, time)) FROM vehicle_second") == "t";
     } catch (const std::exception&) {
       return false;  // the database is down
     }
