@@ -15,14 +15,12 @@ std::vector<Session> sessions_of(std::list<Taken>& samples, Duration timeout) {
     out.back().by_off |= taken.off;
   }
   // What ends a session is its off, or the first arrival of what is behind the gap.
-  Timestamp behind = end_of_time;
-  for (auto session = out.rbegin(); session != out.rend(); ++session) {
-    Timestamp ended = session->by_off ? end_of_time : behind;
-    for (const Taken* taken : session->samples) {
-      if (taken->off) ended = std::min(ended, taken->sample.arrival);
-      behind = std::min(behind, taken->sample.arrival);
+  for (Session& session : out) {
+    for (const Taken& taken : samples) {
+      const bool is_its_off = taken.off && taken.sample.time == session.last();
+      const bool is_behind = !session.by_off && taken.sample.time > session.last();
+      if (is_its_off || is_behind) session.ended = std::min(session.ended.value_or(end_of_time), taken.sample.arrival);
     }
-    if (ended != end_of_time) session->ended = ended;
   }
   return out;
 }

@@ -88,7 +88,7 @@ void Vehicle::take(const Sample& sample) {
   }
   if (!taken) return;
 
-  // "Two samples of a field with the same event time: the later position wins."
+  // "Two samples of a field with the same event time: the later position wins." Unwritten: an off stays a boundary.
   const auto place = std::ranges::find_if(taken_, [&](const Taken& t) { return t.sample.time > sample.time; });
   const auto added = taken_.insert(place, Taken{sample});
   drop_between_ticks();
@@ -163,7 +163,7 @@ Timestamp Vehicle::closes(const Session& session, Timestamp tick) const {
   if (passed(session, tick)) at = std::min(at, session.heard() + settings_.wait);
   // "An ended session takes its own samples […] for another `wait` of arrival time, then its ticks close"
   if (session.ended) at = std::min(at, *session.ended + settings_.wait);
-  // "after `forget` of arrival time it ends as lost"
+  // "after `forget` of arrival time it ends as lost". Unwritten: its ticks wait no longer either.
   at = std::min(at, heard_ + settings_.forget);
   return std::max(at, now_);
 }
@@ -231,7 +231,7 @@ void Vehicle::close(const Session& session, Timestamp tick) {
 /// "Starts and ends, and why, go to port `sessions`." Unwritten: a start with the session's first row, else its end.
 void Vehicle::start(const Session& session) {
   if (session.announced()) return;
-  // "*on* […] only names the reason of a start."
+  // "*on* […] only names the reason of a start." Unwritten: it has the event time of the start.
   const char* reason = "sample";
   for (Taken* taken : session.samples) {
     taken->announced = true;
@@ -249,7 +249,7 @@ void Vehicle::end(const Session& session, const char* reason) {
     out_.sessions.push_back({key_, "end", reason, last, now_});
     if (tick_from(session.first()) > last) ++out_.counters["tickless"];
   }
-  over_ = last;
+  over_ = last;  // and every tick to come is behind it, so that its samples matter no more
   std::erase_if(taken_, [&](const Taken& taken) { return taken.sample.time <= last; });
 }
 

@@ -1,8 +1,9 @@
 /// The slow, obvious reference of window-join: what section 6 of the design says, without any thought of speed.
 ///
-/// It keeps every sample of a vehicle, and at each arrival works out from all of them again which sessions there are,
-/// which fields have passed, when each tick closes and what its brackets are. It shares neither code nor structure with
-/// the operator, so that both must have understood the same thing.
+/// It keeps every sample of the sessions that are not over, and at each arrival works out from all of them again which
+/// sessions there are, which fields have passed, when each tick closes and what its brackets are. It shares neither
+/// code nor structure with the operator, so that both must have understood the same thing. Not in it: limits of memory
+/// that no random stream reaches (65533 ticks or samples of one field, 100000 rows of one message).
 #pragma once
 
 #include <map>
