@@ -118,6 +118,28 @@ TEST_F(JetStreamKvTest, fails_while_the_bucket_takes_none_and_goes_on_after) {
   EXPECT_EQ(there("v1.speed"), value(1, 1));
 }
 
+/// What was refused for a while meets a newer value when it is published again.
+TEST_F(JetStreamKvTest, keeps_its_condition_when_it_publishes_again) {
+  NatsPeer peer{url()};
+  fakes::ForeignStream stream{nats::bucket_stream(bucket_), nats::bucket_subject(bucket_, ">")};
+  stream.config.MaxMsgsPerSubject = 1;
+  stream.config.MaxBytes = 10;
+  stream.config.Discard = js_DiscardNew;
+  ASSERT_EQ(stream.add(peer), NATS_OK);
+  Worker one = worker();
+  one.opened().number("v1", "f", 5, 5);
+  const std::jthread late{[&] {
+    system_clock().wait(2 * second, {});
+    stream.config.MaxBytes = 1'000'000;
+    EXPECT_EQ(stream.update(peer), NATS_OK);
+    EXPECT_TRUE((nats::Bucket{*peer.jetstream, bucket_}.put("v1.f", value(9, 9))));
+  }};
+  const auto done = one.commit();
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(there("v1.f"), value(9, 9));
+  EXPECT_EQ(one.counted("published") + one.counted("superseded"), 1u);
+}
+
 /// For the server, with the headers only, or for the bucket.
 TEST_F(JetStreamKvTest, rejects_a_value_that_is_too_large_and_writes_the_others) {
   NatsPeer peer{url()};
@@ -254,8 +276,7 @@ TEST_F(JetStreamKvTest, recreates_a_bucket_that_was_deleted) {
   Worker one = worker();
   ASSERT_TRUE(one.opened().number("v1", "f", 5, 5).commit());
   peer.jetstream->remove(nats::bucket_stream(bucket_));
-  const auto failed = one.number("v1", "f", 4, 4).commit();
-  ASSERT_FALSE(failed) << "it was written nowhere";
+  ASSERT_FALSE(one.number("v1", "f", 6, 6).commit()) << "it was written nowhere";
   ASSERT_TRUE(one.opened().number("v1", "f", 4, 4).commit());
   EXPECT_EQ(there("v1.f"), value(4, 4)) << "what the former bucket had is gone";
 }
