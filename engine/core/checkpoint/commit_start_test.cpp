@@ -183,17 +183,6 @@ TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
   EXPECT_EQ(manifests(), (std::set<std::string>{"test.0.0.3-f/manifest", "test.0.0.4-f/manifest"}));
 }
 
-TEST_F(CommitStart, ASnapshotFromBeforeAResetIsOlderWhateverItsPosition) {
-  for (const auto& [resets, position] : {std::pair{0u, 9u}, {1u, 2u}, {1u, 3u}, {2u, 1u}}) {
-    Snapshot one = snapshot(position, "state");
-    one.at.resets = resets;
-    ASSERT_TRUE(snapshots_.write(0, "f", one));
-  }
-  ASSERT_TRUE(snapshots_.prune(0, "test.0.1.3-f", "test.0.1.2-f"));
-  EXPECT_EQ(manifests(),
-            (std::set<std::string>{"test.0.1.2-f/manifest", "test.0.1.3-f/manifest", "test.0.2.1-f/manifest"}));
-}
-
 TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
   commit_with_snapshot(5);
   cycle_->take(step(0, 9, "b"));

@@ -28,6 +28,11 @@ std::pair<std::uint32_t, Position> age_in(std::string_view name) {
   return age;
 }
 
+std::string_view fence_in(std::string_view name) {
+  for (int tokens = 0; tokens < 3; ++tokens) name.remove_prefix(name.find('.') + 1);
+  return name.substr(name.find('-') + 1);
+}
+
 void put_place(const Progress& at, StateWriter& out) {
   out.put(at.position);
   out.put(at.arrival);
@@ -152,8 +157,8 @@ Result<void> Snapshots::prune(Partition partition, std::string_view newest, std:
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     const std::string_view snapshot = std::string_view{name}.substr(0, name.rfind('/'));
-    const bool under_way = age_in(snapshot) >= age_in(newest);
-    if (under_way || snapshot == before || name.ends_with(".latest")) continue;
+    const bool kept = age_in(snapshot) >= age_in(fence_in(snapshot) == fence_in(newest) ? newest : before);
+    if (kept || snapshot == before || name.ends_with(".latest")) continue;
     if (auto removed = store_.remove(name); !removed) return removed;
   }
   return {};

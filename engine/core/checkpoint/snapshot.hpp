@@ -43,7 +43,8 @@ class Snapshots {
   Result<Progress> place(std::string_view name);
 
   /// Deletes the partition's snapshots older than `newest`, but for `before`; only by the owner, after a commit in
-  /// which every progress came to name `newest`.
+  /// which every progress came to name `newest`. Of other fences only those older than `before`: if a fail-over lost
+  /// that commit, a new owner may name one of its own between the two by now.
   Result<void> prune(Partition partition, std::string_view newest, std::string_view before);
 
   /// For pipelines whose sinks keep no progress: the name of the snapshot to start from. Where workers share, false if
