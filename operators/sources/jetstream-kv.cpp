@@ -98,13 +98,14 @@ class JetStreamKv final : public Source {
       return Pulled{};
     }
     if (!came) return std::unexpected(came.error());
-    // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
     const Timestamp now = context_.clock().now();
     const Duration late = now - next_tick_;
-    const bool behind = *came > 0 && watch_->behind() > 0;
-    // What comes after the past was told would be taken for new.
-    if (again_up_to_ != 0 && watch_->behind() > 0 && late < longest_catching_up) return Pulled{};
-    if (late < 0 || (behind && (!caught_up_ || late < every_ / 4))) return Pulled{};
+    const bool lags = watch_->behind() > 0;
+    // Of what the bucket held a first tick would tell a part, and the rest would be taken for new. A server that sends
+    // nothing may have lost what it announced.
+    if (!caught_up_ && lags && (*came > 0 || late < longest_catching_up)) return Pulled{};
+    // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
+    if (late < 0 || (lags && *came > 0 && late < every_ / 4)) return Pulled{};
     caught_up_ = true;
     const Timestamp known = std::exchange(again_up_to_, 0);
     // What was there at the ticks between, and was overwritten, nobody will ever see.

@@ -171,6 +171,26 @@ TEST_F(NatsBucketTest, isReadAtEveryTick) {
   EXPECT_LT(repeated[1].arrival, repeated[2].arrival);
 }
 
+/// A tick tells of all that the bucket held, however late it comes.
+TEST_F(NatsBucketTest, waitsForTheBucketBeforeItsFirstTick) {
+  NatsPeer peer{url()};
+  add_bucket(peer, 0);
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  for (int i = 0; i < 20; ++i) bucket.put(weir::format("v{}.speed", i), "1").value();
+  fakes::Proxy way{fakes::port_of(url())};
+  way.delay(100 * millisecond);
+  NatsSource source{weir_operator_sources_jetstream_kv(),
+                    {{"url", way.in_place_of(url())}, {"bucket", bucket_}, {"every", std::int64_t{10 * millisecond}}}};
+  source.source->open(0).value();
+  for (int i = 0; i < 100; ++i) {
+    const auto pulled = source.source->pull({.wait = 20 * millisecond}, {}).value();
+    if (pulled.state != Pulled::State::messages) continue;
+    EXPECT_EQ(pulled.messages->items.size(), 20u);
+    return;
+  }
+  FAIL() << "no tick";
+}
+
 /// The system's clock, set back by as much as a test wants.
 struct SetBackClock final : Clock {
   Timestamp now() const override { return system_clock().now() - back; }
