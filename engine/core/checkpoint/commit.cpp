@@ -208,20 +208,17 @@ std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet
   return out;
 }
 
-/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. If that one
-/// has the step already, or is the one that refuses them and has not buried them, they go to the box.
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has
+/// committed already when it refuses rows: if it has not buried them, they go to the box.
 Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
   const std::size_t number = outlets_[outlet].node;
   const std::string& node = pipeline_.nodes[number].id;
-  const std::size_t last = outlets_.size() - 1;
-  const auto waits = [&](const LaneAccount& lane, const LaneStep& step) {
-    return outlet != last && !lane.has(last, step);
-  };
+  const bool last = outlet + 1 == outlets_.size();
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
-    LaneAccount& lane = lanes_.at(batch->origin.partition);
-    const auto [step, rows] = lane.given(number, batch);
-    if (!buried && !waits(lane, step)) letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
+    if (!last || buried) continue;
+    const auto [step, rows] = lanes_.at(batch->origin.partition).given(number, batch);
+    letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
   }
   // First: if they can't be kept, all is written once more, and counted then.
   if (auto kept = box_.keep(letters); !kept) return kept;
@@ -229,14 +226,12 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
-    LaneAccount& lane = lanes_.at(partition);
-    auto [step, rows] = lane.given(number, batch);
-    const bool later = !buried && waits(lane, step);
-    announce(node, partition, reason, "", buried || (later && outlets_.keepers() > 0));
+    announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
+    auto [step, rows] = lanes_.at(partition).given(number, batch);
     ++rows.rejected;
     if (buried) {
       counters_.add(letters_counter_, 1);
-    } else if (later) {
+    } else if (!last) {
       step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
       ++pending_rows_;
     }

@@ -88,8 +88,6 @@ class LaneAccount {
 
   /// An outlet has everything up to there. Answers how many rows of its node are new to it.
   std::size_t advance(std::size_t outlet, Reach reach);
-  /// Whether an outlet has a step.
-  bool has(std::size_t outlet, const LaneStep& step) const { return reach(step, nodes_[outlet]) <= done_[outlet]; }
   /// Up to where an outlet has all.
   Position done(std::size_t outlet) const { return done_[outlet].position; }
   void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
