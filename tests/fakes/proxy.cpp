@@ -90,7 +90,19 @@ std::string Proxy::in_place_of(const std::string& url) const {
   return url.substr(0, at) + ":" + std::to_string(port_) + url.substr(at + from.size());
 }
 
-void Proxy::cut() { set(cut_, true); }
+void Proxy::cut() {
+  std::unique_lock lock{mutex_};
+  const std::uint64_t mine = ++cuts_asked_;
+  wake();
+  cut_done_.wait(lock, [&] { return cuts_done_ >= mine; });
+}
+void Proxy::note_cuts(std::uint64_t cuts) {
+  {
+    const std::scoped_lock lock{mutex_};
+    cuts_done_ = cuts;
+  }
+  cut_done_.notify_all();
+}
 void Proxy::refuse(bool yes) { set(refuse_, yes); }
 void Proxy::hold(bool yes) { set(hold_, yes); }
 
@@ -138,14 +150,18 @@ void Proxy::wake() const { (void)!::write(wake_[1], "", 1); }
 
 void Proxy::carry() {
   for (;;) {
-    bool hold = false;
+    bool hold = false, cut = false;
+    std::uint64_t cuts = 0;
     {
       const std::scoped_lock lock{mutex_};
       if (stop_) break;
       hold = hold_;
-      if (std::exchange(cut_, false)) std::ranges::for_each(pairs_, [](Pair& pair) { pair.reset = true; });
+      cuts = cuts_asked_;
+      cut = cuts != cuts_done_;
     }
+    if (cut) std::ranges::for_each(pairs_, [](Pair& pair) { pair.reset = true; });
     close_over();
+    if (cut) note_cuts(cuts);
     std::vector<pollfd> wanted{{wake_[0], POLLIN, 0}, {listener_, POLLIN, 0}};
     const Timestamp now = system_clock().steady();
     const auto events = [&](const Flow& in, const Flow& out) {

@@ -37,7 +37,7 @@ class Proxy {
   /// A URL of the first of them, with the proxy's port instead.
   std::string in_place_of(const std::string& url) const;
 
-  /// Resets all connections.
+  /// Resets all connections; they are closed when it returns. What a client had received by then it may still read.
   void cut();
   /// While true, new connections are reset.
   void refuse(bool yes);
@@ -83,6 +83,8 @@ class Proxy {
 
   /// Tells the thread.
   void set(bool& what, bool yes);
+  /// The cuts that are asked for by now are done.
+  void note_cuts(std::uint64_t cuts);
   void carry();
   void wake() const;
   void accept_one();
@@ -103,7 +105,9 @@ class Proxy {
   std::list<Pair> pairs_;  // the thread's
 
   mutable std::mutex mutex_;
-  bool stop_ = false, cut_ = false, refuse_ = false, hold_ = false;
+  bool stop_ = false, refuse_ = false, hold_ = false;
+  std::uint64_t cuts_asked_ = 0, cuts_done_ = 0;
+  std::condition_variable cut_done_;
   Duration delay_ = 0;
   double rate_ = 0;
   struct SetTrap {

@@ -52,7 +52,10 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
     Place& place = places_[partition];
     if (place.claims != lane.claim.number)
       violation_ = weir::format("partition {}: a commit by one whom another has followed", partition);
-    place.progress = lane.commit.next;
+    const std::string before = std::exchange(place.progress, lane.commit.next).snapshot;
+    if (!safeguards_.commits_name_snapshots && !before.empty()) place.progress.snapshot = before;
+    if (const std::string& name = place.progress.snapshot; !name.empty() && name != before && !stored_.has(name))
+      violation_ = weir::format("partition {}: a commit names {}, which is not in the store", partition, name);
   }
   if (!safeguards_.one_transaction) return refused;
   for (const auto& row : transaction.rows) {
@@ -62,6 +65,10 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
     if (!std::ranges::contains(refused, letter.first)) letters_.push_back(letter);
   }
   return refused;
+}
+
+bool SimulatedDatabase::names(std::string_view snapshot) const {
+  return std::ranges::any_of(places_, [&](const auto& place) { return place.second.progress.snapshot == snapshot; });
 }
 
 void SimulatedDatabase::end(const Transaction& transaction, bool commits) {

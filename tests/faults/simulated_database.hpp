@@ -12,12 +12,15 @@
 
 #include "faults/misfortune.hpp"
 #include "faults/simulated_pipeline.hpp"
+#include "faults/simulated_store.hpp"
 
 namespace weir::faults {
 
 class SimulatedDatabase {
  public:
-  SimulatedDatabase(Dice& dice, Safeguards safeguards) : dice_{dice}, safeguards_{safeguards} {}
+  /// `stored` must outlive it.
+  SimulatedDatabase(Dice& dice, Safeguards safeguards, const Stored& stored)
+      : dice_{dice}, safeguards_{safeguards}, stored_{stored} {}
 
   /// What time it is; commits whose connection is gone come to an end, one way or the other.
   void pass(Timestamp now);
@@ -31,7 +34,10 @@ class SimulatedDatabase {
   std::vector<std::string> letters(Partition partition) const { return of(letters_, partition); }
   const Progress& progress(Partition partition) { return places_[partition].progress; }
   int owner(Partition partition) { return places_[partition].owner; }
-  /// What must never happen but did: a commit by one who is not the last that claimed. Empty if nothing.
+  /// Whether a partition's progress names this snapshot.
+  bool names(std::string_view snapshot) const;
+  /// What must never happen but did: a commit by one who is not the last that claimed, or of a snapshot that is not in
+  /// the store. Empty if nothing.
   const std::string& violation() const { return violation_; }
 
  private:
@@ -74,6 +80,7 @@ class SimulatedDatabase {
 
   Dice& dice_;
   Safeguards safeguards_;
+  const Stored& stored_;
   bool calm_ = false;
   Timestamp now_ = 0;
   Duration ahead_ = 0;

@@ -1,6 +1,7 @@
 /// A store in memory that several workers use, each over its own wire, and by which they may share partitions.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -20,7 +21,11 @@ struct Stored {
   std::map<std::string, Value, std::less<>> values;
   std::uint64_t last_revision = 0;
   Timestamp now = 0;
-  std::string violation;  ///< a lease that was taken while it ran; empty if none was
+  std::string violation;  ///< a lease that was taken while it ran, a snapshot removed that is named; empty: neither
+  std::function<bool(std::string_view)> named = [](std::string_view) { return false; };  ///< by a database
+
+  /// A snapshot that is whole: its manifest is written last.
+  bool has(const std::string& snapshot) const { return values.contains(snapshot + "/manifest"); }
 
   std::uint64_t put(std::string_view name, std::string_view text) {
     values[std::string{name}] = {std::string{text}, ++last_revision, now};
@@ -46,6 +51,8 @@ class SimulatedStore final : public Store {
   }
   Result<void> remove(std::string_view name) override {
     return wire_.ask([&]() -> Result<void> {
+      if (stored_.named(name.substr(0, name.find('/'))))
+        stored_.violation = std::string{name} + " was removed while a database named it";
       if (const auto value = stored_.values.find(name); value != stored_.values.end()) stored_.values.erase(value);
       return {};
     });

@@ -18,7 +18,10 @@ Simulation::Simulation(std::uint64_t seed, Safeguards safeguards)
     : plant_{.dice = Dice{seed}, .safeguards = safeguards} {
   const auto partitions = static_cast<std::uint32_t>(1 + plant_.dice.roll(6));
   for (std::uint64_t left = plant_.dice.roll(4) % 3; left > 0; --left)
-    plant_.databases.push_back(std::make_unique<SimulatedDatabase>(plant_.dice, safeguards));
+    plant_.databases.push_back(std::make_unique<SimulatedDatabase>(plant_.dice, safeguards, plant_.stored));
+  plant_.stored.named = [this](std::string_view snapshot) {
+    return std::ranges::any_of(plant_.databases, [&](const auto& database) { return database->names(snapshot); });
+  };
   plant_.registry = simulated_registry(partitions);
   plant_.pipeline = simulated_pipeline(plant_.registry, plant_.databases.size());
   plant_.streams.filling = chaos_lasts + 5 * second;
@@ -67,6 +70,7 @@ bool Simulation::step() {
   if (next == nullptr) return false;
   pass_until(std::max(plant_.now, next->due(thread)));
   const Duration again = next->run(thread);
+  if (!plant_.stored.violation.empty()) fail(plant_.stored.violation);
   next->wait(thread, again / 2 + static_cast<Duration>(plant_.dice.roll(static_cast<std::uint64_t>(again))));
   if (depth_ == 0) bury();
   return true;

@@ -76,11 +76,17 @@ class StreamReading {
     std::uint64_t sequence = 0;
     std::string_view subject, payload;
   };
+  /// A message that makes a dead letter; its subject without the prefix that its set gives it.
+  struct Refused {
+    std::uint64_t sequence = 0;
+    Timestamp arrival = 0;
+    std::string subject, payload, reason;
+  };
   /// Everything from the first message up to this one, which must be there. `look` is shown each message. A message
   /// that can't be decoded, or whose key belongs to another partition, goes to `refused`, and one that is not there to
   /// `holes`; without these, it is an error.
   std::vector<reference::Input> read(std::uint64_t up_to, const std::function<void(const Stored&)>& look = {},
-                                     std::vector<std::uint64_t>* refused = nullptr,
+                                     std::vector<Refused>* refused = nullptr,
                                      std::vector<std::uint64_t>* holes = nullptr) const {
     const auto codec = fakes::make_codec(weir_operator_codecs_flatbuffers());
     Inputs inputs;
@@ -93,6 +99,12 @@ class StreamReading {
         },
         holes);
     return std::move(inputs.all);
+  }
+
+  /// The same of a stream that has not kept all of them: those that are there.
+  void read_rest(const std::function<void(const Stored&)>& look) const {
+    std::vector<std::uint64_t> holes;
+    each(last(), [&](const Stored& stored, Timestamp) { look(stored); }, &holes);
   }
 
   /// Shows each message up to the last one, as it is.
@@ -165,12 +177,14 @@ class StreamReading {
     natsSubscription_Destroy(subscription);
   }
 
-  void take(const Stored& stored, const Codec& codec, Inputs& out, std::vector<std::uint64_t>* refused) const {
+  void take(const Stored& stored, const Codec& codec, Inputs& out, std::vector<Refused>* refused) const {
     const std::size_t taken = out.all.size();
-    const std::string why = decode(stored, codec, out);
+    std::string why = decode(stored, codec, out);
     if (why.empty()) return;
     if (refused == nullptr) throw std::runtime_error{why};
-    refused->push_back(stored.sequence);
+    const std::size_t prefix = before_.size() - std::string_view{"vehicle."}.size();
+    refused->push_back({stored.sequence, out.arrival, std::string{stored.subject.substr(prefix)},
+                        std::string{stored.payload}, std::move(why)});
     out.all.resize(taken);
     out.all.push_back({std::nullopt, out.arrival});
   }
@@ -186,7 +200,7 @@ class StreamReading {
         .subject = stored.subject,
         .payload = stored.payload,
         .key = stored.subject.substr(before_.size(), stored.subject.size() - before_.size() - behind.size())};
-    if (partition_of(raw.key, partition_.of) != partition_.number) return "the key belongs to another partition";
+    if (partition_of(raw.key, partition_.of) != partition_.number) return "the key does not belong to this partition";
     const auto decoded = codec.decode(raw, out);
     return decoded ? "" : decoded.error();
   }

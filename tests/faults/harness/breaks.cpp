@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <weir/format.hpp>
@@ -13,6 +16,7 @@
 #include "fakes/nats_fixture.hpp"
 #include "faults/harness/faults.hpp"
 #include "faults/harness/pasts.hpp"
+#include "integration/stream_reading.hpp"
 
 namespace weir::faults {
 namespace {
@@ -22,6 +26,8 @@ constexpr const char* one_row =
     "(key, time) = (SELECT key, time FROM vehicle_second AS r WHERE EXISTS (SELECT FROM vehicle_second AS l WHERE "
     "l.key = r.key AND l.time > r.time) ORDER BY key, time OFFSET (SELECT count(*) / 2 FROM vehicle_second) "
     "- (SELECT count(DISTINCT key) FROM vehicle_second) / 2 LIMIT 1)";
+
+constexpr std::array tables{"vehicle_second", "session", "weir_dead_letters", "weir_progress"};
 
 /// A statement that changes one row; a break that breaks nothing can't be noticed.
 template <auto sql>
@@ -48,6 +54,43 @@ std::string lose_session() {
 std::string add_letter() {
   return "INSERT INTO weir_dead_letters (pipeline, node, partition, position, reason, subject, payload) "
          "VALUES ('faults', 'signals', 0, 1, 'r', 's', '')";
+}
+
+std::string change_letter() {
+  return "UPDATE weir_dead_letters SET payload = payload || '\\x00' WHERE ctid = (SELECT ctid FROM weir_dead_letters LIMIT 1)";
+}
+std::string change_reason() {
+  return "UPDATE weir_dead_letters SET reason = reason || ' ' WHERE ctid = (SELECT ctid FROM weir_dead_letters LIMIT 1)";
+}
+std::string repeat_letter() { return "INSERT INTO weir_dead_letters SELECT * FROM weir_dead_letters LIMIT 1"; }
+std::string miscount() {
+  return "UPDATE weir_progress SET consumed = consumed + 1 WHERE partition = 0 AND node = 'db'";
+}
+
+/// As if a worker had written a value over a newer one.
+void put_old_value(Stage& stage, const Traffic&) {
+  const std::string bucket = weir::format("KV_{}", current_name);
+  std::string subject, newest;
+  integration::StreamReading{stage.nats.nats(), bucket}.read_rest([&](const auto& value) {
+    subject = value.subject;
+    newest = value.payload;
+  });
+  const auto put = [url = stage.nats.nats(), subject](const std::string& value) {
+    const fakes::NatsPeer peer{url};
+    if (js_Publish(nullptr, peer.jetstream->handle(), subject.c_str(), value.data(), static_cast<int>(value.size()),
+                   nullptr, nullptr) != NATS_OK)
+      throw Stuck{"no value can be put into the bucket"};
+  };
+  put(R"({"time":1,"value":1})");
+  stage.mend = [put, newest] { put(newest); };
+}
+
+/// As if a worker had counted something twice.
+void count_twice(Stage& stage, const Traffic&) {
+  const std::string log = stage.workers.front()->log;
+  const auto before = std::filesystem::file_size(log);
+  std::ofstream{log, std::ios::app} << "2026-01-01T00:00:00Z info rows.late 1\n";
+  stage.mend = [log, before] { std::filesystem::resize_file(log, before); };
 }
 
 void delete_message(Stage& stage, const Traffic& traffic) {
@@ -164,9 +207,24 @@ const std::array all{
     Break{"late-row", settled, {}, run<commit_again>, "a row committed behind later ones of its vehicle"},
     Break{"lose-session", settled, {}, run<lose_session>, "a line of the second sink deleted"},
     Break{"add-letter", settled, {}, run<add_letter>, "a dead letter of a good message"},
+    Break{"letter-bytes", settled, {}, run<change_letter>, "a byte more in a dead letter"},
+    Break{"letter-reason", settled, {}, run<change_reason>, "another reason in a dead letter"},
+    Break{"double-letter", settled, {}, run<repeat_letter>, "a dead letter there twice"},
+    Break{"miscount", settled, {}, run<miscount>, "a sink's count of messages one too high"},
+    Break{"late-count", settled, {}, count_twice, "the workers' count of late samples one too high"},
+    Break{"old-value", settled, {}, put_old_value, "a current value older than what is committed"},
     Break{"lose-message", settled, {}, delete_message, "an acknowledged message deleted from its stream"},
     Break{"set-back", between, {}, set_back, "weir_progress as it was four seconds before, the rows as they are"},
     Break{"ahead", between, {}, run_ahead, "a commit names a snapshot of a later state"},
+    Break{"prune",
+          always,
+          {"snapshot = n.snapshot,\n       fingerprint = n.fingerprint,",
+           "snapshot=coalesce(nullif(p.snapshot,''),n.snapshot),"},
+          nullptr,
+          "a commit names no new snapshot, and the one it names is deleted",
+          "burst",
+          2,
+          true},
     Break{"fence", always, {" AND p.fence = n.fence", ""}, nullptr, "former owners commit, where the position fits"},
     Break{"position",
           always,
@@ -227,12 +285,12 @@ const Break* break_called(std::string_view name) {
 }
 
 void keep_tables(const Stage& stage) {
-  for (const char* table : {"vehicle_second", "session", "weir_dead_letters"})
-    stage.database->ask(weir::format("CREATE TABLE kept_{0} AS TABLE {0}", table));
+  for (const char* table : tables) stage.database->ask(weir::format("CREATE TABLE kept_{0} AS TABLE {0}", table));
 }
 
-void restore_tables(const Stage& stage) {
-  for (const char* table : {"vehicle_second", "session", "weir_dead_letters"})
+void restore_tables(Stage& stage) {
+  std::exchange(stage.mend, [] {})();
+  for (const char* table : tables)
     stage.database->ask(weir::format("TRUNCATE {0}; INSERT INTO {0} SELECT * FROM kept_{0}", table));
 }
 

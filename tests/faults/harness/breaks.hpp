@@ -20,6 +20,7 @@ struct Break {
   std::string_view what;
   std::string_view shown_by = {};  ///< the kind of fault that shows it; empty: none is needed, or none can
   std::size_t rounds = 1;          ///< of that kind
+  bool in_store = false;           ///< what it harms is in the store alone
 };
 
 std::span<const Break> breaks();
@@ -28,6 +29,6 @@ const Break* break_called(std::string_view name);
 
 /// Keeps the tables as they are, and puts them back so.
 void keep_tables(const Stage& stage);
-void restore_tables(const Stage& stage);
+void restore_tables(Stage& stage);
 
 }  // namespace weir::faults

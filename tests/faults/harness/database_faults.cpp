@@ -206,7 +206,7 @@ void fail_over(Stage& stage, Traffic&, Chance& chance) {
 
 constexpr std::array kinds{
     Fault{"disk-full", fill_disk, true, "no space left on the disk of PostgreSQL, then some again"},
-    Fault{"fail-over", fail_over, true, "PostgreSQL killed, and a replica without its last commits instead"}};
+    Fault{"fail-over", fail_over, true, "PostgreSQL killed, and a replica without its last commits instead", 0, true}};
 
 }  // namespace
 

@@ -11,6 +11,7 @@
 #include <weir/format.hpp>
 
 #include "faults/harness/pasts.hpp"
+#include "faults/harness/store_watch.hpp"
 #include "faults/harness/watch.hpp"
 
 namespace weir::faults {
@@ -30,10 +31,11 @@ class Episode {
       : play_{play},
         chance_{play.seed},
         stage_{play.partitions, play.workers, play.broken ? play.broken->sabotage : Sabotage{}, play.nats_servers},
-        watch_{stage_.database->url(), play.partitions} {}
+        watch_{stage_.database->url(), play.partitions},
+        store_watch_{{stage_.database->url()}, stage_.nats.nats()} {}
 
-  /// The fleet starts, faults come, and everything ends.
-  void run(Outcome& out) {
+  /// The fleet starts, faults come, and everything ends; `damaged` afterwards.
+  void run(Outcome& out, bool damaged) {
     out.versions = stage_.versions();
     stage_.wait_for_streams();
     traffic_ = std::make_unique<Traffic>(stage_.nats.nats(), play_.partitions, play_.seed);
@@ -44,6 +46,7 @@ class Episode {
       inject(next(), out);
     }
     go_on();
+    if (damaged) traffic_->spoil(3);  // else there may be no dead letter to damage
     traffic_->finish();
     settle();
     const bool all_came = wait_for_due();
@@ -55,7 +58,18 @@ class Episode {
     if (is(Break::When::settled)) play_.broken->apply(stage_, *traffic_);
   }
 
-  Verdict compare() const { return Expectation{stage_, traffic_->acknowledged(), positions_}.check(stage_); }
+  Verdict compare() const {
+    const bool orderly = play_.broken == nullptr && std::ranges::all_of(play_.kinds, &Fault::orderly);
+    Verdict out = Expectation{stage_, traffic_->acknowledged(), positions_}.check(stage_, orderly);
+    out.named = store_watch_.looks();
+    // What is broken on purpose must be seen by what it does, not only by this.
+    const std::string missing = play_.broken == nullptr || play_.broken->in_store ? store_watch_.missing() : "";
+    if (!missing.empty()) {
+      out.unstored = 1;
+      out.differences.push_back(weir::format("snapshot {} was not in the store while a database named it", missing));
+    }
+    return out;
+  }
 
   void break_all(const Noticed& noticed) {
     keep_tables(stage_);
@@ -103,6 +117,7 @@ class Episode {
 
   void inject(const Fault& fault, Outcome& out) {
     if (fault.alone) go_on();
+    if (fault.unnames) store_watch_.suspend();
     if (play_.talk) std::fprintf(stderr, "%s\n", std::string{fault.name}.c_str());
     ++out.times[std::string{fault.name}];
     bool told = false;
@@ -115,6 +130,7 @@ class Episode {
       std::fprintf(stderr, "weir_faults: %s is left out: %s\n", std::string{fault.name}.c_str(), why.what());
       if (--out.times[std::string{fault.name}] == 0) out.times.erase(std::string{fault.name});
       stage_.struck = [] {};
+      if (fault.unnames) store_watch_.resume();
       return;
     }
     stage_.struck();
@@ -122,6 +138,7 @@ class Episode {
     stage_.attend();
     const bool at_once = chance_.one_in(4) && !fault.alone;
     if (!at_once) go_on();
+    if (fault.unnames) store_watch_.resume();
     pause(chance_.between(0, 500 * millisecond));
   }
 
@@ -170,6 +187,7 @@ class Episode {
   Chance chance_;
   Stage stage_;
   Watch watch_;
+  StoreWatch store_watch_;
   std::unique_ptr<Traffic> traffic_;
   std::vector<const Fault*> left_;
   std::vector<std::uint64_t> positions_;
@@ -182,7 +200,7 @@ Outcome play(const Play& play, const Noticed& noticed) {
   try {
     Episode episode{play};
     try {
-      episode.run(out);
+      episode.run(out, noticed != nullptr);
       out.verdict = episode.compare();
       if (noticed && out.fine()) episode.break_all(noticed);
     } catch (const std::exception& error) {

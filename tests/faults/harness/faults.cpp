@@ -250,7 +250,7 @@ void burst(Stage& stage, Traffic& traffic, Chance& chance) {
 constexpr std::array kinds{
     Fault{"worker-kill", kill_worker, false, "kill -9 of a worker, and a new one"},
     Fault{"worker-stop", stop_worker, false, "SIGSTOP beyond the lease, then SIGCONT"},
-    Fault{"worker-term", terminate_worker, false, "SIGTERM, and a new one"},
+    Fault{"worker-term", terminate_worker, false, "SIGTERM, and a new one", 0, false, true},
     Fault{"rescale", rescale, false, "one worker, four, and one again: SIGTERM, kill -9 and SIGSTOP"},
     Fault{"reload", reload, true, "SIGHUP with another transform, or back"},
     Fault{"postgres-kill", kill_postgres, false, "kill -9 of PostgreSQL, and its start"},
@@ -266,14 +266,14 @@ constexpr std::array kinds{
     Fault{"nats-kill", kill_nats, false, "kill -9 of nats-server, and its start", 1},
     Fault{"nats-cut", cut<&Worker::nats>, false, "connections to NATS cut"},
     Fault{"nats-delay", hold_up<&Worker::nats>, false, "connections to NATS held up"},
-    Fault{"bucket-gone", delete_bucket, true, "all snapshots deleted, workers killed"},
-    Fault{"chunk-gone", spoil_snapshot, true, "a part of a snapshot missing or spoiled, workers killed"},
+    Fault{"bucket-gone", delete_bucket, true, "all snapshots deleted, workers killed", 0, true},
+    Fault{"chunk-gone", spoil_snapshot, true, "a part of a snapshot missing or spoiled, workers killed", 0, true},
     Fault{"other-file", start_another_pipeline, true,
           "workers killed, another pipeline started, which must be refused"},
-    Fault{"commits-lost", lose_commits, true, "the database as it was a second ago"},
-    Fault{"repeat", repeat, false, "messages published again, under other ids"},
-    Fault{"corrupt", spoil, false, "messages that can't be decoded, or are another partition's"},
-    Fault{"burst", burst, false, "all messages wait, then come at once"}};
+    Fault{"commits-lost", lose_commits, true, "the database as it was a second ago", 0, true},
+    Fault{"repeat", repeat, false, "messages published again, under other ids", 0, false, true},
+    Fault{"corrupt", spoil, false, "messages that can't be decoded, or are another partition's", 0, false, true},
+    Fault{"burst", burst, false, "all messages wait, then come at once", 0, false, true}};
 
 }  // namespace
 

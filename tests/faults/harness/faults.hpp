@@ -30,6 +30,10 @@ struct Fault {
   std::string_view what;
   /// Nats-servers that it is for; 0: any number of them.
   std::size_t servers = 0;
+  /// Snapshots that a database names may be gone then: it deletes them, or sets the database back.
+  bool unnames = false;
+  /// Every worker ends in order, and no lane reads again: what they counted adds up.
+  bool orderly = false;
 
   bool fits(std::size_t nats_servers) const { return servers == 0 || servers == nats_servers; }
 };

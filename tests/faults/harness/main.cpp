@@ -165,7 +165,13 @@ std::string how_noticed(const Outcome& outcome) {
       if (tally->*count > 0) out += weir::format("{}{} {} {}", out.empty() ? "" : ", ", tally->*count, name, what);
     }
   }
-  return out.empty() ? weir::format("{} messages gone", verdict.gone) : out;
+  const std::array others{std::pair{"messages gone", verdict.gone}, std::pair{"counts wrong", verdict.unbalanced},
+                          std::pair{"current values outdated", verdict.outdated},
+                          std::pair{"snapshot named, but not stored", verdict.unstored}};
+  for (const auto& [what, count] : others) {
+    if (count > 0) out += weir::format("{}{} {}", out.empty() ? "" : ", ", count, what);
+  }
+  return out;
 }
 
 /// Plays kinds of faults once and every break, a few at a time: most of their time they wait.
@@ -182,10 +188,12 @@ class SelfTest {
     };
     auto kinds = command.play.kinds;
     const auto others = std::ranges::stable_partition(kinds, [](const Fault* kind) { return kind->fits(1); });
-    const std::span of_one{kinds.begin(), others.begin()};
+    const auto rest = std::ranges::stable_partition(kinds.begin(), others.begin(), &Fault::orderly);
+    episode(1, std::span{kinds.begin(), rest.begin()}, true);
+    const std::span of_one{rest.begin(), others.begin()};
     for (std::size_t part = 0; part < parts; ++part) {
       const std::size_t from = of_one.size() * part / parts, to = of_one.size() * (part + 1) / parts;
-      episode(1, of_one.subspan(from, to - from), part + 1 == parts);
+      episode(1, of_one.subspan(from, to - from), false);
     }
     episode(cluster, others, false);
     for (const Break& one : breaks()) {

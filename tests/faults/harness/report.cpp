@@ -50,6 +50,10 @@ void Report::add(const Outcome& outcome) {
   sum_.verdict.messages += outcome.verdict.messages;
   sum_.verdict.acknowledged += outcome.verdict.acknowledged;
   sum_.verdict.gone += outcome.verdict.gone;
+  sum_.verdict.unbalanced += outcome.verdict.unbalanced;
+  sum_.verdict.outdated += outcome.verdict.outdated;
+  sum_.verdict.named += outcome.verdict.named;
+  sum_.verdict.unstored += outcome.verdict.unstored;
   if (!outcome.versions.empty()) sum_.versions = outcome.versions;
 }
 
@@ -73,6 +77,10 @@ void Report::print(double seconds) const {
   print_tally("dead letters", sum_.verdict.letters);
   print_line(weir::format("\n{} messages in the streams; {} were acknowledged, {} of these are not there",
                           sum_.verdict.messages, sum_.verdict.acknowledged, sum_.verdict.gone));
+  print_line(weir::format("{} counts were not what went in or came out; {} current values were outdated",
+                          sum_.verdict.unbalanced, sum_.verdict.outdated));
+  print_line(weir::format("snapshots that progress named were looked for {} times; {} were not there",
+                          sum_.verdict.named, sum_.verdict.unstored));
   for (const auto& [deed, times] : sum_.deeds) print_line(weir::format("workers that got {}: {}", deed, times));
   for (const auto& [code, times] : sum_.exits)
     print_line(weir::format("workers that ended with exit code {}: {}", code, times));

@@ -22,6 +22,9 @@ constexpr const char* pipeline_text = R"({{
   "nodes": [
     {{ "id": "{3}", "source": "nats", "url": "{1}", "stream": "{4}", "partitions": {5},
        "replicas": {11}, "subject": "vehicle.{{key}}.telemetry" }},{6}{7},
+    {{ "id": "of_one", "transform": "filter", "from": "signals", "where": "field == '{13}'" }},
+    {{ "id": "now", "transform": "keyed-last-value", "from": "of_one", "url": "{1}", "publish": "{14}" }},
+    {{ "id": "done", "sink": "drop", "from": "now" }},
     {{ "id": "db", "sink": "timescale", "from": "rows", "url": "{8}", "table": "vehicle_second", "lease": "{9}ms",
        {10} }},
     {{ "id": "copies", "sink": "nats", "from": "rows", "url": "{1}", "stream": "{12}", "replicas": {11},
@@ -159,11 +162,12 @@ void Stage::write(Worker& worker) const {
   const std::string transform = filters ? weir::format(another_transform, without_speed_ ? "speed" : "") : "";
   const Duration lease_ms = lease / millisecond;
   const std::size_t replicas = nats.count();
-  directory_.write(worker.file.substr(worker.file.rfind('/') + 1),
-                   format_arguments(pipeline_text,
-                                    fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
-                                                          partitions, transform, integration::join_nodes, database_url,
-                                                          lease_ms, integration::row_columns, replicas, copies_name)));
+  directory_.write(
+      worker.file.substr(worker.file.rfind('/') + 1),
+      format_arguments(pipeline_text, fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
+                                                            partitions, transform, integration::join_nodes,
+                                                            database_url, lease_ms, integration::row_columns, replicas,
+                                                            copies_name, current_field, current_name)));
 }
 
 std::string Stage::stream(Partition partition) const {

@@ -22,6 +22,8 @@ inline constexpr const char* pipeline_name = "faults";
 inline constexpr const char* stream_name = "FLEET";
 inline constexpr const char* copies_name = "COPIES";  ///< stream of a third sink, with the rows as JSON objects
 inline constexpr const char* bucket_name = "faults-state";
+inline constexpr const char* current_name = "faults-now";  ///< bucket of the current values of one field
+inline constexpr const char* current_field = "charge";
 inline constexpr Duration lease = 1500 * millisecond;
 inline constexpr std::size_t sink_count = 2;  ///< "db" with the rows and "trips" with the sessions
 
@@ -96,6 +98,8 @@ class Stage {
   std::map<std::string, std::size_t> deeds;
   /// How many messages of a partition's stream a fault has deleted for good, before anybody read them.
   std::map<Partition, std::size_t> deleted;
+  /// Undoes what a break did to what no table keeps.
+  std::function<void()> mend = [] {};
   std::uint64_t sabotaged() const;
   /// The end of every worker's log.
   std::string logs() const;

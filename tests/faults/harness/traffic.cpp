@@ -10,6 +10,7 @@
 #include <weir/partition.hpp>
 
 #include "fakes/codecs.hpp"
+#include "faults/harness/faults.hpp"
 #include "faults/harness/stage.hpp"
 
 namespace weir {
@@ -22,6 +23,7 @@ namespace {
 constexpr std::uint32_t vehicles = 60;
 constexpr std::size_t most_recent = 500;
 constexpr std::int64_t answer_wait_ms = 700;
+constexpr Duration longest_answer = 2 * minute;
 
 fleet::Link link_of(std::uint64_t seed) {
   fleet::Link link;
@@ -108,17 +110,21 @@ Traffic::Traffic(std::string url, std::uint32_t partitions, std::uint64_t seed)
       codec_{fakes::make_codec(weir_operator_codecs_flatbuffers())},
       uplink_{link_of(seed), *codec_},
       last_(partitions) {
-  thread_ = std::thread{[this] { drive(); }};
+  thread_ = std::thread{[this] {
+    drive();
+    done_ = true;
+  }};
 }
 
 Traffic::~Traffic() {
   give_up_ = true;
-  finish();
+  thread_.join();
 }
 
 void Traffic::finish() {
   finish_ = true;
-  if (thread_.joinable()) thread_.join();
+  while (!done_) pause(5 * millisecond);
+  if (give_up_) throw Stuck{"messages are not acknowledged"};
 }
 
 std::vector<std::uint64_t> Traffic::last() const {
@@ -144,6 +150,7 @@ void Traffic::drive() {
     publish(client, made(partition_of(key, partitions_), key, std::string{*payload}));
     uplink_.take();
   }
+  if (client && !give_up_) add_extras(client);
 }
 
 void Traffic::hold_back(std::optional<Partition> partition) {
@@ -157,6 +164,7 @@ void Traffic::hold_back(std::optional<Partition> partition) {
     obeyed_ = false;
   }
   while (!obeyed() && !give_up_) pause(5 * millisecond);
+  if (give_up_) throw Stuck{"messages are not acknowledged"};
 }
 
 void Traffic::follow_held_back(Client& client) {
@@ -202,9 +210,11 @@ void Traffic::publish(Client& client, Message message) {
   if (message.partition == back_) return held_back_.push_back(std::move(message));
   const std::string id = std::to_string(++published_);
   std::uint64_t sequence = 0;
+  const Timestamp until = system_clock().steady() + longest_answer;
   while (sequence == 0 && !give_up_) {
     sequence = client.publish(message, id);
     if (sequence == 0) pause(20 * millisecond);
+    if (sequence == 0 && system_clock().steady() > until) give_up_ = true;
   }
   if (sequence == 0) return;
   const std::size_t content = content_of(message.subject, message.payload);

@@ -32,7 +32,7 @@ std::size_t content_of(std::string_view subject, std::string_view payload);
 /// published again under its id, so that it comes into its stream once.
 ///
 /// Threads   any; the messages are published by one of its own.
-/// Errors    a server that does not answer is asked again until finish() is given up by the destructor.
+/// Errors    a server that does not answer is asked again for two minutes; then hold_back() and finish() throw Stuck.
 class Traffic {
  public:
   /// Begins at once. Streams must be there that take p.<k>.vehicle.*.telemetry.
@@ -83,7 +83,7 @@ class Traffic {
   std::deque<Message> recent_, held_back_;
   std::optional<Partition> back_;  ///< whose are held back
 
-  std::atomic<bool> hold_{false}, finish_{false}, give_up_{false};
+  std::atomic<bool> hold_{false}, finish_{false}, give_up_{false}, done_{false};
   std::atomic<std::size_t> repeats_{0}, spoiled_{0};
   mutable std::mutex mutex_;
   std::optional<Partition> wanted_back_;
