@@ -140,6 +140,19 @@ void Proxy::take_trap() {
   trap_.reset();
 }
 
+void Proxy::follow_messages() { set(follow_, true); }
+void Proxy::expel(bool yes) { set(expel_, yes); }
+
+void Proxy::spoil_messages(Spoil how, std::string text, std::size_t count) {
+  const std::scoped_lock lock{mutex_};
+  spoiled_ = {how, std::move(text), count};
+}
+
+std::size_t Proxy::to_spoil() const {
+  const std::scoped_lock lock{mutex_};
+  return spoiled_.left;
+}
+
 void Proxy::rewrite(std::string text, std::string by, std::size_t most) {
   if (text.size() != by.size()) throw std::runtime_error{"not of the same length: " + text};
   const std::scoped_lock lock{mutex_};
@@ -197,16 +210,20 @@ void Proxy::carry() {
 void Proxy::accept_one() {
   const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
   if (client < 0) return;
-  bool refuse = false;
+  bool refuse = false, follow = false, expel = false;
   {
     const std::scoped_lock lock{mutex_};
     refuse = refuse_;
+    follow = follow_;
+    expel = expel_;
   }
   const int server = refuse ? -1 : connect_one();
   if (server < 0) return close_by(client, true);
   make_lively(client);
   make_lively(server);
   Pair& pair = pairs_.emplace_back();
+  pair.follows = follow;
+  pair.expelled = expel;
   pair.up = {.from = client, .to = server, .chunks = {}};
   pair.down = {.from = server, .to = client, .chunks = {}};
 }
@@ -255,6 +272,11 @@ void Proxy::receive(Pair& pair, Flow& flow) {
     return;
   }
   if (!from_client) answered_ += static_cast<std::uint64_t>(size);
+  if (from_client && pair.expelled) {
+    pair.down.chunks.push_back({0, "-ERR 'Authorization Violation'\r\n"});
+    pair.down.ended = true;
+    return;
+  }
   Chunk chunk{0, {bytes.data(), static_cast<std::size_t>(size)}};
   {
     const std::scoped_lock lock{mutex_};
@@ -264,8 +286,9 @@ void Proxy::receive(Pair& pair, Flow& flow) {
       flow.free_at = chunk.due;
     }
     if (from_client) change(pair, chunk);
+    if (!from_client && pair.follows) spoil(pair, chunk);
   }
-  if (!pair.reset) flow.chunks.push_back(std::move(chunk));
+  if (!pair.reset && !chunk.bytes.empty()) flow.chunks.push_back(std::move(chunk));
 }
 
 void Proxy::change(Pair& pair, Chunk& chunk) {
@@ -280,6 +303,27 @@ void Proxy::change(Pair& pair, Chunk& chunk) {
   pair.reset = trap_->what == Trap::cut_before;
   pair.answer_cuts = trap_->what == Trap::cut_after;
   if (trap_->what == Trap::late) chunk.due += trap_->later;
+}
+
+/// Lets whole messages pass, which are as long as their heads say.
+void Proxy::spoil(Pair& pair, Chunk& chunk) {
+  constexpr std::string_view end = "\r\n";
+  std::string all = std::exchange(pair.half, {}) + chunk.bytes;
+  chunk.bytes.clear();
+  std::size_t at = 0;
+  for (std::size_t line = 0; (line = all.find(end, at)) != std::string::npos;) {
+    const std::string_view head{all.data() + at, line - at};
+    const bool message = head.starts_with("MSG ") || head.starts_with("HMSG ");
+    std::size_t size = head.size() + end.size();
+    if (message) size += std::stoul(std::string{head.substr(head.rfind(' ') + 1)}) + end.size();
+    if (at + size > all.size()) break;
+    const bool hit = message && spoiled_.left > 0 && head.contains(spoiled_.text);
+    if (hit) --spoiled_.left;
+    for (int copies = !hit ? 1 : spoiled_.how == Spoil::skip ? 0 : 2; copies > 0; --copies)
+      chunk.bytes.append(all, at, size);
+    at += size;
+  }
+  pair.half = all.substr(at);
 }
 
 void Proxy::send(Pair& pair, Flow& flow, Timestamp now) {

@@ -56,6 +56,17 @@ class Proxy {
   bool trapped() const;
   void take_trap();
 
+  /// From now on the next messages from a NATS server to a client whose head contains a text do not arrive, or arrive
+  /// twice. Only of connections that are made after follow_messages().
+  enum class Spoil : std::uint8_t { skip, repeat };
+  void follow_messages();
+  void spoil_messages(Spoil how, std::string text, std::size_t count);
+  /// How many of these there are still to come.
+  std::size_t to_spoil() const;
+
+  /// While true, a NATS client that connects anew is told that it may not.
+  void expel(bool yes);
+
   /// Replaces a text by another one of the same length in all that clients send, or where it comes first.
   void rewrite(std::string text, std::string by, std::size_t most = SIZE_MAX);
   /// How often that was done.
@@ -78,7 +89,8 @@ class Proxy {
   };
   struct Pair {
     Flow up, down;
-    bool answer_cuts = false, reset = false;
+    bool answer_cuts = false, reset = false, follows = false, expelled = false;
+    std::string half;  // of a message to the client
   };
 
   /// Tells the thread.
@@ -93,6 +105,7 @@ class Proxy {
   int patience(Timestamp now) const;
   void receive(Pair& pair, Flow& flow);
   void change(Pair& pair, Chunk& chunk);
+  void spoil(Pair& pair, Chunk& chunk);
   static void send(Pair& pair, Flow& flow, Timestamp now);
 
   /// A new connection to a server; negative: none takes one.
@@ -116,6 +129,13 @@ class Proxy {
     Duration later;
   };
   std::optional<SetTrap> trap_;
+  struct Spoiled {
+    Spoil how = Spoil::skip;
+    std::string text;
+    std::size_t left = 0;
+  };
+  Spoiled spoiled_;
+  bool follow_ = false, expel_ = false;
   bool trapped_ = false;
   struct Rewrite {
     std::string text, by;

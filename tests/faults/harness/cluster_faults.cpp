@@ -43,10 +43,21 @@ void kill_all(Stage& stage, Traffic&, Chance& chance) {
   stage.nats.start();
 }
 
-constexpr std::array kinds{
-    Fault{"leader-kill", kill_leader, false, "kill -9 of the nats-server that leads a stream, and its start", cluster},
-    Fault{"follower-kill", kill_follower, false, "kill -9 of one that follows, and its start", cluster},
-    Fault{"cluster-kill", kill_all, false, "kill -9 of all three, and their start", cluster}};
+constexpr std::array kinds{Fault{.name = "leader-kill",
+                                 .inject = kill_leader,
+                                 .what = "kill -9 of the nats-server that leads a stream, and its start",
+                                 .servers = cluster,
+                                 .harms = "nats"},
+                           Fault{.name = "follower-kill",
+                                 .inject = kill_follower,
+                                 .what = "kill -9 of one that follows, and its start",
+                                 .servers = cluster,
+                                 .harms = "nats"},
+                           Fault{.name = "cluster-kill",
+                                 .inject = kill_all,
+                                 .what = "kill -9 of all three, and their start",
+                                 .servers = cluster,
+                                 .harms = "nats"}};
 
 }  // namespace
 

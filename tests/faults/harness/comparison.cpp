@@ -47,7 +47,7 @@ std::vector<double> cells_of(const reference::Row& row) {
 /// A table's values, line by line.
 class Table {
  public:
-  Table(const Stage& stage, const std::string& sql) : text_{stage.database->ask(sql)} {}
+  Table(const fakes::PostgresServer& database, const std::string& sql) : text_{database.ask(sql)} {}
 
   bool next(std::string& first) { return static_cast<bool>(text_ >> first); }
   std::string word() {
@@ -68,8 +68,8 @@ class Table {
 
 /// Lines whose values begin with key, time and transaction; `rest` reads what follows.
 template <typename Rest>
-std::vector<Line> lines_of(const Stage& stage, const std::string& sql, Rest rest) {
-  Table table{stage, sql};
+std::vector<Line> lines_of(const fakes::PostgresServer& database, const std::string& sql, Rest rest) {
+  Table table{database, sql};
   std::vector<Line> out;
   for (std::string key; table.next(key);) {
     Line& line = out.emplace_back();
@@ -81,8 +81,8 @@ std::vector<Line> lines_of(const Stage& stage, const std::string& sql, Rest rest
   return out;
 }
 
-std::vector<Line> rows_of(const Stage& stage) {
-  return lines_of(stage,
+std::vector<Line> rows_of(const fakes::PostgresServer& database) {
+  return lines_of(database,
                   "SELECT key, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, position_lat, "
                   "position_lon, position_alt, heading, speed, charge FROM vehicle_second",
                   [](Table& table, Line& line) {
@@ -109,7 +109,8 @@ std::vector<Line> copies_of(const Stage& stage) {
 
 std::vector<Line> sessions_of(const Stage& stage) {
   return lines_of(
-      stage, "SELECT key, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
+      *stage.database,
+      "SELECT key, (extract(epoch FROM time) * 1000000)::bigint * 1000, xmin::text, event, reason FROM session",
       [](Table& table, Line& line) {
         line.word = table.word();
         line.text = table.word();
@@ -130,14 +131,17 @@ Line letter(Partition partition, std::uint64_t position, std::string rest) {
           .text = std::move(rest)};
 }
 
+/// Those of all databases: a pipeline keeps them with its last transactional sink.
 std::vector<Line> letters_of(const Stage& stage) {
-  Table table{stage,
-              "SELECT partition, position, concat_ws('/', arrival_ns, subject, encode(convert_to(reason, 'UTF8'), "
-              "'hex'), encode(payload, 'hex')) FROM weir_dead_letters"};
   std::vector<Line> out;
-  for (std::string partition; table.next(partition);) {
-    const auto position = table.integer<std::uint64_t>();
-    out.push_back(letter(static_cast<Partition>(std::stoul(partition)), position, table.word()));
+  for (const auto* database : stage.databases()) {
+    Table table{*database,
+                "SELECT partition, position, concat_ws('/', arrival_ns, subject, encode(convert_to(reason, 'UTF8'), "
+                "'hex'), encode(payload, 'hex')) FROM weir_dead_letters"};
+    for (std::string partition; table.next(partition);) {
+      const auto position = table.integer<std::uint64_t>();
+      out.push_back(letter(static_cast<Partition>(std::stoul(partition)), position, table.word()));
+    }
   }
   return out;
 }
@@ -192,8 +196,9 @@ Expectation::Expectation(const Stage& stage, const std::vector<Acknowledged>& ac
     if (one.sequence <= contents.size() && contents[one.sequence - 1] == one.content) continue;
     ++stored_.gone;
     if (stored_.differences.size() < most_differences) {
-      stored_.differences.push_back(weir::format("message {} of {} was acknowledged, and is not there", one.sequence,
-                                                 stage.stream(one.partition)));
+      stored_.differences.push_back(
+          weir::format("message {} of {} was acknowledged, and {}", one.sequence, stage.stream(one.partition),
+                       one.sequence <= contents.size() ? "another is in its place" : "is not there"));
     }
   }
 }
@@ -316,7 +321,8 @@ void Expectation::check_current(const Stage& stage, Verdict& out) const {
 
 Verdict Expectation::check(const Stage& stage, bool orderly) const {
   Verdict out = stored_;
-  out.rows = compare("rows", rows_, rows_of(stage), out.differences);
+  out.rows = compare("rows", rows_, rows_of(*stage.database), out.differences);
+  if (stage.second) out.twins = compare("twins", rows_, rows_of(*stage.second), out.differences);
   out.copies = compare("copies", rows_, copies_of(stage), out.differences);
   out.sessions = compare("sessions", sessions_, sessions_of(stage), out.differences);
   out.letters = compare("dead letters", letters_, letters_of(stage), out.differences);

@@ -24,7 +24,7 @@ struct Balance {
 };
 
 struct Verdict {
-  Tally rows, copies, sessions, letters;
+  Tally rows, twins, copies, sessions, letters;  ///< twins: the rows in a second database
   std::uint64_t messages = 0, acknowledged = 0;
   std::uint64_t gone = 0;                 ///< acknowledged, but not in the stream, or something else is in its place
   std::uint64_t unbalanced = 0;           ///< counts that are not what went in or came out
@@ -33,7 +33,7 @@ struct Verdict {
   std::uint64_t named = 0, unstored = 0;  ///< looks at snapshots that progress named; whether one was not there
   std::vector<std::string> differences;   ///< the first ones, as a line each
   bool fine() const {
-    return rows.fine() && copies.fine() && sessions.fine() && letters.fine() && gone == 0 &&
+    return rows.fine() && twins.fine() && copies.fine() && sessions.fine() && letters.fine() && gone == 0 &&
            unbalanced + outdated + unstored == 0 && differences.empty();
   }
 };

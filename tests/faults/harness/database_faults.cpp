@@ -204,9 +204,17 @@ void fail_over(Stage& stage, Traffic&, Chance& chance) {
   stage.database->start();
 }
 
-constexpr std::array kinds{
-    Fault{"disk-full", fill_disk, true, "no space left on the disk of PostgreSQL, then some again"},
-    Fault{"fail-over", fail_over, true, "PostgreSQL killed, and a replica without its last commits instead", 0, true}};
+constexpr std::array kinds{Fault{.name = "disk-full",
+                                 .inject = fill_disk,
+                                 .alone = true,
+                                 .what = "no space left on the disk of PostgreSQL, then some again",
+                                 .harms = "database"},
+                           Fault{.name = "fail-over",
+                                 .inject = fail_over,
+                                 .alone = true,
+                                 .what = "PostgreSQL killed, and a replica without its last commits instead",
+                                 .unnames = true,
+                                 .harms = "database"}};
 
 }  // namespace
 

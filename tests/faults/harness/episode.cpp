@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include <weir/clock.hpp>
@@ -30,9 +31,10 @@ class Episode {
   explicit Episode(const Play& play)
       : play_{play},
         chance_{play.seed},
-        stage_{play.partitions, play.workers, play.broken ? play.broken->sabotage : Sabotage{}, play.nats_servers},
-        watch_{stage_.database->url(), play.partitions},
-        store_watch_{{stage_.database->url()}, stage_.nats.nats()} {}
+        stage_{play.partitions, play.workers, play.broken ? play.broken->sabotage : Sabotage{}, play.nats_servers,
+               play.databases},
+        watch_{stage_.database_urls(), play.partitions},
+        store_watch_{stage_.database_urls(), stage_.nats.nats()} {}
 
   /// The fleet starts, faults come, and everything ends; `damaged` afterwards.
   void run(Outcome& out, bool damaged) {
@@ -115,31 +117,61 @@ class Episode {
     return out;
   }
 
+  /// Faults of other things than this one's that may begin while it is at work.
+  std::vector<const Fault*> beside(const Fault& first) {
+    std::vector<const Fault*> out{&first};
+    const std::size_t count = play_.together > 1 ? 2 + chance_.below(play_.together - 1) : 1;
+    for (int tries = 0; out.size() < count && tries < 100; ++tries) {
+      const Fault& one = *chance_.one_of(play_.kinds);
+      const bool apart = std::ranges::none_of(out, [&](const Fault* other) { return other->harms == one.harms; });
+      if (apart && !one.alone && !one.harms.empty()) out.push_back(&one);
+    }
+    return out;
+  }
+
   void inject(const Fault& fault, Outcome& out) {
+    const auto all = beside(fault);
     if (fault.alone) go_on();
     if (fault.unnames) store_watch_.suspend();
-    if (play_.talk) std::fprintf(stderr, "%s\n", std::string{fault.name}.c_str());
-    ++out.times[std::string{fault.name}];
-    bool told = false;
-    stage_.struck = [&] {
-      if (!std::exchange(told, true)) watch_.begin(std::string{fault.name}, traffic_->last());
-    };
-    try {
-      fault.inject(stage_, *traffic_, chance_);
-    } catch (const LeftOut& why) {
-      std::fprintf(stderr, "weir_faults: %s is left out: %s\n", std::string{fault.name}.c_str(), why.what());
-      if (--out.times[std::string{fault.name}] == 0) out.times.erase(std::string{fault.name});
-      stage_.struck = [] {};
-      if (fault.unnames) store_watch_.resume();
-      return;
-    }
-    stage_.struck();
-    stage_.struck = [] {};
-    stage_.attend();
+    const bool done = strike(all, out);
+    if (done) stage_.attend();
     const bool at_once = chance_.one_in(4) && !fault.alone;
     if (!at_once) go_on();
     if (fault.unnames) store_watch_.resume();
-    pause(chance_.between(0, 500 * millisecond));
+    if (done) pause(chance_.between(0, 500 * millisecond));
+  }
+
+  /// The first, and while it waits for something after its harm is done, the next. False: the first can't be done.
+  bool strike(std::span<const Fault* const> faults, Outcome& out) {
+    const Fault& fault = *faults.front();
+    const std::string name{fault.name};
+    if (play_.talk) std::fprintf(stderr, "%s\n", name.c_str());
+    ++out.times[name];
+    bool told = false, next = faults.size() == 1;
+    const auto strike_next = [&] {
+      if (std::exchange(next, true)) return;
+      const auto struck = std::exchange(stage_.struck, [] {});
+      strike(faults.subspan(1), out);
+      stage_.struck = struck;
+    };
+    stage_.struck = [&] {
+      if (std::exchange(told, true)) return;
+      watch_.begin(name, traffic_->last());
+      at_next_pause(strike_next);
+    };
+    bool done = true;
+    try {
+      fault.inject(stage_, *traffic_, chance_);
+      stage_.struck();
+    } catch (const LeftOut& why) {
+      std::fprintf(stderr, "weir_faults: %s is left out: %s\n", name.c_str(), why.what());
+      if (--out.times[name] == 0) out.times.erase(name);
+      done = false;
+    }
+    at_next_pause({});
+    strike_next();
+    stage_.struck = [] {};
+    return done;
   }
 
   /// Waits until all partitions are committed again.

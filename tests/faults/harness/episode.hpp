@@ -18,11 +18,13 @@ struct Play {
   std::size_t rounds = 40;  ///< faults
   std::uint32_t partitions = 4;
   std::size_t workers = 2;
-  std::size_t nats_servers = 1;     ///< or three, a cluster
-  std::vector<const Fault*> kinds;  ///< of which each comes once before any comes again
-  const Break* broken = nullptr;    ///< a safeguard to do without
-  Timestamp until = end_of_time;    ///< steady time at which no fault begins any more
-  bool talk = false;                ///< says each fault on stderr as it begins
+  std::size_t nats_servers = 1;          ///< or three, a cluster
+  std::size_t databases = 1;             ///< or two, with the same rows
+  std::vector<const Fault*> kinds = {};  ///< of which each comes once before any comes again
+  std::size_t together = 1;              ///< faults of a round at the most
+  const Break* broken = nullptr;         ///< a safeguard to do without
+  Timestamp until = end_of_time;         ///< steady time at which no fault begins any more
+  bool talk = false;                     ///< says each fault on stderr as it begins
 };
 
 struct Outcome {

@@ -32,6 +32,8 @@ std::string ask(const Stage& stage, const std::string& sql) {
 
 // --- Workers
 
+}  // namespace
+
 void kill(Stage& stage, Worker& worker, Chance& chance) {
   stage.kill(worker);
   stage.struck();
@@ -39,7 +41,6 @@ void kill(Stage& stage, Worker& worker, Chance& chance) {
   stage.start(worker);
 }
 
-/// So long that others may claim what it has, then on.
 void stop(Stage& stage, Worker& worker, Chance& chance) {
   stage.put_to_sleep(worker);
   stage.struck();
@@ -47,18 +48,6 @@ void stop(Stage& stage, Worker& worker, Chance& chance) {
   worker.process->send(SIGCONT);
 }
 
-void kill_worker(Stage& stage, Traffic&, Chance& chance) { kill(stage, any(stage, chance), chance); }
-void stop_worker(Stage& stage, Traffic&, Chance& chance) { stop(stage, any(stage, chance), chance); }
-
-void terminate_worker(Stage& stage, Traffic&, Chance& chance) {
-  Worker& worker = any(stage, chance);
-  stage.stop(worker);
-  stage.struck();
-  pause(chance.between(0, 300 * millisecond));
-  stage.start(worker);
-}
-
-/// Until it runs the file as it is now. A worker without partitions does not say so when it does.
 void take_up(Stage& stage, Worker& worker) {
   constexpr const char *begins = "draining the old pipeline", *runs = "the new pipeline runs",
                        *back = "running the previous pipeline again";
@@ -79,7 +68,6 @@ void take_up(Stage& stage, Worker& worker) {
   }
 }
 
-/// Other rules take up only what was drained, and so what somebody runs: not what a dead worker has left.
 void wait_until_all_are_run(const Stage& stage) {
   pause(lease);
   const std::string wanted = std::to_string(stage.partitions);
@@ -90,6 +78,19 @@ void wait_until_all_are_run(const Stage& stage) {
       return;
   }
   throw Stuck{"partitions have no owner"};
+}
+
+namespace {
+
+void kill_worker(Stage& stage, Traffic&, Chance& chance) { kill(stage, any(stage, chance), chance); }
+void stop_worker(Stage& stage, Traffic&, Chance& chance) { stop(stage, any(stage, chance), chance); }
+
+void terminate_worker(Stage& stage, Traffic&, Chance& chance) {
+  Worker& worker = any(stage, chance);
+  stage.stop(worker);
+  stage.struck();
+  pause(chance.between(0, 300 * millisecond));
+  stage.start(worker);
 }
 
 void reload(Stage& stage, Traffic&, Chance& chance) {
@@ -248,38 +249,106 @@ void burst(Stage& stage, Traffic& traffic, Chance& chance) {
 }
 
 constexpr std::array kinds{
-    Fault{"worker-kill", kill_worker, false, "kill -9 of a worker, and a new one"},
-    Fault{"worker-stop", stop_worker, false, "SIGSTOP beyond the lease, then SIGCONT"},
-    Fault{"worker-term", terminate_worker, false, "SIGTERM, and a new one", 0, false, true},
-    Fault{"rescale", rescale, false, "one worker, four, and one again: SIGTERM, kill -9 and SIGSTOP"},
-    Fault{"reload", reload, true, "SIGHUP with another transform, or back"},
-    Fault{"postgres-kill", kill_postgres, false, "kill -9 of PostgreSQL, and its start"},
-    Fault{"session-end", end_sessions, false, "pg_terminate_backend of all workers' sessions, a dozen times"},
-    Fault{"session-kill", kill_session, false, "kill -9 of a worker's session"},
-    Fault{"commit-cut-before", at_commit<Proxy::Trap::cut_before>, false, "connection cut before COMMIT arrives"},
-    Fault{"commit-cut-after", at_commit<Proxy::Trap::cut_after>, false, "connection cut before its answer arrives"},
-    Fault{"commit-late", at_commit<Proxy::Trap::late>, false, "COMMIT arrives late, perhaps after the lease"},
-    Fault{"commit-kill", kill_at_commit, false, "kill -9 of a worker before, in or at the end of its transaction"},
-    Fault{"commit-stop", stop_at_commit, false, "SIGSTOP there, beyond the lease"},
-    Fault{"postgres-cut", cut<&Worker::database>, false, "connections to PostgreSQL cut"},
-    Fault{"postgres-delay", hold_up<&Worker::database>, false, "connections to PostgreSQL held up"},
-    Fault{"nats-kill", kill_nats, false, "kill -9 of nats-server, and its start", 1},
-    Fault{"nats-cut", cut<&Worker::nats>, false, "connections to NATS cut"},
-    Fault{"nats-delay", hold_up<&Worker::nats>, false, "connections to NATS held up"},
-    Fault{"bucket-gone", delete_bucket, true, "all snapshots deleted, workers killed", 0, true},
-    Fault{"chunk-gone", spoil_snapshot, true, "a part of a snapshot missing or spoiled, workers killed", 0, true},
-    Fault{"other-file", start_another_pipeline, true,
-          "workers killed, another pipeline started, which must be refused"},
-    Fault{"commits-lost", lose_commits, true, "the database as it was a second ago", 0, true},
-    Fault{"repeat", repeat, false, "messages published again, under other ids", 0, false, true},
-    Fault{"corrupt", spoil, false, "messages that can't be decoded, or are another partition's", 0, false, true},
-    Fault{"burst", burst, false, "all messages wait, then come at once", 0, false, true}};
+    Fault{
+        .name = "worker-kill", .inject = kill_worker, .what = "kill -9 of a worker, and a new one", .harms = "worker"},
+    Fault{.name = "worker-stop",
+          .inject = stop_worker,
+          .what = "SIGSTOP beyond the lease, then SIGCONT",
+          .harms = "worker"},
+    Fault{.name = "worker-term",
+          .inject = terminate_worker,
+          .what = "SIGTERM, and a new one",
+          .orderly = true,
+          .harms = "worker"},
+    Fault{
+        .name = "rescale", .inject = rescale, .what = "one worker, four, and one again: SIGTERM, kill -9 and SIGSTOP"},
+    Fault{.name = "reload", .inject = reload, .alone = true, .what = "SIGHUP with another transform, or back"},
+    Fault{.name = "postgres-kill",
+          .inject = kill_postgres,
+          .what = "kill -9 of PostgreSQL, and its start",
+          .harms = "database"},
+    Fault{.name = "session-end",
+          .inject = end_sessions,
+          .what = "pg_terminate_backend of all workers' sessions, a dozen times",
+          .harms = "database"},
+    Fault{.name = "session-kill", .inject = kill_session, .what = "kill -9 of a worker's session", .harms = "database"},
+    Fault{.name = "commit-cut-before",
+          .inject = at_commit<Proxy::Trap::cut_before>,
+          .what = "connection cut before COMMIT arrives",
+          .harms = "database"},
+    Fault{.name = "commit-cut-after",
+          .inject = at_commit<Proxy::Trap::cut_after>,
+          .what = "connection cut before its answer arrives",
+          .harms = "database"},
+    Fault{.name = "commit-late",
+          .inject = at_commit<Proxy::Trap::late>,
+          .what = "COMMIT arrives late, perhaps after the lease",
+          .harms = "database"},
+    Fault{.name = "commit-kill",
+          .inject = kill_at_commit,
+          .what = "kill -9 of a worker before, in or at the end of its transaction",
+          .harms = "worker"},
+    Fault{
+        .name = "commit-stop", .inject = stop_at_commit, .what = "SIGSTOP there, beyond the lease", .harms = "worker"},
+    Fault{.name = "postgres-cut",
+          .inject = cut<&Worker::database>,
+          .what = "connections to PostgreSQL cut",
+          .harms = "database"},
+    Fault{.name = "postgres-delay",
+          .inject = hold_up<&Worker::database>,
+          .what = "connections to PostgreSQL held up",
+          .harms = "database"},
+    Fault{.name = "nats-kill",
+          .inject = kill_nats,
+          .what = "kill -9 of nats-server, and its start",
+          .servers = 1,
+          .harms = "nats"},
+    Fault{.name = "nats-cut", .inject = cut<&Worker::nats>, .what = "connections to NATS cut", .harms = "nats"},
+    Fault{
+        .name = "nats-delay", .inject = hold_up<&Worker::nats>, .what = "connections to NATS held up", .harms = "nats"},
+    Fault{.name = "bucket-gone",
+          .inject = delete_bucket,
+          .alone = true,
+          .what = "all snapshots deleted, workers killed",
+          .unnames = true},
+    Fault{.name = "chunk-gone",
+          .inject = spoil_snapshot,
+          .alone = true,
+          .what = "a part of a snapshot missing or spoiled, workers killed",
+          .unnames = true},
+    Fault{.name = "other-file",
+          .inject = start_another_pipeline,
+          .alone = true,
+          .what = "workers killed, another pipeline started, which must be refused"},
+    Fault{.name = "commits-lost",
+          .inject = lose_commits,
+          .alone = true,
+          .what = "the database as it was a second ago",
+          .unnames = true},
+    Fault{.name = "repeat",
+          .inject = repeat,
+          .what = "messages published again, under other ids",
+          .orderly = true,
+          .harms = "messages"},
+    Fault{.name = "corrupt",
+          .inject = spoil,
+          .what = "messages that can't be decoded, or are another partition's",
+          .orderly = true,
+          .harms = "messages"},
+    Fault{.name = "burst",
+          .inject = burst,
+          .what = "all messages wait, then come at once",
+          .orderly = true,
+          .harms = "messages"}};
 
 }  // namespace
 
 std::span<const Fault> faults() {
   static const std::vector<Fault> all = [] {
     std::vector<Fault> out{std::from_range, kinds};
+    out.append_range(place_faults());
+    out.append_range(refusal_faults());
+    out.append_range(pair_faults());
     out.append_range(stream_faults());
     out.append_range(database_faults());
     out.append_range(cluster_faults());

@@ -35,7 +35,14 @@ struct Fault {
   /// Every worker ends in order, and no lane reads again: what they counted adds up.
   bool orderly = false;
 
-  bool fits(std::size_t nats_servers) const { return servers == 0 || servers == nats_servers; }
+  /// Databases that it needs; 0: one will do.
+  std::size_t databases = 0;
+  /// What it does harm to; faults of different things may come at once. Empty: only the first of several can be it.
+  std::string_view harms = {};
+
+  bool fits(std::size_t nats_servers, std::size_t postgres_servers) const {
+    return (servers == 0 || servers == nats_servers) && databases <= postgres_servers;
+  }
 };
 
 // Kinds that have files of their own.
@@ -48,6 +55,21 @@ void start_another_pipeline(Stage& stage, Traffic& traffic, Chance& chance);
 /// The database is as it was a while ago, while its workers run.
 void lose_commits(Stage& stage, Traffic& traffic, Chance& chance);
 
+/// kill -9, and a new one.
+void kill(Stage& stage, Worker& worker, Chance& chance);
+/// SIGSTOP for so long that others may claim what it has, then SIGCONT.
+void stop(Stage& stage, Worker& worker, Chance& chance);
+/// Until it runs the file as it is now. A worker without partitions does not say so when it does.
+void take_up(Stage& stage, Worker& worker);
+/// Other rules take up only what was drained, and so what somebody runs: not what a dead worker has left.
+void wait_until_all_are_run(const Stage& stage);
+
+/// Of workers at named places of their work.
+std::span<const Fault> place_faults();
+/// Of the second of two databases.
+std::span<const Fault> pair_faults();
+/// Of servers that run and refuse.
+std::span<const Fault> refusal_faults();
 /// Of streams that lose messages.
 std::span<const Fault> stream_faults();
 /// Of PostgreSQL's disk and replicas.

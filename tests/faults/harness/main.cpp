@@ -2,12 +2,13 @@
 /// and moved. Then the tables are compared, row by row, with what the reference makes of the streams.
 ///
 ///   weir_faults [--seed S] [--kills N] [--for 10m] [--only KIND]… [--break WHAT] [--partitions N] [--workers K]
-///               [--nats N] [--talk]
+///               [--nats N] [--databases N] [--together N] [--talk]
 ///   weir_faults --self-test     every kind of fault once, then every kind of damage, each of which must be noticed
 ///   weir_faults --list          the kinds of both
 ///
 /// A run of many faults is made of episodes with seeds of their own, S, S + 1, …; one that fails is told with its seed.
-/// They have one nats-server and a cluster of three in turn, unless it is said how many.
+/// They have one nats-server and a cluster of three in turn, unless it is said how many; so with one database and two.
+/// --together: so many faults of different things at once, each beginning while the one before is at work.
 /// Exit: 0 all rows are as they must be, 1 they are not, 64 a mistake in the command.
 #include <algorithm>
 #include <array>
@@ -39,7 +40,7 @@ constexpr std::size_t cluster = 3;       // of nats-servers
 
 struct Command {
   Play play;
-  std::size_t kills = 0, nats = 0;
+  std::size_t kills = 0, nats = 0, databases = 0;
   std::optional<Duration> length;
   bool self_test = false, list = false;
 };
@@ -59,6 +60,8 @@ bool take(Command& command, std::string_view option, std::string_view value) {
   if (option == "--partitions") return read_number<std::uint32_t>(value, 2, command.play.partitions);
   if (option == "--workers") return read_number<std::size_t>(value, 1, command.play.workers);
   if (option == "--nats") return read_number<std::size_t>(value, 1, command.nats);
+  if (option == "--databases") return read_number<std::size_t>(value, 1, command.databases) && command.databases <= 2;
+  if (option == "--together") return read_number<std::size_t>(value, 1, command.play.together);
   if (option == "--only") {
     command.play.kinds.push_back(fault_called(value));
     return command.play.kinds.back() != nullptr;
@@ -83,7 +86,7 @@ std::optional<Command> read(std::span<char*> words) {
     } else if (i + 1 == words.size() || !take(command, option, words[i + 1])) {
       complain(
           weir::format("can't do \"{}{}{}\"; there are --seed, --kills, --for, --only, --break, --partitions, "
-                       "--workers, --nats, --talk, --self-test and --list",
+                       "--workers, --nats, --databases, --together, --talk, --self-test and --list",
                        option, i + 1 < words.size() ? " " : "", i + 1 < words.size() ? words[i + 1] : ""));
       return {};
     } else {
@@ -118,7 +121,9 @@ Play episode(const Command& command, std::size_t number, std::size_t left) {
     if (play.nats_servers == cluster && left <= clusters)
       std::erase_if(play.kinds, [&](const Fault* kind) { return !for_cluster(kind); });
   }
-  std::erase_if(play.kinds, [&](const Fault* kind) { return !kind->fits(play.nats_servers); });
+  const bool all_pairs = std::ranges::all_of(play.kinds, [](const Fault* kind) { return kind->databases > 1; });
+  play.databases = command.databases != 0 ? command.databases : all_pairs || number % 3 == 2 ? 2 : 1;
+  std::erase_if(play.kinds, [&](const Fault* kind) { return !kind->fits(play.nats_servers, play.databases); });
   play.rounds = std::min({left, most_rounds, clusters > 0 && command.nats == 0 ? play.kinds.size() : most_rounds});
   return play;
 }
@@ -136,7 +141,8 @@ int run(const Command& command) {
     Play play = episode(command, number, left);
     play.until = until;
     if (play.kinds.empty()) {
-      complain(weir::format("none of these faults is for {} nats-servers", play.nats_servers));
+      complain(weir::format("none of these faults is for {} nats-servers and {} databases", play.nats_servers,
+                            play.databases));
       return usage;
     }
     left -= play.rounds;
@@ -155,8 +161,9 @@ std::string how_noticed(const Outcome& outcome) {
   if (!outcome.failure.empty()) return outcome.failure.substr(0, outcome.failure.find('\n'));
   const Verdict& verdict = outcome.verdict;
   std::string out;
-  const std::array tables{std::pair{"rows", &verdict.rows}, std::pair{"copies", &verdict.copies},
-                          std::pair{"sessions", &verdict.sessions}, std::pair{"dead letters", &verdict.letters}};
+  const std::array tables{std::pair{"rows", &verdict.rows}, std::pair{"twins", &verdict.twins},
+                          std::pair{"copies", &verdict.copies}, std::pair{"sessions", &verdict.sessions},
+                          std::pair{"dead letters", &verdict.letters}};
   const std::array ways{std::pair{"lost", &Tally::lost}, std::pair{"duplicated", &Tally::duplicated},
                         std::pair{"changed", &Tally::changed}, std::pair{"foreign", &Tally::foreign},
                         std::pair{"misordered", &Tally::misordered}};
@@ -178,24 +185,22 @@ std::string how_noticed(const Outcome& outcome) {
 class SelfTest {
  public:
   explicit SelfTest(const Command& command) : command_{command} {
-    const auto episode = [&](std::size_t servers, const auto& kinds, bool damages) {
-      Play play = command.play;
-      play.seed += todo_.size();
-      play.nats_servers = servers;
-      play.kinds = {kinds.begin(), kinds.end()};
-      play.rounds = play.kinds.size();
-      todo_.emplace_back([this, play, damages] { play_all(play, damages); });
-    };
     auto kinds = command.play.kinds;
-    const auto others = std::ranges::stable_partition(kinds, [](const Fault* kind) { return kind->fits(1); });
-    const auto rest = std::ranges::stable_partition(kinds.begin(), others.begin(), &Fault::orderly);
-    episode(1, std::span{kinds.begin(), rest.begin()}, true);
-    const std::span of_one{rest.begin(), others.begin()};
+    const auto split = [&kinds](auto from, auto keep) {
+      return std::ranges::stable_partition(from, kinds.end(), keep).begin();
+    };
+    const auto pairs = split(kinds.begin(), [](const Fault* kind) { return kind->fits(1, 1); });
+    const auto rest = std::ranges::stable_partition(kinds.begin(), pairs, &Fault::orderly).begin();
+    const auto others = split(pairs, [](const Fault* kind) { return kind->fits(1, 2); });
+    add({kinds.begin(), rest}, {.nats_servers = 1}, true);
+    const std::span of_one{rest, pairs};
     for (std::size_t part = 0; part < parts; ++part) {
       const std::size_t from = of_one.size() * part / parts, to = of_one.size() * (part + 1) / parts;
-      episode(1, of_one.subspan(from, to - from), false);
+      add({of_one.begin() + static_cast<std::ptrdiff_t>(from), of_one.begin() + static_cast<std::ptrdiff_t>(to)}, {});
     }
-    episode(cluster, others, false);
+    add({pairs, others}, {.databases = 2});
+    add({others, kinds.end()}, {.nats_servers = cluster});
+    add({rest, pairs}, {.rounds = most_combined, .together = 3});
     for (const Break& one : breaks()) {
       if (one.when == Break::When::always && one.shown_by.empty()) continue;  // another safeguard stands in for it
       if (one.when != Break::When::settled) todo_.emplace_back([this, &one] { play_broken(one); });
@@ -214,7 +219,20 @@ class SelfTest {
   }
 
  private:
-  static constexpr std::size_t parts = 4, at_once = 3;
+  static constexpr std::size_t parts = 6, at_once = 3, most_combined = 5;
+
+  /// An episode of these kinds, each once, or of so many rounds.
+  void add(std::vector<const Fault*> kinds, Play play, bool damages = false) {
+    if (kinds.empty()) return;
+    const std::size_t rounds = play.together > 1 ? play.rounds : kinds.size();
+    play.rounds = std::min(rounds, kinds.size());
+    play.seed = command_.play.seed + todo_.size();
+    play.partitions = command_.play.partitions;
+    play.workers = command_.play.workers;
+    play.talk = command_.play.talk;
+    play.kinds = std::move(kinds);
+    todo_.emplace_back([this, play, damages] { play_all(play, damages); });
+  }
 
   void work() {
     for (std::size_t next = next_++; next < todo_.size(); next = next_++) todo_[next]();

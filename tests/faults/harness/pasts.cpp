@@ -16,21 +16,25 @@ constexpr Duration longest = 60 * second;
 }  // namespace
 
 std::vector<Kept> all_kept(const Stage& stage) {
-  std::istringstream text{stage.database->ask(
-      weir::format("SELECT partition, node, position, consumed, coalesce(substring(snapshot, '\\.(\\d+)-'), '0') FROM "
-                   "weir_progress WHERE pipeline = '{}' ORDER BY partition, node",
-                   pipeline_name))};
   std::vector<Kept> out;
-  for (Kept one; text >> one.partition >> one.sink >> one.position >> one.consumed >> one.state;) out.push_back(one);
+  for (const auto* database : stage.databases()) {
+    std::istringstream text{database->ask(weir::format(
+        "SELECT partition, node, position, consumed, coalesce(substring(snapshot, '\\.(\\d+)-'), '0') FROM "
+        "weir_progress WHERE pipeline = '{}' ORDER BY partition, node",
+        pipeline_name))};
+    for (Kept one; text >> one.partition >> one.sink >> one.position >> one.consumed >> one.state;) out.push_back(one);
+  }
   return out;
 }
 
 void kill_all(Stage& stage) {
   for (auto& worker : stage.workers) stage.kill(*worker);
   const Timestamp until = system_clock().steady() + longest;
-  while (stage.database->ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'weir/%'") != "0") {
-    if (system_clock().steady() > until) throw Stuck{"the sessions of dead workers do not end"};
-    pause(10 * millisecond);
+  for (const auto* database : stage.databases()) {
+    while (database->ask("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'weir/%'") != "0") {
+      if (system_clock().steady() > until) throw Stuck{"the sessions of dead workers do not end"};
+      pause(10 * millisecond);
+    }
   }
 }
 

@@ -44,6 +44,7 @@ void Report::add(const Outcome& outcome) {
   for (const auto& [code, times] : outcome.exits) sum_.exits[code] += times;
   for (const auto& [deed, times] : outcome.deeds) sum_.deeds[deed] += times;
   add_to(sum_.verdict.rows, outcome.verdict.rows);
+  add_to(sum_.verdict.twins, outcome.verdict.twins);
   add_to(sum_.verdict.copies, outcome.verdict.copies);
   add_to(sum_.verdict.sessions, outcome.verdict.sessions);
   add_to(sum_.verdict.letters, outcome.verdict.letters);
@@ -72,6 +73,7 @@ void Report::print(double seconds) const {
   print_line(weir::format("\n{:<20} {:>8} {:>8} {:>11} {:>8} {:>8} {:>11}", "compared", "expected", "lost",
                           "duplicated", "changed", "foreign", "misordered"));
   print_tally("rows", sum_.verdict.rows);
+  if (sum_.verdict.twins.expected > 0) print_tally("in a second database", sum_.verdict.twins);
   print_tally("copies", sum_.verdict.copies);
   print_tally("sessions", sum_.verdict.sessions);
   print_tally("dead letters", sum_.verdict.letters);
@@ -91,12 +93,13 @@ void print_failure(const Play& play, const Outcome& outcome) {
   print_line(weir::format("\nseed {}: not as it should be", play.seed));
   if (!outcome.failure.empty()) print_line(outcome.failure);
   for (const std::string& line : outcome.verdict.differences) print_line("  " + line);
-  const auto all = std::ranges::count_if(faults(), [&](const Fault& kind) { return kind.fits(play.nats_servers); });
+  const auto all =
+      std::ranges::count_if(faults(), [&](const Fault& kind) { return kind.fits(play.nats_servers, play.databases); });
   std::string only;
   for (const Fault* kind : play.kinds)
     only += std::cmp_less(play.kinds.size(), all) ? weir::format(" --only {}", kind->name) : "";
-  print_line(weir::format("again: deploy/dev faults --seed {} --kills {} --nats {}{}", play.seed, play.rounds,
-                          play.nats_servers, only));
+  print_line(weir::format("again: deploy/dev faults --seed {} --kills {} --nats {} --databases {} --together {}{}",
+                          play.seed, play.rounds, play.nats_servers, play.databases, play.together, only));
 }
 
 }  // namespace weir::faults

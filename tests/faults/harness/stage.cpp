@@ -30,7 +30,11 @@ constexpr const char* pipeline_text = R"({{
     {{ "id": "copies", "sink": "nats", "from": "rows", "url": "{1}", "stream": "{12}", "replicas": {11},
        "subject": "copies.{{key}}", {10} }},
     {{ "id": "trips", "sink": "timescale", "from": "rows.sessions", "url": "{8}", "table": "session",
-       "lease": "{9}ms" }} ] }})";
+       "lease": "{9}ms" }}{15} ] }})";
+
+constexpr const char* another_database = R"(,
+    {{ "id": "twin", "sink": "timescale", "from": "rows", "url": "{}", "table": "vehicle_second", "lease": "{}ms",
+       {} }})";
 
 // Where everything passes it still is another pipeline, whose state is another one.
 constexpr const char* another_transform = R"(
@@ -58,10 +62,23 @@ std::string first_line(const std::string& command) {
 
 }  // namespace
 
-void pause(Duration length) { system_clock().wait(length, {}); }
+namespace {
+thread_local std::function<void()> meanwhile;
+}
 
-Worker::Worker(const NatsServers& nats_servers, const fakes::PostgresServer& database_server)
-    : nats{nats_servers.ports()}, database{fakes::port_of(database_server.url())} {}
+void pause(Duration length) {
+  if (const auto other = std::exchange(meanwhile, {})) other();
+  system_clock().wait(length, {});
+}
+
+void at_next_pause(std::function<void()> what) { meanwhile = std::move(what); }
+
+Worker::Worker(const NatsServers& nats_servers, const fakes::PostgresServer& database_server,
+               const fakes::PostgresServer* second_server)
+    : nats{nats_servers.ports()}, database{fakes::port_of(database_server.url())} {
+  nats.follow_messages();
+  if (second_server != nullptr) second = std::make_unique<Proxy>(fakes::port_of(second_server->url()));
+}
 
 std::size_t Worker::said(const std::string& text) const {
   const std::string all = process->log();
@@ -70,17 +87,19 @@ std::size_t Worker::said(const std::string& text) const {
   return count;
 }
 
-Stage::Stage(std::uint32_t partition_count, std::size_t worker_count, Sabotage sabotage, std::size_t nats_count)
+Stage::Stage(std::uint32_t partition_count, std::size_t worker_count, Sabotage sabotage, std::size_t nats_count,
+             std::size_t database_count)
     : partitions{partition_count},
       usual_workers{worker_count},
       nats{nats_count},
       database{start_database()},
+      second{database_count > 1 ? start_database() : nullptr},
       sabotage_{std::move(sabotage)} {
   while (workers.size() < usual_workers) add_worker();
 }
 
 Worker& Stage::add_worker() {
-  auto worker = std::make_unique<Worker>(nats, *database);
+  auto worker = std::make_unique<Worker>(nats, *database, second.get());
   if (!sabotage_.text.empty()) {
     std::string by = sabotage_.by;
     by.resize(sabotage_.text.size(), ' ');
@@ -94,6 +113,7 @@ Worker& Stage::add_worker() {
 }
 
 void Stage::start(Worker& worker) const {
+  if (worker.process && worker.process->runs()) return;  // another fault has started it
   if (worker.process)
     worker.process->start();
   else
@@ -112,8 +132,10 @@ void Stage::put_to_sleep(const Worker& worker) {
 }
 
 void Stage::stop(Worker& worker) {
+  if (!worker.process->runs()) return;  // another fault has killed it
   ++deeds["SIGTERM"];
   worker.process->send(SIGTERM);
+  worker.process->send(SIGCONT);
   note_end(worker);
 }
 
@@ -162,12 +184,15 @@ void Stage::write(Worker& worker) const {
   const std::string transform = filters ? weir::format(another_transform, without_speed_ ? "speed" : "") : "";
   const Duration lease_ms = lease / millisecond;
   const std::size_t replicas = nats.count();
+  const std::string twin = second ? weir::format(another_database, worker.second->in_place_of(second->url()), lease_ms,
+                                                 integration::row_columns)
+                                  : "";
   directory_.write(
       worker.file.substr(worker.file.rfind('/') + 1),
       format_arguments(pipeline_text, fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
                                                             partitions, transform, integration::join_nodes,
                                                             database_url, lease_ms, integration::row_columns, replicas,
-                                                            copies_name, current_field, current_name)));
+                                                            copies_name, current_field, current_name, twin)));
 }
 
 std::string Stage::stream(Partition partition) const {
@@ -192,6 +217,18 @@ void Stage::wait_for_streams() {
     pause(50 * millisecond);
   }
   throw std::runtime_error{"the workers make no streams\n" + logs()};
+}
+
+std::vector<const fakes::PostgresServer*> Stage::databases() const {
+  std::vector<const fakes::PostgresServer*> out{database.get()};
+  if (second) out.push_back(second.get());
+  return out;
+}
+
+std::vector<std::string> Stage::database_urls() const {
+  std::vector<std::string> out;
+  for (const auto* one : databases()) out.push_back(one->url());
+  return out;
 }
 
 std::string Stage::versions() const {

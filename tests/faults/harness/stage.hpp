@@ -28,6 +28,8 @@ inline constexpr Duration lease = 1500 * millisecond;
 inline constexpr std::size_t sink_count = 2;  ///< "db" with the rows and "trips" with the sessions
 
 void pause(Duration length);
+/// This thread's next pause() begins with this, once: so that a fault comes while another is at work. Empty: nothing.
+void at_next_pause(std::function<void()> what);
 
 /// A safeguard, and the bytes on the way from weir to a server that switch it off.
 struct Sabotage {
@@ -38,9 +40,11 @@ struct Sabotage {
 
 /// One `weir run`, and its ways to the servers.
 struct Worker {
-  Worker(const NatsServers& nats, const fakes::PostgresServer& database);
+  /// `second` may be null.
+  Worker(const NatsServers& nats, const fakes::PostgresServer& database, const fakes::PostgresServer* second);
 
   Proxy nats, database;
+  std::unique_ptr<Proxy> second;
   std::string file, log;
   std::unique_ptr<fakes::WeirProcess> process;
   /// What its log says so many times.
@@ -50,7 +54,9 @@ struct Worker {
 /// Threads   one: a worker ends with the thread that started it.
 class Stage {
  public:
-  Stage(std::uint32_t partitions, std::size_t workers, Sabotage sabotage, std::size_t nats_servers);
+  /// `databases`: one, or two with the same rows.
+  Stage(std::uint32_t partitions, std::size_t workers, Sabotage sabotage, std::size_t nats_servers,
+        std::size_t databases);
 
   /// Starts one more.
   Worker& add_worker();
@@ -82,6 +88,9 @@ class Stage {
   /// Waits until all streams are there, which the workers make; those that end before are started again.
   void wait_for_streams();
   std::string stream(Partition partition) const;
+  /// Those that there are.
+  std::vector<const fakes::PostgresServer*> databases() const;
+  std::vector<std::string> database_urls() const;
   /// Versions of servers and of this checkout.
   std::string versions() const;
 
@@ -89,6 +98,7 @@ class Stage {
   const std::size_t usual_workers;
   NatsServers nats;
   std::unique_ptr<fakes::PostgresServer> database;
+  std::unique_ptr<fakes::PostgresServer> second;  ///< may be null
   std::vector<std::unique_ptr<Worker>> workers;
   /// What a fault calls as soon as its harm is done.
   std::function<void()> struck = [] {};

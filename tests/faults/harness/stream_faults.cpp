@@ -327,13 +327,36 @@ void purge_unread(Stage& stage, Traffic& traffic, Chance& chance) {
 }
 
 constexpr std::size_t one = 1;  // server, whose files are what there is of a stream
-constexpr std::array kinds{
-    Fault{"tail-lost", lose_tail, true, "a stream without its end, others there perhaps; its lane stops; put back",
-          one},
-    Fault{"stream-anew", make_anew, true, "a stream deleted and recreated; its lane stops; put back", one},
-    Fault{"aged-out", age_out, true, "messages gone before they were read; their lane stops; put back", one},
-    Fault{"purge-read", purge_read, true, "messages gone that a replay needs; their lane stops; put back", one},
-    Fault{"purge-unread", purge_unread, true, "messages gone by subject before they were read; counted", one}};
+constexpr std::array kinds{Fault{.name = "tail-lost",
+                                 .inject = lose_tail,
+                                 .alone = true,
+                                 .what = "a stream without its end, others there perhaps; its lane stops; put back",
+                                 .servers = one,
+                                 .harms = "nats"},
+                           Fault{.name = "stream-anew",
+                                 .inject = make_anew,
+                                 .alone = true,
+                                 .what = "a stream deleted and recreated; its lane stops; put back",
+                                 .servers = one,
+                                 .harms = "nats"},
+                           Fault{.name = "aged-out",
+                                 .inject = age_out,
+                                 .alone = true,
+                                 .what = "messages gone before they were read; their lane stops; put back",
+                                 .servers = one,
+                                 .harms = "nats"},
+                           Fault{.name = "purge-read",
+                                 .inject = purge_read,
+                                 .alone = true,
+                                 .what = "messages gone that a replay needs; their lane stops; put back",
+                                 .servers = one,
+                                 .harms = "nats"},
+                           Fault{.name = "purge-unread",
+                                 .inject = purge_unread,
+                                 .alone = true,
+                                 .what = "messages gone by subject before they were read; counted",
+                                 .servers = one,
+                                 .harms = "nats"}};
 
 }  // namespace
 

@@ -1,12 +1,11 @@
 #include "faults/harness/watch.hpp"
 
-#include <optional>
+#include <algorithm>
 #include <utility>
 
 #include <weir/clock.hpp>
 #include <weir/format.hpp>
 
-#include "clients/postgres.hpp"
 #include "faults/harness/stage.hpp"
 
 namespace weir::faults {
@@ -16,8 +15,8 @@ constexpr Duration every = 10 * millisecond;
 
 }  // namespace
 
-Watch::Watch(std::string url, std::uint32_t partitions)
-    : url_{std::move(url)}, partitions_{partitions}, thread_{[this](const std::stop_token& stop) { ask(stop); }} {}
+Watch::Watch(std::vector<std::string> urls, std::uint32_t partitions)
+    : urls_{std::move(urls)}, partitions_{partitions}, thread_{[this](const std::stop_token& stop) { ask(stop); }} {}
 
 std::vector<std::uint64_t> Watch::positions() const {
   const std::scoped_lock lock{mutex_};
@@ -47,24 +46,35 @@ std::map<std::string, std::vector<double>> Watch::recoveries() const {
 }
 
 void Watch::ask(const std::stop_token& stop) {
-  const std::string sql = weir::format(
-      "SELECT partition, min(position) FROM weir_progress WHERE pipeline = '{}' GROUP BY partition HAVING count(*) = {}",
-      pipeline_name, sink_count);
-  std::optional<postgres::Connection> connection;
+  std::vector<std::optional<postgres::Connection>> connections(urls_.size());
   do {
-    if (!connection || !connection->alive()) {
-      connection.reset();
-      if (auto opened = postgres::Connection::open({url_, "watch"})) connection = *std::move(opened);
+    std::vector<std::uint64_t> least;
+    for (std::size_t i = 0; i < urls_.size(); ++i) {
+      const auto found = positions_in(urls_[i], connections[i], i == 0 ? sink_count : 1);
+      if (i == 0) least = found;
+      if (found.empty()) least.clear();
+      for (std::size_t k = 0; k < least.size(); ++k) least[k] = std::min(least[k], found[k]);
     }
-    const auto rows = connection ? connection->run(sql) : Result<postgres::Rows>{std::unexpected(Error{})};
-    std::vector<std::uint64_t> found(rows ? partitions_ : 0);
-    if (rows) {
-      for (const auto& row : *rows) {
-        if (const std::size_t k = std::stoul(*row[0]); k < found.size()) found[k] = std::stoull(*row[1]);
-      }
-    }
-    take(std::move(found));
+    take(std::move(least));
   } while (system_clock().wait(every, stop));
+}
+
+std::vector<std::uint64_t> Watch::positions_in(const std::string& url, std::optional<postgres::Connection>& connection,
+                                               std::size_t sinks) const {
+  if (!connection || !connection->alive()) {
+    connection.reset();
+    if (auto opened = postgres::Connection::open({url, "watch"})) connection = *std::move(opened);
+  }
+  const auto rows =
+      connection ? connection->run(weir::format("SELECT partition, min(position) FROM weir_progress WHERE pipeline = "
+                                                "'{}' GROUP BY partition HAVING count(*) = {}",
+                                                pipeline_name, sinks))
+                 : Result<postgres::Rows>{std::unexpected(Error{})};
+  std::vector<std::uint64_t> out(rows ? partitions_ : 0);
+  for (const auto& row : rows.value_or({})) {
+    if (const std::size_t k = std::stoul(*row[0]); k < out.size()) out[k] = std::stoull(*row[1]);
+  }
+  return out;
 }
 
 void Watch::take(std::vector<std::uint64_t> positions) {

@@ -3,12 +3,15 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <weir/types.hpp>
+
+#include "clients/postgres.hpp"
 
 namespace weir::faults {
 
@@ -17,9 +20,10 @@ namespace weir::faults {
 /// Threads   any.
 class Watch {
  public:
-  Watch(std::string url, std::uint32_t partitions);
+  /// `urls`: of the database with sink_count sinks, and perhaps of one with another.
+  Watch(std::vector<std::string> urls, std::uint32_t partitions);
 
-  /// By partition the least position of the sinks; 0 without progress. Empty: the database did not answer.
+  /// By partition the least position of the sinks; 0 without progress. Empty: a database did not answer.
   std::vector<std::uint64_t> positions() const;
 
   /// A fault has begun, when the streams ended here. It is over when every partition has committed a later message.
@@ -36,9 +40,12 @@ class Watch {
     std::vector<std::uint64_t> ends;
   };
   void ask(const std::stop_token& stop);
+  /// What one of the databases says; the connection is opened where it is not.
+  std::vector<std::uint64_t> positions_in(const std::string& url, std::optional<postgres::Connection>& connection,
+                                          std::size_t sinks) const;
   void take(std::vector<std::uint64_t> positions);
 
-  const std::string url_;
+  const std::vector<std::string> urls_;
   const std::uint32_t partitions_;
   mutable std::mutex mutex_;
   std::vector<std::uint64_t> positions_;

@@ -1,0 +1,114 @@
+/// Workers killed or stopped at named places of their work, which their requests tell.
+#include <signal.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include <weir/clock.hpp>
+#include <weir/format.hpp>
+
+#include "faults/harness/faults.hpp"
+
+namespace weir::faults {
+namespace {
+
+// The requests by which a worker is known to be there; the servers get them later, perhaps after its end.
+constexpr std::string_view reads = "$JS.API.STREAM.MSG.GET.KV_faults-state",
+                           prunes = "$JS.API.STREAM.PURGE.KV_faults-state", uploads = "PUB $KV.faults-state.";
+
+/// The first worker that sends this to NATS; null if none does within some seconds.
+Worker* one_that_sends(Stage& stage, std::string_view text, Duration later) {
+  for (auto& worker : stage.workers) worker->nats.set_trap(Proxy::Trap::late, std::string{text}, later);
+  Worker* found = nullptr;
+  for (int i = 0; i < 4000 && found == nullptr; ++i, pause(millisecond)) {
+    for (auto& worker : stage.workers) {
+      if (worker->nats.trapped()) found = worker.get();
+    }
+  }
+  for (auto& worker : stage.workers) worker->nats.take_trap();
+  return found;
+}
+
+using Harm = void (*)(Stage&, Worker&, Chance&);
+
+template <Harm harm>
+void at(Stage& stage, Chance& chance, std::string_view text) {
+  Worker* worker = one_that_sends(stage, text, chance.between(0, lease));
+  if (worker == nullptr) throw LeftOut{weir::format("no worker sends {}", text)};
+  harm(stage, *worker, chance);
+}
+
+/// A partition that changes hands: claimed, its snapshot not yet read.
+template <Harm harm>
+void while_reading(Stage& stage, Traffic&, Chance& chance) {
+  Worker& former = *chance.one_of(stage.workers);
+  stage.kill(former);
+  stage.struck();
+  stage.start(former);
+  at<harm>(stage, chance, reads);
+}
+
+template <Harm harm>
+void before_pruning(Stage& stage, Traffic&, Chance& chance) {
+  at<harm>(stage, chance, prunes);
+}
+
+template <Harm harm>
+void while_uploading(Stage& stage, Traffic&, Chance& chance) {
+  at<harm>(stage, chance, uploads);
+}
+
+/// Between the old pipeline's last commit, its final snapshots and the new one's first.
+template <Harm harm>
+void while_reloading(Stage& stage, Traffic&, Chance& chance) {
+  wait_until_all_are_run(stage);
+  const std::array points{reads, prunes, uploads};
+  stage.edit(!stage.edited());
+  for (auto& worker : stage.workers) worker->process->send(SIGHUP);
+  try {
+    at<harm>(stage, chance, chance.one_of(points));
+  } catch (const LeftOut&) {  // it was through
+  }
+  stage.struck();
+  for (auto& worker : stage.workers) take_up(stage, *worker);
+}
+
+constexpr std::array kinds{Fault{.name = "read-kill",
+                                 .inject = while_reading<kill>,
+                                 .what = "kill -9 of a worker between claiming a partition and reading its snapshot",
+                                 .harms = "worker"},
+                           Fault{.name = "read-stop",
+                                 .inject = while_reading<stop>,
+                                 .what = "SIGSTOP there, beyond the lease",
+                                 .harms = "worker"},
+                           Fault{.name = "prune-kill",
+                                 .inject = before_pruning<kill>,
+                                 .what = "kill -9 of a worker between a commit and the removal of older snapshots",
+                                 .harms = "worker"},
+                           Fault{.name = "prune-stop",
+                                 .inject = before_pruning<stop>,
+                                 .what = "SIGSTOP there, beyond the lease",
+                                 .harms = "worker"},
+                           Fault{.name = "upload-kill",
+                                 .inject = while_uploading<kill>,
+                                 .what = "kill -9 of a worker while it stores a snapshot",
+                                 .harms = "worker"},
+                           Fault{.name = "upload-stop",
+                                 .inject = while_uploading<stop>,
+                                 .what = "SIGSTOP there, beyond the lease",
+                                 .harms = "worker"},
+                           Fault{.name = "reload-kill",
+                                 .inject = while_reloading<kill>,
+                                 .alone = true,
+                                 .what = "kill -9 of a worker in the middle of a reload"},
+                           Fault{.name = "reload-stop",
+                                 .inject = while_reloading<stop>,
+                                 .alone = true,
+                                 .what = "SIGSTOP there, beyond the lease"}};
+
+}  // namespace
+
+std::span<const Fault> place_faults() { return kinds; }
+
+}  // namespace weir::faults
