@@ -59,12 +59,13 @@ void while_uploading(Stage& stage, Traffic&, Chance& chance) {
   at<harm>(stage, chance, uploads);
 }
 
-/// Between the old pipeline's last commit, its final snapshots and the new one's first.
+/// Between the old pipeline's last commit, its final snapshots and the new one's first. Its state must be the same:
+/// what a dead worker has not drained is no other pipeline's.
 template <Harm harm>
 void while_reloading(Stage& stage, Traffic&, Chance& chance) {
   wait_until_all_are_run(stage);
   const std::array points{reads, prunes, uploads};
-  stage.edit(!stage.edited());
+  stage.touch();
   for (auto& worker : stage.workers) worker->process->send(SIGHUP);
   try {
     at<harm>(stage, chance, chance.one_of(points));

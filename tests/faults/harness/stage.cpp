@@ -17,7 +17,7 @@ namespace weir::faults {
 namespace {
 
 constexpr const char* pipeline_text = R"({{
-  "name": "{0}", "limits": {{ "keys": 1000 }}, "shutdown_timeout": "10s",
+  "name": "{0}", "limits": {{ "keys": 1000 }}, "shutdown_timeout": "{16}s",
   "state": {{ "store": "jetstream-kv", "url": "{1}", "bucket": "{2}", "replicas": {11}, "every": "500ms" }},
   "nodes": [
     {{ "id": "{3}", "source": "nats", "url": "{1}", "stream": "{4}", "partitions": {5},
@@ -171,6 +171,11 @@ void Stage::edit(bool changed) {
   for (auto& worker : workers) write(*worker);
 }
 
+void Stage::touch() {
+  touched_ = !touched_;
+  for (auto& worker : workers) write(*worker);
+}
+
 void Stage::lose_speed(bool yes) {
   without_speed_ = yes;
   for (auto& worker : workers) write(*worker);
@@ -184,6 +189,7 @@ void Stage::write(Worker& worker) const {
   const std::string transform = filters ? weir::format(another_transform, without_speed_ ? "speed" : "") : "";
   const Duration lease_ms = lease / millisecond;
   const std::size_t replicas = nats.count();
+  const int seconds = touched_ ? 11 : 10;
   const std::string twin = second ? weir::format(another_database, worker.second->in_place_of(second->url()), lease_ms,
                                                  integration::row_columns)
                                   : "";
@@ -192,7 +198,7 @@ void Stage::write(Worker& worker) const {
       format_arguments(pipeline_text, fmt::make_format_args(pipeline_name, nats_url, bucket_name, source, stream_name,
                                                             partitions, transform, integration::join_nodes,
                                                             database_url, lease_ms, integration::row_columns, replicas,
-                                                            copies_name, current_field, current_name, twin)));
+                                                            copies_name, current_field, current_name, twin, seconds)));
 }
 
 std::string Stage::stream(Partition partition) const {

@@ -80,6 +80,8 @@ class Stage {
   /// Writes every worker's file with another transform, or without it; rows are the same.
   void edit(bool changed);
   bool edited() const { return edited_; }
+  /// Writes every worker's file so that it says something else, but no rows or state are others.
+  void touch();
   /// Writes every worker's file so that rows would have no speed, or as it was.
   void lose_speed(bool yes);
 
@@ -123,7 +125,7 @@ class Stage {
   fakes::TemporaryDirectory directory_;
   std::size_t made_ = 0;
   std::uint64_t sabotaged_ = 0;  ///< for workers that are no more
-  bool edited_ = false, without_speed_ = false;
+  bool edited_ = false, touched_ = false, without_speed_ = false;
 };
 
 }  // namespace weir::faults
