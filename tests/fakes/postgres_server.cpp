@@ -9,14 +9,19 @@
 #include <weir/format.hpp>
 
 #include "clients/postgres.hpp"
+#include "fakes/shifted_clock.hpp"
 
 namespace weir::fakes {
 
-PostgresServer::PostgresServer(bool timescale, bool fsync, const std::vector<std::string>& settings)
+PostgresServer::PostgresServer(bool timescale, bool fsync, const std::vector<std::string>& settings, bool own_clock)
     : server_{timescale ? "timescale" : "postgres"}, options_{fsync ? "" : "--fast "} {
   std::string conf;
   for (const std::string& line : settings) conf += line + '\n';
   directory_.write("postgresql.conf", conf);
+  if (own_clock) {
+    clock_ = directory_.file("clock");
+    fakes::set_clock(clock_, 0);
+  }
   start();
 }
 
@@ -37,6 +42,8 @@ void PostgresServer::start() {
   url_ = said.substr(at + key.size(), said.find('\n', at + 1) - at - key.size());
 }
 
+void PostgresServer::set_clock(Duration ahead) const { fakes::set_clock(clock_, ahead); }
+
 void PostgresServer::stop() { run("stop " + directory_.path()); }
 
 void PostgresServer::kill() {
@@ -47,7 +54,11 @@ void PostgresServer::kill() {
 }
 
 std::string PostgresServer::run(const std::string& arguments) const {
-  const std::string command = weir::format("{}/deploy/servers {} 2>&1", WEIR_SOURCE_DIR, arguments);
+  std::string before;
+  if (!clock_.empty()) {
+    for (const std::string& one : with_clock(clock_)) before += one + " ";
+  }
+  const std::string command = weir::format("{}{}/deploy/servers {} 2>&1", before, WEIR_SOURCE_DIR, arguments);
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error{"can't run " + command};
   std::string said;

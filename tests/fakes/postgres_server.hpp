@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <weir/types.hpp>
+
 #include "fakes/temporary_directory.hpp"
 
 namespace weir::fakes {
@@ -13,7 +15,9 @@ class PostgresServer {
  public:
   /// Starts one with TimescaleDB, or plain. `settings` are lines of postgresql.conf. Throws std::runtime_error, which
   /// says why, if it can't.
-  explicit PostgresServer(bool timescale = true, bool fsync = false, const std::vector<std::string>& settings = {});
+  /// `own_clock`: it has a wall clock of its own, which set_clock() sets; the program needs weir_shifted_clock then.
+  explicit PostgresServer(bool timescale = true, bool fsync = false, const std::vector<std::string>& settings = {},
+                          bool own_clock = false);
   ~PostgresServer();
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
@@ -26,6 +30,9 @@ class PostgresServer {
   /// Where its data and log lie.
   std::string directory() const { return directory_.path() + "/" + server_; }
 
+  /// From now on its wall clock is so much ahead of everybody's.
+  void set_clock(Duration ahead) const;
+
   void stop();   ///< an orderly end
   void kill();   ///< as a crash would
   void start();  ///< again, with the same data and port
@@ -36,6 +43,7 @@ class PostgresServer {
   TemporaryDirectory directory_;
   std::string server_;
   std::string options_;
+  std::string clock_;  ///< file that says how far ahead its clock is; empty: it has none of its own
   std::string url_;
 };
 

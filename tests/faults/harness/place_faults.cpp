@@ -1,13 +1,15 @@
-/// Workers killed or stopped at named places of their work, which their requests tell.
+/// Workers killed or stopped at named places of their work, which their requests tell; and clocks that are set.
 #include <signal.h>
 
 #include <array>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include <weir/clock.hpp>
 #include <weir/format.hpp>
 
+#include "fakes/shifted_clock.hpp"
 #include "faults/harness/faults.hpp"
 
 namespace weir::faults {
@@ -75,38 +77,86 @@ void while_reloading(Stage& stage, Traffic&, Chance& chance) {
   for (auto& worker : stage.workers) take_up(stage, *worker);
 }
 
-constexpr std::array kinds{Fault{.name = "read-kill",
-                                 .inject = while_reading<kill>,
-                                 .what = "kill -9 of a worker between claiming a partition and reading its snapshot",
-                                 .harms = "worker"},
-                           Fault{.name = "read-stop",
-                                 .inject = while_reading<stop>,
-                                 .what = "SIGSTOP there, beyond the lease",
-                                 .harms = "worker"},
-                           Fault{.name = "prune-kill",
-                                 .inject = before_pruning<kill>,
-                                 .what = "kill -9 of a worker between a commit and the removal of older snapshots",
-                                 .harms = "worker"},
-                           Fault{.name = "prune-stop",
-                                 .inject = before_pruning<stop>,
-                                 .what = "SIGSTOP there, beyond the lease",
-                                 .harms = "worker"},
-                           Fault{.name = "upload-kill",
-                                 .inject = while_uploading<kill>,
-                                 .what = "kill -9 of a worker while it stores a snapshot",
-                                 .harms = "worker"},
-                           Fault{.name = "upload-stop",
-                                 .inject = while_uploading<stop>,
-                                 .what = "SIGSTOP there, beyond the lease",
-                                 .harms = "worker"},
-                           Fault{.name = "reload-kill",
-                                 .inject = while_reloading<kill>,
-                                 .alone = true,
-                                 .what = "kill -9 of a worker in the middle of a reload"},
-                           Fault{.name = "reload-stop",
-                                 .inject = while_reloading<stop>,
-                                 .alone = true,
-                                 .what = "SIGSTOP there, beyond the lease"}};
+// --- Clocks, forward and back
+
+std::string answer(const Stage& stage, const std::string& sql) {
+  try {
+    return stage.database->ask(sql);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+Duration any_shift(Chance& chance) {
+  const Duration length = chance.between(500 * millisecond, chance.one_in(2) ? 10 * second : 60 * minute);
+  return chance.one_in(2) ? length : -length;
+}
+
+void set_worker_clock(Stage& stage, Traffic&, Chance& chance) {
+  const Worker& worker = *chance.one_of(stage.workers);
+  const std::string clock = worker.clock;  // the worker may go meanwhile
+  fakes::set_clock(clock, any_shift(chance));
+  stage.struck();
+  pause(chance.between(200 * millisecond, 2500 * millisecond));
+  fakes::set_clock(clock, 0);
+}
+
+/// Leases go by it; an owner may die meanwhile.
+void set_database_clock(Stage& stage, Traffic&, Chance& chance) {
+  const Duration ahead = any_shift(chance);
+  stage.database->set_clock(ahead);
+  stage.struck();
+  const std::string there = answer(stage, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint");
+  if (!there.empty() &&
+      std::abs(std::stoll(there) - system_clock().now() - ahead) > 200 * millisecond + std::abs(ahead) / 2)
+    throw Stuck{"the database's clock can't be set"};
+  pause(chance.between(0, 2500 * millisecond));
+  if (chance.one_in(2)) kill(stage, *chance.one_of(stage.workers), chance);
+  pause(chance.between(0, second));
+  stage.database->set_clock(0);
+}
+
+constexpr std::array kinds{
+    Fault{.name = "read-kill",
+          .inject = while_reading<kill>,
+          .what = "kill -9 of a worker between claiming a partition and reading its snapshot",
+          .harms = "worker"},
+    Fault{.name = "read-stop",
+          .inject = while_reading<stop>,
+          .what = "SIGSTOP there, beyond the lease",
+          .harms = "worker"},
+    Fault{.name = "prune-kill",
+          .inject = before_pruning<kill>,
+          .what = "kill -9 of a worker between a commit and the removal of older snapshots",
+          .harms = "worker"},
+    Fault{.name = "prune-stop",
+          .inject = before_pruning<stop>,
+          .what = "SIGSTOP there, beyond the lease",
+          .harms = "worker"},
+    Fault{.name = "upload-kill",
+          .inject = while_uploading<kill>,
+          .what = "kill -9 of a worker while it stores a snapshot",
+          .harms = "worker"},
+    Fault{.name = "upload-stop",
+          .inject = while_uploading<stop>,
+          .what = "SIGSTOP there, beyond the lease",
+          .harms = "worker"},
+    Fault{.name = "worker-clock",
+          .inject = set_worker_clock,
+          .what = "a worker's wall clock set forward or back, and right again",
+          .harms = "worker"},
+    Fault{.name = "database-clock",
+          .inject = set_database_clock,
+          .what = "PostgreSQL's wall clock set forward or back, a worker killed perhaps, and right again",
+          .harms = "database"},
+    Fault{.name = "reload-kill",
+          .inject = while_reloading<kill>,
+          .alone = true,
+          .what = "kill -9 of a worker in the middle of a reload"},
+    Fault{.name = "reload-stop",
+          .inject = while_reloading<stop>,
+          .alone = true,
+          .what = "SIGSTOP there, beyond the lease"}};
 
 }  // namespace
 

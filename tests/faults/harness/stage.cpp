@@ -10,6 +10,7 @@
 #include <weir/clock.hpp>
 #include <weir/format.hpp>
 
+#include "fakes/shifted_clock.hpp"
 #include "integration/fleet_job.hpp"
 #include "integration/stream_reading.hpp"
 
@@ -42,9 +43,10 @@ constexpr const char* another_transform = R"(
 
 std::unique_ptr<fakes::PostgresServer> start_database() {
   try {
-    return std::make_unique<fakes::PostgresServer>(true);
+    return std::make_unique<fakes::PostgresServer>(true, false, std::vector<std::string>{}, true);
   } catch (const std::exception&) {
-    return std::make_unique<fakes::PostgresServer>(false);  // no TimescaleDB here
+    return std::make_unique<fakes::PostgresServer>(false, false, std::vector<std::string>{},
+                                                   true);  // no TimescaleDB here
   }
 }
 
@@ -107,6 +109,8 @@ Worker& Stage::add_worker() {
   }
   worker->file = directory_.file(weir::format("worker-{}.json", ++made_));
   worker->log = directory_.file(weir::format("worker-{}.log", made_));
+  worker->clock = directory_.file(weir::format("worker-{}.clock", made_));
+  fakes::set_clock(worker->clock, 0);
   write(*worker);
   start(*worker);
   return *workers.emplace_back(std::move(worker));
@@ -117,8 +121,8 @@ void Stage::start(Worker& worker) const {
   if (worker.process)
     worker.process->start();
   else
-    worker.process =
-        std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", "-q", worker.file}, worker.log);
+    worker.process = std::make_unique<fakes::WeirProcess>(std::vector<std::string>{"run", "-q", worker.file},
+                                                          worker.log, fakes::with_clock(worker.clock));
 }
 
 void Stage::kill(Worker& worker) {

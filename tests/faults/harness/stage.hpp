@@ -45,7 +45,7 @@ struct Worker {
 
   Proxy nats, database;
   std::unique_ptr<Proxy> second;
-  std::string file, log;
+  std::string file, log, clock;  ///< files; the last sets its wall clock
   std::unique_ptr<fakes::WeirProcess> process;
   /// What its log says so many times.
   std::size_t said(const std::string& text) const;
