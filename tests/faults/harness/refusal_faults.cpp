@@ -211,12 +211,12 @@ void spoil_deliveries(Stage& stage, Traffic&, Chance& chance) {
   const std::size_t count = 1 + chance.below(10);
   for (auto& worker : stage.workers) worker->nats.spoil_messages(how, weir::format("$JS.ACK.{}", stream_name), count);
   stage.struck();
-  pause(chance.between(300 * millisecond, second));
   bool any = false;
-  for (auto& worker : stage.workers) {
-    any = any || worker->nats.to_spoil() < count;
-    worker->nats.spoil_messages(how, {}, 0);
+  for (int tries = 0; !any && tries < 150; ++tries, pause(20 * millisecond)) {
+    for (auto& worker : stage.workers) any = any || worker->nats.to_spoil() < count;
   }
+  pause(chance.between(0, second));
+  for (auto& worker : stage.workers) worker->nats.spoil_messages(how, {}, 0);
   if (!any) throw LeftOut{"nothing is delivered"};
 }
 
