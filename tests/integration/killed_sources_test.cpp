@@ -91,12 +91,12 @@ class KilledSources : public testing::Test {
   std::string ask(const std::string& sql) const { return database_.ask(sql); }
   std::string twice(const std::string& table) const {
     return ask(
-        weir::format("SELECT count(*) FROM (SELECT FROM {} GROUP BY vehicle, time HAVING count(*) > 1) AS t", table));
+        weir::format("SELECT count(*) FROM (SELECT FROM {} GROUP BY key, time HAVING count(*) > 1) AS t", table));
   }
   /// How many rows the one has that the other lacks, be it another copy.
   std::string beyond(const std::string& table, const std::string& other) const {
     return ask(
-        weir::format("SELECT count(*) FROM (SELECT vehicle, time, speed FROM {} EXCEPT ALL SELECT vehicle, time, "
+        weir::format("SELECT count(*) FROM (SELECT key, time, speed FROM {} EXCEPT ALL SELECT key, time, "
                      "speed FROM {}) AS t",
                      table, other));
   }
@@ -121,7 +121,7 @@ class KilledSources : public testing::Test {
 
 constexpr const char *core_source = R"("source": "nats", "subject": "vehicle.{key}.{field}", "encoding": "json")",
                      *stream_source = R"("source": "nats", "stream": "TELEMETRY", "encoding": "json")",
-                     *bucket_source = R"("source": "kv", "bucket": "now", "every": "100ms")";
+                     *bucket_source = R"("source": "jetstream-kv", "bucket": "now", "every": "100ms")";
 
 /// At most once: what was under way is lost with the worker, and no row is there twice.
 TEST_F(KilledSources, CoreNatsWritesNoRowTwice) {
@@ -157,7 +157,7 @@ TEST_F(KilledSources, ASharedDurableLosesNoMessage) {
   publish("vehicle.");
   kill_often(*job, 6);
   stop_publishing();
-  const std::string distinct = "SELECT count(DISTINCT (vehicle, x)) FROM samples";
+  const std::string distinct = "SELECT count(DISTINCT (key, x)) FROM samples";
   const std::string all = std::to_string(published_ * talkers);
   for (int i = 0; i < 200 && ask(distinct) != all; ++i) pause(50 * millisecond);
   EXPECT_EQ(ask(distinct), all) << job->log();
@@ -181,7 +181,7 @@ TEST_F(KilledSources, DuckDbBesidePostgresGetsEachRowOnce) {
   EXPECT_EQ(beyond("vehicle_second", "again") + " " + beyond("again", "vehicle_second"), "0 0");
   auto file = duck::File::open(path, 256u << 20);
   ASSERT_TRUE(file) << file.error().message;
-  const std::string sums = "count(*), count(DISTINCT (vehicle, time)), sum(speed::bigint)";
+  const std::string sums = "count(*), count(DISTINCT (key, time)), sum(speed::bigint)";
   const auto found = file->run(weir::format("SELECT concat_ws(' ', {}) FROM vehicle_second", sums));
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->front()[0].value_or(""), ask(weir::format("SELECT {} FROM again", sums)));
