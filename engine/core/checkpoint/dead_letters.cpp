@@ -151,6 +151,7 @@ class File final : public DeadLetterBox {
     if (tidied_ != no_time && now - tidied_ < 60 * minute) return;
     tidied_ = now;
     put_aside();
+    expire();
   }
 
   Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
@@ -179,19 +180,21 @@ class File final : public DeadLetterBox {
            open.st_ino == there.st_ino;
   }
 
-  /// Names the file after the day on which it was last written to, if that is over, and deletes those whose time is
-  /// over. What fails is tried again the next time.
+  /// Names the file after the day on which it was last written to, if that is over. What fails is tried again the next
+  /// time.
   void put_aside() const {
-    const Timestamp now = clock_.now();
     struct stat there{};
-    if (::stat(path_.c_str(), &there) == 0 && S_ISREG(there.st_mode) &&
-        there.st_mtim.tv_sec / (day / second) < now / day) {
-      // Nobody may write there meanwhile: a link, unlike a new name, takes no other file's place.
-      const std::string aside = path_ + "." + name_of_day(there.st_mtim.tv_sec / (day / second));
-      if (is_ours(path_) && ::link(path_.c_str(), aside.c_str()) == 0) ::unlink(path_.c_str());
-    }
+    if (::stat(path_.c_str(), &there) != 0 || !S_ISREG(there.st_mode)) return;
+    const std::int64_t written = there.st_mtim.tv_sec / (day / second);
+    if (written >= clock_.now() / day || !is_ours(path_)) return;
+    // A link, unlike a new name, takes no other file's place.
+    if (::link(path_.c_str(), (path_ + "." + name_of_day(written)).c_str()) == 0) ::unlink(path_.c_str());
+  }
+
+  /// Deletes the files of days whose time is over.
+  void expire() const {
     for (const auto& [number, name] : former_days(path_)) {
-      if ((number + 1) * day + retention_ > now) break;
+      if ((number + 1) * day + retention_ > clock_.now()) break;
       if (is_ours(name)) ::unlink(name.c_str());
     }
   }

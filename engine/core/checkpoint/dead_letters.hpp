@@ -32,7 +32,7 @@ class DeadLetterBox {
 /// twice.
 ///
 /// A file that was written to on an earlier day (UTC) becomes "<path>.<that day>", and of these goes what is older than
-/// the retention: at keep(), and from time to time at committed(). What weir did not write stays as it is.
+/// the retention: at the first committed(), and once an hour. What weir did not write stays as it is.
 /// Letters of rejected rows are kept as far as the bounds go. `clock` must outlive it.
 std::unique_ptr<DeadLetterBox> dead_letter_file(std::string path, std::string pipeline, const DeadLetterBounds& bounds,
                                                 const Clock& clock);
