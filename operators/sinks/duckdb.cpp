@@ -174,7 +174,6 @@ class DuckDb final : public Sink {
   sql::TableName table_;
   bool add_columns_;
   RejectedRowQuota quota_;
-  std::size_t over_limit_ = 0;  // dead letters of the transaction at hand that the quota left out
   duck::Ledger ledger_;
   std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
@@ -224,7 +223,7 @@ void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lan
   context_.count(context_.counter("transactions"), 1);
   context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
   context_.count(context_.counter("rejected_rows"), out.rejected.size());
-  context_.count(context_.counter("dead_letters_over_limit"), over_limit_);
+  context_.count(context_.counter("dead_letters_over_limit"), out.letters_left_out);
 }
 
 /// One transaction, committed if every lane stood where it was left, rolled back otherwise. Answers the lanes that did.
@@ -232,7 +231,6 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
                                                 Committed& out) {
   if (auto begun = run("BEGIN"); !begun) return std::unexpected(begun.error());
   RejectedRowQuota quota = quota_;
-  over_limit_ = 0;
   for (const Encoded* part : handed.rows) {
     if (auto done = append(*part, quota, out); !done) return std::unexpected(done.error());
   }
@@ -244,7 +242,7 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
   std::vector<DeadLetter> letters;
   std::ranges::copy_if(handed.dead, std::back_inserter(letters), [&](const auto& one) { return quota.takes(one); });
   if (auto kept = ledger_.keep(*file_, letters); !kept) return std::unexpected(kept.error());
-  over_limit_ += handed.dead.size() - letters.size();
+  out.letters_left_out += handed.dead.size() - letters.size();
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
     const auto done = ledger_.advance(*file_, {partition, next}, claimed_.at(partition));
@@ -269,7 +267,7 @@ Result<void> DuckDb::append(const Encoded& rows, RejectedRowQuota& quota, Commit
     if (auto letter = dead_letter_of(rows, row, context_.node(), why); quota.takes(letter))
       letters.push_back(std::move(letter));
     else
-      ++over_limit_;
+      ++out.letters_left_out;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
   if (auto kept = ledger_.keep(*file_, letters); !kept) return kept;

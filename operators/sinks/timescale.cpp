@@ -289,7 +289,7 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
         "a trigger on the table leaves rows out: PostgreSQL takes them and does not store them, so they are lost; "
         "swallowed_rows counts them");
   }
-  Committed out{.refused = std::move(done->refused)};
+  Committed out{.refused = std::move(done->refused), .letters_left_out = done->over_limit};
   for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
   return out;
 }

@@ -80,6 +80,7 @@ TEST_F(DeadLetters, OfRowsThatATableRejectsAreFewAndTheOthersAreCounted) {
   EXPECT_LE(kept("node = 'db'"), 30u) << "ten of a key in a minute of arrival time";
   EXPECT_THAT(job_->log(), testing::ContainsRegex("db.rejected\\{refused by PostgreSQL, SQLSTATE 23514\\} 20[0-9]{3}"));
   EXPECT_THAT(job_->log(), testing::ContainsRegex("db.dead_letters_over_limit (19|20)[0-9]{3}"));
+  EXPECT_THAT(job_->log(), testing::HasSubstr(weir::format(" {} dead letters kept", kept())));
 }
 
 }  // namespace

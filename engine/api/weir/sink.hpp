@@ -92,6 +92,8 @@ struct Committed {
     bool buried = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
+  /// Dead letters, of these rows or handed over by bury(), that the sink left out for their number.
+  std::size_t letters_left_out = 0;
 };
 
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.

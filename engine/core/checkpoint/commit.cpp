@@ -121,6 +121,8 @@ Result<CommitReport> CommitCycle::commit() {
   if (most_rows_ != SIZE_MAX) most_rows_ += std::min(most_rows_ / 4 + 1, SIZE_MAX - most_rows_);
   failures_ = 0;
   counters_.add(commits_counter_, 1);
+  counters_.add(letters_counter_, letters_ - std::min(letters_, letters_left_out_));
+  letters_ = letters_left_out_ = 0;
   return report;
 }
 
@@ -140,6 +142,7 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
   auto committed = outlets_[outlet].sink->commit(commits);
   if (!committed) return std::unexpected(committed.error());
   if (auto kept = keep_rejected(outlet, committed->rejected); !kept) return kept;
+  letters_left_out_ += committed->letters_left_out;
   for (const LaneCommit& commit : commits) {
     if (std::ranges::contains(committed->refused, commit.partition)) {
       drop(commit.partition, report);
@@ -222,7 +225,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   }
   // First: if they can't be kept, all is written once more, and counted then.
   if (auto kept = box_.keep(letters); !kept) return kept;
-  counters_.add(letters_counter_, letters.size());
+  letters_ += letters.size();
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
@@ -230,7 +233,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     auto [step, rows] = lanes_.at(partition).given(number, batch);
     ++rows.rejected;
     if (buried) {
-      counters_.add(letters_counter_, 1);
+      ++letters_;
     } else if (!last) {
       step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
       ++pending_rows_;
@@ -298,7 +301,7 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
     const LaneStep step = lane.pop();
     reached = step.place.arrival;
     report.bytes += step.bytes;
-    counters_.add(letters_counter_, step.dead_letters.size());
+    letters_ += step.dead_letters.size();
     for (const auto& letter : step.dead_letters)
       announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
     for (const auto& rows : step.rows)

@@ -154,6 +154,7 @@ class CommitCycle {
   std::size_t failures_ = 0;          // of commits, in a row
   std::vector<std::size_t> rows_counters_;
   std::set<std::pair<std::string, std::string>> announced_;  // node and reason of letters that were logged
+  std::size_t letters_ = 0, letters_left_out_ = 0;           // of the commit at hand
   std::size_t commits_counter_ = 0, retries_counter_ = 0, letters_counter_ = 0;
 };
 
