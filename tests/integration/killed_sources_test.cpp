@@ -123,6 +123,8 @@ constexpr const char *core_source = R"("source": "nats", "subject": "vehicle.{ke
                      *stream_source = R"("source": "nats", "stream": "TELEMETRY", "encoding": "json")",
                      *bucket_source = R"("source": "jetstream-kv", "bucket": "now", "every": "100ms")";
 
+using KilledSourcesLong = KilledSources;  // `deploy/dev test long` runs them
+
 /// At most once: what was under way is lost with the worker, and no row is there twice.
 TEST_F(KilledSources, CoreNatsWritesNoRowTwice) {
   const auto job = started("job.json", text("job", core_source, to_table("db", "vehicle_second")));
@@ -148,7 +150,7 @@ TEST_F(KilledSources, ABucketWritesNoRowTwice) {
 
 /// A queue gives again what was not acknowledged, so nothing is lost; what was committed, but not acknowledged, may
 /// come twice.
-TEST_F(KilledSources, ASharedDurableLosesNoMessage) {
+TEST_F(KilledSourcesLong, ASharedDurableLosesNoMessage) {
   const auto job = started("job.json", weir::format(R"({{ "name": "job", "limits": {{ "keys": 100 }}, "nodes": [
     {{ "id": "signals", "source": "nats", "url": "{}", "stream": "TELEMETRY", "mode": "shared", "durable": "d",
        "ack_wait": "2s", "encoding": "json" }},
@@ -165,7 +167,7 @@ TEST_F(KilledSources, ASharedDurableLosesNoMessage) {
 }
 
 /// Exactly once in both, be it that one of them is ahead when the worker dies.
-TEST_F(KilledSources, DuckDbBesidePostgresGetsEachRowOnce) {
+TEST_F(KilledSourcesLong, DuckDbBesidePostgresGetsEachRowOnce) {
   const std::string path = directory_.file("rows.duckdb");
   const auto job =
       started("job.json", text("job", stream_source,
@@ -189,7 +191,7 @@ TEST_F(KilledSources, DuckDbBesidePostgresGetsEachRowOnce) {
 
 /// A sink that comes begins where the others are, and one that goes takes nothing with it; also if the worker dies
 /// while it does.
-TEST_F(KilledSources, SinksThatComeAndGoUnderLoadDisturbNoRow) {
+TEST_F(KilledSourcesLong, SinksThatComeAndGoUnderLoadDisturbNoRow) {
   const std::string alone = text("job", stream_source, to_table("db", "vehicle_second"));
   const std::string both =
       text("job", stream_source, to_table("db", "vehicle_second") + ", " + to_table("more", "second_table"));

@@ -182,7 +182,7 @@ TEST_F(NatsBucketTest, waitsForTheBucketBeforeItsFirstTick) {
   NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", way.in_place_of(url())}, {"bucket", bucket_}, {"every", std::int64_t{10 * millisecond}}}};
   source.source->open(0).value();
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     const auto pulled = source.source->pull({.wait = 20 * millisecond}, {}).value();
     if (pulled.state != Pulled::State::messages) continue;
     EXPECT_EQ(pulled.messages->items.size(), 20u);

@@ -155,8 +155,9 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std
 
 void go_on_without_replay(LaneStart& start, bool reminds) {
   if (start.kept.empty()) return;
-  // What led from the state to the commit is gone, so ticks that were written may come again, of other samples.
-  const bool whole = !start.state.empty() && start.after == start.committed();
+  // What led from the state to the commit is gone, so ticks that were written may come again, of other samples. Not
+  // where all values of then come first, for a state of their own: it closes those ticks in silence.
+  const bool whole = start.state.empty() ? reminds : start.after == start.committed();
   if (!whole) {
     for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.latest_tick);
   }

@@ -46,6 +46,7 @@ constexpr std::string_view runs = "lease_until BETWEEN clock_timestamp() AND clo
 constexpr std::string_view progress_columns =
     "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets, emitted, "
     "latest_tick";
+constexpr std::size_t behind_progress = 12;  // the first column that may follow them
 
 }  // namespace
 
@@ -297,12 +298,12 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> lines;
   for (const Row& row : *rows) {
-    lines.push_back({.partition = static_cast<Partition>(number(row[11])),
+    lines.push_back({.partition = static_cast<Partition>(number(row[behind_progress])),
                      .progress = progress_of(row),
-                     .owner = row[12].value_or(""),
-                     .since = number(row[15], no_time),
-                     .lease_left = number(row[13]),
-                     .updated = number(row[14])});
+                     .owner = row[behind_progress + 1].value_or(""),
+                     .since = number(row[behind_progress + 4], no_time),
+                     .lease_left = number(row[behind_progress + 2]),
+                     .updated = number(row[behind_progress + 3])});
   }
   return lines;
 }
