@@ -86,8 +86,9 @@ class JetStreamKv final : public Source {
       if (auto again = open(sequence_); !again) return std::unexpected(again.error());
     }
     const Duration left = until_next_tick();
-    const auto came =
-        watch_->follow([&](const auto& update) { keep(update); }, std::clamp<Duration>(left, 0, budget.wait), stop);
+    const bool catching_up = !caught_up_ && watch_->behind() > 0;
+    const auto came = watch_->follow([&](const auto& update) { keep(update); },
+                                     catching_up ? budget.wait : std::clamp<Duration>(left, 0, budget.wait), stop);
     restarts_.reach(watch_->restarts());
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
