@@ -13,7 +13,7 @@ class LetterBox final : public DeadLetterBox {
  public:
   void resume(Partition partition, Position committed) override { resumed[partition] = committed; }
   void committed(Partition, Position) override {}
-  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
+  Result<std::vector<std::size_t>> keep(const std::vector<Sink::DeadLetter>& letters) override {
     if (!letters.empty() && std::exchange(full, false)) return fail(Error::Kind::unreachable, "no space is left");
     kept.insert(kept.end(), letters.begin(), letters.end());
     return {};

@@ -224,7 +224,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
   }
   // First: if they can't be kept, all is written once more, and counted then.
-  if (auto kept = box_.keep(letters); !kept) return kept;
+  if (auto kept = keep_in_box(letters); !kept) return kept;
   letters_ += letters.size();
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
@@ -246,8 +246,17 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
 Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
   if (outlet + 1 != outlets_.size() || step.dead_letters.empty()) return {};
   for (const auto& letter : step.dead_letters) {
-    if (!outlets_[outlet].sink->bury(letter)) return box_.keep(step.dead_letters);
+    if (!outlets_[outlet].sink->bury(letter)) return keep_in_box(step.dead_letters);
   }
+  return {};
+}
+
+Result<void> CommitCycle::keep_in_box(const std::vector<Sink::DeadLetter>& letters) {
+  const auto left_out = box_.keep(letters);
+  if (!left_out) return std::unexpected(left_out.error());
+  letters_left_out_ += left_out->size();
+  for (const std::size_t i : *left_out)
+    counters_.add(counted::declare(counters_, letters[i].node, counted::unkept, letters[i].reason), 1);
   return {};
 }
 

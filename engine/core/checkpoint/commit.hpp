@@ -127,6 +127,7 @@ class CommitCycle {
   Result<void> hand_over(std::size_t outlet, std::optional<Partition> only, std::vector<LaneCommit>& commits);
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
   Result<void> bury(std::size_t outlet, const LaneStep& step);
+  Result<void> keep_in_box(const std::vector<Sink::DeadLetter>& letters);
   void advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,

@@ -154,7 +154,7 @@ class File final : public DeadLetterBox {
     expire();
   }
 
-  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override {
+  Result<std::vector<std::size_t>> keep(const std::vector<Sink::DeadLetter>& letters) override {
     if (letters.empty()) return {};
     put_aside();
     if (file_ >= 0 && !is_at(path_)) {
@@ -278,7 +278,7 @@ class File final : public DeadLetterBox {
       std::set<Partition> covered;
       const std::size_t first = at == 0 ? 0 : text.find('\n') + 1;  // of whole lines; it ends with one
       for (std::size_t begin = first; begin < text.size();) {
-        const std::size_t end = text.find('\n', begin);
+        const std::size_t end = std::min(text.find('\n', begin), text.size());  // a former day's may end in half a line
         note(std::string_view{text}.substr(begin, end - begin), covered);
         begin = end + 1;
       }
@@ -300,21 +300,24 @@ class File final : public DeadLetterBox {
     }
   }
 
-  Result<void> append(const std::vector<Sink::DeadLetter>& letters) {
+  Result<std::vector<std::size_t>> append(const std::vector<Sink::DeadLetter>& letters) {
     std::string text;
+    std::vector<std::size_t> left_out;
     RejectedRowQuota quota = quota_;
-    for (const auto& letter : letters) {
-      if (!known_[letter.partition].contains(identity(letter)) && quota.takes(letter)) text += line(letter);
+    for (std::size_t i = 0; i < letters.size(); ++i) {
+      if (known_[letters[i].partition].contains(identity(letters[i]))) continue;
+      quota.takes(letters[i]) ? void(text += line(letters[i])) : left_out.push_back(i);
     }
     const off_t before = ::lseek(file_, 0, SEEK_END);
-    if (before < 0) return problem("read");
+    if (before < 0) return std::unexpected(problem("read").error());
     if (auto written = write_through(text); !written) {
       // The part that found room would be there twice when these letters are given again.
-      return ::ftruncate(file_, before) == 0 ? written : problem("mend");
+      if (::ftruncate(file_, before) != 0) written = problem("mend");
+      return std::unexpected(written.error());
     }
     for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
     quota_ = std::move(quota);
-    return {};
+    return left_out;
   }
 
   Result<void> write_through(std::string_view text) {
@@ -327,7 +330,7 @@ class File final : public DeadLetterBox {
     return ::fdatasync(file_) == 0 || errno == EINVAL ? Result<void>{} : problem("synchronise");
   }
 
-  Result<void> problem(const char* what) const {
+  std::unexpected<Error> problem(const char* what) const {
     return fail(Error::Kind::unreachable, std::string{"can't "} + what + " the dead-letter file " + path_ + ": " +
                                               std::strerror(errno) +
                                               "; free space or set another path in \"dead_letters\"");

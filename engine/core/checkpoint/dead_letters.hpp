@@ -22,7 +22,8 @@ class DeadLetterBox {
   virtual void committed(Partition partition, Position position) = 0;
   /// Durable when it returns. A letter that is here already, because it was kept and the commit then failed, or because
   /// a worker died before its commit, is not kept twice. After an error none of these is kept.
-  virtual Result<void> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
+  /// Answers the indexes of those that it left out for their number.
+  virtual Result<std::vector<std::size_t>> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
 };
 
 /// One JSON object per line: pipeline, node, reason, partition, position, ordinal (or row), arrival, subject, and

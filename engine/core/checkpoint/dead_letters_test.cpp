@@ -188,6 +188,14 @@ TEST_F(DeadLetterFile, AWorkerThatStartsFindsWhatOneBeforeLeftOnAnotherDay) {
   EXPECT_EQ(lines(), 1u) << "the fifth is there already";
 }
 
+TEST_F(DeadLetterFile, AFileOfAnotherDayMayEndInHalfALine) {
+  ASSERT_TRUE(open(0)->keep({letter(1), letter(5)}));
+  std::ofstream{path_, std::ios::app} << R"({"pipeline":")";
+  age(path_, 1);
+  ASSERT_TRUE(open(4)->keep({letter(5), letter(6)}));
+  EXPECT_EQ(lines(), 1u) << "the fifth is there already";
+}
+
 TEST_F(DeadLetterFile, FilesOfOthersAreNeitherNamedAnewNorDeleted) {
   for (const char* end : {"", ".2020-01-01", ".2020-01-01.gz", ".old"}) {
     std::ofstream{path_ + end} << "a list\nof mine";
@@ -202,7 +210,7 @@ TEST_F(DeadLetterFile, OfRowsThatASinkRejectsFewAreKept) {
   auto box = open(0);
   std::vector<Sink::DeadLetter> rows;
   for (std::uint64_t row = 0; row < 20'000; ++row) rows.push_back(row_letter(row, 100));
-  ASSERT_TRUE(box->keep(rows));
+  EXPECT_EQ(box->keep(rows)->size(), 20'000u - 3) << "are left out";
   ASSERT_TRUE(box->keep(rows)) << "as the commit failed";
   EXPECT_EQ(lines(), 3u);
   ASSERT_TRUE(box->keep({letter(1), letter(2), letter(3), letter(4)})) << "others are bounded in their lane";
@@ -277,7 +285,7 @@ TEST_F(DeadLetterFile, LettersForWhichThereWasNoRoomAreKeptOnceWhenThereIs) {
   const std::string before = text();
   std::vector<Sink::DeadLetter> many;
   for (Position position = 2; position < 102; ++position) many.push_back(letter(position));
-  Result<void> kept;
+  Result<std::vector<std::size_t>> kept;
   {
     const FileSizeLimit limit{before.size() * 61};
     kept = box->keep(many);

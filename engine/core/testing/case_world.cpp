@@ -87,7 +87,7 @@ bool CaseSink::bury(const DeadLetter& letter) {
   return state_.claims.transactional;
 }
 
-Result<void> CaseLetters::keep(const std::vector<Sink::DeadLetter>& letters) {
+Result<std::vector<std::size_t>> CaseLetters::keep(const std::vector<Sink::DeadLetter>& letters) {
   // What is here because the commit then failed is not kept twice.
   for (const Sink::DeadLetter& letter : letters) {
     const bool here = std::ranges::any_of(letters_, [&](const Sink::DeadLetter& one) {

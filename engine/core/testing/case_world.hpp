@@ -79,7 +79,7 @@ class CaseLetters final : public DeadLetterBox {
   explicit CaseLetters(std::vector<Sink::DeadLetter>& letters) : letters_{letters} {}
   void resume(Partition, Position) override {}
   void committed(Partition, Position) override {}
-  Result<void> keep(const std::vector<Sink::DeadLetter>& letters) override;
+  Result<std::vector<std::size_t>> keep(const std::vector<Sink::DeadLetter>& letters) override;
 
  private:
   std::vector<Sink::DeadLetter>& letters_;
