@@ -32,7 +32,7 @@ class Transaction {
       drop_refused();
       // What an attempt has done before it was rolled back is no part of the outcome.
       outcome_.left_out.clear();
-      outcome_.rows = 0;
+      outcome_.rows = outcome_.over_limit = 0;
       if (work_.empty()) return finish();
       const std::size_t refused = outcome_.refused.size();
       copied_before_ = connection_.copied();
