@@ -32,14 +32,15 @@ std::optional<std::string> pipeline_in(std::string_view name) {
   return dot == std::string_view::npos ? std::nullopt : std::optional{std::string{name.substr(0, dot)}};
 }
 
-/// Whether the newest snapshot of a partition, which this value names, is of these rules.
-Result<bool> is_of(const Pipeline& pipeline, Store& store, const std::string& newest) {
+/// Whether the newest snapshot of a partition, which this value names, is of these rules; nothing: it can't be read.
+Result<std::optional<bool>> is_of(const Pipeline& pipeline, Store& store, const std::string& newest) {
   const auto name = store.get(newest);
   if (!name) return std::unexpected(name.error());
-  if (!*name || (*name)->empty()) return false;
+  if (!*name || (*name)->empty()) return std::nullopt;
   const auto place = Snapshots{store, pipeline.kept_name()}.place(**name);
-  if (!place && place.error().kind == Error::Kind::changed) return false;
-  return place.transform([&](const Progress& at) { return same_state(at.fingerprint, pipeline.fingerprint); });
+  if (!place && place.error().kind == Error::Kind::changed) return std::nullopt;
+  if (!place) return std::unexpected(place.error());
+  return same_state(place->fingerprint, pipeline.fingerprint);
 }
 
 }  // namespace
@@ -65,8 +66,8 @@ Result<void> check_renamed(const Pipeline& pipeline, Store& store) {
     if (!other || known.contains(*other)) continue;
     const auto same = is_of(pipeline, store, name);
     if (!same) return std::unexpected(same.error());
-    known.insert(*other);
-    if (!*same) continue;
+    if (same->has_value()) known.insert(*other);
+    if (!same->value_or(false)) continue;
     return fail(Error::Kind::invalid,
                 weir::format("pipeline {0} has state in the same store, of the same source and transforms: if it was "
                              "renamed, write \"renamed_from\": {0} beside \"name\"; if both are to run, give this one "
