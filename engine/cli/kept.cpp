@@ -55,6 +55,7 @@ std::expected<Keepers::Answers, int> ask(std::string_view command, const KeptOpt
   if (!page) return std::unexpected(page.error());
   auto answers = read_progress(*page);
   if (!answers) return std::unexpected(failed(command, answers.error()));
+  name_silent(command, answers->silent);
   if (options.node.empty()) return *std::move(answers);
   std::erase_if(answers->kept, [&](const auto& one) { return one.node != options.node; });
   return *std::move(answers);
@@ -71,7 +72,8 @@ int failed(std::string_view command, const Error& error, const KeptOptions& opti
 int failed(std::string_view command, const Error& error) {
   std::cerr << command << ": " << error.message << '\n';
   if (error.kind == Error::Kind::invalid) return usage;
-  return error.kind == Error::Kind::unreachable ? Exit::unreachable : Exit::internal;
+  const bool later = error.kind == Error::Kind::unreachable || error.kind == Error::Kind::held;
+  return later ? Exit::unreachable : Exit::internal;
 }
 
 void name_silent(std::string_view command, const std::vector<std::string>& silent) {

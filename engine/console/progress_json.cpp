@@ -71,6 +71,7 @@ std::string progress_json(const Keepers::Answers& answers) {
         });
       }
     }
+    for (const std::string& one : answers.silent) out.object([&] { out.text("unanswered", one); });
   });
   return std::string{out.result()};
 }
@@ -82,6 +83,10 @@ Result<Keepers::Answers> read_progress(std::string_view json) {
   if (!lines) return other_page();
   Keepers::Answers out;
   for (const rapidjson::Value* line : *lines) {
+    if (line->HasMember("unanswered")) {
+      out.silent.push_back(text(*line, "unanswered"));
+      continue;
+    }
     const std::string node = text(*line, "node");
     if (out.kept.empty() || out.kept.back().node != node) out.kept.push_back({node, {}});
     ProgressLine& read = out.kept.back().lines.emplace_back();
@@ -106,6 +111,10 @@ Result<ReadLag> read_lag(std::string_view json) {
   ReadLag out{text(page, "pipeline"), {}};
   out.lag.messages = number(page, "messages");
   out.lag.behind = seconds(page, "seconds");
+  if (const auto silent = page.FindMember("unanswered"); silent != page.MemberEnd() && silent->value.IsArray()) {
+    for (const rapidjson::Value& one : silent->value.GetArray())
+      if (one.IsString()) out.lag.silent.emplace_back(one.GetString(), one.GetStringLength());
+  }
   for (const rapidjson::Value* line : *lines) {
     out.lag.partitions.push_back({.partition = static_cast<Partition>(number(*line, "partition")),
                                   .owner = text(*line, "owner"),

@@ -13,7 +13,8 @@ namespace weir {
 /// The members of a line that all who show it have: partition, owner, since, lease_left, position, arrival.
 void write_progress(const ProgressLine& line, JsonWriter& out);
 
-/// An array with an object for each line: node, those of write_progress(), updated, snapshot.
+/// An array with an object for each line: node, those of write_progress(), updated, snapshot; and one with
+/// "unanswered", who and why, for each sink that did not answer.
 std::string progress_json(const Keepers::Answers& answers);
 
 /// What progress_json() wrote. changed: it is something else.

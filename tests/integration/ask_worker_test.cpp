@@ -64,6 +64,7 @@ TEST_F(AskWorker, AFileThatItHasOpenIsLookedIntoByTheWorkerAlone) {
     EXPECT_THAT(said(words), AllOf(testing::StartsWith("69 "), HasSubstr("is open in another process"),
                                    HasSubstr("--http [host]:port")));
   }
+  EXPECT_THAT(said({"progress", "reset", "--yes"}), testing::StartsWith("69 "));
   const auto lag = json({"lag", "--http", http_});
   EXPECT_EQ(lag["messages"].GetUint64(), 0u);
   EXPECT_GE(lag["partitions"][0]["position"].GetUint64(), 2u);
