@@ -78,11 +78,16 @@ TEST_F(WorkerLoopTest, APartitionWhoseRowsASinkRefusesStopsAloneAndIsTriedAgain)
     loop.handle(event::Restored{{partition, 1}, {}});
   }
   lanes_.take();
-  for (const Partition partition : {0, 1}) loop.handle(event::Stepped{{partition, 1}, step(partition, 5, "row")});
+  for (const Partition partition : {0, 1}) {
+    LaneStep made = step(partition, 5, "row");
+    credits_.take(made.bytes);
+    loop.handle(event::Stepped{{partition, 1}, std::move(made)});
+  }
   sink_->refuses = {1};
   clock_.wait(second, {});
   ASSERT_TRUE(loop.turn());
   EXPECT_EQ(database_.places[0].progress.position, 5u);
+  EXPECT_EQ(credits_.used(), 0u) << "what was refused holds none either";
   EXPECT_THAT(lanes_.take(), ElementsAre("release"));
   loop.handle(event::Released{{1, 1}});
   clock_.wait(PartitionManager::first_retry, {});
