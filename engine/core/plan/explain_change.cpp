@@ -165,7 +165,9 @@ void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise
     if (node.role == Role::sink && (was->op != node.op || claims_of(*was).target != claims_of(node).target)) {
       words += ": its rows so far stay in the old place";
       if (keeps_progress(node))
-        words += R"(; in another database or file ("url", "path") it begins anew, with all rows)";
+        words +=
+            R"(; in another database or file ("url", "path") it is refused where another sink or a snapshot knows )"
+            "its progress, else it gets all rows";
     } else if (node.role == Role::sink) {
       words += ": its rows so far stay as they are";
     }

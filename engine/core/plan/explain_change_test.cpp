@@ -81,7 +81,7 @@ TEST(ExplainChange, SaysWhatBecomesOfTheRowsOfASinkThatWasEdited) {
             "\"db\" was edited: its rows so far stay as they are");
   EXPECT_EQ(first_reason({}, {.sink = into_file + R"(, "table": "other")"}),
             "\"db\" was edited: its rows so far stay in the old place; in another database or file (\"url\", \"path\") "
-            "it begins anew, with all rows");
+            "it is refused where another sink or a snapshot knows its progress, else it gets all rows");
   const std::string nats = R"("source": "nats", "stream": "A", "url": )";
   EXPECT_EQ(first_reason({.source = nats + R"("nats://a:4222")"}, {.source = nats + R"("nats://b:4222")"}),
             "\"in\" was edited");
