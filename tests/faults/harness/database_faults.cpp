@@ -24,8 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Duration patience = 30 * second;
-
 void shell(const std::string& command) {
   if (std::system(command.c_str()) != 0) throw Stuck{"failed: " + command};
 }
@@ -35,15 +33,6 @@ std::string answer(const Stage& stage, const std::string& sql) {
     return stage.database->ask(sql);
   } catch (const std::exception&) {
     return {};
-  }
-}
-
-template <typename Condition>
-void wait_for(Condition condition, const std::string& what) {
-  const Timestamp until = system_clock().steady() + patience;
-  while (!condition()) {
-    if (system_clock().steady() > until) throw Stuck{what};
-    pause(20 * millisecond);
   }
 }
 

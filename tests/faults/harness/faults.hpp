@@ -3,7 +3,10 @@
 
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <string_view>
+
+#include <weir/clock.hpp>
 
 #include "faults/harness/chance.hpp"
 #include "faults/harness/stage.hpp"
@@ -15,6 +18,16 @@ namespace weir::faults {
 struct Stuck : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// Asks again and again, for half a minute. Throws Stuck: `what` did not happen.
+template <typename Condition>
+void wait_for(Condition condition, const std::string& what) {
+  const Timestamp until = system_clock().steady() + 30 * second;
+  while (!condition()) {
+    if (system_clock().steady() > until) throw Stuck{what};
+    pause(20 * millisecond);
+  }
+}
 
 /// A fault that can't be done here.
 struct LeftOut : std::runtime_error {

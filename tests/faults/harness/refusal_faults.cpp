@@ -19,17 +19,6 @@
 namespace weir::faults {
 namespace {
 
-constexpr Duration patience = 30 * second;
-
-template <typename Condition>
-void wait_for(Condition condition, const std::string& what) {
-  const Timestamp until = system_clock().steady() + patience;
-  while (!condition()) {
-    if (system_clock().steady() > until) throw Stuck{what};
-    pause(20 * millisecond);
-  }
-}
-
 std::string answer(const Stage& stage, const std::string& sql) {
   try {
     return stage.database->ask(sql);
