@@ -256,7 +256,7 @@ class File final : public DeadLetterBox {
     for (std::size_t have = 0; have < bytes.size();) {
       const auto got = ::pread(file, bytes.data() + have, bytes.size() - have, begin + static_cast<off_t>(have));
       if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) return std::unexpected(problem("read").error());
+      if (got <= 0) return problem("read");
       have += static_cast<std::size_t>(got);
     }
     return bytes;
@@ -309,11 +309,10 @@ class File final : public DeadLetterBox {
       quota.takes(letters[i]) ? void(text += line(letters[i])) : left_out.push_back(i);
     }
     const off_t before = ::lseek(file_, 0, SEEK_END);
-    if (before < 0) return std::unexpected(problem("read").error());
+    if (before < 0) return problem("read");
     if (auto written = write_through(text); !written) {
       // The part that found room would be there twice when these letters are given again.
-      if (::ftruncate(file_, before) != 0) written = problem("mend");
-      return std::unexpected(written.error());
+      return ::ftruncate(file_, before) == 0 ? std::unexpected(written.error()) : problem("mend");
     }
     for (const auto& letter : letters) known_[letter.partition].emplace(identity(letter), letter.position);
     quota_ = std::move(quota);
