@@ -28,6 +28,7 @@ struct Safeguards {
   bool one_transaction = true;         ///< rows and progress change together
   bool snapshots_tell_truth = true;    ///< false: a snapshot says that it is older than it is
   bool commits_name_snapshots = true;  ///< false: a commit keeps the name that was there, which is then pruned
+  bool written_ticks_left_out = true;  ///< of a source that can't replay, after a crash
 };
 
 constexpr Duration lease_length = 3 * second;

@@ -74,6 +74,7 @@ TEST(MissingSafeguard, IsNoticed) {
   EXPECT_TRUE(noticed({.fence_anew = false})) << "a claim with the fence of the one before";
   EXPECT_TRUE(noticed({.one_transaction = false})) << "rows without their progress";
   EXPECT_TRUE(noticed({.snapshots_tell_truth = false})) << "a snapshot ahead of the commit that names it";
+  EXPECT_TRUE(noticed({.written_ticks_left_out = false}, "comes twice"));
   EXPECT_TRUE(noticed({.commits_name_snapshots = false}, "was removed while a database named it"));
 }
 

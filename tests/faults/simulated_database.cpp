@@ -52,7 +52,9 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
     Place& place = places_[partition];
     if (place.claims != lane.claim.number)
       violation_ = weir::format("partition {}: a commit by one whom another has followed", partition);
+    const Timestamp latest_tick = std::max(place.progress.latest_tick, lane.commit.next.latest_tick);
     const std::string before = std::exchange(place.progress, lane.commit.next).snapshot;
+    place.progress.latest_tick = latest_tick;
     if (!safeguards_.commits_name_snapshots && !before.empty()) place.progress.snapshot = before;
     if (const std::string& name = place.progress.snapshot; !name.empty() && name != before && !stored_.has(name))
       violation_ = weir::format("partition {}: a commit names {}, which is not in the store", partition, name);

@@ -16,17 +16,22 @@ void SimulatedLanes::acquire(LaneId lane) {
 }
 
 Result<void> SimulatedLanes::restore(LaneId id) {
-  auto acquired = around_.cycle.acquire(id.partition);
+  auto acquired = around_.cycle.acquire(id.partition, around_.replayable);
   if (!acquired) return std::unexpected(acquired.error());
   around_.tell(event::Acquired{id});
   Opened out{*std::move(acquired), {.id = id}};
-  const LaneStart& start = out.acquired.start;
+  LaneStart& start = out.acquired.start;
   if (!start.lost.empty()) around_.failed(start.lost);
+  if (!around_.replayable) go_on_without_replay(start, false);
+  if (!around_.safeguards.written_ticks_left_out) start.written = no_time;
   Claims source;  // of a lane that has one key, whatever its partition
-  source.replayable = source.ordered = true;
+  source.replayable = around_.replayable;
+  source.ordered = true;
   Held& lane = out.lane;
   lane.at = start.after;
   lane.silent = start.silent;
+  if (!around_.replayable) lane.ahead = around_.streams.there(id.partition) - lane.at;
+  lane.first = lane.at + lane.ahead + 1;
   lane.machine = std::make_unique<Lane>(Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock,
                                                            source, around_.sinks, 1 + around_.dice.roll(40)},
                                         id.partition);
@@ -134,12 +139,14 @@ void SimulatedLanes::save_all(Timestamp until) {
 void SimulatedLanes::read(Held& lane) {
   const Partition partition = lane.id.partition;
   const auto& stream = around_.streams.messages[partition];
-  const Position last = std::min<Position>(lane.at + 1 + around_.dice.roll(5), around_.streams.there(partition));
+  const Position last =
+      std::min<Position>(lane.at + 1 + around_.dice.roll(5), around_.streams.there(partition) - lane.ahead);
   auto pulled = std::make_shared<Messages>();
   auto texts = std::make_shared<std::vector<std::string>>();
   texts->reserve(last - lane.at);
   for (Position n = lane.at + 1; n <= last; ++n)
-    pulled->items.push_back(simulated_message(n, texts->emplace_back(text_of(stream[n - 1]))));
+    pulled->items.push_back(
+        simulated_message(n + lane.ahead, n, texts->emplace_back(text_of(stream[n + lane.ahead - 1]))));
   pulled->owner = texts;
   if (!pulled->items.empty()) {
     for (MessagesPtr& part : lane.machine->cut(std::move(pulled), 1 + around_.dice.roll(4)))
@@ -170,7 +177,7 @@ void SimulatedLanes::give(const Held& lane, ChainOutput made) {
 
 Snapshot SimulatedLanes::state_of(const Held& lane) const {
   Snapshot out = lane.machine->save();
-  if (around_.snapshots_tell_truth) return out;
+  if (around_.safeguards.snapshots_tell_truth) return out;
   out.at.position -= std::min<Position>(out.at.position, 3);
   out.at.consumed = out.at.position;
   return out;

@@ -48,7 +48,8 @@ class SimulatedLanes final : public LaneHost {
     const Clock& clock;
     Credits& credits;
     std::vector<std::pair<std::size_t, const Sink*>> sinks;
-    bool snapshots_tell_truth = true;
+    Safeguards safeguards;
+    bool replayable = true;
     std::function<void(event::Any)> tell;
     /// Whether what is released now must leave nothing to be read again; checked when it was so and is not.
     std::function<bool()> quiet;
@@ -66,6 +67,9 @@ class SimulatedLanes final : public LaneHost {
   void want_snapshots(Timestamp now) override;
   void snapshot_done(Partition partition) override { snapshotting_.erase(partition); }
   Position at(Partition partition) const override { return lanes_.at(partition).at; }
+  /// Up to which message a partition's stream was read, and from which on.
+  Position read_to(Partition partition) const { return lanes_.at(partition).at + lanes_.at(partition).ahead; }
+  Position read_from(Partition partition) const { return lanes_.at(partition).first; }
   void finish_all() override;
   void save_all(Timestamp until) override;
 
@@ -80,6 +84,8 @@ class SimulatedLanes final : public LaneHost {
     LaneId id;
     std::unique_ptr<Lane> machine = {};
     Position at = 0, silent = 0;
+    Position ahead = 0;  ///< the stream's messages are of numbers greater by this: what nobody read is gone
+    Position first = 1;  ///< the first message that it reads
     bool stopping = false, ended = false, wants_snapshot = false;
     bool quietly = false;  ///< it is released where nothing goes wrong
   };

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include <weir/codec.hpp>
@@ -16,6 +18,7 @@ namespace weir::faults {
 namespace {
 
 constexpr std::uint64_t invalid_every = 11, row_unless = 3;
+constexpr Duration window_every = 10 * second, window_wait = 5 * second;
 
 std::uint64_t next(std::uint64_t sum, std::uint64_t number) { return (sum + number) * 1'000'003 % 1'000'000'007; }
 
@@ -76,6 +79,77 @@ class Sum final : public Transform {
   std::size_t next_ = 0;  // of the batch at hand
 };
 
+/// The end of the window that a message belongs to. Messages are up to six seconds older than they arrive.
+Timestamp tick_of(std::uint64_t number, Timestamp arrival) {
+  const Timestamp time = arrival - static_cast<Duration>(number % 7) * second;
+  return (time / window_every + 1) * window_every;
+}
+
+/// Rows of a tick once arrival has reached `window_wait` after it.
+class Window final : public Transform {
+ public:
+  explicit Window(const Settings&) {}
+  Result<Schemas> bind_schema(const Schemas&) override { return Schemas{schema_}; }
+  Result<void> process(Port, const BatchPtr& in, Output& out) override {
+    std::vector<WindowRow> rows;
+    std::vector<Timestamp> arrivals;
+    const auto close = [&](Timestamp arrival) {
+      while (!open_.empty() && open_.begin()->first + window_wait <= arrival) {
+        rows.push_back({open_.begin()->first, open_.begin()->second});
+        arrivals.push_back(arrival);
+        open_.erase(open_.begin());
+      }
+    };
+    for (std::size_t row = 0; row < in->rows; ++row) {
+      close(in->arrival[row]);
+      const auto number = static_cast<std::uint64_t>(std::llround(in->columns[samples::x].float64s()[row]));
+      const Timestamp tick = tick_of(number, in->arrival[row]);
+      if (in->arrival[row] < tick + window_wait) open_[tick] += number;  // else late
+    }
+    close(in->reached);
+    if (!rows.empty()) out.emit(batch_of(rows, std::move(arrivals), in->reached));
+    return {};
+  }
+  std::optional<Timestamp> due() const override {
+    return open_.empty() ? std::nullopt : std::optional{open_.begin()->first + window_wait};
+  }
+  void save(StateWriter& out) const override {
+    out.put(open_.size());
+    for (const auto& [tick, sum] : open_) {
+      out.put(tick);
+      out.put(sum);
+    }
+  }
+  Result<void> load(StateReader& in) override {
+    for (auto left = in.get<std::size_t>(); left > 0; --left) {
+      const auto tick = in.get<Timestamp>();
+      open_[tick] = in.get<std::uint64_t>();
+    }
+    return {};
+  }
+
+ private:
+  BatchPtr batch_of(const std::vector<WindowRow>& rows, std::vector<Timestamp> arrivals, Timestamp reached) const {
+    std::vector<Timestamp> ticks;
+    std::vector<double> sums;
+    for (const auto& [tick, sum] : rows) {
+      ticks.push_back(tick);
+      sums.push_back(static_cast<double>(sum));
+    }
+    auto batch = std::make_shared<Batch>();
+    batch->schema = schema_;
+    batch->rows = rows.size();
+    batch->columns = {Column::timestamp(std::move(ticks)), Column::float64(std::move(sums))};
+    batch->arrival = std::move(arrivals);
+    batch->reached = reached;
+    return batch;
+  }
+
+  SchemaPtr schema_ =
+      std::make_shared<const Schema>(Schema{Shape::events, {{"tick", Type::timestamp}, {"sum", Type::float64}}});
+  std::map<Timestamp, std::uint64_t> open_;
+};
+
 /// Stands in the registry for the sinks that the simulation makes.
 class SpecSink final : public Sink {
  public:
@@ -88,18 +162,20 @@ class SpecSink final : public Sink {
 
 }  // namespace
 
-Registry simulated_registry(std::uint32_t partitions) {
+Registry simulated_registry(std::uint32_t partitions, bool replayable) {
   Registry out;
   Operator source{Spec::source("numbers")};
-  source.spec.claims([partitions](const Settings&) {
+  source.spec.claims([partitions, replayable](const Settings&) {
     Claims claims;
-    claims.replayable = claims.ordered = true;
+    claims.replayable = replayable;
+    claims.ordered = true;
     claims.partitions = partitions;
     return claims;
   });
   out.add("sources", "numbers", std::move(source));
   out.add("codecs", "number", make_operator<NumberCodec>(Spec::codec("a number")));
   out.add("transforms", "sum", make_operator<Sum>(Spec::transform("adds up")));
+  out.add("transforms", "window", make_operator<Window>(Spec::transform("adds up for a while")));
   Spec database = Spec::sink("a database");
   database.claims([](const Settings&) {
     Claims claims;
@@ -111,10 +187,12 @@ Registry simulated_registry(std::uint32_t partitions) {
   return out;
 }
 
-Pipeline simulated_pipeline(const Registry& registry, std::size_t databases) {
-  std::string text =
-      R"({ "name": "simulated", "limits": { "dead_letters_per_key": 1 }, "commit": { "every": "300ms" }, "nodes": [ { "id": "in", "source": "numbers", "encoding": "number" },
-    { "id": "sum", "transform": "sum", "from": "in" })";
+Pipeline simulated_pipeline(const Registry& registry, std::size_t databases, std::string_view transform) {
+  std::string text = weir::format(
+      R"({{ "name": "simulated", "limits": {{ "dead_letters_per_key": 1 }}, "commit": {{ "every": "300ms" }}, "nodes": [
+    {{ "id": "in", "source": "numbers", "encoding": "number" }},
+    {{ "id": "sum", "transform": "{}", "from": "in" }})",
+      transform);
   for (std::size_t i = 0; i < databases; ++i)
     text += weir::format(R"(, {{ "id": "database{}", "sink": "database", "from": "sum" }})", i);
   text += R"(, { "id": "list", "sink": "list", "from": "sum" } ] })";
@@ -125,13 +203,13 @@ Pipeline simulated_pipeline(const Registry& registry, std::size_t databases) {
 
 std::string text_of(std::uint64_t number) { return std::to_string(number); }
 
-Message simulated_message(Position n, std::string_view text) {
+Message simulated_message(Position n, Position position, std::string_view text) {
   Message message;
   message.subject = "s";
   message.key = "k";
   message.field = "f";
   message.payload = text;
-  message.sequence = n;
+  message.sequence = position;
   message.arrival = arrival_of(n);
   return message;
 }
@@ -146,6 +224,12 @@ Encoded encode_simulated(const BatchPtr& batch) {
 std::vector<std::string> rows_of(const Encoded& encoded) {
   std::vector<std::string> out;
   const Batch& batch = *encoded.batch;
+  if (batch.schema->shape == Shape::events) {
+    for (std::size_t row = 0; row < batch.rows; ++row)
+      out.push_back(weir::format("{} {}", batch.columns[0].int64s()[row],
+                                 static_cast<std::uint64_t>(batch.columns[1].float64s()[row])));
+    return out;
+  }
   const auto sums = batch.columns[samples::x].float64s();
   for (std::size_t row = 0; row < batch.rows; ++row) {
     const Message& message = batch.messages->items[batch.message_of_row[row]];
@@ -171,6 +255,29 @@ Expected expected_of(const std::vector<std::uint64_t>& stream) {
     }
     sum = next(sum, number);
     if (number % row_unless != 0) out.rows.push_back(row_of(out.rows.size(), at, sum));
+  }
+  return out;
+}
+
+WindowRow window_row(std::string_view text) {
+  WindowRow out;
+  const char* const end = text.data() + text.size();
+  const auto tick = std::from_chars(text.data(), end, out.tick);
+  std::from_chars(tick.ptr + 1, end, out.sum);
+  return out;
+}
+
+std::vector<WindowRow> expected_windows(const std::vector<std::uint64_t>& stream, Position from) {
+  std::map<Timestamp, std::uint64_t> sums;
+  for (Position at = from; at <= stream.size(); ++at) {
+    const std::uint64_t number = stream[at - 1];
+    const Timestamp tick = tick_of(number, arrival_of(at));
+    if (number % invalid_every == 0 || arrival_of(at) >= tick + window_wait) continue;
+    if (tick - window_every >= arrival_of(from)) sums[tick] += number;  // others had nothing of it
+  }
+  std::vector<WindowRow> out;
+  for (const auto& [tick, sum] : sums) {
+    if (tick + window_wait <= arrival_of(stream.size())) out.push_back({tick, sum});
   }
   return out;
 }

@@ -1,5 +1,5 @@
 /// What the simulated workers run: a pipeline that adds up numbers, checked and driven as any other, and what its rows
-/// are.
+/// are. One whose source can't replay adds up the numbers of each ten seconds.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@
 
 namespace weir::faults {
 
-/// Source "numbers" of so many partitions, codec "number", transform "sum", and the sinks "database" and "list", which
-/// are made by the simulation, not by these operators.
-Registry simulated_registry(std::uint32_t partitions);
+/// Source "numbers" of so many partitions, codec "number", transforms "sum" and "window", and the sinks "database" and
+/// "list", which are made by the simulation, not by these operators.
+Registry simulated_registry(std::uint32_t partitions, bool replayable);
 
-/// So many databases, and a list.
-Pipeline simulated_pipeline(const Registry& registry, std::size_t databases);
+/// So many databases, and a list, behind this transform.
+Pipeline simulated_pipeline(const Registry& registry, std::size_t databases, std::string_view transform);
 
-/// Message n of a partition as its source gives it; the text must outlive it.
-Message simulated_message(Position n, std::string_view text);
+/// Message n of a partition's stream as its source gives it at this position; the text must outlive it.
+Message simulated_message(Position n, Position position, std::string_view text);
 
 /// The bytes of such a message.
 std::string text_of(std::uint64_t number);
@@ -40,5 +40,16 @@ struct Expected {
   std::vector<std::string> rows, letters;
 };
 Expected expected_of(const std::vector<std::uint64_t>& stream);
+
+/// What "window" makes of a tick. Its text is how rows_of() tells it.
+struct WindowRow {
+  Timestamp tick = 0;
+  std::uint64_t sum = 0;
+  auto operator<=>(const WindowRow&) const = default;
+};
+WindowRow window_row(std::string_view text);
+/// The rows, whoever was there when, of those who have read from message `from` on and had no message before it: they
+/// may have others besides.
+std::vector<WindowRow> expected_windows(const std::vector<std::uint64_t>& stream, Position from);
 
 }  // namespace weir::faults

@@ -30,6 +30,7 @@ struct Plant {
   Streams streams = {};
   Registry registry = {};
   Pipeline pipeline = {};
+  bool replayable = true;    ///< the source
   Timestamp down_until = 0;  ///< no service answers
   bool calm = false;         ///< nothing goes wrong any more
   bool quiet = false;        ///< nor is anything left of what did
@@ -68,7 +69,7 @@ class SimulatedWorker {
   bool has_share() const {
     return started_ && loop_->partitions().has_share() && partitions().size() == loop_->partitions().share();
   }
-  Position at(Partition partition) const { return lanes_->at(partition); }
+  const SimulatedLanes& held() const { return *lanes_; }
   bool pending() const { return cycle_->pending() || !inbox_.empty(); }
   /// Credit that nothing holds any more, once nothing is pending.
   std::size_t credit_lost() const { return credits_.used(); }

@@ -43,6 +43,7 @@ class Simulation {
   void stay_as_it_is();
   void check_noticed();
   void check_rows();
+  void check_windows(Partition partition);
   void check_list(Partition partition, const std::vector<std::string>& expected);
 
   Plant plant_;

@@ -53,7 +53,8 @@ class LaneInParts : public testing::Test {
     auto texts = std::make_shared<std::vector<std::string>>();
     texts->reserve(last);
     for (Position n = first; n <= last; ++n)
-      messages->items.push_back(faults::simulated_message(n, texts->emplace_back(faults::text_of(numbers.at(n - 1)))));
+      messages->items.push_back(
+          faults::simulated_message(n, n, texts->emplace_back(faults::text_of(numbers.at(n - 1)))));
     messages->owner = texts;
     std::vector<LaneStep> out;
     const auto decoded = lane_->decode(std::move(messages));
@@ -79,8 +80,8 @@ class LaneInParts : public testing::Test {
   }
 
   static constexpr std::size_t list = 3;
-  Registry registry_ = faults::simulated_registry(1);
-  Pipeline pipeline_ = faults::simulated_pipeline(registry_, 1);
+  Registry registry_ = faults::simulated_registry(1, true);
+  Pipeline pipeline_ = faults::simulated_pipeline(registry_, 1, "sum");
   Counters counters_;
   EncodingSink sink_;
   std::unique_ptr<Lane> lane_;
