@@ -27,7 +27,7 @@ constexpr Gauge all_gauges[] = {
      "wall time less the arrival time up to which rows are committed; 0 while the stream has nothing else"},
     {"weir_lag_messages",
      "messages, markers among them, that the streams of all partitions hold beyond what is committed, whoever owns them; "
-     "every worker tells the same; absent while it is not known, see /lag"},
+     "every worker tells the same; absent while a sink or the source does not answer, see /lag"},
     {"weir_lag_seconds", "how long the first of those messages has been in its stream; 0 if there is none"},
     {"weir_state_keys", "keys that a node holds"},
     {"weir_state_bytes", "bytes of state that a node holds"},
@@ -131,7 +131,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
   out.gauge("process_resident_memory_bytes", static_cast<double>(resident_bytes()));
   add_lanes(out, pipeline, status, now);
-  if (lag) {
+  if (lag && lag->silent.empty()) {
     out.gauge("weir_lag_messages", static_cast<double>(lag->messages));
     out.gauge("weir_lag_seconds", seconds(lag->behind));
   }

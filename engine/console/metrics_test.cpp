@@ -40,6 +40,8 @@ TEST(Metrics, TheLagIsThereWhileItIsKnown) {
   EXPECT_NE(known.find("\nweir_lag_messages{pipeline=\"p\"} 12\n"), std::string::npos) << known;
   EXPECT_NE(known.find("\nweir_lag_seconds{pipeline=\"p\"} 2.5\n"), std::string::npos) << known;
   EXPECT_EQ(text(std::nullopt).find("weir_lag"), std::string::npos);
+  EXPECT_EQ(text(Lag{.partitions = {}, .messages = 12, .behind = 0, .silent = {"db: no answer"}}).find("weir_lag"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -17,100 +17,97 @@
 namespace weir::cli {
 namespace {
 
-void describe_fields(const std::vector<Field>& fields, const std::string& indent) {
+void describe_fields(const std::vector<Field>& fields, const std::string& indent, std::ostream& to) {
   for (const Field& field : fields) {
-    std::cout << indent << field.name << "  (" << kind_name(field.kind);
-    if (field.required) std::cout << ", required";
-    if (!field.fallback.empty()) std::cout << ", default " << field.fallback;
-    std::cout << ")\n" << indent << "    " << field.doc << "\n";
-    describe_fields(field.kind.fields, indent + "    ");
+    to << indent << field.name << "  (" << kind_name(field.kind);
+    if (field.required) to << ", required";
+    if (!field.fallback.empty()) to << ", default " << field.fallback;
+    to << ")\n" << indent << "    " << field.doc << "\n";
+    describe_fields(field.kind.fields, indent + "    ", to);
   }
 }
 
-void describe_counters(const std::vector<CounterSpec>& counters) {
+void describe_counters(const std::vector<CounterSpec>& counters, std::ostream& to) {
   for (const CounterSpec& counter : counters)
-    std::cout << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
+    to << "    weir_" << counter.name << "_total\n        " << counter.doc << "\n";
 }
 
-void describe(Role role, std::string_view name, const Spec& spec) {
-  std::cout << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
-  if (!spec.paragraph.empty()) std::cout << "\n" << spec.paragraph << "\n";
-  if (!spec.fields.empty() || role == Role::sink || role == Role::transform) std::cout << "\nSettings\n";
-  describe_fields(spec.fields, "    ");
-  if (role == Role::sink) describe_fields(sink_fields(), "    ");
-  if (role == Role::transform) describe_fields(transform_fields(), "    ");
+void describe(Role role, std::string_view name, const Spec& spec, std::ostream& to) {
+  to << to_string(role) << " " << name << "\n    " << spec.summary << "\n";
+  if (!spec.paragraph.empty()) to << "\n" << spec.paragraph << "\n";
+  if (!spec.fields.empty() || role == Role::sink || role == Role::transform) to << "\nSettings\n";
+  describe_fields(spec.fields, "    ", to);
+  if (role == Role::sink) describe_fields(sink_fields(), "    ", to);
+  if (role == Role::transform) describe_fields(transform_fields(), "    ", to);
   if (has_columns(spec)) {
-    describe_fields(completing_fields(), "    ");
-    std::cout << "    What an entry of \"columns\" may say: weir describe columns\n";
+    describe_fields(completing_fields(), "    ", to);
+    to << "    What an entry of \"columns\" may say: weir describe columns\n";
   }
   if (role == Role::source || spec.has_encoding)
-    std::cout << weir::format(
-        "    encoding  (name of a codec, or an object with \"codec\" and its settings, default {})\n",
-        spec.usual_encoding);
-  if (!spec.ports.empty()) std::cout << "\nPorts beside the main one\n";
-  for (const PortSpec& port : spec.ports) std::cout << "    " << port.name << "\n        " << port.doc << "\n";
+    to << weir::format("    encoding  (name of a codec, or an object with \"codec\" and its settings, default {})\n",
+                       spec.usual_encoding);
+  if (!spec.ports.empty()) to << "\nPorts beside the main one\n";
+  for (const PortSpec& port : spec.ports) to << "    " << port.name << "\n        " << port.doc << "\n";
   const auto common = counted::of(role);
-  if (!spec.counters.empty() || !common.empty()) std::cout << "\nCounters (in a test: <id>.<name>)\n";
-  describe_counters(spec.counters);
-  describe_counters(common);
-  if (!spec.setups.empty()) std::cout << "\nCommands\n";
+  if (!spec.counters.empty() || !common.empty()) to << "\nCounters (in a test: <id>.<name>)\n";
+  describe_counters(spec.counters, to);
+  describe_counters(common, to);
+  if (!spec.setups.empty()) to << "\nCommands\n";
   for (const SetupSpec& setup : spec.setups)
-    std::cout << "    weir " << name << " " << setup.name << " FILE\n        " << setup.doc << "\n";
-  if (!spec.examples.empty()) std::cout << "\nExamples\n";
-  for (const std::string& example : spec.examples) std::cout << "    " << example << "\n";
+    to << "    weir " << name << " " << setup.name << " FILE\n        " << setup.doc << "\n";
+  if (!spec.examples.empty()) to << "\nExamples\n";
+  for (const std::string& example : spec.examples) to << "    " << example << "\n";
 }
 
 constexpr std::string_view units =
     "\nA duration is a number with ns, us, ms, s, m, h or d (\"250ms\", \"1m30s\"), a size one with B, kB, MB, GB, KiB, "
     "MiB\nor GiB. Any value may be a variable: \"${NAME}\", \"${NAME:default}\", \"${NAME:?message}\".\n";
 
-void describe_columns() {
-  std::cout
-      << "columns\n    how a sink makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
-         "\nA cell is, in this order: the sample exactly at the tick; interpolated between the samples before and\n"
-         "after, if they are no more than max_gap apart; the one before, if it is no older than max_age; NULL.\n"
-         "A point (geo) becomes <field>_lat, <field>_lon and <field>_alt.\n"
-         "\nSettings of a column\n";
-  describe_fields(column_fields(), "    ");
-  std::cout << "\nBeside \"columns\", in the sink\n";
-  describe_fields(completing_fields(), "    ");
-  std::cout << units;
+void describe_columns(std::ostream& to) {
+  to << "columns\n    how a sink makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
+        "\nA cell is, in this order: the sample exactly at the tick; interpolated between the samples before and\n"
+        "after, if they are no more than max_gap apart; the one before, if it is no older than max_age; NULL.\n"
+        "A point (geo) becomes <field>_lat, <field>_lon and <field>_alt.\n"
+        "\nSettings of a column\n";
+  describe_fields(column_fields(), "    ", to);
+  to << "\nBeside \"columns\", in the sink\n";
+  describe_fields(completing_fields(), "    ", to);
+  to << units;
 }
 
-void describe_limits() {
-  const auto part = [](const char* title, const std::vector<Field>& fields) {
-    std::cout << title << "\n";
-    describe_fields(fields, "    ");
+void describe_limits(std::ostream& to) {
+  const auto part = [&to](const char* title, const std::vector<Field>& fields) {
+    to << title << "\n";
+    describe_fields(fields, "    ", to);
   };
   part("\"limits\": what a pipeline may hold", limits_fields());
   part("\n\"commit\": when rows become durable", commit_fields());
   part("\n\"state\": { \"store\": … }: where the state of lanes is kept; without it, in memory", state_fields());
-  std::cout << "    and what the store says of itself: weir list, weir describe jetstream-kv\n" << units;
+  to << "    and what the store says of itself: weir list, weir describe jetstream-kv\n" << units;
 }
 
-void describe_pipeline() {
-  std::cout
-      << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
-         "\"from\": … }, … ] }\n"
-         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
-         "A renamed node needs \"renamed_from\". \"from\" names a node, or a port of it: \"rows.late\".\n"
-         "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, table, …), of\n"
-         "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
-         "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"
-         "durable store and was drained (a reload drains it), else it is refused: weir explain --diff OLD NEW tells.\n"
-         "\nTexts may hold variables of the environment or of -e FILE: ${NAME}, ${NAME:default}, ${NAME:?what to do}.\n"
-         "Without a value the first is an error; the last one, for what only the place knows where it runs, is a\n"
-         "warning of lint and explain and an error of run. $${ is a literal ${.\n"
-         "\nMembers\n"
-         "    name  (text, required)\n        letters, digits, - and _; progress and state are kept under it\n"
-         "    nodes  (list of objects, required)\n        one source, transforms, sinks; weir list\n"
-         "    description  (text)\n        for people; nodes have one too\n";
-  describe_fields(root_fields(), "    ");
-  std::cout << "    limits, commit, state  (objects)\n        weir describe limits\n" << units;
+void describe_pipeline(std::ostream& to) {
+  to << "pipeline\n    { \"name\": …, \"nodes\": [ { \"id\": …, \"source\": … }, { \"id\": …, \"transform\": …, "
+        "\"from\": … }, … ] }\n"
+        "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
+        "A renamed node needs \"renamed_from\". \"from\" names a node, or a port of it: \"rows.late\".\n"
+        "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, table, …), of\n"
+        "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
+        "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"
+        "durable store and was drained (a reload drains it), else it is refused: weir explain --diff OLD NEW tells.\n"
+        "\nTexts may hold variables of the environment or of -e FILE: ${NAME}, ${NAME:default}, ${NAME:?what to do}.\n"
+        "Without a value the first is an error; the last one, for what only the place knows where it runs, is a\n"
+        "warning of lint and explain and an error of run. $${ is a literal ${.\n"
+        "\nMembers\n"
+        "    name  (text, required)\n        letters, digits, - and _; progress and state are kept under it\n"
+        "    nodes  (list of objects, required)\n        one source, transforms, sinks; weir list\n"
+        "    description  (text)\n        for people; nodes have one too\n";
+  describe_fields(root_fields(), "    ", to);
+  to << "    limits, commit, state  (objects)\n        weir describe limits\n" << units;
 }
 
-void describe_test() {
-  std::cout << R"(test
+void describe_test(std::ostream& to) {
+  to << R"(test
     cases beside a pipeline (fleet.json: fleet.test.json), run by weir test under virtual time
 
     { "pipeline": "fleet.json", "set": { "rows.wait": "5s" }, "variables": { "PG_URL": "" },
@@ -164,19 +161,18 @@ Times are lengths from the beginning of the script.
 )";
 }
 
-void describe_metrics() {
-  std::cout << "metrics\n    what /metrics of `weir run --http` says of a pipeline, in the text format of Prometheus\n"
-               "\nCounters of the pipeline\n";
-  describe_counters(counted::of_pipeline());
+void describe_metrics(std::ostream& to) {
+  to << "metrics\n    what /metrics of `weir run --http` says of a pipeline, in the text format of Prometheus\n"
+        "\nCounters of the pipeline\n";
+  describe_counters(counted::of_pipeline(), to);
   for (const Role role : {Role::source, Role::transform, Role::sink}) {
-    std::cout << "\nCounters of every " << to_string(role)
-              << ", by node; what else one counts: weir describe <operator>\n";
-    describe_counters(counted::of(role));
+    to << "\nCounters of every " << to_string(role) << ", by node; what else one counts: weir describe <operator>\n";
+    describe_counters(counted::of(role), to);
   }
-  std::cout << "\nCounters of what lanes do at each node\n";
-  describe_counters(counted::work());
-  std::cout << "\nGauges, and the time of commits\n";
-  for (const Gauge& gauge : gauges()) std::cout << "    " << gauge.name << "\n        " << gauge.help << "\n";
+  to << "\nCounters of what lanes do at each node\n";
+  describe_counters(counted::work(), to);
+  to << "\nGauges, and the time of commits\n";
+  for (const Gauge& gauge : gauges()) to << "    " << gauge.name << "\n        " << gauge.help << "\n";
 }
 
 void write_fields(const char* name, const std::vector<Field>& fields, JsonWriter& out) {
@@ -239,11 +235,9 @@ void write(Role role, std::string_view name, const Spec& spec, JsonWriter& out) 
 }
 
 /// What belongs to no operator, as it is told to people.
-void write_topic(std::string_view name, void (*print)(), JsonWriter& out) {
+void write_topic(std::string_view name, void (*print)(std::ostream&), JsonWriter& out) {
   std::ostringstream text;
-  std::streambuf* const before = std::cout.rdbuf(text.rdbuf());
-  print();
-  std::cout.rdbuf(before);
+  print(text);
   out.object([&] {
     out.text("topic", std::string{name});
     out.text("text", text.str());
@@ -251,7 +245,7 @@ void write_topic(std::string_view name, void (*print)(), JsonWriter& out) {
 }
 
 /// Settings and formats that belong to no operator.
-const std::vector<std::pair<std::string_view, void (*)()>> topics{
+const std::vector<std::pair<std::string_view, void (*)(std::ostream&)>> topics{
     {"pipeline", describe_pipeline}, {"limits", describe_limits},   {"commit", describe_limits},
     {"state", describe_limits},      {"columns", describe_columns}, {"metrics", describe_metrics},
     {"test", describe_test}};
@@ -261,7 +255,7 @@ int describe(const std::string& name, const std::string& format, Session& sessio
   JsonWriter out;
   if (const auto topic = std::ranges::find(topics, name, [](const auto& entry) { return entry.first; });
       topic != topics.end()) {
-    json ? out.array([&] { write_topic(name, topic->second, out); }) : topic->second();
+    json ? out.array([&] { write_topic(name, topic->second, out); }) : topic->second(std::cout);
     if (json) std::cout << out.result() << '\n';
     return fine;
   }
@@ -281,7 +275,7 @@ int describe(const std::string& name, const std::string& format, Session& sessio
   }
   for (const auto& [role, op] : found) {
     if (role != found.front().first) std::cout << "\n";
-    describe(role, name, op->spec);
+    describe(role, name, op->spec, std::cout);
   }
   if (!found.empty()) return fine;
   const std::string near = did_you_mean(name, known);

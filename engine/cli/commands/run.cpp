@@ -10,7 +10,7 @@
 #include "cli/commands/run.hpp"
 #include "cli/log.hpp"
 #include "cli/progress_line.hpp"
-#include "console/lag_watch.hpp"
+#include "console/cached_query.hpp"
 #include "console/metrics.hpp"
 #include "console/progress_json.hpp"
 #include "console/server.hpp"
@@ -175,18 +175,14 @@ class Runner {
     views.version = "weir " + session_.version;
     views.pipeline_name = supervisor_.pipeline()->name;
     views.metrics = [this] {
-      const auto lag = lag_.lag();
+      const auto lag = lag_.get();
       return render_metrics(*supervisor_.pipeline(), counters_, inspection_->work, supervisor_.status(),
                             system_clock().now(), lag ? std::optional{*lag} : std::nullopt);
     };
     views.lag = [this] {
-      return lag_.lag().transform([this](const Lag& lag) { return lag_json(*supervisor_.pipeline(), lag); });
+      return lag_.get().transform([this](const Lag& lag) { return lag_json(*supervisor_.pipeline(), lag); });
     };
-    views.progress = [this]() -> Result<std::string> {
-      const auto pipeline = supervisor_.pipeline();
-      Keepers keepers{*pipeline, session_.registry};
-      return keepers.only("").and_then([&] { return keepers.ask(); }).transform(progress_json);
-    };
+    views.progress = [this] { return kept_.get(); };
     views.ready = [this] { return readiness(supervisor_.status()); };
     views.pipeline = [this] {
       return status_json(*supervisor_.pipeline(), counters_, inspection_->work, supervisor_.status(),
@@ -225,11 +221,20 @@ class Runner {
   std::unique_ptr<Inspection> inspection_;  // null: nobody can ask
   std::optional<WorkerName> name_;
   Supervisor supervisor_;
-  LagWatch lag_{[this] {
-                  const auto pipeline = supervisor_.pipeline();
-                  return measure_lag(*pipeline, session_.registry, system_clock());
-                },
-                system_clock()};
+  CachedQuery<Lag> lag_{"lag",
+                        [this] {
+                          const auto pipeline = supervisor_.pipeline();
+                          return measure_lag(*pipeline, session_.registry, system_clock());
+                        },
+                        system_clock()};
+  CachedQuery<std::string> kept_{"progress",
+                                 [this] {
+                                   const auto pipeline = supervisor_.pipeline();
+                                   Keepers keepers{*pipeline, session_.registry};
+                                   const auto asked = keepers.only("").and_then([&] { return keepers.ask(); });
+                                   return asked.transform(progress_json);
+                                 },
+                                 system_clock()};
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // First: fmt/format.h, which spdlog includes, must come before any text is formatted.
 #include "fakes/log.hpp"
 
-#include "console/lag_watch.hpp"
+#include "console/cached_query.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,10 +28,10 @@ class StandingClock final : public Clock {
   std::atomic<bool> patient{true};
 };
 
-/// A measurement takes until it is let go.
-class LagWatched : public testing::Test {
+/// A query takes until it is let go.
+class Cached : public testing::Test {
  public:
-  ~LagWatched() override { let_go(); }
+  ~Cached() override { let_go(); }
 
  protected:
   void hold() {
@@ -44,31 +44,32 @@ class LagWatched : public testing::Test {
     if (held_.exchange(false)) gate_.set_value();
     clock_.patient = true;
   }
-  /// The messages of the lag, or why it is not known.
+  /// The answer, or why there is none.
   std::string ask() {
-    const auto lag = watch_.lag();
-    return lag ? std::to_string(lag->messages) : lag.error().message;
+    const auto answer = query_.get();
+    return answer ? std::to_string(*answer) : answer.error().message;
   }
 
   fakes::Log log_;
   StandingClock clock_;
-  std::atomic<int> measured_{0};
+  std::atomic<int> asked_{0};
   std::atomic<bool> held_{false}, broken_{false};
   std::promise<void> gate_;
   std::shared_future<void> open_;
-  LagWatch watch_{[this]() -> Result<Lag> {
-                    if (held_) open_.wait();
-                    const int n = ++measured_;
-                    if (broken_) return fail(Error::Kind::unreachable, "no server");
-                    return Lag{.partitions = {}, .messages = static_cast<std::uint64_t>(n), .behind = 0};
-                  },
-                  clock_};
+  CachedQuery<int> query_{"lag",
+                          [this]() -> Result<int> {
+                            if (held_) open_.wait();
+                            const int n = ++asked_;
+                            if (broken_) return fail(Error::Kind::unreachable, "no server");
+                            return n;
+                          },
+                          clock_};
 };
 
-constexpr const char* no_answer = "the progress or the streams do not answer; still waiting for them";
+constexpr const char* no_answer = "lag: no answer yet from the servers that know it; ask again";
 
-TEST_F(LagWatched, IsMeasuredWhenAskedAndNotMoreOftenThanEveryTwoSeconds) {
-  EXPECT_EQ(measured_, 0);
+TEST_F(Cached, IsRunWhenAskedAndNotMoreOftenThanEveryTwoSeconds) {
+  EXPECT_EQ(asked_, 0);
   EXPECT_EQ(ask(), "1");
   clock_.time += 1999 * millisecond;
   EXPECT_EQ(ask(), "1");
@@ -76,7 +77,7 @@ TEST_F(LagWatched, IsMeasuredWhenAskedAndNotMoreOftenThanEveryTwoSeconds) {
   EXPECT_EQ(ask(), "2");
 }
 
-TEST_F(LagWatched, OnlyTheFirstWaitForServersThatHang) {
+TEST_F(Cached, OnlyTheFirstWaitForServersThatHang) {
   hold();
   EXPECT_EQ(ask(), no_answer);
   EXPECT_EQ(clock_.waits, 1);
@@ -87,7 +88,7 @@ TEST_F(LagWatched, OnlyTheFirstWaitForServersThatHang) {
   EXPECT_EQ(ask(), "1");
 }
 
-TEST_F(LagWatched, AnEarlierAnswerStandsInForAWhile) {
+TEST_F(Cached, AnEarlierAnswerStandsInForAWhile) {
   EXPECT_EQ(ask(), "1");
   clock_.time += 20 * second;
   hold();
@@ -98,7 +99,7 @@ TEST_F(LagWatched, AnEarlierAnswerStandsInForAWhile) {
   EXPECT_EQ(ask(), no_answer);
 }
 
-TEST_F(LagWatched, ARefusalIsAnAnswerAndToldOnce) {
+TEST_F(Cached, ARefusalIsAnAnswerAndToldOnce) {
   EXPECT_EQ(ask(), "1");
   broken_ = true;
   for (int i = 0; i < 3; ++i) {
