@@ -188,14 +188,13 @@ void SimulatedWorker::drain() {
 
 void SimulatedWorker::renew() {
   for (const std::size_t outlet : cycle_->outlets().leased()) {
-    std::vector<LaneId> owned;
-    for (const Partition partition : partitions()) owned.push_back(loop_->partitions().lane(partition));
+    const std::vector<LaneId> held = loop_->partitions().held();
     const auto lost = cycle_->outlets().renew(outlet);
     if (!lost) {
       fail_with(lost.error(), "renew");
       continue;
     }
-    for (const LaneId lane : owned) {
+    for (const LaneId lane : held) {
       if (std::ranges::contains(*lost, lane.partition)) inbox_.emplace_back(event::Lost{lane});
     }
   }

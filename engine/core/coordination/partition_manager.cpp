@@ -28,6 +28,10 @@ bool PartitionManager::is_leaving(const Record& record) {
   return record.state == State::revoking || record.state == State::releasing || record.cancelled;
 }
 
+bool PartitionManager::is_held(const Record& record) {
+  return record.state != State::unowned && record.state != State::failed && record.state != State::releasing;
+}
+
 bool PartitionManager::is_waiting(const Record& record) const {
   return record.assigned &&
          (record.state == State::unowned || record.state == State::acquiring || record.state == State::restoring);
@@ -235,13 +239,25 @@ void PartitionManager::committed(Partition partition, Position position) {
   if (position > record.begun) record.progressed = true;
 }
 
-void PartitionManager::lost(LaneId lane, Timestamp now) {
-  if (!has(lane)) return;
+bool PartitionManager::lost(LaneId lane, Timestamp now) {
+  Record* record = current(lane);
+  if (record == nullptr || !is_held(*record)) return false;
+  record->assigned = !stopped_;
+  record->next_try = now + again_after;
+  // What is being restored comes to its end first.
+  record->cancelled = !has(lane);
+  if (record->cancelled) return true;
+  record->error.reset();
   release(lane.partition, PartitionAction::Kind::abandon);
-  Record& record = records_.at(lane.partition);
-  record.error.reset();
-  record.assigned = !stopped_;
-  record.next_try = now + again_after;
+  return true;
+}
+
+std::vector<LaneId> PartitionManager::held() const {
+  std::vector<LaneId> out;
+  for (Partition partition = 0; partition < records_.size(); ++partition) {
+    if (is_held(records_[partition])) out.push_back(lane(partition));
+  }
+  return out;
 }
 
 void PartitionManager::release(Partition partition, PartitionAction::Kind how) {

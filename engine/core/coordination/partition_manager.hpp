@@ -68,8 +68,9 @@ class PartitionManager {
   /// Its final snapshot is stored, or can't be: then the next owner reads more again.
   void stored(LaneId lane);
   void released(LaneId lane);
-  /// Its lease, or its fence in a commit: another worker has it, or its progress was deleted.
-  void lost(LaneId lane, Timestamp now);
+  /// Its lease, or its fence in a commit: another worker has it, or its progress was deleted. False if the lane is not
+  /// among those held().
+  bool lost(LaneId lane, Timestamp now);
   void committed(Partition partition, Position position);
   /// A commit went through: those that are to be released have had theirs.
   void commit_done() { wants_commit_ = false; }
@@ -84,6 +85,8 @@ class PartitionManager {
   State state(Partition partition) const { return records_.at(partition).state; }
   /// Whether this is the partition's lane, and running or revoking.
   bool has(LaneId lane) const;
+  /// Lanes that have a lease, or may have one: of partitions being acquired or restored, running or revoking.
+  std::vector<LaneId> held() const;
   /// Whether the partition failed.
   bool has_error(Partition partition) const { return records_.at(partition).error.has_value(); }
   LaneId lane(Partition partition) const { return {partition, records_.at(partition).run}; }
@@ -121,7 +124,7 @@ class PartitionManager {
     bool assigned = false;   // to be acquired when it is due
     bool tried = false;      // since it was assigned
     bool held = false;       // by another worker, when it was tried last
-    bool cancelled = false;  // acquiring, but not assigned any more
+    bool cancelled = false;  // acquiring or restoring, but not assigned any more, or lost
     bool ended = false;      // nothing of its lane is in flight
     bool saving = false;     // its final snapshot
     bool progressed = false;
@@ -135,6 +138,7 @@ class PartitionManager {
   void act(PartitionAction::Kind kind, Partition partition) { actions_.push_back({kind, lane(partition)}); }
   Record* current(LaneId lane);
   static bool is_leaving(const Record& record);
+  static bool is_held(const Record& record);
   Holding holding() const;
   bool is_waiting(const Record& record) const;
   std::size_t count() const;

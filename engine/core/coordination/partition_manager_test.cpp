@@ -297,6 +297,18 @@ TEST_F(PartitionManagerTest, WhatIsLostIsAcquiredAgain) {
   EXPECT_THAT(turn(), ElementsAre("acquire 1.2"));
 }
 
+TEST_F(PartitionManagerTest, WhatIsLostWhileItIsRestoredNeverRuns) {
+  assign({});
+  turn();
+  manager_.acquired(lane(0));
+  manager_.lost(lane(0), now_);
+  EXPECT_THAT(actions(), IsEmpty()) << "it comes to its end first";
+  manager_.restored(lane(0));
+  EXPECT_THAT(actions(), ElementsAre("abandon 0.1"));
+  manager_.released(lane(0));
+  EXPECT_THAT(turn(second), ElementsAre("acquire 0.2"));
+}
+
 TEST_F(PartitionManagerTest, LateEventsOfAFormerLaneChangeNothing) {
   start_all();
   const LaneId former = lane(1);

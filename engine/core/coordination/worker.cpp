@@ -148,11 +148,11 @@ struct Worker::Impl {
     Outlets& outlets = cycle->outlets();
     Trouble& trouble = lease_troubles.at(outlet);
     while (clock.wait(outlets.lease(outlet) / 3, stop)) {
-      const auto owned = lanes->ids();  // a lane that comes after the answer has a claim of its own
+      const auto held = lanes->held();  // a lane that comes after the answer has a claim of its own
       auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
       trouble.is(lost ? "" : lost.error().message);
       if (!lost) continue;
-      for (const LaneId lane : owned) {
+      for (const LaneId lane : held) {
         if (std::ranges::contains(*lost, lane.partition)) inbox.put(event::Lost{lane});
       }
     }

@@ -62,10 +62,9 @@ void WorkerLoop::on(event::Stored& stored) {
 }
 
 void WorkerLoop::on(event::Lost& lost) {
-  if (!partitions_.has(lost.lane)) return;
+  if (!partitions_.lost(lost.lane, clock_.steady())) return;
   weir::log::warn("partition {}: the lease is lost: another worker has it, or the line of progress is gone",
                   lost.lane.partition);
-  partitions_.lost(lost.lane, clock_.steady());
 }
 
 void WorkerLoop::on(event::Met& met) {
