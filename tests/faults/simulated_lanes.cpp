@@ -38,7 +38,7 @@ Result<void> SimulatedLanes::restore(LaneId id) {
   const StreamIdentity stream{"simulated", 1};
   if (auto loaded = lane.machine->load(start); !loaded) return std::unexpected(loaded.error());
   if (auto begun = lane.machine->begin(lane.at, stream); !begun) return begun;
-  out.acquired.lane.reading(stream, lane.at);
+  out.acquired.lane.reading(lane.machine->at());
   opened_.insert_or_assign(id.partition, std::move(out));
   return {};
 }

@@ -53,6 +53,8 @@ struct Progress {
   std::uint64_t emitted = 0;   ///< rows of this sink behind `position` that are committed too, counted before they are
                                ///< completed: one message or deadline may make more than fit in a transaction
   Timestamp latest_tick = no_time;  ///< see Place; a commit never lowers it
+  std::uint32_t numbering = 0;      ///< see Encoded, of the rows that led there: one of two owners at the same position
+                                    ///< that gave other rows has another; 0: not known
 };
 
 /// A line of `weir progress show`: what a sink keeps of one partition, whoever owns it.

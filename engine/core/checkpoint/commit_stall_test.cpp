@@ -52,7 +52,7 @@ class CommitStallWithoutSnapshot : public CommitStall {
     database_.places[0].progress = {.position = 4, .stream = stream_};
     auto acquired = cycle_->acquire(0);
     ASSERT_TRUE(acquired);
-    acquired->lane.reading(stream_, 0);
+    acquired->lane.reading({.stream = stream_});
     ASSERT_TRUE(cycle_->install(0, *acquired));
     cycle_->take(step(0, 5, "five"));
     ASSERT_TRUE(cycle_->commit());
@@ -84,6 +84,25 @@ TEST_F(CommitStallWithoutSnapshot, IsRefusedInAnotherEpochOfTheStreamThoughThePo
   database_.places[0].progress.stream.created = 8;
   EXPECT_EQ(refused(), std::vector<Partition>{0});
   EXPECT_EQ(database_.rows, std::vector<std::string>{"five"});
+}
+
+TEST_F(CommitStallWithoutSnapshot, IsRefusedWhereAnotherGaveOtherRowsThoughThePositionIsTheSame) {
+  database_.places[0].progress.numbering = 8;
+  database_.places[0].progress.position = 6;
+  EXPECT_EQ(refused(), std::vector<Partition>{0});
+  EXPECT_EQ(database_.rows, std::vector<std::string>{"five"});
+}
+
+TEST_F(CommitStallWithoutSnapshot, NamesNoOlderSnapshotThanBefore) {
+  ASSERT_TRUE(refused().empty());
+  cycle_->name_snapshot(0, "at six", 6);
+  sink_->next_fault = fakes::Fault::after;
+  ASSERT_FALSE(cycle_->commit());
+  EXPECT_EQ(database_.places[0].progress.snapshot, "at six");
+  cycle_->name_snapshot(0, "at nine", 9);
+  cycle_->take(step(0, 7, "seven"));
+  EXPECT_TRUE(refused().empty());
+  EXPECT_EQ(database_.places[0].progress.snapshot, "at six") << "nine is not committed yet";
 }
 
 TEST_F(CommitStallWithoutSnapshot, GoesOnIfItRaisedTheResetsOfASecondSinkItself) {

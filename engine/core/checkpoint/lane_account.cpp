@@ -28,9 +28,10 @@ void LaneAccount::set_borders(LaneStart& start) const {
   std::ranges::sort(start.borders);
 }
 
-void LaneAccount::reading(const StreamIdentity& stream, Position after) {
-  committed_.stream = stream;
-  committed_.position = std::max(committed_.position, after);
+void LaneAccount::reading(const Progress& begins) {
+  committed_.stream = begins.stream;
+  committed_.numbering = begins.numbering;
+  committed_.position = std::max(committed_.position, begins.position);
 }
 
 void LaneAccount::take(LaneStep step) { steps_.push_back(std::move(step)); }
@@ -81,6 +82,8 @@ LaneAccount::Reach LaneAccount::next_reach(std::size_t outlet) const {
 Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
   Progress next = next_of(fingerprint);
   next.emitted = next_reach(outlet).emitted;
+  // It may name a later one than the others by a commit of which they had no part.
+  if (snapshot_position_ > next.position) next.snapshot = named_[outlet];
   return next;
 }
 
@@ -119,7 +122,9 @@ bool LaneAccount::agrees_on(const std::string& snapshot) const {
 bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
   const Progress& stood = stood_[outlet];
   const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
-                         (progress.stream == stood.stream || progress.stream == committed_.stream);
+                         (progress.stream == stood.stream || progress.stream == committed_.stream) &&
+                         (progress.numbering == committed_.numbering ||
+                          (progress.numbering == stood.numbering && progress.position == stood.position));
   return same_life && (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
          (Reach{progress.position, progress.emitted} == done_[outlet] ||
           std::ranges::contains(steps_, Reach{progress.position, progress.emitted},

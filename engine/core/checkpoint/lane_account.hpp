@@ -55,8 +55,8 @@ class LaneAccount {
 
   /// Steps must not reach over the end of what an outlet has: says so in `start`.
   void set_borders(LaneStart& start) const;
-  /// What stream the lane reads, and where it begins; before its first step.
-  void reading(const StreamIdentity& stream, Position after);
+  /// Where the lane begins, of which stream and in which numbering; before its first step.
+  void reading(const Progress& begins);
 
   void take(LaneStep step);
   /// The rows that were given to a node's sink as this batch, and their step, which is not complete yet.
@@ -98,7 +98,7 @@ class LaneAccount {
   const std::string& agreed() const { return agreed_; }
   /// Whether an outlet can have come to this progress by this lane's commits alone. An owner in between may have
   /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same; so does
-  /// one who came to that position after a reset, or in another epoch of the stream.
+  /// one who came to that position after a reset, in another epoch of the stream, or by other rows.
   bool is_ours(std::size_t outlet, const Progress& progress) const;
 
   /// What the last commit of all outlets had come to.

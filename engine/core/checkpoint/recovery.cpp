@@ -71,7 +71,6 @@ Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snap
   start.after = at.position;
   start.at = std::move(at);
   start.state = std::move(snapshot->state);
-  start.numbers = snapshot->numbers;
   return {};
 }
 
@@ -236,7 +235,7 @@ std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress&
   if (!replayable) return std::random_device{}();
   // The state's numbers go on, if the same rows are made of what follows.
   const bool same_rows = without_askers(start.at.fingerprint) == without_askers(at.fingerprint);
-  if (start.numbers != 0 && same_rows) return start.numbers;
+  if (start.at.numbering != 0 && same_rows) return start.at.numbering;
   // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
   const Position begins = start.state.empty() ? at.position : 0;
   return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_askers(at.fingerprint),

@@ -27,9 +27,8 @@ struct LaneStart {
   };
   std::vector<Emitted> emitted = {};    ///< rows behind a position that a sink has, see Progress::emitted
   std::string state = {};               ///< for Lane::load(); empty: start empty
-  std::uint32_t numbers = 0;            ///< what numbering() gave when that state was made; 0: not known
   std::string lost = {};                ///< why there is no state although a snapshot is named
-  Progress at = {};                     ///< of `after`: arrival time, messages consumed
+  Progress at = {};                     ///< of `after`: arrival time, messages consumed, numbering
   std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
   std::vector<Sink::Peer> rivals = {};  ///< other pipelines' progress for a table of this one, which has none
   std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before

@@ -111,13 +111,12 @@ TEST(Numbering, GoesOnWithTheStateWhereverItBegan) {
   const Progress began{.position = 70, .fingerprint = "f", .stream = {"S", 1}};
   LaneStart resumed;
   resumed.state = "something";
-  resumed.numbers = numbering(true, {}, began);
-  resumed.at = {.position = 90, .fingerprint = "f", .stream = {"S", 1}};
-  EXPECT_EQ(numbering(true, resumed, resumed.at), resumed.numbers);
-  EXPECT_NE(numbering(false, resumed, resumed.at), resumed.numbers) << "nothing can be given again";
+  resumed.at = {.position = 90, .fingerprint = "f", .stream = {"S", 1}, .numbering = numbering(true, {}, began)};
+  EXPECT_EQ(numbering(true, resumed, resumed.at), resumed.at.numbering);
+  EXPECT_NE(numbering(false, resumed, resumed.at), resumed.at.numbering) << "nothing can be given again";
   Progress changed = resumed.at;
   changed.fingerprint = "g";
-  EXPECT_NE(numbering(true, resumed, changed), resumed.numbers) << "other rows may come of the same messages";
+  EXPECT_NE(numbering(true, resumed, changed), resumed.at.numbering) << "other rows may come of the same messages";
 }
 
 TEST_F(RecoveryTest, RowsKeepTheirNumbersWhereTheStreamDidNotBeginAtOne) {

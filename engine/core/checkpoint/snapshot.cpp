@@ -44,6 +44,7 @@ void put_place(const Progress& at, StateWriter& out) {
   out.put_text(at.stream.stream);
   out.put(at.stream.created);
   out.put_text(at.sinks);
+  out.put(at.numbering);
 }
 
 Progress get_place(StateReader& in) {
@@ -58,6 +59,7 @@ Progress get_place(StateReader& in) {
   at.stream.stream = in.get_text();
   at.stream.created = in.get<Timestamp>();
   at.sinks = in.get_text();
+  at.numbering = in.get<std::uint32_t>();
   return at;
 }
 
@@ -73,7 +75,6 @@ Result<Snapshot> head_of(StateReader& manifest, std::string_view name) {
   }
   Snapshot out;
   out.at = get_place(manifest);
-  out.numbers = manifest.get<std::uint32_t>();
   if (!manifest.ok()) return cut_short(name);
   return out;
 }
@@ -102,7 +103,6 @@ Result<std::string> Snapshots::write(Partition partition, std::string_view fence
   StateWriter manifest;
   manifest.put(newest_format);
   put_place(snapshot.at, manifest);
-  manifest.put(snapshot.numbers);
   const std::string_view state = snapshot.state;
   const auto chunks = static_cast<std::uint32_t>((state.size() + Store::largest_value - 1) / Store::largest_value);
   manifest.put(chunks);

@@ -18,7 +18,6 @@ namespace weir {
 struct Snapshot {
   Progress at;  ///< all that is known of that position; its own `snapshot` is empty
   std::string state;
-  std::uint32_t numbers = 0;  ///< the numbering that the state's rows have, see Encoded; 0: not known
 };
 
 /// A name of anything, made fit to be part of a store's names, which hold only some characters.

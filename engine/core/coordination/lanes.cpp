@@ -106,7 +106,7 @@ Result<Lanes::Opened> Lanes::restore(LaneId id) {
     const auto begins = out.lane->open(start);
     if (!begins) return std::unexpected(begins.error());
     out.begins = *begins;
-    out.acquired.lane.reading(out.lane->identity(), *begins);
+    out.acquired.lane.reading(out.lane->begins());
     start.state = {};  // the lane has it
     return keep_first(*out.lane, id.partition, *begins, start).transform([&](std::string name) {
       out.snapshot = std::move(name);

@@ -298,6 +298,7 @@ struct LaneRun::Impl {
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
+  Progress begins;
   std::atomic<Position> stepped{0}, pulled_up_to{0};
   std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
   std::atomic<Timestamp> reached{no_time};
@@ -352,6 +353,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     if (!sane) return std::unexpected(sane.error());
   }
   if (auto begun = impl_->machine.begin(*opened, source.identity()); !begun) return std::unexpected(begun.error());
+  impl_->begins = impl_->machine.at();
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->machine.due().value_or(end_of_time));
@@ -359,7 +361,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
 }
 
 LaneId LaneRun::id() const { return impl_->id; }
-StreamIdentity LaneRun::identity() const { return impl_->source->identity(); }
+const Progress& LaneRun::begins() const { return impl_->begins; }
 
 void LaneRun::run() {
   impl_->puller = std::jthread{[this] { impl_->pull_all(); }};

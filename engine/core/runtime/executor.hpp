@@ -65,7 +65,8 @@ class LaneRun {
   /// retry; changed: it is not that stream any more. Answers where the source begins.
   Result<Position> open(const LaneStart& start);
   LaneId id() const;
-  StreamIdentity identity() const;
+  /// Where it begins, of which stream and in which numbering; after open().
+  const Progress& begins() const;
 
   /// Starts pulling.
   void run();

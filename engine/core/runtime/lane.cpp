@@ -22,9 +22,9 @@ Result<void> Lane::begin(Position after, const StreamIdentity& stream) {
   at_.position = after;
   at_.fingerprint = around_.pipeline.fingerprint;
   at_.stream = stream;
-  numbers_ = numbering(around_.source.replayable, start_, at_);
+  at_.numbering = numbering(around_.source.replayable, start_, at_);
   numberings_.clear();
-  for (const Node& node : around_.pipeline.nodes) numberings_.push_back(numbering_of(node, numbers_));
+  for (const Node& node : around_.pipeline.nodes) numberings_.push_back(numbering_of(node, at_.numbering));
   count_ = MessageCount{partition_, start_, after};
   // Progress at position 0 is none, so what the first message leads to is given whole: it is a step of its own.
   if (after == 0) start_.borders.insert(start_.borders.begin(), 1);

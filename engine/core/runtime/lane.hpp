@@ -65,7 +65,7 @@ class Lane {
   /// Whether steps up to here are known to every sink.
   bool replays(Position position) const { return position <= start_.silent; }
   /// The place and the state of the last step, which has been given whole.
-  Snapshot save() const { return {at_, chain_.save(), numbers_}; }
+  Snapshot save() const { return {at_, chain_.save()}; }
   const Progress& at() const { return at_; }
   /// When there is something to do without input.
   std::optional<Timestamp> due() const { return chain_.due(); }
@@ -93,7 +93,6 @@ class Lane {
   Progress at_;                            // of the last step
   Place next_;                             // of the step under way
   bool replaying_ = false;                 // the step under way
-  std::uint32_t numbers_ = 0;              // the numbering of rows
   std::vector<std::uint32_t> numberings_;  // the same as each sink gets it, by node
   Probe probe_;
   Effort* effort_ = nullptr;

@@ -118,7 +118,7 @@ void CaseWorker::start() {
   auto acquired = cycle.open().and_then([&] { return cycle.acquire(0, source_.replayable); });
   if (!acquired) return stop(acquired.error());
   if (!source_.replayable) go_on_without_replay(acquired->start, source_.reminds);
-  acquired->lane.reading({}, acquired->start.after);
+  acquired->lane.reading({.position = acquired->start.after});
   if (auto installed = cycle.install(0, *acquired); !installed) return stop(installed.error());
   begin(std::move(acquired->start));
 }

@@ -36,11 +36,12 @@ std::string Ledger::create() const {
       "BIGINT, "
       "snapshot VARCHAR DEFAULT '', fingerprint VARCHAR DEFAULT '', stream VARCHAR DEFAULT '', stream_created "
       "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', target VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
-      "latest_tick BIGINT, emitted BIGINT DEFAULT 0, updated BIGINT DEFAULT epoch_ns(now()));"
+      "latest_tick BIGINT, numbering BIGINT DEFAULT 0, emitted BIGINT DEFAULT 0, updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB, buried BIGINT DEFAULT epoch_ns(now()));"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted BIGINT DEFAULT 0;"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS latest_tick BIGINT;"
+      "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS numbering BIGINT DEFAULT 0;"
       "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;"
       "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS buried BIGINT DEFAULT epoch_ns(now());",
       place(sql::progress_table), place(sql::dead_letters_table));
@@ -64,7 +65,7 @@ Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view whic
   const auto rows = file.run(weir::format(
       "SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
       "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
-      "sinks, resets::VARCHAR, emitted::VARCHAR, latest_tick::VARCHAR FROM {} WHERE {} AND {} ORDER BY partition",
+      "sinks, resets::VARCHAR, emitted::VARCHAR, latest_tick::VARCHAR, numbering::VARCHAR FROM {} WHERE {} AND {} ORDER BY partition",
       place(sql::progress_table), mine_, which));
   if (!rows) return std::unexpected(rows.error());
   std::vector<ProgressLine> out;
@@ -81,7 +82,8 @@ Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view whic
                      row[10].value_or(""),
                      static_cast<std::uint32_t>(number(row[11])),
                      static_cast<std::uint64_t>(number(row[12])),
-                     number(row[13], no_time)};
+                     number(row[13], no_time),
+                     static_cast<std::uint32_t>(number(row[14]))};
     line.updated = number(row[7], no_time);
   }
   return out;
@@ -121,11 +123,11 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, const Progress&
       .run(weir::format(
           "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
           "stream_created = {}, stamp = {}, consumed = {}, sinks = {}, resets = greatest(resets, {}), "
-          "latest_tick = greatest(latest_tick, {}), emitted = {}, updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} AND emitted = {} RETURNING partition::VARCHAR",
+          "latest_tick = greatest(latest_tick, {}), numbering = {}, emitted = {}, updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} AND emitted = {} RETURNING partition::VARCHAR",
           place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
           sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
           number(next.stamp), next.consumed, sql::literal(next.sinks), next.resets, number(next.latest_tick),
-          next.emitted, mine_, partition, from.position, from.emitted))
+          next.numbering, next.emitted, mine_, partition, from.position, from.emitted))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 
@@ -137,7 +139,7 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
   return file
       .run(weir::format(
           "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-          "stream_created = NULL, stamp = NULL, consumed = 0, latest_tick = NULL, emitted = 0, sinks = '', resets = resets + 1, "
+          "stream_created = NULL, stamp = NULL, consumed = 0, latest_tick = NULL, numbering = 0, emitted = 0, sinks = '', resets = resets + 1, "
           "updated = epoch_ns(now()) WHERE {} AND (position > 0 OR resets = 0){} RETURNING partition::VARCHAR",
           place(sql::progress_table), mine_, which))
       .transform([](const Rows& rows) { return rows.size(); });

@@ -36,7 +36,8 @@ Progress progress_of(const Row& row) {
           .sinks = row[8].value_or(""),
           .resets = static_cast<std::uint32_t>(number(row[9])),
           .emitted = static_cast<std::uint64_t>(number(row[10])),
-          .latest_tick = number(row[11], no_time)};
+          .latest_tick = number(row[11], no_time),
+          .numbering = static_cast<std::uint32_t>(number(row[12]))};
 }
 
 /// Whether a lease runs. One that ends later than a lease can was given by a clock that has been set back since: its
@@ -45,8 +46,8 @@ constexpr std::string_view runs = "lease_until BETWEEN clock_timestamp() AND clo
 
 constexpr std::string_view progress_columns =
     "position, arrival, snapshot, fingerprint, stream, stream_created, stamp, consumed, sinks, resets, emitted, "
-    "latest_tick";
-constexpr std::size_t behind_progress = 12;  // the first column that may follow them
+    "latest_tick, numbering";
+constexpr std::size_t behind_progress = 13;  // the first column that may follow them
 
 }  // namespace
 
@@ -323,7 +324,7 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
       .query(
           weir::format(
               "UPDATE {} SET position = 0, arrival = NULL, snapshot = '', fingerprint = '', stream = '', "
-              "stream_created = NULL, stamp = NULL, consumed = 0, latest_tick = NULL, emitted = 0, sinks = '', resets = resets + 1, fence = 0, "
+              "stream_created = NULL, stamp = NULL, consumed = 0, latest_tick = NULL, numbering = 0, emitted = 0, sinks = '', resets = resets + 1, fence = 0, "
               "updated = clock_timestamp() WHERE pipeline = $1 AND node = $2 AND (position > 0 OR resets = 0) AND "
               "($3::integer IS NULL OR partition = $3::integer) AND "
               "(owner IS NULL OR ({}) IS NOT TRUE) RETURNING partition",
@@ -339,7 +340,7 @@ bool Ledger::holds(Partition partition) const {
 }
 
 std::string Ledger::advance(std::span<const LaneCommit> lanes) {
-  std::array<std::vector<std::optional<std::string>>, 16> columns;
+  std::array<std::vector<std::optional<std::string>>, 17> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     Claim& claim = claims_.at(partition);
@@ -358,6 +359,7 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) {
                             std::optional{next.sinks},
                             std::optional{std::to_string(next.resets)},
                             instant(next.latest_tick),
+                            std::optional{std::to_string(next.numbering)},
                             std::optional{std::to_string(claim.emitted)},
                             std::optional{std::to_string(next.emitted)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);

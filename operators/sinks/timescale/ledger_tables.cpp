@@ -19,17 +19,20 @@ std::string Ledger::create(const std::string& schema) {
   position bigint NOT NULL DEFAULT 0, arrival bigint, snapshot text NOT NULL DEFAULT '',
   fingerprint text NOT NULL DEFAULT '', stream text NOT NULL DEFAULT '', stream_created bigint,
   stamp bigint, consumed bigint NOT NULL DEFAULT 0, sinks text NOT NULL DEFAULT '', target text NOT NULL DEFAULT '',
-  resets integer NOT NULL DEFAULT 0, latest_tick bigint, emitted bigint NOT NULL DEFAULT 0,
+  resets integer NOT NULL DEFAULT 0, latest_tick bigint, numbering bigint NOT NULL DEFAULT 0,
+  emitted bigint NOT NULL DEFAULT 0,
   owner text, instance text NOT NULL DEFAULT '', since timestamptz, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz, lease interval,
   updated timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (pipeline, node, partition)) WITH (fillfactor = 40);
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted bigint NOT NULL DEFAULT 0;
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS latest_tick bigint;
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS numbering bigint NOT NULL DEFAULT 0;
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS instance text NOT NULL DEFAULT '';
 COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
 COMMENT ON COLUMN {0}.emitted IS 'rows behind position that are committed too';
 COMMENT ON COLUMN {0}.latest_tick IS 'ns since 1970: the greatest tick written, where the source can not replay';
+COMMENT ON COLUMN {0}.numbering IS 'of the ids of rows: pipeline/node/partition/numbering/number';
 COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at position';
 CREATE TABLE IF NOT EXISTS {1} (
   pipeline text, node text, name text, lease_until timestamptz NOT NULL, lease interval NOT NULL,
@@ -41,17 +44,17 @@ CREATE TABLE IF NOT EXISTS {1} (
 std::string Ledger::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
-                       bigint[], bigint[], bigint[], text[], integer[], bigint[], bigint[], bigint[]) AS
+                       bigint[], bigint[], bigint[], text[], integer[], bigint[], bigint[], bigint[], bigint[]) AS
 UPDATE {0} p
    SET position = n.next, arrival = coalesce(n.arrival, p.arrival), snapshot = n.snapshot,
        fingerprint = n.fingerprint, stream = n.stream, stream_created = n.created,
        stamp = n.stamp, consumed = n.consumed, sinks = n.sinks,
        resets = greatest(p.resets, n.resets), latest_tick = greatest(p.latest_tick, n.latest_tick),
-       emitted = n.emitted, updated = clock_timestamp(),
+       numbering = n.numbering, emitted = n.emitted, updated = clock_timestamp(),
        lease_until = clock_timestamp() + p.lease
-  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
     AS n (partition, fence, last, next, arrival, snapshot, fingerprint, stream, created, stamp, consumed,
-       sinks, resets, latest_tick, had_emitted, emitted)
+       sinks, resets, latest_tick, numbering, had_emitted, emitted)
  WHERE p.pipeline = $1 AND p.node = $2 AND p.partition = n.partition AND p.fence = n.fence AND p.position = n.last
    AND p.emitted = n.had_emitted AND p.fence <> 0
 RETURNING p.partition;)",
