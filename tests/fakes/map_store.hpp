@@ -57,6 +57,7 @@ class MapStore : public Store {
     const std::scoped_lock lock{mutex_};
     const auto there = newest(name);
     if ((*there ? (*there)->revision : 0) != revision) return std::nullopt;
+    if (std::exchange(fails, false)) return fail(Error::Kind::unreachable, "the store does not answer");
     set(name, value);
     if (std::exchange(answer_lost, false)) return fail(Error::Kind::unreachable, "the store does not answer");
     return last_revision_;
@@ -68,6 +69,7 @@ class MapStore : public Store {
   Timestamp now = 0;  // by its own clock
   Duration lease_length = 0;
   bool answer_lost = false;                             // of the next put_if() that succeeds
+  bool fails = false;                                   // the next put_if() that would succeed
   std::function<void(std::string_view)> before_put_if;  // called once
   std::function<void()> before_get;                     // called once
 

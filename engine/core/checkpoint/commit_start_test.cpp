@@ -104,6 +104,11 @@ TEST_F(CommitStart, WhereWorkersShareAStoreAnAnswerThatWasLostLosesNoLane) {
     EXPECT_EQ(owner.remember(0, again), true) << again;
     EXPECT_EQ(owner.remember(0, "then"), true);
   }
+  store_.answer_lost = true;
+  EXPECT_FALSE(owner.remember(0, "lost"));
+  store_.fails = true;
+  EXPECT_FALSE(owner.remember(0, "never written"));
+  EXPECT_EQ(owner.remember(0, "then"), true);
   Snapshots other{store_, "fleet", true};
   ASSERT_EQ(*other.remembered(0), "then");
   store_.answer_lost = true;

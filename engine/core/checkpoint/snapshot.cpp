@@ -227,7 +227,10 @@ Result<bool> Snapshots::remember(Partition partition, std::string_view name) {
     // What this worker wrote without hearing of it is no other worker's: nobody else's snapshots have its names.
     auto held = store_.newest(latest);
     if (!held) return std::unexpected(held.error());
-    if (*held && (*held)->value == known.tried) revision = store_.put_if(latest, name, (*held)->revision);
+    if (*held && (*held)->value == known.tried) {
+      known.revision = (*held)->revision;
+      revision = store_.put_if(latest, name, known.revision);
+    }
   }
   known.tried = revision ? "" : name;
   if (!revision) return std::unexpected(revision.error());

@@ -54,8 +54,8 @@ class Opening {
         .and_then([&](const std::string& schema) { return enter(schema); })
         .and_then([&] { return look_for_timescale(); })
         .and_then([&] { return table(); })
-        .and_then([&] { return ensure(sql::progress_table, ledger.create(schema_)); })
-        .and_then([&] { return ensure(sql::workers_table, ledger.create(schema_)); })
+        .and_then([&] { return ensure(sql::progress_table, "numbering", ledger.create(schema_)); })
+        .and_then([&] { return ensure(sql::workers_table, "lease", ledger.create(schema_)); })
         .and_then([&] { return dead_letters(); })
         .and_then([&] { return step("COMMIT"); })
         .and_then([&] { return community(); })
@@ -180,32 +180,29 @@ class Opening {
     return {};
   }
 
-  /// Whoever may not create tables needs no right to if they are there.
-  Result<void> ensure(std::string_view name, const std::string& sql) {
-    return holds("SELECT to_regclass($1) IS NOT NULL", {weir::format("{}.{}", sql::quoted(schema_), name)})
+  /// The newest column of one of weir's own tables tells whether it is there as this version makes it. Only then is no
+  /// right to create or alter it needed.
+  Result<void> ensure(std::string_view name, std::string_view newest_column, const std::string& sql) {
+    return holds("SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2)",
+                 {weir::format("{}.{}", sql::quoted(schema_), name), std::string{newest_column}})
         .and_then([&](bool there) { return there ? Result<void>{} : step(sql); });
   }
 
   Result<void> dead_letters() {
     state_.dead_letters = sql::quoted(schema_) + ".weir_dead_letters";
-    const auto made =
-        ensure("weir_dead_letters",
-               weir::format("CREATE TABLE {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT NULL, "
-                            "position bigint NOT NULL, ordinal bigint, \"row\" bigint, arrival timestamptz, arrival_ns "
-                            "bigint, reason text NOT NULL, subject text NOT NULL, payload bytea NOT NULL, "
-                            "buried timestamptz NOT NULL DEFAULT clock_timestamp());"
-                            "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly';"
-                            "COMMENT ON COLUMN {0}.ordinal IS 'among the letters of this position; not of rows';"
-                            "COMMENT ON COLUMN {0}.\"row\" IS 'of a row that the sink''s table refused: its number "
-                            "among all rows of its partition for this sink'",
-                            state_.dead_letters));
-    if (!made) return made;
-    // The table is weir's own, so one that an earlier version made is brought up to date; its owner alone may do that.
-    return columns_of(connection_, schema_, "weir_dead_letters").and_then([&](const Found& found) -> Result<void> {
-      if (std::ranges::contains(found.columns, "row", &sql::TableColumn::name)) return {};
-      return step(weir::format("ALTER TABLE {} ADD COLUMN \"row\" bigint, ALTER COLUMN ordinal DROP NOT NULL",
-                               state_.dead_letters));
-    });
+    return ensure(
+        sql::dead_letters_table, "row",
+        weir::format(
+            "CREATE TABLE IF NOT EXISTS {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
+            "NULL, position bigint NOT NULL, ordinal bigint, \"row\" bigint, arrival timestamptz, arrival_ns "
+            "bigint, reason text NOT NULL, subject text NOT NULL, payload bytea NOT NULL, "
+            "buried timestamptz NOT NULL DEFAULT clock_timestamp());"
+            "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS \"row\" bigint, ALTER COLUMN ordinal DROP NOT NULL;"
+            "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly';"
+            "COMMENT ON COLUMN {0}.ordinal IS 'among the letters of this position; not of rows';"
+            "COMMENT ON COLUMN {0}.\"row\" IS 'of a row that the sink''s table refused: its number "
+            "among all rows of its partition for this sink'",
+            state_.dead_letters));
   }
 
   /// What only some servers and licences have; nothing here stops the rows.

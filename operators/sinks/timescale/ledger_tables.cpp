@@ -28,6 +28,7 @@ ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted bigint NOT NULL DEFAULT 0;
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS latest_tick bigint;
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS numbering bigint NOT NULL DEFAULT 0;
 ALTER TABLE {0} ADD COLUMN IF NOT EXISTS instance text NOT NULL DEFAULT '';
+ALTER TABLE {0} ADD COLUMN IF NOT EXISTS lease interval;
 COMMENT ON COLUMN {0}.arrival IS 'ns since 1970';
 COMMENT ON COLUMN {0}.stream_created IS 'ns since 1970';
 COMMENT ON COLUMN {0}.emitted IS 'rows behind position that are committed too';
@@ -37,7 +38,8 @@ COMMENT ON COLUMN {0}.stamp IS 'ns since 1970: the timestamp of the message at p
 CREATE TABLE IF NOT EXISTS {1} (
   pipeline text, node text, name text, lease_until timestamptz NOT NULL, lease interval NOT NULL,
   since timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (pipeline, node, name)))",
+  PRIMARY KEY (pipeline, node, name));
+ALTER TABLE {1} ADD COLUMN IF NOT EXISTS lease interval NOT NULL DEFAULT interval '30 seconds')",
       table_, workers_);
 }
 
