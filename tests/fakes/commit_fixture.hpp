@@ -164,6 +164,20 @@ inline Result<LaneStart> claim(CommitCycle& cycle, Partition partition, bool rep
   return std::move(acquired->start);
 }
 
+/// A step with a row for each of the sinks.
+inline LaneStep for_all(Position position) {
+  LaneStep out;
+  out.place = {.position = position, .arrival = static_cast<Timestamp>(position), .consumed = position};
+  for (const std::size_t sink : {0, 1, 2}) {
+    LaneStep::Rows rows;
+    rows.sink = sink;
+    rows.encoded.rows = 1;
+    rows.encoded.bytes = std::to_string(position);
+    out.rows.push_back(std::move(rows));
+  }
+  return out;
+}
+
 /// One worker over a database that outlives it.
 class CommitTest : public testing::Test {
  protected:
@@ -189,6 +203,18 @@ class CommitTest : public testing::Test {
     cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_);
     ++workers_;
     ASSERT_TRUE(cycle_->open());
+  }
+
+  /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
+  std::string commit_with_snapshot(Position position, std::string state = "state") {
+    EXPECT_TRUE(fakes::claim(*cycle_, 0));
+    const auto name = snapshots_.write(0, "f", snapshot(position, std::move(state)));
+    EXPECT_TRUE(name);
+    cycle_->name_snapshot(0, *name, position);
+    cycle_->take(step(0, position, "a"));
+    EXPECT_TRUE(cycle_->commit());
+    EXPECT_EQ(database_.places[0].progress.snapshot, *name);
+    return *name;
   }
 
   static LaneStep step(Partition partition, Position position, const std::string& row, std::size_t sink = 0) {

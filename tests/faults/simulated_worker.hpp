@@ -66,6 +66,8 @@ class SimulatedWorker {
   int number() const { return number_; }
   bool started() const { return started_; }
   std::vector<Partition> partitions() const { return lanes_->partitions(); }
+  /// How many workers there are, as far as it knows.
+  std::size_t workers() const { return loop_->partitions().workers(); }
   bool has_share() const {
     return started_ && loop_->partitions().has_share() && partitions().size() == loop_->partitions().share();
   }

@@ -164,7 +164,7 @@ bool Simulation::shared_evenly() {
   std::vector<std::size_t> counts;
   std::vector<Partition> all;
   for (const auto& worker : workers_) {
-    if (worker->leaving() || !worker->has_share()) return false;
+    if (worker->leaving() || !worker->has_share() || worker->workers() != workers_.size()) return false;
     counts.push_back(worker->partitions().size());
     all.append_range(worker->partitions());
   }

@@ -82,7 +82,7 @@ bool CommitCycle::has_steps(Partition partition) const {
 
 bool CommitCycle::pending(Partition partition) const {
   const auto lane = lanes_.find(partition);
-  return lane != lanes_.end() && lane->second.pending();
+  return lane != lanes_.end() ? lane->second.pending() : std::ranges::contains(unreported_.refused, partition);
 }
 
 Result<CommitReport> CommitCycle::commit() {
@@ -296,9 +296,9 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
   const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
-    if (outlets_.keepers() == 0) {
-      if (auto kept = snapshots_.remember(partition, next.snapshot); !kept || !*kept) return kept;
-    }
+    // Where sinks keep progress it is of use when they are gone, and may come late.
+    auto kept = snapshots_.remember(partition, {next.snapshot, known_sinks(lane, outlets_.size())});
+    if (outlets_.keepers() == 0 && (!kept || !*kept)) return kept;
     // One that is not deleted costs space only.
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
     lane.agree(next.snapshot);

@@ -116,7 +116,8 @@ class CommitCycle {
   Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
   Error lost(Partition partition, std::size_t outlet) const;
   Result<void> adopt(Partition partition, std::span<const SinkStart> sinks);
-  Result<void> name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found);
+  Result<Progress> latest_place(Partition partition) const;
+  void name_blank(std::span<const SinkStart> starts, Recovered& found) const;
   std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
   const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
   bool unreported() const;

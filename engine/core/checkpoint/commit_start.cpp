@@ -27,8 +27,9 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
   std::vector<LaneAccount::Stand> stood;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     Progress& stand = recovered.stands[i];
-    if (!outlets_[i].keeps() || !replays) stand.emitted = 0;
-    if (stand.emitted != 0) recovered.start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
+    if (!outlets_[i].keeps()) stand.emitted = 0;
+    if (stand.emitted != 0 && replays)
+      recovered.start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
     stood.push_back({outlets_[i].node, std::move(stand)});
   }
   Acquired out{std::move(recovered.start), {stood, outlets_.keepers(), recovered.least}, std::move(sinks)};
@@ -73,13 +74,9 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
       weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
-  if (auto named = name_blank(partition, *begin, *found); !named) return std::unexpected(named.error());
+  name_blank(*begin, *found);
   if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
-  found->start.at.sinks.clear();
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    found->stands[i].resets = resets[i];
-    if (outlets_[i].keeps() && found->stands[i].position > 0) add_mention(kept_id(i), true, found->start.at.sinks);
-  }
+  for (std::size_t i = 0; i < outlets_.size(); ++i) found->stands[i].resets = resets[i];
   return Found{*std::move(found), *std::move(begin)};
 }
 
@@ -87,11 +84,28 @@ Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::spa
   std::vector<SinkPlace> places;
   for (std::size_t i = 0; i < outlets_.size(); ++i)
     places.push_back({kept_id(i), outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
-  auto starts = starts_of(places);
+  auto latest = latest_place(partition);
+  if (!latest) return std::unexpected(latest.error());
+  auto starts = starts_of(places, *latest);
   for (std::size_t i = 0; i < starts.size(); ++i) {
     if (starts[i].action == SinkAction::lost) return std::unexpected(lost(partition, i));
   }
   return starts;
+}
+
+/// What the store tells of sinks that are gone, or have lost what they kept. Where none keeps progress it is all there
+/// is, see recover().
+Result<Progress> CommitCycle::latest_place(Partition partition) const {
+  if (outlets_.keepers() == 0 || !snapshots_.durable()) return Progress{};
+  auto latest = snapshots_.remembered(partition);
+  if (!latest) return std::unexpected(latest.error());
+  if (latest->snapshot.empty()) return Progress{};
+  auto place = snapshots_.place(latest->snapshot);
+  if (!place && place.error().kind != Error::Kind::changed) return place;
+  Progress out = place.value_or(Progress{});
+  out.snapshot = std::move(latest->snapshot);
+  out.sinks = std::move(latest->sinks);
+  return out;
 }
 
 Error CommitCycle::lost(Partition partition, std::size_t outlet) const {
@@ -172,27 +186,11 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
 }
 
 /// A sink that begins at the first message may have all the rows already.
-Result<void> CommitCycle::name_blank(Partition partition, std::span<const SinkStart> starts, Recovered& found) {
-  if (outlets_.keepers() == 0) return {};
-  std::vector<std::string> blank;
+void CommitCycle::name_blank(std::span<const SinkStart> starts, Recovered& found) const {
+  if (outlets_.keepers() == 0 || found.start.kept.empty()) return;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    const bool first = starts[i].action == SinkAction::begin_first;
-    if (first && (outlets_[i].keeps() || !found.start.kept.empty())) blank.push_back(outlets_[i].id);
+    if (starts[i].action == SinkAction::begin_first) found.start.blank.push_back(outlets_[i].id);
   }
-  if (blank.empty()) return {};
-  if (found.start.kept.empty() && snapshots_.durable()) {
-    const auto newest = snapshots_.newest(partition);
-    if (!newest) return std::unexpected(newest.error());
-    if (!*newest) return {};
-    for (std::size_t i = 0; i < outlets_.size(); ++i) {
-      const bool known = mention_of(kept_id(i), (*newest)->sinks) == SinkMention::known;
-      if (known && found.least.resets <= (*newest)->resets) return std::unexpected(lost(partition, i));
-    }
-  } else if (found.start.kept.empty()) {
-    return {};
-  }
-  found.start.blank = std::move(blank);
-  return {};
 }
 
 }  // namespace weir

@@ -9,20 +9,10 @@ namespace weir {
 namespace {
 
 using fakes::Fault;
+using fakes::for_all;
 
 class CommitStart : public fakes::CommitTest {
  protected:
-  /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
-  std::string commit_with_snapshot(Position position, std::string state = "state") {
-    EXPECT_TRUE(fakes::claim(*cycle_, 0));
-    const auto name = snapshots_.write(0, "f", snapshot(position, std::move(state)));
-    EXPECT_TRUE(name);
-    cycle_->name_snapshot(0, *name, position);
-    cycle_->take(step(0, position, "a"));
-    EXPECT_TRUE(cycle_->commit());
-    EXPECT_EQ(database_.places[0].progress.snapshot, *name);
-    return *name;
-  }
   /// Of the snapshots that are in the store.
   std::set<std::string> manifests() const {
     std::set<std::string> out;
@@ -74,69 +64,9 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
   EXPECT_EQ(lost(), "snapshot " + name + " is not in the store");
 }
 
-TEST_F(CommitStart, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
-  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
-  ASSERT_TRUE(snapshots_.remember(0, "somebody.0.0.5-f"));
-  CommitCycle second = alone();
-  EXPECT_EQ(fakes::claim(second, 0).error().message, R"(partition 0: snapshot somebody.0.0.5-f is not in the store
-  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written
-  ways out   bring back what the "state" store held
-             or another "name": all rows again, beside those that are there)");
-}
-
-TEST_F(CommitStart, WhereWorkersShareAStoreOneWhomAnotherHasFollowedChangesNothing) {
-  Snapshots former{store_, "fleet", true}, owner{store_, "fleet", true};
-  ASSERT_EQ(*former.remembered(0), std::nullopt);
-  ASSERT_EQ(*owner.remembered(0), std::nullopt);
-  EXPECT_TRUE(*owner.remember(0, "newer"));
-  EXPECT_FALSE(*former.remember(0, "older"));
-  EXPECT_TRUE(*owner.remember(0, "newest"));
-  EXPECT_EQ(*former.remembered(0), "newest");
-  EXPECT_TRUE(*former.remember(0, "its own now"));
-}
-
-TEST_F(CommitStart, WhereWorkersShareAStoreAnAnswerThatWasLostLosesNoLane) {
-  Snapshots owner{store_, "fleet", true};
-  ASSERT_EQ(*owner.remembered(0), std::nullopt);
-  for (const char* again : {"first", "newer"}) {
-    store_.answer_lost = true;
-    EXPECT_FALSE(owner.remember(0, "first"));
-    EXPECT_EQ(owner.remember(0, again), true) << again;
-    EXPECT_EQ(owner.remember(0, "then"), true);
-  }
-  store_.answer_lost = true;
-  EXPECT_FALSE(owner.remember(0, "lost"));
-  store_.fails = true;
-  EXPECT_FALSE(owner.remember(0, "never written"));
-  EXPECT_EQ(owner.remember(0, "then"), true);
-  Snapshots other{store_, "fleet", true};
-  ASSERT_EQ(*other.remembered(0), "then");
-  store_.answer_lost = true;
-  EXPECT_FALSE(owner.remember(0, "lost"));
-  ASSERT_EQ(*other.remembered(0), "lost");
-  EXPECT_EQ(other.remember(0, "the other's"), true);
-  EXPECT_EQ(owner.remember(0, "late"), false);
-}
-
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
   database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
   EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::internal);
-}
-
-TEST_F(CommitStart, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
-  const auto alone = [&] { return CommitCycle{pipeline_, {{1, list_.get(), {}}}, snapshots_, box_, counters_}; };
-  CommitCycle first = alone();
-  ASSERT_TRUE(fakes::claim(first, 0));
-  first.take(step(0, 5, "a", 1));
-  first.name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
-  ASSERT_TRUE(first.commit());
-  CommitCycle second = alone();
-  const auto start = fakes::claim(second, 0);
-  ASSERT_TRUE(start) << start.error().message;
-  EXPECT_EQ(start->committed(), 5u);
-  EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 5u);
-  EXPECT_EQ(start->state, "state");
 }
 
 TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
@@ -236,10 +166,6 @@ TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_EQ(fakes::claim(*cycle_, 0)->blank, std::vector<std::string>{"second"});
-  pipeline_.nodes[0].id = "renamed";
-  database_.places.clear();
-  start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0)->blank, std::vector<std::string>{"renamed"});
 }
 
 TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshotsToo) {
@@ -280,38 +206,6 @@ TEST_F(CommitStart, ARenamedSinkIsKnownByItsOldId) {
   cycle_->take(step(0, 12, "b"));
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(database_.places[0].progress.sinks, "db second");
-}
-
-TEST_F(CommitStart, ASnapshotTellsThatADatabaseWasLost) {
-  claim_and_commit(5, "a");
-  start_worker();
-  const auto start = fakes::claim(*cycle_, 0);
-  ASSERT_TRUE(start);
-  EXPECT_EQ(start->at.sinks, "db");
-  Snapshot last = snapshot(9, "state");
-  last.at.sinks = start->at.sinks;
-  ASSERT_TRUE(snapshots_.write(0, "f", last));
-  database_ = {};
-  start_worker();
-  const auto lost = fakes::claim(*cycle_, 0);
-  ASSERT_FALSE(lost);
-  EXPECT_TRUE(lost.error().message.contains("`weir progress reset --node db --partition 0`")) << lost.error().message;
-  database_.places[0].progress.resets = 1;
-  EXPECT_TRUE(fakes::claim(*cycle_, 0));
-}
-
-/// A step with a row for each of the sinks.
-LaneStep for_all(Position position) {
-  LaneStep out;
-  out.place = {.position = position, .arrival = static_cast<Timestamp>(position), .consumed = position};
-  for (const std::size_t sink : {0, 1, 2}) {
-    LaneStep::Rows rows;
-    rows.sink = sink;
-    rows.encoded.rows = 1;
-    rows.encoded.bytes = std::to_string(position);
-    out.rows.push_back(std::move(rows));
-  }
-  return out;
 }
 
 TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {

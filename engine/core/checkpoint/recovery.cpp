@@ -24,10 +24,10 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
 /// The least advanced of what the outlets have; without progress, the snapshot remembered.
 Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
   if (kept.empty()) {
-    const auto name = snapshots.remembered(partition);
-    if (!name) return std::unexpected(name.error());
+    auto latest = snapshots.remembered(partition);
+    if (!latest) return std::unexpected(latest.error());
     return snapshots.resets(partition).transform(
-        [&](std::uint32_t resets) { return Progress{.snapshot = name->value_or(""), .resets = resets}; });
+        [&](std::uint32_t resets) { return Progress{.snapshot = std::move(latest->snapshot), .resets = resets}; });
   }
   return std::ranges::min(kept, {}, &Progress::position);
 }
@@ -56,9 +56,9 @@ Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snap
     // Whoever stood still since it asked finds what another owner has remembered meanwhile.
     const auto newest = snapshots.remembered(partition);
     if (!newest) return std::unexpected(newest.error());
-    if (newest->value_or(least.snapshot) == least.snapshot)
+    if (newest->snapshot.empty() || newest->snapshot == least.snapshot)
       return std::unexpected(nothing_else_kept(partition, snapshot.error().message));
-    least.snapshot = **newest;
+    least.snapshot = newest->snapshot;
     return load_state(partition, least, of_sink, snapshots, start);
   }
   if (!snapshot) return std::unexpected(snapshot.error());

@@ -1,6 +1,7 @@
 #include "core/checkpoint/renamed_pipeline.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "core/checkpoint/snapshot.hpp"
 #include "core/plan/fingerprint.hpp"
+#include "core/plan/sink_start.hpp"
 
 namespace weir {
 namespace {
@@ -24,20 +26,34 @@ Result<bool> has_state(Store& store, std::string_view pipeline) {
   });
 }
 
+struct PartitionOf {
+  std::string pipeline;
+  Partition partition = 0;
+};
+
 /// Of "<pipeline>.<partition>.latest"; nothing of other names.
-std::optional<std::string> pipeline_in(std::string_view name) {
+std::optional<PartitionOf> owner_in(std::string_view name) {
   if (!name.ends_with(names_newest)) return {};
   name.remove_suffix(names_newest.size());
   const std::size_t dot = name.rfind('.');
-  return dot == std::string_view::npos ? std::nullopt : std::optional{std::string{name.substr(0, dot)}};
+  if (dot == std::string_view::npos) return {};
+  PartitionOf out{.pipeline = std::string{name.substr(0, dot)}};
+  std::from_chars(name.data() + dot + 1, name.data() + name.size(), out.partition);
+  return out;
 }
 
-/// Whether the newest snapshot of a partition, which this value names, is of these rules; nothing: it can't be read.
-Result<std::optional<bool>> is_of(const Pipeline& pipeline, Store& store, const std::string& newest) {
-  const auto name = store.get(newest);
-  if (!name) return std::unexpected(name.error());
-  if (!*name || (*name)->empty()) return std::nullopt;
-  const auto place = Snapshots{store, pipeline.kept_name()}.place(**name);
+/// Whether what another pipeline remembers of a partition may be this one's: of the same rules and a sink of the same
+/// id; nothing: it can't be read.
+Result<std::optional<bool>> is_of(const Pipeline& pipeline, Store& store, const PartitionOf& other) {
+  Snapshots snapshots{store, other.pipeline};
+  const auto latest = snapshots.remembered(other.partition);
+  if (!latest) return std::unexpected(latest.error());
+  if (latest->snapshot.empty()) return std::nullopt;
+  const bool same_sink = std::ranges::any_of(pipeline.nodes, [&](const Node& node) {
+    return node.role == Role::sink && mention_of(node.kept_id(), latest->sinks) != SinkMention::none;
+  });
+  if (!same_sink) return false;
+  const auto place = snapshots.place(latest->snapshot);
   if (!place && place.error().kind == Error::Kind::changed) return std::nullopt;
   if (!place) return std::unexpected(place.error());
   return same_state(place->fingerprint, pipeline.fingerprint);
@@ -62,17 +78,17 @@ Result<void> check_renamed(const Pipeline& pipeline, Store& store) {
   if (!names) return std::unexpected(names.error());
   std::set<std::string> known;
   for (const std::string& name : *names) {
-    const auto other = pipeline_in(name);
-    if (!other || known.contains(*other)) continue;
-    const auto same = is_of(pipeline, store, name);
+    const auto other = owner_in(name);
+    if (!other || known.contains(other->pipeline)) continue;
+    const auto same = is_of(pipeline, store, *other);
     if (!same) return std::unexpected(same.error());
-    if (same->has_value()) known.insert(*other);
+    if (same->has_value()) known.insert(other->pipeline);
     if (!same->value_or(false)) continue;
     return fail(Error::Kind::invalid,
                 weir::format("pipeline {0} has state in the same store, of the same source and transforms: if it was "
                              "renamed, write \"renamed_from\": {0} beside \"name\"; if both are to run, give this one "
                              "a store or bucket of its own",
-                             quoted(*other)));
+                             quoted(other->pipeline)));
   }
   return {};
 }

@@ -25,10 +25,10 @@ Pipeline pipeline(const std::string& name, const std::string& every = "1s", cons
 class RenamedPipeline : public testing::Test {
  protected:
   /// Leaves what a worker of the pipeline would.
-  void keep(const Pipeline& of, Partition partition) {
+  void keep(const Pipeline& of, Partition partition, const char* sinks = "out") {
     Snapshots snapshots{store_, of.kept_name()};
     const auto name = snapshots.write(partition, "w", {{.position = 40, .fingerprint = of.fingerprint}, "state"});
-    ASSERT_TRUE(name && snapshots.remember(partition, *name));
+    ASSERT_TRUE(name && snapshots.remember(partition, {*name, sinks}));
   }
   std::string refusal(const Pipeline& of) {
     const auto checked = check_renamed(of, store_);
@@ -49,6 +49,11 @@ TEST_F(RenamedPipeline, IsRefusedUnlessItSaysSo) {
   EXPECT_EQ(refusal(pipeline("fleet")), "");
   EXPECT_EQ(refusal(pipeline("trip", "1s", R"("renamed_from": "fleet",)")), "");
   EXPECT_EQ(refusal(pipeline("trip", "2s")), "") << "another pipeline";
+}
+
+TEST_F(RenamedPipeline, IsNotTakenForOneOfOtherSinks) {
+  keep(pipeline("fleet"), 3, "db");
+  EXPECT_EQ(refusal(pipeline("trip")), "");
 }
 
 TEST_F(RenamedPipeline, WithStateUnderBothNamesIsRefused) {

@@ -11,14 +11,14 @@
 namespace weir {
 namespace {
 
-constexpr std::uint32_t newest_format = 5;
+constexpr std::uint32_t newest_format = 6;
 constexpr std::string_view resets_name = ".resets";
 
 std::string chunk_name(std::string_view name, std::size_t number) {
   return std::string{name} + "/" + std::to_string(number);
 }
 
-/// What a snapshot's name says of its age: "<pipeline>.<partition>.<resets>.<position>-<fence>".
+/// What a snapshot's name says of its age: "<pipeline>.<partition>.<resets>.<position>-<fence>_<numbering>".
 std::pair<std::uint32_t, Position> age_in(std::string_view name) {
   for (int tokens = 0; tokens < 2; ++tokens) name.remove_prefix(name.find('.') + 1);
   std::pair<std::uint32_t, Position> age;
@@ -43,7 +43,6 @@ void put_place(const Progress& at, StateWriter& out) {
   out.put_text(at.fingerprint);
   out.put_text(at.stream.stream);
   out.put(at.stream.created);
-  out.put_text(at.sinks);
   out.put(at.numbering);
 }
 
@@ -58,9 +57,14 @@ Progress get_place(StateReader& in) {
   at.fingerprint = in.get_text();
   at.stream.stream = in.get_text();
   at.stream.created = in.get<Timestamp>();
-  at.sinks = in.get_text();
   at.numbering = in.get<std::uint32_t>();
   return at;
+}
+
+/// No name of a snapshot holds a blank.
+Snapshots::Latest latest_in(std::string_view value) {
+  const std::size_t blank = std::min(value.find(' '), value.size());
+  return {std::string{value.substr(0, blank)}, std::string{value.substr(std::min(blank + 1, value.size()))}};
 }
 
 std::unexpected<Error> cut_short(std::string_view name) {
@@ -98,11 +102,13 @@ Snapshots::Snapshots(Store& store, std::string_view pipeline, bool shared)
 std::string Snapshots::prefix(Partition partition) const { return pipeline_ + "." + std::to_string(partition) + "."; }
 
 Result<std::string> Snapshots::write(Partition partition, std::string_view fence, const Snapshot& snapshot) {
-  const std::string name = prefix(partition) + std::to_string(snapshot.at.resets) + "." +
-                           std::to_string(snapshot.at.position) + "-" + storable(fence);
+  const Progress& at = snapshot.at;
+  const std::string numbering = at.numbering == 0 ? "" : weir::format("_{:08x}", at.numbering);
+  const std::string name =
+      prefix(partition) + weir::format("{}.{}-{}{}", at.resets, at.position, storable(fence), numbering);
   StateWriter manifest;
   manifest.put(newest_format);
-  put_place(snapshot.at, manifest);
+  put_place(at, manifest);
   const std::string_view state = snapshot.state;
   const auto chunks = static_cast<std::uint32_t>((state.size() + Store::largest_value - 1) / Store::largest_value);
   manifest.put(chunks);
@@ -176,18 +182,6 @@ Result<bool> Snapshots::any(Partition partition) {
   return names(partition).transform([](const auto& names) { return !names.empty(); });
 }
 
-Result<std::optional<Progress>> Snapshots::newest(Partition partition) {
-  auto names = this->names(partition);
-  if (!names) return std::unexpected(names.error());
-  constexpr std::string_view end = "/manifest";
-  std::erase_if(*names, [&](const std::string& name) { return !name.ends_with(end); });
-  if (names->empty()) return std::nullopt;
-  for (std::string& name : *names) name.resize(name.size() - end.size());
-  return place(std::ranges::max(*names, {}, age_in)).transform([](Progress at) {
-    return std::optional{std::move(at)};
-  });
-}
-
 Result<std::uint32_t> Snapshots::resets(Partition partition) {
   return store_.get(prefix(partition).append(resets_name, 1)).transform([](const auto& text) {
     std::uint32_t resets = 0;
@@ -218,32 +212,32 @@ Snapshots::Remembered& Snapshots::known_of(Partition partition) {
   return remembered_[partition];
 }
 
-Result<bool> Snapshots::remember(Partition partition, std::string_view name) {
-  const std::string latest = prefix(partition) + "latest";
-  if (!shared_) return store_.put(latest, name).transform([] { return true; });
+Result<bool> Snapshots::remember(Partition partition, const Latest& latest) {
+  const std::string name = prefix(partition) + "latest", value = latest.snapshot + " " + latest.sinks;
+  if (!shared_) return store_.put(name, value).transform([] { return true; });
   Remembered& known = known_of(partition);
-  auto revision = store_.put_if(latest, name, known.revision);
+  auto revision = store_.put_if(name, value, known.revision);
   if (revision && !*revision && !known.tried.empty()) {
     // What this worker wrote without hearing of it is no other worker's: nobody else's snapshots have its names.
-    auto held = store_.newest(latest);
+    auto held = store_.newest(name);
     if (!held) return std::unexpected(held.error());
     if (*held && (*held)->value == known.tried) {
       known.revision = (*held)->revision;
-      revision = store_.put_if(latest, name, known.revision);
+      revision = store_.put_if(name, value, known.revision);
     }
   }
-  known.tried = revision ? "" : name;
+  known.tried = revision ? "" : value;
   if (!revision) return std::unexpected(revision.error());
   if (*revision) known.revision = **revision;
   return revision->has_value();
 }
 
-Result<std::optional<std::string>> Snapshots::remembered(Partition partition) {
-  const std::string latest = prefix(partition) + "latest";
-  if (!shared_) return store_.get(latest);
-  return store_.newest(latest).transform([&](const auto& held) {
+Result<Snapshots::Latest> Snapshots::remembered(Partition partition) {
+  const std::string name = prefix(partition) + "latest";
+  if (!shared_) return store_.get(name).transform([](const auto& value) { return latest_in(value.value_or("")); });
+  return store_.newest(name).transform([&](const auto& held) {
     known_of(partition) = {held ? held->revision : 0, ""};
-    return held && !held->value.empty() ? std::optional{held->value} : std::nullopt;
+    return latest_in(held ? held->value : "");
   });
 }
 

@@ -25,7 +25,8 @@ std::string storable(std::string_view text);
 
 /// Snapshots of one pipeline in a store. A snapshot is chunks of at most Store::largest_value and then a manifest, so
 /// that one without a manifest, or with a chunk missing or changed, is never taken for whole. Its name contains the
-/// owner's fence, so that a former owner's late upload overwrites nothing.
+/// owner's fence, so that a former owner's late upload overwrites nothing; and the numbering of its rows, as one owner
+/// may come to a position again by other messages of a source that can't replay.
 ///
 /// Threads   any; for one partition one at a time.
 class Snapshots {
@@ -46,13 +47,18 @@ class Snapshots {
   /// that commit, a new owner may name one of its own between the two by now.
   Result<void> prune(Partition partition, std::string_view newest, std::string_view before);
 
-  /// For pipelines whose sinks keep no progress: the name of the snapshot to start from. Where workers share, false if
-  /// another has remembered one since remembered() was asked: the partition is its own now, and nothing has changed.
-  Result<bool> remember(Partition partition, std::string_view name);
-  Result<std::optional<std::string>> remembered(Partition partition);
+  /// The snapshot that was named last: where sinks keep no progress, a lane starts from it; where they do, it tells
+  /// sinks that come later where they begin, and that what a sink kept is gone.
+  struct Latest {
+    std::string snapshot = {};  ///< empty: none
+    std::string sinks = {};     ///< that have what led there, as Progress::sinks
+    bool operator==(const Latest&) const = default;
+  };
+  /// Where workers share, false if another has remembered one since remembered() was asked: the partition is its own
+  /// now, and nothing has changed.
+  Result<bool> remember(Partition partition, const Latest& latest);
+  Result<Latest> remembered(Partition partition);
 
-  /// The place of the newest snapshot that is whole by its manifest; nothing if there is none.
-  Result<std::optional<Progress>> newest(Partition partition);
   /// Whether there is anything of a partition, but for how often it was forgotten.
   Result<bool> any(Partition partition);
   /// Deletes all that there is of a partition, and counts that; if that fails in between, it is not whole, and once

@@ -38,16 +38,16 @@ Result<std::vector<ProgressLine>> StoreProgress::lines() {
     if (!lease) return std::unexpected(lease.error());
     auto newest = snapshots_.remembered(partition);
     if (!newest) return std::unexpected(newest.error());
-    if (lease->owner.empty() && !*newest) continue;
+    if (lease->owner.empty() && newest->snapshot.empty()) continue;
     ProgressLine line{.partition = partition, .owner = std::move(lease->owner), .lease_left = lease->left};
-    if (*newest) {
-      const auto place = snapshots_.place(**newest);
+    if (!newest->snapshot.empty()) {
+      const auto place = snapshots_.place(newest->snapshot);
       if (place) {
         line.progress = *place;
       } else if (place.error().kind != Error::Kind::changed) {
         return std::unexpected(place.error());
       }
-      line.progress.snapshot = **std::move(newest);
+      line.progress.snapshot = std::move(newest->snapshot);
     }
     out.push_back(std::move(line));
   }

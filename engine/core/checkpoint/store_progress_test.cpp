@@ -27,7 +27,7 @@ class StoreProgressTest : public testing::Test {
     ASSERT_TRUE(snapshots.remembered(partition));
     const auto name = snapshots.write(partition, "w", {.at = {.position = position, .arrival = 7}, .state = "abc"});
     ASSERT_TRUE(name);
-    ASSERT_TRUE(*snapshots.remember(partition, *name));
+    ASSERT_TRUE(*snapshots.remember(partition, {*name, {}}));
   }
   ProgressLine line(Partition partition) {
     const auto lines = kept_.lines().value();

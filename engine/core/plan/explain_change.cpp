@@ -38,15 +38,15 @@ bool same_store(const Pipeline& before, const Pipeline& now, const Registry& reg
   return before.store == now.store && claims_of_store(before, registry).target == claims_of_store(now, registry).target;
 }
 
-/// What a new sink gets. `progress`: another stays that keeps progress.
-std::string rows_of_new(const Node& node, bool replays, bool progress, KeptBy kept) {
+/// What a new sink gets. `progress`: another stays that keeps progress; `snapshots`: they tell the place, too.
+std::string rows_of_new(const Node& node, bool replays, bool progress, bool snapshots) {
   if (!replays) return "gets the rows from here on";
-  if (kept == KeptBy::snapshots)
+  const std::string all = "gets all rows and dead letters from the stream's first message on";
+  if (node.begins == SinkBegins::stream && (keeps_progress(node) || progress))
+    return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
+  if (!progress && snapshots)
     return "begins at the newest snapshot, where the others do: only that tells the pipeline's place, and no sink gets "
            "rows from before it";
-  const std::string all = "gets all rows and dead letters from the stream's first message on";
-  if (node.begins == SinkBegins::stream)
-    return all + ", and is refused where the stream no longer has that; the other sinks get none twice";
   if (!progress) return all;
   return "begins where the furthest of the others stands, unless it was there before and goes on from its place; "
          "\"start\": \"stream\" gives it all rows";
@@ -76,12 +76,12 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
   if (!progress && !kept)
     return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
-  if (progress && !stays) return {"state", "begins anew", "no sink has progress under its id"};
+  if (progress && !stays && !kept) return {"state", "begins anew", "no sink has progress under its id"};
   const std::string by_node =
       "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
-  if (replays && !progress) {
+  if (replays && !stays) {
     const std::string again =
-        "from the newest snapshot, as no sink keeps progress: what was written behind it is written again";
+        "from the newest snapshot, as no sink has progress: what was written behind it is written again";
     return {"state", "goes on", again + (differs ? ", by the new rules; " + by_node : std::string{})};
   }
   if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
@@ -127,7 +127,9 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
 Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry& registry) {
   const bool by_snapshots =
       kept_by(before, registry) == KeptBy::snapshots && kept_by(now, registry) == KeptBy::snapshots;
-  if (by_snapshots && claims_of(now.nodes[now.source()]).replayable && same_store(before, now, registry) &&
+  const bool same_sink =
+      std::ranges::any_of(now.nodes, [&](const Node& node) { return node.role == Role::sink && has(before, node); });
+  if (by_snapshots && same_sink && claims_of(now.nodes[now.source()]).replayable && same_store(before, now, registry) &&
       same_state(before.fingerprint, now.fingerprint)) {
     return {"name", "is refused",
             quoted(before.name) +
@@ -190,14 +192,19 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   const bool replays = claims_of(now.nodes[now.source()]).replayable;
   const bool progress =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
+  const bool snapshots = keeps_state(before, before.nodes[before.source()], registry);
   for (const Node& node : now.nodes) {
     if (node.role == Role::sink && !has(before, node))
-      out.push_back({node.id, "is new", rows_of_new(node, replays, progress, kept_by(before, registry))});
+      out.push_back({node.id, "is new", rows_of_new(node, replays, progress, snapshots)});
   }
   for (const Node& node : before.nodes) {
     if (keeps_progress(node) && !has(now, node))
       out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});
   }
+  const bool had_sinks = kept_by(before, registry) == KeptBy::sinks,
+             has_sinks = kept_by(now, registry) == KeptBy::sinks;
+  if (replays && snapshots && had_sinks != has_sinks)
+    out.push_back({"progress", "moves", "between the store and the sinks: end all workers of the old file first"});
   return out;
 }
 

@@ -177,6 +177,12 @@ TEST(ExplainChange, WhereSnapshotsAloneTellThePlaceItSaysWhatComesAgain) {
                  {.root = durable, .sink = printed, .more = R"(, { "id": "heard", "from": "in", "sink": "stdout" })"}),
             again + "heard is new: begins at the newest snapshot\n");
   EXPECT_EQ(said(before, {.sink = printed}), "state is refused: it lies in the old file's store or bucket\n");
+  const std::string moves = "progress moves: between the store and the sinks\n",
+                    both = R"(, { "id": "heard", "from": "in", "sink": "stdout" })";
+  EXPECT_EQ(said({.root = durable, .sink = printed, .more = both}, {.root = durable, .id = "kept", .more = both}),
+            again + "kept is new: begins at the newest snapshot\n" + moves);
+  EXPECT_EQ(said({.root = durable, .id = "kept", .more = both}, {.root = durable, .sink = printed, .more = both}),
+            again + "db is new: begins at the newest snapshot\nkept is gone: its rows stay\n" + moves);
   const Text other{.name = "q", .root = durable, .sink = printed};
   EXPECT_EQ(said(before, other), "name is refused: \"p\" has state in the same store\n");
   EXPECT_TRUE(first_reason(before, other).contains(R"(write "renamed_from": "p" beside "name")"));

@@ -53,10 +53,13 @@ SinkStart start_of(const SinkPlace& sink, std::span<const SinkPlace> sinks) {
 
 }  // namespace
 
-std::vector<SinkStart> starts_of(std::span<const SinkPlace> sinks) {
+std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& latest) {
+  const std::size_t count = sinks.size();
+  if (latest.position > 0 && latest.resets >= resets_of(sinks))
+    sinks.push_back({.id = {}, .keeps = true, .kept = latest});
   const std::uint32_t resets = resets_of(sinks);
   std::vector<SinkStart> out;
-  for (const SinkPlace& sink : sinks) {
+  for (const SinkPlace& sink : sinks | std::views::take(count)) {
     out.push_back(start_of(sink, sinks));
     out.back().at.resets = resets;
   }

@@ -39,8 +39,9 @@ struct SinkStart {
 };
 
 /// Decides for the sinks of one lane together; pure. A sink without progress of its own has what the furthest of those
-/// has that name it in their progress: a commit waits until every other output is durable.
-std::vector<SinkStart> starts_of(std::span<const SinkPlace> sinks);
+/// has that name it in their progress: a commit waits until every other output is durable. `latest`: of the snapshot
+/// that was named last, by whatever sinks there were; counts as one more sink's, unless it is of before a reset.
+std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& latest = {});
 
 /// A sink that has no progress, or one that says "renamed_from", and what lies beside it, see Sink::peers().
 struct RenamedSink {
