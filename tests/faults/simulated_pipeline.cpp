@@ -93,20 +93,25 @@ class Window final : public Transform {
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
     std::vector<WindowRow> rows;
     std::vector<Timestamp> arrivals;
+    // False: there is no room left, and more to do.
     const auto close = [&](Timestamp arrival) {
       while (!open_.empty() && open_.begin()->first + window_wait <= arrival) {
+        if (rows.size() == out.room()) return false;
         rows.push_back({open_.begin()->first, open_.begin()->second});
         arrivals.push_back(arrival);
         open_.erase(open_.begin());
       }
+      return true;
     };
-    for (std::size_t row = 0; row < in->rows; ++row) {
-      close(in->arrival[row]);
+    bool whole = true;
+    for (; next_ < in->rows && (whole = close(in->arrival[next_])); ++next_) {
+      const std::size_t row = next_;
       const auto number = static_cast<std::uint64_t>(std::llround(in->columns[samples::x].float64s()[row]));
       const Timestamp tick = tick_of(number, in->arrival[row]);
       if (in->arrival[row] < tick + window_wait) open_[tick] += number;  // else late
     }
-    close(in->reached);
+    whole = whole && close(in->reached);
+    whole ? void(next_ = 0) : out.again();
     if (!rows.empty()) out.emit(batch_of(rows, std::move(arrivals), in->reached));
     return {};
   }
@@ -148,6 +153,7 @@ class Window final : public Transform {
   SchemaPtr schema_ =
       std::make_shared<const Schema>(Schema{Shape::events, {{"tick", Type::timestamp}, {"sum", Type::float64}}});
   std::map<Timestamp, std::uint64_t> open_;
+  std::size_t next_ = 0;  // row of the batch at hand
 };
 
 /// Stands in the registry for the sinks that the simulation makes.

@@ -115,12 +115,18 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
   return {};
 }
 
-/// What was committed, ascending.
+/// What was committed, ascending; of sinks at the same position what the furthest has.
 std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
   std::vector<Progress> kept;
   for (const Progress& progress : stands) {
-    if (progress.position > 0 && !std::ranges::contains(kept, progress.position, &Progress::position))
+    if (progress.position == 0) continue;
+    const auto same = std::ranges::find(kept, progress.position, &Progress::position);
+    if (same == kept.end()) {
       kept.push_back(progress);
+    } else {
+      same->emitted = std::max(same->emitted, progress.emitted);
+      same->latest_tick = std::max(same->latest_tick, progress.latest_tick);
+    }
   }
   std::ranges::sort(kept, {}, &Progress::position);
   return kept;
@@ -156,7 +162,9 @@ void go_on_without_replay(LaneStart& start, bool reminds) {
   if (start.kept.empty()) return;
   // What led from the state to the commit is gone, so ticks that were written may come again, of other samples. Not
   // where all values of then come first, for a state of their own: it closes those ticks in silence.
-  const bool whole = start.state.empty() ? reminds : start.after == start.committed();
+  // Nor is the rest of a step of which a part was committed.
+  const bool in_parts = std::ranges::any_of(start.kept, [](const Progress& kept) { return kept.emitted != 0; });
+  const bool whole = !in_parts && (start.state.empty() ? reminds : start.after == start.committed());
   if (!whole) {
     for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.latest_tick);
   }

@@ -281,6 +281,33 @@ TEST_F(RecoveryTest, ASourceWithoutReplayGoesOnWithNewMessages) {
   EXPECT_EQ(rows_without_letters(), sums(21, 21, 25)) << "what comes is new: nothing of it may be silent";
 }
 
+TEST(Recovery, WithoutReplayTicksThatWereWrittenAreLeftOutWhereTheyMayComeAgain) {
+  struct Row {
+    const char* what;
+    Position after;
+    const char* state;
+    std::uint64_t emitted;
+    bool reminds;
+    Timestamp written;
+  };
+  for (const Row& row : {
+           Row{"the state is of the commit", 7, "state", 0, false, no_time},
+           Row{"the state is older", 5, "state", 0, false, 70},
+           Row{"nothing waits", 0, "", 0, false, 70},
+           Row{"a part of the next step was committed", 7, "state", 2, false, 70},
+           Row{"the source reminds", 0, "", 0, true, no_time},
+           Row{"the source reminds of a step in parts", 0, "", 2, true, 70},
+       }) {
+    LaneStart start;
+    start.after = row.after;
+    start.state = row.state;
+    start.kept = {{.position = 7, .emitted = row.emitted, .latest_tick = 70}};
+    go_on_without_replay(start, row.reminds);
+    EXPECT_EQ(start.written, row.written) << row.what;
+    EXPECT_EQ(start.after, 7u);
+  }
+}
+
 TEST(Recovery, ASinkThatIsToHaveAllRowsIsRefusedWhereTheStreamLostItsBeginning) {
   class Cut final : public Source {
    public:
