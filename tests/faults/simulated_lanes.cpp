@@ -56,7 +56,7 @@ void SimulatedLanes::stop(LaneId id) {
   snapshotting_.insert(id.partition);
   Held& lane = lanes_.at(id.partition);
   lane.stopping = true;
-  lane.quietly = around_.quiet();
+  lane.quietly = around_.quiet() && around_.cycle.has(id.partition);
 }
 
 void SimulatedLanes::save(LaneId id) {

@@ -75,6 +75,8 @@ class CommitCycle {
   /// A snapshot of this lane at `position` is whole in the store: commits from there on name it.
   void name_snapshot(Partition partition, std::string name, Position position);
 
+  /// Whether the partition's lane takes part in commits: one that was refused does not.
+  bool has(Partition partition) const { return lanes_.contains(partition); }
   /// Whether anything waits to be committed, and whether rows or dead letters are among it.
   bool pending() const;
   std::size_t pending_rows() const { return pending_rows_; }
