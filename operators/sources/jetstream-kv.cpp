@@ -55,35 +55,20 @@ class JetStreamKv final : public Source {
         complaints_{context} {}
 
   Result<Position> open(Position after) override {
-    watch_.reset();
-    jetstream_.reset();
     entries_.clear();
     by_key_.clear();
+    known_.clear();
     sequence_ = after;
     again_up_to_ = static_cast<Timestamp>(after / numbers_per_ms) * millisecond;
     given_up_to_ = again_up_to_ + millisecond;
     caught_up_ = false;
-    auto connection = nats::Connection::open(nats::Access::from(settings_),
-                                             std::string{"weir "}.append(context_.pipeline()).append(" source"),
-                                             nats::Connection::Use::consume);
-    if (!connection) return std::unexpected(connection.error());
-    connection_ = std::move(*connection);
-    auto jetstream = nats::JetStream::open(*connection_);
-    if (!jetstream) return std::unexpected(jetstream.error());
-    jetstream_ = std::move(*jetstream);
-    const auto& bucket = settings_.text("bucket");
-    const auto kept_for = nats::ensure_bucket(*jetstream_, {.name = bucket, .create = settings_.boolean("create")});
-    if (!kept_for) return std::unexpected(kept_for.error());
-    kept_for_ = *kept_for;
-    watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
-    next_tick_ = tick_after(context_.clock().now());
-    return watch_->start().transform([&] { return after; });
+    return connect().transform([&] { return after; });
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
     if (reading_ != nullptr) return hand_out(budget);
     if (!watch_ || connection_->closed()) {
-      if (auto again = open(sequence_); !again) return std::unexpected(again.error());
+      if (auto again = reconnect(); !again) return std::unexpected(again.error());
     }
     const Duration left = until_next_tick();
     const bool catching_up = !caught_up_ && watch_->behind() > 0;
@@ -108,6 +93,7 @@ class JetStreamKv final : public Source {
     // Behind its own changes a tick would tell of the past, but under constant writing it must not wait for ever.
     if (late < 0 || (lags && *came > 0 && late < every_ / 4)) return Pulled{};
     caught_up_ = true;
+    known_.clear();
     const Timestamp known = std::exchange(again_up_to_, 0);
     // What was there at the ticks between, and was overwritten, nobody will ever see.
     if (known != 0 && next_tick_ - known > every_)
@@ -119,6 +105,40 @@ class JetStreamKv final : public Source {
   std::uint64_t waiting() const override { return 0; }
 
  private:
+  Result<void> connect() {
+    watch_.reset();
+    jetstream_.reset();
+    auto connection = nats::Connection::open(nats::Access::from(settings_),
+                                             std::string{"weir "}.append(context_.pipeline()).append(" source"),
+                                             nats::Connection::Use::consume);
+    if (!connection) return std::unexpected(connection.error());
+    connection_ = std::move(*connection);
+    auto jetstream = nats::JetStream::open(*connection_);
+    if (!jetstream) return std::unexpected(jetstream.error());
+    jetstream_ = std::move(*jetstream);
+    const auto& bucket = settings_.text("bucket");
+    const auto kept_for = nats::ensure_bucket(*jetstream_, {.name = bucket, .create = settings_.boolean("create")});
+    if (!kept_for) return std::unexpected(kept_for.error());
+    kept_for_ = *kept_for;
+    watch_ = std::make_unique<nats::BucketWatch>(*jetstream_, bucket, context_.clock());
+    next_tick_ = tick_after(context_.clock().now());
+    return watch_->start();
+  }
+
+  /// Reads the bucket from its beginning over another connection. What was given out is not given out again.
+  Result<void> reconnect() {
+    for (const auto& entry : entries_) {
+      if (caught_up_ && entry->there && !entry->changed) known_.emplace(std::move(entry->key), entry->stored);
+    }
+    entries_.clear();
+    by_key_.clear();
+    caught_up_ = false;
+    const Timestamp next = next_tick_;
+    return connect().transform([&] {
+      if (next_tick_ > next) context_.count(missed_, static_cast<std::uint64_t>((next_tick_ - next) / every_));
+    });
+  }
+
   Timestamp tick_after(Timestamp now) const { return (now / every_ + 1) * every_; }
 
   /// If the clock went back by more than a tick, ticks begin anew: waiting for the one that was next would take as long
@@ -153,7 +173,9 @@ class JetStreamKv final : public Source {
     }
     entry->value = update.value;
     entry->stored = update.stored;
-    entry->there = entry->changed = true;
+    entry->there = true;
+    const auto known = known_.find(entry->key);
+    entry->changed = known == known_.end() || known->second != entry->stored;
   }
 
   /// What was there at the last committed tick, as messages of the ticks that gave it out then, and a marker of the
@@ -257,7 +279,8 @@ class JetStreamKv final : public Source {
   std::unique_ptr<nats::BucketWatch> watch_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::unordered_map<std::string_view, Entry*> by_key_;
-  std::shared_ptr<Reading> reading_;  ///< what of the last tick is still to give out; null: nothing
+  std::unordered_map<std::string, Timestamp> known_;  ///< when what was given out before a new connection was stored
+  std::shared_ptr<Reading> reading_;                  ///< what of the last tick is still to give out; null: nothing
   std::size_t given_ = 0;
   Timestamp tick_ = 0;
   Timestamp next_tick_ = 0;

@@ -351,6 +351,28 @@ TEST_F(NatsBucketTest, isReadAgainAfterItWasDeleted) {
   EXPECT_GT(after[0].sequence, before[0].sequence);
 }
 
+TEST_F(NatsBucketTest, isReadAgainOverANewConnectionButGivesOutOnlyWhatIsNew) {
+  fakes::Proxy way{fakes::port_of(url())};
+  NatsSource source{weir_operator_sources_jetstream_kv(),
+                    {{"url", way.in_place_of(url())}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
+  source.source->open(0).value();
+  NatsPeer peer{url()};
+  nats::Bucket bucket{*peer.jetstream, bucket_};
+  bucket.put("v1.speed", "1").value();
+  bucket.put("v2.speed", "1").value();
+  ASSERT_EQ(source.pull(2).size(), 2);
+  way.expel(true);
+  way.cut();
+  EXPECT_EQ(source.pull(1, 3 * second).size(), 0) << "the client library gives up after two refusals";
+  bucket.put("v2.speed", "2").value();
+  way.expel(false);
+  const auto after = source.pull(1);
+  ASSERT_EQ(after.size(), 1);
+  EXPECT_EQ(after[0].key, "v2");
+  EXPECT_EQ(after[0].payload, "2");
+  EXPECT_EQ(source.pull(1, 500 * millisecond).size(), 0);
+}
+
 TEST(NatsBucketRestart, isCountedByTheSource) {
   fakes::Servers servers{"nats"};
   NatsSource source{weir_operator_sources_jetstream_kv(), {{"url", servers.nats()}, {"bucket", std::string{"b"}}}};
