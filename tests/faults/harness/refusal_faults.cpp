@@ -209,7 +209,7 @@ void spoil_deliveries(Stage& stage, Traffic&, Chance& chance) {
   if (!any) throw LeftOut{"nothing is delivered"};
 }
 
-/// Twice the same refusal, and nats.c closes a connection for good.
+/// Workers are told for a while that they may not connect.
 void expel(Stage& stage, Traffic&, Chance& chance) {
   for (auto& worker : stage.workers) {
     worker->nats.expel(true);
