@@ -28,6 +28,8 @@ Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view no
     letter.subject = message->subject;
     letter.key = message->key;
   }
+  if (const auto key = in.schema->find("key"); key && letter.key.empty() && in.columns[*key].valid(row))
+    letter.key = in.columns[*key].text(row);
   if (whole)
     letter.payload = message->payload;
   else
@@ -53,8 +55,6 @@ Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::strin
   const bool known = has_message(batch, row);
   Sink::DeadLetter letter = letter_of(batch, row, node, reason, known && is_alone(batch, row));
   letter.partition = rows.partition;
-  if (const auto key = batch.schema->find("key"); key && letter.key.empty() && batch.columns[*key].valid(row))
-    letter.key = batch.columns[*key].text(row);
   if (!known) letter.position = rows.last;
   letter.row = rows.number + row;
   return letter;

@@ -58,7 +58,10 @@ std::expected<Keepers::Answers, int> ask(std::string_view command, const KeptOpt
   name_silent(command, answers->silent);
   if (options.node.empty()) return *std::move(answers);
   std::erase_if(answers->kept, [&](const auto& one) { return one.node != options.node; });
-  return *std::move(answers);
+  if (!answers->kept.empty()) return *std::move(answers);
+  std::cerr << command << ": the worker at " << options.http << " tells nothing of " << options.node
+            << ": it does not answer, or keeps no progress\n";
+  return std::unexpected(unreachable);
 }
 
 int failed(std::string_view command, const Error& error, const KeptOptions& options) {

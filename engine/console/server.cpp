@@ -154,7 +154,7 @@ struct Console::Impl {
     server.Get("/lag",
                [this](const httplib::Request&, httplib::Response& response) { answer_known(response, views.lag()); });
     server.Get("/pipelines", [this](const httplib::Request&, httplib::Response& response) {
-      response.set_content("[\"" + views.pipeline_name + "\"]\n", "application/json");
+      response.set_content("[\"" + views.pipeline_name() + "\"]\n", "application/json");
     });
     server.Get(R"(/pipelines/([^/]+))", [this](const httplib::Request& request, httplib::Response& response) {
       if (is_other(request.matches[1], response)) return;
@@ -172,8 +172,9 @@ struct Console::Impl {
   }
 
   bool is_other(const std::string& pipeline, httplib::Response& response) const {
-    if (pipeline == views.pipeline_name) return false;
-    answer(response, 404, "no such pipeline; this worker runs " + views.pipeline_name);
+    const std::string name = views.pipeline_name();
+    if (pipeline == name) return false;
+    answer(response, 404, "no such pipeline; this worker runs " + name);
     return true;
   }
 

@@ -29,7 +29,7 @@ struct ConsoleViews {
   std::function<Result<std::unique_ptr<Tap>>(const std::string& place)> tap;
   std::function<std::string(const TapWish&)> elsewhere;  ///< what is not to be seen at this worker, or empty
   TapFrom tap_from = TapFrom::loopback;
-  std::string pipeline_name;
+  std::function<std::string()> pipeline_name;  ///< a reload may change it
   std::string version;
 };
 

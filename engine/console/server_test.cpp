@@ -28,7 +28,7 @@ ConsoleViews views() {
           .tap = [](const std::string&) { return Result<std::unique_ptr<Tap>>{fail(Error::Kind::unreachable, "")}; },
           .elsewhere = [](const TapWish&) { return std::string{}; },
           .tap_from = TapFrom::loopback,
-          .pipeline_name = "p",
+          .pipeline_name = [] { return std::string{"p"}; },
           .version = "0"};
 }
 

@@ -48,7 +48,7 @@ class TapStreamTest : public testing::Test {
             .tap = [this](const std::string& place) { return taps_.open(place); },
             .elsewhere = [](const TapWish&) { return std::string{}; },
             .tap_from = TapFrom::loopback,
-            .pipeline_name = "p",
+            .pipeline_name = [] { return std::string{"p"}; },
             .version = "0"};
   }
   void serve() {

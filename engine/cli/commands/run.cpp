@@ -173,7 +173,7 @@ class Runner {
   ConsoleViews views() {
     ConsoleViews views;
     views.version = "weir " + session_.version;
-    views.pipeline_name = supervisor_.pipeline()->name;
+    views.pipeline_name = [this] { return supervisor_.pipeline()->name; };
     views.metrics = [this] {
       const auto lag = lag_.get();
       return render_metrics(*supervisor_.pipeline(), counters_, inspection_->work, supervisor_.status(),

@@ -211,16 +211,20 @@ std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet
   return out;
 }
 
-/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. That one has
-/// committed already when it refuses rows: if it has not buried them, they go to the box.
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. They go to
+/// the box if that one has committed the step already: when it refuses rows itself and has not buried them, and where
+/// it was ahead of the outlet when the lane started.
 Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
   const std::size_t number = outlets_[outlet].node;
   const std::string& node = pipeline_.nodes[number].id;
-  const bool last = outlet + 1 == outlets_.size();
+  const auto is_late = [&](const LaneAccount& lane, const LaneStep& step) {
+    return outlet + 1 == outlets_.size() || lane.had(outlets_.size() - 1, step);
+  };
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
-    if (!last || buried) continue;
-    const auto [step, rows] = lanes_.at(batch->origin.partition).given(number, batch);
+    LaneAccount& lane = lanes_.at(batch->origin.partition);
+    const auto [step, rows] = lane.given(number, batch);
+    if (buried || !is_late(lane, step)) continue;
     letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
   }
   // First: if they can't be kept, all is written once more, and counted then.
@@ -229,12 +233,14 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
-    announce(node, partition, reason, "", buried || (!last && outlets_.keepers() > 0));
-    auto [step, rows] = lanes_.at(partition).given(number, batch);
+    LaneAccount& lane = lanes_.at(partition);
+    auto [step, rows] = lane.given(number, batch);
+    const bool late = is_late(lane, step);
+    announce(node, partition, reason, "", buried || (!late && outlets_.keepers() > 0));
     ++rows.rejected;
     if (buried) {
       ++letters_;
-    } else if (!last) {
+    } else if (!late) {
       step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
       ++pending_rows_;
     }
@@ -310,7 +316,8 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
     const LaneStep step = lane.pop();
     reached = step.place.arrival;
     report.bytes += step.bytes;
-    letters_ += step.dead_letters.size();
+    const bool kept_before = outlets_.size() != 0 && lane.had(outlets_.size() - 1, step);
+    letters_ += kept_before ? 0 : step.dead_letters.size();
     for (const auto& letter : step.dead_letters)
       announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
     for (const auto& rows : step.rows)

@@ -124,7 +124,7 @@ Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, st
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     const Node& node = pipeline_.nodes[outlets_[i].node];
     const bool has = stands[i].position > 0 || stands[i].resets > 0;
-    if (!outlets_[i].keeps() || (has && node.renamed_from.empty())) continue;
+    if (!outlets_[i].keeps() || (has && node.renamed_from.empty() && pipeline_.renamed_from.empty())) continue;
     auto peers = attempt(outlets_[i].id, [&] { return outlets_[i].sink->peers(partition); });
     if (!peers) return std::unexpected(peers.error());
     if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())

@@ -133,6 +133,24 @@ TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithTh
   EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in weir_dead_letters")) << log.text();
 }
 
+TEST_F(CommitTest, ARowOfAStepThatTheLastOutputHasAlreadyGoesToTheBox) {
+  pipeline_.nodes[1].begins = SinkBegins::stream;
+  database_.places[0].progress = {.position = 9, .sinks = "db"};
+  start_worker(true);
+  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  LaneStep made = step(0, 5, "row", 1);
+  made.rows.front().encoded.batch =
+      std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
+  made.dead_letters.emplace_back().reason = "kept with position 5, long ago";
+  list_->rejected_row = 0;
+  cycle_->take(std::move(made));
+  ASSERT_TRUE(cycle_->commit());
+  EXPECT_TRUE(database_.letters.empty());
+  ASSERT_EQ(box_.kept.size(), 1u);
+  EXPECT_EQ(box_.kept[0].reason, "not wanted");
+  EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
+}
+
 TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   const fakes::Log log;
   pipeline_.dead_letters = "test.dead.jsonl";

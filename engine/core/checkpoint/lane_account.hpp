@@ -81,6 +81,10 @@ class LaneAccount {
              return reach(step, node) > done;
            });
   }
+  /// Whether an outlet had this step when the lane started: it gets nothing of it.
+  bool had(std::size_t outlet, const LaneStep& step) const {
+    return reach(step, nodes_[outlet]) <= Reach{stood_[outlet].position, stood_[outlet].emitted};
+  }
   /// What the progress of an outlet is after the commit at hand.
   Progress next_of(std::size_t outlet, const std::string& fingerprint) const;
   /// The same as far as it is the lane's.

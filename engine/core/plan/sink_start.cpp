@@ -69,6 +69,13 @@ std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& l
 std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink) {
   const Node& node = sink.node;
   for (const Sink::Peer& peer : sink.peers) {
+    if (!pipeline.renamed_from.empty() && peer.pipeline == pipeline.name && peer.node == node.kept_id()) {
+      return weir::format(
+          "sink {0} has progress of pipeline {1}, {2} {3}: take out \"renamed_from\": {2}, or forget what is not "
+          "wanted with `weir progress reset`",
+          quoted(node.id), quoted(pipeline.name), quoted(pipeline.renamed_from),
+          sink.has_progress ? "has, too" : "has none");
+    }
     if (peer.pipeline != pipeline.kept_name()) continue;
     if (!node.renamed_from.empty() && peer.node == node.id) {
       return weir::format(

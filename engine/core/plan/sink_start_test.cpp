@@ -106,6 +106,9 @@ TEST(RenamedSinks, AreRefusedUnlessTheySayIt) {
   pipeline.nodes[0].renamed_from.clear();
   pipeline.nodes[1].renamed_from = "db";
   EXPECT_EQ(problem(false, {{"p", "db", true}}), "") << "another node has that";
+  pipeline.renamed_from = "q";
+  EXPECT_EQ(problem(true, {}), "");
+  EXPECT_TRUE(problem(true, {{"p", "out", true}}).contains("has, too")) << "both names have progress";
 }
 
 TEST(SinkMentions, AreFoundAsTheyWereAdded) {

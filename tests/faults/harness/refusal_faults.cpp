@@ -253,10 +253,7 @@ constexpr std::array kinds{
           .inject = survived<spoil_deliveries<Proxy::Spoil::repeat>>,
           .what = "messages of a stream arrive twice",
           .harms = "nats"},
-    Fault{.name = "nats-expel",
-          .inject = survived<expel>,
-          .what = "connections to NATS are closed for good",
-          .harms = "nats"}};
+    Fault{.name = "nats-expel", .inject = survived<expel>, .what = "NATS lets no worker connect", .harms = "nats"}};
 
 }  // namespace
 
