@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <map>
 #include <sstream>
 
@@ -35,8 +36,6 @@ constexpr Gauge all_gauges[] = {
     {"weir_lanes", "partitions that this worker holds"},
     {"weir_in_flight_bytes", "bytes pulled and not yet committed"},
     {"weir_in_flight_limit_bytes", "bound on weir_in_flight_bytes"},
-    {"weir_last_commit_seconds", "duration of the last commit"},
-    {"weir_commit_seconds_total", "time spent in commits; a counter"},
     {"process_resident_memory_bytes", "resident memory"},
 };
 
@@ -60,6 +59,18 @@ class Families {
     assert(known != gauges().end() && "a gauge that is listed");
     add(std::string{name}, MetricType::Gauge, std::string{known->help}, value, std::move(labels));
   }
+  void add(const Histogram& histogram) {
+    const auto& [name, doc, bounds] = histogram.what();
+    const Histogram::Values values = histogram.values();
+    ClientMetric metric;
+    metric.label.push_back({"pipeline", pipeline_});
+    metric.histogram.sample_count = values.at_most.back();
+    metric.histogram.sample_sum = values.sum;
+    for (std::size_t i = 0; i < values.at_most.size(); ++i)
+      metric.histogram.bucket.push_back(
+          {values.at_most[i], i < bounds.size() ? bounds[i] : std::numeric_limits<double>::infinity()});
+    find("weir_" + name, MetricType::Histogram, doc).metric.push_back(std::move(metric));
+  }
   MetricFamily& find(const std::string& name, MetricType type, const std::string& help) {
     const auto [it, added] = index_.emplace(name, families_.size());
     if (added) families_.push_back({name, help, type, {}});
@@ -72,8 +83,6 @@ class Families {
   std::map<std::string, std::size_t> index_;
   std::vector<MetricFamily> families_;
 };
-
-double seconds(Duration time) { return static_cast<double>(time) / static_cast<double>(second); }
 
 /// How much passes the nodes, and what it takes.
 void add_work(Families& out, const Counters& work) {
@@ -127,8 +136,6 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.gauge("weir_lanes", static_cast<double>(status.lanes.size()));
   out.gauge("weir_in_flight_bytes", static_cast<double>(status.in_flight));
   out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.memory));
-  out.gauge("weir_last_commit_seconds", seconds(status.commit_time));
-  out.add("weir_commit_seconds_total", MetricType::Counter, "time spent in commits", seconds(status.commit_time_total));
   out.gauge("process_resident_memory_bytes", static_cast<double>(resident_bytes()));
   add_lanes(out, pipeline, status, now);
   if (lag && lag->silent.empty()) {
@@ -142,6 +149,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
     out.add("weir_" + line.name + "_total", MetricType::Counter, line.doc, static_cast<double>(line.value),
             std::move(labels));
   }
+  for (const Histogram* histogram : counters.histograms()) out.add(*histogram);
   add_work(out, work);
   std::ostringstream text;
   prometheus::TextSerializer{}.Serialize(text, out.all());

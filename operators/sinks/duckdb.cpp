@@ -164,7 +164,7 @@ class DuckDb final : public Sink {
 
   Result<std::vector<Partition>> transact(const sql::Handover& handed, std::span<const LaneCommit> lanes,
                                           Committed& out);
-  void finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out);
+  void finish(std::span<const LaneCommit> lanes, const Committed& out);
   Result<void> append(const Encoded& rows, RejectedRowQuota& quota, Committed& out);
 
   Context& context_;
@@ -206,7 +206,7 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
       return std::unexpected(moved.error());
     }
     if (moved->size() == lanes.size()) {
-      finish(handed, lanes, out);
+      finish(lanes, out);
       out.refused = std::move(refused);
       return out;
     }
@@ -218,11 +218,9 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
   }
 }
 
-void DuckDb::finish(const sql::Handover& handed, std::span<const LaneCommit> lanes, const Committed& out) {
+void DuckDb::finish(std::span<const LaneCommit> lanes, const Committed& out) {
   for (const auto& [partition, next] : lanes) claimed_[partition] = next;
   context_.count(context_.counter("transactions"), 1);
-  context_.count(context_.counter("rows_written"), handed.row_count() - out.rejected.size());
-  context_.count(context_.counter("rejected_rows"), out.rejected.size());
   context_.count(context_.counter("dead_letters_over_limit"), out.letters_left_out);
 }
 
@@ -338,10 +336,7 @@ const Spec spec =
         .field("schema", sql::schema_kind(), sql::schema_doc, "check")
         .field("memory", kind::size(), "the most that DuckDB may use", "256MiB")
         .between(double(16u << 20), 1e12)
-        .counter("rows_written", "rows that were committed")
         .counter("transactions", "transactions that were committed")
-        .counter("rejected_rows",
-                 "rows whose texts can't be stored; they are in weir_dead_letters, as far as \"limits\" go")
         .counter("dead_letters_over_limit",
                  "dead letters of rejected rows that were not kept, as \"limits\" bound them")
         .check(problems)

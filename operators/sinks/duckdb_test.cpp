@@ -133,7 +133,6 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   EXPECT_EQ(again->consumed, 45u);
   EXPECT_EQ(again->sinks, "db nats");
   ASSERT_TRUE(commit(*sink, rows(1, 5000), 3, 43).has_value());
-  EXPECT_EQ(context_.counted("rows_written"), 5001u);
 }
 
 TEST_F(DuckDbSink, tells_of_progress_of_others_for_the_same_table) {

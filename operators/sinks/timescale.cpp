@@ -278,10 +278,8 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
     return std::unexpected(done.error());
   }
   count("transactions", 1);
-  count("rows_written", done->rows);
   count("copied_bytes", done->bytes);
   count("refused_lanes", done->refused.size());
-  count("rejected_rows", done->left_out.size());
   count("dead_letters_over_limit", done->over_limit);
   count("swallowed_rows", done->swallowed);
   if (done->swallowed > 0 && !std::exchange(told_swallowed_, true)) {
@@ -336,12 +334,10 @@ const Spec spec =
                   "chunks of a hypertable that are older are compressed, where TimescaleDB's licence has it")
         .field("lease", kind::duration(), "how long a partition stays with a worker that does not answer", "30s")
         .between(double(second), 60 * double(minute))
-        .counter("rows_written", "rows that were committed")
         .counter("transactions", "transactions that were committed")
         .counter("copied_bytes", "bytes of COPY data that were committed")
         .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
         .counter("refused_lanes", "partitions that turned out to belong to another worker")
-        .counter("rejected_rows", "rows that the server refused for their data; they are in weir_dead_letters")
         .counter("dead_letters_over_limit",
                  "dead letters of rejected rows that were not kept, as \"limits\" bound them")
         .counter("swallowed_rows", "rows that a trigger on the table left out: the server took them and has them not")

@@ -214,8 +214,6 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
                   table() + " WHERE speed < 1000) AS pairs"),
               "t");
   }
-  EXPECT_EQ(one->context.counted("rows_written"), 1007u);
-  EXPECT_EQ(one->context.counted("rejected_rows"), 3u);
   ASSERT_TRUE(commit(*one, rows(1), 0, 30).has_value());
 }
 
@@ -268,16 +266,13 @@ TEST_P(TimescaleFailures, rows_that_a_trigger_leaves_out_are_counted_and_told) {
   ASSERT_TRUE(one->sink->bury({0, 5, 0, no_time, "n", "a letter is no row", "", ""}));
   ASSERT_TRUE(commit(*one, rows(20), 0, 5).has_value());
   EXPECT_EQ(count(), "19");
-  EXPECT_EQ(one->context.counted("rows_written"), 19u);
   EXPECT_EQ(one->context.counted("swallowed_rows"), 1u);
   EXPECT_THAT(one->context.warnings(), ElementsAre(HasSubstr("a trigger on the table leaves rows out")));
   ask("ALTER TABLE " + table() + " ADD CHECK (speed <> 27)");
   ASSERT_TRUE(commit(*one, rows(20, 20), 0, 9).has_value());
   ASSERT_TRUE(commit(*one, rows(20), 0, 12).has_value()) << "row by row";
   EXPECT_EQ(count(), "57");
-  EXPECT_EQ(one->context.counted("rows_written"), 57u);
   EXPECT_EQ(one->context.counted("swallowed_rows"), 2u);
-  EXPECT_EQ(one->context.counted("rejected_rows"), 1u);
 }
 
 /// Ending them is a courtesy: where the server does not allow it, the claim stands.

@@ -79,8 +79,7 @@ TEST_P(TimescaleWorkers, rows_that_were_searched_for_a_lane_that_turns_out_to_be
   EXPECT_THAT(done->refused, ElementsAre(0u));
   EXPECT_THAT(done->rejected, IsEmpty());
   EXPECT_EQ(count() + " " + letters(), "0 ");
-  for (const char* counter : {"rows_written", "rejected_rows", "swallowed_rows"})
-    EXPECT_EQ(one->context.counted(counter), 0u) << counter;
+  EXPECT_EQ(one->context.counted("swallowed_rows"), 0u);
   EXPECT_THAT(one->context.warnings(), IsEmpty());
 }
 

@@ -171,7 +171,10 @@ void describe_metrics(std::ostream& to) {
   }
   to << "\nCounters of what lanes do at each node\n";
   describe_counters(counted::work(), to);
-  to << "\nGauges, and the time of commits\n";
+  to << "\nHistograms of the pipeline\n";
+  for (const HistogramSpec& one : counted::histograms())
+    to << "    weir_" << one.name << "\n        " << one.doc << "\n";
+  to << "\nGauges\n";
   for (const Gauge& gauge : gauges()) to << "    " << gauge.name << "\n        " << gauge.help << "\n";
 }
 

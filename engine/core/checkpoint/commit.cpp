@@ -311,10 +311,12 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
   }
   lane.complete(next);
   box_.committed(partition, next.position);
-  Timestamp reached = no_time;
+  CommitReport::Lane done{partition, next.position};
   while (lane.steps_left()) {
     const LaneStep step = lane.pop();
-    reached = step.place.arrival;
+    if (done.reached == no_time) done.earliest = step.place.arrival;
+    done.reached = step.place.arrival;
+    done.event = std::max(done.event, step.event);
     report.bytes += step.bytes;
     const bool kept_before = outlets_.size() != 0 && lane.had(outlets_.size() - 1, step);
     letters_ += kept_before ? 0 : step.dead_letters.size();
@@ -324,7 +326,7 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
       report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
     pending_rows_ -= rows_of(step);
   }
-  report.committed.push_back({partition, next.position, reached});
+  report.committed.push_back(done);
   return true;
 }
 

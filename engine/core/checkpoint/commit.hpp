@@ -27,7 +27,9 @@ struct CommitReport {
   struct Lane {
     Partition partition = 0;
     Position position = 0;
-    Timestamp reached = no_time;
+    Timestamp reached = no_time;   ///< arrival of its last step
+    Timestamp earliest = no_time;  ///< of its first one
+    Timestamp event = no_time;     ///< the newest tick, or event, of its rows; no_time: none
   };
   std::vector<Lane> committed;                      ///< tell the sources
   std::vector<Partition> refused;                   ///< somebody else owns these: stop them, claim again later

@@ -27,7 +27,8 @@ struct LaneStep {
   };
   std::vector<Rows> rows;
   std::vector<Sink::DeadLetter> dead_letters;
-  std::size_t bytes = 0;  ///< credit that it holds until it is committed
+  std::size_t bytes = 0;      ///< credit that it holds until it is committed
+  Timestamp event = no_time;  ///< the greatest tick, or event's time, of its rows; no_time: none
 };
 
 /// Rows and dead letters of a step.

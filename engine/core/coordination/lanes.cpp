@@ -98,6 +98,7 @@ Result<Lanes::Opened> Lanes::restore(LaneId id) {
   auto acquired = cycle_.acquire(id.partition, replayable_);
   if (!acquired) return std::unexpected(acquired.error());
   tell_(event::Acquired{id});
+  const Timestamp since = around_.clock.steady();
   Opened out{*std::move(acquired), nullptr, {}};
   LaneStart& start = out.acquired.start;
   if (!replayable_) go_on_without_replay(start, reminds_);
@@ -112,7 +113,10 @@ Result<Lanes::Opened> Lanes::restore(LaneId id) {
       out.snapshot = std::move(name);
     });
   });
-  if (opened) return out;
+  if (opened) {
+    around_.counters.histogram(counted::restore_seconds).observe(seconds(around_.clock.steady() - since));
+    return out;
+  }
   out.lane.reset();
   cycle_.give_back(id.partition);
   return std::unexpected(opened.error());
@@ -183,7 +187,12 @@ void Lanes::save(LaneId id) {
 
 void Lanes::store(const LanePtr& lane, const Snapshot& snapshot, bool final) {
   const LaneId id = lane->id();
+  const Timestamp since = around_.clock.steady();
   const auto written = attempt("store", [&] { return snapshots_.write(id.partition, fence_, snapshot); });
+  if (written) {
+    around_.counters.histogram(counted::snapshot_seconds).observe(seconds(around_.clock.steady() - since));
+    around_.counters.histogram(counted::snapshot_bytes).observe(static_cast<double>(snapshot.state.size()));
+  }
   if (!written)
     log::warn("partition {}: snapshot not written: {}; the next one comes in time", id.partition,
               written.error().message);

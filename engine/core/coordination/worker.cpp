@@ -16,6 +16,7 @@
 #include "core/coordination/lanes.hpp"
 #include "core/coordination/worker_loop.hpp"
 #include "core/observe/attempt.hpp"
+#include "core/observe/counted.hpp"
 #include "core/observe/log.hpp"
 #include "core/observe/trouble.hpp"
 #include "core/plan/keeping.hpp"
@@ -45,7 +46,9 @@ std::string new_worker_name() {
 
 struct Worker::Impl {
   Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k, std::string n, Inspection* i)
-      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, inspection{i}, credits{p.memory} {}
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, inspection{i}, credits{p.memory} {
+    for (const HistogramSpec& one : counted::histograms()) counters.histogram(one);  // told from the first page on
+  }
 
   // Making.
 
@@ -131,6 +134,14 @@ struct Worker::Impl {
   }
 
   void note_commit(const WorkerLoop::Committed& done) {
+    const Timestamp now = clock.now();
+    counters.histogram(counted::commit_seconds).observe(seconds(done.duration));
+    counters.histogram(counted::commit_rows).observe(static_cast<double>(done.report.rows));
+    for (const auto& lane : done.report.committed) {
+      if (lane.earliest != no_time)
+        counters.histogram(counted::commit_latency_seconds).observe(seconds(now - lane.earliest));
+      if (lane.event != no_time) counters.histogram(counted::event_latency_seconds).observe(seconds(now - lane.event));
+    }
     const std::scoped_lock lock{mutex};
     for (const auto& lane : done.report.committed) {
       auto& known = committed[lane.partition];

@@ -31,6 +31,34 @@ const CounterSpec node_busy_seconds{"node_busy_seconds",
                                     "time that lanes worked at a node: decoding of a source, completing and encoding "
                                     "of a sink; each lane may add a second a second"};
 
+namespace {
+
+const std::vector<double> durations{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                    0.5,   1,      2.5,   5,    10,    30,   60,  300};
+const std::vector<double> amounts{1, 10, 100, 1e3, 1e4, 1e5, 1e6};
+const std::vector<double> sizes{1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+
+}  // namespace
+
+const HistogramSpec commit_seconds{"commit_seconds", "duration of commits that succeeded", durations};
+const HistogramSpec commit_rows{"commit_rows", "rows of commits that succeeded", amounts};
+const HistogramSpec commit_latency_seconds{
+    "commit_latency_seconds", "from the arrival of the earliest batch of a partition's commit to its end", durations};
+const HistogramSpec event_latency_seconds{
+    "event_latency_seconds", "from the newest tick, or event, of a partition's commit to its end", durations};
+const HistogramSpec fetch_seconds{"fetch_seconds", "how long the source took for messages that were there", durations};
+const HistogramSpec snapshot_seconds{"snapshot_seconds", "duration of writes of a lane's state", durations};
+const HistogramSpec snapshot_bytes{"snapshot_bytes", "size of a lane's state as it was written", sizes};
+const HistogramSpec restore_seconds{"restore_seconds", "from the acquisition of a partition until its lane is ready",
+                                    durations};
+
+const std::vector<HistogramSpec>& histograms() {
+  static const std::vector<HistogramSpec> all{commit_seconds,        commit_rows,    commit_latency_seconds,
+                                              event_latency_seconds, fetch_seconds,  snapshot_seconds,
+                                              snapshot_bytes,        restore_seconds};
+  return all;
+}
+
 std::vector<CounterSpec> of(Role role) {
   switch (role) {
     case Role::source:

@@ -23,6 +23,11 @@ extern const CounterSpec commits, commit_retries, dead_letters;
 // What a lane does at each node, see Effort: the last one in nanoseconds, told in seconds.
 extern const CounterSpec node_batches, node_rows_in, node_rows_out, node_busy_seconds;
 
+// Of the pipeline.
+extern const HistogramSpec commit_seconds, commit_rows, commit_latency_seconds, event_latency_seconds, fetch_seconds,
+    snapshot_seconds, snapshot_bytes, restore_seconds;
+const std::vector<HistogramSpec>& histograms();
+
 /// Of a node of this role, whatever its operator.
 std::vector<CounterSpec> of(Role role);
 std::vector<CounterSpec> of_pipeline();

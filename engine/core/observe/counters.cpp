@@ -62,4 +62,16 @@ std::uint64_t Counters::value(std::string_view node, std::string_view name) cons
   return sum;
 }
 
+Histogram& Counters::histogram(const HistogramSpec& what) {
+  const std::scoped_lock lock{mutex_};
+  return histograms_.try_emplace(what.name, what).first->second;
+}
+
+std::vector<const Histogram*> Counters::histograms() const {
+  const std::scoped_lock lock{mutex_};
+  std::vector<const Histogram*> out;
+  for (const auto& [name, histogram] : histograms_) out.push_back(&histogram);
+  return out;
+}
+
 }  // namespace weir

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,9 +12,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/observe/histogram.hpp"
+
 namespace weir {
 
-/// A set of counters that only grow. Numbers handed out stay valid for the life of the set.
+/// A set of counters that only grow, and of histograms. Numbers and histograms handed out stay valid for the life of
+/// the set.
 ///
 /// Threads   any. add() is one relaxed atomic addition.
 /// Bound     at most `most` counters, the last of which, "other", counts for all beyond; at most 64 reasons for one
@@ -47,6 +51,11 @@ class Counters {
       return node == other.node && name == other.name && reason == other.reason;
     }
   };
+  /// The one of this name, made at the first call.
+  Histogram& histogram(const HistogramSpec& what);
+  /// By name.
+  std::vector<const Histogram*> histograms() const;
+
   /// In order of declaration.
   std::vector<Line> lines() const;
   /// Summed over reasons; 0 if there is none of that name.
@@ -76,6 +85,7 @@ class Counters {
   std::unordered_map<Key, std::size_t, Hash> numbers_;
   std::unordered_map<Key, Family, Hash> families_;  // by node and name
   std::array<std::atomic<Slot*>, most> slots_{};
+  std::map<std::string, Histogram, std::less<>> histograms_;
 };
 
 }  // namespace weir

@@ -31,6 +31,7 @@ struct ChainOutput {
   std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Progress::emitted; empty: 0
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
+  Timestamp event = no_time;  ///< the greatest tick, or event's time, that any sink was given by now
 };
 
 /// Of its rows.

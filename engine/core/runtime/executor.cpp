@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/observe/attempt.hpp"
+#include "core/observe/counted.hpp"
 #include "core/observe/log.hpp"
 #include "core/observe/trouble.hpp"
 #include "core/plan/keeping.hpp"
@@ -193,6 +194,7 @@ struct LaneRun::Impl {
     while (!stop.stop_requested()) {
       if (!around.credits.wait(stop, around.events.credits_exhausted) || !in_flight.wait_for_room(stop)) break;
       budget.wait = patience();
+      const Timestamp asked = around.clock.steady();
       auto pulled = source->pull(budget, stop);
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable)
@@ -203,12 +205,12 @@ struct LaneRun::Impl {
         continue;
       }
       const bool came = pulled->state == Pulled::State::messages;
-      if (backoff != first_backoff || (came && mark_failed)) trouble.is({});
-      if (came) mark_failed = false;
+      if ((came && std::exchange(mark_failed, false)) || backoff != first_backoff) trouble.is({});
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) break;
-      if (pulled->state == Pulled::State::messages) {
+      if (came) {
+        around.counters.histogram(counted::fetch_seconds).observe(seconds(around.clock.steady() - asked));
         if (auto went = put(pulled->messages, stop); !went) return went;
       } else {
         mark_if_due();
@@ -298,7 +300,6 @@ struct LaneRun::Impl {
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
-  Progress begins;
   std::atomic<Position> stepped{0}, pulled_up_to{0};
   std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
   std::atomic<Timestamp> reached{no_time};
@@ -353,7 +354,6 @@ Result<Position> LaneRun::open(const LaneStart& start) {
     if (!sane) return std::unexpected(sane.error());
   }
   if (auto begun = impl_->machine.begin(*opened, source.identity()); !begun) return std::unexpected(begun.error());
-  impl_->begins = impl_->machine.at();
   impl_->stepped.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->machine.due().value_or(end_of_time));
@@ -361,7 +361,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
 }
 
 LaneId LaneRun::id() const { return impl_->id; }
-const Progress& LaneRun::begins() const { return impl_->begins; }
+const Progress& LaneRun::begins() const { return impl_->machine.at(); }
 
 void LaneRun::run() {
   impl_->puller = std::jthread{[this] { impl_->pull_all(); }};

@@ -65,7 +65,7 @@ class LaneRun {
   /// retry; changed: it is not that stream any more. Answers where the source begins.
   Result<Position> open(const LaneStart& start);
   LaneId id() const;
-  /// Where it begins, of which stream and in which numbering; after open().
+  /// Where it begins, of which stream and in which numbering; after open() and before run().
   const Progress& begins() const;
 
   /// Starts pulling.

@@ -87,6 +87,7 @@ Result<ChainOutput> Lane::given(Result<void> done, ChainOutput out) {
   while (done && out.more && (replaying_ || at_.position == 0)) done = chain_.go_on(out);
   if (!done) return std::unexpected(done.error());
   out.replaying = replaying_;
+  if (!out.batches.empty()) out.event = chain_.latest_tick();
   if (out.more) {
     out.place = {at_.position, at_.arrival, at_.stamp, at_.consumed, latest_tick()};
     return out;
@@ -111,6 +112,7 @@ LaneStep Lane::encode(ChainOutput output) const {
   step.partition = partition_;
   step.place = output.place;
   step.emitted = std::move(output.emitted);
+  step.event = output.event;
   step.bytes = message_overhead;
   step.dead_letters = std::move(output.dead_letters);
   for (const SinkBatch& part : output.batches) {

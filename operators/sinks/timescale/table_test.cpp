@@ -1,5 +1,6 @@
 #include "clients/table.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "sinks/timescale/hypertable.hpp"
