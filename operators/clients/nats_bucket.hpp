@@ -102,6 +102,8 @@ class BucketWatch {
   Result<std::size_t> follow(const std::function<void(const Update&)>& each, Duration wait,
                              const std::stop_token& stop);
 
+  /// Whether the bucket still is the one that was followed, by the server's word. Error::changed: no.
+  Result<void> check() const { return reader_.check(); }
   /// Updates that the server has beyond the last one followed.
   std::uint64_t behind() const { return behind_; }
   std::uint64_t restarts() const { return reader_.restarts(); }

@@ -61,15 +61,15 @@ Error PullReader::trouble() const {
   // A consumer's name, which is another each time, would make it another error each time.
   if (const auto at = said.find(requests); at != said.npos) said = said.substr(0, at + requests.size()) + ">\"";
   const std::string what_to_do =
-      trouble_.starts_with(over_a_limit)
+      condition_.starts_with(over_a_limit)
           ? "; raise that limit of the consumer, or of the server (jetstream { limits })"
           : weir::format("; may this user publish to {}>, and receive the answers?", requests);
-  return {Error::Kind::unreachable, weir::format("nothing comes from stream {}: {}{}{}", stream_, trouble_,
+  return {Error::Kind::unreachable, weir::format("nothing comes from stream {}: {}{}{}", stream_, condition_,
                                                  said.empty() ? "" : " (" + said + ")", what_to_do)};
 }
 
 bool PullReader::give_up(std::string why) {
-  trouble_ = std::move(why);
+  condition_ = std::move(why);
   subscription_.reset();
   return false;
 }
@@ -103,7 +103,7 @@ bool PullReader::handle_status(const Bundle& bundle) {
                         description.starts_with("Batch Completed") || description.starts_with("Exceeded MaxWaiting");
     if (normal) return true;
   }
-  trouble_ = weir::format("{} {}", code, description);
+  condition_ = weir::format("{} {}", code, description);
   return false;
 }
 
@@ -132,7 +132,7 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
     }
     outstanding_ = std::max<std::int64_t>(outstanding_ - static_cast<std::int64_t>(came), 0);
     heard_since_ = heard_since_ || came > 0 || (end == Subscription::End::status && fine);
-    if (!fine) return give_up(trouble_);
+    if (!fine) return give_up(condition_);
     if (end == Subscription::End::no_responders) return give_up("no JetStream or consumer answers");
     if (end == Subscription::End::closed) return give_up("the subscription is closed");
     if (into.empty()) {
@@ -212,6 +212,11 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
   if (backoff_ > 0) clock_.wait(std::min(backoff_, std::max(wait, least_backoff)), stop);
   backoff_ = std::clamp(backoff_ * 2, least_backoff, most_backoff);
   ++restarts_;
+  if (auto same = check(); !same) return same;
+  return begin_consumer();
+}
+
+Result<void> OrderedReader::check() const {
   auto state = jetstream_.state(stream_);
   if (!state) return std::unexpected(state.error());
   if (state->created != opened_.created) {
@@ -224,8 +229,7 @@ Result<void> OrderedReader::restart(const std::stop_token& stop, Duration wait) 
                      stream_, state->last, next_ - 1),
         "stream");
   }
-  if (auto same = check_last(); !same) return same;
-  return begin_consumer();
+  return check_last();
 }
 
 Result<void> OrderedReader::check_last() const {

@@ -73,7 +73,7 @@ class PullReader {
   std::uint64_t reconnects_ = 0;
   bool heard_since_ = true;  ///< a sign of life came since it was bound
   int fruitless_ = 0;        ///< how often it was bound again in a row without one before
-  std::string trouble_;
+  std::string condition_;
 };
 
 /// The error for a stream that begins at `first`, where one would go on after `after`.
@@ -101,6 +101,9 @@ class OrderedReader {
   /// any more to those that are to be read next.
   Result<void> read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
                     const std::stop_token& stop);
+
+  /// Whether the stream still is the one that was read, by the server's word; two requests. Error::changed: no.
+  Result<void> check() const;
 
   const StreamState& opened() const { return opened_; }
   std::uint64_t deleted() const { return deleted_; }    ///< messages that the server had deleted before they were read

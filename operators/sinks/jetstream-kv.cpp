@@ -96,7 +96,8 @@ Spec spec() {
           "Of the samples between two commits only the newest of each key and field is written, and never over a newer "
           "one, by any number of workers: each write names the revision that it replaces. Of two values of the same "
           "event time the one that is written later stays. A sample whose key or field can't be part of a bucket's key, "
-          "that JSON can't hold, or that is too large for the server or the bucket is a dead letter.")
+          "that JSON can't hold, or that is too large for the server or the bucket is a dead letter. A value that the "
+          "server refuses for its size leaves what the bucket has, though an older one came in the same commit.")
       .example(R"({ "id": "now", "sink": "jetstream-kv", "from": "signals", "bucket": "fleet-now" })");
   return out;
 }

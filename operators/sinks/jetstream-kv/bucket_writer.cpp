@@ -33,6 +33,8 @@ Result<void> BucketWriter::write(NewestValues& values) {
   if (values.waiting() == 0) return {};
   if (!connection_->connected()) return std::unexpected(connection_->down());
   const Timestamp end = clock_.steady() + longest_write;
+  // The revisions of a bucket that was recreated, or came back from an earlier copy, may be those that are known.
+  if (auto same = watch_->check(); !same) return same;
   if (auto followed = follow_all(values); !followed) return followed;
   // Each value that it knew would be a conflict.
   if (!std::exchange(caught_up_, true)) {

@@ -1,6 +1,7 @@
 #include "sinks/jetstream-kv/newest_values.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <expected>
 #include <optional>
 
@@ -41,12 +42,18 @@ std::pair<std::string_view, std::string_view> names_in(std::string_view subject)
   return {subject.substr(key + 1, field - key - 1), subject.substr(field + 1)};
 }
 
+/// Why a value can't be written; empty: it can. Seen before it takes the place of one that can.
+std::string unwritable(const SampleValue& value) {
+  if (value.kind == SampleValue::Kind::nothing) return "a sample without a value";
+  const bool finite = std::isfinite(value.x) && std::isfinite(value.y);
+  return value.kind == SampleValue::Kind::text || finite ? "" : "JSON has no NaN and no infinity";
+}
+
 std::expected<std::string, std::string> payload_of(const Codec& codec, std::string_view subject, const Batch& batch,
                                                    std::size_t row) {
   using enum SampleValue::Kind;
   const SampleRows rows{batch};
   const SampleValue value = rows.value(row);
-  if (value.kind == nothing) return std::unexpected("a sample without a value");
   const auto [key, field] = names_in(subject);
   const auto kind = value.kind == point  ? Sample::Kind::point
                     : value.kind == text ? Sample::Kind::text
@@ -74,6 +81,10 @@ void NewestValues::take(const Encoded& rows, Timestamp now) {
       continue;
     }
     const Timestamp time = in.time(row);
+    if (std::string problem = unwritable(in.value(row)); !problem.empty()) {
+      reject(rows, row, std::move(problem));
+      continue;
+    }
     if (time > in.arrival[row] + config_.max_ahead) {
       reject(
           rows, row,

@@ -50,6 +50,7 @@ class Opening {
   Result<TableState> run(Ledger& ledger) {
     // Workers that start together make things one after the other.
     return step("BEGIN; SELECT pg_advisory_xact_lock(hashtext('weir'))")
+        .and_then([&] { return check_encoding(); })
         .and_then([&] { return schema_of(connection_, plan_.table); })
         .and_then([&](const std::string& schema) { return enter(schema); })
         .and_then([&] { return look_for_timescale(); })
@@ -70,6 +71,19 @@ class Opening {
   Result<bool> holds(const std::string& sql, const Params& params) {
     return connection_.query(sql, params).transform([](const Rows& rows) {
       return !rows.empty() && rows[0][0] == "t";
+    });
+  }
+
+  /// Keys and texts are UTF-8; one that another encoding lacks could neither be a row nor a dead letter.
+  Result<void> check_encoding() {
+    return connection_.run("SELECT getdatabaseencoding(), current_database()").and_then([](const Rows& rows) {
+      const std::string encoding = rows[0][0].value_or("");
+      if (encoding == "UTF8" || encoding == "SQL_ASCII") return Result<void>{};
+      return Result<void>{fail(Error::Kind::invalid,
+                               weir::format("database {} has encoding {}, which lacks characters that keys and texts "
+                                            "may have; use one that was created with ENCODING 'UTF8'",
+                                            rows[0][1].value_or(""), encoding),
+                               "url")};
     });
   }
 
