@@ -26,8 +26,8 @@ std::expected<std::unique_ptr<Kept>, int> load_kept(std::string_view command, co
   if (!loaded.checked.pipeline) return std::unexpected(bad_pipeline);
   auto kept = std::make_unique<Kept>(std::move(loaded));
   if (!options.http.empty()) return kept;
-  kept->keepers.emplace(kept->pipeline(), registry);
-  if (auto some = kept->keepers->only(options.node); !some) return std::unexpected(failed(command, some.error()));
+  kept->ledgers.emplace(kept->pipeline(), registry);
+  if (auto some = kept->ledgers->only(options.node); !some) return std::unexpected(failed(command, some.error()));
   return kept;
 }
 
@@ -44,18 +44,18 @@ std::expected<std::string, int> page_of(std::string_view command, const KeptOpti
   return std::unexpected(page->status == 404 ? usage : unreachable);
 }
 
-std::expected<Keepers::Answers, int> ask(std::string_view command, const KeptOptions& options, const Kept& kept) {
+std::expected<Ledgers::Answers, int> ask(std::string_view command, const KeptOptions& options, const Kept& kept) {
   if (options.http.empty()) {
-    auto answers = kept.keepers->ask();
+    auto answers = kept.ledgers->ask();
     if (!answers) return std::unexpected(failed(command, answers.error(), options));
-    name_silent(command, answers->silent);
+    name_unanswered(command, answers->unanswered);
     return *std::move(answers);
   }
   const auto page = page_of(command, options, weir::format("/pipelines/{}/progress", kept.pipeline().name));
   if (!page) return std::unexpected(page.error());
   auto answers = read_progress(*page);
   if (!answers) return std::unexpected(failed(command, answers.error()));
-  name_silent(command, answers->silent);
+  name_unanswered(command, answers->unanswered);
   if (options.node.empty()) return *std::move(answers);
   std::erase_if(answers->kept, [&](const auto& one) { return one.node != options.node; });
   if (!answers->kept.empty()) return *std::move(answers);
@@ -79,8 +79,8 @@ int failed(std::string_view command, const Error& error) {
   return later ? Exit::unreachable : Exit::internal;
 }
 
-void name_silent(std::string_view command, const std::vector<std::string>& silent) {
-  for (const std::string& one : silent)
+void name_unanswered(std::string_view command, const std::vector<std::string>& unanswered) {
+  for (const std::string& one : unanswered)
     std::cerr << command << ": " << one << "; what follows is what the other sinks keep\n";
 }
 

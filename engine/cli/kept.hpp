@@ -9,7 +9,7 @@
 
 #include "cli/command.hpp"
 #include "console/client.hpp"
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 
 namespace weir::cli {
 
@@ -29,7 +29,7 @@ struct Kept {
   explicit Kept(LoadedPipeline from) : loaded{std::move(from)} {}
 
   LoadedPipeline loaded;
-  std::optional<Keepers> keepers;
+  std::optional<Ledgers> ledgers;
 
   const Pipeline& pipeline() const { return *loaded.checked.pipeline; }
 };
@@ -41,7 +41,7 @@ std::expected<std::unique_ptr<Kept>, int> load_kept(std::string_view command, co
 
 /// What the sinks that answer keep, or what the worker says that they do. Who does not answer has been named. Else the
 /// exit code, as above.
-std::expected<Keepers::Answers, int> ask(std::string_view command, const KeptOptions& options, const Kept& kept);
+std::expected<Ledgers::Answers, int> ask(std::string_view command, const KeptOptions& options, const Kept& kept);
 
 /// A page of the worker at `options.http`. Else the exit code, as above.
 std::expected<std::string, int> page_of(std::string_view command, const KeptOptions& options, const std::string& path);
@@ -50,7 +50,7 @@ std::expected<std::string, int> page_of(std::string_view command, const KeptOpti
 int failed(std::string_view command, const Error& error, const KeptOptions& options);
 int failed(std::string_view command, const Error& error);
 /// Names those who did not answer.
-void name_silent(std::string_view command, const std::vector<std::string>& silent);
+void name_unanswered(std::string_view command, const std::vector<std::string>& unanswered);
 
 /// In whole seconds; "-" if there is none.
 std::string shown(Timestamp time);

@@ -66,7 +66,7 @@ void ProgressLine::show(const Worker::Status& status, std::uint64_t samples, Tim
   const std::string text =
       heading + weir::format("{} samples ({:.0f}/s)  {} rows ({:.0f}/s){}{}", samples, rate(samples, samples_),
                              status.rows, rate(status.rows, rows_), behind(status),
-                             status.troubles.empty() ? "" : "  ! " + status.troubles.front());
+                             status.conditions.empty() ? "" : "  ! " + status.conditions.front());
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s", text.c_str());
     shown_ = true;

@@ -61,7 +61,7 @@ WorkerReport::Node read_node(const Json& json) {
   node.sink = text(json, "role") == "sink";
   node.batches = count(json, "batches");
   node.rows_in = count(json, "rows_in");
-  node.refused = count(json, "refused");
+  node.invalid = count(json, "invalid");
   node.keys = count(json, "keys");
   node.bytes = count(json, "bytes");
   node.busy = real(json, "busy");
@@ -94,7 +94,7 @@ std::uint64_t out_of(const WorkerReport::Node& node, std::string_view port) {
 void add_node(TopFrame& frame, const WorkerReport::Node& now, const WorkerReport::Node* before, const Growth& grown) {
   auto line = std::ranges::find(frame.nodes, now.id, &TopFrame::Node::id);
   if (line == frame.nodes.end()) line = frame.nodes.insert(frame.nodes.end(), {.id = now.id, .op = now.op});
-  line->refused += now.refused;
+  line->invalid += now.invalid;
   line->keys += now.keys;
   line->bytes += now.bytes;
   if (before == nullptr) return;
@@ -134,7 +134,7 @@ void add_worker(TopFrame& frame, const std::string& address, const WorkerReport&
   TopFrame::Worker line{.name = now.name, .address = address, .partitions = partitions_of(now), .state = {}};
   line.heard = true;
   line.ready = now.ready;
-  line.state = now.ready ? "ready" : now.troubles.empty() ? "not ready" : now.troubles.front();
+  line.state = now.ready ? "ready" : now.conditions.empty() ? "not ready" : now.conditions.front();
   line.in_flight = now.in_flight;
   line.in_flight_limit = now.in_flight_limit;
   line.resident = now.resident;
@@ -143,7 +143,7 @@ void add_worker(TopFrame& frame, const std::string& address, const WorkerReport&
     line.commits = grown.of(before->commits, now.commits);
     if (line.commits > 0) line.commit = grown.of(before->commit_time, now.commit_time) / line.commits;
   }
-  for (const std::string& trouble : now.troubles) frame.troubles.push_back(now.name + ": " + trouble);
+  for (const std::string& condition : now.conditions) frame.conditions.push_back(now.name + ": " + condition);
   for (const WorkerReport::Node& node : now.nodes) {
     const WorkerReport::Node* was = nullptr;
     if (before != nullptr) {
@@ -199,8 +199,8 @@ Result<WorkerReport> read_report(std::string_view json) {
   out.workers = count(*document, "workers");
   out.last_commit = real(*document, "last_commit");
   out.commit_time = real(*document, "commit_time");
-  each(*document, "troubles", [&](const Json& one) {
-    if (one.IsString()) out.troubles.emplace_back(one.GetString());
+  each(*document, "conditions", [&](const Json& one) {
+    if (one.IsString()) out.conditions.emplace_back(one.GetString());
   });
   each(*document, "nodes", [&](const Json& one) { out.nodes.push_back(read_node(one)); });
   each(*document, "lanes", [&](const Json& one) {
@@ -230,7 +230,7 @@ TopFrame frame_of(const Glance& before, const Glance& now) {
     if (!report) {
       frame.workers.push_back(
           {.name = "", .address = worker.address, .partitions = "", .state = report.error().message});
-      frame.troubles.push_back(report.error().message);
+      frame.conditions.push_back(report.error().message);
       continue;
     }
     if (!met.insert(report->name).second) continue;  // by another of its addresses

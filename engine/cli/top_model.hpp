@@ -17,7 +17,7 @@ struct WorkerReport {
   struct Node {
     std::string id, op;
     bool source = false, sink = false;
-    std::uint64_t batches = 0, rows_in = 0, refused = 0, keys = 0, bytes = 0;
+    std::uint64_t batches = 0, rows_in = 0, invalid = 0, keys = 0, bytes = 0;
     std::vector<std::pair<std::string, std::uint64_t>> rows_out;  ///< by port
     double busy = 0;
   };
@@ -29,7 +29,7 @@ struct WorkerReport {
   };
   std::string pipeline, name;
   bool ready = false;
-  std::vector<std::string> troubles;
+  std::vector<std::string> conditions;
   std::uint64_t commits = 0, dead_letters = 0, in_flight = 0, in_flight_limit = 0, resident = 0, workers = 0;
   double last_commit = 0, commit_time = 0;
   std::vector<Node> nodes;  ///< in the order in which they run
@@ -79,7 +79,7 @@ struct TopFrame {
     double in = 0, out = 0, batches = 0;
     std::vector<std::pair<std::string, double>> other = {};  ///< what leaves by the other ports
     double busy = 0;                                         ///< seconds a second, over all lanes
-    std::uint64_t refused = 0, keys = 0, bytes = 0;
+    std::uint64_t invalid = 0, keys = 0, bytes = 0;
     bool slowest = false;  ///< has the most of the time
   };
   struct Part {
@@ -98,7 +98,7 @@ struct TopFrame {
   std::vector<Worker> workers;
   std::vector<Node> nodes;
   std::vector<Part> parts;
-  std::vector<std::string> troubles;
+  std::vector<std::string> conditions;
   std::string no_lag = {};  ///< why it is not known
 };
 

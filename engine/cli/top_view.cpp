@@ -78,7 +78,7 @@ Element workers(const TopFrame& frame) {
 
 Element nodes(const TopFrame& frame) {
   std::vector<std::vector<std::string>> rows{
-      {"node", "operator", "in/s", "out/s", "batches/s", "busy", "", "refused", "keys", "state", "other ports"}};
+      {"node", "operator", "in/s", "out/s", "batches/s", "busy", "", "invalid", "keys", "state", "other ports"}};
   for (const TopFrame::Node& node : frame.nodes) {
     std::string other;
     for (const auto& [port, rows_out] : node.other) {
@@ -86,7 +86,7 @@ Element nodes(const TopFrame& frame) {
     }
     const bool has_state = node.keys > 0 || node.bytes > 0;
     rows.push_back({node.id, node.op, rate(node.in), rate(node.out), rate(node.batches),
-                    weir::format("{:.1f} %", node.busy * 100), node.slowest ? "◂ slowest" : "", grouped(node.refused),
+                    weir::format("{:.1f} %", node.busy * 100), node.slowest ? "◂ slowest" : "", grouped(node.invalid),
                     has_state ? grouped(node.keys) : "", has_state ? shown_bytes(node.bytes) : "", other});
   }
   return table(std::move(rows), 2, 10, [&](std::size_t row) {
@@ -111,9 +111,9 @@ Element parts(const TopFrame& frame) {
 Element page(const TopFrame& frame) {
   ftxui::Elements lines{heading(frame), ftxui::text(""), workers(frame), ftxui::text(""), nodes(frame)};
   if (!frame.parts.empty()) lines.insert(lines.end(), {ftxui::text(""), parts(frame)});
-  if (!frame.troubles.empty()) lines.push_back(ftxui::text(""));
-  for (const std::string& trouble : frame.troubles)
-    lines.push_back(ftxui::text("! " + trouble) | ftxui::color(ftxui::Color::Red));
+  if (!frame.conditions.empty()) lines.push_back(ftxui::text(""));
+  for (const std::string& condition : frame.conditions)
+    lines.push_back(ftxui::text("! " + condition) | ftxui::color(ftxui::Color::Red));
   if (!frame.no_lag.empty())
     lines.insert(lines.end(), {ftxui::text(""), ftxui::text("lag: " + frame.no_lag) | ftxui::dim});
   return ftxui::vbox(std::move(lines));

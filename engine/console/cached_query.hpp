@@ -12,7 +12,7 @@
 #include <weir/types.hpp>
 
 #include "core/observe/attempt.hpp"
-#include "core/observe/trouble.hpp"
+#include "core/observe/condition.hpp"
 
 namespace weir {
 
@@ -28,7 +28,7 @@ class CachedQuery {
 
   /// `name` is what the log calls it. `clock` must outlive it.
   CachedQuery(std::string name, std::function<Result<T>()> query, const Clock& clock)
-      : name_{std::move(name)}, query_{std::move(query)}, clock_{clock}, trouble_{name_} {}
+      : name_{std::move(name)}, query_{std::move(query)}, clock_{clock}, condition_{name_} {}
   CachedQuery(const CachedQuery&) = delete;
   CachedQuery& operator=(const CachedQuery&) = delete;
 
@@ -60,9 +60,9 @@ class CachedQuery {
   }
 
   void take(Result<T> answer) {
-    // What can never be told is no trouble.
+    // What can never be told is no condition.
     const bool fine = answer.has_value() || answer.error().kind == Error::Kind::invalid;
-    trouble_.is(fine ? "" : answer.error().message);
+    condition_.is(fine ? "" : answer.error().message);
     const std::scoped_lock lock{mutex_};
     answer_ = std::move(answer);
     answered_at_ = clock_.steady();
@@ -73,7 +73,7 @@ class CachedQuery {
   const std::string name_;
   const std::function<Result<T>()> query_;
   const Clock& clock_;
-  Trouble trouble_;
+  Condition condition_;
 
   std::mutex mutex_;
   Result<T> answer_ = fail(Error::Kind::unreachable, "not asked yet");  // the last one, of …

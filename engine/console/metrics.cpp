@@ -113,7 +113,7 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
     if (place.reached == no_time) continue;
     // A source that can't be reached does not know what waits.
     const bool idle = std::ranges::any_of(status.lanes, [&](const LaneRun::Status& lane) {
-      return lane.partition == place.partition && lane.trouble.empty() && lane.waiting == 0 &&
+      return lane.partition == place.partition && lane.condition.empty() && lane.waiting == 0 &&
              lane.pulled <= place.position;
     });
     out.gauge("weir_behind_seconds", idle ? 0 : seconds(now - place.reached), {partition});
@@ -138,7 +138,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.memory));
   out.gauge("process_resident_memory_bytes", static_cast<double>(resident_bytes()));
   add_lanes(out, pipeline, status, now);
-  if (lag && lag->silent.empty()) {
+  if (lag && lag->unanswered.empty()) {
     out.gauge("weir_lag_messages", static_cast<double>(lag->messages));
     out.gauge("weir_lag_seconds", seconds(lag->behind));
   }

@@ -6,14 +6,14 @@ namespace weir {
 namespace {
 
 /// weir_behind_seconds of a lane that has committed up to position 7, at arrival 10 s; the time is 25 s.
-std::string behind(Position pulled, std::uint64_t waiting, std::string trouble = {}) {
+std::string behind(Position pulled, std::uint64_t waiting, std::string condition = {}) {
   Pipeline pipeline;
   pipeline.name = "p";
   Worker::Status status;
   status.lanes.emplace_back();
   status.lanes[0].pulled = pulled;
   status.lanes[0].waiting = waiting;
-  status.lanes[0].trouble = std::move(trouble);
+  status.lanes[0].condition = std::move(condition);
   status.committed.push_back({0, 7, 10 * second});
   const std::string text = render_metrics(pipeline, Counters{}, Counters{}, status, 25 * second, std::nullopt);
   const std::string line = "\nweir_behind_seconds{pipeline=\"p\",partition=\"0\"} ";
@@ -40,7 +40,7 @@ TEST(Metrics, TheLagIsThereWhileItIsKnown) {
   EXPECT_NE(known.find("\nweir_lag_messages{pipeline=\"p\"} 12\n"), std::string::npos) << known;
   EXPECT_NE(known.find("\nweir_lag_seconds{pipeline=\"p\"} 2.5\n"), std::string::npos) << known;
   EXPECT_EQ(text(std::nullopt).find("weir_lag"), std::string::npos);
-  EXPECT_EQ(text(Lag{.partitions = {}, .messages = 12, .behind = 0, .silent = {"db: no answer"}}).find("weir_lag"),
+  EXPECT_EQ(text(Lag{.partitions = {}, .messages = 12, .behind = 0, .unanswered = {"db: no answer"}}).find("weir_lag"),
             std::string::npos);
 }
 

@@ -58,7 +58,7 @@ void write_progress(const ProgressLine& line, JsonWriter& out) {
   out.time("arrival", line.progress.arrival);
 }
 
-std::string progress_json(const Keepers::Answers& answers) {
+std::string progress_json(const Ledgers::Answers& answers) {
   JsonWriter out;
   out.array([&] {
     for (const auto& [node, lines] : answers.kept) {
@@ -71,20 +71,20 @@ std::string progress_json(const Keepers::Answers& answers) {
         });
       }
     }
-    for (const std::string& one : answers.silent) out.object([&] { out.text("unanswered", one); });
+    for (const std::string& one : answers.unanswered) out.object([&] { out.text("unanswered", one); });
   });
   return std::string{out.result()};
 }
 
-Result<Keepers::Answers> read_progress(std::string_view json) {
+Result<Ledgers::Answers> read_progress(std::string_view json) {
   rapidjson::Document page;
   page.Parse<rapidjson::kParseIterativeFlag>(json.data(), json.size());
   const auto lines = page.HasParseError() ? std::nullopt : objects(page);
   if (!lines) return other_page();
-  Keepers::Answers out;
+  Ledgers::Answers out;
   for (const rapidjson::Value* line : *lines) {
     if (line->HasMember("unanswered")) {
-      out.silent.push_back(text(*line, "unanswered"));
+      out.unanswered.push_back(text(*line, "unanswered"));
       continue;
     }
     const std::string node = text(*line, "node");
@@ -113,7 +113,7 @@ Result<ReadLag> read_lag(std::string_view json) {
   out.lag.behind = seconds(page, "seconds");
   if (const auto silent = page.FindMember("unanswered"); silent != page.MemberEnd() && silent->value.IsArray()) {
     for (const rapidjson::Value& one : silent->value.GetArray())
-      if (one.IsString()) out.lag.silent.emplace_back(one.GetString(), one.GetStringLength());
+      if (one.IsString()) out.lag.unanswered.emplace_back(one.GetString(), one.GetStringLength());
   }
   for (const rapidjson::Value* line : *lines) {
     out.lag.partitions.push_back({.partition = static_cast<Partition>(number(*line, "partition")),

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "console/json_writer.hpp"
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 #include "core/coordination/lag.hpp"
 
 namespace weir {
@@ -15,10 +15,10 @@ void write_progress(const ProgressLine& line, JsonWriter& out);
 
 /// An array with an object for each line: node, those of write_progress(), updated, snapshot; and one with
 /// "unanswered", who and why, for each sink that did not answer.
-std::string progress_json(const Keepers::Answers& answers);
+std::string progress_json(const Ledgers::Answers& answers);
 
 /// What progress_json() wrote. changed: it is something else.
-Result<Keepers::Answers> read_progress(std::string_view json);
+Result<Ledgers::Answers> read_progress(std::string_view json);
 
 /// What lag_json() wrote, and of which pipeline. changed: it is something else.
 struct ReadLag {

@@ -8,13 +8,13 @@ namespace {
 using testing::ElementsAre;
 
 TEST(ProgressJson, WhatAWorkerServesIsReadAgain) {
-  Keepers::Answers answers;
+  Ledgers::Answers answers;
   answers.kept.push_back({"db",
                           {{.partition = 3,
                             .progress = {.position = 9, .snapshot = "p.3.0.7-f"},
                             .owner = "vm-1",
                             .lease_left = 2 * second}}});
-  answers.silent = {"file: is open in another process"};
+  answers.unanswered = {"file: is open in another process"};
   const auto read = read_progress(progress_json(answers));
   ASSERT_TRUE(read) << read.error().message;
   ASSERT_EQ(read->kept.size(), 1u);
@@ -25,7 +25,7 @@ TEST(ProgressJson, WhatAWorkerServesIsReadAgain) {
   EXPECT_EQ(line.owner, "vm-1");
   EXPECT_EQ(line.progress.position, 9u);
   EXPECT_EQ(line.progress.snapshot, "p.3.0.7-f");
-  EXPECT_THAT(read->silent, ElementsAre("file: is open in another process")) << "or the others pass for all";
+  EXPECT_THAT(read->unanswered, ElementsAre("file: is open in another process")) << "or the others pass for all";
 }
 
 TEST(ProgressJson, ALagOfSomeSinksSaysWhichDidNotAnswer) {
@@ -33,12 +33,12 @@ TEST(ProgressJson, ALagOfSomeSinksSaysWhichDidNotAnswer) {
   pipeline.name = "fleet";
   Lag lag;
   lag.messages = 5;
-  lag.silent = {"db2: no answer"};
+  lag.unanswered = {"db2: no answer"};
   const auto read = read_lag(lag_json(pipeline, lag));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->pipeline, "fleet");
   EXPECT_EQ(read->lag.messages, 5u);
-  EXPECT_THAT(read->lag.silent, ElementsAre("db2: no answer"));
+  EXPECT_THAT(read->lag.unanswered, ElementsAre("db2: no answer"));
 }
 
 TEST(ProgressJson, WhatIsSomethingElseIsSaidToBe) {

@@ -51,8 +51,8 @@ void add_node(Json& json, const Node& node, const Counters& counters, const Coun
   }
   json.EndObject();
   seconds(json, "busy", static_cast<Duration>(worked(counted::node_busy_seconds)));
-  number(json, "refused",
-         counters.value(node.id, counted::refused.name) + counters.value(node.id, counted::rejected.name));
+  number(json, "invalid",
+         counters.value(node.id, counted::invalid.name) + counters.value(node.id, counted::rejected.name));
   number(json, "keys", size.keys);
   number(json, "bytes", size.bytes);
   json.EndObject();
@@ -93,7 +93,7 @@ void add_lanes(Json& json, const Worker::Status& status) {
 }  // namespace
 
 std::vector<std::string> why_not_ready(const Worker::Status& status) {
-  auto why = status.troubles;
+  auto why = status.conditions;
   why.append_range(status.broken);
   if (status.draining) why.emplace_back("draining");
   if (!status.ready && why.empty())
@@ -118,9 +118,9 @@ std::string status_json(const Pipeline& pipeline, const Counters& counters, cons
   text(json, "worker", worker);
   flag(json, "ready", status.ready);
   flag(json, "standby", status.standby);
-  json.Key("troubles");
+  json.Key("conditions");
   json.StartArray();
-  for (const std::string& trouble : why_not_ready(status)) text(json, trouble);
+  for (const std::string& condition : why_not_ready(status)) text(json, condition);
   json.EndArray();
   number(json, "rows", status.rows);
   number(json, "commits", status.commits);

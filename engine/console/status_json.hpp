@@ -15,7 +15,7 @@ namespace weir {
 std::vector<std::string> why_not_ready(const Worker::Status& status);
 Readiness readiness(const Worker::Status& status);
 
-/// An object on a line: the worker, its troubles, what has passed each node since it started (`work`:
+/// An object on a line: the worker, its conditions, what has passed each node since it started (`work`:
 /// counted::work()), its lanes, and the pipeline without secrets. Times are in seconds.
 std::string status_json(const Pipeline& pipeline, const Counters& counters, const Counters& work,
                         const Worker::Status& status, const std::string& worker);

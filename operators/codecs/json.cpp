@@ -438,7 +438,7 @@ const Spec spec =
             "taken (one beyond a float64, an array as a value) is refused alone: the message goes to the dead letters and its other samples on. When written, a sample is an object with plain names, or only its "
             "value if the subject says key and field and it has no time.")
         .details(
-            "Payloads without a time, or without a sample, are taken and counted (without_time, without_samples); of "
+            "Payloads without a time, or without a sample, are taken and counted (untimed_samples, empty_messages); of "
             "the first the log says what stands in it instead.")
         .example(R"({ "codec": "json", "time": "ts", "time_unit": "ms" })")
         .example(

@@ -66,7 +66,7 @@ class DuckDb final : public Sink {
     return {};
   }
 
-  bool bury(const DeadLetter& letter) override {
+  bool write_dead_letter(const DeadLetter& letter) override {
     handed_.add(letter);
     return true;
   }

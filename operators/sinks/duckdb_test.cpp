@@ -171,7 +171,7 @@ TEST_F(DuckDbSink, a_lane_that_does_not_stand_where_it_was_left_is_refused_and_t
   EXPECT_EQ(*sink->reset(Partition{0}), 1u);
   std::vector<Encoded> parts{fakes::encode(*sink, rows(5, 10), 0, 20), fakes::encode(*sink, rows(3, 100), 1, 20)};
   for (const Encoded& part : parts) ASSERT_TRUE(sink->write(part).has_value());
-  ASSERT_TRUE(sink->bury({0, 20, 0, no_time, "n", "goes with its lane", "", ""}));
+  ASSERT_TRUE(sink->write_dead_letter({0, 20, 0, no_time, "n", "goes with its lane", "", ""}));
   const LaneCommit lanes[]{lane(0, 20), lane(1, 20)};
   const auto done = sink->commit(lanes);
   ASSERT_TRUE(done.has_value()) << done.error().message;
@@ -205,7 +205,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
   batch->columns[0] = Column::dictionary(ids);
   auto sink = opened();
   ASSERT_TRUE(sink->claim(0).has_value());
-  ASSERT_TRUE(sink->bury({0, 7, 2, 5, "signals", "it's\xFF", "s", std::string("\0\xFF", 2)}));
+  ASSERT_TRUE(sink->write_dead_letter({0, 7, 2, 5, "signals", "it's\xFF", "s", std::string("\0\xFF", 2)}));
   const auto done = commit(*sink, batch, 0, 7);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
@@ -225,7 +225,8 @@ TEST_F(DuckDbSink, keeps_many_dead_letters_of_any_size_in_one_commit) {
   ASSERT_TRUE(sink->claim(0).has_value());
   for (std::int64_t n = 0; n < 5000; ++n) {
     const std::size_t size = n == 2500 ? 1u << 20 : 10;
-    ASSERT_TRUE(sink->bury({0, static_cast<Position>(n), 0, n, "signals", "bad", "s", std::string(size, 'x')}));
+    ASSERT_TRUE(
+        sink->write_dead_letter({0, static_cast<Position>(n), 0, n, "signals", "bad", "s", std::string(size, 'x')}));
   }
   ASSERT_TRUE(commit(*sink, rows(1), 0, 5000).has_value());
   sink.reset();
@@ -241,7 +242,7 @@ TEST_F(DuckDbSink, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_ver
   ASSERT_TRUE(sink->claim(0).has_value());
   Sink::DeadLetter letter{0, 7, 0, 5, "rows", "bad", "s", "p"};
   letter.row = 40;
-  ASSERT_TRUE(sink->bury(letter));
+  ASSERT_TRUE(sink->write_dead_letter(letter));
   ASSERT_TRUE(commit(*sink, rows(1), 0, 7).has_value());
   sink.reset();
   EXPECT_EQ(ask("SELECT concat_ws(' ', row, arrival_ns, reason, payload) FROM weir_dead_letters"), "40 5 bad p");
@@ -386,8 +387,8 @@ TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
   ASSERT_EQ(::pipe(said), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    const std::string trouble = fill_and_free();
-    (void)!::write(said[1], trouble.data(), trouble.size());
+    const std::string condition = fill_and_free();
+    (void)!::write(said[1], condition.data(), condition.size());
     ::_exit(0);
   }
   ::close(said[1]);

@@ -112,7 +112,7 @@ class Timescale final : public Sink {
     return {};
   }
 
-  bool bury(const DeadLetter& letter) override {
+  bool write_dead_letter(const DeadLetter& letter) override {
     handed_.add(letter);
     return true;
   }
@@ -149,8 +149,8 @@ class Timescale final : public Sink {
 
   Duration lease() const override { return lease_; }
 
-  Result<Crew> meet() override {
-    return controlled([this](Connection& connection) { return ledger_.meet(connection); });
+  Result<Members> heartbeat() override {
+    return controlled([this](Connection& connection) { return ledger_.heartbeat(connection); });
   }
 
   void leave() override {
@@ -279,7 +279,7 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   }
   count("transactions", 1);
   count("copied_bytes", done->bytes);
-  count("refused_lanes", done->refused.size());
+  count("fenced_lanes", done->refused.size());
   count("dead_letters_over_limit", done->over_limit);
   count("swallowed_rows", done->swallowed);
   if (done->swallowed > 0 && !std::exchange(told_swallowed_, true)) {
@@ -337,7 +337,7 @@ const Spec spec =
         .counter("transactions", "transactions that were committed")
         .counter("copied_bytes", "bytes of COPY data that were committed")
         .counter("retries", "transactions that were lost with the connection, or to a lock or a full disk")
-        .counter("refused_lanes", "partitions that turned out to belong to another worker")
+        .counter("fenced_lanes", "partitions that turned out to belong to another worker")
         .counter("dead_letters_over_limit",
                  "dead letters of rejected rows that were not kept, as \"limits\" bound them")
         .counter("swallowed_rows", "rows that a trigger on the table left out: the server took them and has them not")

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "transforms/window-join/diagnostics.hpp"
 #include "transforms/window-join/join.hpp"
-#include "transforms/window-join/oversights.hpp"
 
 namespace {
 using namespace weir;
@@ -72,7 +72,7 @@ class WindowJoin final : public Transform {
   std::optional<Timestamp> due() const override { return join_.due(); }
   void save(StateWriter& state) const override { join_.save(state); }
   Result<void> load(StateReader& state) override {
-    oversights_.restored();
+    diagnostics_.restored();
     if (join_.load(state, context_.keys()->size())) return {};
     return fail(Error::Kind::changed, "the state of window-join is damaged");
   }
@@ -127,7 +127,7 @@ class WindowJoin final : public Transform {
       ++join_.counts.other_fields;
       return;
     }
-    oversights_.met(slot);
+    diagnostics_.met(slot);
     if (!rows.timed(row)) return out.refuse(in, row, "no event time");
     SampleValue value;
     if (const char* problem = read(rows, row, slots_.kind(slot), value); problem != nullptr)
@@ -138,6 +138,8 @@ class WindowJoin final : public Transform {
       return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
     if (rules_.is_behind(time, arrival))
       return out.refuse(in, row, "event time is behind arrival by more than max_behind" + unit_advice(time, arrival));
+    if (time < arrival - Rules::farthest)
+      return out.refuse(in, row, "event time is more than 146 years behind its arrival");
     if (in.message_of_row.empty() || in.message_of_row[row] != work_.message) join_.begin_message();
     if (!in.message_of_row.empty()) work_.message = in.message_of_row[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {
@@ -174,12 +176,12 @@ class WindowJoin final : public Transform {
   void finish(const Batch& in, Output& out) {
     const Counts counts = std::exchange(join_.counts, {});
     out.count(late_counter_, counts.late);
-    out.count(off_stale_counter_, counts.off_stale);
+    out.count(stale_offs_counter_, counts.stale_offs);
     out.count(other_fields_counter_, counts.other_fields);
-    out.count(forced_counter_, counts.forced);
-    out.count(tickless_counter_, counts.tickless);
-    const Oversights::Seen seen{in.rows, work_.made, in.reached};
-    const std::string slip = known_ == nullptr ? "" : oversights_.look(seen, counts, *known_);
+    out.count(early_closed_ticks_counter_, counts.early_closed_ticks);
+    out.count(empty_sessions_counter_, counts.empty_sessions);
+    const Diagnostics::Seen seen{in.rows, work_.made, in.reached};
+    const std::string slip = known_ == nullptr ? "" : diagnostics_.look(seen, counts, *known_);
     if (!slip.empty()) context_.warn(slip);
     if (!work_.late.empty()) out.emit(in.select(work_.late), 1);
     work_.under_way = false;
@@ -187,14 +189,14 @@ class WindowJoin final : public Transform {
 
   Context& context_;
   const std::size_t late_counter_ = context_.counter("late");
-  const std::size_t off_stale_counter_ = context_.counter("off_stale");
+  const std::size_t stale_offs_counter_ = context_.counter("stale_offs");
   const std::size_t other_fields_counter_ = context_.counter("other_fields");
-  const std::size_t forced_counter_ = context_.counter("forced");
-  const std::size_t tickless_counter_ = context_.counter("tickless");
+  const std::size_t early_closed_ticks_counter_ = context_.counter("early_closed_ticks");
+  const std::size_t empty_sessions_counter_ = context_.counter("empty_sessions");
   Rules rules_;
   Slots slots_;
   Join join_;
-  Oversights oversights_{rules_, slots_};
+  Diagnostics diagnostics_{rules_, slots_};
   SchemaPtr brackets_, events_;
   static constexpr std::uint32_t no_message = UINT32_MAX;
   /// On the batch at hand.
@@ -284,10 +286,10 @@ Spec spec() {
       .port("sessions",
             "starts and ends of sessions: key, event (start, end), reason (on, sample; off, timeout, lost), time")
       .counter("late", "samples that came too late for a tick; those inside an open session still serve later ones")
-      .counter("off_stale", "offs from before the open session, or while none was open: without effect")
+      .counter("stale_offs", "offs from before the open session, or while none was open: without effect")
       .counter("other_fields", "samples of fields that no column names")
-      .counter("tickless", "sessions that had no tick between their first and last sample, so no row")
-      .counter("forced", "ticks closed, and sessions ended, early because of max_pending")
+      .counter("empty_sessions", "sessions that had no tick between their first and last sample, so no row")
+      .counter("early_closed_ticks", "ticks closed, and sessions ended, early because of max_pending")
       .accepts({Shape::samples})
       .keyed_state()
       .version(3)

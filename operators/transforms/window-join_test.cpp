@@ -94,7 +94,7 @@ TEST(WindowJoin, SessionsTooShortForATickAreCountedAndToldOf) {
     join.feed(in.take());
   }
   join.mark(200 * minute);
-  EXPECT_GE(join.context.counted("tickless"), 149u);
+  EXPECT_GE(join.context.counted("empty_sessions"), 149u);
   ASSERT_EQ(join.context.warnings.size(), 1u);
   EXPECT_TRUE(join.context.warnings[0].starts_with("100 sessions without a row: none had a tick of 1m"))
       << join.context.warnings[0];
@@ -155,15 +155,15 @@ TEST(WindowJoin, ABurstBeyondWhatAVehicleHoldsClosesItsOldestTicks) {
       if (from % 10'000 == 0) parts.restart();
     }
     whole.feed(all.take());
-    const auto forced = static_cast<std::uint64_t>(samples - std::min<std::int64_t>(max_pending, 65'533));
-    EXPECT_EQ(whole.context.counted("forced"), forced) << max_pending;
-    EXPECT_EQ(std::ranges::count(whole.texts[0], '\n'), forced);
+    const auto early_closed_ticks = static_cast<std::uint64_t>(samples - std::min<std::int64_t>(max_pending, 65'533));
+    EXPECT_EQ(whole.context.counted("early_closed_ticks"), early_closed_ticks) << max_pending;
+    EXPECT_EQ(std::ranges::count(whole.texts[0], '\n'), early_closed_ticks);
     for (Joined* join : {&whole, &parts}) join->mark(702 * second);
     EXPECT_EQ(std::ranges::count(whole.texts[0], '\n'), samples);
     EXPECT_EQ(whole.context.counted("late"), 0u);
     EXPECT_EQ(whole.texts[3], "");
     EXPECT_EQ(parts.texts, whole.texts);
-    EXPECT_EQ(parts.context.counted("forced"), forced);
+    EXPECT_EQ(parts.context.counted("early_closed_ticks"), early_closed_ticks);
   }
 }
 
@@ -172,7 +172,7 @@ TEST(WindowJoin, ASessionThatIsDoneEndsBeforeAVehicleHoldsTooMuch) {
   SampleBatch in{join.context};
   for (const int at : {1, 2, 10, 11, 12, 13, 14, 15}) in.number("k", "a", at * second, at, 15 * second);
   join.feed(in.take());
-  EXPECT_EQ(join.context.counted("forced"), 5u);  // four ticks, and what keeps the two sessions apart
+  EXPECT_EQ(join.context.counted("early_closed_ticks"), 5u);  // four ticks, and what keeps the two sessions apart
   EXPECT_EQ(std::ranges::count(join.texts[0], '\n'), 4);
   EXPECT_EQ(join.texts[2],
             "15000000000 k start sample 1000000000\n15000000000 k end timeout 2000000000\n"

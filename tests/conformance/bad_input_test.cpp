@@ -82,7 +82,7 @@ TEST(BadInput, a_message_is_one_dead_letter_for_each_reason_however_many_samples
   EXPECT_THAT(reasons, ElementsAre("1 event time is ahead of arrival by more than max_ahead: 1000 of its message",
                                    StartsWith("1 event time is behind arrival by more than max_behind"),
                                    "2 event time is ahead of arrival by more than max_ahead"));
-  EXPECT_EQ(lane.counters.value("rows", "refused"), 1002u) << "each sample";
+  EXPECT_EQ(lane.counters.value("rows", "invalid"), 1002u) << "each sample";
 }
 
 TEST(BadInput, what_the_columns_do_not_want_is_a_dead_letter_or_counted) {
@@ -103,7 +103,7 @@ TEST(BadInput, rows_of_a_port_that_nobody_reads_are_counted) {
   EXPECT_EQ(lane.counters.value("rows", "late"), 1u);
   std::vector<std::string> unread;
   for (const auto& line : lane.counters.lines()) {
-    if (line.name == "unread") unread.push_back(weir::format("{}.{} {}", line.node, line.reason, line.value));
+    if (line.name == "unconnected_rows") unread.push_back(weir::format("{}.{} {}", line.node, line.reason, line.value));
   }
   EXPECT_THAT(unread, testing::UnorderedElementsAre("rows.sessions 1", "rows.late 1"));
 }

@@ -66,7 +66,7 @@ TEST(BadPayload, a_json_payload_is_refused_whole_with_a_reason) {
       {R"({"value":{"lat":91,"lon":181}})", "no place on the Earth: \"f\" 91/181"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+  EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());
   EXPECT_EQ(lane.counters.value("signals", "messages"), 3 * bad.size());
 }
 
@@ -79,7 +79,7 @@ TEST(BadPayload, what_else_a_json_message_says_is_taken) {
   EXPECT_EQ(out.dead_letters[0].reason,
             "a value is an array: \"f\"; 2 samples of its message; the others of its message are taken");
   EXPECT_THAT(out.dead_letters[1].reason, HasSubstr("not a time"));
-  EXPECT_EQ(lane.counters.value("signals", "refused"), 2u);
+  EXPECT_EQ(lane.counters.value("signals", "invalid"), 2u);
 }
 
 TEST(BadPayload, a_text_payload_is_refused_whole_with_a_reason) {
@@ -91,7 +91,7 @@ TEST(BadPayload, a_text_payload_is_refused_whole_with_a_reason) {
       {"12 13", "not a decimal"}, {std::string(1 << 20, '9'), "out of range"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, "21.5", payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+  EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());
 }
 
 TEST(BadPayload, a_flatbuffer_is_refused_whole_with_a_reason) {
@@ -116,7 +116,7 @@ TEST(BadPayload, a_flatbuffer_is_refused_whole_with_a_reason) {
       {good.substr(0, good.size() - 8), "not a FlatBuffer: its offsets do not fit"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
-  EXPECT_EQ(lane.counters.value("signals", "refused"), bad.size());
+  EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());
 }
 
 TEST(BadPayload, a_corrupt_flatbuffer_becomes_samples_or_a_dead_letter_never_neither) {
@@ -136,13 +136,13 @@ TEST(BadPayload, a_corrupt_flatbuffer_becomes_samples_or_a_dead_letter_never_nei
   }
   std::uint64_t letters = 0;
   for (const auto& payload : corrupt) {
-    const std::uint64_t empty = lane.counters.value("signals", "without_samples");
+    const std::uint64_t empty = lane.counters.value("signals", "empty_messages");
     const auto out = lane.feed({payload});
     letters += out.dead_letters.size();
-    const bool counted = lane.counters.value("signals", "without_samples") == empty + 1;
+    const bool counted = lane.counters.value("signals", "empty_messages") == empty + 1;
     EXPECT_EQ(out.dead_letters.size() + (rows_of(out) > 0 ? 1 : 0) + (counted ? 1 : 0), 1u);
   }
-  const auto refused = lane.counters.value("signals", "refused");
+  const auto refused = lane.counters.value("signals", "invalid");
   EXPECT_EQ(letters, refused);
   EXPECT_GT(refused, corrupt.size() / 4);
   EXPECT_EQ(lane.counters.value("signals", "messages"), corrupt.size());
@@ -154,7 +154,7 @@ TEST(BadPayload, a_message_that_holds_no_sample_is_counted) {
   EXPECT_EQ(rows_of(out), 1u);
   EXPECT_THAT(out.dead_letters, IsEmpty());
   EXPECT_EQ(lane.counters.value("signals", "messages"), 3u);
-  EXPECT_EQ(lane.counters.value("signals", "without_samples"), 2u);
+  EXPECT_EQ(lane.counters.value("signals", "empty_messages"), 2u);
 }
 
 TEST(BadPayload, a_large_payload_passes_whole) {

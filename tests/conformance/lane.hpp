@@ -64,7 +64,7 @@ class Lane {
   std::vector<std::string> refused(std::string_view node) const {
     std::vector<std::string> out;
     for (const auto& line : counters.lines()) {
-      if (line.node == node && line.name == "refused") out.push_back(weir::format("{} {}", line.reason, line.value));
+      if (line.node == node && line.name == "invalid") out.push_back(weir::format("{} {}", line.reason, line.value));
     }
     return out;
   }

@@ -51,7 +51,7 @@ class DatabaseSink final : public Sink {
     written_.push_back(&rows);
     return {};
   }
-  bool bury(const DeadLetter& letter) override {
+  bool write_dead_letter(const DeadLetter& letter) override {
     letters_.push_back(letter);
     return true;
   }

@@ -51,7 +51,7 @@ struct World {
   int commits = 0;           // that succeeded
   Duration slow = 0;         // how long a commit takes
   Duration lease = 0;        // 0: none
-  Crew crew;                 // as the table answers who asks, if there are leases
+  Members members;           // as the table answers who asks, if there are leases
   bool left = false;         // the worker said that it is no longer there
   Position acknowledged = 0;
   Position first_pulled = 0;           // by the last source that pulled anything
@@ -212,7 +212,7 @@ class TableSink final : public Sink {
     written_ += rows.bytes;
     return {};
   }
-  bool bury(const DeadLetter& letter) override {
+  bool write_dead_letter(const DeadLetter& letter) override {
     written_ += "dead " + letter.payload + " " + letter.reason + "\n";
     return true;
   }
@@ -233,10 +233,10 @@ class TableSink final : public Sink {
     world->owned = false;
   }
   Duration lease() const override { return world->lease; }
-  Result<Crew> meet() override {
+  Result<Members> heartbeat() override {
     const std::scoped_lock lock{world->mutex};
     world->left = false;
-    return world->crew;
+    return world->members;
   }
   void leave() override { world->left = true; }
   Result<std::vector<Partition>> renew() override {  // on a connection of its own

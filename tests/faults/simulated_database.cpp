@@ -95,7 +95,7 @@ Result<void> SimulatedSink::write(const Encoded& rows) {
   return {};
 }
 
-bool SimulatedSink::bury(const DeadLetter& letter) {
+bool SimulatedSink::write_dead_letter(const DeadLetter& letter) {
   buried_.emplace_back(letter.partition, letter_of(letter));
   return true;
 }
@@ -205,21 +205,21 @@ void SimulatedSink::release(Partition partition) {
   });
 }
 
-Result<Crew> SimulatedSink::meet() {
-  return wire_.ask([&]() -> Result<Crew> {
+Result<Members> SimulatedSink::heartbeat() {
+  return wire_.ask([&]() -> Result<Members> {
     Timestamp& own = database_.workers_[worker_];
     own = database_.clock() + lease_length;
-    Crew crew;
+    Members members;
     for (const auto& [worker, until] : database_.workers_) {
       const bool another = worker != worker_ && database_.runs(until);
-      crew.workers += another;
-      crew.rank += another && worker < worker_;
+      members.workers += another;
+      members.rank += another && worker < worker_;
     }
     for (const auto& [partition, place] : database_.places_) {
       if (place.owner != 0 && place.owner != worker_ && database_.runs(place.lease_until))
-        crew.taken.push_back(partition);
+        members.taken.push_back(partition);
     }
-    return crew;
+    return members;
   });
 }
 

@@ -102,13 +102,13 @@ class SimulatedSink final : public Sink {
   Result<void> open() override;
   Encoded encode(const BatchPtr& batch) const override { return encode_simulated(batch); }
   Result<void> write(const Encoded& rows) override;
-  bool bury(const DeadLetter& letter) override;
+  bool write_dead_letter(const DeadLetter& letter) override;
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
   Result<Progress> claim(Partition partition) override;
   Result<std::vector<Partition>> renew() override;
   void release(Partition partition) override;
   Duration lease() const override { return lease_length; }
-  Result<Crew> meet() override;
+  Result<Members> heartbeat() override;
   void leave() override;
 
  private:

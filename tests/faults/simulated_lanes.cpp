@@ -29,7 +29,7 @@ Result<void> SimulatedLanes::restore(LaneId id) {
   source.ordered = true;
   Held& lane = out.lane;
   lane.at = start.after;
-  lane.silent = start.silent;
+  lane.silent = start.replay_until;
   if (!around_.replayable) lane.ahead = around_.streams.there(id.partition) - lane.at;
   lane.first = lane.at + lane.ahead + 1;
   lane.machine = std::make_unique<Lane>(Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock,

@@ -10,9 +10,9 @@
 namespace weir::faults {
 namespace {
 
-constexpr Duration meet_every = second;  // as the worker's own
+constexpr Duration heartbeat_every = second;  // as the worker's own
 // Slower than the worker's, so that a simulation takes fewer steps.
-constexpr Duration meet_soon = 200 * millisecond;
+constexpr Duration heartbeat_soon = 200 * millisecond;
 constexpr Duration loop_every = 150 * millisecond;
 
 /// Not transactional: what was written is there once commit() was called, with or without an answer.
@@ -146,8 +146,8 @@ Duration SimulatedWorker::run(Thread thread) {
     renew();
     again = lease_length / 3;
   } else if (thread == meeting && started_) {
-    if (auto crew = cycle_->outlets().meet()) inbox_.emplace_back(event::Met{*std::move(crew)});
-    again = hurry_ ? meet_soon : meet_every;
+    if (auto members = cycle_->outlets().heartbeat()) inbox_.emplace_back(event::Heartbeat{*std::move(members)});
+    again = hurry_ ? heartbeat_soon : heartbeat_every;
   }
   running_[thread] = false;
   return again;
@@ -156,9 +156,9 @@ Duration SimulatedWorker::run(Thread thread) {
 /// One that can't start ends, and is started again.
 void SimulatedWorker::start() {
   const auto opened = cycle_->open();
-  auto met = opened ? cycle_->outlets().meet() : Result<Crew>{std::unexpected(opened.error())};
+  auto met = opened ? cycle_->outlets().heartbeat() : Result<Members>{std::unexpected(opened.error())};
   if (met) {
-    loop_->handle(event::Met{*std::move(met)});
+    loop_->handle(event::Heartbeat{*std::move(met)});
     started_ = true;
   } else if (met.error().kind == Error::Kind::unreachable) {
     kill();

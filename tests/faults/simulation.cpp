@@ -74,7 +74,7 @@ bool Simulation::step() {
   const Duration again = next->run(thread);
   if (!plant_.stored.violation.empty()) fail(plant_.stored.violation);
   next->wait(thread, again / 2 + static_cast<Duration>(plant_.dice.roll(static_cast<std::uint64_t>(again))));
-  if (depth_ == 0) bury();
+  if (depth_ == 0) write_dead_letter();
   return true;
 }
 
@@ -85,7 +85,7 @@ void Simulation::pass_until(Timestamp now) {
 }
 
 /// What stands in the midst of a statement can't be destroyed before it comes back.
-void Simulation::bury() {
+void Simulation::write_dead_letter() {
   std::erase_if(workers_, [](const auto& worker) { return worker->dead() && !worker->busy(); });
 }
 
@@ -121,7 +121,7 @@ void Simulation::mishap() {
   if (dice.chance(4)) any().kill();
   if (dice.chance(3)) any().leave();
   if (dice.chance(5)) any().stall(static_cast<Duration>(dice.roll(3 * lease_length)));
-  if (depth_ == 0) bury();
+  if (depth_ == 0) write_dead_letter();
 }
 
 void Simulation::join() {

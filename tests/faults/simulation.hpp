@@ -32,7 +32,7 @@ class Simulation {
   void mishap();
   void join();
   SimulatedWorker& any() { return *workers_[plant_.dice.roll(workers_.size())]; }
-  void bury();
+  void write_dead_letter();
 
   void chaos();
   void calm_down();

@@ -50,7 +50,8 @@ TEST_F(JobMetrics, AreThoseThatDescribeLists) {
   for (const char* op : {"nats", "window-join", "timescale"}) known.merge(described(op));
   for (const std::string& name : told) EXPECT_THAT(known, Contains(name));
   // There once something was counted by its reason.
-  const std::set<std::string> by_reason{"refused", "rejected", "unread", "state_given_up", "dead_letters_over_limit"};
+  const std::set<std::string> by_reason{"invalid", "rejected", "unconnected_rows", "discarded_state_bytes",
+                                        "dead_letters_over_limit"};
   for (const std::string& name : listed) EXPECT_TRUE(told.contains(name) || by_reason.contains(name)) << name;
 }
 

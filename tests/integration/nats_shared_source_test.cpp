@@ -245,10 +245,10 @@ TEST_F(NatsDenied, pullRequestsAreTrouble) {
   auto shared = make({{"stream", std::string{"S"}}, {"mode", std::string{"shared"}}, {"durable", std::string{"d"}}});
   for (auto* source : {&ordered, &shared}) {
     source->source->open(0).value();
-    const auto trouble = trouble_of(*source, 30 * second);
+    const auto condition = trouble_of(*source, 30 * second);
     for (const char* part : {"no sign of life", "Permissions Violation", "$JS.API.CONSUMER.MSG.NEXT.S.>"})
-      EXPECT_NE(trouble.find(part), std::string::npos) << part << " in: " << trouble;
-    EXPECT_EQ(trouble_of(*source, second), trouble) << "and it stays so";
+      EXPECT_NE(condition.find(part), std::string::npos) << part << " in: " << condition;
+    EXPECT_EQ(trouble_of(*source, second), condition) << "and it stays so";
     expect_warned(*source);
   }
 }
@@ -278,10 +278,10 @@ TEST_F(NatsDenied, acknowledgementsAreTrouble) {
   ASSERT_EQ(source.pull(10).size(), 10);
   EXPECT_EQ(trouble_of(source, 200 * millisecond), "none");
   source.source->committed(10);
-  const auto trouble = trouble_of(source, 5 * second);
+  const auto condition = trouble_of(source, 5 * second);
   for (const char* part : {"acknowledgements", "Permissions Violation", "$JS.ACK.S.d"})
-    EXPECT_NE(trouble.find(part), std::string::npos) << part << " in: " << trouble;
-  EXPECT_EQ(trouble_of(source, second), trouble) << "and it stays so";
+    EXPECT_NE(condition.find(part), std::string::npos) << part << " in: " << condition;
+  EXPECT_EQ(trouble_of(source, second), condition) << "and it stays so";
 }
 
 }  // namespace

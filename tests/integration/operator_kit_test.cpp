@@ -252,7 +252,7 @@ done)");
   EXPECT_EQ(everywhere.text, "");
   const Said ran = run("cd mine; weir run -q --plugin=build/every.so pipeline.json; cut -d, -f1-4 rows.jsonl");
   EXPECT_EQ(ran.exit, 0) << ran.text;
-  EXPECT_THAT(ran.text, AllOf(HasSubstr("6 messages with 6 samples in, 4 rows out, 0 refused"),
+  EXPECT_THAT(ran.text, AllOf(HasSubstr("6 messages with 6 samples in, 4 rows out, 0 invalid"),
                               HasSubstr(R"({"key":"one","field":"count","time":"2026-01-01T00:00:03Z","x":3)")));
 
   // The rules are told apart from the cases, and fail.

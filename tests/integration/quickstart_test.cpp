@@ -75,7 +75,7 @@ TEST_F(Quickstart, DoesNotReadForEver) {
 TEST_F(Quickstart, WritesEachRowOnceHoweverOftenItRuns) {
   const auto ran = run("one");
   EXPECT_EQ(ran->wait(), 0);
-  EXPECT_TRUE(ran->log().contains(" samples in, " + rows("one") + " rows out, 0 refused, 0 dead letters kept\n"))
+  EXPECT_TRUE(ran->log().contains(" samples in, " + rows("one") + " rows out, 0 invalid, 0 dead letters kept\n"))
       << ran->log();
   EXPECT_GT(std::stoi(rows("one")), 4000);
   EXPECT_EQ(ask("one", "SELECT count(DISTINCT (key, time))::VARCHAR FROM vehicle_second"), rows("one"));

@@ -120,7 +120,7 @@ TEST(Services, that_were_made_and_payloads_that_lack_something_are_told_once) {
   EXPECT_EQ(run.end(SIGTERM), 0);
   const std::string log = run.log();
   EXPECT_EQ(log.find("tells no time"), log.rfind("tells no time")) << log;
-  EXPECT_TRUE(log.contains("in.without_time 3\n")) << log;
+  EXPECT_TRUE(log.contains("in.untimed_samples 3\n")) << log;
 }
 
 TEST(Services, that_do_not_let_this_user_at_jetstream_say_so) {

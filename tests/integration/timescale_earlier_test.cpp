@@ -20,7 +20,7 @@ TEST_P(TimescaleEarlier, brings_the_tables_of_progress_and_workers_up_to_date_th
   auto one = worker({0});
   ASSERT_TRUE(commit(*one, rows(20), 0, 7).has_value());
   EXPECT_EQ(ask("SELECT position, emitted, numbering FROM " + schema_ + ".weir_progress"), "7 0 0");
-  EXPECT_TRUE(one->sink->meet().has_value());
+  EXPECT_TRUE(one->sink->heartbeat().has_value());
 }
 
 TEST_P(TimescaleEarlier, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_version_made) {
@@ -29,7 +29,7 @@ TEST_P(TimescaleEarlier, brings_a_table_of_dead_letters_up_to_date_that_an_earli
   ask("ALTER TABLE " + letters_of + " DROP COLUMN row, ALTER COLUMN ordinal SET NOT NULL");
   auto one = worker({0});
   ask("ALTER TABLE " + table() + " ADD CHECK (speed <> 13)");
-  ASSERT_TRUE(one->sink->bury({0, 7, 2, second, "signals", "bad", "", ""}));
+  ASSERT_TRUE(one->sink->write_dead_letter({0, 7, 2, second, "signals", "bad", "", ""}));
   ASSERT_TRUE(commit(*one, rows(20), 0, 7).has_value());
   EXPECT_EQ(ask("SELECT position, ordinal, row FROM " + letters_of + " ORDER BY row NULLS FIRST"),
             "7 2 NULL 7 NULL 13");

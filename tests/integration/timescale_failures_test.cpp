@@ -94,8 +94,8 @@ TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
   auto heir = worker({0});
   std::vector<Encoded> parts{encode(*zombie->sink, rows(5, 10), 0, 20), encode(*zombie->sink, rows(5, 100), 1, 20)};
   for (const Encoded& part : parts) ASSERT_TRUE(zombie->sink->write(part).has_value());
-  ASSERT_TRUE(zombie->sink->bury({0, 20, 0, no_time, "n", "lost with the lane", "", ""}));
-  ASSERT_TRUE(zombie->sink->bury({1, 20, 0, no_time, "n", "kept", "", ""}));
+  ASSERT_TRUE(zombie->sink->write_dead_letter({0, 20, 0, no_time, "n", "lost with the lane", "", ""}));
+  ASSERT_TRUE(zombie->sink->write_dead_letter({1, 20, 0, no_time, "n", "kept", "", ""}));
   const LaneCommit lanes[]{lane(0, 20), lane(1, 20)};
   const auto done = zombie->sink->commit(lanes);
   ASSERT_TRUE(done.has_value()) << done.error().message;
@@ -190,7 +190,7 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   poisoned.number = 10;
   ASSERT_TRUE(one->sink->write(first).has_value());
   ASSERT_TRUE(one->sink->write(poisoned).has_value());
-  ASSERT_TRUE(one->sink->bury({0, 20, 0, no_time, "n", "earlier", "", ""}));
+  ASSERT_TRUE(one->sink->write_dead_letter({0, 20, 0, no_time, "n", "earlier", "", ""}));
   const LaneCommit lanes[]{lane(0, 21)};
   const auto done = one->sink->commit(lanes);
   ASSERT_TRUE(done.has_value()) << done.error().message;
@@ -263,7 +263,7 @@ TEST_P(TimescaleFailures, what_passes_is_tried_again_and_what_must_be_mended_is_
 TEST_P(TimescaleFailures, rows_that_a_trigger_leaves_out_are_counted_and_told) {
   auto one = worker({0});
   add_trigger("RETURN NULL");
-  ASSERT_TRUE(one->sink->bury({0, 5, 0, no_time, "n", "a letter is no row", "", ""}));
+  ASSERT_TRUE(one->sink->write_dead_letter({0, 5, 0, no_time, "n", "a letter is no row", "", ""}));
   ASSERT_TRUE(commit(*one, rows(20), 0, 5).has_value());
   EXPECT_EQ(count(), "19");
   EXPECT_EQ(one->context.counted("swallowed_rows"), 1u);

@@ -320,8 +320,8 @@ TEST_P(TimescaleRows, names_a_job_that_does_not_do_what_the_pipeline_says) {
 
 TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
   auto one = worker({0, 1});
-  ASSERT_TRUE(one->sink->bury({0, 7, 2, 1'700'000'000'000'000'001, "signals", "no field\xFF", std::string("a\0b", 3),
-                               std::string("\0\xFF", 2)}));
+  ASSERT_TRUE(one->sink->write_dead_letter({0, 7, 2, 1'700'000'000'000'000'001, "signals", "no field\xFF",
+                                            std::string("a\0b", 3), std::string("\0\xFF", 2)}));
   ASSERT_TRUE(commit(*one, rows(1), 0, 7).has_value());
   EXPECT_EQ(
       ask("SELECT pipeline, node, partition, position, ordinal, arrival, arrival_ns, reason, subject, payload FROM " +

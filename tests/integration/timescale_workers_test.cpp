@@ -17,13 +17,13 @@ TEST_P(TimescaleWorkers, one_that_dies_after_the_servers_clock_was_set_back_is_m
   lease_ = second;
   auto one = worker();
   auto two = worker();
-  ASSERT_TRUE(one->sink->meet().has_value());
-  ASSERT_EQ(two->sink->meet()->workers, 2u);
+  ASSERT_TRUE(one->sink->heartbeat().has_value());
+  ASSERT_EQ(two->sink->heartbeat()->workers, 2u);
   // Seen from a clock that was set back by an hour, what was written before lies so far ahead.
   ask("UPDATE " + schema_ + ".weir_workers SET lease_until = lease_until + interval '1 hour'");
-  ASSERT_TRUE(one->sink->meet().has_value());
+  ASSERT_TRUE(one->sink->heartbeat().has_value());
   system_clock().wait(lease_ + 200 * millisecond, {});
-  EXPECT_EQ(two->sink->meet()->workers, 1u);
+  EXPECT_EQ(two->sink->heartbeat()->workers, 1u);
 }
 
 TEST_P(TimescaleWorkers, a_lease_of_a_dead_owner_ends_though_the_servers_clock_was_set_back) {

@@ -250,7 +250,7 @@ TEST(CoreNats, gives_the_rows_of_what_the_worker_received) {
 
   EXPECT_EQ(told(worker, "signals.received") + told(worker, "signals.dropped"), fleet.published + corrupt);
   EXPECT_EQ(told(worker, "signals.samples"), fleet.published) << worker.log();
-  EXPECT_EQ(told(worker, "signals.refused"), corrupt);
+  EXPECT_EQ(told(worker, "signals.invalid"), corrupt);
   EXPECT_EQ(hearing.count("weir_dead_letters"), corrupt);
   EXPECT_EQ(hearing.count("heard"), fleet.published);
   EXPECT_GT(told(worker, "rows.late"), 0u) << "nothing was late: too easy";

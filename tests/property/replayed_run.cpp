@@ -46,7 +46,7 @@ class Witness final : public Sink {
     rows_.emplace_back(rows.partition, rows.bytes);
     return {};
   }
-  bool bury(const DeadLetter& letter) override {
+  bool write_dead_letter(const DeadLetter& letter) override {
     letters_.push_back(letter);
     return true;
   }

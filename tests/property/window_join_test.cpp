@@ -27,7 +27,7 @@ struct Outcome {
   Timestamp due = end_of_time;
 };
 
-constexpr std::array counter_names{"late", "off_stale", "other_fields", "tickless", "forced"};
+constexpr std::array counter_names{"late", "stale_offs", "other_fields", "empty_sessions", "early_closed_ticks"};
 
 std::vector<RowColumn> columns_of(const Plan& plan) {
   std::vector<RowColumn> out;
@@ -310,9 +310,9 @@ TEST(WindowJoinStreams, HoldEverythingThatASessionCanMeet) {
       const auto inputs = inputs_of(streams(random.split(), i % 100).value());
       count(inputs, reference::window_join(inputs, any_plan()(random.split(), i % 100).value().join), found);
     }
-    for (const char* name :
-         {"start on", "start sample", "end off", "end timeout", "end lost", "late", "late off", "off_stale",
-          "other_fields", "tickless", "forced", "merged", "divided", "refused", "marker", "repeated time"}) {
+    for (const char* name : {"start on", "start sample", "end off", "end timeout", "end lost", "late", "late off",
+                             "stale_offs", "other_fields", "empty_sessions", "early_closed_ticks", "merged", "divided",
+                             "refused", "marker", "repeated time"}) {
       EXPECT_GE(found[name], 10u) << name;
     }
   }

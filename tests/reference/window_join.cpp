@@ -74,7 +74,7 @@ void Vehicle::take(const Sample& sample) {
   // stale: counted, no effect." [contract] "or while none was open"
   const bool off = is_off(sample);
   if (off && (open == nullptr || sample.time < open->first())) {
-    ++out_.counters["off_stale"];
+    ++out_.counters["stale_offs"];
     return;
   }
 
@@ -247,7 +247,7 @@ void Vehicle::end(const Session& session, const char* reason) {
   if (session.begun()) {
     start(session);
     out_.sessions.push_back({key_, "end", reason, last, now_});
-    if (tick_from(session.first()) > last) ++out_.counters["tickless"];
+    if (tick_from(session.first()) > last) ++out_.counters["empty_sessions"];
   }
   over_ = last;  // and every tick to come is behind it, so that its samples matter no more
   std::erase_if(taken_, [&](const Taken& taken) { return taken.sample.time <= last; });
@@ -274,7 +274,7 @@ bool Vehicle::make_room() {
   } else {
     return false;
   }
-  ++out_.counters["forced"];
+  ++out_.counters["early_closed_ticks"];
   return true;
 }
 
@@ -289,7 +289,8 @@ std::optional<KeySession> Vehicle::latest() {
 class Join {
  public:
   explicit Join(const JoinSettings& settings) : settings_{settings} {
-    for (const char* name : {"late", "off_stale", "other_fields", "tickless", "forced"}) out_.counters[name] = 0;
+    for (const char* name : {"late", "stale_offs", "other_fields", "empty_sessions", "early_closed_ticks"})
+      out_.counters[name] = 0;
   }
 
   void feed(const Input& input) {

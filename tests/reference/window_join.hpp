@@ -87,11 +87,12 @@ struct Joined {
   std::vector<SessionEvent> sessions;
   std::vector<Sample> late;
   std::vector<Sample> refused;
-  std::map<std::string, std::uint64_t> counters;  ///< late, off_stale, other_fields, tickless, forced
-  std::map<std::string, KeySession> latest;       ///< session of each vehicle that is not over
-  std::optional<Timestamp> due = {};              ///< arrival at which something happens next without a sample
-  std::size_t merged = 0;                         ///< samples that bridged two sessions
-  std::size_t divided = 0;                        ///< offs inside a session, before samples of it
+  std::map<std::string, std::uint64_t>
+      counters;                              ///< late, stale_offs, other_fields, empty_sessions, early_closed_ticks
+  std::map<std::string, KeySession> latest;  ///< session of each vehicle that is not over
+  std::optional<Timestamp> due = {};         ///< arrival at which something happens next without a sample
+  std::size_t merged = 0;                    ///< samples that bridged two sessions
+  std::size_t divided = 0;                   ///< offs inside a session, before samples of it
 };
 
 Joined window_join(const std::vector<Input>& inputs, const JoinSettings& settings);

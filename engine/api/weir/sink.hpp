@@ -68,11 +68,11 @@ struct ProgressLine {
 };
 
 /// The workers that share the partitions of a pipeline, as one of them sees it.
-struct Crew {
+struct Members {
   std::size_t workers = 1;            ///< those whose leases run, the asking one among them
   std::size_t rank = 0;               ///< of the asking one, from 0: every worker sees the same order
   std::vector<Partition> taken = {};  ///< what others own now, ascending
-  bool operator==(const Crew&) const = default;
+  bool operator==(const Members&) const = default;
 };
 
 /// One partition's part of a commit: rows handed over by write() up to `next.position` become durable together with it.
@@ -94,15 +94,16 @@ struct Committed {
     bool buried = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
-  /// Dead letters, of these rows or handed over by bury(), that the sink left out for their number.
+  /// Dead letters, of these rows or handed over by write_dead_letter(), that the sink left out for their number.
   std::size_t letters_left_out = 0;
 };
 
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
-/// Threads   encode() from any lane, several at once; open, write, bury, commit from the writer only; claim, peers,
-///           renew, release, meet and leave from any, several at once and beside a commit, of whose length theirs must
-///           not depend where the system allows that.
+/// Threads   encode() from any lane, several at once; open, write, write_dead_letter, commit from the writer only;
+/// claim, peers,
+///           renew, release, heartbeat and leave from any, several at once and beside a commit, of whose length theirs
+///           must not depend where the system allows that.
 /// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
 ///           and either finds the position moved, or gives the same rows again.
 class Sink {
@@ -113,8 +114,8 @@ class Sink {
   /// calls it.
   virtual Result<void> bind_schema(const SchemaPtr& input) = 0;
 
-  /// Connects, creates or checks what it writes to. Called once; again only after an error of write(), bury() or
-  /// commit(). Forgets what was written and not committed: those rows may be gone.
+  /// Connects, creates or checks what it writes to. Called once; again only after an error of write(),
+  /// write_dead_letter() or commit(). Forgets what was written and not committed: those rows may be gone.
   virtual Result<void> open() = 0;
 
   /// The work that can be done in the lane. The default hands the batch on.
@@ -152,10 +153,10 @@ class Sink {
   /// Gives a partition back after its last commit, so that another need not wait for the lease, and renews it no more,
   /// connected or not.
   virtual void release(Partition) {}
-  /// How long a lease lasts; renew() is called three times in it. 0: there are none, and no crew.
+  /// How long a lease lasts; renew() is called three times in it. 0: there are none, and no members.
   virtual Duration lease() const { return 0; }
   /// Says that this worker is there for as long as a lease, and answers who shares the partitions with it.
-  virtual Result<Crew> meet() { return Crew{}; }
+  virtual Result<Members> heartbeat() { return Members{}; }
   /// Says that it will not be there any more, so that the others need not wait for the lease.
   virtual void leave() {}
 
@@ -178,7 +179,7 @@ class Sink {
     std::string key = {};                   ///< of its message or row; empty: not known. Kept nowhere
     std::optional<std::uint64_t> row = {};  ///< of a row that a sink would not take: its number, see Encoded
   };
-  virtual bool bury(const DeadLetter&) { return false; }
+  virtual bool write_dead_letter(const DeadLetter&) { return false; }
 };
 
 }  // namespace weir

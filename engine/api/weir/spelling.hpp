@@ -23,6 +23,9 @@ std::string listed(std::span<const std::string> words);
 
 /// The text in double quotes with JSON's escapes, cut after 60 code points: for messages.
 std::string quoted(std::string_view text);
+// Not std::quoted(), which argument-dependent lookup finds where <iomanip> is included.
+inline std::string quoted(const std::string& text) { return quoted(std::string_view{text}); }
+inline std::string quoted(const char* text) { return quoted(std::string_view{text}); }
 
 /// The text as a terminal may have it, whoever wrote it: a sign that can be seen (U+FFFD) for each control character
 /// and each byte that is no UTF-8.

@@ -56,7 +56,7 @@ int lag(const LagOptions& options, const Registry& registry) {
             })
           : worker_lag(options, *loaded.checked.pipeline);
   if (!measured) return measured.error();
-  name_silent("weir lag", measured->silent);
+  name_unanswered("weir lag", measured->unanswered);
   if (options.format == "json")
     std::cout << lag_json(*loaded.checked.pipeline, *measured) << '\n';
   else

@@ -11,7 +11,7 @@
 #include "cli/kept.hpp"
 #include "console/progress_json.hpp"
 #include "core/plan/keeping.hpp"
-#include "core/runtime/look_back.hpp"
+#include "core/runtime/session_lookup.hpp"
 
 namespace weir::cli {
 namespace {

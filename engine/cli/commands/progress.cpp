@@ -30,7 +30,7 @@ void print(const std::string& node, const ProgressLine& line) {
                             shown(p.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot, holder(line));
 }
 
-void print(const Keepers::Answers& answers) {
+void print(const Ledgers::Answers& answers) {
   if (std::ranges::all_of(answers.kept, [](const auto& kept) { return kept.lines.empty(); })) {
     std::cout << "no progress: nothing was committed yet\n";
     return;
@@ -43,7 +43,7 @@ void print(const Keepers::Answers& answers) {
 }
 
 /// Of the partition that was asked for, if one was.
-std::expected<Keepers::Answers, int> asked(const ProgressOptions& options, const Kept& kept) {
+std::expected<Ledgers::Answers, int> asked(const ProgressOptions& options, const Kept& kept) {
   auto answers = ask("weir progress", options, kept);
   if (!answers || !options.partition) return answers;
   for (auto& [node, lines] : answers->kept)
@@ -85,7 +85,7 @@ int reset(const ProgressOptions& options, Kept& kept) {
   const bool json = options.format == "json";
   const auto answers = asked(options, kept);
   if (!answers) return answers.error();
-  if (!answers->silent.empty()) return unreachable;  // one that keeps its place would be ahead of the others
+  if (!answers->unanswered.empty()) return unreachable;  // one that keeps its place would be ahead of the others
   if (!json) print(*answers);
   std::vector<Forgotten> all;
   for (const auto& [node, lines] : answers->kept) {
@@ -100,12 +100,12 @@ int reset(const ProgressOptions& options, Kept& kept) {
     return usage;
   }
   all.clear();
-  for (const Keepers::Keeper& keeper : kept.keepers->all()) {
-    const auto forgotten = keeper.reset(options.partition);
-    if (!forgotten) return failed("weir progress: " + keeper.node, forgotten.error());
-    all.push_back({keeper.node, *forgotten});
+  for (const Ledgers::Ledger& ledger : kept.ledgers->all()) {
+    const auto forgotten = ledger.reset(options.partition);
+    if (!forgotten) return failed("weir progress: " + ledger.node, forgotten.error());
+    all.push_back({ledger.node, *forgotten});
     if (!json)
-      std::cout << weir::format("{}: forgot {} {}\n", keeper.node, *forgotten,
+      std::cout << weir::format("{}: forgot {} {}\n", ledger.node, *forgotten,
                                 *forgotten == 1 ? "partition" : "partitions");
   }
   if (json) print_json(all, true);

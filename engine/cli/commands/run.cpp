@@ -200,17 +200,17 @@ class Runner {
 
   /// What became of everything, counter by counter and in one sentence.
   void summary() const {
-    std::uint64_t refused = 0;
+    std::uint64_t invalid = 0;
     for (const auto& line : counters_.lines()) {
       if (line.value == 0 || line.node.empty()) continue;
-      if (line.name == counted::refused.name || line.name == counted::rejected.name) refused += line.value;
+      if (line.name == counted::invalid.name || line.name == counted::rejected.name) invalid += line.value;
       log::info("{}.{}{} {}", line.node, line.name, line.reason.empty() ? "" : "{" + line.reason + "}", line.value);
     }
     const auto pipeline = supervisor_.pipeline();
     const std::string& source = pipeline->nodes[pipeline->source()].id;
-    log::info("{} messages with {} samples in, {} rows out, {} refused, {} dead letters kept",
+    log::info("{} messages with {} samples in, {} rows out, {} invalid, {} dead letters kept",
               counters_.value(source, counted::messages.name), counters_.value(source, counted::samples.name),
-              supervisor_.status().rows, refused, counters_.value("", counted::dead_letters.name));
+              supervisor_.status().rows, invalid, counters_.value("", counted::dead_letters.name));
   }
 
   const RunOptions& options_;
@@ -230,8 +230,8 @@ class Runner {
   CachedQuery<std::string> kept_{"progress",
                                  [this] {
                                    const auto pipeline = supervisor_.pipeline();
-                                   Keepers keepers{*pipeline, session_.registry};
-                                   const auto asked = keepers.only("").and_then([&] { return keepers.ask(); });
+                                   Ledgers ledgers{*pipeline, session_.registry};
+                                   const auto asked = ledgers.only("").and_then([&] { return ledgers.ask(); });
                                    return asked.transform(progress_json);
                                  },
                                  system_clock()};

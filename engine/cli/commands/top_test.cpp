@@ -4,7 +4,7 @@
 #include "cli/top_view.hpp"
 #include "console/status_json.hpp"
 #include "core/observe/counted.hpp"
-#include "core/runtime/effort.hpp"
+#include "core/runtime/node_statistics.hpp"
 #include "fakes/registry.hpp"
 
 namespace weir::cli {
@@ -39,14 +39,14 @@ class Work {
     }
   }
   void pass(std::uint64_t rows, Duration in_rows) {
-    Effort effort{pipeline_, work_, system_clock()};
-    effort.took(0, 1, rows / 10, effort.now() - millisecond);
-    effort.gave({0, 0}, rows);
-    effort.took(1, 2, rows, effort.now() - in_rows);
-    effort.gave({1, 0}, rows / 10);
-    effort.gave({1, 1}, 7);
+    NodeStatistics statistics{pipeline_, work_, system_clock()};
+    statistics.took(0, 1, rows / 10, statistics.now() - millisecond);
+    statistics.gave({0, 0}, rows);
+    statistics.took(1, 2, rows, statistics.now() - in_rows);
+    statistics.gave({1, 0}, rows / 10);
+    statistics.gave({1, 1}, 7);
     counters_.add(counted::declare(counters_, "db", counted::rows), rows / 10);
-    counters_.add(counted::declare(counters_, "rows", counted::refused, "why"), 1);
+    counters_.add(counted::declare(counters_, "rows", counted::invalid, "why"), 1);
     status_.commits += 4;
     status_.commit_time_total += 20 * millisecond;
     status_.commit_time = 7 * millisecond;
@@ -59,7 +59,7 @@ class Work {
 
   void is_in_trouble(std::string why) {
     status_.ready = false;
-    status_.troubles.push_back(std::move(why));
+    status_.conditions.push_back(std::move(why));
   }
 
  private:
@@ -89,7 +89,7 @@ TEST(Top, ReadsWhatAWorkerSays) {
   ASSERT_THAT(report->nodes, SizeIs(3));
   EXPECT_EQ(report->nodes[0].rows_in, 10u);
   EXPECT_EQ(report->nodes[1].op, "window-join");
-  EXPECT_EQ(report->nodes[1].refused, 1u);
+  EXPECT_EQ(report->nodes[1].invalid, 1u);
   EXPECT_EQ(report->nodes[1].keys, 12u) << "of all lanes";
   EXPECT_GE(report->nodes[1].busy, 0.001);
   EXPECT_THAT(report->nodes[2].rows_out, ElementsAre(std::pair{"main", 10u}));
@@ -127,7 +127,7 @@ TEST(Top, TellsRatesBetweenTwoLooks) {
   EXPECT_NEAR(frame.nodes[1].busy, 0.05, 0.01);
   EXPECT_TRUE(frame.nodes[1].slowest);
   EXPECT_FALSE(frame.nodes[0].slowest || frame.nodes[2].slowest);
-  EXPECT_EQ(frame.nodes[1].refused, 2u);
+  EXPECT_EQ(frame.nodes[1].invalid, 2u);
   EXPECT_EQ(frame.nodes[1].other.front(), (std::pair<std::string, double>{"late", 3.5}));
   ASSERT_THAT(frame.workers, SizeIs(1));
   EXPECT_EQ(frame.workers[0].commits, 2);
@@ -147,7 +147,7 @@ TEST(Top, AddsUpAllWorkersOfAPipeline) {
   EXPECT_EQ(frame.heard, 2u);
   EXPECT_THAT(frame.workers, SizeIs(3));
   EXPECT_FALSE(frame.workers[2].heard);
-  EXPECT_THAT(frame.troubles,
+  EXPECT_THAT(frame.conditions,
               testing::UnorderedElementsAre("vm-b: commit: can't reach PostgreSQL", "no worker answers on c:1"));
   ASSERT_THAT(frame.parts, SizeIs(2));
   EXPECT_EQ(frame.parts[0].owner, "vm-a");
@@ -164,7 +164,7 @@ TEST(Top, AWorkerThatBeganAnewCountsFromNothing) {
   EXPECT_EQ(frame.samples, 100);
   const TopFrame other = frame_of(glance(0, {}), glance(second, {anew.at("a:1")}));
   EXPECT_EQ(other.samples, 0) << "nobody knows since when";
-  EXPECT_EQ(other.nodes[1].refused, 1u);
+  EXPECT_EQ(other.nodes[1].invalid, 1u);
 }
 
 TEST(Top, WithoutALagItSaysWhyAndTellsWhatTheWorkersKnow) {
@@ -174,7 +174,7 @@ TEST(Top, WithoutALagItSaysWhyAndTellsWhatTheWorkersKnow) {
   const TopFrame frame = frame_of(glance(0, {work.at("a:1")}), now);
   EXPECT_FALSE(frame.behind);
   EXPECT_EQ(frame.no_lag, "db: no answer");
-  EXPECT_THAT(frame.troubles, IsEmpty());
+  EXPECT_THAT(frame.conditions, IsEmpty());
   ASSERT_THAT(frame.parts, SizeIs(2));
   EXPECT_EQ(frame.parts[1].owner, "vm-a");
   EXPECT_EQ(frame.parts[1].waiting, 5u);
@@ -208,13 +208,13 @@ TEST(Top, DrawsAFrame) {
                   .batches = 20,
                   .other = {{"late", 0}, {"sessions", 1.5}},
                   .busy = 0.0117,
-                  .refused = 3,
+                  .invalid = 3,
                   .keys = 200,
                   .bytes = 123'456,
                   .slowest = true}};
   frame.parts = {{.partition = 0, .owner = "vm-a", .position = 1455, .behind = std::pair{std::uint64_t{618}, 6.1}},
                  {.partition = 10, .owner = "", .position = 7, .waiting = 5}};
-  frame.troubles = {"vm-a: db: no answer"};
+  frame.conditions = {"vm-a: db: no answer"};
   EXPECT_EQ(drawn(frame),
             R"(fleet   1 of 2 workers   2,131 samples/s in   9.2 rows/s out   behind: 1,242 messages, 6.1 s
 
@@ -222,7 +222,7 @@ worker  at              partitions           in flight   memory  commits/s  comm
 vm-a    localhost:8080  0-3         1.2 MB of 256.0 MB  84.0 MB        9.9  4.2 ms  ready
 ?       localhost:8081                                                              no answer
 
-node     operator      in/s  out/s  batches/s   busy             refused  keys     state  other ports
+node     operator      in/s  out/s  batches/s   busy             invalid  keys     state  other ports
 signals  nats           211  2,131         20  0.4 %                   0
 rows     window-join  2,131    221         20  1.2 %  ◂ slowest        3   200  123.5 kB  sessions 1.5/s
 

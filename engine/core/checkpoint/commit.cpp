@@ -36,14 +36,14 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, 
   letters_counter_ = counted::declare(counters_, "", counted::dead_letters);
 }
 
-void CommitCycle::note_known(Partition partition, const LaneAccount& lane) {
+void CommitCycle::note_known(Partition partition, const UncommittedSteps& lane) {
   const std::scoped_lock lock{mutex_};
   Known& known = known_[partition];
   known.done.resize(outlets_.size());
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     if (outlets_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
   }
-  if (outlets_.keepers() > 0) return;
+  if (outlets_.ledgers() > 0) return;
   known.snapshot = lane.committed().snapshot;
   known.position = lane.committed().position;
 }
@@ -147,7 +147,7 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
     if (std::ranges::contains(committed->refused, commit.partition)) {
       drop(commit.partition, report);
     } else {
-      LaneAccount& lane = lanes_.at(commit.partition);
+      UncommittedSteps& lane = lanes_.at(commit.partition);
       advance(outlet, lane, {commit.next.position, commit.next.emitted});
       lane.named(outlet, commit.next.snapshot);
     }
@@ -180,7 +180,7 @@ Result<void> CommitCycle::commit_each(std::size_t outlet, Error why, CommitRepor
   return sure ? Result<void>{} : reclaim(outlet, report);
 }
 
-void CommitCycle::advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach) {
+void CommitCycle::advance(std::size_t outlet, UncommittedSteps& lane, UncommittedSteps::Reach reach) {
   const std::size_t node = outlets_[outlet].node;
   const std::size_t rows = lane.advance(outlet, reach);
   if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
@@ -196,7 +196,7 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::optional<Partition>
         if (rows.sink != outlets_[outlet].node) continue;
         if (auto written = sink.write(rows.encoded); !written) return written;
       }
-      if (auto buried = bury(outlet, step); !buried) return buried;
+      if (auto buried = write_dead_letter(outlet, step); !buried) return buried;
     }
     commits.push_back({partition, lane.next_of(outlet, pipeline_.fingerprint)});
     commits.back().next.sinks = known_sinks(lane, outlet);
@@ -205,24 +205,24 @@ Result<void> CommitCycle::hand_over(std::size_t outlet, std::optional<Partition>
 }
 
 /// Once `outlet` has what is committed: the others that keep progress may wait for their first.
-std::string CommitCycle::known_sinks(const LaneAccount& lane, std::size_t outlet) const {
+std::string CommitCycle::known_sinks(const UncommittedSteps& lane, std::size_t outlet) const {
   std::string out;
   for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(kept_id(i), i == outlet || lane.done(i) != 0, out);
   return out;
 }
 
-/// Rows that an outlet would not take: their letters go to the last one with their step's, as bury() says. They go to
-/// the box if that one has committed the step already: when it refuses rows itself and has not buried them, and where
-/// it was ahead of the outlet when the lane started.
+/// Rows that an outlet would not take: their letters go to the last one with their step's, as write_dead_letter() says.
+/// They go to the box if that one has committed the step already: when it refuses rows itself and has not buried them,
+/// and where it was ahead of the outlet when the lane started.
 Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
   const std::size_t number = outlets_[outlet].node;
   const std::string& node = pipeline_.nodes[number].id;
-  const auto is_late = [&](const LaneAccount& lane, const LaneStep& step) {
+  const auto is_late = [&](const UncommittedSteps& lane, const LaneStep& step) {
     return outlet + 1 == outlets_.size() || lane.had(outlets_.size() - 1, step);
   };
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
-    LaneAccount& lane = lanes_.at(batch->origin.partition);
+    UncommittedSteps& lane = lanes_.at(batch->origin.partition);
     const auto [step, rows] = lane.given(number, batch);
     if (buried || !is_late(lane, step)) continue;
     letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
@@ -233,10 +233,10 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   for (const auto& [batch, row, reason, buried] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
-    LaneAccount& lane = lanes_.at(partition);
+    UncommittedSteps& lane = lanes_.at(partition);
     auto [step, rows] = lane.given(number, batch);
     const bool late = is_late(lane, step);
-    announce(node, partition, reason, "", buried || (!late && outlets_.keepers() > 0));
+    announce(node, partition, reason, "", buried || (!late && outlets_.ledgers() > 0));
     ++rows.rejected;
     if (buried) {
       ++letters_;
@@ -249,10 +249,10 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
 }
 
 /// Dead letters go to the last outlet, which is transactional if any is: they become durable with the position.
-Result<void> CommitCycle::bury(std::size_t outlet, const LaneStep& step) {
+Result<void> CommitCycle::write_dead_letter(std::size_t outlet, const LaneStep& step) {
   if (outlet + 1 != outlets_.size() || step.dead_letters.empty()) return {};
   for (const auto& letter : step.dead_letters) {
-    if (!outlets_[outlet].sink->bury(letter)) return keep_in_box(step.dead_letters);
+    if (!outlets_[outlet].sink->write_dead_letter(letter)) return keep_in_box(step.dead_letters);
   }
   return {};
 }
@@ -298,13 +298,13 @@ Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
 
 /// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
 /// lane is another worker's.
-Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, CommitReport& report) {
+Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, CommitReport& report) {
   const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
     // Where sinks keep progress it is of use when they are gone, and may come late.
     auto kept = snapshots_.remember(partition, {next.snapshot, known_sinks(lane, outlets_.size())});
-    if (outlets_.keepers() == 0 && (!kept || !*kept)) return kept;
+    if (outlets_.ledgers() == 0 && (!kept || !*kept)) return kept;
     // One that is not deleted costs space only.
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
     lane.agree(next.snapshot);
@@ -321,7 +321,7 @@ Result<bool> CommitCycle::complete(Partition partition, LaneAccount& lane, Commi
     const bool kept_before = outlets_.size() != 0 && lane.had(outlets_.size() - 1, step);
     letters_ += kept_before ? 0 : step.dead_letters.size();
     for (const auto& letter : step.dead_letters)
-      announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.keepers() > 0);
+      announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.ledgers() > 0);
     for (const auto& rows : step.rows)
       report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
     pending_rows_ -= rows_of(step);

@@ -12,10 +12,10 @@
 #include <weir/sink.hpp>
 
 #include "core/checkpoint/dead_letters.hpp"
-#include "core/checkpoint/lane_account.hpp"
 #include "core/checkpoint/outlets.hpp"
 #include "core/checkpoint/recovery.hpp"
 #include "core/checkpoint/snapshot.hpp"
+#include "core/checkpoint/uncommitted_steps.hpp"
 #include "core/observe/counters.hpp"
 #include "core/plan/pipeline.hpp"
 #include "core/plan/sink_start.hpp"
@@ -41,7 +41,7 @@ struct CommitReport {
 /// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
-/// Threads   one; acquire(), give_back() and what outlets() says of renew() and meet() from any at the same time.
+/// Threads   one; acquire(), give_back() and what outlets() says of renew() and heartbeat() from any at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. refused:
 ///           the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be mended by
 ///           trying again.
@@ -57,7 +57,7 @@ class CommitCycle {
   /// A partition that is this worker's, before its lane takes part in commits.
   struct Acquired {
     LaneStart start;
-    LaneAccount lane;
+    UncommittedSteps lane;
     std::vector<SinkStart> sinks;  ///< where each begins
   };
   /// Becomes the owner of a partition in every sink that keeps progress, and says where to start; reads its snapshot.
@@ -101,7 +101,7 @@ class CommitCycle {
   /// Forgets all lanes, and gives back whatever is acquired.
   void release_all();
 
-  /// For leases and the crew; partitions are acquired and given back by acquire() and give_back().
+  /// For leases and the members; partitions are acquired and given back by acquire() and give_back().
   Outlets& outlets() { return outlets_; }
 
  private:
@@ -115,14 +115,14 @@ class CommitCycle {
   Result<void> not_deleted(Partition partition, const Progress& remembered) const;
   /// Lets go of a lane's steps, and answers the credit that they held.
   std::size_t forget(Partition partition);
-  void note_known(Partition partition, const LaneAccount& lane);
+  void note_known(Partition partition, const UncommittedSteps& lane);
   Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
   Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
   Error lost(Partition partition, std::size_t outlet) const;
   Result<void> adopt(Partition partition, std::span<const SinkStart> sinks);
   Result<Progress> latest_place(Partition partition) const;
   void name_blank(std::span<const SinkStart> starts, Recovered& found) const;
-  std::string known_sinks(const LaneAccount& lane, std::size_t outlet) const;
+  std::string known_sinks(const UncommittedSteps& lane, std::size_t outlet) const;
   const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
   bool unreported() const;
   void cut_lanes();
@@ -131,20 +131,20 @@ class CommitCycle {
   Result<void> commit_each(std::size_t outlet, Error why, CommitReport& report);
   Result<void> hand_over(std::size_t outlet, std::optional<Partition> only, std::vector<LaneCommit>& commits);
   Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
-  Result<void> bury(std::size_t outlet, const LaneStep& step);
+  Result<void> write_dead_letter(std::size_t outlet, const LaneStep& step);
   Result<void> keep_in_box(const std::vector<Sink::DeadLetter>& letters);
-  void advance(std::size_t outlet, LaneAccount& lane, LaneAccount::Reach reach);
+  void advance(std::size_t outlet, UncommittedSteps& lane, UncommittedSteps::Reach reach);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
-  Result<bool> complete(Partition partition, LaneAccount& lane, CommitReport& report);
+  Result<bool> complete(Partition partition, UncommittedSteps& lane, CommitReport& report);
 
   const Pipeline& pipeline_;
   Outlets outlets_;
   Snapshots& snapshots_;
   DeadLetterBox& box_;
   Counters& counters_;
-  std::map<Partition, LaneAccount> lanes_;
+  std::map<Partition, UncommittedSteps> lanes_;
   struct Known {
     std::vector<Position> done;  // by outlet that keeps progress; 0: nothing
     std::string snapshot;        // where none does: what told the place

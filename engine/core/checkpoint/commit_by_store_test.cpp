@@ -71,7 +71,7 @@ TEST_F(CommitByStore, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->committed(), 5u);
   EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 5u);
+  EXPECT_EQ(start->replay_until, 5u);
   EXPECT_EQ(start->state, "state");
 }
 
@@ -81,7 +81,7 @@ TEST_F(CommitByStore, TheFirstSinkThatKeepsProgressBeginsAtTheNewestSnapshot) {
   const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 5u) << "the other sink has what lies before";
+  EXPECT_EQ(start->replay_until, 5u) << "the other sink has what lies before";
   EXPECT_EQ(start->state, "state");
   EXPECT_EQ(start->committed(), 5u) << "the stream must bear it out";
   EXPECT_EQ(database_.places[0].progress.position, 5u);
@@ -95,7 +95,7 @@ TEST_F(CommitByStore, WhatIsLeftGoesOnFromTheNewestSnapshotOnceNoSinkKeepsProgre
   const auto start = fakes::claim(left, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 5u);
+  EXPECT_EQ(start->replay_until, 5u);
 }
 
 TEST_F(CommitByStore, ASinkThatComesBackKeepsNobodyFromWhereTheyAre) {

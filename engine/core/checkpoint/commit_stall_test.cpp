@@ -35,7 +35,7 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->lost, "") << "the state must not be made again from the stream's first message";
   EXPECT_EQ(start->after, 8u);
-  EXPECT_EQ(start->silent, 9u);
+  EXPECT_EQ(start->replay_until, 9u);
   EXPECT_EQ(start->state, "state of another");
 
   cycle_->take(step(0, 10, "ten"));

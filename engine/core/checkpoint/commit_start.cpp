@@ -24,7 +24,7 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
     return std::unexpected(found.error());
   }
   auto& [recovered, sinks] = *found;
-  std::vector<LaneAccount::Stand> stood;
+  std::vector<UncommittedSteps::Stand> stood;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     Progress& stand = recovered.stands[i];
     if (!outlets_[i].keeps()) stand.emitted = 0;
@@ -32,7 +32,7 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
       recovered.start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
     stood.push_back({outlets_[i].node, std::move(stand)});
   }
-  Acquired out{std::move(recovered.start), {stood, outlets_.keepers(), recovered.least}, std::move(sinks)};
+  Acquired out{std::move(recovered.start), {stood, outlets_.ledgers(), recovered.least}, std::move(sinks)};
   out.lane.set_borders(out.start);
   return out;
 }
@@ -71,7 +71,7 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
   const std::vector<std::uint32_t> resets{std::from_range, stands | std::views::transform(&Progress::resets)};
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found =
-      weir::recover(partition, std::move(stands), outlets_.keepers(), snapshots_, pipeline_.fingerprint, replays);
+      weir::recover(partition, std::move(stands), outlets_.ledgers(), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   name_blank(*begin, *found);
@@ -96,7 +96,7 @@ Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::spa
 /// What the store tells of sinks that are gone, or have lost what they kept. Where none keeps progress it is all there
 /// is, see recover().
 Result<Progress> CommitCycle::latest_place(Partition partition) const {
-  if (outlets_.keepers() == 0 || !snapshots_.durable()) return Progress{};
+  if (outlets_.ledgers() == 0 || !snapshots_.durable()) return Progress{};
   auto latest = snapshots_.remembered(partition);
   if (!latest) return std::unexpected(latest.error());
   if (latest->snapshot.empty()) return Progress{};
@@ -187,7 +187,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
 
 /// A sink that begins at the first message may have all the rows already.
 void CommitCycle::name_blank(std::span<const SinkStart> starts, Recovered& found) const {
-  if (outlets_.keepers() == 0 || found.start.kept.empty()) return;
+  if (outlets_.ledgers() == 0 || found.start.kept.empty()) return;
   for (std::size_t i = 0; i < outlets_.size(); ++i) {
     if (starts[i].action == SinkAction::begin_first) found.start.blank.push_back(outlets_[i].id);
   }

@@ -39,7 +39,7 @@ TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
   const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start);
   EXPECT_EQ(start->after, 9u);
-  EXPECT_EQ(start->silent, 12u);
+  EXPECT_EQ(start->replay_until, 12u);
   EXPECT_EQ(start->state, "state at 9");
 }
 
@@ -50,7 +50,7 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
     const auto start = fakes::claim(*cycle_, 0);
     if (!start) return start.error().message;
     EXPECT_EQ(start->after, 0u);
-    EXPECT_EQ(start->silent, 5u) << "its rows are there";
+    EXPECT_EQ(start->replay_until, 5u) << "its rows are there";
     EXPECT_EQ(start->state, "");
     cycle_->release(0);
     cycle_->give_back(0);
@@ -91,7 +91,7 @@ TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
   const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 7u);
+  EXPECT_EQ(start->replay_until, 7u);
   pipeline_.fingerprint = "one";
   start_worker();
   EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed)
@@ -146,7 +146,7 @@ TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   start_worker(false, true);  // with a second sink, which has nothing yet
   const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start);
-  EXPECT_EQ(start->silent, 0u);
+  EXPECT_EQ(start->replay_until, 0u);
   const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
   LaneStep replayed = step(0, 5, "a");
   replayed.rows.push_back(step(0, 5, "a", 2).rows.front());
@@ -220,7 +220,7 @@ TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
   EXPECT_EQ(adopted.consumed, 9u);
   EXPECT_EQ(adopted.snapshot, name) << "it may be the only one soon";
   EXPECT_EQ(start->after, 5u);
-  EXPECT_EQ(start->silent, 9u);
+  EXPECT_EQ(start->replay_until, 9u);
   EXPECT_TRUE(start->blank.empty());
   cycle_->take(for_all(12));
   ASSERT_TRUE(cycle_->commit());
@@ -250,7 +250,7 @@ TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
   start_worker(true, true);
   const auto start = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
-  EXPECT_EQ(start->silent, 0u);
+  EXPECT_EQ(start->replay_until, 0u);
   EXPECT_EQ(start->borders, (std::vector<Position>{0, 9, 9}));
   for (const Position position : {5, 9, 12}) cycle_->take(for_all(position));  // 9: exactly at the border
   ASSERT_TRUE(cycle_->commit());
@@ -295,7 +295,7 @@ TEST_F(CommitStart, ASinkWhoseProgressIsGoneStopsTheLaneUntilItIsReset) {
   second_database_.places[0].progress.resets = 1;
   const auto again = fakes::claim(*cycle_, 0);
   ASSERT_TRUE(again) << again.error().message;
-  EXPECT_EQ(again->silent, 0u);
+  EXPECT_EQ(again->replay_until, 0u);
 }
 
 TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {

@@ -312,10 +312,10 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         start_worker(false, two);
         start = fakes::claim(*cycle_, 0);
         ASSERT_TRUE(start) << "seed " << seed << ": " << start.error().message;
-        ASSERT_LE(start->after, start->silent);
+        ASSERT_LE(start->after, start->replay_until);
         ASSERT_EQ(start->state, start->after == 0 ? "" : std::to_string(start->after)) << "seed " << seed;
         next = start->after + 1;
-        silent = start->silent;
+        silent = start->replay_until;
       }
     }
     for (const Database* database : {&database_, &second_database_}) {

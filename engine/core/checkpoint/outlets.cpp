@@ -11,10 +11,10 @@ namespace weir {
 Outlets::Outlets(std::vector<Outlet> outlets, StoreLeases* leases)
     : outlets_{std::move(outlets)}, in_doubt_(outlets_.size(), false) {
   std::ranges::stable_partition(outlets_, [](const Outlet& outlet) { return !outlet.keeps(); });
-  if (keepers() == 0) leases_ = leases;
+  if (ledgers() == 0) leases_ = leases;
 }
 
-std::size_t Outlets::keepers() const {
+std::size_t Outlets::ledgers() const {
   return static_cast<std::size_t>(std::ranges::count_if(outlets_, &Outlet::keeps));
 }
 
@@ -70,12 +70,12 @@ Result<std::vector<Partition>> Outlets::renew(std::size_t i) {
   return attempt(outlets_[i].id, [&] { return outlets_[i].sink->renew(); });
 }
 
-Result<Crew> Outlets::meet() {
+Result<Members> Outlets::heartbeat() {
   const auto those = leased();
-  if (those.empty()) return Crew{};
-  if (those.front() == size()) return attempt("state", [&] { return leases_->meet(); });
+  if (those.empty()) return Members{};
+  if (those.front() == size()) return attempt("state", [&] { return leases_->heartbeat(); });
   const Outlet& outlet = outlets_[those.front()];
-  return attempt(outlet.id, [&] { return outlet.sink->meet(); });
+  return attempt(outlet.id, [&] { return outlet.sink->heartbeat(); });
 }
 
 void Outlets::leave() {

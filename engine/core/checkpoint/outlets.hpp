@@ -22,8 +22,9 @@ struct Outlet {
   bool keeps() const { return claims.transactional; }
 };
 
-/// Threads   one; claim(), give_back(), renew() and meet() from any at the same time, renew() of one outlet from one.
-/// Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and claimed
+/// Threads   one; claim(), give_back(), renew() and heartbeat() from any at the same time, renew() of one outlet from
+/// one. Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and
+/// claimed
 ///           again.
 class Outlets {
  public:
@@ -36,7 +37,7 @@ class Outlets {
   const Outlet& operator[](std::size_t i) const { return outlets_[i]; }
   auto begin() const { return outlets_.begin(); }
   auto end() const { return outlets_.end(); }
-  std::size_t keepers() const;
+  std::size_t ledgers() const;
 
   Result<void> open();
 
@@ -60,7 +61,7 @@ class Outlets {
 
   /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
   /// has.
-  Result<Crew> meet();
+  Result<Members> heartbeat();
   void leave();
 
  private:

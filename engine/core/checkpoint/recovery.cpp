@@ -45,7 +45,7 @@ Error nothing_else_kept(Partition partition, std::string_view why) {
 
 /// `of_sink`: `least` is a sink's, else the snapshot's own.
 Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snapshots& snapshots, LaneStart& start) {
-  start.silent = least.position;
+  start.replay_until = least.position;
   if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
   if (!snapshot && of_sink && snapshot.error().kind == Error::Kind::changed) {
@@ -63,10 +63,10 @@ Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snap
   }
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
-  if (!of_sink) start.silent = at.position;
-  if (at.position > start.silent) {
+  if (!of_sink) start.replay_until = at.position;
+  if (at.position > start.replay_until) {
     return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
-                                                    partition, least.snapshot, start.silent));
+                                                    partition, least.snapshot, start.replay_until));
   }
   start.after = at.position;
   start.at = std::move(at);
@@ -134,23 +134,23 @@ std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
 
 }  // namespace
 
-Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t ledgers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays) {
-  auto least = least_of(keepers == 0 ? std::span<Progress>{} : std::span{stands}, partition, snapshots);
+  auto least = least_of(ledgers == 0 ? std::span<Progress>{} : std::span{stands}, partition, snapshots);
   if (!least) return std::unexpected(least.error());
   LaneStart start;
-  if (auto loaded = load_state(partition, *least, keepers > 0, snapshots, start); !loaded)
+  if (auto loaded = load_state(partition, *least, ledgers > 0, snapshots, start); !loaded)
     return std::unexpected(loaded.error());
   const auto same =
-      replays ? same_pipeline(partition, std::span{stands}.last(keepers), start.after, fingerprint, snapshots.durable())
+      replays ? same_pipeline(partition, std::span{stands}.last(ledgers), start.after, fingerprint, snapshots.durable())
               : Result<void>{};
   if (!same) return std::unexpected(same.error());
   start.at.resets = least->resets;
-  if (keepers == 0 && !least->snapshot.empty()) {
+  if (ledgers == 0 && !least->snapshot.empty()) {
     const std::string name = std::exchange(*least, start.at).snapshot;
     least->snapshot = name;
   }
-  if (keepers == 0) std::ranges::fill(stands, *least);
+  if (ledgers == 0) std::ranges::fill(stands, *least);
   start.kept = kept_of(stands);
   for (const Progress& progress : start.kept) {
     if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
@@ -168,7 +168,7 @@ void go_on_without_replay(LaneStart& start, bool reminds) {
   if (!whole) {
     for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.latest_tick);
   }
-  start.after = start.silent = start.committed();
+  start.after = start.replay_until = start.committed();
   start.at = start.kept.back();
   if (reminds) start.reminded = start.at.arrival;
 }

@@ -15,7 +15,7 @@ namespace weir {
 /// How a lane starts, or starts again.
 struct LaneStart {
   Position after = 0;            ///< the source is opened after this; 0: from its `start`
-  Position silent = 0;           ///< steps up to here are known to every sink: replay them without output
+  Position replay_until = 0;     ///< steps up to here are known to every sink: replay them without output
   Timestamp reminded = no_time;  ///< and these, see Claims::reminds: their arrival goes back, what is committed doesn't
   Timestamp written =
       no_time;  ///< rows of ticks, and events, up to then are left out: they may have been written, of other messages
@@ -47,13 +47,13 @@ struct Recovered {
   std::vector<Progress> stands;  ///< by outlet: what it has; where none keeps progress, what the least has
 };
 
-/// From what each outlet has (see starts_of), of which the last `keepers` keep progress, to where the lane starts, with
-/// the state of the snapshot that the least advanced one names; without keepers, of the one that was remembered. If
-/// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without keepers it
+/// From what each outlet has (see starts_of), of which the last `ledgers` keep progress, to where the lane starts, with
+/// the state of the snapshot that the least advanced one names; without ledgers, of the one that was remembered. If
+/// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without ledgers it
 /// is gone; or something behind it was committed by another pipeline, so that replaying it silently would not lead to
 /// the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began
 /// with it. `replays`: whether the source gives its messages again at all.
-Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t keepers, Snapshots& snapshots,
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t ledgers, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 
 /// A source that can't give again what it once gave out goes on with new messages, under the next numbers. What it

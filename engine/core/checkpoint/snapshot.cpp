@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include <weir/format.hpp>
 #include <weir/state.hpp>
 
 #include "core/plan/fingerprint.hpp"

@@ -102,18 +102,18 @@ Result<bool> StoreLeases::is_another_here(const std::string& name) {
   return store_.remove(name).transform([] { return false; });
 }
 
-Result<Crew> StoreLeases::meet() {
+Result<Members> StoreLeases::heartbeat() {
   const std::scoped_lock lock{mutex_};
   if (auto said = say_here(); !said) return std::unexpected(said.error());
-  Crew crew;
+  Members members;
   const auto names = store_.names(workers_);
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     if (name == workers_ + worker_) continue;
     const auto here = is_another_here(name);
     if (!here) return std::unexpected(here.error());
-    crew.workers += *here;
-    crew.rank += *here && name < workers_ + worker_;
+    members.workers += *here;
+    members.rank += *here && name < workers_ + worker_;
   }
   const auto claimed = store_.names(leases_);
   if (!claimed) return std::unexpected(claimed.error());
@@ -123,10 +123,10 @@ Result<Crew> StoreLeases::meet() {
     if (!*held || (*held)->value.empty() || (*held)->value == worker_ || !runs(name, (*held)->revision)) continue;
     Partition partition = 0;
     std::from_chars(name.data() + leases_.size(), name.data() + name.size(), partition);
-    crew.taken.push_back(partition);
+    members.taken.push_back(partition);
   }
-  std::ranges::sort(crew.taken);
-  return crew;
+  std::ranges::sort(members.taken);
+  return members;
 }
 
 Result<void> StoreLeases::leave() {

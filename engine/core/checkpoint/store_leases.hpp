@@ -12,10 +12,10 @@
 
 namespace weir {
 
-/// What Sink says of claim(), renew(), release(), meet() and leave(), without the progress: for pipelines whose sinks
-/// keep none. Values "<pipeline>.lease.<partition>" hold the owner's name, "<pipeline>.worker.<name>" that of each
-/// worker; both are written again and again by compare-and-set. Nobody's clock is compared with another's: a lease has
-/// run out when this worker has seen its value unchanged for so long.
+/// What Sink says of claim(), renew(), release(), heartbeat() and leave(), without the progress: for pipelines whose
+/// sinks keep none. Values "<pipeline>.lease.<partition>" hold the owner's name, "<pipeline>.worker.<name>" that of
+/// each worker; both are written again and again by compare-and-set. Nobody's clock is compared with another's: a lease
+/// has run out when this worker has seen its value unchanged for so long.
 ///
 /// Nothing here can keep a worker that was stopped for longer than its lease from writing once more before it notices:
 /// that takes a sink which compares the fence with the rows.
@@ -32,7 +32,7 @@ class StoreLeases {
   Result<void> claim(Partition partition);
   Result<std::vector<Partition>> renew();
   Result<void> release(Partition partition);
-  Result<Crew> meet();
+  Result<Members> heartbeat();
   Result<void> leave();
   Duration lease() const { return store_.lease(); }
 

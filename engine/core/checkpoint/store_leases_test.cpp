@@ -81,25 +81,25 @@ TEST_F(StoreLeasesTest, ARenewalWhoseAnswerWasLostIsNoLoss) {
 }
 
 TEST_F(StoreLeasesTest, WorkersSeeEachOther) {
-  EXPECT_EQ(a_.meet()->workers, 1u);
+  EXPECT_EQ(a_.heartbeat()->workers, 1u);
   ASSERT_TRUE(a_.claim(5));
-  const auto seen = b_.meet();
-  EXPECT_EQ(*seen, (Crew{.workers = 2, .rank = 1, .taken = {5}}));
-  EXPECT_EQ(a_.meet()->rank, 0u);
+  const auto seen = b_.heartbeat();
+  EXPECT_EQ(*seen, (Members{.workers = 2, .rank = 1, .taken = {5}}));
+  EXPECT_EQ(a_.heartbeat()->rank, 0u);
   ASSERT_TRUE(a_.release(5));
   ASSERT_TRUE(a_.leave());
-  EXPECT_EQ(*b_.meet(), Crew{});
+  EXPECT_EQ(*b_.heartbeat(), Members{});
 }
 
 TEST_F(StoreLeasesTest, AWorkerThatDiedIsMissedAfterALeaseAndForgottenLater) {
-  ASSERT_TRUE(a_.meet());
+  ASSERT_TRUE(a_.heartbeat());
   ASSERT_TRUE(a_.claim(0));
-  EXPECT_EQ(b_.meet()->workers, 2u);
+  EXPECT_EQ(b_.heartbeat()->workers, 2u);
   pass(30 * second);
-  EXPECT_EQ(*b_.meet(), Crew{}) << "and its partition is free";
+  EXPECT_EQ(*b_.heartbeat(), Members{}) << "and its partition is free";
   EXPECT_TRUE(b_.claim(0));
   pass(300 * second);
-  ASSERT_TRUE(b_.meet());
+  ASSERT_TRUE(b_.heartbeat());
   EXPECT_FALSE(values_.contains("fleet.worker.a"));
 }
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 #include "core/checkpoint/store_leases.hpp"
 #include "fakes/map_store.hpp"
 #include "fakes/waiting_clock.hpp"

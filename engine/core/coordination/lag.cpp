@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 #include "core/plan/keeping.hpp"
 
 namespace weir {
@@ -17,9 +17,9 @@ std::unexpected<Error> of_node(const std::string& node, Error error) {
   return std::unexpected(std::move(error));
 }
 
-Result<Keepers::Answers> kept_progress(const Pipeline& pipeline, const Registry& registry) {
-  Keepers keepers{pipeline, registry};
-  return keepers.only("").and_then([&] { return keepers.ask(); });
+Result<Ledgers::Answers> kept_progress(const Pipeline& pipeline, const Registry& registry) {
+  Ledgers ledgers{pipeline, registry};
+  return ledgers.only("").and_then([&] { return ledgers.ask(); });
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, cons
   const auto backlogs = source->backlogs(places);
   if (!backlogs) return of_node(node.id, backlogs.error());
   Lag out = lag_of(lines, *backlogs, clock.now());
-  out.silent = std::move(kept->silent);
+  out.unanswered = std::move(kept->unanswered);
   return out;
 }
 
@@ -93,7 +93,7 @@ std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
   json.EndArray();
   json.Key("unanswered");
   json.StartArray();
-  for (const std::string& one : lag.silent) text(one);
+  for (const std::string& one : lag.unanswered) text(one);
   json.EndArray();
   json.EndObject();
   return buffer.GetString();

@@ -27,7 +27,7 @@ struct Lag {
   std::vector<PartitionLag> partitions;  ///< all of them, ascending
   std::uint64_t messages = 0;            ///< of all partitions
   Duration behind = 0;                   ///< of the partition that is furthest behind
-  std::vector<std::string> silent =
+  std::vector<std::string> unanswered =
       {};  ///< who keeps progress and does not answer, and why: they may be further behind
 };
 
@@ -35,7 +35,7 @@ struct Lag {
 /// it, nothing is behind.
 Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now);
 
-/// Asks who keeps progress, see Keepers::ask(), and then the source, over connections of their own. As long as their
+/// Asks who keeps progress, see Ledgers::ask(), and then the source, over connections of their own. As long as their
 /// time-outs, where they don't answer. invalid: there is no lag to tell, as nobody keeps progress or the source doesn't
 /// know its streams. changed: a stream is not the one that the progress is of.
 Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, const Clock& clock);

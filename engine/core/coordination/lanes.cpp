@@ -267,12 +267,12 @@ std::vector<LaneId> Lanes::held() const {
   return {std::from_range, std::views::values(held_)};
 }
 
-std::vector<std::string> Lanes::troubles() const {
+std::vector<std::string> Lanes::conditions() const {
   const std::scoped_lock lock{mutex_};
   std::vector<std::string> out;
   for (const auto& [partition, lane] : lanes_) {
     auto status = lane->status();
-    if (!status.trouble.empty()) out.push_back(std::move(status.trouble));
+    if (!status.condition.empty()) out.push_back(std::move(status.condition));
   }
   return out;
 }

@@ -19,7 +19,7 @@ namespace weir {
 
 /// Acquires, restores, saves and releases on a few threads of its own; the lanes themselves run on LaneThreads.
 ///
-/// Threads   as LaneHost; statuses(), held() and troubles() from any.
+/// Threads   as LaneHost; statuses(), held() and conditions() from any.
 class Lanes final : public LaneHost {
  public:
   /// All must outlive it. `fence` tells this worker's snapshots from another's. `tell` has events handled by the loop;
@@ -47,7 +47,7 @@ class Lanes final : public LaneHost {
   /// Lanes that have a lease, or may have one: being acquired, restored, or run.
   std::vector<LaneId> held() const;
   /// What is unreachable, as sentences.
-  std::vector<std::string> troubles() const;
+  std::vector<std::string> conditions() const;
 
  private:
   using LanePtr = std::shared_ptr<LaneRun>;  // a task may have one in hand when it is released

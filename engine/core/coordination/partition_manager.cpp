@@ -58,7 +58,7 @@ bool PartitionManager::has_share() const {
 bool PartitionManager::nothing_left() const {
   if (!has_share()) return false;
   const auto running = in(State::running);
-  if (running.empty() && in(State::revoking).empty() && crew_.workers > 1) return false;  // it stands by
+  if (running.empty() && in(State::revoking).empty() && members_.workers > 1) return false;  // it stands by
   return std::ranges::all_of(running, [this](Partition partition) { return records_[partition].ended; });
 }
 
@@ -79,12 +79,12 @@ Holding PartitionManager::holding() const {
   return out;
 }
 
-void PartitionManager::assign(const Crew& crew, Timestamp now) {
+void PartitionManager::assign(const Members& members, Timestamp now) {
   if (stopped_) return;
-  if (crew != crew_ || !assigned_) crew_changed_ = now;
-  crew_ = crew;
+  if (members != members_ || !assigned_) members_changed_ = now;
+  members_ = members;
   assigned_ = true;
-  const Share todo = weir::share(crew, static_cast<std::uint32_t>(records_.size()), holding());
+  const Share todo = weir::share(members, static_cast<std::uint32_t>(records_.size()), holding());
   share_ = todo.wanted;
   for (Partition partition = 0; partition < records_.size(); ++partition) {
     const State state = records_[partition].state;

@@ -55,7 +55,7 @@ class PartitionManager {
   explicit PartitionManager(std::uint32_t partitions) : records_(partitions) {}
 
   /// Who shares the partitions.
-  void assign(const Crew& crew, Timestamp now);
+  void assign(const Members& members, Timestamp now);
   void acquired(LaneId lane);
   void restored(LaneId lane);
   /// `committed`: the position that was committed before.
@@ -95,11 +95,11 @@ class PartitionManager {
   std::size_t share() const { return share_; }
   /// How many of these it can't acquire yet, as others own them.
   std::size_t missing() const;
-  std::size_t workers() const { return crew_.workers; }
+  std::size_t workers() const { return members_.workers; }
   /// Whether it runs its share and no more.
   bool has_share() const;
   /// Whether others are just about to release some to it.
-  bool expects_more(Timestamp now) const { return is_short() && now - crew_changed_ < soon_done; }
+  bool expects_more(Timestamp now) const { return is_short() && now - members_changed_ < soon_done; }
   /// Whether rows should be committed now, as partitions can be released then.
   bool wants_commit() const { return wants_commit_; }
   /// Whether every lane has ended or failed, and no partition is to come.
@@ -151,8 +151,8 @@ class PartitionManager {
 
   std::vector<Record> records_;
   std::vector<PartitionAction> actions_;
-  Crew crew_;
-  Timestamp crew_changed_ = 0;
+  Members members_;
+  Timestamp members_changed_ = 0;
   std::size_t share_ = 0;
   bool assigned_ = false, wants_commit_ = false, stopped_ = false;
 };

@@ -31,7 +31,7 @@ class PartitionManagerTest : public testing::Test {
     manager_.turn(now_, [this](Partition partition) { return uncommitted_.contains(partition); });
     return actions();
   }
-  void assign(const Crew& crew = {}) { manager_.assign(crew, now_); }
+  void assign(const Members& members = {}) { manager_.assign(members, now_); }
   LaneId lane(Partition partition) const { return manager_.lane(partition); }
   void start(Partition partition, Position committed = 0) {
     manager_.restored(lane(partition));
@@ -48,7 +48,7 @@ class PartitionManagerTest : public testing::Test {
     actions();
   }
 
-  const Crew with_another_{.workers = 2, .rank = 1, .taken = {}};  // partitions 0 and 1 are the other's
+  const Members with_another_{.workers = 2, .rank = 1, .taken = {}};  // partitions 0 and 1 are the other's
   PartitionManager manager_{3};
   std::set<Partition> uncommitted_;
   Timestamp now_ = 100 * second;

@@ -4,11 +4,11 @@
 
 namespace weir {
 
-Share share(const Crew& crew, std::uint32_t partitions, const Holding& held) {
-  const std::size_t rest = partitions % crew.workers;
-  const std::size_t first = partitions / crew.workers * crew.rank + std::min(crew.rank, rest);
+Share share(const Members& members, std::uint32_t partitions, const Holding& held) {
+  const std::size_t rest = partitions % members.workers;
+  const std::size_t first = partitions / members.workers * members.rank + std::min(members.rank, rest);
   Share out;
-  out.wanted = partitions / crew.workers + (crew.rank < rest ? 1 : 0);
+  out.wanted = partitions / members.workers + (members.rank < rest ? 1 : 0);
   const std::size_t runs = out.wanted - std::min(out.wanted, held.broken.size());
   const std::size_t keeps = std::min(runs, held.runs.size());
   for (std::size_t i = 0; i < partitions; ++i) {
@@ -16,7 +16,7 @@ Share share(const Crew& crew, std::uint32_t partitions, const Holding& held) {
     if (std::ranges::contains(held.leaving, partition) || std::ranges::contains(held.broken, partition)) continue;
     if (std::ranges::contains(held.runs, partition)) {
       out.let_go.push_back(partition);
-    } else if (!std::ranges::contains(crew.taken, partition)) {
+    } else if (!std::ranges::contains(members.taken, partition)) {
       out.claim.push_back(partition);
     }
   }

@@ -26,6 +26,6 @@ struct Share {
 /// Every worker runs ⌊partitions / workers⌋, and the first ones of their order one more each. Each decides by itself:
 /// one with too many lets the rest go, one with too few takes what is free, and nothing moves once all have their
 /// number. Workers that start at once take from different places, so that they seldom want the same.
-Share share(const Crew& crew, std::uint32_t partitions, const Holding& held);
+Share share(const Members& members, std::uint32_t partitions, const Holding& held);
 
 }  // namespace weir

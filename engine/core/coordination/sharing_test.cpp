@@ -18,8 +18,8 @@ TEST(Sharing, OneAloneTakesAll) {
 }
 
 TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
-  const Crew old{.workers = 2, .rank = 0, .taken = {}};
-  const Crew young{.workers = 2, .rank = 1, .taken = {0, 1, 2, 3}};
+  const Members old{.workers = 2, .rank = 0, .taken = {}};
+  const Members young{.workers = 2, .rank = 1, .taken = {0, 1, 2, 3}};
   EXPECT_THAT(share(young, 4, {}).claim, IsEmpty());
   EXPECT_THAT(share(old, 4, {.runs = {0, 1, 2, 3}}).let_go, ElementsAre(2u, 3u));
   EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).let_go, IsEmpty()) << "these are on their way";
@@ -27,13 +27,13 @@ TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
 }
 
 TEST(Sharing, WhatIsBrokenStaysAndCounts) {
-  const Crew crew{.workers = 2, .rank = 0, .taken = {}};
+  const Members members{.workers = 2, .rank = 0, .taken = {}};
   EXPECT_THAT(share({}, 4, {.runs = {0}, .broken = {1}}).claim, ElementsAre(2u, 3u));
   EXPECT_THAT(share({}, 4, {.runs = {0}, .shunned = {1}}).claim, ElementsAre(2u, 3u, 1u));
-  EXPECT_THAT(share(crew, 4, {.runs = {1, 2, 3}, .broken = {0}}).let_go, ElementsAre(2u, 3u))
+  EXPECT_THAT(share(members, 4, {.runs = {1, 2, 3}, .broken = {0}}).let_go, ElementsAre(2u, 3u))
       << "or the other would never have its share";
-  EXPECT_THAT(share(crew, 4, {.broken = {0, 1, 2}}).claim, IsEmpty());
-  EXPECT_THAT(share(crew, 4, {.runs = {3}, .broken = {0, 1, 2}}).let_go, ElementsAre(3u));
+  EXPECT_THAT(share(members, 4, {.broken = {0, 1, 2}}).claim, IsEmpty());
+  EXPECT_THAT(share(members, 4, {.runs = {3}, .broken = {0, 1, 2}}).let_go, ElementsAre(3u));
 }
 
 TEST(Sharing, WorkersThatStartAtOnceWantDifferentOnes) {
@@ -55,13 +55,13 @@ TEST(Sharing, ComesToRestEvenly) {
     int next = 1;
     int moves = 0;
     const auto turn = [&](int name) {
-      Crew crew{.workers = workers.size(), .rank = 0, .taken = {}};
+      Members members{.workers = workers.size(), .rank = 0, .taken = {}};
       for (const auto& [other, theirs] : workers) {
-        crew.rank += other < name;
-        if (other != name) crew.taken.append_range(theirs);
+        members.rank += other < name;
+        if (other != name) members.taken.append_range(theirs);
       }
       auto& mine = workers[name];
-      const Share todo = share(crew, partitions, {.runs = mine});
+      const Share todo = share(members, partitions, {.runs = mine});
       ASSERT_TRUE(todo.claim.empty() || todo.let_go.empty());
       for (const Partition partition : todo.claim) mine.push_back(partition);
       for (const Partition partition : todo.let_go) std::erase(mine, partition);

@@ -16,9 +16,9 @@
 #include "core/coordination/lanes.hpp"
 #include "core/coordination/worker_loop.hpp"
 #include "core/observe/attempt.hpp"
+#include "core/observe/condition.hpp"
 #include "core/observe/counted.hpp"
 #include "core/observe/log.hpp"
-#include "core/observe/trouble.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
 
@@ -26,8 +26,8 @@ namespace weir {
 namespace {
 
 constexpr Duration long_commit = 5 * second;  // a server that is well takes less
-constexpr Duration meet_every = second;
-constexpr Duration meet_soon = 50 * millisecond;  // while others are to let partitions go
+constexpr Duration heartbeat_every = second;
+constexpr Duration heartbeat_soon = 50 * millisecond;  // while others are to let partitions go
 
 std::string random_text() {
   std::random_device random;
@@ -107,7 +107,7 @@ struct Worker::Impl {
     for (Duration pause = WorkerLoop::first_backoff;; pause = std::min(2 * pause, WorkerLoop::last_backoff)) {
       auto done = what();
       const bool again = !done && done.error().kind == Error::Kind::unreachable && !whole && !fails_fast;
-      start_trouble.is(again ? done.error().message : "");
+      start_condition.is(again ? done.error().message : "");
       if (!again || !clock.wait(pause, drain)) return done;
     }
   }
@@ -157,11 +157,11 @@ struct Worker::Impl {
 
   void renew_leases(std::size_t outlet, std::stop_token stop) {
     Outlets& outlets = cycle->outlets();
-    Trouble& trouble = lease_troubles.at(outlet);
+    Condition& condition = lease_conditions.at(outlet);
     while (clock.wait(outlets.lease(outlet) / 3, stop)) {
       const auto held = lanes->held();  // a lane that comes after the answer has a claim of its own
       auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
-      trouble.is(lost ? "" : lost.error().message);
+      condition.is(lost ? "" : lost.error().message);
       if (!lost) continue;
       for (const LaneId lane : held) {
         if (std::ranges::contains(*lost, lane.partition)) inbox.put(event::Lost{lane});
@@ -170,9 +170,10 @@ struct Worker::Impl {
   }
 
   /// Without an answer everything stays as it is; renewing says why.
-  void meet_others(std::stop_token stop) {
-    while (clock.wait(hurry ? meet_soon : meet_every, stop)) {
-      if (auto crew = attempt("meet", [&] { return cycle->outlets().meet(); })) inbox.put(event::Met{*std::move(crew)});
+  void send_heartbeats(std::stop_token stop) {
+    while (clock.wait(hurry ? heartbeat_soon : heartbeat_every, stop)) {
+      if (auto members = attempt("heartbeat", [&] { return cycle->outlets().heartbeat(); }))
+        inbox.put(event::Heartbeat{*std::move(members)});
     }
   }
 
@@ -230,17 +231,18 @@ struct Worker::Impl {
     {
       const std::scoped_lock lock{mutex};
       for (const std::size_t outlet : cycle->outlets().leased())
-        lease_troubles.try_emplace(outlet, "leases not renewed");
+        lease_conditions.try_emplace(outlet, "leases not renewed");
     }
     for (const std::size_t outlet : cycle->outlets().leased()) {
       renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
     }
-    const auto meet = [&] {
-      return cycle->outlets().meet().transform([this](Crew crew) { loop->handle(event::Met{std::move(crew)}); });
+    const auto find_members = [&] {
+      return cycle->outlets().heartbeat().transform(
+          [this](Members members) { loop->handle(event::Heartbeat{std::move(members)}); });
     };
-    if (auto met = attempt("claim", [&] { return patiently(drain, meet); }); !met) return met;
+    if (auto found = attempt("claim", [&] { return patiently(drain, find_members); }); !found) return found;
     note_share();  // whether others are about to release some: then it asks again soon
-    std::jthread meeting{[this](std::stop_token stop) { meet_others(stop); }};
+    std::jthread meeting{[this](std::stop_token stop) { send_heartbeats(stop); }};
     if (auto looped = attempt("work", [&] { return turn_until(drain); }); !looped) return looped;
     if (auto drained = attempt("drain", [&] { return drain_all(); }); !drained) return drained;
     if (start_error) return std::unexpected(*start_error);
@@ -294,9 +296,9 @@ struct Worker::Impl {
   std::unique_ptr<StoreLeases> leases;
   std::unique_ptr<CommitCycle> cycle;
   Inbox<event::Any> inbox;
-  Trouble start_trouble{"start"};
-  std::optional<Error> start_error;               // no service has answered yet
-  std::map<std::size_t, Trouble> lease_troubles;  // by outlet; each its renewing thread's
+  Condition start_condition{"start"};
+  std::optional<Error> start_error;                   // no service has answered yet
+  std::map<std::size_t, Condition> lease_conditions;  // by outlet; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
   bool whole = false, fails_fast = false;
@@ -333,27 +335,27 @@ Worker::Status Worker::status() const {
   out.draining = worker.draining;
   out.in_flight = worker.credits.used();
   out.memory = worker.credits.limit();
-  const auto add = [&](const Trouble& trouble) {
-    if (std::string text = trouble.text(); !text.empty()) out.troubles.push_back(std::move(text));
+  const auto add = [&](const Condition& condition) {
+    if (std::string text = condition.text(); !text.empty()) out.conditions.push_back(std::move(text));
   };
-  add(worker.start_trouble);
+  add(worker.start_condition);
   out.commit_trouble = worker.loop ? worker.loop->commit_trouble().text() : "";
-  if (!out.commit_trouble.empty()) out.troubles.push_back(out.commit_trouble);
+  if (!out.commit_trouble.empty()) out.conditions.push_back(out.commit_trouble);
   if (worker.loop) {
     if (const Timestamp since = worker.loop->committing_since(); since != no_time) {
       const Duration taken = worker.clock.steady() - since;
       if (taken > long_commit)
-        out.troubles.push_back("commit: under way for " + format_duration(taken / second * second));
+        out.conditions.push_back("commit: under way for " + format_duration(taken / second * second));
     }
     add(worker.loop->acquire_trouble());
   }
-  for (const auto& [outlet, trouble] : worker.lease_troubles) add(trouble);
+  for (const auto& [outlet, condition] : worker.lease_conditions) add(condition);
   for (const auto& [partition, error] : worker.failures)
     out.broken.push_back("partition " + std::to_string(partition) + ": " + error.message);
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
-    for (std::string& text : worker.lanes->troubles()) {
-      if (text != out.commit_trouble) out.troubles.push_back(std::move(text));  // each once
+    for (std::string& text : worker.lanes->conditions()) {
+      if (text != out.commit_trouble) out.conditions.push_back(std::move(text));  // each once
     }
   }
   for (const auto& [partition, place] : worker.committed) {
@@ -362,7 +364,7 @@ Worker::Status Worker::status() const {
       out.committed.push_back(place);
   }
   out.started = worker.started;
-  out.ready = worker.started && !worker.draining && out.troubles.empty() && out.broken.empty() &&
+  out.ready = worker.started && !worker.draining && out.conditions.empty() && out.broken.empty() &&
               out.lanes.size() >= worker.share;
   out.standby = out.ready && worker.share == 0;
   return out;

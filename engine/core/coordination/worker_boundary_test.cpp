@@ -64,7 +64,7 @@ class RiskySink final : public Sink {
     maybe_throw("write");
     return table_.write(rows);
   }
-  bool bury(const DeadLetter& letter) override { return table_.bury(letter); }
+  bool write_dead_letter(const DeadLetter& letter) override { return table_.write_dead_letter(letter); }
   Result<Progress> claim(Partition partition) override {
     maybe_throw("claim");
     return table_.claim(partition);

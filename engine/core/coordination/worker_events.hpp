@@ -7,7 +7,7 @@
 
 #include <weir/sink.hpp>
 
-#include "core/checkpoint/lane_account.hpp"
+#include "core/checkpoint/uncommitted_steps.hpp"
 #include "core/runtime/lane_id.hpp"
 
 namespace weir::event {
@@ -49,10 +49,10 @@ struct Lost {
   LaneId lane;
 };
 /// Who shares the partitions.
-struct Met {
-  Crew crew;
+struct Heartbeat {
+  Members members;
 };
 
-using Any = std::variant<Stepped, Acquired, Restored, Ended, Stored, Released, Exhausted, Lost, Met>;
+using Any = std::variant<Stepped, Acquired, Restored, Ended, Stored, Released, Exhausted, Lost, Heartbeat>;
 
 }  // namespace weir::event

@@ -67,9 +67,9 @@ void WorkerLoop::on(event::Lost& lost) {
                   lost.lane.partition);
 }
 
-void WorkerLoop::on(event::Met& met) {
+void WorkerLoop::on(event::Heartbeat& met) {
   const std::size_t missing = partitions_.missing();
-  partitions_.assign(met.crew, clock_.steady());
+  partitions_.assign(met.members, clock_.steady());
   if (partitions_.workers() != std::exchange(workers_, partitions_.workers()))
     weir::log::info("{} {} the partitions now", workers_, workers_ == 1 ? "worker has" : "workers share");
   if (const std::size_t now = partitions_.missing(); now != missing && now != 0) {
@@ -140,13 +140,14 @@ Result<void> WorkerLoop::commit() {
   committing_since_ = no_time;
   last_commit_ = clock_.steady();
   if (!report) {
-    commit_now_ = true;                                                             // what was due is
-    if (can_be_mended(report.error())) commit_trouble_.is(report.error().message);  // what else it may be ends the run
+    commit_now_ = true;  // what was due is
+    if (can_be_mended(report.error()))
+      commit_condition_.is(report.error().message);  // what else it may be ends the run
     next_try_ = last_commit_ + backoff_;
     backoff_ = std::min(backoff_ * 2, last_backoff);
     return std::unexpected(report.error());
   }
-  commit_trouble_.is({});
+  commit_condition_.is({});
   backoff_ = first_backoff;
   next_try_ = 0;
   credits_.give_back(report->bytes);
@@ -185,7 +186,7 @@ Result<void> WorkerLoop::turn() {
   act();
   acquire_trouble_.is(partitions_.unreachable());
   // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
-  if (!cycle_.pending()) commit_trouble_.forget();
+  if (!cycle_.pending()) commit_condition_.forget();
   return {};
 }
 

@@ -10,7 +10,7 @@
 #include "core/coordination/lane_host.hpp"
 #include "core/coordination/partition_manager.hpp"
 #include "core/coordination/worker_events.hpp"
-#include "core/observe/trouble.hpp"
+#include "core/observe/condition.hpp"
 #include "core/plan/pipeline.hpp"
 #include "core/runtime/credits.hpp"
 
@@ -54,8 +54,8 @@ class WorkerLoop {
   /// Called after each commit.
   std::function<void(const Committed&)> on_commit = [](const Committed&) {};
 
-  const Trouble& commit_trouble() const { return commit_trouble_; }
-  const Trouble& acquire_trouble() const { return acquire_trouble_; }
+  const Condition& commit_trouble() const { return commit_condition_; }
+  const Condition& acquire_trouble() const { return acquire_trouble_; }
   /// Steady time at which the commit that is under way began; no_time: none is.
   Timestamp committing_since() const { return committing_since_; }
 
@@ -68,7 +68,7 @@ class WorkerLoop {
   void on(event::Released& released) { partitions_.released(released.lane); }
   void on(event::Exhausted&) { commit_now_ = true; }
   void on(event::Lost& lost);
-  void on(event::Met& met);
+  void on(event::Heartbeat& met);
 
   void act();
   void act(const PartitionAction& action);
@@ -90,7 +90,7 @@ class WorkerLoop {
   Timestamp last_commit_ = 0, next_try_ = 0;
   Duration backoff_;
   std::size_t workers_ = 1;
-  Trouble commit_trouble_{"commit"}, acquire_trouble_{"acquire"};
+  Condition commit_condition_{"commit"}, acquire_trouble_{"acquire"};
   std::atomic<Timestamp> committing_since_{no_time};
 };
 

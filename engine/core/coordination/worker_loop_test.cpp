@@ -53,11 +53,11 @@ class WorkerLoopTest : public fakes::CommitTest {
 TEST_F(WorkerLoopTest, ARevokedPartitionWaitsForItsFinalSnapshot) {
   WorkerLoop loop{pipeline_, *cycle_, lanes_, credits_, clock_};
   const LaneId lane{0, 1};
-  loop.handle(event::Met{});
+  loop.handle(event::Heartbeat{});
   ASSERT_TRUE(loop.turn());
   loop.handle(event::Restored{lane, {}});
   EXPECT_THAT(lanes_.take(), ElementsAre("acquire", "run"));
-  loop.handle(event::Met{{.workers = 2, .rank = 1, .taken = {}}});
+  loop.handle(event::Heartbeat{{.workers = 2, .rank = 1, .taken = {}}});
   loop.handle(event::Ended{lane, {}});
   EXPECT_THAT(lanes_.take(), ElementsAre("stop", "save"));
   loop.handle(event::Stored{.lane = lane, .name = "earlier", .position = 3});
@@ -71,7 +71,7 @@ TEST_F(WorkerLoopTest, ARevokedPartitionWaitsForItsFinalSnapshot) {
 TEST_F(WorkerLoopTest, APartitionWhoseRowsASinkRefusesStopsAloneAndIsTriedAgain) {
   source_.spec.claims([](const Settings&) { return Claims{.partitions = 2}; });
   WorkerLoop loop{pipeline_, *cycle_, lanes_, credits_, clock_};
-  loop.handle(event::Met{});
+  loop.handle(event::Heartbeat{});
   ASSERT_TRUE(loop.turn());
   for (const Partition partition : {0, 1}) {
     ASSERT_TRUE(fakes::claim(*cycle_, partition));

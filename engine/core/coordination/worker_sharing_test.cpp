@@ -16,8 +16,8 @@ class WorkerSharing : public fakes::WorkerAtWork {
     world_.messages = 50;
   }
 
-  void meet(const Crew& crew) {
-    in_world([&](fakes::World& world) { world.crew = crew; });
+  void heartbeat(const Members& members) {
+    in_world([&](fakes::World& world) { world.members = members; });
   }
   bool owns() {
     return in_world([](fakes::World& world) { return world.owned; });
@@ -29,20 +29,20 @@ class WorkerSharing : public fakes::WorkerAtWork {
     });
   }
 
-  const Crew not_needed_{.workers = 2, .rank = 1, .taken = {}};  // there is one partition
+  const Members not_needed_{.workers = 2, .rank = 1, .taken = {}};  // there is one partition
 };
 
 TEST_F(WorkerSharing, APartitionGoesWithItsLastRowsAndASnapshotOfJustThere) {
   start();
   ASSERT_TRUE(wait_until_stepped(50));
-  meet(not_needed_);
+  heartbeat(not_needed_);
   ASSERT_TRUE(stands_by()) << "and is ready, as nothing is missing";
   EXPECT_TRUE(wait_for([&] { return !owns(); }));
   EXPECT_EQ(position(), 50u);
   EXPECT_EQ(world_.committed_when_stored, 50u);
   // Who comes next has nothing to read again.
   send(20);
-  meet({});
+  heartbeat({});
   ASSERT_TRUE(wait_for([&] { return owns(); }));
   ASSERT_TRUE(wait_until_stepped(70));
   EXPECT_EQ(world_.first_pulled, 51u);
@@ -54,12 +54,12 @@ TEST_F(WorkerSharing, WhatCouldNotBeStoredIsReadAgain) {
   start();
   ASSERT_TRUE(wait_until_committed(50));
   in_world([](fakes::World& world) { world.store_fails = true; });
-  meet(not_needed_);
+  heartbeat(not_needed_);
   ASSERT_TRUE(stands_by());
   EXPECT_TRUE(wait_for([&] { return !owns(); }));
   in_world([](fakes::World& world) { world.store_fails = false; });
   send(20);
-  meet({});
+  heartbeat({});
   ASSERT_TRUE(wait_until_committed(70));
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(70));
@@ -71,7 +71,7 @@ TEST_F(WorkerSharing, NothingGoesWhileItsRowsCanNotBeCommitted) {
   in_world([](fakes::World& world) { world.down = true; });
   send(20);
   ASSERT_TRUE(wait_until_stepped(70));
-  meet(not_needed_);
+  heartbeat(not_needed_);
   system_clock().wait(1300 * millisecond, {});
   EXPECT_EQ(worker_->status().lanes.size(), 1u);
   in_world([](fakes::World& world) { world.down = false; });
@@ -82,37 +82,37 @@ TEST_F(WorkerSharing, NothingGoesWhileItsRowsCanNotBeCommitted) {
 }
 
 TEST_F(WorkerSharing, WhoIsNotNeededWaitsUntilItIs) {
-  meet(not_needed_);
+  heartbeat(not_needed_);
   start();
   ASSERT_TRUE(stands_by());
   EXPECT_FALSE(owns());
   EXPECT_EQ(worker_->status().workers, 2u);
-  meet({});
+  heartbeat({});
   ASSERT_TRUE(wait_until_committed(50));
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(50));
 }
 
 TEST_F(WorkerSharing, WhatItNeedNotClaimAnyMoreIsNoTrouble) {
-  meet(not_needed_);
+  heartbeat(not_needed_);
   start();
   ASSERT_TRUE(stands_by());
   in_world([](fakes::World& world) { world.down = true; });
-  meet({});
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
-  meet(not_needed_);
+  heartbeat({});
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
+  heartbeat(not_needed_);
   EXPECT_TRUE(stands_by());
   in_world([](fakes::World& world) { world.down = false; });
   EXPECT_TRUE(drain());
 }
 
 TEST_F(WorkerSharing, WhatADeadWorkerStillHasIsWaitedFor) {
-  meet({.workers = 1, .rank = 0, .taken = {0}});
+  heartbeat({.workers = 1, .rank = 0, .taken = {0}});
   start();
   system_clock().wait(1300 * millisecond, {});
   EXPECT_FALSE(worker_->status().ready);
   EXPECT_EQ(in_world([](fakes::World& world) { return world.refused_claims; }), 0) << "asking would be in vain";
-  meet({});
+  heartbeat({});
   ASSERT_TRUE(wait_until_committed(50));
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(50));
@@ -131,7 +131,7 @@ class HurriedClock final : public Clock {
 /// Be it for want of memory: another worker may get on with it, or this one later.
 TEST_F(WorkerSharing, WhatAnOperatorBreaksIsGivenBackAndTriedAgainAndToldOfOnce) {
   const HurriedClock clock;
-  meet({.workers = 2, .rank = 0, .taken = {}});
+  heartbeat({.workers = 2, .rank = 0, .taken = {}});
   pipeline_.emplace(pipeline(R"(, "fails_at": 29)"));
   worker_ = std::make_unique<Worker>(*pipeline_, registry_, counters_, clock);
   thread_ = std::thread{[this] { result_ = worker_->run(stop_.get_token()); }};

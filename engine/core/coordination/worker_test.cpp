@@ -28,8 +28,8 @@ TEST_F(WorkerTest, ACommitThatTakesLongIsATrouble) {
   EXPECT_TRUE(worker_->status().ready);
   in_world([](fakes::World& world) { world.slow = 6 * second; });
   send(3);
-  EXPECT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
-  EXPECT_THAT(worker_->status().troubles, testing::ElementsAre(testing::StartsWith("commit: under way for ")));
+  EXPECT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
+  EXPECT_THAT(worker_->status().conditions, testing::ElementsAre(testing::StartsWith("commit: under way for ")));
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.slow = 0; });
   EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
@@ -110,7 +110,7 @@ TEST_F(WorkerTest, ALeaseThatIsLostGivesBackTheCreditOfWhatWaited) {
   start_and_lose_the_table();
   ASSERT_FALSE(HasFatalFailure());
   ASSERT_TRUE(wait_until_stepped(100));
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   EXPECT_GT(worker_->status().in_flight, 0u);
   in_world([](fakes::World& world) { world.taken = true; });
   ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); }));
@@ -124,11 +124,11 @@ TEST_F(WorkerTest, ALeaseThatIsLostGivesBackTheCreditOfWhatWaited) {
 TEST_F(WorkerTest, ATroubleOfCommitsEndsWithTheLanesThatItWasAbout) {
   start_and_lose_the_table();
   ASSERT_FALSE(HasFatalFailure());
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   in_world([](fakes::World& world) { world.taken = true; });
   ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.empty(); }));
   in_world([](fakes::World& world) { world.down = false; });
-  EXPECT_TRUE(wait_for([&] { return worker_->status().troubles.empty(); })) << "nothing is left to commit";
+  EXPECT_TRUE(wait_for([&] { return worker_->status().conditions.empty(); })) << "nothing is left to commit";
   EXPECT_TRUE(drain());
 }
 
@@ -140,7 +140,7 @@ TEST_F(WorkerTest, AfterAnOutageCommitsFollowUponEachOtherWhileMemoryIsFull) {
   ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.size() == 1; }));
   in_world([](fakes::World& world) { world.down = true; });
   send(5000);
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   in_world([](fakes::World& world) { world.down = false; });
   EXPECT_TRUE(wait_until_stepped(5000)) << "what a failure has made small must not wait for a minute each";
   EXPECT_TRUE(drain());
@@ -153,11 +153,11 @@ TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
   start();
   ASSERT_TRUE(wait_for([&] { return in_world([](fakes::World& world) { return world.refused_claims > 0; }); }));
   in_world([](fakes::World& world) { world.down = true; });
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
-  EXPECT_EQ(worker_->status().troubles, std::vector<std::string>{"the table does not answer"});
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
+  EXPECT_EQ(worker_->status().conditions, std::vector<std::string>{"the table does not answer"});
   EXPECT_EQ(worker_->status().commit_trouble, "") << "there is nothing to commit";
   in_world([](fakes::World& world) { world.down = false; });
-  ASSERT_TRUE(wait_for([&] { return worker_->status().troubles.empty(); })) << "it answers: the partition is taken";
+  ASSERT_TRUE(wait_for([&] { return worker_->status().conditions.empty(); })) << "it answers: the partition is taken";
   in_world([](fakes::World& world) { world.taken = false; });
   ASSERT_TRUE(wait_until_committed(30));
   EXPECT_TRUE(drain());
@@ -201,7 +201,7 @@ TEST_F(WorkerTest, StateOfANodeThatIsNoMoreIsCounted) {
   send(1);
   ASSERT_TRUE(wait_until_committed(51));
   EXPECT_TRUE(drain());
-  EXPECT_EQ(counters_.value("sum", "state_given_up"), sizeof(double));
+  EXPECT_EQ(counters_.value("sum", "discarded_state_bytes"), sizeof(double));
 }
 
 TEST_F(WorkerTest, ARenamedNodeKeepsItsStateIfItSaysSo) {
@@ -335,7 +335,7 @@ TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
   in_world([](fakes::World& world) { world.down = true; });
   send(500);
   ASSERT_TRUE(wait_for([&] { return !worker_->status().commit_trouble.empty(); }));
-  EXPECT_THAT(worker_->status().troubles, testing::Contains(worker_->status().commit_trouble));
+  EXPECT_THAT(worker_->status().conditions, testing::Contains(worker_->status().commit_trouble));
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_until_committed(520));
@@ -392,7 +392,7 @@ TEST_F(WorkerTest, WhatCameBeforeAStreamChangedIsCommittedWholeAfterAnOutage) {
   in_world([](fakes::World& world) { world.down = true; });
   send(4993);
   ASSERT_TRUE(wait_until_stepped(5000));
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   in_world([](fakes::World& world) { world.changes = true; });
   ASSERT_TRUE(wait_for([&] { return log_.contains("the stream was recreated"); })) << "before anything is committed";
   in_world([](fakes::World& world) { world.down = false; });
@@ -409,7 +409,7 @@ TEST_F(WorkerTest, ADrainNamesTheSnapshotAtItsPositionAlsoBehindStepsWithoutRows
     world.messages = 2100;
   });
   ASSERT_TRUE(wait_until_stepped(2100));
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().troubles.empty(); }));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   ask_to_drain();
   ASSERT_TRUE(wait_for([&] { return worker_->status().draining; }));
   in_world([](fakes::World& world) { world.down = false; });

@@ -5,12 +5,13 @@ namespace weir::counted {
 const CounterSpec messages{"messages", "messages decoded"};
 const CounterSpec bytes{"bytes", "bytes of payload decoded"};
 const CounterSpec samples{"samples", "samples decoded"};
-const CounterSpec without_time{"without_time", "samples whose payload told no time: their arrival is their event time"};
-const CounterSpec without_samples{"without_samples", "messages decoded that held no sample"};
-const CounterSpec refused{"refused", "messages and samples sent to the dead letters, by reason"};
-const CounterSpec unread{"unread", "rows of ports that no node reads"};
-const CounterSpec state_given_up{"state_given_up",
-                                 "bytes of state that a snapshot held of a node that is not there any more, by reason"};
+const CounterSpec untimed_samples{"untimed_samples",
+                                  "samples whose payload told no time: their arrival is their event time"};
+const CounterSpec empty_messages{"empty_messages", "messages decoded that held no sample"};
+const CounterSpec invalid{"invalid", "messages and samples sent to the dead letters, by reason"};
+const CounterSpec unconnected_rows{"unconnected_rows", "rows of ports that no node reads"};
+const CounterSpec discarded_state_bytes{
+    "discarded_state_bytes", "bytes of state that a snapshot held of a node that is not there any more, by reason"};
 const CounterSpec rows{"rows", "rows made durable"};
 const CounterSpec rejected{"rejected", "rows that the sink would not take, by reason"};
 const CounterSpec suppressed_rows{
@@ -62,9 +63,9 @@ const std::vector<HistogramSpec>& histograms() {
 std::vector<CounterSpec> of(Role role) {
   switch (role) {
     case Role::source:
-      return {messages, bytes, samples, without_time, without_samples, refused, unkept, unread};
+      return {messages, bytes, samples, untimed_samples, empty_messages, invalid, unkept, unconnected_rows};
     case Role::transform:
-      return {refused, unkept, unread, state_given_up};
+      return {invalid, unkept, unconnected_rows, discarded_state_bytes};
     case Role::sink:
       return {rows, rejected, suppressed_rows, cells, empty_rows};
     default:

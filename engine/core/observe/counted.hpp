@@ -10,17 +10,17 @@
 namespace weir::counted {
 
 // Of sources.
-extern const CounterSpec messages, bytes, samples, without_time, without_samples;
+extern const CounterSpec messages, bytes, samples, untimed_samples, empty_messages;
 // Of sources and transforms.
-extern const CounterSpec refused, unkept, unread;
+extern const CounterSpec invalid, unkept, unconnected_rows;
 // Of transforms that are no more.
-extern const CounterSpec state_given_up;
+extern const CounterSpec discarded_state_bytes;
 // Of sinks; the last two of those with `columns`.
 extern const CounterSpec rows, rejected, suppressed_rows, cells, empty_rows;
 // Of the pipeline.
 extern const CounterSpec commits, commit_retries, dead_letters;
 
-// What a lane does at each node, see Effort: the last one in nanoseconds, told in seconds.
+// What a lane does at each node, see NodeStatistics: the last one in nanoseconds, told in seconds.
 extern const CounterSpec node_batches, node_rows_in, node_rows_out, node_busy_seconds;
 
 // Of the pipeline.

@@ -106,21 +106,21 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
 }
 
 void add_dead_letters(const Pipeline& pipeline, std::vector<Promise>& out) {
-  const Node* keeper = nullptr;  // the last of them, as when committing
+  const Node* transactional = nullptr;  // the last of them, as when committing
   std::string own;
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
-    if (keeper != nullptr) own += "; rows that " + keeper->id + " refuses, beside its own";
-    keeper = &node;
+    if (transactional != nullptr) own += "; rows that " + transactional->id + " refuses, beside its own";
+    transactional = &node;
   }
   const DeadLetterBounds& bound = pipeline.letter_bounds;
   const std::string bounds =
       weir::format("; of each partition at most {} a minute of a key and reason, {} of a reason, {} a day; for {}",
                    bound.per_key, bound.per_reason, bound.per_day, format_duration(bound.retention));
-  out.push_back(keeper != nullptr ? Promise{"dead letters", "kept in weir_dead_letters",
-                                            "beside the rows of " + keeper->id + own + bounds}
-                                  : Promise{"dead letters", "kept in " + pipeline.dead_letters,
-                                            "a JSON line each, with the message's raw bytes" + bounds});
+  out.push_back(transactional != nullptr ? Promise{"dead letters", "kept in weir_dead_letters",
+                                                   "beside the rows of " + transactional->id + own + bounds}
+                                         : Promise{"dead letters", "kept in " + pipeline.dead_letters,
+                                                   "a JSON line each, with the message's raw bytes" + bounds});
 }
 
 /// Of what state depends on: the source, transforms up to the last one with state, what columns ask of them, limits.

@@ -36,8 +36,8 @@ struct Chain::Impl {
     decoded_messages = of_source(counted::messages);
     decoded_bytes = of_source(counted::bytes);
     decoded_samples = of_source(counted::samples);
-    decoded_untimed = of_source(counted::without_time);
-    decoded_empty = of_source(counted::without_samples);
+    decoded_untimed = of_source(counted::untimed_samples);
+    decoded_empty = of_source(counted::empty_messages);
   }
 
   /// What the bytes mean only the operator knows that is no more there.
@@ -45,7 +45,7 @@ struct Chain::Impl {
     if (bytes == 0) return;
     const bool there = std::ranges::contains(pipeline.nodes, id, &Node::kept_id);
     const auto reason = there ? "another operator, or version of it, has this id" : "no node has this id";
-    counters.add(counted::declare(counters, id, counted::state_given_up, reason), bytes);
+    counters.add(counted::declare(counters, id, counted::discarded_state_bytes, reason), bytes);
   }
 
   const Pipeline& pipeline;
@@ -58,7 +58,7 @@ struct Chain::Impl {
   std::uint32_t saved_keys = 0, saved_fields = 0;             // what the tables held at the last step
   Timestamp left_out_until = no_time;                         // rows up to then, see leave_out_until()
   std::vector<std::pair<std::string, std::size_t>> given_up;  // of what was loaded: nodes that are no more, and bytes
-  Effort* effort = nullptr;
+  NodeStatistics* statistics = nullptr;
 };
 
 Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& counters, const Clock& clock,
@@ -105,42 +105,42 @@ void Chain::skip(std::size_t node, Position behind, std::uint64_t rows) {
 }
 
 Decoded Chain::decode(std::shared_ptr<const Messages> messages) {
-  Effort* const effort = impl_->effort;
-  if (effort == nullptr) return impl_->decoder->decode(std::move(messages));
-  const Timestamp since = effort->now();
+  NodeStatistics* const statistics = impl_->statistics;
+  if (statistics == nullptr) return impl_->decoder->decode(std::move(messages));
+  const Timestamp since = statistics->now();
   Decoded decoded = impl_->decoder->decode(std::move(messages));
-  effort->took(impl_->pipeline.source(), 1, decoded.messages, since);
+  statistics->took(impl_->pipeline.source(), 1, decoded.messages, since);
   return decoded;
 }
 
-Result<void> Chain::step(const Decoded& decoded, bool muted, ChainOutput& out) {
+Result<void> Chain::step(const Decoded& decoded, bool replaying, ChainOutput& out) {
   Impl& chain = *impl_;
   const Node& source = chain.pipeline.nodes[chain.pipeline.source()];
-  if (!muted) {
+  if (!replaying) {
     chain.counters.add(chain.decoded_messages, decoded.messages);
     chain.counters.add(chain.decoded_bytes, decoded.bytes);
     chain.counters.add(chain.decoded_samples, decoded.batch->rows);
     chain.counters.add(chain.decoded_empty, decoded.empty);
-    chain.counters.add(chain.decoded_untimed, decoded.without_time);
+    chain.counters.add(chain.decoded_untimed, decoded.untimed_samples);
     for (const auto& letter : decoded.dead_letters)
-      chain.counters.add(counted::declare(chain.counters, source.id, counted::refused, letter.reason), 1);
+      chain.counters.add(counted::declare(chain.counters, source.id, counted::invalid, letter.reason), 1);
   }
   chain.saved_keys = decoded.keys;
   chain.saved_fields = decoded.fields;
-  chain.stages.begin(decoded.batch, muted, decoded.dead_letters);
+  chain.stages.begin(decoded.batch, replaying, decoded.dead_letters);
   return go_on(out);
 }
 
-Result<void> Chain::step(const BatchPtr& samples, bool muted, ChainOutput& out) {
+Result<void> Chain::step(const BatchPtr& samples, bool replaying, ChainOutput& out) {
   impl_->saved_keys = impl_->keys->size();
   impl_->saved_fields = impl_->fields->size();
-  impl_->stages.begin(samples, muted, {});
+  impl_->stages.begin(samples, replaying, {});
   return go_on(out);
 }
 
 Result<void> Chain::go_on(ChainOutput& out) {
   auto done = impl_->stages.run(out);
-  if (!out.more) impl_->letters.apply(out.dead_letters, impl_->stages.muted());
+  if (!out.more) impl_->letters.apply(out.dead_letters, impl_->stages.replaying());
   return done;
 }
 
@@ -257,9 +257,9 @@ std::vector<std::pair<std::size_t, Transform::Size>> Chain::sizes() const {
 
 void Chain::watch(Probe probe) { impl_->stages.watch(std::move(probe)); }
 
-void Chain::measure(Effort* effort) {
-  impl_->effort = effort;
-  impl_->stages.measure(effort);
+void Chain::measure(NodeStatistics* statistics) {
+  impl_->statistics = statistics;
+  impl_->stages.measure(statistics);
 }
 
 }  // namespace weir

@@ -12,7 +12,7 @@
 #include "core/observe/counters.hpp"
 #include "core/plan/pipeline.hpp"
 #include "core/runtime/decoder.hpp"
-#include "core/runtime/effort.hpp"
+#include "core/runtime/node_statistics.hpp"
 
 namespace weir {
 
@@ -70,16 +70,16 @@ class Chain {
   /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
-  /// Runs the transforms in order. `muted`: silent replay, outputs are dropped and counters stand still. Fills `out`
-  /// but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead letters
-  /// come with the last part.
-  Result<void> step(const Decoded& decoded, bool muted, ChainOutput& out);
+  /// Runs the transforms in order. `replaying`: silent replay, outputs are dropped and counters stand still. Fills
+  /// `out` but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead
+  /// letters come with the last part.
+  Result<void> step(const Decoded& decoded, bool replaying, ChainOutput& out);
 
   /// The next part of the step under way.
   Result<void> go_on(ChainOutput& out);
 
   /// Feeds an already decoded batch to a node's input, past the source (cases, benchmarks).
-  Result<void> step(const BatchPtr& samples, bool muted, ChainOutput& out);
+  Result<void> step(const BatchPtr& samples, bool replaying, ChainOutput& out);
 
   /// The lane's tables; to make batches for step(BatchPtr).
   const std::shared_ptr<Dictionary>& keys() const;
@@ -106,7 +106,7 @@ class Chain {
 
   /// Tells what each node takes, gives and spends; of the source, messages and decoding. Null: nobody asks. It must
   /// outlive the chain. Before the first decode().
-  void measure(Effort* effort);
+  void measure(NodeStatistics* statistics);
 
  private:
   struct Impl;

@@ -213,10 +213,10 @@ class SampleColumns final : public SampleSink {
   void keep() {
     key_of_.keep();
     field_of_.keep();
-    without_time_ += without_time_now_;
+    untimed_samples_ += without_time_now_;
   }
   /// Samples of the messages taken whose payload told no time.
-  std::size_t without_time() const { return without_time_; }
+  std::size_t untimed_samples() const { return untimed_samples_; }
   /// Of the message at hand alone.
   bool untimed() const { return without_time_now_ != 0; }
 
@@ -299,7 +299,7 @@ class SampleColumns final : public SampleSink {
   std::uint32_t index_ = 0;
   Timestamp arrival_now_ = no_time;
   std::size_t start_ = 0;
-  std::size_t without_time_now_ = 0, without_time_ = 0;
+  std::size_t without_time_now_ = 0, untimed_samples_ = 0;
   std::string reason_;
   struct Refused {
     std::string why;  ///< of the first one
@@ -367,7 +367,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     columns.roll_back();
   }
   const bool rolled_back = columns.any_rolled_back();
-  out.without_time = columns.without_time();
+  out.untimed_samples = columns.untimed_samples();
   auto batch = columns.finish(keys_, fields_);
   batch->origin = {partition_, last_, items.back().sequence};
   last_ = items.back().sequence;

@@ -24,7 +24,7 @@ struct Decoded {
   std::uint64_t messages = 0;             ///< without markers
   std::uint64_t empty = 0;                ///< messages that were fine and held no sample
   std::uint64_t bytes = 0;                ///< of payload
-  std::uint64_t without_time = 0;         ///< samples whose payload told none: their arrival is their event time
+  std::uint64_t untimed_samples = 0;      ///< samples whose payload told none: their arrival is their event time
   std::vector<std::string> notices = {};  ///< lines for the log: what the first payload of a kind lacks
 };
 
@@ -70,8 +70,8 @@ class Decoder {
   Position last_ = 0;
   Timestamp arrival_ = no_time;  // the greatest so far: a stream's own timestamps may go back
   Telling untimed_{Lack::time, "tells no time",
-                   "its arrival is its event time (this is said once; without_time counts)"};
-  Telling empty_{Lack::samples, "holds no sample", "nothing comes of it (this is said once; without_samples counts)"};
+                   "its arrival is its event time (this is said once; untimed_samples counts)"};
+  Telling empty_{Lack::samples, "holds no sample", "nothing comes of it (this is said once; empty_messages counts)"};
 };
 
 }  // namespace weir

@@ -96,7 +96,7 @@ TEST_F(DecoderTest, NamesOfRefusedMessagesTakeNoPlace) {
 }
 
 TEST_F(DecoderTest, SamplesWithoutATimeAreCountedWhereTheirMessageIsTaken) {
-  EXPECT_EQ(decode({"a f;u f;", "u f;u f;!", "u f;"}).without_time, 2u);
+  EXPECT_EQ(decode({"a f;u f;", "u f;u f;!", "u f;"}).untimed_samples, 2u);
 }
 
 TEST_F(DecoderTest, WhatTheFirstPayloadLacksIsToldOnce) {
@@ -107,11 +107,11 @@ TEST_F(DecoderTest, WhatTheFirstPayloadLacksIsToldOnce) {
   };
   EXPECT_EQ(told({"a f;", "u f;!", "u h;"}), std::vector<std::string>{}) << "refused, or all right";
   EXPECT_EQ(told({"u f;", "u f;"}), (std::vector<std::string>{"a payload of \"s\" tells no time: no clock; its arrival "
-                                                              "is its event time (this is said once; without_time "
+                                                              "is its event time (this is said once; untimed_samples "
                                                               "counts)"}));
   EXPECT_EQ(told({"u f;", ";", ";"}), (std::vector<std::string>{"a payload of \"s\" holds no sample: an empty list; "
                                                                 "nothing comes of it (this is said once; "
-                                                                "without_samples counts)"}));
+                                                                "empty_messages counts)"}));
   EXPECT_EQ(told({"u f;", ";"}), std::vector<std::string>{});
 }
 

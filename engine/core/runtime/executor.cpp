@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "core/observe/attempt.hpp"
+#include "core/observe/condition.hpp"
 #include "core/observe/counted.hpp"
 #include "core/observe/log.hpp"
-#include "core/observe/trouble.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
 #include "core/runtime/lane.hpp"
@@ -109,8 +109,8 @@ struct LaneRun::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void let_look(Inspection& inspection) {
-    effort.emplace(around.pipeline, inspection.work, around.clock);
-    machine.measure(*effort);
+    statistics.emplace(around.pipeline, inspection.work, around.clock);
+    machine.measure(*statistics);
     machine.watch([this, &taps = inspection.taps](PortRef from, const BatchPtr& batch) {
       taps.offer(around.pipeline, from, batch);
     });
@@ -199,13 +199,13 @@ struct LaneRun::Impl {
       if (!pulled) {
         if (pulled.error().kind != Error::Kind::unreachable)
           return std::unexpected(with_way_out(id.partition, std::move(pulled.error())));
-        trouble.is(pulled.error().message);
+        condition.is(pulled.error().message);
         around.clock.wait(backoff, stop);
         backoff = std::min(backoff * 2, last_backoff);
         continue;
       }
       const bool came = pulled->state == Pulled::State::messages;
-      if ((came && std::exchange(mark_failed, false)) || backoff != first_backoff) trouble.is({});
+      if ((came && std::exchange(mark_failed, false)) || backoff != first_backoff) condition.is({});
       backoff = first_backoff;
       waiting.store(source->waiting(), std::memory_order_relaxed);
       if (pulled->state == Pulled::State::end) break;
@@ -249,7 +249,7 @@ struct LaneRun::Impl {
     if (!marks() || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
     if (stream_clock.until(when) > 0) {
-      if (std::exchange(mark_failed, false)) trouble.is({});
+      if (std::exchange(mark_failed, false)) condition.is({});
       return;
     }
     const Timestamp now = around.clock.steady();
@@ -258,8 +258,8 @@ struct LaneRun::Impl {
     marked_at = now;
     stream_clock.asked();
     auto marked = source->mark(when);
-    if (!marked) trouble.is(marked.error().message);
-    if (std::exchange(mark_failed, !marked) && marked) trouble.is({});
+    if (!marked) condition.is(marked.error().message);
+    if (std::exchange(mark_failed, !marked) && marked) condition.is({});
   }
 
   // Bookkeeping.
@@ -286,8 +286,8 @@ struct LaneRun::Impl {
   LaneId id;
   Position silent = 0;  // what the lane replays
   const Node& source_node;
-  const Claims claims;           // of the source; where it is writable, its server stamps the messages
-  std::optional<Effort> effort;  // if anybody may ask
+  const Claims claims;                       // of the source; where it is writable, its server stamps the messages
+  std::optional<NodeStatistics> statistics;  // if anybody may ask
   Lane machine;
   NodeContext source_context;
   std::unique_ptr<Source> source;
@@ -296,7 +296,7 @@ struct LaneRun::Impl {
   Step step;
   Encode encode;
   std::deque<PiecePtr> to_step;  // of the node `step`
-  Trouble trouble{source_node.id + "/" + std::to_string(id.partition)};
+  Condition condition{source_node.id + "/" + std::to_string(id.partition)};
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
@@ -306,7 +306,7 @@ struct LaneRun::Impl {
   std::atomic<std::uint64_t> waiting{0};
   std::atomic<bool> snapshot_wanted{false};
   Timestamp marked_due = no_time, marked_at = no_time;
-  bool mark_failed = false;  // and so the trouble is
+  bool mark_failed = false;  // and so the condition is
   StreamClock stream_clock{around.clock, id.partition};
   Timestamp sizes_at = no_time;
 
@@ -333,7 +333,7 @@ LaneRun::~LaneRun() {
 }
 
 Result<Position> LaneRun::open(const LaneStart& start) {
-  impl_->silent = start.silent;
+  impl_->silent = start.replay_until;
   const auto empty = impl_->machine.load(start);
   if (!empty) return std::unexpected(empty.error());
   for (const std::string& node : *empty)
@@ -389,7 +389,7 @@ LaneRun::Status LaneRun::status() const {
   out.stepped = impl_->stepped.load();
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
-  out.trouble = impl_->trouble.text();
+  out.condition = impl_->condition.text();
   out.replaying = out.stepped < impl_->silent;
   const std::scoped_lock lock{impl_->status_mutex, impl_->failure_mutex};
   out.failed = impl_->failure.has_value();

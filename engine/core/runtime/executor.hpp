@@ -86,7 +86,7 @@ class LaneRun {
     Position pulled = 0, stepped = 0;
     Timestamp reached = no_time;  ///< arrival time of the last step
     std::uint64_t waiting = 0;    ///< messages in the stream beyond the last pulled, as far as known
-    std::string trouble;          ///< why the source is not reachable; empty if it is
+    std::string condition;        ///< why the source is not reachable; empty if it is
     bool replaying = false;
     bool failed = false;                                         ///< it can't go on
     std::vector<std::pair<std::size_t, Transform::Size>> sizes;  ///< state by node, as of the last second or so

@@ -23,7 +23,7 @@ TEST_F(ExecutorTest, RunsToTheEndOfTheStream) {
   EXPECT_EQ(world_.rows.size(), 1000u) << "the dead letter lies beside the rows";
   EXPECT_EQ(world_.progress.position, 1000u);
   EXPECT_EQ(world_.acknowledged, 1000u);
-  EXPECT_EQ(counters_.value("in", "refused"), 1u);
+  EXPECT_EQ(counters_.value("in", "invalid"), 1u);
   EXPECT_EQ(counters_.value("out", "rows"), 999u);
 }
 
@@ -145,13 +145,13 @@ TEST_F(ExecutorTest, AServiceThatIsDownAtTheStartIsAskedAgainUntilItAnswers) {
   Worker worker{p, registry_, counters_, system_clock()};
   std::jthread mending{[&] {
     system_clock().wait(300 * millisecond, {});
-    EXPECT_THAT(worker.status().troubles, testing::Contains("the stream does not answer"));
+    EXPECT_THAT(worker.status().conditions, testing::Contains("the stream does not answer"));
     EXPECT_FALSE(worker.status().ready);
     world_.unreachable = false;
   }};
   const auto done = worker.run({});
   ASSERT_TRUE(done) << done.error().message;
-  EXPECT_TRUE(worker.status().troubles.empty());
+  EXPECT_TRUE(worker.status().conditions.empty());
 }
 
 TEST_F(ExecutorTest, AServiceThatStaysDownIsToldWhenTheWorkerIsStopped) {
@@ -160,7 +160,7 @@ TEST_F(ExecutorTest, AServiceThatStaysDownIsToldWhenTheWorkerIsStopped) {
   Worker worker{p, registry_, counters_, system_clock()};
   std::stop_source drain;
   std::jthread stopping{[&] {
-    for (int i = 0; i < 3000 && worker.status().troubles.empty(); ++i) system_clock().wait(millisecond, {});
+    for (int i = 0; i < 3000 && worker.status().conditions.empty(); ++i) system_clock().wait(millisecond, {});
     drain.request_stop();
   }};
   const auto result = worker.run(drain.get_token());
@@ -192,12 +192,12 @@ TEST_F(ExecutorTest, AMarkThatFailedOnceIsNoTroubleAfterOneThatDidNot) {
   std::string during = "none";
   std::string after = "none";
   std::jthread watcher{[&] {
-    const auto trouble = [&] {
+    const auto condition = [&] {
       const auto status = worker.status();
-      return status.lanes.empty() ? std::string{} : status.lanes.front().trouble;
+      return status.lanes.empty() ? std::string{} : status.lanes.front().condition;
     };
-    for (int i = 0; i < 3000 && (during = trouble()).empty(); ++i) system_clock().wait(millisecond, {});
-    for (int i = 0; i < 3000 && !(after = trouble()).empty(); ++i) system_clock().wait(millisecond, {});
+    for (int i = 0; i < 3000 && (during = condition()).empty(); ++i) system_clock().wait(millisecond, {});
+    for (int i = 0; i < 3000 && !(after = condition()).empty(); ++i) system_clock().wait(millisecond, {});
     drain.request_stop();
   }};
   ASSERT_TRUE(worker.run(drain.get_token()));

@@ -8,7 +8,7 @@ namespace weir {
 
 /// Outlives the workers that fill it, one after the other.
 struct Inspection {
-  Counters work;  ///< counted::work() by node, the same through reloads; see Effort
+  Counters work;  ///< counted::work() by node, the same through reloads; see NodeStatistics
   Taps taps;
 };
 

@@ -118,9 +118,9 @@ LaneStep Lane::encode(ChainOutput output) const {
   for (const SinkBatch& part : output.batches) {
     const auto sink = std::ranges::find(around_.sinks, part.node, &std::pair<std::size_t, const Sink*>::first);
     if (probe_) probe_({part.node, 0}, part.batch);
-    const Timestamp since = effort_ != nullptr ? effort_->now() : no_time;
+    const Timestamp since = statistics_ != nullptr ? statistics_->now() : no_time;
     Encoded encoded = sink->second->encode(part.batch);
-    if (effort_ != nullptr) effort_->took(part.node, 0, 0, since);
+    if (statistics_ != nullptr) statistics_->took(part.node, 0, 0, since);
     encoded.partition = partition_;
     encoded.last = step.place.position;
     encoded.number = part.number;
@@ -140,9 +140,9 @@ void Lane::watch(Probe probe) {
   });
 }
 
-void Lane::measure(Effort& effort) {
-  effort_ = &effort;
-  chain_.measure(effort_);
+void Lane::measure(NodeStatistics& statistics) {
+  statistics_ = &statistics;
+  chain_.measure(statistics_);
 }
 
 }  // namespace weir

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/checkpoint/lane_account.hpp"
 #include "core/checkpoint/message_count.hpp"
 #include "core/checkpoint/recovery.hpp"
+#include "core/checkpoint/uncommitted_steps.hpp"
 #include "core/runtime/chain.hpp"
 #include "core/runtime/pieces.hpp"
 
@@ -63,7 +63,7 @@ class Lane {
   LaneStep encode(ChainOutput output) const;
 
   /// Whether steps up to here are known to every sink.
-  bool replays(Position position) const { return position <= start_.silent; }
+  bool replays(Position position) const { return position <= start_.replay_until; }
   /// The place and the state of the last step, which has been given whole.
   Snapshot save() const { return {at_, chain_.save()}; }
   const Progress& at() const { return at_; }
@@ -79,7 +79,7 @@ class Lane {
   using Probe = std::function<void(PortRef, const BatchPtr&)>;
   void watch(Probe probe);
   /// Tells what each node takes, gives and spends. It must outlive the lane.
-  void measure(Effort& effort);
+  void measure(NodeStatistics& statistics);
 
  private:
   Result<ChainOutput> given(Result<void> done, ChainOutput out);
@@ -95,7 +95,7 @@ class Lane {
   bool replaying_ = false;                 // the step under way
   std::vector<std::uint32_t> numberings_;  // the same as each sink gets it, by node
   Probe probe_;
-  Effort* effort_ = nullptr;
+  NodeStatistics* statistics_ = nullptr;
 };
 
 }  // namespace weir

@@ -40,7 +40,7 @@ class LaneInParts : public testing::Test {
             pipeline_, registry_, counters_, system_clock(), source, {{database, &sink_}, {list, &sink_}}, part_cells},
         0);
     LaneStart from;
-    from.silent = committed.position;
+    from.replay_until = committed.position;
     from.borders = {committed.position};
     if (committed.emitted != 0) from.emitted.push_back({database, committed.position, committed.emitted});
     ASSERT_TRUE(lane_->load(from));

@@ -40,22 +40,22 @@ SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
 }
 
 /// Before they are completed: cells that nobody gets are not counted.
-BatchPtr SinkRows::without_written(const BatchPtr& batch, bool muted) const {
+BatchPtr SinkRows::without_written(const BatchPtr& batch, bool replaying) const {
   if (written_ == no_time || batch->rows == 0) return batch;
   const auto ticks = times_of(*batch);
   if (ticks.empty()) return batch;
   std::vector<std::uint8_t> keep(batch->rows);
   std::ranges::transform(ticks, keep.begin(), [this](Timestamp tick) { return tick > written_ ? 1 : 0; });
   BatchPtr kept = select(batch, keep);
-  if (!muted) counters_.add(suppressed_, batch->rows - kept->rows);
+  if (!replaying) counters_.add(suppressed_, batch->rows - kept->rows);
   return kept;
 }
 
-BatchPtr SinkRows::complete(const BatchPtr& rows, bool muted) {
+BatchPtr SinkRows::complete(const BatchPtr& rows, bool replaying) {
   if (!completion_) return rows;
   const auto before = completion_->counts();
   BatchPtr completed = completion_->complete(rows);
-  if (!muted) count(before);
+  if (!replaying) count(before);
   return completed;
 }
 
@@ -71,15 +71,15 @@ BatchPtr SinkRows::without_skipped(const BatchPtr& batch) {
   return select(batch, first);
 }
 
-std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool muted) {
+std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool replaying) {
   in_step_ += batch->rows;
-  BatchPtr rows = without_skipped(without_written(batch, muted));
+  BatchPtr rows = without_skipped(without_written(batch, replaying));
   if (of_messages_ ? !rows->messages : rows->rows == 0) return {};
   for (const Timestamp tick : times_of(*rows)) latest_ = std::max(latest_, tick);
-  rows = complete(rows, muted);
+  rows = complete(rows, replaying);
   const std::uint64_t number = given_;
   given_ += rows->rows;
-  if (muted || (rows->rows == 0 && !of_messages_)) return {};
+  if (replaying || (rows->rows == 0 && !of_messages_)) return {};
   return Part{std::move(rows), number};
 }
 

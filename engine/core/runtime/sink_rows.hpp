@@ -26,9 +26,9 @@ class SinkRows {
     BatchPtr batch;
     std::uint64_t number = 0;  ///< of its first row, among all that the sink has been given of the lane
   };
-  /// What the sink is to write of a batch; nothing if it is none of its, or `muted`: done once more, so that it counts
-  /// no cells and only goes on in the numbers.
-  std::optional<Part> take(const BatchPtr& batch, bool muted);
+  /// What the sink is to write of a batch; nothing if it is none of its, or `replaying`: done once more, so that it
+  /// counts no cells and only goes on in the numbers.
+  std::optional<Part> take(const BatchPtr& batch, bool replaying);
 
   /// From now on leaves out, and counts, rows of ticks and events up to this time.
   void leave_out_until(Timestamp tick) { written_ = tick; }
@@ -47,9 +47,9 @@ class SinkRows {
 
  private:
   void count(const Completion::Counts& before);
-  BatchPtr complete(const BatchPtr& rows, bool muted);
+  BatchPtr complete(const BatchPtr& rows, bool replaying);
   BatchPtr without_skipped(const BatchPtr& batch);
-  BatchPtr without_written(const BatchPtr& batch, bool muted) const;
+  BatchPtr without_written(const BatchPtr& batch, bool replaying) const;
 
   Counters& counters_;
   bool of_messages_;

@@ -70,7 +70,7 @@ void Stages::link(Stage& stage) {
     });
     if (read) continue;
     stage.exits[port].unread =
-        counted::declare(counters_, stage.node->id, counted::unread, port_name(*stage.node, port));
+        counted::declare(counters_, stage.node->id, counted::unconnected_rows, port_name(*stage.node, port));
   }
 }
 
@@ -78,7 +78,7 @@ void Stages::deliver(Stage& from, Port port, const BatchPtr& batch) {
   Stage::Exit& exit = from.exits[port];
   exit.reached = std::max(exit.reached, batch->reached);
   for (Stage* reader : exit.readers) put(*reader, batch);
-  if (effort_ != nullptr) effort_->gave({from.number, port}, batch->rows);
+  if (statistics_ != nullptr) statistics_->gave({from.number, port}, batch->rows);
   if (probe_) probe_({from.number, port}, batch);
 }
 
@@ -92,9 +92,9 @@ bool Stages::reads_source(const Stage& stage) const {
   return stage.sink && stage.node->inputs[0].node == pipeline_.source();
 }
 
-void Stages::begin(const BatchPtr& samples, bool muted, std::vector<Sink::DeadLetter> refused) {
+void Stages::begin(const BatchPtr& samples, bool replaying, std::vector<Sink::DeadLetter> refused) {
   samples_ = samples;
-  muted_ = muted;
+  replaying_ = replaying;
   refused_ = std::move(refused);
   unfinished_ = furthest_ = 0;
   deliver(stages_[pipeline_.source()], 0, samples);
@@ -113,7 +113,7 @@ Stages::Stage* Stages::next_stage() {
 
 Result<void> Stages::run(ChainOutput& out) {
   cells_ = part_cells_;
-  Timestamp since = effort_ == nullptr ? no_time : effort_->now();
+  Timestamp since = statistics_ == nullptr ? no_time : statistics_->now();
   while (unfinished_ < stages_.size()) {
     Stage* const next = next_stage();
     Stage& stage = next != nullptr ? *next : stages_[unfinished_++];
@@ -126,7 +126,7 @@ Result<void> Stages::run(ChainOutput& out) {
     } else if (stage.transform) {
       if (auto done = run_transform(stage, taken); !done) return done;
     }
-    if (effort_ != nullptr) since = effort_->took(stage.number, taken.batches, taken.rows, since);
+    if (statistics_ != nullptr) since = statistics_->took(stage.number, taken.batches, taken.rows, since);
   }
   out.place = {.position = samples_->origin.last, .arrival = samples_->reached};
   note_emitted(out);
@@ -137,7 +137,7 @@ Result<void> Stages::run(ChainOutput& out) {
 void Stages::give_rows(Stage& stage, Taken& taken, ChainOutput& out) {
   for (const BatchPtr& batch : stage.waiting) {
     taken.add(*batch);
-    if (auto part = stage.sink->take(batch, muted_))
+    if (auto part = stage.sink->take(batch, replaying_))
       out.batches.push_back({stage.number, std::move(part->batch), part->number});
   }
   stage.waiting.clear();
@@ -164,10 +164,10 @@ void Stages::open(Stage& stage) {
   for (Stage::Exit& exit : stage.exits) exit.reached = no_time;
   const auto pass_on = [this, &stage](Port port, const BatchPtr& batch) {
     const Stage::Exit& exit = stage.exits[port];
-    if (!muted_ && exit.readers.empty()) counters_.add(exit.unread, batch->rows);
+    if (!replaying_ && exit.readers.empty()) counters_.add(exit.unread, batch->rows);
     deliver(stage, port, batch);
   };
-  const StepOutput::Step step{samples_->origin, muted_, cells_};
+  const StepOutput::Step step{samples_->origin, replaying_, cells_};
   stage.output.emplace(*stage.node, step, counters_, pass_on, stage.refused);
 }
 

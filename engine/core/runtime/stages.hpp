@@ -42,15 +42,15 @@ class Stages {
          const std::shared_ptr<Dictionary>& fields, std::size_t part_cells);
 
   /// A step: what the source gives, and what was refused before.
-  void begin(const BatchPtr& samples, bool muted, std::vector<Sink::DeadLetter> refused);
+  void begin(const BatchPtr& samples, bool replaying, std::vector<Sink::DeadLetter> refused);
   /// The next part of it. Dead letters come with the last one.
   Result<void> run(ChainOutput& out);
-  bool muted() const { return muted_; }
+  bool replaying() const { return replaying_; }
 
   std::vector<Stage>& all() { return stages_; }
   const std::vector<Stage>& all() const { return stages_; }
   void watch(Chain::Probe probe) { probe_ = std::move(probe); }
-  void measure(Effort* effort) { effort_ = effort; }
+  void measure(NodeStatistics* statistics) { statistics_ = statistics; }
 
  private:
   /// What a stage was given and is through with.
@@ -82,11 +82,11 @@ class Stages {
   const std::size_t part_cells_;
   std::vector<Stage> stages_;
   Chain::Probe probe_;
-  Effort* effort_ = nullptr;
+  NodeStatistics* statistics_ = nullptr;
 
   // The step under way.
   BatchPtr samples_;
-  bool muted_ = false;
+  bool replaying_ = false;
   std::vector<Sink::DeadLetter> refused_;  // of stages that have finished, behind those of the source
   std::size_t unfinished_ = 0;             // the first stage to which something may still come
   std::size_t furthest_ = 0;               // no stage behind it has something to do

@@ -46,13 +46,13 @@ void StepOutput::emit(BatchPtr batch, Port port) {
 
 void StepOutput::refuse(const Batch& in, std::size_t row, std::string_view reason) {
   if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
-  if (!step_.muted) counters_.add(counted::declare(counters_, node_.id, counted::refused, reason), 1);
+  if (!step_.replaying) counters_.add(counted::declare(counters_, node_.id, counted::invalid, reason), 1);
   letters_.add(in, row, reason);
 }
 
 void StepOutput::count(std::size_t counter, std::uint64_t n) {
   if (!counters_.has(counter)) return object("it counts by a number that no counter has");
-  if (!step_.muted && n != 0) counters_.add(counter, n);
+  if (!step_.replaying && n != 0) counters_.add(counter, n);
 }
 
 void StepOutput::object(std::string why) {

@@ -27,8 +27,8 @@ class StepOutput final : public Output {
 
   struct Step {
     const Origin& origin;
-    bool muted = false;  ///< nothing is counted: it was when the step was first done
-    std::size_t& cells;  ///< that may still be sent, by all nodes together
+    bool replaying = false;  ///< nothing is counted: it was when the step was first done
+    std::size_t& cells;      ///< that may still be sent, by all nodes together
   };
 
   /// Letters are appended to `letters`. All must outlive it.

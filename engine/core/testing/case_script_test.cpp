@@ -291,7 +291,7 @@ TEST(CaseScript, MistakesInStepsAreShown) {
   EXPECT_TRUE(said(R"({ "fail": "out", "answer": "late" })").contains("can only be \"lost\""));
   EXPECT_TRUE(said(R"({ "expect": [ { "node": "out", "contains": ["value"] } ] })").contains("but none are named"));
   EXPECT_TRUE(said(R"({ "expect": [ { "node": "out", "contains": "rows.txt" } ] })").contains("a table must be"));
-  EXPECT_TRUE(said(R"({ "expect": [ { "counter": "out.refused", "is": 0 } ] })").contains("has no counter"));
+  EXPECT_TRUE(said(R"({ "expect": [ { "counter": "out.invalid", "is": 0 } ] })").contains("has no counter"));
   EXPECT_EQ(said(R"({ "expect": [ { "counter": "out.rows", "is": 2 } ] })"), "value 1 2 3 4 ");
   EXPECT_TRUE(said(R"({ "expect": [] })").contains("expects nothing"));
   EXPECT_TRUE(said(R"({ "samples": [] })").contains("a step needs either"));

@@ -148,7 +148,7 @@ Result<std::vector<std::string>> CaseWorker::make_lane(const LaneStart& start, P
 void CaseWorker::queue_again(const LaneStart& start) {
   given_.clear();
   if (source_.replayable) {
-    std::fill_n(acknowledged_.begin(), std::min<std::size_t>(start.silent, acknowledged_.size()), true);
+    std::fill_n(acknowledged_.begin(), std::min<std::size_t>(start.replay_until, acknowledged_.size()), true);
     next_ = last_ = start.after;
     return;
   }
@@ -200,7 +200,7 @@ bool CaseWorker::feed_once(std::size_t count, std::size_t most) {
   return true;
 }
 
-bool CaseWorker::replaying() const { return !stopped() && last_ < process_->start.silent; }
+bool CaseWorker::replaying() const { return !stopped() && last_ < process_->start.replay_until; }
 
 /// How many may be in the next batch: it ends where a sink's progress does.
 std::size_t CaseWorker::room(std::size_t most) const {
@@ -277,7 +277,7 @@ void CaseWorker::crash() {
   for (const Counters::Line& line : process_->counters_of_commits.lines()) add(committed_before_, line);
   process_.reset();
   start();
-  if (!stopped() && source_.replayable) forget_behind(process_->start.silent);
+  if (!stopped() && source_.replayable) forget_behind(process_->start.replay_until);
 }
 
 /// What led to rows that are not committed is done again.

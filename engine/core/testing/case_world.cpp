@@ -82,7 +82,7 @@ void CaseSink::keep(const Encoded& rows, Timestamp now) {
   }
 }
 
-bool CaseSink::bury(const DeadLetter& letter) {
+bool CaseSink::write_dead_letter(const DeadLetter& letter) {
   if (state_.claims.transactional) letters_.push_back(letter);
   return state_.claims.transactional;
 }

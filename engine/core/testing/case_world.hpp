@@ -59,7 +59,7 @@ class CaseSink final : public Sink {
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
   Result<Progress> claim(Partition) override { return state_.progress; }
-  bool bury(const DeadLetter& letter) override;
+  bool write_dead_letter(const DeadLetter& letter) override;
 
  private:
   void forget() {

@@ -30,7 +30,7 @@ class DuckDbLedger : public testing::Test {
     ASSERT_TRUE(sink->bind_schema(samples::schema()).has_value());
     ASSERT_TRUE(sink->open().has_value());
     ASSERT_TRUE(sink->claim(0).has_value());
-    ASSERT_TRUE(sink->bury({0, to, 0, 5, "signals", "fresh", "s", "p"}));
+    ASSERT_TRUE(sink->write_dead_letter({0, to, 0, 5, "signals", "fresh", "s", "p"}));
     const LaneCommit lanes[]{fakes::lane(0, to)};
     const auto done = sink->commit(lanes);
     ASSERT_TRUE(done.has_value()) << done.error().message;

@@ -240,7 +240,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
       .transform([](const Rows&) {});
 }
 
-Result<Crew> Ledger::meet(Connection& connection) const {
+Result<Members> Ledger::heartbeat(Connection& connection) const {
   // Written anew only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
   // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
   // again.
@@ -268,10 +268,10 @@ Result<Crew> Ledger::meet(Connection& connection) const {
                                     table(), runs),
                        {pipeline_, node_, owner_});
   if (!taken) return std::unexpected(taken.error());
-  Crew crew{.workers = 1 + others->size()};
-  for (const Row& row : *others) crew.rank += row[0] == "t";
-  for (const Row& row : *taken) crew.taken.push_back(static_cast<Partition>(number(row[0])));
-  return crew;
+  Members members{.workers = 1 + others->size()};
+  for (const Row& row : *others) members.rank += row[0] == "t";
+  for (const Row& row : *taken) members.taken.push_back(static_cast<Partition>(number(row[0])));
+  return members;
 }
 
 /// With those who died long ago.

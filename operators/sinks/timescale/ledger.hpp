@@ -47,8 +47,8 @@ class Ledger {
   Result<std::vector<Sink::Peer>> peers(Connection& connection, Partition partition) const;
   Result<std::vector<Partition>> renew(Connection& connection);
   Result<void> release(Connection& connection, Partition partition);
-  /// As Sink::meet() and Sink::leave().
-  Result<Crew> meet(Connection& connection) const;
+  /// As Sink::heartbeat() and Sink::leave().
+  Result<Members> heartbeat(Connection& connection) const;
   Result<void> leave(Connection& connection) const;
 
   /// Lines of all partitions, whoever owns them. No table: no lines.

@@ -14,7 +14,7 @@ namespace weir::window_join {
 
 /// What became of samples and ticks that did not simply take their turn.
 struct Counts {
-  std::uint64_t late = 0, off_stale = 0, other_fields = 0, forced = 0, tickless = 0;
+  std::uint64_t late = 0, stale_offs = 0, other_fields = 0, early_closed_ticks = 0, empty_sessions = 0;
 };
 
 /// Whoever feeds it goes through a batch run by run (rows of one key and arrival): reach() with the arrival, then

@@ -61,7 +61,7 @@ bool Join::crammed(Vehicle& v, std::size_t slot) const {
 bool Join::relieve(Vehicle*& v, std::uint32_t key) {
   const bool tick = has_tick(*v);
   if (!tick && v->sessions < 2) return false;
-  ++counts.forced;
+  ++counts.early_closed_ticks;
   if (tick) {
     close(*v, key);
   } else {
@@ -203,7 +203,7 @@ void Join::end_session(Vehicle*& v, std::uint32_t key) {
                          : v->now.ended == Session::Ended::gap ? "timeout"
                                                                : "lost";
     events.add(key, "end", reason, v->now.last, now_);
-    counts.tickless += tick_at_or_before(v->now.last) < v->now.first;
+    counts.empty_sessions += tick_at_or_before(v->now.last) < v->now.first;
   }
   v->over = std::max(v->over, v->now.last);
   for (std::size_t slot = 1; slot < slots_.size(); ++slot) {

@@ -87,7 +87,7 @@ Join::Taken Join::place(Vehicle*& v, std::uint16_t slot, Timestamp time, const S
   const bool on = slot == slots_.session && value.x == rules_.on;
   auto& sessions = unpack(*v);
   if (off && (sessions.empty() || sessions.back().ended != Session::Ended::no || time < sessions.back().first)) {
-    ++counts.off_stale;
+    ++counts.stale_offs;
     return Taken::kept;
   }
   const bool late = time <= v->closed || time <= v->over;

@@ -19,6 +19,10 @@ struct Rules {
   /// Arrival times beyond (before 1970, after 2260) count as these, so that no sum of a time and a setting overflows.
   static constexpr Timestamp earliest = 0, latest = end_of_time - 800 * 24 * 60 * minute;
 
+  /// An event time further behind its arrival is invalid whatever `max_behind` says: no difference of two that are not
+  /// overflows.
+  static constexpr Duration farthest = Duration{1} << 62;
+
   Duration every, wait, disorder, timeout, max_ahead, max_behind, forget;
   bool is_behind(Timestamp time, Timestamp arrival) const {
     return max_behind != unlimited && time < arrival - max_behind;

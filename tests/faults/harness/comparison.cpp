@@ -273,7 +273,7 @@ void Expectation::check_counts(const Stage& stage, Verdict& out) const {
   out.balanced = true;
   const std::array counts{std::pair{"signals.messages", balance_.messages},
                           std::pair{"signals.samples", balance_.samples},
-                          std::pair{"signals.refused", std::uint64_t{letters_.size()}},
+                          std::pair{"signals.invalid", std::uint64_t{letters_.size()}},
                           std::pair{"last.repeats", balance_.repeats},
                           std::pair{"rows.late", balance_.late},
                           std::pair{"db.rows", std::uint64_t{rows_.size()}},

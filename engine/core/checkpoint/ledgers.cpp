@@ -1,4 +1,4 @@
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 
 #include <algorithm>
 
@@ -16,7 +16,7 @@ ProgressLine line_of(const std::vector<ProgressLine>& lines, Partition partition
 
 }  // namespace
 
-Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
+Ledgers::Ledgers(const Pipeline& pipeline, const Registry& registry) {
   const NodeContext::Shared shared{pipeline, registry, counters_, system_clock()};
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
@@ -36,31 +36,31 @@ Keepers::Keepers(const Pipeline& pipeline, const Registry& registry) {
                   }});
 }
 
-Result<void> Keepers::only(const std::string& node) {
-  if (!node.empty()) std::erase_if(all_, [&](const Keeper& keeper) { return keeper.node != node; });
+Result<void> Ledgers::only(const std::string& node) {
+  if (!node.empty()) std::erase_if(all_, [&](const Ledger& ledger) { return ledger.node != node; });
   if (!all_.empty()) return {};
   return fail(Error::Kind::invalid,
               (node.empty() ? "no sink of this pipeline" : "no sink \"" + node + "\" here") + " keeps progress");
 }
 
-Result<Keepers::Answers> Keepers::ask() const {
+Result<Ledgers::Answers> Ledgers::ask() const {
   Answers out;
   std::optional<Error> first;
-  for (const Keeper& keeper : all_) {
-    auto lines = keeper.progress();
+  for (const Ledger& ledger : all_) {
+    auto lines = ledger.progress();
     if (lines) {
-      out.kept.push_back({keeper.node, *std::move(lines)});
+      out.kept.push_back({ledger.node, *std::move(lines)});
       continue;
     }
-    out.silent.push_back(keeper.node + ": " + lines.error().message);
+    out.unanswered.push_back(ledger.node + ": " + lines.error().message);
     if (!first) first = lines.error();
   }
   if (!out.kept.empty() || !first) return out;
-  first->message = out.silent.front();
+  first->message = out.unanswered.front();
   return std::unexpected(*std::move(first));
 }
 
-std::vector<std::vector<ProgressLine>> Keepers::Answers::lines() const {
+std::vector<std::vector<ProgressLine>> Ledgers::Answers::lines() const {
   std::vector<std::vector<ProgressLine>> out;
   for (const Kept& one : kept) out.push_back(one.lines);
   return out;

@@ -16,12 +16,12 @@ namespace weir::window_join {
 /// into rows.
 ///
 /// Threads   one.
-class Oversights {
+class Diagnostics {
  public:
   static constexpr std::uint64_t few_samples = 10, enough_samples = 1000, enough_sessions = 100;
   static constexpr Duration a_while = 5 * second, long_enough = minute;  ///< of arrival time
 
-  Oversights(const Rules& rules, const Slots& slots) : rules_{rules}, slots_{slots} {}
+  Diagnostics(const Rules& rules, const Slots& slots) : rules_{rules}, slots_{slots} {}
 
   /// A sample of this slot's field came. The lane's dictionary does not tell: what sinks want is in it from the start.
   void met(std::uint16_t slot) {
@@ -47,7 +47,7 @@ class Oversights {
   const Slots& slots_;
   std::vector<bool> met_;  ///< by slot
   bool fields_told_ = false, sessions_told_ = false;
-  std::uint64_t samples_ = 0, others_ = 0, tickless_ = 0;
+  std::uint64_t samples_ = 0, others_ = 0, empty_sessions_ = 0;
   Timestamp first_ = no_time;
 };
 

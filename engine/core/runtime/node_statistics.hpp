@@ -16,11 +16,11 @@ namespace weir {
 /// that it passes.
 ///
 /// Threads   any.
-class Effort {
+class NodeStatistics {
  public:
   /// `work` and the clock must outlive it; `work` is not where rows are counted, as how they are cut into batches, and
   /// how long they take, may differ from run to run.
-  Effort(const Pipeline& pipeline, Counters& work, const Clock& clock);
+  NodeStatistics(const Pipeline& pipeline, Counters& work, const Clock& clock);
 
   Timestamp now() const { return clock_.steady(); }
 

@@ -20,21 +20,21 @@ namespace weir {
 /// workers share the partitions by leases in the store, that: called "state", and opened when it is asked.
 ///
 /// Threads   one.
-class Keepers {
+class Ledgers {
  public:
   /// `pipeline` and `registry` must outlive it.
-  Keepers(const Pipeline& pipeline, const Registry& registry);
+  Ledgers(const Pipeline& pipeline, const Registry& registry);
 
   /// Leaves out all but this one; empty: none is left out. invalid: none is left; why.
   Result<void> only(const std::string& node);
 
-  struct Keeper {
+  struct Ledger {
     std::string node;
     std::function<Result<std::vector<ProgressLine>>()> progress;                   ///< as Sink::progress()
     std::function<Result<std::size_t>(std::optional<Partition> partition)> reset;  ///< as Sink::reset()
   };
   /// In the pipeline's order: the first one says who owns a partition.
-  std::vector<Keeper>& all() { return all_; }
+  std::vector<Ledger>& all() { return all_; }
 
   /// What each keeps of the partitions, in the same order.
   struct Answers {
@@ -44,7 +44,7 @@ class Keepers {
     };
     std::vector<Kept> kept = {};
     std::vector<std::vector<ProgressLine>> lines() const;  ///< without their names
-    std::vector<std::string> silent = {};                  ///< of those that do not answer: "db: why"
+    std::vector<std::string> unanswered = {};              ///< of those that do not answer: "db: why"
   };
   /// Asks all of them. Where none answers: the first one's error, which names it.
   Result<Answers> ask() const;
@@ -55,7 +55,7 @@ class Keepers {
   std::vector<std::unique_ptr<Sink>> sinks_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<StoreProgress> kept_;
-  std::vector<Keeper> all_;
+  std::vector<Ledger> all_;
 };
 
 /// Whether somebody owns the partition: a lease that has run out binds nobody.

@@ -37,7 +37,7 @@ std::size_t rows_of(const LaneStep& step);
 /// Outlets are numbered as their owner numbers them.
 ///
 /// Threads   one.
-class LaneAccount {
+class UncommittedSteps {
  public:
   /// What an outlet has: all up to a position, and so many rows behind it.
   struct Reach {
@@ -51,8 +51,8 @@ class LaneAccount {
   };
 
   /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has, and how often
-  /// it was reset itself; the last `keepers` of them keep progress.
-  LaneAccount(std::span<const Stand> stands, std::size_t keepers, const Progress& least);
+  /// it was reset itself; the last `ledgers` of them keep progress.
+  UncommittedSteps(std::span<const Stand> stands, std::size_t ledgers, const Progress& least);
 
   /// Steps must not reach over the end of what an outlet has: says so in `start`.
   void set_borders(LaneStart& start) const;
@@ -126,13 +126,13 @@ class LaneAccount {
   /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
   /// that; one that stayed behind would some day name one that is gone.
   bool to_name(std::size_t outlet, Position next) const {
-    const bool keeps = outlet + keepers_ >= done_.size();
+    const bool keeps = outlet + ledgers_ >= done_.size();
     const bool whole = !snapshot_.empty() && snapshot_position_ <= next;
     return keeps && whole && snapshot_ != named_[outlet];
   }
 
   std::deque<LaneStep> steps_;
-  std::size_t keepers_;
+  std::size_t ledgers_;
   Progress committed_;              // its snapshot is the one that commits name
   std::vector<std::size_t> nodes_;  // by outlet
   std::vector<Reach> done_;         // by outlet: what it has

@@ -1,10 +1,11 @@
-#include "core/runtime/effort.hpp"
+#include "core/runtime/node_statistics.hpp"
 
 #include "core/observe/counted.hpp"
 
 namespace weir {
 
-Effort::Effort(const Pipeline& pipeline, Counters& work, const Clock& clock) : work_{work}, clock_{clock} {
+NodeStatistics::NodeStatistics(const Pipeline& pipeline, Counters& work, const Clock& clock)
+    : work_{work}, clock_{clock} {
   for (const Node& node : pipeline.nodes) {
     Numbers numbers;
     numbers.batches = counted::declare(work, node.id, counted::node_batches);
@@ -16,7 +17,7 @@ Effort::Effort(const Pipeline& pipeline, Counters& work, const Clock& clock) : w
   }
 }
 
-Timestamp Effort::took(std::size_t node, std::uint64_t batches, std::uint64_t rows, Timestamp since) {
+Timestamp NodeStatistics::took(std::size_t node, std::uint64_t batches, std::uint64_t rows, Timestamp since) {
   const Timestamp done = now();
   const Numbers& numbers = nodes_[node];
   if (batches != 0) work_.add(numbers.batches, batches);

@@ -1,4 +1,4 @@
-#include "transforms/window-join/oversights.hpp"
+#include "transforms/window-join/diagnostics.hpp"
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
@@ -8,10 +8,10 @@
 
 namespace weir::window_join {
 
-std::string Oversights::look(const Seen& seen, const Counts& counts, const Dictionary& known) {
+std::string Diagnostics::look(const Seen& seen, const Counts& counts, const Dictionary& known) {
   samples_ += seen.samples;
   others_ += counts.other_fields;
-  tickless_ += counts.tickless;
+  empty_sessions_ += counts.empty_sessions;
   if (seen.rows != 0) sessions_told_ = true;
   if (first_ == no_time && seen.samples != 0) first_ = seen.reached;
   // Where no column is met at all, few samples tell.
@@ -23,17 +23,17 @@ std::string Oversights::look(const Seen& seen, const Counts& counts, const Dicti
     fields_told_ = true;
     if (std::string said = missing_fields(known); !said.empty()) return said;
   }
-  if (!sessions_told_ && tickless_ >= enough_sessions) {
+  if (!sessions_told_ && empty_sessions_ >= enough_sessions) {
     sessions_told_ = true;
     return weir::format(
         "{} sessions without a row: none had a tick of {} between its first and its last sample; where a sensor pauses "
         "for longer than {}, raise \"session\": {{\"timeout\": …}}",
-        tickless_, format_duration(rules_.every), format_duration(rules_.timeout));
+        empty_sessions_, format_duration(rules_.every), format_duration(rules_.timeout));
   }
   return {};
 }
 
-std::string Oversights::missing_fields(const Dictionary& known) const {
+std::string Diagnostics::missing_fields(const Dictionary& known) const {
   constexpr std::size_t most = 12;
   std::vector<std::string> names, missing;
   for (std::uint32_t id = 0; id < known.size(); ++id) {

@@ -1,4 +1,4 @@
-#include "core/checkpoint/lane_account.hpp"
+#include "core/checkpoint/uncommitted_steps.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -13,8 +13,8 @@ std::size_t rows_of(const LaneStep& step) {
   return rows;
 }
 
-LaneAccount::LaneAccount(std::span<const Stand> stands, std::size_t keepers, const Progress& least)
-    : keepers_{keepers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
+UncommittedSteps::UncommittedSteps(std::span<const Stand> stands, std::size_t ledgers, const Progress& least)
+    : ledgers_{ledgers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
   for (const auto& [node, progress] : stands) {
     nodes_.push_back(node);
     done_.push_back({progress.position, progress.emitted});
@@ -23,20 +23,20 @@ LaneAccount::LaneAccount(std::span<const Stand> stands, std::size_t keepers, con
   }
 }
 
-void LaneAccount::set_borders(LaneStart& start) const {
+void UncommittedSteps::set_borders(LaneStart& start) const {
   start.borders.assign_range(done_ | std::views::transform(&Reach::position));
   std::ranges::sort(start.borders);
 }
 
-void LaneAccount::reading(const Progress& begins) {
+void UncommittedSteps::reading(const Progress& begins) {
   committed_.stream = begins.stream;
   committed_.numbering = begins.numbering;
   committed_.position = std::max(committed_.position, begins.position);
 }
 
-void LaneAccount::take(LaneStep step) { steps_.push_back(std::move(step)); }
+void UncommittedSteps::take(LaneStep step) { steps_.push_back(std::move(step)); }
 
-LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
+UncommittedSteps::Given UncommittedSteps::given(std::size_t node, const BatchPtr& batch) {
   for (LaneStep& step : steps_) {
     for (LaneStep::Rows& rows : step.rows) {
       if (rows.sink == node && rows.encoded.batch == batch) return {step, rows};
@@ -46,19 +46,19 @@ LaneAccount::Given LaneAccount::given(std::size_t node, const BatchPtr& batch) {
   std::abort();
 }
 
-void LaneAccount::name_snapshot(std::string name, Position position) {
+void UncommittedSteps::name_snapshot(std::string name, Position position) {
   snapshot_ = std::move(name);
   snapshot_position_ = position;
   own_.push_back(snapshot_);
 }
 
-std::size_t LaneAccount::cut(std::size_t rows) {
+std::size_t UncommittedSteps::cut(std::size_t rows) {
   std::size_t taken = 0;
   for (cut_ = 0; cut_ < steps_.size() && (cut_ == 0 || taken < rows); ++cut_) taken += rows_of(steps_[cut_]);
   return taken;
 }
 
-bool LaneAccount::pending() const {
+bool UncommittedSteps::pending() const {
   if (!steps_.empty() || naming()) return true;
   for (std::size_t i = 0; i < done_.size(); ++i) {
     if (to_name(i, committed_.position) && done_[i].position <= committed_.position) return true;
@@ -66,20 +66,20 @@ bool LaneAccount::pending() const {
   return false;
 }
 
-bool LaneAccount::is_for(std::size_t outlet) const {
+bool UncommittedSteps::is_for(std::size_t outlet) const {
   const Reach next = next_reach(outlet);
   if (next > done_[outlet]) return true;
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
   return to_name(outlet, next.position) && next == done_[outlet];
 }
 
-LaneAccount::Reach LaneAccount::next_reach(std::size_t outlet) const {
+UncommittedSteps::Reach UncommittedSteps::next_reach(std::size_t outlet) const {
   if (cut_ != 0) return reach(steps_[cut_ - 1], nodes_[outlet]);
   const Reach& done = done_[outlet];
   return {committed_.position, done.position == committed_.position ? done.emitted : 0};
 }
 
-Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint) const {
+Progress UncommittedSteps::next_of(std::size_t outlet, const std::string& fingerprint) const {
   Progress next = next_of(fingerprint);
   next.emitted = next_reach(outlet).emitted;
   // It may name a later one than the others by a commit of which they had no part.
@@ -87,7 +87,7 @@ Progress LaneAccount::next_of(std::size_t outlet, const std::string& fingerprint
   return next;
 }
 
-Progress LaneAccount::next_of(const std::string& fingerprint) const {
+Progress UncommittedSteps::next_of(const std::string& fingerprint) const {
   Progress next = committed_;
   if (cut_ != 0) {
     const LaneStep& last = steps_[cut_ - 1];
@@ -103,7 +103,7 @@ Progress LaneAccount::next_of(const std::string& fingerprint) const {
   return next;
 }
 
-std::size_t LaneAccount::advance(std::size_t outlet, Reach to) {
+std::size_t UncommittedSteps::advance(std::size_t outlet, Reach to) {
   const std::size_t node = nodes_[outlet];
   std::size_t rows = 0;
   for (const LaneStep& step : steps_) {
@@ -114,12 +114,12 @@ std::size_t LaneAccount::advance(std::size_t outlet, Reach to) {
   return rows;
 }
 
-bool LaneAccount::agrees_on(const std::string& snapshot) const {
+bool UncommittedSteps::agrees_on(const std::string& snapshot) const {
   const auto names_it = [&](const std::string& named) { return named == snapshot; };
-  return snapshot != agreed_ && std::ranges::all_of(named_ | std::views::drop(named_.size() - keepers_), names_it);
+  return snapshot != agreed_ && std::ranges::all_of(named_ | std::views::drop(named_.size() - ledgers_), names_it);
 }
 
-bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
+bool UncommittedSteps::is_ours(std::size_t outlet, const Progress& progress) const {
   const Progress& stood = stood_[outlet];
   const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
                          (progress.stream == stood.stream || progress.stream == committed_.stream) &&
@@ -131,12 +131,12 @@ bool LaneAccount::is_ours(std::size_t outlet, const Progress& progress) const {
                                 [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));
 }
 
-void LaneAccount::complete(Progress next) {
+void UncommittedSteps::complete(Progress next) {
   committed_ = std::move(next);
   std::erase_if(own_, [this](const std::string& name) { return name != snapshot_ && name != committed_.snapshot; });
 }
 
-LaneStep LaneAccount::pop() {
+LaneStep UncommittedSteps::pop() {
   --cut_;
   LaneStep step = std::move(steps_.front());
   steps_.pop_front();

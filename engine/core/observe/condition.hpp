@@ -10,10 +10,10 @@
 namespace weir {
 
 /// Threads   one says; any may ask.
-class Trouble {
+class Condition {
  public:
   /// `with`: what the log's lines begin with.
-  explicit Trouble(std::string with) : with_{std::move(with)} {}
+  explicit Condition(std::string with) : with_{std::move(with)} {}
 
   /// Empty: none, it works.
   void is(std::string text) {

@@ -1,4 +1,4 @@
-#include "core/checkpoint/keepers.hpp"
+#include "core/checkpoint/ledgers.hpp"
 
 #include <gtest/gtest.h>
 
@@ -23,17 +23,17 @@ std::string text_of(const std::vector<ProgressLine>& lines) {
   return out;
 }
 
-TEST(Keepers, TellOfEveryPartitionOfTheSource) {
+TEST(Ledgers, TellOfEveryPartitionOfTheSource) {
   EXPECT_EQ(text_of(lines_of(4, {{line(3, 70, "b"), line(1, 42, "a")}})), "0 0 -; 1 42 a; 2 0 -; 3 70 b; ");
   EXPECT_EQ(text_of(lines_of(1, {{}})), "0 0 -; ");
   EXPECT_EQ(lines_of(2, {{line(1, 42, "a")}})[1].since, 5);
 }
 
-TEST(Keepers, ALeaseThatHasRunOutBindsNobody) {
+TEST(Ledgers, ALeaseThatHasRunOutBindsNobody) {
   EXPECT_EQ(text_of(lines_of(2, {{line(0, 1, "a", 0), line(1, 1, "a", -second)}})), "0 1 -; 1 1 -; ");
 }
 
-TEST(Keepers, TheLeastAdvancedSinkIsWhereALaneGoesOn) {
+TEST(Ledgers, TheLeastAdvancedSinkIsWhereALaneGoesOn) {
   EXPECT_EQ(
       text_of(lines_of(3, {{line(0, 9, "a"), line(1, 5, "a"), line(2, 3, "a")}, {line(0, 7, "b"), line(1, 8, "b")}})),
       "0 7 a; 1 5 a; 2 0 a; ");

@@ -1,4 +1,4 @@
-#include "core/runtime/look_back.hpp"
+#include "core/runtime/session_lookup.hpp"
 
 #include "core/checkpoint/snapshot.hpp"
 #include "core/plan/fingerprint.hpp"
