@@ -11,13 +11,7 @@
 namespace weir {
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0; }
-
-/// These say nothing about the quotes of their line.
-bool concerns_content(std::string_view rule) {
-  return rule == "invalid-utf8" || rule == "bad-escape" || rule == "control-character" || rule == "duplicate-key" ||
-         rule == "bad-number" || rule == "too-deep";
-}
+constexpr std::string_view ends_a_word = " \t\r\n,:]}[{\"/";
 
 bool is_number(std::string_view text) {
   const auto digits = [&] {
@@ -36,50 +30,37 @@ bool is_number(std::string_view text) {
   return text.empty();
 }
 
-/// What someone who wrote `+5`, `.5`, `007`, `1_000` or `0x1F` meant; nothing if it is no number at all.
-std::string meant_number(std::string text) {
-  std::erase(text, '_');
-  const bool negative = text.starts_with('-');
-  if (negative || text.starts_with('+')) text.erase(0, 1);
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    std::uint64_t hex = 0;
-    const auto [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), hex, 16);
-    if (error != std::errc{} || end != text.data() + text.size()) return "";
-    text = std::to_string(hex);
-  }
-  while (text.size() > 1 && text[0] == '0' && is_digit(text[1])) text.erase(0, 1);
-  if (text.starts_with('.')) text.insert(0, "0");
-  if (text.ends_with('.')) text += '0';
-  if (negative) text.insert(0, "-");
-  return is_number(text) ? text : "";
-}
-
-/// Literals of other languages.
-std::string_view meant_literal(std::string text) {
-  std::ranges::transform(text, text.begin(), lower);
-  if (text == "true" || text == "false") return text == "true" ? "true" : "false";
-  return text == "null" || text == "none" || text == "nil" || text == "undefined" ? "null" : "";
-}
-
 }  // namespace
 
 void Lexer::mistake(Span span, std::string rule, std::string message, std::string suggestion) {
-  if (gave_up() || span.begin.line == noisy_line_) return;
-  if (!concerns_content(rule) && cursor_.odd_quotes(span.begin)) {
-    noisy_line_ = span.begin.line;
-    if (rule != "unterminated-string") {
-      rule = "unterminated-string";
-      message = "a \" is missing or too many on this line";
-      suggestion = "look here and before";
-    }
-  }
+  if (stopped_) return;
   auto& findings = document_.findings;
+  if (findings.size() + 1 == finding_limit)
+    return stop(span, "too-many-mistakes", "too many mistakes; stopped reading", "");
   findings.push_back(
       {Severity::error, document_.file, span, std::move(rule), std::move(message), std::move(suggestion)});
-  if (gave_up()) {
-    findings.back() = {
-        Severity::error, document_.file, span, "too-many-mistakes", "too many mistakes; stopped reading", ""};
+}
+
+void Lexer::stop(Span span, std::string rule, std::string message, std::string suggestion) {
+  if (std::exchange(stopped_, true)) return;
+  document_.findings.push_back(
+      {Severity::error, document_.file, span, std::move(rule), std::move(message), std::move(suggestion)});
+}
+
+void Lexer::expected(std::string_view what, std::string suggestion) {
+  const TextPosition begin = here();
+  std::string found;
+  if (next() == '"') {
+    string(found);
+  } else if (!ended()) {
+    const bool sign = ends_a_word.contains(next());
+    do take();
+    while (!sign && !ended() && !ends_a_word.contains(next()));
+    found = valid_utf8(since(begin));
   }
+  const bool end = begin.offset >= text_.size();
+  stop({begin, here()}, "syntax", weir::format("expected {} but found {}", what, end ? "the end" : quoted(found)),
+       std::move(suggestion));
 }
 
 /// Every character passes here, so bytes that are no UTF-8 are found wherever they are; neighbours are one mistake.
@@ -88,7 +69,14 @@ Span Lexer::take(std::size_t points) {
   for (; points > 0 && !ended(); --points) {
     const TextPosition place = here();
     const auto byte = static_cast<unsigned char>(next());
-    if (cursor_.advance()) continue;
+    if (byte == '\n') {
+      place_ = {place.line + 1, 1, place.offset + 1};
+      continue;
+    }
+    const std::size_t length = utf8_length(text_.substr(place.offset));
+    place_.offset += static_cast<std::uint32_t>(length == 0 ? 1 : length);
+    ++place_.column;
+    if (length > 0) continue;
     const bool neighbour = bad_end_ > 0 && bad_end_ == place.offset;
     bad_end_ = here().offset;
     if (!neighbour) {
@@ -100,46 +88,39 @@ Span Lexer::take(std::size_t points) {
 }
 
 void Lexer::comment() {
-  const Span begin = one();
-  if (cursor_.starts_with("/*")) {
-    take(2);
-    while (!ended() && !cursor_.starts_with("*/")) take();
-    if (ended()) mistake(begin, "unterminated-comment", "comment is not closed", "write */ at its end");
+  const TextPosition begin = here();
+  if (starts_with("/*")) {
+    Span opening = take(2);
+    while (!ended() && !starts_with("*/")) take();
+    if (ended()) stop(opening, "unterminated-comment", "comment is not closed", "write */ at its end");
     take(2);
   } else {
-    if (next() == '#') mistake(begin, "bad-comment", "comments begin with //, not #", "write //");
-    while (!ended() && next() != '\n' && !cursor_.starts_with("\r\n")) take();
+    while (!ended() && next() != '\n' && !starts_with("\r\n")) take();
   }
-  comments_.push_back({valid_utf8(cursor_.since(begin.begin)), {begin.begin, here()}});
+  comments_.push_back({valid_utf8(since(begin)), {begin, here()}});
 }
 
 void Lexer::skip() {
   while (!ended()) {
-    const char c = next();
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+    if (std::string_view{" \t\r\n"}.contains(next()))
       take();
-    } else if (c == '#' || cursor_.starts_with("//") || cursor_.starts_with("/*")) {
+    else if (starts_with("//") || starts_with("/*"))
       comment();
-    } else {
+    else
       return;
-    }
   }
 }
 
+void Lexer::skip_mark() {
+  if (starts_with("\xef\xbb\xbf")) place_.offset += 3;
+}
+
 void Lexer::string(std::string& text) {
-  const Span opening = one();
-  const char quote = next();
-  if (quote == '\'') mistake(opening, "single-quotes", "strings take double quotes", "write \"");
-  if (ended()) return;  // that was one mistake too many
-  for (take(); next() != quote; character(text)) {
-    if (!ended() && next() != '\n') continue;
-    // Commas and brackets at the line's end were not meant to be inside.
-    const std::string_view raw = cursor_.since(opening.end);
-    const std::size_t extra = raw.size() - (raw.find_last_not_of(",]} \t\r") + 1);
-    cursor_.back(extra);
-    text.resize(text.size() - std::min(extra, text.size()));
-    return mistake({opening.begin, here()}, "unterminated-string", "string is not closed on its line",
-                   "write \" at its end");
+  const TextPosition opening = here();
+  for (take(); next() != '"'; character(text)) {
+    if (ended() || next() == '\n') {
+      return stop({opening, here()}, "unterminated-string", "string is not closed on its line", "write \" at its end");
+    }
   }
   take();
 }
@@ -149,8 +130,8 @@ void Lexer::character(std::string& text) {
   const auto code = static_cast<unsigned char>(next());
   if (code == '\\') return escape(text);
   const Span span = take();
-  text += bad_end_ > begin.offset ? "\xef\xbf\xbd" : cursor_.since(begin);
-  if (code < 0x20 && !ended()) {
+  text += bad_end_ > begin.offset ? "\xef\xbf\xbd" : since(begin);
+  if (code < 0x20) {
     mistake(span, "control-character", weir::format("control character U+{:04X} in a string", code),
             code == '\t' ? "write \\t" : weir::format("write \\u{:04x}", code));
   }
@@ -167,17 +148,17 @@ void Lexer::escape(std::string& text) {
     return;
   }
   const auto bad = [&](std::string_view suggestion) {
-    const std::string written = valid_utf8(cursor_.since(begin));
+    const std::string written = valid_utf8(since(begin));
     mistake({begin, here()}, "bad-escape", written + " is no escape", weir::format("write {}", suggestion));
   };
   if (name != 'u') {
-    const std::string written = valid_utf8(cursor_.since(begin));
+    const std::string written = valid_utf8(since(begin));
     text += written.substr(1);
     return bad("\\" + written);
   }
   std::optional<char32_t> point = hex4();
   if (!point) return bad("\\u and four hexadecimal digits");
-  if (*point >= 0xd800 && *point < 0xdc00 && cursor_.starts_with("\\u")) {
+  if (*point >= 0xd800 && *point < 0xdc00 && starts_with("\\u")) {
     take(2);
     const auto low = hex4();
     const bool pair = low && *low >= 0xdc00 && *low < 0xe000;
@@ -191,7 +172,7 @@ std::optional<char32_t> Lexer::hex4() {
   char32_t code = 0;
   for (int i = 0; i < 4; ++i) {
     const auto digit =
-        std::string_view{"0123456789abcdef"}.find(static_cast<char>(next() | (is_letter(next()) ? 0x20 : 0)));
+        std::string_view{"0123456789abcdef"}.find(static_cast<char>(next() | (next() >= 'A' ? 0x20 : 0)));
     if (digit == std::string_view::npos) return {};
     code = code * 16 + static_cast<char32_t>(digit);
     take();
@@ -199,68 +180,35 @@ std::optional<char32_t> Lexer::hex4() {
   return code;
 }
 
-/// A literal, a number, or text that lacks its quotes.
-Value Lexer::word() {
+std::optional<Value> Lexer::word() {
+  const std::string_view rest = ended() ? "" : text_.substr(place_.offset);
+  const std::string_view text = rest.substr(0, rest.find_first_of(ends_a_word));
   Value value;
-  value.span.begin = here();
-  Cursor ahead = cursor_;
-  while (!ahead.ended() && !std::string_view{" \t\r\n,:]}[{\"/"}.contains(ahead.peek())) ahead.advance();
-  const std::string text{ahead.since(here())};
-  const bool whole = ahead.peek() != '/' || ahead.starts_with("//") || ahead.starts_with("/*");
-  while (ahead.peek() == ' ' || ahead.peek() == '\t') ahead.advance();
-  const bool alone = whole && ahead.peek() != ':' && !is_letter(ahead.peek()) && ahead.peek() != '%';
-  if (text == "null" || text == "true" || text == "false") {
-    value.kind = text == "null" ? Value::Kind::null : Value::Kind::boolean;
+  if (text == "null") {
+    value.kind = Value::Kind::null;
+  } else if (text == "true" || text == "false") {
+    value.kind = Value::Kind::boolean;
     value.boolean = text == "true";
-    take(text.size());
-  } else if (alone && is_number(text)) {
-    value.text = text;
-    take(text.size());
-    value.span.end = here();
-    number(value);
-  } else {
-    unquoted(value);
+  } else if (!is_number(text)) {
+    return {};
   }
-  value.span.end = here();
+  value.span = take(text.size());
+  if (value.is(Value::Kind::invalid)) number(value, text);
   return value;
 }
 
-void Lexer::number(Value& value) {
-  const std::string text = std::exchange(value.text, {});
+void Lexer::number(Value& value, std::string_view text) {
   const char* const end = text.data() + text.size();
-  std::int64_t integer = 0;
-  const auto [stop, error] = std::from_chars(text.data(), end, integer);
+  const auto [stop, error] = std::from_chars(text.data(), end, value.integer);
   if (std::from_chars(text.data(), end, value.number).ec != std::errc{}) {
+    value.text = text;
     mistake(value.span, "bad-number", "number is out of range", "numbers go from -1.8e308 to 1.8e308");
   } else if (stop == end && error == std::errc{} && text != "-0") {
     value.kind = Value::Kind::integer;
-    value.integer = integer;
   } else {
     value.kind = Value::Kind::number;
+    value.integer = 0;
   }
-}
-
-/// Up to the comma, bracket, quote, comment or end of line that ends it.
-void Lexer::unquoted(Value& value) {
-  do {
-    take();
-  } while (!between() && !std::string_view{"\r\n[{\"#"}.contains(next()) && !cursor_.starts_with("/*") &&
-           (!cursor_.starts_with("//") || cursor_.since(value.span.begin).ends_with(':')));
-  const std::string_view raw = cursor_.since(value.span.begin);
-  cursor_.back(raw.size() - std::max<std::size_t>(raw.find_last_not_of(" \t") + 1, 1));
-  value.text = valid_utf8(cursor_.since(value.span.begin));
-  value.span.end = here();
-  if (const auto literal = meant_literal(value.text); !literal.empty()) {
-    mistake(value.span, "unquoted", value.text + " is no JSON", weir::format("write {}", literal));
-  } else if (const std::string meant = meant_number(value.text); !meant.empty()) {
-    mistake(value.span, "bad-number", value.text + " is no JSON number", weir::format("write {}", meant));
-  } else {
-    mistake(value.span, "unquoted", "text without quotes", weir::format("write {}", quoted(value.text)));
-  }
-}
-
-void Lexer::skip_mark() {
-  if (cursor_.starts_with("\xef\xbb\xbf")) cursor_.skip_mark();
 }
 
 }  // namespace weir

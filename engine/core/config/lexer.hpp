@@ -9,64 +9,64 @@
 #include <utility>
 #include <vector>
 
-#include "core/config/cursor.hpp"
 #include "core/config/findings.hpp"
 #include "core/config/text.hpp"
 
 namespace weir {
 
-/// Walks a source and reports into a document; both must outlive it. Used by read_text() only.
+/// Walks a text of less than 4 GiB by code points and reports into a document; both must outlive it.
+/// After stop() it stands at the end of the text, and reports nothing more.
 class Lexer {
  public:
-  Lexer(std::string_view source, Document& document, TextPosition start)
-      : document_{document}, cursor_{source, start} {}
+  Lexer(std::string_view text, Document& document, TextPosition start)
+      : text_{text}, document_{document}, place_{start} {}
 
-  TextPosition here() const { return cursor_.here(); }
-  /// At the end of the text. Having given up after `finding_limit` mistakes counts as the end.
-  bool ended() const { return cursor_.ended() || gave_up(); }
+  TextPosition here() const { return place_; }
+  bool stopped() const { return stopped_; }
+  bool ended() const { return stopped_ || place_.offset >= text_.size(); }
   /// The byte here; NUL at the end.
-  char next() const { return ended() ? '\0' : cursor_.peek(); }
-  /// Where no value can begin: at a comma, a closing bracket or the end.
-  bool between() const { return ended() || next() == ',' || next() == '}' || next() == ']'; }
-  bool at_comment() const { return cursor_.starts_with("//") || cursor_.starts_with("/*"); }
-  /// The span of the one ASCII character here.
-  Span one() const { return {here(), {here().line, here().column + 1, here().offset + 1}}; }
-  std::string_view since(TextPosition begin) const { return cursor_.since(begin); }
-  std::ptrdiff_t closers_ahead() const { return cursor_.closers_ahead(); }
+  char next() const { return ended() ? '\0' : text_[place_.offset]; }
 
   /// Over so many code points, or up to the end.
   Span take(std::size_t points = 1);
   /// Over space and comments, which then wait to be collected.
   void skip();
-  /// Over a byte order mark.
+  /// Over a byte order mark, which has no column.
   void skip_mark();
   /// The comments passed since they were last collected.
   std::vector<Comment>& comments() { return comments_; }
   std::vector<Comment> take_comments() { return std::exchange(comments_, {}); }
 
-  /// A string in either quotes; its content is appended.
+  /// A string in its quotes; its content is appended.
   void string(std::string& text);
   /// One character of a string's content, escaped or not.
   void character(std::string& text);
-  /// A literal, a number, or text that lacks its quotes. Not between() and at no bracket or quote.
-  Value word();
+  /// null, true, false or a number; nothing if none stands here.
+  std::optional<Value> word();
 
-  /// Reports, unless it follows from a missing quote that has been reported.
-  void mistake(Span span, std::string rule, std::string message, std::string suggestion = "");
+  /// Reports what reading can go on after.
+  void mistake(Span span, std::string rule, std::string message, std::string suggestion);
+  /// Reports, and ends the reading.
+  void stop(Span span, std::string rule, std::string message, std::string suggestion);
+  /// Reports what stands here in the place of `what`, and ends the reading.
+  void expected(std::string_view what, std::string suggestion = "");
 
  private:
-  bool gave_up() const { return document_.findings.size() >= finding_limit; }
+  std::string_view since(TextPosition begin) const { return text_.substr(begin.offset, place_.offset - begin.offset); }
+  bool starts_with(std::string_view prefix) const {
+    return !ended() && text_.substr(place_.offset).starts_with(prefix);
+  }
   void comment();
   void escape(std::string& text);
   std::optional<char32_t> hex4();
-  void number(Value& value);
-  void unquoted(Value& value);
+  void number(Value& value, std::string_view text);
 
+  std::string_view text_;
   Document& document_;
-  Cursor cursor_;
+  TextPosition place_;
   std::vector<Comment> comments_;
-  std::uint32_t noisy_line_ = 0;  // a quote is missing on it: whatever else looks wrong there is noise
-  std::size_t bad_end_ = 0;       // behind the last byte that was no UTF-8
+  bool stopped_ = false;
+  std::size_t bad_end_ = 0;  // behind the last byte that was no UTF-8
 };
 
 }  // namespace weir

@@ -19,7 +19,7 @@ std::string at(TextPosition place) { return weir::format("{}:{}", place.line, pl
 
 void append(std::vector<Comment>& to, std::vector<Comment> from) { std::ranges::move(from, std::back_inserter(to)); }
 
-/// Members, elements and their comments; and what to make of misplaced commas and brackets.
+/// Members, elements and their comments. A mistake in the grammar ends the reading.
 class Reader {
  public:
   Reader(std::string_view source, Document& document, TextPosition start = {1, 1, 0})
@@ -29,164 +29,90 @@ class Reader {
   TextPosition place_in_string(std::size_t offset);
 
  private:
-  struct Open {
-    TextPosition place;
-    char closer;
-    std::unordered_map<std::string, TextPosition> keys = {};
-  };
+  using Keys = std::unordered_map<std::string, TextPosition>;
 
   Value value();
   Value container();
-  bool closes(const Value& container);
-  bool wrong_closer();
-  void too_deep();
   void element(Value& array);
-  void member(Value& object);
-  bool key(std::string& key);
-  bool colon(const Member& member, bool named);
+  void member(Value& object, Keys& keys);
   void separate(const Value& container, Value& last);
+  void expected(std::string_view what, std::string suggestion = "");
 
   Document& document_;
   Lexer in_;
-  std::vector<Open> open_;
-  bool after_gap_ = false;  // a closing bracket was supplied, behind which no comma can be expected
+  std::vector<Span> open_;  // the brackets that are not closed yet
 };
 
 void Reader::run() {
-  Value& root = document_.root;
   in_.skip_mark();
   in_.skip();
+  const TextPosition begin = in_.here();
   std::vector<Comment> before = in_.take_comments();
-  if (in_.ended()) {
-    root.span = {in_.here(), in_.here()};
-    in_.mistake(root.span, "empty", "no value in this file", R"(write { "name": …, "nodes": [ … ] })");
-  } else if (is_closer(in_.next())) {
-    root.span = {in_.here(), in_.here()};
+  if (in_.ended()) in_.stop({begin, begin}, "empty", "no value in this file", R"(write { "name": …, "nodes": [ … ] })");
+  Value root = value();
+  in_.skip();
+  if (!in_.ended()) expected("the end", weir::format("the {} ends at {}", to_string(root.kind), at(root.span.end)));
+  if (in_.stopped()) {
+    document_.root.span = {begin, begin};
   } else {
-    root = value();
+    root.comments.before = std::move(before);
+    append(root.comments.after, in_.take_comments());
+    document_.root = std::move(root);
   }
-  root.comments.before = std::move(before);
-  for (in_.skip(); is_closer(in_.next()); in_.skip()) {
-    const std::string closer{in_.next()};
-    in_.mistake(in_.take(), "unopened-bracket", quoted(closer) + " closes nothing", "remove it");
-  }
-  if (const TextPosition begin = in_.here(); !in_.ended()) {
-    while (!in_.ended()) in_.take();
-    in_.mistake({begin, in_.here()}, "text-after-end",
-                weir::format("text behind the {}, which ends at {}", to_string(root.kind), at(root.span.end)),
-                "remove it, or the bracket that closes too early");
-  }
-  append(root.comments.after, in_.take_comments());
   sort_by_place(document_.findings);
 }
 
-/// Not in_.between().
+/// The end of the text is expected nowhere inside brackets; then they are what is of interest.
+void Reader::expected(std::string_view what, std::string suggestion) {
+  if (in_.ended() && !open_.empty()) {
+    const TextPosition place = open_.back().begin;
+    suggestion = weir::format("close the \"{}\" of {}", document_.text[place.offset], at(place));
+  }
+  in_.expected(what, std::move(suggestion));
+}
+
 Value Reader::value() {
   if (in_.next() == '{' || in_.next() == '[') return container();
-  if (in_.next() != '"' && in_.next() != '\'') return in_.word();
   Value value;
-  value.kind = Value::Kind::string;
   value.span.begin = in_.here();
-  in_.string(value.text);
+  if (in_.next() == '"') {
+    value.kind = Value::Kind::string;
+    in_.string(value.text);
+  } else if (auto word = in_.word()) {
+    return *std::move(word);
+  } else {
+    expected("a value", std::string_view{",:}]"}.contains(in_.next()) ? "" : "strings take double quotes");
+  }
   value.span.end = in_.here();
   return value;
 }
 
 Value Reader::container() {
   Value value;
-  value.span.begin = in_.here();
   const bool object = in_.next() == '{';
+  const char closer = object ? '}' : ']';
+  value.kind = object ? Value::Kind::object : Value::Kind::array;
+  value.span = in_.take();
   if (open_.size() == depth_limit) {
-    too_deep();
-  } else {
-    value.kind = object ? Value::Kind::object : Value::Kind::array;
-    open_.push_back({in_.here(), object ? '}' : ']'});
-    in_.take();
-    for (in_.skip(); !closes(value); in_.skip()) {
-      if (in_.next() == ',') {
-        in_.mistake(in_.take(), "extra-comma", "nothing stands before this \",\"", "remove it");
-      } else if (in_.next() == ':' && !object) {
-        in_.mistake(in_.take(), "unexpected-colon", "\":\" in an array", "write { … } around members");
-      } else if (object) {
-        member(value);
-      } else {
-        element(value);
-      }
-    }
-    open_.pop_back();
-    value.comments.inside = in_.take_comments();
+    in_.stop(value.span, "too-deep", weir::format("more than {} levels of arrays and objects", depth_limit),
+             "flatten it");
   }
+  open_.push_back(value.span);
+  in_.skip();
+  if (in_.next() != closer) {
+    Keys keys;
+    do {
+      if (object)
+        member(value, keys);
+      else
+        element(value);
+    } while (in_.next() != closer && !in_.ended());
+  }
+  in_.take();
+  open_.pop_back();
+  value.comments.inside = in_.take_comments();
   value.span.end = in_.here();
   return value;
-}
-
-bool Reader::closes(const Value& container) {
-  while (!in_.ended()) {
-    if (in_.next() == open_.back().closer) return in_.take(), true;
-    if (in_.next() == '{' && container.is(Value::Kind::object) && !container.members.empty() && open_.size() > 1 &&
-        open_[open_.size() - 2].closer == ']') {
-      in_.mistake(in_.one(), "missing-bracket", "\"}\" is missing before this \"{\"",
-                  "close the object of " + at(open_.back().place));
-      return after_gap_ = true;
-    }
-    if (!is_closer(in_.next())) return false;
-    if (wrong_closer()) return true;
-    in_.skip();
-    if (in_.next() == ',') in_.take();
-    in_.skip();
-  }
-  std::string opened, closers;
-  for (const Open& open : open_) {
-    opened +=
-        weir::format("{}\"{}\" of {}", opened.empty() ? "" : ", ", open.closer == '}' ? '{' : '[', at(open.place));
-    closers.insert(0, 1, open.closer);
-  }
-  const bool reported = !document_.findings.empty() && document_.findings.back().rule == "unclosed";
-  if (!reported)
-    in_.mistake({in_.here(), in_.here()}, "unclosed", "the file ends before " + opened + " is closed",
-                "write " + closers);
-  return true;
-}
-
-/// At a closing bracket of the other kind: too many, mistyped, or is one missing before it? The rest of the file tells.
-/// False if it was too many, and nothing ends.
-bool Reader::wrong_closer() {
-  const char closer = in_.next();
-  const TextPosition opened = open_.back().place;
-  const char expected = open_.back().closer;
-  const auto depth = static_cast<std::ptrdiff_t>(open_.size());
-  const std::ptrdiff_t ahead = in_.closers_ahead();
-  const char opener = expected == '}' ? '{' : '[';
-  if (ahead == depth) {
-    in_.mistake(in_.take(), "unopened-bracket", weir::format("\"{}\" closes nothing", closer), "remove it");
-    return false;
-  }
-  if (ahead == depth - 1 || !std::ranges::contains(open_, closer, &Open::closer)) {
-    in_.mistake(in_.take(), "wrong-bracket", weir::format("\"{}\" closes the \"{}\" of {}", closer, opener, at(opened)),
-                weir::format("write \"{}\"", expected));
-  } else {
-    in_.mistake(in_.one(), "missing-bracket", weir::format("\"{}\" is missing before this \"{}\"", expected, closer),
-                weir::format("close the \"{}\" of {}", opener, at(opened)));
-  }
-  return true;
-}
-
-/// Passes over what is too deep without recursion.
-void Reader::too_deep() {
-  in_.mistake(in_.one(), "too-deep", weir::format("more than {} levels of arrays and objects", depth_limit),
-              "flatten it");
-  std::size_t depth = 0;
-  do {
-    if (in_.next() == '"') {
-      std::string ignored;
-      in_.string(ignored);
-    } else {
-      if (in_.next() == '[' || in_.next() == '{') ++depth;
-      if (is_closer(in_.next())) --depth;
-      in_.take();
-    }
-    in_.skip();
-  } while (depth > 0 && !in_.ended());
 }
 
 void Reader::element(Value& array) {
@@ -196,91 +122,48 @@ void Reader::element(Value& array) {
   separate(array, array.items.back());
 }
 
-void Reader::member(Value& object) {
+void Reader::member(Value& object, Keys& keys) {
   std::vector<Comment> before = in_.take_comments();
   Member member;
   member.key_span.begin = in_.here();
-  const bool named = key(member.key);
+  if (in_.next() != '"') return expected("a key in double quotes");
+  in_.string(member.key);
   member.key_span.end = in_.here();
-  bool kept = named;
-  if (named) {
-    const auto [first, fresh] = open_.back().keys.try_emplace(member.key, member.key_span.begin);
-    if (!fresh) {
-      in_.mistake(member.key_span, "duplicate-key", quoted(member.key) + " is given twice",
-                  "the first is at " + at(first->second));
-    }
-    kept = fresh;
+  const auto [first, fresh] = keys.try_emplace(member.key, member.key_span.begin);
+  if (!fresh) {
+    in_.mistake(member.key_span, "duplicate-key", quoted(member.key) + " is given twice",
+                "the first is at " + at(first->second));
   }
   in_.skip();
-  if (colon(member, named)) {
-    in_.skip();
-    append(before, in_.take_comments());
-    if (!in_.between()) {
-      member.value = value();
-    } else {
-      in_.mistake(member.key_span, "missing-value", quoted(member.key) + " has no value", "write one behind the \":\"");
-    }
-  }
-  if (member.value.span.begin.line == 0) member.value.span = {member.key_span.end, member.key_span.end};
+  if (in_.next() != ':') return expected("\":\"");
+  in_.take();
+  in_.skip();
+  append(before, in_.take_comments());
+  member.value = value();
   member.value.comments.before = std::move(before);
-  object.members.push_back(std::move(member));
-  separate(object, object.members.back().value);
-  if (!kept) object.members.pop_back();
-}
-
-/// False if there is none.
-bool Reader::key(std::string& key) {
-  if (in_.next() == '"' || in_.next() == '\'') return in_.string(key), true;
-  if (std::string_view{":{["}.contains(in_.next())) {
-    in_.mistake(in_.one(), "missing-key", "a member needs a key", "write \"name\": …");
-    return false;
-  }
-  const TextPosition begin = in_.here();
-  do {
-    in_.take();
-  } while (!in_.between() && !std::string_view{" \t\r\n:=\"[{#"}.contains(in_.next()) && !in_.at_comment());
-  key = valid_utf8(in_.since(begin));
-  in_.mistake({begin, in_.here()}, "unquoted", "key without quotes", weir::format("write {}", quoted(key)));
-  return true;
-}
-
-/// Whether a value may follow.
-bool Reader::colon(const Member& member, bool named) {
-  const TextPosition end = member.key_span.end;
-  if (in_.next() == ':') {
-    in_.take();
-  } else if (in_.next() == '=') {
-    in_.mistake(in_.take(), "missing-colon", "\"=\" behind a key", "write \":\"");
-  } else if (named && in_.between()) {
-    in_.mistake(member.key_span, "missing-value", quoted(member.key) + " has no value",
-                "write \":\" and a value behind it");
-    return false;
-  } else if (named) {
-    in_.mistake({end, end}, "missing-colon", "\":\" is missing behind " + quoted(member.key), "write \":\"");
-  }
-  return true;
+  separate(object, member.value);
+  if (fresh) object.members.push_back(std::move(member));
 }
 
 /// The comma behind an element, and who gets the comments around it.
 void Reader::separate(const Value& container, Value& last) {
   const TextPosition end = last.span.end;
   const bool object = container.is(Value::Kind::object);
-  for (in_.skip(); object && in_.next() == ':'; in_.skip()) {
-    in_.mistake(in_.take(), "unexpected-colon", "\":\" behind a value", "write \",\" and a key before it");
-    in_.skip();
-    if (!in_.between()) value();
-  }
+  in_.skip();
   std::vector<Comment>& pending = in_.comments();
   const std::size_t before_comma = pending.size();
-  const bool gap = std::exchange(after_gap_, false);
   if (in_.next() == ',') {
-    const Span comma = in_.take();
+    const TextPosition comma = in_.take().begin;
     in_.skip();
-    if (is_closer(in_.next()))
-      in_.mistake(comma, "trailing-comma", weir::format("\",\" before \"{}\"", in_.next()), "remove it");
-  } else if (!in_.between() && !gap && in_.next() != ':') {
-    in_.mistake({end, end}, "missing-comma",
-                weir::format("\",\" is missing between {}", object ? "members" : "elements"), "write \",\"");
+    if (is_closer(in_.next())) {
+      expected(object ? "a key in double quotes" : "a value", weir::format("remove the \",\" at {}", at(comma)));
+    }
+  } else if (in_.next() != (object ? '}' : ']')) {
+    const bool begins = std::string_view{"\"{["}.contains(in_.next());
+    const TextPosition opened = container.span.begin;
+    expected(weir::format("\",\" or \"{}\"", object ? '}' : ']'),
+             begins ? weir::format("write \",\" at {}", at(end))
+                    : weir::format("the \"{}\" of {} is open", object ? '{' : '[', at(opened)));
   }
   const bool line_over = in_.ended() || in_.here().line > end.line;
   std::size_t count = 0;
@@ -312,25 +195,9 @@ const Value* Value::find(std::string_view key) const& {
 Value* Value::find(std::string_view key) & { return const_cast<Value*>(std::as_const(*this).find(key)); }
 
 std::string_view to_string(Value::Kind kind) {
-  switch (kind) {
-    case Value::Kind::null:
-      return "null";
-    case Value::Kind::boolean:
-      return "boolean";
-    case Value::Kind::integer:
-      return "integer";
-    case Value::Kind::number:
-      return "number";
-    case Value::Kind::string:
-      return "string";
-    case Value::Kind::array:
-      return "array";
-    case Value::Kind::object:
-      return "object";
-    case Value::Kind::invalid:
-      return "invalid value";
-  }
-  std::unreachable();
+  constexpr std::string_view names[] = {"null",   "boolean", "integer", "number",
+                                        "string", "array",   "object",  "invalid value"};
+  return names[static_cast<std::size_t>(kind)];
 }
 
 Document read_text(std::string_view text, std::string_view file) {

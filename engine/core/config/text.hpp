@@ -80,7 +80,7 @@ std::string_view to_string(Value::Kind kind);
 struct Document {
   std::string file;
   std::string text;
-  Value root;                     ///< invalid if there is no value at all
+  Value root;                     ///< invalid if the reading ended early or there is no value
   std::vector<Finding> findings;  ///< in the order of the text; empty: `root` is the whole text
 };
 
@@ -88,11 +88,10 @@ inline constexpr std::size_t depth_limit = 64;                    ///< arrays an
 inline constexpr std::size_t text_limit = std::size_t{16} << 20;  ///< bytes
 inline constexpr std::size_t finding_limit = 100;                 ///< the reader gives up beyond
 
-/// Reads a text. Goes on after a mistake, so that all of a file's mistakes are reported at once; what could be
-/// understood is in the tree, whose spans nest. Pure; never fails otherwise.
-///
-/// Refused beyond JSON's grammar: duplicate keys, invalid UTF-8, more than `depth_limit` levels. A byte order mark is
-/// skipped.
+/// Reads a text. The first mistake in its grammar ends the reading: `root` is then invalid, so that nothing is said of
+/// the part that was read. Mistakes that leave the grammar intact are all reported: duplicate keys, bad escapes,
+/// control characters, invalid UTF-8, numbers out of range. More than `depth_limit` levels end the reading too. Spans
+/// nest. A byte order mark is skipped. Pure; never fails otherwise.
 Document read_text(std::string_view text, std::string_view file);
 
 /// The place of a byte of a string's `text` in the source that the string was read from, across escapes and replaced

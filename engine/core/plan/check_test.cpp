@@ -120,18 +120,18 @@ TEST(Check, EveryMistakeIsReportedAtOnce) {
 
 TEST(Check, AMistakeOfTheTextIsNotReportedTwice) {
   EXPECT_EQ(lint(with(std::string{good}, R"("every": "1s")", R"("every": 1s)")),
-            "p.json:6:74: error: text without quotes; write \"1s\"\n");
-  EXPECT_EQ(lint(with(std::string{good}, R"("fill": "linear")", R"("fill": linear)")),
-            "p.json:7:85: error: text without quotes; write \"linear\"\n");
+            "p.json:6:74: error: expected a value but found \"1s\"; strings take double quotes\n");
   EXPECT_EQ(
       lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")")),
       "p.json:4:59: error: variable N is not set; set it, or write ${N:default}, or ${N:?why} if only a run needs it\n");
 }
 
-TEST(Check, AnOverrideHelpsWhereAVariableIsUnset) {
+TEST(Check, AnOverrideHelpsWhereAVariableIsUnsetAndIsLeftAloneWhereTheTextIsBroken) {
   CheckOptions options;
   options.overrides = {{"signals.vehicles", "5"}};
   EXPECT_EQ(lint(with(std::string{good}, R"("vehicles": 3)", R"("vehicles": "${N}")"), options), "");
+  EXPECT_EQ(lint(std::string{good}.substr(0, good.size() - 2), options),
+            "p.json:8:4: error: expected \",\" or \"}\" but found the end; close the \"{\" of 1:1\n");
 }
 
 TEST(Check, EdgesMustFit) {
@@ -463,6 +463,7 @@ TEST(Check, AnotherNotationIsNamed) {
   EXPECT_FALSE(is_yaml("", "p.json"));
   EXPECT_FALSE(is_yaml("#", "p.json"));
   EXPECT_FALSE(is_yaml("nodes", "p.json"));
+  EXPECT_FALSE(is_yaml("{ name: 1 }", "p.yaml"));
   EXPECT_EQ(check_pipeline(good, "p.yaml", registry(), {}).findings.size(), 0u) << "JSON is YAML";
 }
 

@@ -13,6 +13,7 @@ class Overrider {
 
   /// -s path=value: the first part names a node by its id, or a member of the root. null removes what is there.
   void apply(const std::vector<std::pair<std::string, std::string>>& overrides) {
+    if (document_.root.is(Value::Kind::invalid)) return;  // which has been reported
     for (const auto& [path, value] : overrides) {
       const Span span = report_.place_of_option("-s " + path);
       if (!begins_somewhere(path, span)) continue;
