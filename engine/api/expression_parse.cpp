@@ -9,7 +9,6 @@
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
-#include "expression_habits.hpp"
 #include "expression_tree.hpp"
 
 namespace weir::expression {
@@ -46,7 +45,9 @@ class Parser : Pass {
     if (text_.size() > longest) blame(0, "an expression may have 65,536 bytes");
     next();
     Node root = value(any_value);
-    if (token_.kind != Kind::end) blame(token_.offset, "unexpected {}", shown(token_, " after a complete expression"));
+    if (token_.kind != Kind::end)
+      blame(token_.offset, "expected an operator or the end, found {}; {}", shown(token_),
+            name_hint(token_.raw, false));
     if (error_) return std::unexpected(*error_);
     return root;
   }
@@ -60,9 +61,7 @@ class Parser : Pass {
     std::string content = {};  ///< of a text or a quoted name, without its quotes
   };
 
-  static std::string shown(const Token& token, std::string_view where = "") {
-    return token.raw.empty() ? "the end" : quoted(token.raw).append(where) + habit_hint(token.raw);
-  }
+  static std::string shown(const Token& token) { return token.raw.empty() ? "the end" : quoted(token.raw); }
   char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
   bool take(std::string_view text) {
     const bool found = same(token_.raw, text);
@@ -90,7 +89,7 @@ class Parser : Pass {
     } else {
       token_.kind = Kind::symbol;
       const std::string_view two = text_.substr(at_, 2);
-      at_ += two.size() == 2 && (find_form(two) != nullptr || two == "&&" || two == "||") ? 2 : 1;
+      at_ += two.size() == 2 && find_form(two) != nullptr ? 2 : 1;
     }
     token_.raw = text_.substr(token_.offset, at_ - token_.offset);
   }
@@ -202,12 +201,10 @@ class Parser : Pass {
     const Form* form = find_form(token.raw);
     if (form != nullptr && form->precedence > 0) blame(token.offset, "expected a value, found \"{}\"", token.raw);
     if (!take("(")) {
-      const bool sql = same(token.raw, "case") && token_.kind == Kind::word && find_form(token_.raw) == nullptr;
-      if (sql) blame(token.offset, "expected a value, found {}", shown(token));
       return {.offset = token.offset, .is_name = true, .text = std::string{token.raw}};
     }
     if (form == nullptr) {
-      blame(token.offset, "{}", unknown_function(token.raw));
+      blame(token.offset, "unknown function {}; {}", quoted(token.raw), name_hint(token.raw, true));
       return {};
     }
     std::vector<Node> args;
@@ -304,7 +301,6 @@ class Binder : Pass {
     for (const ColumnType& column : schema_.columns) names.push_back(column.name);
     names.emplace_back("arrival");
     std::string hint = did_you_mean(n.text, names);
-    if (const std::string habit = habit_hint(n.text); hint.empty() && !habit.empty()) hint = habit.substr(2);
     if (hint.empty() && schema_.shape == Shape::samples) {
       hint = weir::format("a sample is one value of one field: field = '{}' and x > 0", n.text);
     } else if (hint.empty()) {
