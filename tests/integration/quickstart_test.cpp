@@ -130,7 +130,7 @@ TEST_F(Quickstart, ReloadsChangeNoRowAndNoCounterGoesBack) {
   EXPECT_THAT(reloaded->log(), testing::HasSubstr("reload: the new pipeline runs"));
   EXPECT_EQ(content("reloaded"), content("whole"));
   EXPECT_THAT(reloaded->log(), testing::HasSubstr(" db.rows " + rows("whole") + "\n"));
-  EXPECT_THAT(reloaded->log(), testing::ContainsRegex(" rows.unread.sessions. 100\n"));
+  EXPECT_THAT(reloaded->log(), testing::ContainsRegex(" rows.unconnected_rows.sessions. 100\n"));
 }
 
 TEST_F(Quickstart, AReloadSaysWhatTheChangeDoes) {
