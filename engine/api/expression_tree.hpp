@@ -32,7 +32,7 @@ struct Form {
 inline constexpr std::size_t many = SIZE_MAX;  ///< as `most`: no bound
 std::span<const Form> forms();
 /// `did you mean "sqrt"?`, or all functions, or operators, that there are.
-std::string name_hint(std::string_view name, bool function);
+std::string name_hint(std::string_view name, bool is_function);
 
 /// The id of a text in the dictionary of a column. Dictionaries only grow, so what was found stays, and only what was
 /// added since needs looking at. (Dictionary::find may not be called here: another thread interns.)
