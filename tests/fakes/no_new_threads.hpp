@@ -6,6 +6,9 @@ namespace weir::fakes {
 /// As long as it lives, no thread of this process can be made: pthread_create() answers EAGAIN.
 class NoNewThreads {
  public:
+  /// Not in a sanitizer's build, whose own pthread_create() must not be replaced.
+  static bool is_possible();
+
   NoNewThreads();
   ~NoNewThreads();
   NoNewThreads(const NoNewThreads&) = delete;

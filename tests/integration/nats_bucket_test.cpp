@@ -353,6 +353,7 @@ TEST_F(NatsBucketTest, isReadAgainAfterItWasDeleted) {
 }
 
 TEST_F(NatsBucketTest, isReadAgainOverANewConnectionButGivesOutOnlyWhatIsNew) {
+  if (!fakes::NoNewThreads::is_possible()) GTEST_SKIP() << "in a sanitizer's build";
   fakes::Proxy way{fakes::port_of(url())};
   NatsSource source{weir_operator_sources_jetstream_kv(),
                     {{"url", way.in_place_of(url())}, {"bucket", bucket_}, {"every", std::int64_t{100 * millisecond}}}};
