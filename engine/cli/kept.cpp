@@ -86,8 +86,6 @@ void name_unanswered(std::string_view command, const std::vector<std::string>& u
 
 std::string shown(Timestamp time) { return time == no_time ? "-" : format_rfc3339(time - time % second); }
 
-std::string shown_seconds(Duration length) {
-  return weir::format("{:.1f} s", static_cast<double>(length) / static_cast<double>(second));
-}
+std::string shown_seconds(Duration length) { return weir::format("{:.1f} s", seconds(length)); }
 
 }  // namespace weir::cli

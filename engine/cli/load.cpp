@@ -26,9 +26,9 @@ std::string unreadable(const std::string& file) {
 /// What can't be looked at is a file too: reading it will say why. Links to folders are not followed.
 void collect(const std::filesystem::path& folder, bool (*wanted)(std::string_view name),
              std::vector<std::string>& files) {
-  std::error_code condition;
-  std::filesystem::directory_iterator entry{folder, condition};
-  for (; !condition && entry != std::filesystem::directory_iterator{}; entry.increment(condition)) {
+  std::error_code error;
+  std::filesystem::directory_iterator entry{folder, error};
+  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
     std::error_code looking;
     const auto type = entry->status(looking).type();
     if (type == std::filesystem::file_type::directory) {
@@ -38,7 +38,7 @@ void collect(const std::filesystem::path& folder, bool (*wanted)(std::string_vie
     const bool readable = type == std::filesystem::file_type::regular || type == std::filesystem::file_type::none;
     if (readable && wanted(entry->path().filename().string())) files.push_back(entry->path().string());
   }
-  if (condition) files.push_back(folder.string());
+  if (error) files.push_back(folder.string());
 }
 
 }  // namespace

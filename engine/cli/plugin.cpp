@@ -164,8 +164,8 @@ Result<const PluginOperator*> operators_of(const std::string& file) {
 std::string_view this_program() { return WEIR_BUILT_FOR; }
 
 Result<std::string> built_for(const std::string& path) {
-  std::error_code condition;
-  const auto status = std::filesystem::status(path, condition);
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::not_found) return refused("there is no such file");
   if (status.type() != std::filesystem::file_type::regular) return refused("not a file");
   std::ifstream file{path, std::ios::binary};

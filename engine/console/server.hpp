@@ -36,7 +36,9 @@ struct ConsoleViews {
 /// Serves GET /ping, /ready (503 and what is down), /version, /metrics, /lag (503 and why it is not known),
 /// /pipelines/{name}, /pipelines/{name}/progress (as /lag), and /pipelines/{name}/tap/{place} (rows as they pass, see
 /// TapLines, until the client leaves; 403 whom it is not for, 400 a wish that is none, 404 no such place, 503 too many)
-/// until destroyed. Threads   has its own.
+/// until destroyed.
+///
+/// Threads   has its own.
 class Console {
  public:
   /// `address` is [host]:port, all addresses of the host; without one, those of this machine alone. Port 0 takes a free

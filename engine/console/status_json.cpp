@@ -27,7 +27,7 @@ void number(Json& json, const char* name, std::uint64_t value) {
 }
 void seconds(Json& json, const char* name, Duration value) {
   json.Key(name);
-  json.Double(static_cast<double>(value) / static_cast<double>(second));
+  json.Double(weir::seconds(value));
 }
 void flag(Json& json, const char* name, bool value) {
   json.Key(name);

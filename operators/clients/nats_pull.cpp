@@ -55,7 +55,7 @@ Result<void> PullReader::bind(const std::string& stream, const std::string& cons
   return {};
 }
 
-Error PullReader::trouble() const {
+Error PullReader::condition() const {
   const std::string requests = "$JS.API.CONSUMER.MSG.NEXT." + stream_ + ".";
   std::string said = connection_.last_error();
   // A consumer's name, which is another each time, would make it another error each time.
@@ -291,7 +291,7 @@ Result<void> OrderedReader::read(Bundle& into, std::vector<Delivery>& deliveries
   while (into.size() > good) into.drop_last();
   if (good > begin) backoff_ = 0;
   const auto unless_silent = [&]() -> Result<void> {
-    if (pull_.silent()) return std::unexpected(pull_.trouble());
+    if (pull_.silent()) return std::unexpected(pull_.condition());
     return {};
   };
   if (alive && fits && *fits) return good > begin ? Result<void>{} : unless_silent();

@@ -47,10 +47,10 @@ class PullReader {
   /// Appends what waits in the client already, and asks for nothing more.
   void drain(Bundle& into);
 
-  /// Bound again and again, and no sign of life came: nothing will come as long as trouble() lasts.
+  /// Bound again and again, and no sign of life came: nothing will come as long as condition() lasts.
   bool silent() const { return fruitless_ >= most_fruitless && !heard_since_; }
   /// What the last false of read() was about, as an error.
-  Error trouble() const;
+  Error condition() const;
   /// Messages that came but were not read yet were dropped by the library; always 0 unless something is very wrong.
   std::uint64_t dropped() const { return subscription_ ? subscription_->dropped() : 0; }
 

@@ -387,8 +387,8 @@ TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
   ASSERT_EQ(::pipe(said), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    const std::string condition = fill_and_free();
-    (void)!::write(said[1], condition.data(), condition.size());
+    const std::string problem = fill_and_free();
+    (void)!::write(said[1], problem.data(), problem.size());
     ::_exit(0);
   }
   ::close(said[1]);

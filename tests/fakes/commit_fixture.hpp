@@ -196,11 +196,11 @@ class CommitTest : public testing::Test {
     list_ = std::make_unique<ListSink>(list_rows_);
     Claims transactional;
     transactional.transactional = true;
-    std::vector<Outlet> outlets{{0, sink_.get(), transactional, pipeline_.nodes[0].id}};
+    std::vector<CommitSink> commit_sinks{{0, sink_.get(), transactional, pipeline_.nodes[0].id}};
     second_ = std::make_unique<DatabaseSink>(second_database_);
-    if (with_second) outlets.push_back({2, second_.get(), transactional, pipeline_.nodes[2].id});
-    if (with_list) outlets.push_back({1, list_.get(), {}, pipeline_.nodes[1].id});
-    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(outlets), snapshots_, box_, counters_);
+    if (with_second) commit_sinks.push_back({2, second_.get(), transactional, pipeline_.nodes[2].id});
+    if (with_list) commit_sinks.push_back({1, list_.get(), {}, pipeline_.nodes[1].id});
+    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(commit_sinks), snapshots_, box_, counters_);
     ++workers_;
     ASSERT_TRUE(cycle_->open());
   }

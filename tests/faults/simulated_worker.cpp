@@ -90,17 +90,17 @@ SimulatedWorker::SimulatedWorker(Plant& plant, int number, std::function<void(Si
 
 void SimulatedWorker::make_cycle() {
   const Pipeline& pipeline = plant_.pipeline;
-  std::vector<Outlet> outlets;
+  std::vector<CommitSink> commit_sinks;
   const auto add = [&](std::unique_ptr<Sink> sink, Claims claims) {
     sinks_.push_back(std::move(sink));
     const std::size_t node = sinks_.size() + 1;
-    outlets.push_back({node, sinks_.back().get(), std::move(claims), pipeline.nodes[node].id});
+    commit_sinks.push_back({node, sinks_.back().get(), std::move(claims), pipeline.nodes[node].id});
   };
   for (const auto& database : plant_.databases)
     add(std::make_unique<SimulatedSink>(*database, number_, wire_), {.transactional = true});
   add(std::make_unique<ListSink>(plant_, wire_), {});
   if (plant_.databases.empty()) leases_ = std::make_unique<StoreLeases>(store_, pipeline.name, name_, *clock_);
-  cycle_ = std::make_unique<CommitCycle>(pipeline, outlets, snapshots_, *box_, counters_, leases_.get());
+  cycle_ = std::make_unique<CommitCycle>(pipeline, commit_sinks, snapshots_, *box_, counters_, leases_.get());
 }
 
 void SimulatedWorker::make_lanes() {
@@ -146,7 +146,7 @@ Duration SimulatedWorker::run(Thread thread) {
     renew();
     again = lease_length / 3;
   } else if (thread == meeting && started_) {
-    if (auto members = cycle_->outlets().heartbeat()) inbox_.emplace_back(event::Heartbeat{*std::move(members)});
+    if (auto members = cycle_->sinks().heartbeat()) inbox_.emplace_back(event::Heartbeat{*std::move(members)});
     again = hurry_ ? heartbeat_soon : heartbeat_every;
   }
   running_[thread] = false;
@@ -156,7 +156,7 @@ Duration SimulatedWorker::run(Thread thread) {
 /// One that can't start ends, and is started again.
 void SimulatedWorker::start() {
   const auto opened = cycle_->open();
-  auto met = opened ? cycle_->outlets().heartbeat() : Result<Members>{std::unexpected(opened.error())};
+  auto met = opened ? cycle_->sinks().heartbeat() : Result<Members>{std::unexpected(opened.error())};
   if (met) {
     loop_->handle(event::Heartbeat{*std::move(met)});
     started_ = true;
@@ -182,14 +182,14 @@ void SimulatedWorker::receive() {
 void SimulatedWorker::drain() {
   if (const auto drained = loop_->drain([this] { receive(); }); !drained) fail_with(drained.error(), "drain");
   cycle_->release_all();
-  cycle_->outlets().leave();
+  cycle_->sinks().leave();
   kill();
 }
 
 void SimulatedWorker::renew() {
-  for (const std::size_t outlet : cycle_->outlets().leased()) {
-    const std::vector<LaneId> held = loop_->partitions().held();
-    const auto lost = cycle_->outlets().renew(outlet);
+  for (const std::size_t index : cycle_->sinks().leased()) {
+    const std::vector<LaneId> held = loop_->held();
+    const auto lost = cycle_->sinks().renew(index);
     if (!lost) {
       fail_with(lost.error(), "renew");
       continue;

@@ -101,9 +101,8 @@ struct Committed {
 /// Where rows end. One instance per worker and sink node, with one writer; rows of all lanes pass through it.
 ///
 /// Threads   encode() from any lane, several at once; open, write, write_dead_letter, commit from the writer only;
-/// claim, peers,
-///           renew, release, heartbeat and leave from any, several at once and beside a commit, of whose length theirs
-///           must not depend where the system allows that.
+///           claim, peers, renew, release, heartbeat and leave from any, several at once and beside a commit, of whose
+///           length theirs must not depend where the system allows that.
 /// Errors    commit(): unreachable means that the outcome is unknown or nothing was written; the engine claims again
 ///           and either finds the position moved, or gives the same rows again.
 class Sink {

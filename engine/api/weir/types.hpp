@@ -23,6 +23,8 @@ inline constexpr Duration millisecond = 1'000'000;
 inline constexpr Duration second = 1'000'000'000;
 inline constexpr Duration minute = 60 * second;
 
+inline double seconds(Duration length) { return static_cast<double>(length) / static_cast<double>(second); }
+
 /// A partition of a stream, counted from 0. The lane that reads it has the same number.
 using Partition = std::uint32_t;
 

@@ -85,9 +85,9 @@ Place place_here() {
 
 /// Nothing that is there is touched, whoever makes it meanwhile.
 std::string write_new(const NewFile& file) {
-  std::error_code condition;
+  std::error_code error;
   const auto folder = fs::path{file.path}.parent_path();
-  if (!folder.empty()) fs::create_directories(folder, condition);
+  if (!folder.empty()) fs::create_directories(folder, error);
   const int made = ::open(file.path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
   if (made < 0) return std::strerror(errno);
   std::string_view rest = file.text;

@@ -25,11 +25,11 @@ bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.
 
 }  // namespace
 
-CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots,
+CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots,
                          DeadLetterBox& box, Counters& counters, StoreLeases* leases)
-    : pipeline_{pipeline}, outlets_{std::move(outlets), leases}, snapshots_{snapshots}, box_{box}, counters_{counters} {
-  for (const Outlet& outlet : outlets_) {
-    rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[outlet.node].id, counted::rows));
+    : pipeline_{pipeline}, sinks_{std::move(sinks), leases}, snapshots_{snapshots}, box_{box}, counters_{counters} {
+  for (const CommitSink& one : sinks_) {
+    rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[one.node].id, counted::rows));
   }
   commits_counter_ = counted::declare(counters_, "", counted::commits);
   retries_counter_ = counted::declare(counters_, "", counted::commit_retries);
@@ -39,11 +39,11 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, 
 void CommitCycle::note_known(Partition partition, const UncommittedSteps& lane) {
   const std::scoped_lock lock{mutex_};
   Known& known = known_[partition];
-  known.done.resize(outlets_.size());
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (outlets_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
+  known.done.resize(sinks_.size());
+  for (std::size_t i = 0; i < sinks_.size(); ++i) {
+    if (sinks_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
   }
-  if (outlets_.ledgers() > 0) return;
+  if (sinks_.ledgers() > 0) return;
   known.snapshot = lane.committed().snapshot;
   known.position = lane.committed().position;
 }
@@ -93,16 +93,16 @@ Result<CommitReport> CommitCycle::commit() {
     return std::unexpected(std::move(error));
   };
   cut_lanes();
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    const std::string& id = outlets_[i].id;
-    if (outlets_.in_doubt(i)) {
+  for (std::size_t i = 0; i < sinks_.size(); ++i) {
+    const std::string& id = sinks_[i].id;
+    if (sinks_.in_doubt(i)) {
       if (auto sure = attempt(id, [&] { return reclaim(i, report); }); !sure) return failed(sure.error());
     }
-    auto done = attempt(id, [&] { return commit_outlet(i, report); });
+    auto done = attempt(id, [&] { return commit_sink(i, report); });
     if (!done && done.error().kind == Error::Kind::refused)
       done = attempt(id, [&] { return commit_each(i, std::move(done.error()), report); });
     if (!done) {
-      outlets_.doubt(i);
+      sinks_.doubt(i);
       // What ends the run must say where.
       if (done.error().kind == Error::Kind::refused) done.error().message.insert(0, id + ": ");
       const bool small = most_rows_ < few || ++failures_ >= seldom;
@@ -134,22 +134,22 @@ void CommitCycle::cut_lanes() {
   for (auto& [partition, lane] : lanes_) cut_rows_ += lane.cut(share);
 }
 
-/// Gives an outlet everything that it does not have yet, of one lane `only` or of all, and commits it.
-Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report, std::optional<Partition> only) {
+/// Gives a sink everything that it does not have yet, of one lane `only` or of all, and commits it.
+Result<void> CommitCycle::commit_sink(std::size_t index, CommitReport& report, std::optional<Partition> only) {
   std::vector<LaneCommit> commits;
-  if (auto handed = hand_over(outlet, only, commits); !handed) return handed;
+  if (auto handed = hand_over(index, only, commits); !handed) return handed;
   if (commits.empty()) return {};
-  auto committed = outlets_[outlet].sink->commit(commits);
+  auto committed = sinks_[index].sink->commit(commits);
   if (!committed) return std::unexpected(committed.error());
-  if (auto kept = keep_rejected(outlet, committed->rejected); !kept) return kept;
+  if (auto kept = keep_rejected(index, committed->rejected); !kept) return kept;
   letters_left_out_ += committed->letters_left_out;
   for (const LaneCommit& commit : commits) {
     if (std::ranges::contains(committed->refused, commit.partition)) {
       drop(commit.partition, report);
     } else {
       UncommittedSteps& lane = lanes_.at(commit.partition);
-      advance(outlet, lane, {commit.next.position, commit.next.emitted});
-      lane.named(outlet, commit.next.snapshot);
+      advance(index, lane, {commit.next.position, commit.next.emitted});
+      lane.named(index, commit.next.snapshot);
     }
   }
   return {};
@@ -157,17 +157,17 @@ Result<void> CommitCycle::commit_outlet(std::size_t outlet, CommitReport& report
 
 /// What a sink refuses of all lanes together it may refuse for one of them: each is given alone, and those that fail so
 /// stop. `why`: what it said; where it refuses every lane, something stands in the way of all.
-Result<void> CommitCycle::commit_each(std::size_t outlet, Error why, CommitReport& report) {
+Result<void> CommitCycle::commit_each(std::size_t index, Error why, CommitReport& report) {
   std::vector<Partition> lanes;
   for (const auto& [partition, lane] : lanes_) {
-    if (lane.is_for(outlet)) lanes.push_back(partition);
+    if (lane.is_for(index)) lanes.push_back(partition);
   }
   if (lanes.size() < 2) return std::unexpected(std::move(why));
   std::vector<std::pair<Partition, Error>> failed;
   bool sure = false;
   for (const Partition partition : lanes) {
-    if (auto again = sure ? Result<void>{} : reclaim(outlet, report); !again) return again;
-    const auto done = lanes_.contains(partition) ? commit_outlet(outlet, report, partition) : Result<void>{};
+    if (auto again = sure ? Result<void>{} : reclaim(index, report); !again) return again;
+    const auto done = lanes_.contains(partition) ? commit_sink(index, report, partition) : Result<void>{};
     sure = done.has_value();
     if (!sure && done.error().kind != Error::Kind::refused) return done;
     if (!sure) failed.emplace_back(partition, done.error());
@@ -177,48 +177,48 @@ Result<void> CommitCycle::commit_each(std::size_t outlet, Error why, CommitRepor
     report.bytes += lose(partition);
     report.failed.emplace_back(partition, std::move(error));
   }
-  return sure ? Result<void>{} : reclaim(outlet, report);
+  return sure ? Result<void>{} : reclaim(index, report);
 }
 
-void CommitCycle::advance(std::size_t outlet, UncommittedSteps& lane, UncommittedSteps::Reach reach) {
-  const std::size_t node = outlets_[outlet].node;
-  const std::size_t rows = lane.advance(outlet, reach);
-  if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[outlet], rows);
+void CommitCycle::advance(std::size_t index, UncommittedSteps& lane, UncommittedSteps::Reach reach) {
+  const std::size_t node = sinks_[index].node;
+  const std::size_t rows = lane.advance(index, reach);
+  if (takes_rows(pipeline_.nodes[node])) counters_.add(rows_counters_[index], rows);
 }
 
-Result<void> CommitCycle::hand_over(std::size_t outlet, std::optional<Partition> only,
+Result<void> CommitCycle::hand_over(std::size_t index, std::optional<Partition> only,
                                     std::vector<LaneCommit>& commits) {
-  Sink& sink = *outlets_[outlet].sink;
+  Sink& sink = *sinks_[index].sink;
   for (const auto& [partition, lane] : lanes_) {
-    if (!lane.is_for(outlet) || partition != only.value_or(partition)) continue;
-    for (const LaneStep& step : lane.steps_for(outlet)) {
+    if (!lane.is_for(index) || partition != only.value_or(partition)) continue;
+    for (const LaneStep& step : lane.steps_for(index)) {
       for (const auto& rows : step.rows) {
-        if (rows.sink != outlets_[outlet].node) continue;
+        if (rows.sink != sinks_[index].node) continue;
         if (auto written = sink.write(rows.encoded); !written) return written;
       }
-      if (auto buried = write_dead_letter(outlet, step); !buried) return buried;
+      if (auto buried = write_dead_letters(index, step); !buried) return buried;
     }
-    commits.push_back({partition, lane.next_of(outlet, pipeline_.fingerprint)});
-    commits.back().next.sinks = known_sinks(lane, outlet);
+    commits.push_back({partition, lane.next_of(index, pipeline_.fingerprint)});
+    commits.back().next.sinks = known_sinks(lane, index);
   }
   return {};
 }
 
-/// Once `outlet` has what is committed: the others that keep progress may wait for their first.
-std::string CommitCycle::known_sinks(const UncommittedSteps& lane, std::size_t outlet) const {
+/// Once the sink `index` has what is committed: the others that keep progress may wait for their first.
+std::string CommitCycle::known_sinks(const UncommittedSteps& lane, std::size_t index) const {
   std::string out;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) add_mention(kept_id(i), i == outlet || lane.done(i) != 0, out);
+  for (std::size_t i = 0; i < sinks_.size(); ++i) add_mention(kept_id(i), i == index || lane.done(i) != 0, out);
   return out;
 }
 
-/// Rows that an outlet would not take: their letters go to the last one with their step's, as write_dead_letter() says.
+/// Rows that a sink would not take: their letters go to the last one with their step's, as write_dead_letters() says.
 /// They go to the box if that one has committed the step already: when it refuses rows itself and has not buried them,
-/// and where it was ahead of the outlet when the lane started.
-Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected) {
-  const std::size_t number = outlets_[outlet].node;
+/// and where it was ahead of the sink when the lane started.
+Result<void> CommitCycle::keep_rejected(std::size_t index, const std::vector<Committed::Rejected>& rejected) {
+  const std::size_t number = sinks_[index].node;
   const std::string& node = pipeline_.nodes[number].id;
   const auto is_late = [&](const UncommittedSteps& lane, const LaneStep& step) {
-    return outlet + 1 == outlets_.size() || lane.had(outlets_.size() - 1, step);
+    return index + 1 == sinks_.size() || lane.had(sinks_.size() - 1, step);
   };
   std::vector<Sink::DeadLetter> letters;
   for (const auto& [batch, row, reason, buried] : rejected) {
@@ -236,7 +236,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
     UncommittedSteps& lane = lanes_.at(partition);
     auto [step, rows] = lane.given(number, batch);
     const bool late = is_late(lane, step);
-    announce(node, partition, reason, "", buried || (!late && outlets_.ledgers() > 0));
+    announce(node, partition, reason, "", buried || (!late && sinks_.ledgers() > 0));
     ++rows.rejected;
     if (buried) {
       ++letters_;
@@ -248,11 +248,11 @@ Result<void> CommitCycle::keep_rejected(std::size_t outlet, const std::vector<Co
   return {};
 }
 
-/// Dead letters go to the last outlet, which is transactional if any is: they become durable with the position.
-Result<void> CommitCycle::write_dead_letter(std::size_t outlet, const LaneStep& step) {
-  if (outlet + 1 != outlets_.size() || step.dead_letters.empty()) return {};
+/// Dead letters go to the last sink, which is transactional if any is: they become durable with the position.
+Result<void> CommitCycle::write_dead_letters(std::size_t index, const LaneStep& step) {
+  if (index + 1 != sinks_.size() || step.dead_letters.empty()) return {};
   for (const auto& letter : step.dead_letters) {
-    if (!outlets_[outlet].sink->write_dead_letter(letter)) return keep_in_box(step.dead_letters);
+    if (!sinks_[index].sink->write_dead_letter(letter)) return keep_in_box(step.dead_letters);
   }
   return {};
 }
@@ -276,35 +276,35 @@ void CommitCycle::announce(const std::string& node, Partition partition, const s
 }
 
 /// After an error nobody knows what the sink has: open it, claim again, and see.
-Result<void> CommitCycle::reclaim(std::size_t outlet, CommitReport& report) {
-  Sink& sink = *outlets_[outlet].sink;
+Result<void> CommitCycle::reclaim(std::size_t index, CommitReport& report) {
+  Sink& sink = *sinks_[index].sink;
   if (auto opened = sink.open(); !opened) return opened;
   std::vector<Partition> lost;
   for (auto& [partition, lane] : lanes_) {
-    if (!outlets_[outlet].keeps()) break;
+    if (!sinks_[index].keeps()) break;
     auto progress = sink.claim(partition);
     if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
-    if (progress && lane.is_ours(outlet, *progress)) {
-      advance(outlet, lane, {progress->position, progress->emitted});
-      lane.named(outlet, progress->snapshot);
+    if (progress && lane.is_ours(index, *progress)) {
+      advance(index, lane, {progress->position, progress->emitted});
+      lane.named(index, progress->snapshot);
     } else {
       lost.push_back(partition);
     }
   }
   for (const Partition partition : lost) drop(partition, report);
-  outlets_.trust(outlet);
+  sinks_.trust(index);
   return {};
 }
 
 /// Notes what the commit did, and lets go of what it took and of snapshots that nothing names any more. False if the
 /// lane is another worker's.
 Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, CommitReport& report) {
-  const Progress next = outlets_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
+  const Progress next = sinks_.size() == 0 ? lane.committed() : lane.next_of(pipeline_.fingerprint);
   // Only a commit that named it everywhere proves that this is the owner, who may delete the others.
   if (lane.agrees_on(next.snapshot)) {
     // Where sinks keep progress it is of use when they are gone, and may come late.
-    auto kept = snapshots_.remember(partition, {next.snapshot, known_sinks(lane, outlets_.size())});
-    if (outlets_.ledgers() == 0 && (!kept || !*kept)) return kept;
+    auto kept = snapshots_.remember(partition, {next.snapshot, known_sinks(lane, sinks_.size())});
+    if (sinks_.ledgers() == 0 && (!kept || !*kept)) return kept;
     // One that is not deleted costs space only.
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
     lane.agree(next.snapshot);
@@ -318,10 +318,10 @@ Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, 
     done.reached = step.place.arrival;
     done.event = std::max(done.event, step.event);
     report.bytes += step.bytes;
-    const bool kept_before = outlets_.size() != 0 && lane.had(outlets_.size() - 1, step);
+    const bool kept_before = sinks_.size() != 0 && lane.had(sinks_.size() - 1, step);
     letters_ += kept_before ? 0 : step.dead_letters.size();
     for (const auto& letter : step.dead_letters)
-      announce(letter.node, letter.partition, letter.reason, letter.subject, outlets_.ledgers() > 0);
+      announce(letter.node, letter.partition, letter.reason, letter.subject, sinks_.ledgers() > 0);
     for (const auto& rows : step.rows)
       report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
     pending_rows_ -= rows_of(step);
@@ -346,7 +346,7 @@ void CommitCycle::give_back(Partition partition) {
     const std::scoped_lock lock{mutex_};
     claimed_.erase(partition);
   }
-  outlets_.give_back(partition);
+  sinks_.give_back(partition);
 }
 
 /// It is another worker's, or its progress is gone.

@@ -11,8 +11,8 @@
 
 #include <weir/sink.hpp>
 
+#include "core/checkpoint/commit_sinks.hpp"
 #include "core/checkpoint/dead_letters.hpp"
-#include "core/checkpoint/outlets.hpp"
 #include "core/checkpoint/recovery.hpp"
 #include "core/checkpoint/snapshot.hpp"
 #include "core/checkpoint/uncommitted_steps.hpp"
@@ -41,18 +41,18 @@ struct CommitReport {
 /// Owns the order in which outputs become durable: other outputs first, then the transactional sinks, each with rows
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
-/// Threads   one; acquire(), give_back() and what outlets() says of renew() and heartbeat() from any at the same time.
+/// Threads   one; acquire(), give_back() and what sinks() says of renew() and heartbeat() from any at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. refused:
 ///           the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be mended by
 ///           trying again.
 class CommitCycle {
  public:
-  /// All must outlive the cycle. `leases`: as for Outlets.
-  CommitCycle(const Pipeline& pipeline, std::vector<Outlet> outlets, Snapshots& snapshots, DeadLetterBox& box,
+  /// All must outlive the cycle. `leases`: as for CommitSinks.
+  CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots, DeadLetterBox& box,
               Counters& counters, StoreLeases* leases = nullptr);
 
   /// Opens every sink.
-  Result<void> open() { return outlets_.open(); }
+  Result<void> open() { return sinks_.open(); }
 
   /// A partition that is this worker's, before its lane takes part in commits.
   struct Acquired {
@@ -102,7 +102,7 @@ class CommitCycle {
   void release_all();
 
   /// For leases and the members; partitions are acquired and given back by acquire() and give_back().
-  Outlets& outlets() { return outlets_; }
+  CommitSinks& sinks() { return sinks_; }
 
  private:
   struct Found {
@@ -118,35 +118,35 @@ class CommitCycle {
   void note_known(Partition partition, const UncommittedSteps& lane);
   Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
   Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
-  Error lost(Partition partition, std::size_t outlet) const;
+  Error lost(Partition partition, std::size_t index) const;
   Result<void> adopt(Partition partition, std::span<const SinkStart> sinks);
   Result<Progress> latest_place(Partition partition) const;
   void name_blank(std::span<const SinkStart> starts, Recovered& found) const;
-  std::string known_sinks(const UncommittedSteps& lane, std::size_t outlet) const;
-  const std::string& kept_id(std::size_t outlet) const { return pipeline_.nodes[outlets_[outlet].node].kept_id(); }
+  std::string known_sinks(const UncommittedSteps& lane, std::size_t index) const;
+  const std::string& kept_id(std::size_t index) const { return pipeline_.nodes[sinks_[index].node].kept_id(); }
   bool unreported() const;
   void cut_lanes();
-  Result<void> reclaim(std::size_t outlet, CommitReport& report);
-  Result<void> commit_outlet(std::size_t outlet, CommitReport& report, std::optional<Partition> only = {});
-  Result<void> commit_each(std::size_t outlet, Error why, CommitReport& report);
-  Result<void> hand_over(std::size_t outlet, std::optional<Partition> only, std::vector<LaneCommit>& commits);
-  Result<void> keep_rejected(std::size_t outlet, const std::vector<Committed::Rejected>& rejected);
-  Result<void> write_dead_letter(std::size_t outlet, const LaneStep& step);
+  Result<void> reclaim(std::size_t index, CommitReport& report);
+  Result<void> commit_sink(std::size_t index, CommitReport& report, std::optional<Partition> only = {});
+  Result<void> commit_each(std::size_t index, Error why, CommitReport& report);
+  Result<void> hand_over(std::size_t index, std::optional<Partition> only, std::vector<LaneCommit>& commits);
+  Result<void> keep_rejected(std::size_t index, const std::vector<Committed::Rejected>& rejected);
+  Result<void> write_dead_letters(std::size_t index, const LaneStep& step);
   Result<void> keep_in_box(const std::vector<Sink::DeadLetter>& letters);
-  void advance(std::size_t outlet, UncommittedSteps& lane, UncommittedSteps::Reach reach);
+  void advance(std::size_t index, UncommittedSteps& lane, UncommittedSteps::Reach reach);
   void drop(Partition partition, CommitReport& report);
   void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
                 bool beside_rows);
   Result<bool> complete(Partition partition, UncommittedSteps& lane, CommitReport& report);
 
   const Pipeline& pipeline_;
-  Outlets outlets_;
+  CommitSinks sinks_;
   Snapshots& snapshots_;
   DeadLetterBox& box_;
   Counters& counters_;
   std::map<Partition, UncommittedSteps> lanes_;
   struct Known {
-    std::vector<Position> done;  // by outlet that keeps progress; 0: nothing
+    std::vector<Position> done;  // by sink that keeps progress; 0: nothing
     std::string snapshot;        // where none does: what told the place
     Position position = 0;
   };

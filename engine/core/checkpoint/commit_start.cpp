@@ -25,14 +25,14 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
   }
   auto& [recovered, sinks] = *found;
   std::vector<UncommittedSteps::Stand> stood;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
+  for (std::size_t i = 0; i < sinks_.size(); ++i) {
     Progress& stand = recovered.stands[i];
-    if (!outlets_[i].keeps()) stand.emitted = 0;
+    if (!sinks_[i].keeps()) stand.emitted = 0;
     if (stand.emitted != 0 && replays)
-      recovered.start.emitted.push_back({outlets_[i].node, stand.position, stand.emitted});
-    stood.push_back({outlets_[i].node, std::move(stand)});
+      recovered.start.emitted.push_back({sinks_[i].node, stand.position, stand.emitted});
+    stood.push_back({sinks_[i].node, std::move(stand)});
   }
-  Acquired out{std::move(recovered.start), {stood, outlets_.ledgers(), recovered.least}, std::move(sinks)};
+  Acquired out{std::move(recovered.start), {stood, sinks_.ledgers(), recovered.least}, std::move(sinks)};
   out.lane.set_borders(out.start);
   return out;
 }
@@ -43,7 +43,7 @@ Result<CommitCycle::Found> CommitCycle::claim(Partition partition, bool replays)
     claimed_.insert(partition);
   }
   const auto once = [&]() -> Result<Found> {
-    auto stands = outlets_.claim(partition);
+    auto stands = sinks_.claim(partition);
     if (!stands) return std::unexpected(stands.error());
     return recover(partition, *std::move(stands), replays);
   };
@@ -71,19 +71,19 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
   const std::vector<std::uint32_t> resets{std::from_range, stands | std::views::transform(&Progress::resets)};
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found =
-      weir::recover(partition, std::move(stands), outlets_.ledgers(), snapshots_, pipeline_.fingerprint, replays);
+      weir::recover(partition, std::move(stands), sinks_.ledgers(), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   name_blank(*begin, *found);
   if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
-  for (std::size_t i = 0; i < outlets_.size(); ++i) found->stands[i].resets = resets[i];
+  for (std::size_t i = 0; i < sinks_.size(); ++i) found->stands[i].resets = resets[i];
   return Found{*std::move(found), *std::move(begin)};
 }
 
 Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
   std::vector<SinkPlace> places;
-  for (std::size_t i = 0; i < outlets_.size(); ++i)
-    places.push_back({kept_id(i), outlets_[i].keeps(), pipeline_.nodes[outlets_[i].node].begins, stands[i]});
+  for (std::size_t i = 0; i < sinks_.size(); ++i)
+    places.push_back({kept_id(i), sinks_[i].keeps(), pipeline_.nodes[sinks_[i].node].begins, stands[i]});
   auto latest = latest_place(partition);
   if (!latest) return std::unexpected(latest.error());
   auto starts = starts_of(places, *latest);
@@ -96,7 +96,7 @@ Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::spa
 /// What the store tells of sinks that are gone, or have lost what they kept. Where none keeps progress it is all there
 /// is, see recover().
 Result<Progress> CommitCycle::latest_place(Partition partition) const {
-  if (outlets_.ledgers() == 0 || !snapshots_.durable()) return Progress{};
+  if (sinks_.ledgers() == 0 || !snapshots_.durable()) return Progress{};
   auto latest = snapshots_.remembered(partition);
   if (!latest) return std::unexpected(latest.error());
   if (latest->snapshot.empty()) return Progress{};
@@ -108,24 +108,24 @@ Result<Progress> CommitCycle::latest_place(Partition partition) const {
   return out;
 }
 
-Error CommitCycle::lost(Partition partition, std::size_t outlet) const {
+Error CommitCycle::lost(Partition partition, std::size_t index) const {
   return {
       Error::Kind::changed,
       weir::format("partition {0}: the progress of sink {1} is gone, although this pipeline has committed to it: its "
                    "database was lost, or restored from a backup, or is another one now; restore it, or run `weir "
                    "progress reset --node {1} --partition {0}`: it then gets all rows from the stream's first "
                    "message on",
-                   partition, outlets_[outlet].id)};
+                   partition, sinks_[index].id)};
 }
 
 /// Under what names the sinks keep progress. Answers what other pipelines keep for tables of this one.
 Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
   std::vector<Sink::Peer> rivals;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    const Node& node = pipeline_.nodes[outlets_[i].node];
+  for (std::size_t i = 0; i < sinks_.size(); ++i) {
+    const Node& node = pipeline_.nodes[sinks_[i].node];
     const bool has = stands[i].position > 0 || stands[i].resets > 0;
-    if (!outlets_[i].keeps() || (has && node.renamed_from.empty() && pipeline_.renamed_from.empty())) continue;
-    auto peers = attempt(outlets_[i].id, [&] { return outlets_[i].sink->peers(partition); });
+    if (!sinks_[i].keeps() || (has && node.renamed_from.empty() && pipeline_.renamed_from.empty())) continue;
+    auto peers = attempt(sinks_[i].id, [&] { return sinks_[i].sink->peers(partition); });
     if (!peers) return std::unexpected(peers.error());
     if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())
       return fail(Error::Kind::invalid, weir::format("partition {}: {}", partition, problem));
@@ -141,17 +141,17 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
   for (std::size_t i = 0; i < starts.size(); ++i) {
     if (starts[i].action != SinkAction::begin_now) continue;
     log::info("partition {}: sink {} is new: it begins after position {}, where the others stand", partition,
-              outlets_[i].id, starts[i].at.position);
-    if (!outlets_[i].keeps()) continue;
+              sinks_[i].id, starts[i].at.position);
+    if (!sinks_[i].keeps()) continue;
     const LaneCommit commit{partition, starts[i].at};
-    const auto committed = attempt(outlets_[i].id, [&] { return outlets_[i].sink->commit({&commit, 1}); });
+    const auto committed = attempt(sinks_[i].id, [&] { return sinks_[i].sink->commit({&commit, 1}); });
     if (!committed) {
-      outlets_.doubt(i);
+      sinks_.doubt(i);
       return std::unexpected(committed.error());
     }
     if (committed->refused.empty()) continue;
     return fail(Error::Kind::held,
-                weir::format("partition {}: another worker has claimed it in sink {}", partition, outlets_[i].id));
+                weir::format("partition {}: another worker has claimed it in sink {}", partition, sinks_[i].id));
   }
   return {};
 }
@@ -160,14 +160,14 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
 Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
   const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
-  for (std::size_t i = 0; known != known_.end() && i < outlets_.size(); ++i) {
+  for (std::size_t i = 0; known != known_.end() && i < sinks_.size(); ++i) {
     const Position had = known->second.done[i];
     if (had == 0 || !is_blank(stands[i])) continue;
     return fail(Error::Kind::changed,
                 weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
                              "the rows up to there are still in its table. If they are to be written again, take "
                              "them out and start this worker anew",
-                             partition, outlets_[i].id, had));
+                             partition, sinks_[i].id, had));
   }
   return {};
 }
@@ -187,9 +187,9 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
 
 /// A sink that begins at the first message may have all the rows already.
 void CommitCycle::name_blank(std::span<const SinkStart> starts, Recovered& found) const {
-  if (outlets_.ledgers() == 0 || found.start.kept.empty()) return;
-  for (std::size_t i = 0; i < outlets_.size(); ++i) {
-    if (starts[i].action == SinkAction::begin_first) found.start.blank.push_back(outlets_[i].id);
+  if (sinks_.ledgers() == 0 || found.start.kept.empty()) return;
+  for (std::size_t i = 0; i < sinks_.size(); ++i) {
+    if (starts[i].action == SinkAction::begin_first) found.start.blank.push_back(sinks_[i].id);
   }
 }
 

@@ -339,8 +339,8 @@ TEST_F(CommitStart, WhatWasGivenBackMayBeReset) {
 }
 
 TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewBeginning) {
-  cycle_ =
-      std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, list_.get(), {}}}, snapshots_, box_, counters_);
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, list_.get(), {}}}, snapshots_, box_,
+                                         counters_);
   const auto claim_and_lose = [&](Position position) {
     ASSERT_TRUE(fakes::claim(*cycle_, 0));
     cycle_->take(step(0, position, "row", 1));

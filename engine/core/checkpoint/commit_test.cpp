@@ -155,7 +155,8 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   const fakes::Log log;
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
-  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, &list, {}}}, snapshots_, box_, counters_);
+  cycle_ =
+      std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_, counters_);
   ASSERT_TRUE(fakes::claim(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   Encoded& rows = made.rows.front().encoded;
@@ -173,7 +174,8 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
 TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
-  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<Outlet>{{1, &list, {}}}, snapshots_, box_, counters_);
+  cycle_ =
+      std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_, counters_);
   ASSERT_TRUE(fakes::claim(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   made.rows.front().encoded.batch =
@@ -236,15 +238,15 @@ INSTANTIATE_TEST_SUITE_P(Transactions, CommitTooLong, testing::Values(std::pair{
 
 TEST_F(CommitTest, EachDatabaseIsRenewedByItself) {
   start_worker(false, true);
-  EXPECT_TRUE(cycle_->outlets().leased().empty());
+  EXPECT_TRUE(cycle_->sinks().leased().empty());
   sink_->lease_length = second_->lease_length = 30 * second;
-  const auto leased = cycle_->outlets().leased();
+  const auto leased = cycle_->sinks().leased();
   ASSERT_EQ(leased.size(), 2u);
   sink_->connected = false;
   second_->lost = {3};
-  for (const std::size_t outlet : leased) {
-    const bool answers = cycle_->outlets()[outlet].sink == second_.get();
-    const auto renewed = cycle_->outlets().renew(outlet);
+  for (const std::size_t index : leased) {
+    const bool answers = cycle_->sinks()[index].sink == second_.get();
+    const auto renewed = cycle_->sinks().renew(index);
     ASSERT_EQ(renewed.has_value(), answers);
     if (answers) {
       EXPECT_EQ(*renewed, std::vector<Partition>{3});

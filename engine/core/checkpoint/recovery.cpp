@@ -21,7 +21,7 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
                            partition, why));
 }
 
-/// The least advanced of what the outlets have; without progress, the snapshot remembered.
+/// The least advanced of what the sinks have; without progress, the snapshot remembered.
 Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
   if (kept.empty()) {
     auto latest = snapshots.remembered(partition);

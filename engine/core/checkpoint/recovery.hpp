@@ -40,14 +40,14 @@ struct LaneStart {
   Position committed() const { return kept.empty() ? 0 : kept.back().position; }
 };
 
-/// What the outlets of a lane together say of it.
+/// What the sinks of a lane together say of it.
 struct Recovered {
   LaneStart start;               ///< without the borders
   Progress least;                ///< the least advanced, with the snapshot that it names
-  std::vector<Progress> stands;  ///< by outlet: what it has; where none keeps progress, what the least has
+  std::vector<Progress> stands;  ///< by sink: what it has; where none keeps progress, what the least has
 };
 
-/// From what each outlet has (see starts_of), of which the last `ledgers` keep progress, to where the lane starts, with
+/// From what each sink has (see starts_of), of which the last `ledgers` keep progress, to where the lane starts, with
 /// the state of the snapshot that the least advanced one names; without ledgers, of the one that was remembered. If
 /// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without ledgers it
 /// is gone; or something behind it was committed by another pipeline, so that replaying it silently would not lead to

@@ -66,24 +66,24 @@ bool UncommittedSteps::pending() const {
   return false;
 }
 
-bool UncommittedSteps::is_for(std::size_t outlet) const {
-  const Reach next = next_reach(outlet);
-  if (next > done_[outlet]) return true;
+bool UncommittedSteps::is_for(std::size_t index) const {
+  const Reach next = next_reach(index);
+  if (next > done_[index]) return true;
   // One that is ahead of the others keeps its place, and names the snapshot once they have come up.
-  return to_name(outlet, next.position) && next == done_[outlet];
+  return to_name(index, next.position) && next == done_[index];
 }
 
-UncommittedSteps::Reach UncommittedSteps::next_reach(std::size_t outlet) const {
-  if (cut_ != 0) return reach(steps_[cut_ - 1], nodes_[outlet]);
-  const Reach& done = done_[outlet];
+UncommittedSteps::Reach UncommittedSteps::next_reach(std::size_t index) const {
+  if (cut_ != 0) return reach(steps_[cut_ - 1], nodes_[index]);
+  const Reach& done = done_[index];
   return {committed_.position, done.position == committed_.position ? done.emitted : 0};
 }
 
-Progress UncommittedSteps::next_of(std::size_t outlet, const std::string& fingerprint) const {
+Progress UncommittedSteps::next_of(std::size_t index, const std::string& fingerprint) const {
   Progress next = next_of(fingerprint);
-  next.emitted = next_reach(outlet).emitted;
+  next.emitted = next_reach(index).emitted;
   // It may name a later one than the others by a commit of which they had no part.
-  if (snapshot_position_ > next.position) next.snapshot = named_[outlet];
+  if (snapshot_position_ > next.position) next.snapshot = named_[index];
   return next;
 }
 
@@ -103,14 +103,14 @@ Progress UncommittedSteps::next_of(const std::string& fingerprint) const {
   return next;
 }
 
-std::size_t UncommittedSteps::advance(std::size_t outlet, Reach to) {
-  const std::size_t node = nodes_[outlet];
+std::size_t UncommittedSteps::advance(std::size_t index, Reach to) {
+  const std::size_t node = nodes_[index];
   std::size_t rows = 0;
   for (const LaneStep& step : steps_) {
-    if (reach(step, node) <= done_[outlet] || reach(step, node) > to) continue;
+    if (reach(step, node) <= done_[index] || reach(step, node) > to) continue;
     for (const auto& part : step.rows) rows += part.sink == node ? part.encoded.rows - part.rejected : 0;
   }
-  done_[outlet] = to;
+  done_[index] = to;
   return rows;
 }
 
@@ -119,16 +119,16 @@ bool UncommittedSteps::agrees_on(const std::string& snapshot) const {
   return snapshot != agreed_ && std::ranges::all_of(named_ | std::views::drop(named_.size() - ledgers_), names_it);
 }
 
-bool UncommittedSteps::is_ours(std::size_t outlet, const Progress& progress) const {
-  const Progress& stood = stood_[outlet];
+bool UncommittedSteps::is_ours(std::size_t index, const Progress& progress) const {
+  const Progress& stood = stood_[index];
   const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
                          (progress.stream == stood.stream || progress.stream == committed_.stream) &&
                          (progress.numbering == committed_.numbering ||
                           (progress.numbering == stood.numbering && progress.position == stood.position));
-  return same_life && (progress.snapshot == named_[outlet] || std::ranges::contains(own_, progress.snapshot)) &&
-         (Reach{progress.position, progress.emitted} == done_[outlet] ||
+  return same_life && (progress.snapshot == named_[index] || std::ranges::contains(own_, progress.snapshot)) &&
+         (Reach{progress.position, progress.emitted} == done_[index] ||
           std::ranges::contains(steps_, Reach{progress.position, progress.emitted},
-                                [&](const LaneStep& step) { return reach(step, nodes_[outlet]); }));
+                                [&](const LaneStep& step) { return reach(step, nodes_[index]); }));
 }
 
 void UncommittedSteps::complete(Progress next) {

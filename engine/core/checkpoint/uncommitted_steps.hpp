@@ -1,4 +1,4 @@
-/// What one lane has made that is not committed yet, and what each outlet has of it.
+/// What one lane has made that is not committed yet, and what each sink has of it.
 #pragma once
 
 #include <algorithm>
@@ -34,27 +34,27 @@ struct LaneStep {
 /// Rows and dead letters of a step.
 std::size_t rows_of(const LaneStep& step);
 
-/// Outlets are numbered as their owner numbers them.
+/// Sinks are numbered as their owner numbers them.
 ///
 /// Threads   one.
 class UncommittedSteps {
  public:
-  /// What an outlet has: all up to a position, and so many rows behind it.
+  /// What a sink has: all up to a position, and so many rows behind it.
   struct Reach {
     Position position = 0;
     std::uint64_t emitted = 0;
     auto operator<=>(const Reach&) const = default;
   };
   struct Stand {
-    std::size_t node = 0;  ///< the outlet's
+    std::size_t node = 0;  ///< the sink's
     Progress progress;
   };
 
-  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each outlet has, and how often
+  /// A lane that starts where `least`, the least advanced progress, says. `stands`: what each sink has, and how often
   /// it was reset itself; the last `ledgers` of them keep progress.
   UncommittedSteps(std::span<const Stand> stands, std::size_t ledgers, const Progress& least);
 
-  /// Steps must not reach over the end of what an outlet has: says so in `start`.
+  /// Steps must not reach over the end of what a sink has: says so in `start`.
   void set_borders(LaneStart& start) const;
   /// Where the lane begins, of which stream and in which numbering; before its first step.
   void reading(const Progress& begins);
@@ -74,39 +74,38 @@ class UncommittedSteps {
   bool takes_part() const { return cut_ != 0 || naming(); }
   /// Whether anything waits for a commit.
   bool pending() const;
-  /// Whether an outlet is to be told in the commit at hand; it is given the steps of the cut that it does not have.
-  bool is_for(std::size_t outlet) const;
-  auto steps_for(std::size_t outlet) const {
+  /// Whether a sink is to be told in the commit at hand; it is given the steps of the cut that it does not have.
+  bool is_for(std::size_t index) const;
+  auto steps_for(std::size_t index) const {
     return steps_ | std::views::take(cut_) |
-           std::views::filter([done = done_[outlet], node = nodes_[outlet]](const LaneStep& step) {
-             return reach(step, node) > done;
-           });
+           std::views::filter(
+               [done = done_[index], node = nodes_[index]](const LaneStep& step) { return reach(step, node) > done; });
   }
-  /// Whether an outlet had this step when the lane started: it gets nothing of it.
-  bool had(std::size_t outlet, const LaneStep& step) const {
-    return reach(step, nodes_[outlet]) <= Reach{stood_[outlet].position, stood_[outlet].emitted};
+  /// Whether a sink had this step when the lane started: it gets nothing of it.
+  bool had(std::size_t index, const LaneStep& step) const {
+    return reach(step, nodes_[index]) <= Reach{stood_[index].position, stood_[index].emitted};
   }
-  /// What the progress of an outlet is after the commit at hand.
-  Progress next_of(std::size_t outlet, const std::string& fingerprint) const;
+  /// What the progress of a sink is after the commit at hand.
+  Progress next_of(std::size_t index, const std::string& fingerprint) const;
   /// The same as far as it is the lane's.
   Progress next_of(const std::string& fingerprint) const;
 
-  /// An outlet has everything up to there. Answers how many rows of its node are new to it.
-  std::size_t advance(std::size_t outlet, Reach reach);
-  /// Up to where an outlet has all.
-  Position done(std::size_t outlet) const { return done_[outlet].position; }
-  void named(std::size_t outlet, std::string snapshot) { named_[outlet] = std::move(snapshot); }
-  /// Whether every outlet that keeps progress names this snapshot, which they did not before.
+  /// A sink has everything up to there. Answers how many rows of its node are new to it.
+  std::size_t advance(std::size_t index, Reach reach);
+  /// Up to where a sink has all.
+  Position done(std::size_t index) const { return done_[index].position; }
+  void named(std::size_t index, std::string snapshot) { named_[index] = std::move(snapshot); }
+  /// Whether every sink that keeps progress names this snapshot, which they did not before.
   bool agrees_on(const std::string& snapshot) const;
   void agree(std::string snapshot) { agreed_ = std::move(snapshot); }
   /// The snapshot that all of them named last.
   const std::string& agreed() const { return agreed_; }
-  /// Whether an outlet can have come to this progress by this lane's commits alone. An owner in between may have
+  /// Whether a sink can have come to this progress by this lane's commits alone. An owner in between may have
   /// deleted snapshots that nothing named, so one who named another counts, even if the position is the same; so does
   /// one who came to that position after a reset, in another epoch of the stream, or by other rows.
-  bool is_ours(std::size_t outlet, const Progress& progress) const;
+  bool is_ours(std::size_t index, const Progress& progress) const;
 
-  /// What the last commit of all outlets had come to.
+  /// What the last commit of all sinks had come to.
   const Progress& committed() const { return committed_; }
   /// The commit at hand is done everywhere.
   void complete(Progress next);
@@ -121,25 +120,25 @@ class UncommittedSteps {
     return {step.place.position, step.emitted.empty() ? 0 : step.emitted[node]};
   }
   /// What the commit at hand comes to.
-  Reach next_reach(std::size_t outlet) const;
+  Reach next_reach(std::size_t index) const;
   bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position; }
-  /// Whether an outlet's progress names another snapshot than the lane's newest, if a commit up to `next` may name
+  /// Whether a sink's progress names another snapshot than the lane's newest, if a commit up to `next` may name
   /// that; one that stayed behind would some day name one that is gone.
-  bool to_name(std::size_t outlet, Position next) const {
-    const bool keeps = outlet + ledgers_ >= done_.size();
+  bool to_name(std::size_t index, Position next) const {
+    const bool keeps = index + ledgers_ >= done_.size();
     const bool whole = !snapshot_.empty() && snapshot_position_ <= next;
-    return keeps && whole && snapshot_ != named_[outlet];
+    return keeps && whole && snapshot_ != named_[index];
   }
 
   std::deque<LaneStep> steps_;
   std::size_t ledgers_;
   Progress committed_;              // its snapshot is the one that commits name
-  std::vector<std::size_t> nodes_;  // by outlet
-  std::vector<Reach> done_;         // by outlet: what it has
-  std::vector<std::string> named_;  // by outlet: the snapshot that its progress names
-  std::vector<Progress> stood_;     // by outlet: what it had when the lane started
+  std::vector<std::size_t> nodes_;  // by sink
+  std::vector<Reach> done_;         // by sink: what it has
+  std::vector<std::string> named_;  // by sink: the snapshot that its progress names
+  std::vector<Progress> stood_;     // by sink: what it had when the lane started
   std::string snapshot_;            // the newest that is whole
-  std::string agreed_;              // the last that every outlet's progress named
+  std::string agreed_;              // the last that every sink's progress named
   std::vector<std::string> own_;    // what this lane's open commits may have named
   Position snapshot_position_ = 0;
   std::size_t cut_ = 0;  // of `steps`: how many the commit at hand takes

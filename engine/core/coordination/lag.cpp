@@ -71,7 +71,7 @@ std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
     json.Key("messages");
     json.Uint64(messages);
     json.Key("seconds");
-    json.Double(static_cast<double>(behind) / static_cast<double>(second));
+    json.Double(seconds(behind));
   };
   json.StartObject();
   json.Key("pipeline");

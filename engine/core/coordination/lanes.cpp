@@ -1,7 +1,6 @@
 #include "core/coordination/lanes.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include <weir/format.hpp>
@@ -77,10 +76,6 @@ void Lanes::close() {
 // Acquiring.
 
 void Lanes::acquire(LaneId lane) {
-  {
-    const std::scoped_lock lock{mutex_};
-    held_.insert_or_assign(lane.partition, lane);
-  }
   tasks_.submit([this, lane] {
     auto opened = attempt("partition " + std::to_string(lane.partition), [&] { return restore(lane); });
     std::optional<Error> error;
@@ -213,7 +208,6 @@ void Lanes::release(LaneId id) {
   std::unique_lock lock{mutex_};
   auto running = lanes_.extract(id.partition);
   auto opened = opened_.extract(id.partition);
-  held_.erase(id.partition);
   lock.unlock();
   // A lane that is still at work takes its time to end.
   tasks_.submit([this, id, running = std::move(running), opened = std::move(opened)]() mutable {
@@ -260,11 +254,6 @@ std::vector<LaneRun::Status> Lanes::statuses() const {
   std::vector<LaneRun::Status> out;
   for (const auto& [partition, lane] : lanes_) out.push_back(lane->status());
   return out;
-}
-
-std::vector<LaneId> Lanes::held() const {
-  const std::scoped_lock lock{mutex_};
-  return {std::from_range, std::views::values(held_)};
 }
 
 std::vector<std::string> Lanes::conditions() const {

@@ -19,7 +19,7 @@ namespace weir {
 
 /// Acquires, restores, saves and releases on a few threads of its own; the lanes themselves run on LaneThreads.
 ///
-/// Threads   as LaneHost; statuses(), held() and conditions() from any.
+/// Threads   as LaneHost; statuses() and conditions() from any.
 class Lanes final : public LaneHost {
  public:
   /// All must outlive it. `fence` tells this worker's snapshots from another's. `tell` has events handled by the loop;
@@ -44,8 +44,6 @@ class Lanes final : public LaneHost {
   void close();
 
   std::vector<LaneRun::Status> statuses() const;
-  /// Lanes that have a lease, or may have one: being acquired, restored, or run.
-  std::vector<LaneId> held() const;
   /// What is unreachable, as sentences.
   std::vector<std::string> conditions() const;
 
@@ -76,7 +74,6 @@ class Lanes final : public LaneHost {
   std::set<Partition> snapshotting_;  // want no snapshot: one is being stored, or they were asked to stop
 
   mutable std::mutex mutex_;  // what other threads use
-  std::map<Partition, LaneId> held_;
   std::map<Partition, LanePtr> lanes_;
   std::map<Partition, Opened> opened_;
 

@@ -252,14 +252,6 @@ bool PartitionManager::lost(LaneId lane, Timestamp now) {
   return true;
 }
 
-std::vector<LaneId> PartitionManager::held() const {
-  std::vector<LaneId> out;
-  for (Partition partition = 0; partition < records_.size(); ++partition) {
-    if (is_held(records_[partition])) out.push_back(lane(partition));
-  }
-  return out;
-}
-
 void PartitionManager::release(Partition partition, PartitionAction::Kind how) {
   Record& record = records_[partition];
   record.state = State::releasing;

@@ -68,8 +68,8 @@ class PartitionManager {
   /// Its final snapshot is stored, or can't be: then the next owner reads more again.
   void stored(LaneId lane);
   void released(LaneId lane);
-  /// Its lease, or its fence in a commit: another worker has it, or its progress was deleted. False if the lane is not
-  /// among those held().
+  /// Its lease, or its fence in a commit: another worker has it, or its progress was deleted. False if the lane has
+  /// no lease: it is not being acquired or restored, running or revoking.
   bool lost(LaneId lane, Timestamp now);
   void committed(Partition partition, Position position);
   /// A commit went through: those that are to be released have had theirs.
@@ -85,8 +85,6 @@ class PartitionManager {
   State state(Partition partition) const { return records_.at(partition).state; }
   /// Whether this is the partition's lane, and running or revoking.
   bool has(LaneId lane) const;
-  /// Lanes that have a lease, or may have one: of partitions being acquired or restored, running or revoking.
-  std::vector<LaneId> held() const;
   /// Whether the partition failed.
   bool has_error(Partition partition) const { return records_.at(partition).error.has_value(); }
   LaneId lane(Partition partition) const { return {partition, records_.at(partition).run}; }

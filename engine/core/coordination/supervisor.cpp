@@ -109,11 +109,11 @@ Result<void> Supervisor::reload(PipelinePtr next) {
   }
   const Worker::Status status = running->status();
   // Whatever else is down ends with the old pipeline, and may be what the new text mends.
-  if (!status.commit_trouble.empty()) {
+  if (!status.commit_condition.empty()) {
     return fail(Error::Kind::unreachable,
                 weir::format("the running pipeline can't drain: {}; try again later, or stop the worker and start it "
                              "again, which reads again what is not committed",
-                             status.commit_trouble));
+                             status.commit_condition));
   }
   const bool refused = log_change(before, *next, registry_);
   if (refused && std::ranges::any_of(status.committed, [](const auto& lane) { return lane.position > 0; }))

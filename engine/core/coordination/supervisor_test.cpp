@@ -98,7 +98,7 @@ TEST_F(SupervisorTest, WhileTheOldPipelineCanNotCommitNoReloadBegins) {
     world_.down = true;
     world_.messages += 10;
   }
-  ASSERT_TRUE(advance_until([&] { return !supervisor_.status().commit_trouble.empty(); }));
+  ASSERT_TRUE(advance_until([&] { return !supervisor_.status().commit_condition.empty(); }));
   EXPECT_FALSE(supervisor_.reload(made("")));
   {
     const std::scoped_lock lock{world_.mutex};

@@ -73,16 +73,16 @@ struct Worker::Impl {
     const bool by_store = shared_by_store(pipeline) && store->lease() != 0;
     snapshots = std::make_unique<Snapshots>(*store, pipeline.kept_name(), by_store);
     box = dead_letter_file(pipeline.dead_letters, pipeline.kept_name(), pipeline.letter_bounds, clock);
-    std::vector<Outlet> outlets;
+    std::vector<CommitSink> commit_sinks;
     for (const auto& [number, sink] : sinks) {
       const Node& node = pipeline.nodes[number];
       if (node.input) {
         if (auto bound = sink->bind_schema(node.input); !bound) return bound;
       }
-      outlets.push_back({number, sink.get(), claims_of(node), node.id});
+      commit_sinks.push_back({number, sink.get(), claims_of(node), node.id});
     }
     if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name + "-" + fence, clock);
-    cycle = std::make_unique<CommitCycle>(pipeline, std::move(outlets), *snapshots, *box, counters, leases.get());
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, leases.get());
     return {};
   }
 
@@ -155,12 +155,12 @@ struct Worker::Impl {
 
   // Threads beside the loop.
 
-  void renew_leases(std::size_t outlet, std::stop_token stop) {
-    Outlets& outlets = cycle->outlets();
-    Condition& condition = lease_conditions.at(outlet);
-    while (clock.wait(outlets.lease(outlet) / 3, stop)) {
-      const auto held = lanes->held();  // a lane that comes after the answer has a claim of its own
-      auto lost = attempt("renew", [&] { return outlets.renew(outlet); });
+  void renew_leases(std::size_t index, std::stop_token stop) {
+    CommitSinks& commit_sinks = cycle->sinks();
+    Condition& condition = lease_conditions.at(index);
+    while (clock.wait(commit_sinks.lease(index) / 3, stop)) {
+      const auto held = loop->held();  // a lane that comes after the answer has a claim of its own
+      auto lost = attempt("renew", [&] { return commit_sinks.renew(index); });
       condition.is(lost ? "" : lost.error().message);
       if (!lost) continue;
       for (const LaneId lane : held) {
@@ -172,7 +172,7 @@ struct Worker::Impl {
   /// Without an answer everything stays as it is; renewing says why.
   void send_heartbeats(std::stop_token stop) {
     while (clock.wait(hurry ? heartbeat_soon : heartbeat_every, stop)) {
-      if (auto members = attempt("heartbeat", [&] { return cycle->outlets().heartbeat(); }))
+      if (auto members = attempt("heartbeat", [&] { return cycle->sinks().heartbeat(); }))
         inbox.put(event::Heartbeat{*std::move(members)});
     }
   }
@@ -230,14 +230,13 @@ struct Worker::Impl {
     std::vector<std::jthread> renewing;
     {
       const std::scoped_lock lock{mutex};
-      for (const std::size_t outlet : cycle->outlets().leased())
-        lease_conditions.try_emplace(outlet, "leases not renewed");
+      for (const std::size_t index : cycle->sinks().leased()) lease_conditions.try_emplace(index, "leases not renewed");
     }
-    for (const std::size_t outlet : cycle->outlets().leased()) {
-      renewing.emplace_back([this, outlet](std::stop_token stop) { renew_leases(outlet, stop); });
+    for (const std::size_t index : cycle->sinks().leased()) {
+      renewing.emplace_back([this, index](std::stop_token stop) { renew_leases(index, stop); });
     }
     const auto find_members = [&] {
-      return cycle->outlets().heartbeat().transform(
+      return cycle->sinks().heartbeat().transform(
           [this](Members members) { loop->handle(event::Heartbeat{std::move(members)}); });
     };
     if (auto found = attempt("claim", [&] { return patiently(drain, find_members); }); !found) return found;
@@ -256,7 +255,7 @@ struct Worker::Impl {
     if (lanes) {
       lanes->close();
       cycle->release_all();
-      if (!followed) cycle->outlets().leave();
+      if (!followed) cycle->sinks().leave();
     }
     std::unique_ptr<Lanes> ending;  // outside of the lock: it and the sinks may take seconds, in which status() answers
     {
@@ -298,7 +297,7 @@ struct Worker::Impl {
   Inbox<event::Any> inbox;
   Condition start_condition{"start"};
   std::optional<Error> start_error;                   // no service has answered yet
-  std::map<std::size_t, Condition> lease_conditions;  // by outlet; each its renewing thread's
+  std::map<std::size_t, Condition> lease_conditions;  // by sink; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
   bool whole = false, fails_fast = false;
@@ -339,23 +338,23 @@ Worker::Status Worker::status() const {
     if (std::string text = condition.text(); !text.empty()) out.conditions.push_back(std::move(text));
   };
   add(worker.start_condition);
-  out.commit_trouble = worker.loop ? worker.loop->commit_trouble().text() : "";
-  if (!out.commit_trouble.empty()) out.conditions.push_back(out.commit_trouble);
+  out.commit_condition = worker.loop ? worker.loop->commit_condition().text() : "";
+  if (!out.commit_condition.empty()) out.conditions.push_back(out.commit_condition);
   if (worker.loop) {
     if (const Timestamp since = worker.loop->committing_since(); since != no_time) {
       const Duration taken = worker.clock.steady() - since;
       if (taken > long_commit)
         out.conditions.push_back("commit: under way for " + format_duration(taken / second * second));
     }
-    add(worker.loop->acquire_trouble());
+    add(worker.loop->acquire_condition());
   }
-  for (const auto& [outlet, condition] : worker.lease_conditions) add(condition);
+  for (const auto& [index, condition] : worker.lease_conditions) add(condition);
   for (const auto& [partition, error] : worker.failures)
     out.broken.push_back("partition " + std::to_string(partition) + ": " + error.message);
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
     for (std::string& text : worker.lanes->conditions()) {
-      if (text != out.commit_trouble) out.conditions.push_back(std::move(text));  // each once
+      if (text != out.commit_condition) out.conditions.push_back(std::move(text));  // each once
     }
   }
   for (const auto& [partition, place] : worker.committed) {

@@ -51,7 +51,7 @@ class Worker {
     bool started = false;  ///< its first share of partitions is claimed, be what it may with them since
     bool draining = false;
     std::vector<std::string> conditions;  ///< what is down, as sentences
-    std::string commit_trouble;       ///< the one of them that keeps what was read from being committed; empty: none
+    std::string commit_condition;     ///< the one of them that keeps what was read from being committed; empty: none
     std::vector<std::string> broken;  ///< why lanes can't go on while the others do, as sentences
     std::vector<LaneRun::Status> lanes;
     struct Committed {

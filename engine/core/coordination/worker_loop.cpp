@@ -1,6 +1,7 @@
 #include "core/coordination/worker_loop.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "core/observe/attempt.hpp"
@@ -67,9 +68,9 @@ void WorkerLoop::on(event::Lost& lost) {
                   lost.lane.partition);
 }
 
-void WorkerLoop::on(event::Heartbeat& met) {
+void WorkerLoop::on(event::Heartbeat& heartbeat) {
   const std::size_t missing = partitions_.missing();
-  partitions_.assign(met.members, clock_.steady());
+  partitions_.assign(heartbeat.members, clock_.steady());
   if (partitions_.workers() != std::exchange(workers_, partitions_.workers()))
     weir::log::info("{} {} the partitions now", workers_, workers_ == 1 ? "worker has" : "workers share");
   if (const std::size_t now = partitions_.missing(); now != missing && now != 0) {
@@ -96,6 +97,7 @@ void WorkerLoop::act() {
 
 void WorkerLoop::act(const PartitionAction& action) {
   const Partition partition = action.lane.partition;
+  note_held(action);
   switch (action.kind) {
     case PartitionAction::Kind::acquire:
       return lanes_.acquire(action.lane);
@@ -114,6 +116,18 @@ void WorkerLoop::act(const PartitionAction& action) {
       credits_.give_back(cycle_.lose(partition));
       return lanes_.release(action.lane);
   }
+}
+
+void WorkerLoop::note_held(const PartitionAction& action) {
+  using enum PartitionAction::Kind;
+  const std::scoped_lock lock{held_mutex_};
+  if (action.kind == acquire) held_.insert_or_assign(action.lane.partition, action.lane);
+  if (action.kind == release || action.kind == abandon) held_.erase(action.lane.partition);
+}
+
+std::vector<LaneId> WorkerLoop::held() const {
+  const std::scoped_lock lock{held_mutex_};
+  return {std::from_range, std::views::values(held_)};
 }
 
 void WorkerLoop::run(LaneId lane) {
@@ -184,7 +198,7 @@ Result<void> WorkerLoop::turn() {
   lanes_.want_snapshots(now);
   partitions_.turn(now, [this](Partition partition) { return cycle_.pending(partition); });
   act();
-  acquire_trouble_.is(partitions_.unreachable());
+  acquire_condition_.is(partitions_.unreachable());
   // What could not be committed is its next owner's: it must not keep this worker unready, or from a reload.
   if (!cycle_.pending()) commit_condition_.forget();
   return {};

@@ -3,8 +3,11 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/checkpoint/commit.hpp"
 #include "core/coordination/lane_host.hpp"
@@ -19,7 +22,7 @@ namespace weir {
 /// The loop of a worker without its threads: takes events, decides by the PartitionManager, has the LaneHost act, and
 /// commits. Worker drives it with threads, a simulation without.
 ///
-/// Threads   one; commit_trouble(), acquire_trouble() and committing_since() from any.
+/// Threads   one; held(), commit_condition(), acquire_condition() and committing_since() from any.
 class WorkerLoop {
  public:
   static constexpr Duration first_backoff = 100 * millisecond, last_backoff = 10 * second;  ///< after what failed
@@ -54,8 +57,10 @@ class WorkerLoop {
   /// Called after each commit.
   std::function<void(const Committed&)> on_commit = [](const Committed&) {};
 
-  const Condition& commit_trouble() const { return commit_condition_; }
-  const Condition& acquire_trouble() const { return acquire_trouble_; }
+  const Condition& commit_condition() const { return commit_condition_; }
+  /// Lanes that have a lease, or may have one: from their acquisition to their release.
+  std::vector<LaneId> held() const;
+  const Condition& acquire_condition() const { return acquire_condition_; }
   /// Steady time at which the commit that is under way began; no_time: none is.
   Timestamp committing_since() const { return committing_since_; }
 
@@ -68,10 +73,11 @@ class WorkerLoop {
   void on(event::Released& released) { partitions_.released(released.lane); }
   void on(event::Exhausted&) { commit_now_ = true; }
   void on(event::Lost& lost);
-  void on(event::Heartbeat& met);
+  void on(event::Heartbeat& heartbeat);
 
   void act();
   void act(const PartitionAction& action);
+  void note_held(const PartitionAction& action);
   void run(LaneId lane);
   void log(Partition partition, PartitionManager::News news, const std::string& why) const;
   bool commit_is_due(Timestamp now) const;
@@ -90,8 +96,11 @@ class WorkerLoop {
   Timestamp last_commit_ = 0, next_try_ = 0;
   Duration backoff_;
   std::size_t workers_ = 1;
-  Condition commit_condition_{"commit"}, acquire_trouble_{"acquire"};
+  Condition commit_condition_{"commit"}, acquire_condition_{"acquire"};
   std::atomic<Timestamp> committing_since_{no_time};
+
+  mutable std::mutex held_mutex_;
+  std::map<Partition, LaneId> held_;
 };
 
 }  // namespace weir

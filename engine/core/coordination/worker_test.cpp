@@ -155,7 +155,7 @@ TEST_F(WorkerTest, APartitionIsWaitedForAlsoWhileTheTableDoesNotAnswer) {
   in_world([](fakes::World& world) { world.down = true; });
   ASSERT_TRUE(wait_for([&] { return !worker_->status().conditions.empty(); }));
   EXPECT_EQ(worker_->status().conditions, std::vector<std::string>{"the table does not answer"});
-  EXPECT_EQ(worker_->status().commit_trouble, "") << "there is nothing to commit";
+  EXPECT_EQ(worker_->status().commit_condition, "") << "there is nothing to commit";
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_for([&] { return worker_->status().conditions.empty(); })) << "it answers: the partition is taken";
   in_world([](fakes::World& world) { world.taken = false; });
@@ -334,13 +334,13 @@ TEST_F(WorkerTest, AnOutageIsToldOfAndLosesNothing) {
   ASSERT_TRUE(wait_until_committed(20));
   in_world([](fakes::World& world) { world.down = true; });
   send(500);
-  ASSERT_TRUE(wait_for([&] { return !worker_->status().commit_trouble.empty(); }));
-  EXPECT_THAT(worker_->status().conditions, testing::Contains(worker_->status().commit_trouble));
+  ASSERT_TRUE(wait_for([&] { return !worker_->status().commit_condition.empty(); }));
+  EXPECT_THAT(worker_->status().conditions, testing::Contains(worker_->status().commit_condition));
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.down = false; });
   ASSERT_TRUE(wait_until_committed(520));
   EXPECT_TRUE(wait_for([&] { return worker_->status().ready; }));
-  EXPECT_EQ(worker_->status().commit_trouble, "");
+  EXPECT_EQ(worker_->status().commit_condition, "");
   EXPECT_TRUE(drain());
   EXPECT_EQ(rows_without_letters(), expected(520));
 }
@@ -351,7 +351,7 @@ TEST_F(WorkerTest, WhatASinkDeniesStopsCommitsUntilItIsMendedAndEndsNoWorker) {
   ASSERT_TRUE(wait_until_committed(20));
   in_world([](fakes::World& world) { world.denied = true; });
   send(500);
-  ASSERT_TRUE(wait_for([&] { return worker_->status().commit_trouble.contains("permission denied for table t"); }));
+  ASSERT_TRUE(wait_for([&] { return worker_->status().commit_condition.contains("permission denied for table t"); }));
   EXPECT_FALSE(worker_->status().ready);
   in_world([](fakes::World& world) { world.denied = false; });
   ASSERT_TRUE(wait_until_committed(520));

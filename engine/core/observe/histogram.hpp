@@ -6,12 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <weir/types.hpp>
-
 namespace weir {
-
-/// What histograms of durations are in.
-inline double seconds(Duration length) { return static_cast<double>(length) / static_cast<double>(second); }
 
 struct HistogramSpec {
   std::string name;  ///< without weir_; ends in its unit

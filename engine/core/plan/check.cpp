@@ -23,9 +23,10 @@ namespace weir {
 namespace {
 
 /// Whether somebody wrote it in the notation of other tools.
-bool is_yaml(const Document& document, std::string_view text) {
-  const bool json = text.substr(document.root.span.begin.offset).starts_with('{');
-  if (document.file.ends_with(".yaml") || document.file.ends_with(".yml")) return !json;
+bool is_yaml(const Document& document) {
+  std::string_view text = document.text;
+  if (document.file.ends_with(".yaml") || document.file.ends_with(".yml"))
+    return !text.substr(document.root.span.begin.offset).starts_with('{');
   while (text.starts_with('#') || text.starts_with('\n'))
     text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   const auto name = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_");
@@ -38,7 +39,7 @@ class Checker {
       : document_{read_text(text, file)}, registry_{registry}, options_{options}, report_{std::string{file}} {}
 
   Checked run() {
-    if (document_.root.is(Value::Kind::invalid) && is_yaml(document_, document_.text)) {
+    if (document_.root.is(Value::Kind::invalid) && is_yaml(document_)) {
       document_.findings.clear();
       report_.error({}, "no-json", "this is YAML, and pipelines are JSON",
                     R"(write { "name": "…", "nodes": [ … ] }; comments may stay, as // …)");
@@ -70,8 +71,6 @@ class Checker {
   }
 
  private:
-  // Edges.
-
   void connect() {
     nodes_.emplace(drafts_);
     for (Draft& draft : drafts_) {

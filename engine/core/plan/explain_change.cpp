@@ -25,12 +25,13 @@ bool begins_first(const Pipeline& before, const Node& node) {
   return node.role == Role::sink && node.begins == SinkBegins::stream && !has(before, node);
 }
 
-/// What keeps the place of a pipeline: sinks, or its snapshots alone, or nothing.
-enum class KeptBy : std::uint8_t { sinks, snapshots, nothing };
-
-KeptBy kept_by(const Pipeline& pipeline, const Registry& registry) {
-  if (std::ranges::any_of(pipeline.nodes, keeps_progress)) return KeptBy::sinks;
-  return keeps_state(pipeline, pipeline.nodes[pipeline.source()], registry) ? KeptBy::snapshots : KeptBy::nothing;
+/// What keeps the place of a pipeline: sinks, else its snapshots, if it has a durable store.
+bool kept_by_sinks(const Pipeline& pipeline) { return std::ranges::any_of(pipeline.nodes, keeps_progress); }
+bool has_snapshots(const Pipeline& pipeline, const Registry& registry) {
+  return keeps_state(pipeline, pipeline.nodes[pipeline.source()], registry);
+}
+bool kept_by_snapshots(const Pipeline& pipeline, const Registry& registry) {
+  return !kept_by_sinks(pipeline) && has_snapshots(pipeline, registry);
 }
 
 /// Whether one finds what the other has put into its store.
@@ -55,9 +56,9 @@ std::string rows_of_new(const Node& node, bool replays, bool progress, bool snap
 /// What happens to the state. `differs`: it means something else.
 Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs, const Registry& registry) {
   const Node& source = now.nodes[now.source()];
-  const bool kept = keeps_state(before, before.nodes[before.source()], registry);
+  const bool kept = has_snapshots(before, registry);
   const bool found = kept && same_store(before, now, registry);
-  const bool progress = std::ranges::any_of(before.nodes, keeps_progress);
+  const bool progress = kept_by_sinks(before);
   const bool stays =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
   if (kept && !found) {
@@ -125,8 +126,7 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
 
 /// A pipeline of another name begins by itself; but not if it is the same one, which does not say it.
 Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry& registry) {
-  const bool by_snapshots =
-      kept_by(before, registry) == KeptBy::snapshots && kept_by(now, registry) == KeptBy::snapshots;
+  const bool by_snapshots = kept_by_snapshots(before, registry) && kept_by_snapshots(now, registry);
   const bool same_sink =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return node.role == Role::sink && has(before, node); });
   if (by_snapshots && same_sink && claims_of(now.nodes[now.source()]).replayable && same_store(before, now, registry) &&
@@ -192,7 +192,7 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   const bool replays = claims_of(now.nodes[now.source()]).replayable;
   const bool progress =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
-  const bool snapshots = keeps_state(before, before.nodes[before.source()], registry);
+  const bool snapshots = has_snapshots(before, registry);
   for (const Node& node : now.nodes) {
     if (node.role == Role::sink && !has(before, node))
       out.push_back({node.id, "is new", rows_of_new(node, replays, progress, snapshots)});
@@ -201,9 +201,7 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
     if (keeps_progress(node) && !has(now, node))
       out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});
   }
-  const bool had_sinks = kept_by(before, registry) == KeptBy::sinks,
-             has_sinks = kept_by(now, registry) == KeptBy::sinks;
-  if (replays && snapshots && had_sinks != has_sinks)
+  if (replays && snapshots && kept_by_sinks(before) != kept_by_sinks(now))
     out.push_back({"progress", "moves", "between the store and the sinks: end all workers of the old file first"});
   return out;
 }

@@ -228,7 +228,7 @@ struct LaneRun::Impl {
   }
 
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
-    const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, silent) : std::nullopt;
+    const auto wrong = claims.writable ? stream_clock.unbelievable(*messages, replay_until) : std::nullopt;
     MessagesPtr before = wrong ? first_of(messages, *wrong) : messages;
     for (MessagesPtr& part : machine.cut(std::move(before))) {
       (void)in_flight.wait_for_room(stop);  // a stop ends the waiting only: what was pulled may not come again
@@ -284,7 +284,7 @@ struct LaneRun::Impl {
 
   Surroundings around;
   LaneId id;
-  Position silent = 0;  // what the lane replays
+  Position replay_until = 0;  // what the lane replays
   const Node& source_node;
   const Claims claims;                       // of the source; where it is writable, its server stamps the messages
   std::optional<NodeStatistics> statistics;  // if anybody may ask
@@ -333,7 +333,7 @@ LaneRun::~LaneRun() {
 }
 
 Result<Position> LaneRun::open(const LaneStart& start) {
-  impl_->silent = start.replay_until;
+  impl_->replay_until = start.replay_until;
   const auto empty = impl_->machine.load(start);
   if (!empty) return std::unexpected(empty.error());
   for (const std::string& node : *empty)
@@ -390,7 +390,7 @@ LaneRun::Status LaneRun::status() const {
   out.reached = impl_->reached.load();
   out.waiting = impl_->waiting.load();
   out.condition = impl_->condition.text();
-  out.replaying = out.stepped < impl_->silent;
+  out.replaying = out.stepped < impl_->replay_until;
   const std::scoped_lock lock{impl_->status_mutex, impl_->failure_mutex};
   out.failed = impl_->failure.has_value();
   out.sizes = impl_->sizes;

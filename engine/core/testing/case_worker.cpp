@@ -55,11 +55,11 @@ struct CaseWorker::Process {
       : name{std::move(worker)},
         snapshots{*of.store_, of.pipeline_.kept_name()},
         box{of.letters_},
-        outlets{outlets_of(of)},
-        cycle{of.pipeline_, outlets, snapshots, box, counters_of_commits} {}
+        commit_sinks{sinks_of(of)},
+        cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits} {}
 
-  std::vector<Outlet> outlets_of(CaseWorker& of) {
-    std::vector<Outlet> out;
+  std::vector<CommitSink> sinks_of(CaseWorker& of) {
+    std::vector<CommitSink> out;
     for (auto& [node, state] : of.sinks_) {
       sinks.push_back(std::make_unique<CaseSink>(state));
       out.push_back({node, sinks.back().get(), state.claims, of.pipeline_.nodes[node].id});
@@ -73,7 +73,7 @@ struct CaseWorker::Process {
   std::vector<std::unique_ptr<CaseSink>> sinks;
   Snapshots snapshots;
   CaseLetters box;
-  std::vector<Outlet> outlets;
+  std::vector<CommitSink> commit_sinks;
   CommitCycle cycle;
   LaneStart start;
   std::unique_ptr<Lane> lane;
@@ -133,7 +133,7 @@ void CaseWorker::begin(LaneStart from) {
 Result<std::vector<std::string>> CaseWorker::make_lane(const LaneStart& start, Position after) {
   Lane::Surroundings around{pipeline_, registry_, process_->counters, script_clock(), source_, {}};
   around.source.partitions = 1;
-  for (const Outlet& outlet : process_->outlets) around.sinks.emplace_back(outlet.node, outlet.sink);
+  for (const CommitSink& one : process_->commit_sinks) around.sinks.emplace_back(one.node, one.sink);
   process_->lane = std::make_unique<Lane>(std::move(around), 0);
   process_->lane->watch([this](PortRef from, const BatchPtr& batch) {
     if (pipeline_.nodes[from.node].role != Role::sink) ports_[{from.node, from.port}].add(*batch);

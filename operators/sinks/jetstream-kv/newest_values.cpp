@@ -42,11 +42,10 @@ std::pair<std::string_view, std::string_view> names_in(std::string_view subject)
   return {subject.substr(key + 1, field - key - 1), subject.substr(field + 1)};
 }
 
-/// Why a value can't be written; empty: it can. Seen before it takes the place of one that can.
-std::string unwritable(const SampleValue& value) {
-  if (value.kind == SampleValue::Kind::nothing) return "a sample without a value";
-  const bool finite = std::isfinite(value.x) && std::isfinite(value.y);
-  return value.kind == SampleValue::Kind::text || finite ? "" : "JSON has no NaN and no infinity";
+/// Whether a codec may object to a value.
+bool is_doubtful(const SampleValue& value) {
+  if (value.kind == SampleValue::Kind::text) return false;
+  return value.kind == SampleValue::Kind::nothing || !std::isfinite(value.x) || !std::isfinite(value.y);
 }
 
 std::expected<std::string, std::string> payload_of(const Codec& codec, std::string_view subject, const Batch& batch,
@@ -54,6 +53,7 @@ std::expected<std::string, std::string> payload_of(const Codec& codec, std::stri
   using enum SampleValue::Kind;
   const SampleRows rows{batch};
   const SampleValue value = rows.value(row);
+  if (value.kind == nothing) return std::unexpected("a sample without a value");
   const auto [key, field] = names_in(subject);
   const auto kind = value.kind == point  ? Sample::Kind::point
                     : value.kind == text ? Sample::Kind::text
@@ -81,10 +81,6 @@ void NewestValues::take(const Encoded& rows, Timestamp now) {
       continue;
     }
     const Timestamp time = in.time(row);
-    if (std::string problem = unwritable(in.value(row)); !problem.empty()) {
-      reject(rows, row, std::move(problem));
-      continue;
-    }
     if (time > in.arrival[row] + config_.max_ahead) {
       reject(
           rows, row,
@@ -97,6 +93,13 @@ void NewestValues::take(const Encoded& rows, Timestamp now) {
     if (known->second == nullptr) {
       reject(rows, row, no_key(lane.keys->at(key), lane.fields->at(field)));
       continue;
+    }
+    // What can't be written must not take the place of what can.
+    if (is_doubtful(in.value(row))) {
+      if (auto payload = payload_of(*config_.codec, known->second->first, *rows.batch, row); !payload) {
+        reject(rows, row, std::move(payload.error()));
+        continue;
+      }
     }
     Slot& slot = known->second->second;
     slot.used = now;

@@ -63,7 +63,7 @@ class SharedSource final : public SourceBase {
       if (!connection_->connected()) return std::unexpected(connection_->down());
       if (auto bound = bind(); !bound) return std::unexpected(bound.error());
     }
-    if (haul->bundle.empty() && reader_->silent()) return std::unexpected(reader_->trouble());
+    if (haul->bundle.empty() && reader_->silent()) return std::unexpected(reader_->condition());
     auto& items = haul->messages.items;
     items.resize(haul->bundle.size());
     std::uint64_t redelivered = 0;

@@ -12,7 +12,7 @@
 namespace weir {
 
 /// One sink, and what it says of itself.
-struct Outlet {
+struct CommitSink {
   std::size_t node = 0;  ///< number in Pipeline::nodes
   Sink* sink = nullptr;
   Claims claims;
@@ -22,26 +22,26 @@ struct Outlet {
   bool keeps() const { return claims.transactional; }
 };
 
-/// Threads   one; claim(), give_back(), renew() and heartbeat() from any at the same time, renew() of one outlet from
-/// one. Errors    after an unreachable one the outlet is in doubt: nobody knows what it has until it is opened and
-/// claimed
+/// Threads   one; claim(), give_back(), renew() and heartbeat() from any at the same time, renew() of one sink from
+///           one.
+/// Errors    after an unreachable one the sink is in doubt: nobody knows what it has until it is opened and claimed
 ///           again.
-class Outlets {
+class CommitSinks {
  public:
   /// Those that keep progress come to stand last: a position may be committed only when every other output is durable
   /// up to it. The sinks must outlive this. `leases`: who owns a partition if none keeps progress; null: then
   /// nobody knows, and every worker runs all.
-  explicit Outlets(std::vector<Outlet> outlets, StoreLeases* leases = nullptr);
+  explicit CommitSinks(std::vector<CommitSink> sinks, StoreLeases* leases = nullptr);
 
-  std::size_t size() const { return outlets_.size(); }
-  const Outlet& operator[](std::size_t i) const { return outlets_[i]; }
-  auto begin() const { return outlets_.begin(); }
-  auto end() const { return outlets_.end(); }
+  std::size_t size() const { return sinks_.size(); }
+  const CommitSink& operator[](std::size_t i) const { return sinks_[i]; }
+  auto begin() const { return sinks_.begin(); }
+  auto end() const { return sinks_.end(); }
   std::size_t ledgers() const;
 
   Result<void> open();
 
-  /// Becomes the owner of a partition in all of them; answers what each has, by outlet. held: another owns it. After an
+  /// Becomes the owner of a partition in all of them; answers what each has, by sink. held: another owns it. After an
   /// error it may be the owner in some: give_back() the partition, as half an owner keeps everybody else from becoming
   /// a whole one.
   Result<std::vector<Progress>> claim(Partition partition);
@@ -55,8 +55,8 @@ class Outlets {
   /// Those that have leases; size() stands for the store. Each is renewed by itself: one that does not answer must not
   /// let the others' run out.
   std::vector<std::size_t> leased() const;
-  Duration lease(std::size_t i) const { return i == size() ? leases_->lease() : outlets_[i].sink->lease(); }
-  /// Extends an outlet's leases; answers the partitions that were lost.
+  Duration lease(std::size_t i) const { return i == size() ? leases_->lease() : sinks_[i].sink->lease(); }
+  /// Extends a sink's leases; answers the partitions that were lost.
   Result<std::vector<Partition>> renew(std::size_t i);
 
   /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
@@ -65,10 +65,10 @@ class Outlets {
   void leave();
 
  private:
-  std::vector<Outlet> outlets_;
+  std::vector<CommitSink> sinks_;
   std::size_t opened_ = 0;  // so many, from the first
   std::vector<bool> in_doubt_;
-  StoreLeases* leases_ = nullptr;  // only if no outlet keeps progress
+  StoreLeases* leases_ = nullptr;  // only if no sink keeps progress
 };
 
 }  // namespace weir
