@@ -23,9 +23,9 @@ SchemaPtr samples::schema() {
   return schema;
 }
 
-SchemaPtr brackets::schema(const std::vector<FieldDemand>& fields) {
+SchemaPtr brackets::schema(const std::vector<ProjectedField>& fields) {
   std::vector<ColumnType> columns{{"key", Type::dictionary}, {"tick", Type::timestamp}};
-  for (const FieldDemand& field : fields) {
+  for (const ProjectedField& field : fields) {
     const Type value = field.kind == FieldKind::text ? Type::string : Type::float64;
     columns.push_back({field.name + ".before_time", Type::timestamp});
     columns.push_back({field.name + ".before", value});
@@ -39,10 +39,10 @@ SchemaPtr brackets::schema(const std::vector<FieldDemand>& fields) {
   return shared(Shape::brackets, std::move(columns));
 }
 
-std::vector<brackets::Bracket> brackets::layout(const std::vector<FieldDemand>& fields) {
+std::vector<brackets::Bracket> brackets::layout(const std::vector<ProjectedField>& fields) {
   std::vector<Bracket> out;
   std::size_t at = first_field;
-  for (const FieldDemand& field : fields) {
+  for (const ProjectedField& field : fields) {
     Bracket bracket{at, at + 1, at + 2, at + 3, nowhere, nowhere, nowhere, nowhere};
     at += 4;
     if (field.kind == FieldKind::point) {
@@ -57,8 +57,8 @@ std::vector<brackets::Bracket> brackets::layout(const std::vector<FieldDemand>& 
   return out;
 }
 
-std::vector<FieldDemand> brackets::fields(const Schema& schema) {
-  std::vector<FieldDemand> out;
+std::vector<ProjectedField> brackets::fields(const Schema& schema) {
+  std::vector<ProjectedField> out;
   const auto& columns = schema.columns;
   for (std::size_t i = first_field; i + 4 <= columns.size();) {
     const std::string name = columns[i].name.substr(0, columns[i].name.size() - before_time.size());

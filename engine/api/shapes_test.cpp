@@ -24,7 +24,7 @@ TEST(Samples, ColumnNumbersAreTheSchemas) {
 }
 
 TEST(Brackets, LayoutSchemaAndDemandAgree) {
-  const std::vector<FieldDemand> fields{
+  const std::vector<ProjectedField> fields{
       {"speed", FieldKind::number}, {"position", FieldKind::point}, {"a.b", FieldKind::text}};
   const SchemaPtr schema = brackets::schema(fields);
   const auto layout = brackets::layout(fields);

@@ -30,8 +30,8 @@ std::optional<NewSink> parse_sink(const std::string& text) {
 /// Makes the text of the pipeline to run; mistakes of the command line are said at once.
 class Rewriting {
  public:
-  Rewriting(const Replayed& options, const Document& document, const Registry& registry, RowWishes& wishes)
-      : options_{options}, document_{document}, registry_{registry}, wishes_{wishes} {}
+  Rewriting(const Replayed& options, const Document& document, const Registry& registry, RowSelection& selection)
+      : options_{options}, document_{document}, registry_{registry}, selection_{selection} {}
 
   std::optional<std::string> text() {
     for (const std::string& each : options_.sinks) {
@@ -39,10 +39,10 @@ class Rewriting {
       if (!sink) return wrong("--sink " + each + ": write --sink node=stdout, or node=duckdb:rows.duckdb");
       if (std::ranges::contains(sinks_, sink->node, &NewSink::node))
         return wrong("--sink " + each + ": it was given before");
-      if (wishes_.about(sink->node) && sink->name != wishes_.keeper())
+      if (selection_.about(sink->node) && sink->name != selection_.keeper())
         return wrong(
             weir::format("--sink {0}: it keeps no rows to save or compare; leave it out, or write {1}={2}:FILE", each,
-                         sink->node, wishes_.keeper()));
+                         sink->node, selection_.keeper()));
       if (const auto problem = objection(*sink); !problem.empty())
         return wrong(weir::format("--sink {}: {}", each, problem));
       sinks_.push_back(std::move(*sink));
@@ -83,12 +83,12 @@ class Rewriting {
   bool keep_rows(const Value& nodes) {
     for (const Value& node : nodes.items) {
       const Value* id = node.find("id");
-      if (role_of(node) != Role::sink || id == nullptr || !wishes_.about(id->text) ||
+      if (role_of(node) != Role::sink || id == nullptr || !selection_.about(id->text) ||
           std::ranges::contains(sinks_, id->text, &NewSink::node))
         continue;
-      const auto file = wishes_.private_file(id->text);
+      const auto file = selection_.private_file(id->text);
       if (!file) return wrong(file.error().message).has_value();
-      sinks_.push_back({id->text, wishes_.keeper(), *file});
+      sinks_.push_back({id->text, selection_.keeper(), *file});
     }
     return true;
   }
@@ -151,7 +151,7 @@ class Rewriting {
   const Replayed& options_;
   const Document& document_;
   const Registry& registry_;
-  RowWishes& wishes_;
+  RowSelection& selection_;
   std::vector<NewSink> sinks_;
   std::vector<std::string> met_;
 };
@@ -159,8 +159,8 @@ class Rewriting {
 }  // namespace
 
 std::optional<std::string> replay_of(const Replayed& replayed, const Document& pipeline, const Registry& registry,
-                                     RowWishes& wishes) {
-  return Rewriting{replayed, pipeline, registry, wishes}.text();
+                                     RowSelection& selection) {
+  return Rewriting{replayed, pipeline, registry, selection}.text();
 }
 
 std::string republishing(const Replayed& replayed, const Republished& to, std::uint32_t partitions) {

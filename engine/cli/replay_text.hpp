@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
-#include "cli/row_wishes.hpp"
+#include "cli/row_selection.hpp"
 #include "core/config/text.hpp"
 
 namespace weir::cli {
@@ -25,7 +25,7 @@ struct Replayed {
 /// A pipeline that reads what is replayed instead of its source, and writes where the command line says. Nothing: what
 /// is wrong with the command line has been said. Mistakes in the pipeline stay for the check.
 std::optional<std::string> replay_of(const Replayed& replayed, const Document& pipeline, const Registry& registry,
-                                     RowWishes& wishes);
+                                     RowSelection& selection);
 
 /// Where a recording is published to.
 struct Republished {

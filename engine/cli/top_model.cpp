@@ -72,7 +72,7 @@ WorkerReport::Node read_node(const Json& json) {
   return node;
 }
 
-/// What grew meanwhile, a second. A worker that began anew counts from 0.
+/// What grew meanwhile, a second. A restarted worker counts from 0.
 class Growth {
  public:
   explicit Growth(double seconds) : seconds_{seconds} {}

@@ -101,7 +101,7 @@ Element parts(const TopFrame& frame) {
     rows.push_back({std::to_string(part.partition), grouped(part.position),
                     grouped(known ? part.behind->first : part.waiting),
                     known ? weir::format("{:.1f} s", part.behind->second) : "-",
-                    (part.owner.empty() ? "nobody" : part.owner) + (part.replaying ? ", replays silently" : "")});
+                    (part.owner.empty() ? "nobody" : part.owner) + (part.replaying ? ", replays" : "")});
   }
   return table(std::move(rows), 0, 4, [&](std::size_t row) {
     return frame.parts[row].owner.empty() ? ftxui::color(ftxui::Color::Red) : ftxui::nothing;

@@ -22,12 +22,12 @@ using prometheus::MetricType;
 constexpr Gauge all_gauges[] = {
     {"weir_pulled_position", "stream sequence of the last message pulled"},
     {"weir_waiting_messages", "messages in the stream that are not pulled yet"},
-    {"weir_replaying", "1 while a lane replays silently after a crash"},
+    {"weir_replaying", "1 while a lane replays after a crash"},
     {"weir_committed_position", "stream sequence up to which rows are committed"},
     {"weir_behind_seconds",
      "wall time less the arrival time up to which rows are committed; 0 while the stream has nothing else"},
     {"weir_lag_messages",
-     "messages, markers among them, that the streams of all partitions hold beyond what is committed, whoever owns them; "
+     "messages, markers among them, that the streams of all partitions hold beyond what is committed, of all owners; "
      "every worker tells the same; absent while a sink or the source does not answer, see /lag"},
     {"weir_lag_seconds", "how long the first of those messages has been in its stream; 0 if there is none"},
     {"weir_state_keys", "keys that a node holds"},

@@ -111,8 +111,9 @@ Result<ReadLag> read_lag(std::string_view json) {
   ReadLag out{text(page, "pipeline"), {}};
   out.lag.messages = number(page, "messages");
   out.lag.behind = seconds(page, "seconds");
-  if (const auto silent = page.FindMember("unanswered"); silent != page.MemberEnd() && silent->value.IsArray()) {
-    for (const rapidjson::Value& one : silent->value.GetArray())
+  if (const auto unanswered = page.FindMember("unanswered");
+      unanswered != page.MemberEnd() && unanswered->value.IsArray()) {
+    for (const rapidjson::Value& one : unanswered->value.GetArray())
       if (one.IsString()) out.lag.unanswered.emplace_back(one.GetString(), one.GetStringLength());
   }
   for (const rapidjson::Value* line : *lines) {

@@ -92,11 +92,11 @@ void answer_known(httplib::Response& response, const Result<std::string>& json) 
   response.set_content((json ? *json : json.error().message) + "\n", json ? "application/json" : "text/plain");
 }
 
-Asker asker_of(const httplib::Request& request) {
-  Asker asker{request.remote_addr, request.get_header_value("Host"), false};
+Client client_of(const httplib::Request& request) {
+  Client client{request.remote_addr, request.get_header_value("Host"), false};
   for (const char* name : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin"})
-    asker.passed_on |= request.has_header(name);
-  return asker;
+    client.passed_on |= request.has_header(name);
+  return client;
 }
 
 int status_of(const Error& error) { return error.kind == Error::Kind::invalid ? 404 : 503; }
@@ -165,7 +165,7 @@ struct Console::Impl {
     });
     server.Get(R"(/pipelines/([^/]+)/tap/([^/]+))",
                [this](const httplib::Request& request, httplib::Response& response) {
-                 if (const auto may = may_tap(views.tap_from, asker_of(request)); !may)
+                 if (const auto may = may_tap(views.tap_from, client_of(request)); !may)
                    return answer(response, 403, may.error().message);
                  if (!is_other(request.matches[1], response)) tap(request, response);
                });
@@ -179,13 +179,14 @@ struct Console::Impl {
   }
 
   void tap(const httplib::Request& request, httplib::Response& response) const {
-    auto wish = TapWish::read(request.params);
-    if (!wish) return answer(response, 400, wish.error().message);
+    auto selection = TapSelection::read(request.params);
+    if (!selection) return answer(response, 400, selection.error().message);
     auto tap = views.tap(request.matches[2]);
     if (!tap) return answer(response, status_of(tap.error()), tap.error().message);
-    if (const auto fits = wish->fits(*(*tap)->schema()); !fits) return answer(response, 400, fits.error().message);
-    std::string first = views.elsewhere(*wish);
-    stream(std::make_shared<TapStream>(*std::move(tap), *std::move(wish), system_clock(), std::move(first)), response);
+    if (const auto fits = selection->fits(*(*tap)->schema()); !fits) return answer(response, 400, fits.error().message);
+    std::string first = views.elsewhere(*selection);
+    stream(std::make_shared<TapStream>(*std::move(tap), *std::move(selection), system_clock(), std::move(first)),
+           response);
   }
 };
 

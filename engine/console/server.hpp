@@ -27,7 +27,7 @@ struct ConsoleViews {
   std::function<Result<std::string>()> progress;  ///< the same
   std::function<std::string()> pipeline;          ///< JSON, secrets redacted
   std::function<Result<std::unique_ptr<Tap>>(const std::string& place)> tap;
-  std::function<std::string(const TapWish&)> elsewhere;  ///< what is not to be seen at this worker, or empty
+  std::function<std::string(const TapSelection&)> elsewhere;  ///< what is not to be seen at this worker, or empty
   TapFrom tap_from = TapFrom::loopback;
   std::function<std::string()> pipeline_name;  ///< a reload may change it
   std::string version;
@@ -35,8 +35,8 @@ struct ConsoleViews {
 
 /// Serves GET /ping, /ready (503 and what is down), /version, /metrics, /lag (503 and why it is not known),
 /// /pipelines/{name}, /pipelines/{name}/progress (as /lag), and /pipelines/{name}/tap/{place} (rows as they pass, see
-/// TapLines, until the client leaves; 403 whom it is not for, 400 a wish that is none, 404 no such place, 503 too many)
-/// until destroyed.
+/// TapLines, until the client leaves; 403 whom it is not for, 400 a selection that is none, 404 no such place, 503 too
+/// many) until destroyed.
 ///
 /// Threads   has its own.
 class Console {

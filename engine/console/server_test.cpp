@@ -26,7 +26,7 @@ ConsoleViews views() {
           .progress = {},
           .pipeline = [] { return std::string{"{}"}; },
           .tap = [](const std::string&) { return Result<std::unique_ptr<Tap>>{fail(Error::Kind::unreachable, "")}; },
-          .elsewhere = [](const TapWish&) { return std::string{}; },
+          .elsewhere = [](const TapSelection&) { return std::string{}; },
           .tap_from = TapFrom::loopback,
           .pipeline_name = [] { return std::string{"p"}; },
           .version = "0"};

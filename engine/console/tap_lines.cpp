@@ -37,26 +37,26 @@ bool contains(const std::set<std::string, std::less<>>& wanted, const Column* co
 
 }  // namespace
 
-Result<TapWish> TapWish::read(const std::multimap<std::string, std::string>& query) {
-  TapWish wish;
+Result<TapSelection> TapSelection::read(const std::multimap<std::string, std::string>& query) {
+  TapSelection selection;
   for (const auto& [name, value] : query) {
     if (name == "key") {
-      wish.keys.insert(value);
+      selection.keys.insert(value);
     } else if (name == "field") {
-      wish.fields.insert(value);
+      selection.fields.insert(value);
     } else if (name == "share") {
-      if (!read_number(value, wish.share) || !(wish.share >= 0 && wish.share <= 1))
+      if (!read_number(value, selection.share) || !(selection.share >= 0 && selection.share <= 1))
         return wrong(name, value, "a share is a number from 0 to 1");
     } else if (name == "limit") {
-      if (!read_number(value, wish.limit.emplace())) return wrong(name, value, "not a number of rows");
+      if (!read_number(value, selection.limit.emplace())) return wrong(name, value, "not a number of rows");
     } else {
       return wrong(name, value, "a tap takes key, field, share and limit");
     }
   }
-  return wish;
+  return selection;
 }
 
-Result<void> TapWish::fits(const Schema& schema) const {
+Result<void> TapSelection::fits(const Schema& schema) const {
   if (!fields.empty() && !schema.find("field"))
     return fail(Error::Kind::invalid,
                 "--field (field=): these rows are no samples, they have no column \"field\" to choose by");
@@ -73,8 +73,9 @@ void TapLines::add(const Batch& batch, Timestamp now, std::string& out) {
     in_second_ = 0;
   }
   for (std::size_t row = 0; row < batch.rows && !enough(); ++row) {
-    if (!contains(wish_.keys, key, row) || !contains(wish_.fields, field, row)) continue;
-    if (wish_.share < 1 && (key == nullptr || !key->valid(row) || !in_share(key->text(row), wish_.share))) continue;
+    if (!contains(selection_.keys, key, row) || !contains(selection_.fields, field, row)) continue;
+    if (selection_.share < 1 && (key == nullptr || !key->valid(row) || !in_share(key->text(row), selection_.share)))
+      continue;
     if (in_second_ == most_rows) {
       ++missed_;
       continue;
@@ -101,7 +102,7 @@ void TapLines::tell(Timestamp now, bool last, std::string& out) {
   told_ = now;
 }
 
-Result<void> may_tap(TapFrom from, const Asker& asker) {
+Result<void> may_tap(TapFrom from, const Client& client) {
   if (from == TapFrom::all) return {};
   if (from == TapFrom::nobody)
     return fail(Error::Kind::refused, "this worker shows its rows to nobody (weir run --tap none)");
@@ -110,12 +111,12 @@ Result<void> may_tap(TapFrom from, const Asker& asker) {
     const bool is_number = address.find_first_not_of("0123456789.") == std::string_view::npos;
     return address == "::1" || (address.starts_with("127.") && is_number);
   };
-  std::string_view name = asker.host;
+  std::string_view name = client.host;
   if (name.starts_with('['))
     name = name.substr(1, std::max<std::size_t>(name.find(']'), 1) - 1);
   else
     name = name.substr(0, name.find(':'));
-  if (is_loopback(asker.address) && !asker.passed_on && (name == "localhost" || is_loopback(name))) return {};
+  if (is_loopback(client.address) && !client.passed_on && (name == "localhost" || is_loopback(name))) return {};
   return fail(Error::Kind::refused,
               "rows are positions of vehicles: this worker shows them on its own machine only, as localhost; there, or "
               "by kubectl exec or port-forward, they can be looked at, else with weir run --tap all");

@@ -13,13 +13,13 @@
 namespace weir {
 
 /// Which rows are wanted.
-struct TapWish {
+struct TapSelection {
   std::set<std::string, std::less<>> keys, fields;  ///< empty: all
   double share = 1;                                 ///< of the keys, see in_share()
   std::optional<std::uint64_t> limit = {};          ///< so many rows, and it is over
 
   /// Of a query: key=…, field=…, each as often as wanted, share=0.1, limit=100. Error: what is wrong with it.
-  static Result<TapWish> read(const std::multimap<std::string, std::string>& query);
+  static Result<TapSelection> read(const std::multimap<std::string, std::string>& query);
   /// Nothing, or why rows of these columns can't be chosen by this.
   Result<void> fits(const Schema& schema) const;
 };
@@ -32,7 +32,7 @@ class TapLines {
  public:
   static constexpr std::uint64_t most_rows = 1000;
 
-  explicit TapLines(TapWish wish) : wish_{std::move(wish)} {}
+  explicit TapLines(TapSelection selection) : selection_{std::move(selection)} {}
 
   /// Appends what is wanted of a batch. `now`: steady time.
   void add(const Batch& batch, Timestamp now, std::string& out);
@@ -42,10 +42,10 @@ class TapLines {
   /// Appends what is to be told of missed rows, if it is time, or else nothing is to follow.
   void tell(Timestamp now, bool last, std::string& out);
   /// As many as were wanted have been shown.
-  bool enough() const { return wish_.limit && shown_ >= *wish_.limit; }
+  bool enough() const { return selection_.limit && shown_ >= *selection_.limit; }
 
  private:
-  const TapWish wish_;
+  const TapSelection selection_;
   std::uint64_t shown_ = 0, missed_ = 0, in_second_ = 0;
   Timestamp second_ = no_time, told_ = no_time;
 };
@@ -54,13 +54,13 @@ class TapLines {
 enum class TapFrom : std::uint8_t { loopback, all, nobody };
 
 /// Where a request comes from, as its connection and headers say.
-struct Asker {
+struct Client {
   std::string address = {};  ///< of the other end of the connection
   std::string host = {};     ///< as the request calls this end: "localhost:8080"
   bool passed_on = false;    ///< by a proxy, or a web page of another place
 };
 
 /// Nothing, or why not. By default only who is on this machine himself may, or comes by `kubectl port-forward`.
-Result<void> may_tap(TapFrom from, const Asker& asker);
+Result<void> may_tap(TapFrom from, const Client& client);
 
 }  // namespace weir

@@ -25,8 +25,8 @@ Batch fleet(std::size_t rows) {
                       {Column::dictionary(key), Column::dictionary(field), Column::float64(x)});
 }
 
-std::string lines(const TapWish& wish, const Batch& batch) {
-  TapLines of{wish};
+std::string lines(const TapSelection& selection, const Batch& batch) {
+  TapLines of{selection};
   std::string out;
   of.add(batch, 0, out);
   return out;
@@ -88,13 +88,13 @@ TEST(TapLines, SoManyASecondAndTheRestIsTold) {
   EXPECT_THAT(out, HasSubstr("1 row was not shown"));
 }
 
-TEST(TapWish, IsReadFromAQuery) {
-  const auto wish =
-      TapWish::read({{"key", "145"}, {"key", "146"}, {"field", "speed"}, {"share", "0.1"}, {"limit", "7"}});
-  ASSERT_TRUE(wish);
-  EXPECT_EQ(wish->keys, (std::set<std::string, std::less<>>{"145", "146"}));
-  EXPECT_EQ(wish->share, 0.1);
-  EXPECT_EQ(wish->limit, 7u);
+TEST(TapSelection, IsReadFromAQuery) {
+  const auto selection =
+      TapSelection::read({{"key", "145"}, {"key", "146"}, {"field", "speed"}, {"share", "0.1"}, {"limit", "7"}});
+  ASSERT_TRUE(selection);
+  EXPECT_EQ(selection->keys, (std::set<std::string, std::less<>>{"145", "146"}));
+  EXPECT_EQ(selection->share, 0.1);
+  EXPECT_EQ(selection->limit, 7u);
   for (const auto& [name, value] : {std::pair{"share", "1.1"},
                                     {"share", "-1"},
                                     {"share", "nan"},
@@ -102,26 +102,26 @@ TEST(TapWish, IsReadFromAQuery) {
                                     {"limit", "-1"},
                                     {"limit", ""},
                                     {"vehicle", "145"}}) {
-    const auto wrong = TapWish::read({{name, value}});
+    const auto wrong = TapSelection::read({{name, value}});
     ASSERT_FALSE(wrong) << name << value;
     EXPECT_THAT(wrong.error().message, HasSubstr(std::string{name} + "=" + value + ": "));
   }
 }
 
-TEST(TapWish, FitsRowsThatHaveWhatItChoosesBy) {
+TEST(TapSelection, FitsRowsThatHaveWhatItChoosesBy) {
   const Schema rows = *rows::schema({RowColumn{.field = "speed"}});
-  EXPECT_TRUE((TapWish{.keys = {"145"}, .fields = {}}.fits(rows)));
-  const auto unfit = TapWish{.keys = {}, .fields = {"speed"}}.fits(rows);
+  EXPECT_TRUE((TapSelection{.keys = {"145"}, .fields = {}}.fits(rows)));
+  const auto unfit = TapSelection{.keys = {}, .fields = {"speed"}}.fits(rows);
   ASSERT_FALSE(unfit);
   EXPECT_THAT(unfit.error().message, HasSubstr("--field")) << "as weir tap calls it";
-  EXPECT_TRUE((TapWish{.keys = {}, .fields = {"speed"}}.fits(*samples::schema())));
+  EXPECT_TRUE((TapSelection{.keys = {}, .fields = {"speed"}}.fits(*samples::schema())));
   const Schema other{Shape::other, {{"x", Type::float64}}};
-  EXPECT_FALSE((TapWish{.keys = {}, .fields = {}, .share = 0.5}.fits(other)));
-  EXPECT_TRUE(TapWish{}.fits(other));
+  EXPECT_FALSE((TapSelection{.keys = {}, .fields = {}, .share = 0.5}.fits(other)));
+  EXPECT_TRUE(TapSelection{}.fits(other));
 }
 
 TEST(TapFrom, IsThisMachineUnlessSaidOtherwise) {
-  const auto local = [](const Asker& asker) { return may_tap(TapFrom::loopback, asker).has_value(); };
+  const auto local = [](const Client& client) { return may_tap(TapFrom::loopback, client).has_value(); };
   for (const char* host : {"localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"}) {
     EXPECT_TRUE(local({.address = "127.0.0.1", .host = host})) << host;
     EXPECT_TRUE(local({.address = "::1", .host = host})) << host;

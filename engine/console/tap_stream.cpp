@@ -26,11 +26,11 @@ std::string TapStream::next() {
   return out;
 }
 
-std::string elsewhere(const TapWish& wish, const Pipeline& pipeline, const Worker::Status& status) {
+std::string elsewhere(const TapSelection& selection, const Pipeline& pipeline, const Worker::Status& status) {
   const Claims claims = claims_of(pipeline.nodes[pipeline.source()]);
   if (!claims.partitioned || claims.partitions == 1 || status.lanes.empty()) return {};
   std::string out;
-  for (const std::string& key : wish.keys) {
+  for (const std::string& key : selection.keys) {
     const Partition partition = partition_of(key, claims.partitions);
     if (std::ranges::contains(status.lanes, partition, &LaneRun::Status::partition)) continue;
     out += weir::format("{}{} is in partition {}", out.empty() ? "" : ", ", weir::quoted(key), partition);

@@ -17,9 +17,9 @@ class TapStream {
   static constexpr Duration longest_silence = 5 * second;  ///< then an empty line says that the worker is there
 
   /// `clock` must outlive it. `first`: news that come before all; empty: none.
-  TapStream(std::unique_ptr<Tap> tap, TapWish wish, const Clock& clock, std::string first = {})
+  TapStream(std::unique_ptr<Tap> tap, TapSelection selection, const Clock& clock, std::string first = {})
       : tap_{std::move(tap)},
-        lines_{std::move(wish)},
+        lines_{std::move(selection)},
         clock_{clock},
         first_{std::move(first)},
         spoke_{clock.steady()} {}
@@ -39,6 +39,6 @@ class TapStream {
 };
 
 /// Which of the vehicles that are wanted are at other workers, as a sentence; empty: none, as far as can be told.
-std::string elsewhere(const TapWish& wish, const Pipeline& pipeline, const Worker::Status& status);
+std::string elsewhere(const TapSelection& selection, const Pipeline& pipeline, const Worker::Status& status);
 
 }  // namespace weir

@@ -46,7 +46,7 @@ class TapStreamTest : public testing::Test {
             .progress = {},
             .pipeline = [] { return std::string{"{}"}; },
             .tap = [this](const std::string& place) { return taps_.open(place); },
-            .elsewhere = [](const TapWish&) { return std::string{}; },
+            .elsewhere = [](const TapSelection&) { return std::string{}; },
             .tap_from = TapFrom::loopback,
             .pipeline_name = [] { return std::string{"p"}; },
             .version = "0"};
@@ -160,11 +160,11 @@ TEST_F(TapStreamTest, SaysWhichVehiclesAreAtOtherWorkers) {
   ASSERT_NE(of_v1, of_v2);
   Worker::Status status;
   status.lanes.emplace_back().partition = of_v1;
-  const TapWish wish{.keys = {"v1", "v2"}, .fields = {}};
-  const std::string there = elsewhere(wish, *checked.pipeline, status);
+  const TapSelection selection{.keys = {"v1", "v2"}, .fields = {}};
+  const std::string there = elsewhere(selection, *checked.pipeline, status);
   EXPECT_EQ(there, "\"v2\" is in partition " + std::to_string(of_v2) +
                        ", which this worker does not have: waiting until it has; weir owners tells who has now");
-  EXPECT_EQ(elsewhere(wish, pipeline_, status), "") << "there is one partition";
+  EXPECT_EQ(elsewhere(selection, pipeline_, status), "") << "there is one partition";
   EXPECT_EQ(elsewhere({}, *checked.pipeline, status), "");
   const fakes::WaitingClock clock;
   TapStream stream{*taps_.open("signals"), {}, clock, there};

@@ -151,9 +151,9 @@ TEST_F(RecordingTest, IsOfOneSinkAndOneStream) {
   {
     Writer out = writer();
     ASSERT_TRUE(out.add(*decoded({said(2, 110, "1", "b")})));
-    LaneCommit anew = lane(2, 110);
-    anew.next.stream.created = 6;
-    const auto done = out.commit({&anew, 1});
+    LaneCommit later = lane(2, 110);
+    later.next.stream.created = 6;
+    const auto done = out.commit({&later, 1});
     ASSERT_FALSE(done.has_value());
     EXPECT_EQ(done.error().kind, Error::Kind::changed);
   }

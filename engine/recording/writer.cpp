@@ -152,9 +152,9 @@ struct Writer::Impl {
     return {};
   }
 
-  Result<void> begin(const Beginning& anew) {
+  Result<void> begin(const Beginning& fresh) {
     if (::ftruncate(file.descriptor(), 0) != 0) return by_system(path, "empty");
-    beginning = anew;
+    beginning = fresh;
     if (auto done = append(FrameKind::beginning, beginning_head(beginning), {}); !done) return done;
     if (auto done = sync(); !done) return done;
     // And what stands beside it since before, such as the secret of its masks.
@@ -243,9 +243,9 @@ Result<Writer> Writer::open(const std::string& path, const Beginning& beginning)
     return fail(Error::Kind::held, path + " is being written by another process", "path");
   const auto size = impl->file.size();
   if (!size) return about(path, size.error());
-  const auto anew = is_cut_beginning(impl->file, *size);
-  if (!anew) return about(path, anew.error());
-  auto ready = *anew ? impl->begin(beginning) : impl->resume(*size);
+  const auto fresh = is_cut_beginning(impl->file, *size);
+  if (!fresh) return about(path, fresh.error());
+  auto ready = *fresh ? impl->begin(beginning) : impl->resume(*size);
   if (!ready) return std::unexpected(std::move(ready.error()));
   const Beginning& is = impl->beginning;
   if (is.pipeline != beginning.pipeline || is.node != beginning.node) {

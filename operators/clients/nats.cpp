@@ -281,11 +281,11 @@ Result<std::string> Connection::request(const std::string& subject, std::string_
   return out;
 }
 
-Bundle::~Bundle() {
+MessageBatch::~MessageBatch() {
   for (natsMsg* message : handles_) natsMsg_Destroy(message);
 }
 
-void Bundle::add(__natsMsg* message) {
+void MessageBatch::add(__natsMsg* message) {
   const auto text = [](const char* s) { return s == nullptr ? std::string_view{} : std::string_view{s}; };
   const std::string_view payload{natsMsg_GetData(message), static_cast<std::size_t>(natsMsg_GetDataLength(message))};
   items_.push_back({text(natsMsg_GetSubject(message)), text(natsMsg_GetReply(message)), payload});
@@ -293,16 +293,16 @@ void Bundle::add(__natsMsg* message) {
   bytes_ += payload.size() + items_.back().subject.size();
 }
 
-void Bundle::drop_last() {
+void MessageBatch::drop_last() {
   bytes_ -= items_.back().payload.size() + items_.back().subject.size();
   natsMsg_Destroy(handles_.back());
   items_.pop_back();
   handles_.pop_back();
 }
 
-bool Bundle::has_headers(std::size_t i) const { return natsMsgHeader_EncodedLength(handles_[i]) > 0; }
+bool MessageBatch::has_headers(std::size_t i) const { return natsMsgHeader_EncodedLength(handles_[i]) > 0; }
 
-void Bundle::headers(std::size_t i, std::vector<Header>& out) const {
+void MessageBatch::headers(std::size_t i, std::vector<Header>& out) const {
   const char** keys = nullptr;
   int key_count = 0;
   if (natsMsgHeader_Keys(handles_[i], &keys, &key_count) != NATS_OK) return;
@@ -338,7 +338,7 @@ Result<std::unique_ptr<Subscription>> Subscription::open(Connection& connection,
 
 Subscription::~Subscription() { natsSubscription_Destroy(handle_); }
 
-Subscription::End Subscription::take(Bundle& into, std::size_t messages, std::size_t bytes, Duration wait,
+Subscription::End Subscription::take(MessageBatch& into, std::size_t messages, std::size_t bytes, Duration wait,
                                      const std::stop_token& stop) {
   const std::size_t most = into.size() + messages;
   const std::size_t most_bytes = into.bytes() + bytes;

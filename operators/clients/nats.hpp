@@ -112,18 +112,18 @@ class Connection {
   std::string servers_;
 };
 
-/// One message as the library received it. Views live as long as the Bundle that holds it.
+/// One message as the library received it. Views live as long as the MessageBatch that holds it.
 struct Incoming {
   std::string_view subject, reply, payload;
 };
 
 /// Messages and the memory behind them; freed together.
-class Bundle {
+class MessageBatch {
  public:
-  Bundle() = default;
-  ~Bundle();
-  Bundle(const Bundle&) = delete;
-  Bundle& operator=(const Bundle&) = delete;
+  MessageBatch() = default;
+  ~MessageBatch();
+  MessageBatch(const MessageBatch&) = delete;
+  MessageBatch& operator=(const MessageBatch&) = delete;
 
   std::size_t size() const { return items_.size(); }
   bool empty() const { return items_.empty(); }
@@ -131,7 +131,7 @@ class Bundle {
   std::size_t bytes() const { return bytes_; }
 
   using Header = std::pair<std::string_view, std::string_view>;
-  /// Appends the headers of message i; their views live as long as the Bundle. Not from two threads at once.
+  /// Appends the headers of message i; their views live as long as the MessageBatch. Not from two threads at once.
   void headers(std::size_t i, std::vector<Header>& out) const;
   bool has_headers(std::size_t i) const;
 
@@ -172,7 +172,7 @@ class Subscription {
   };
   /// Appends what is waiting, up to so many messages or bytes; if nothing is, waits for the first up to `wait` or until
   /// a stop is asked for (noticed within 20 ms).
-  End take(Bundle& into, std::size_t messages, std::size_t bytes, Duration wait, const std::stop_token& stop);
+  End take(MessageBatch& into, std::size_t messages, std::size_t bytes, Duration wait, const std::stop_token& stop);
 
   /// Messages that the library dropped because the queue was full, since open().
   std::uint64_t dropped() const;

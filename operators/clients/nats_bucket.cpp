@@ -26,9 +26,9 @@ bool is_removal(natsMsg* message) {
          std::string_view{operation} != "PUT";
 }
 
-bool is_removal(const Bundle& bundle, std::size_t i) {
+bool is_removal(const MessageBatch& bundle, std::size_t i) {
   if (!bundle.has_headers(i)) return false;
-  std::vector<Bundle::Header> headers;
+  std::vector<MessageBatch::Header> headers;
   bundle.headers(i, headers);
   return std::ranges::any_of(headers, [](const auto& header) {
     return header.first == by_server || (header.first == by_client && header.second != "PUT");
@@ -238,7 +238,7 @@ Result<void> BucketWatch::start() {
 
 Result<std::size_t> BucketWatch::follow(const std::function<void(const Update&)>& each, Duration wait,
                                         const std::stop_token& stop) {
-  Bundle bundle;
+  MessageBatch bundle;
   deliveries_.clear();
   if (auto read = reader_.read(bundle, deliveries_, {watched_at_once, watched_bytes, wait}, stop); !read) {
     return std::unexpected(read.error());

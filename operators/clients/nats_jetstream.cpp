@@ -87,7 +87,7 @@ std::string remedy(const std::string& stream, const jsConsumerConfig& is, const 
   allow(edited.MaxRequestMaxBytes, want.request_bytes, "max-pull-bytes=" + std::to_string(want.request_bytes));
   allow(edited.MaxRequestExpires, want.request_expires, "max-pull-expire=" + format_duration(want.request_expires));
   if (!differences(edited, want).empty()) {
-    return "; it can't be made to fit: choose another name, to which the stream is given out anew from its `start` on, "
+    return "; it can't be made to fit: choose another name, to which the stream is delivered again from its `start` on, "
            "or put back what the pipeline said";
   }
   return weir::format(" (nats consumer edit {} {}{})", stream, want.name, flags);

@@ -52,7 +52,7 @@ void add_holes(const jsStreamConfig& is, const std::function<void(const std::str
         is.MaxMsgsPerSubject, why, is.Name));
   }
   // Which the server lets nobody take back.
-  if (is.AllowMsgTTL) add(weir::format("it allows a TTL per message: {}; make it anew without allow_msg_ttl", why));
+  if (is.AllowMsgTTL) add(weir::format("it allows a TTL per message: {}; recreate it without allow_msg_ttl", why));
   if (is.AllowRollup) add(weir::format("it allows roll-ups: {} (nats stream edit {} --no-allow-rollup)", why, is.Name));
 }
 

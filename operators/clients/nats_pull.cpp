@@ -27,7 +27,7 @@ std::int64_t number_or_zero(std::string_view text) {
   return out;
 }
 
-bool more_behind(const Bundle& bundle) {
+bool more_behind(const MessageBatch& bundle) {
   Delivery last;
   return parse_delivery(bundle[bundle.size() - 1].reply, last) && last.pending > 0;
 }
@@ -84,8 +84,8 @@ bool PullReader::request_more() {
   return true;
 }
 
-bool PullReader::handle_status(const Bundle& bundle) {
-  std::vector<Bundle::Header> headers;
+bool PullReader::handle_status(const MessageBatch& bundle) {
+  std::vector<MessageBatch::Header> headers;
   bundle.headers(bundle.size() - 1, headers);
   std::string_view code;
   std::string_view description;
@@ -107,9 +107,9 @@ bool PullReader::handle_status(const Bundle& bundle) {
   return false;
 }
 
-bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_token& stop) {
+bool PullReader::read(MessageBatch& into, const ReadBudget& budget, const std::stop_token& stop) {
   if (!bound()) return give_up("not bound");
-  if (connection_.reconnects() != reconnects_) return give_up("the connection was made anew");
+  if (connection_.reconnects() != reconnects_) return give_up("the connection was replaced");
   const std::size_t most = into.size() + budget.messages;
   const std::size_t most_bytes = into.bytes() + budget.bytes;
   Duration wait = budget.wait;
@@ -152,7 +152,7 @@ bool PullReader::read(Bundle& into, const ReadBudget& budget, const std::stop_to
   return true;
 }
 
-void PullReader::drain(Bundle& into) {
+void PullReader::drain(MessageBatch& into) {
   if (!bound()) return;
   while (true) {
     const auto end = subscription_->take(into, most_waiting, most_waiting_bytes, 0, {});
@@ -275,7 +275,7 @@ Result<bool> OrderedReader::accept(const Delivery& delivery) {
   return true;
 }
 
-Result<void> OrderedReader::read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
+Result<void> OrderedReader::read(MessageBatch& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
                                  const std::stop_token& stop) {
   const std::size_t begin = into.size();
   const bool alive = pull_.read(into, budget, stop);
@@ -291,7 +291,7 @@ Result<void> OrderedReader::read(Bundle& into, std::vector<Delivery>& deliveries
   while (into.size() > good) into.drop_last();
   if (good > begin) backoff_ = 0;
   const auto unless_silent = [&]() -> Result<void> {
-    if (pull_.silent()) return std::unexpected(pull_.condition());
+    if (pull_.unanswered()) return std::unexpected(pull_.condition());
     return {};
   };
   if (alive && fits && *fits) return good > begin ? Result<void>{} : unless_silent();

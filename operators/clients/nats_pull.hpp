@@ -40,15 +40,15 @@ class PullReader {
   /// Stops reading; waiting messages are forgotten.
   void unbind() { subscription_.reset(); }
 
-  /// False: the consumer is gone, has moved, or is silent for too long, or the connection was made anew: bind again.
+  /// False: the consumer is gone, has moved, or sends nothing for too long, or the connection was replaced: bind again.
   /// Messages that came before it was noticed are in `into`, whatever the answer.
-  bool read(Bundle& into, const ReadBudget& budget, const std::stop_token& stop);
+  bool read(MessageBatch& into, const ReadBudget& budget, const std::stop_token& stop);
 
   /// Appends what waits in the client already, and asks for nothing more.
-  void drain(Bundle& into);
+  void drain(MessageBatch& into);
 
   /// Bound again and again, and no sign of life came: nothing will come as long as condition() lasts.
-  bool silent() const { return fruitless_ >= most_fruitless && !heard_since_; }
+  bool unanswered() const { return fruitless_ >= most_fruitless && !heard_since_; }
   /// What the last false of read() was about, as an error.
   Error condition() const;
   /// Messages that came but were not read yet were dropped by the library; always 0 unless something is very wrong.
@@ -58,7 +58,7 @@ class PullReader {
   static constexpr int most_fruitless = 2;
 
   bool request_more();
-  bool handle_status(const Bundle& bundle);
+  bool handle_status(const MessageBatch& bundle);
   bool give_up(std::string why);
 
   Connection& connection_;
@@ -99,7 +99,7 @@ class OrderedReader {
   /// Appends messages in order, and what is known of each. Nothing came: both stay as they are.
   /// Error::changed: the stream was deleted, recreated, lost messages that were already read, or does not reach back
   /// any more to those that are to be read next.
-  Result<void> read(Bundle& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
+  Result<void> read(MessageBatch& into, std::vector<Delivery>& deliveries, const ReadBudget& budget,
                     const std::stop_token& stop);
 
   /// Whether the stream still is the one that was read, by the server's word; two requests. Error::changed: no.

@@ -210,7 +210,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
   EXPECT_EQ(done->rejected[0].row, 50u);
-  EXPECT_TRUE(done->rejected[0].buried);
+  EXPECT_TRUE(done->rejected[0].dead_lettered);
   sink.reset();
   EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "99");
   EXPECT_EQ(ask("SELECT concat_ws(' ', node, position, ordinal, arrival_ns, reason, hex(payload)) FROM "

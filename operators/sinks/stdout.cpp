@@ -114,7 +114,7 @@ class Stdout final : public Sink {
     return ::poll(&output, 1, -1) >= 0 || errno == EINTR;
   }
   static Error lost() {
-    if (errno == EPIPE) return {Error::Kind::stopped, "whoever read standard output has closed it"};
+    if (errno == EPIPE) return {Error::Kind::stopped, "the reader of standard output has closed it"};
     return {Error::Kind::refused, "standard output takes no more: " + std::string{std::strerror(errno)}};
   }
 

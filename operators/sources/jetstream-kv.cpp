@@ -141,14 +141,14 @@ class JetStreamKv final : public Source {
 
   Timestamp tick_after(Timestamp now) const { return (now / every_ + 1) * every_; }
 
-  /// If the clock went back by more than a tick, ticks begin anew: waiting for the one that was next would take as long
+  /// If the clock went back by more than a tick, ticks start over: waiting for the one that was next would take as long
   /// as it went back. Those that come a second time do no harm, as the engine holds arrival time where it was until
   /// they have passed it. After less than that the next one is waited for, so that none comes twice.
   Duration until_next_tick() {
     const Timestamp now = context_.clock().now();
     if (next_tick_ - now > 2 * every_) {
       context_.warn(weir::format(
-          "the clock went back by about {}: ticks begin anew at {}; until {} arrival time stands still, and rows that "
+          "the clock went back by about {}: ticks start over at {}; until {} arrival time stands still, and rows that "
           "wait for it come that much late",
           format_duration((next_tick_ - now) / every_ * every_), format_rfc3339(tick_after(now)),
           format_rfc3339(next_tick_)));

@@ -335,7 +335,7 @@ const Spec spec =
               .because =
                   replayable(settings)
                       ? "the same seed makes the same stream again"
-                      : "it starts anew at the time of day; set \"start\", or \"speed\": \"max\", to have it replayed"};
+                      : "it starts again at the time of day; set \"start\", or \"speed\": \"max\", to have it replayed"};
         })
         .example(R"({ "id": "fleet", "source": "simulate", "vehicles": 100, "for": "60s" })")
         .example(

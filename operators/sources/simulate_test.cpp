@@ -231,10 +231,10 @@ TEST(Simulate, OnlyAFixedStartCanBeReplayed) {
   EXPECT_FALSE(claims({}).finite);
   EXPECT_FALSE(claims({{"speed", text("1x")}}).replayable);
   EXPECT_TRUE(claims({{"speed", text("1x")}, {"start", text("2026-01-01T00:00:00Z")}}).replayable);
-  Simulation anew{small({{"speed", text("1x")}})};
-  anew.open(1000).read(1);
-  EXPECT_EQ(anew.last, 1001u);
-  EXPECT_GE(anew.arrival, anew.clock.now() - second);
+  Simulation restarted{small({{"speed", text("1x")}})};
+  restarted.open(1000).read(1);
+  EXPECT_EQ(restarted.last, 1001u);
+  EXPECT_GE(restarted.arrival, restarted.clock.now() - second);
   Simulation later{small({{"start", text("2030-05-01T00:00:00Z")}})};
   later.open().read(1);
   EXPECT_NEAR(static_cast<double>(later.arrival), 1'903'824'000e9, 1e9);

@@ -42,7 +42,7 @@ class WindowJoin final : public Transform {
           "no sink behind this window-join names columns; give the sink \"columns\", or list the \"fields\" here",
           "fields");
     }
-    const auto number = [](const FieldDemand& field) { return field.kind == FieldKind::number; };
+    const auto number = [](const ProjectedField& field) { return field.kind == FieldKind::number; };
     if (slots_.session != Slots::none && slots_.session <= slots_.fields.size() &&
         !number(slots_.fields[slots_.session - 1u])) {
       return fail(Error::Kind::invalid,

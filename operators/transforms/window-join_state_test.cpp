@@ -78,7 +78,7 @@ std::vector<JoinOptions> all_options() {
           {.every = minute, .timeout = 3 * second},
           {.disorder = second, .timeout = 5 * second, .forget = 20 * second},
           {.max_pending = 6},
-          {.every = 500 * millisecond, .demand = {{"power", FieldKind::number}, {"a", FieldKind::number}}},
+          {.every = 500 * millisecond, .projection = {{"power", FieldKind::number}, {"a", FieldKind::number}}},
           {.session = false}};
 }
 
@@ -139,7 +139,7 @@ TEST(WindowJoinState, RefusesADamagedState) {
 }
 
 TEST(WindowJoinState, LoadsAStateOfOtherColumns) {
-  Joined before{{.demand = {{"a", FieldKind::number}, {"p", FieldKind::point}, {"t", FieldKind::text}}}};
+  Joined before{{.projection = {{"a", FieldKind::number}, {"p", FieldKind::point}, {"t", FieldKind::text}}}};
   const auto feed = [](Joined& to, Timestamp time, Timestamp arrival) {
     to.feed(SampleBatch{to.context}
                 .number("k", "a", time, 1, arrival)
@@ -149,7 +149,7 @@ TEST(WindowJoinState, LoadsAStateOfOtherColumns) {
   };
   feed(before, 99'500 * millisecond, 100 * second);
   const std::string state = before.state();
-  Joined after{{.demand = {{"t", FieldKind::text}, {"b", FieldKind::number}, {"p", FieldKind::point}}}};
+  Joined after{{.projection = {{"t", FieldKind::text}, {"b", FieldKind::number}, {"p", FieldKind::point}}}};
   for (std::uint32_t id = 0; id < before.context.keys()->size(); ++id)
     after.context.keys()->intern(before.context.keys()->at(id));
   StateReader in{state};
@@ -163,13 +163,13 @@ TEST(WindowJoinState, LoadsAStateOfOtherColumns) {
 }
 
 TEST(WindowJoinState, LeavesValuesOfAFieldThatIsOfAnotherKindNow) {
-  Joined before{{.demand = {{"a", FieldKind::number}, {"p", FieldKind::point}}}};
+  Joined before{{.projection = {{"a", FieldKind::number}, {"p", FieldKind::point}}}};
   before.feed(SampleBatch{before.context}
                   .number("k", "a", 99'500 * millisecond, 1, 100 * second)
                   .add({"k", "p", 99'500 * millisecond, 2, 3, 4, {}, Sample::Kind::point}, 100 * second)
                   .take());
   const std::string state = before.state();
-  Joined after{{.demand = {{"a", FieldKind::number}, {"p", FieldKind::number}}}};
+  Joined after{{.projection = {{"a", FieldKind::number}, {"p", FieldKind::number}}}};
   after.context.keys()->intern("k");
   StateReader in{state};
   ASSERT_TRUE(after.join->load(in));

@@ -15,7 +15,7 @@ using fakes::SampleBatch;
 using fakes::settings_of;
 
 TEST(WindowJoin, ABurstOfOneVehicleIsLinear) {
-  Joined join{{.demand = {{"a", FieldKind::number}, {"b", FieldKind::number}}}};
+  Joined join{{.projection = {{"a", FieldKind::number}, {"b", FieldKind::number}}}};
   const int seconds = 10'000;
   SampleBatch in{join.context};
   for (const char* field : {"a", "b"}) {
@@ -35,7 +35,7 @@ TEST(WindowJoin, ABurstOfOneVehicleIsLinear) {
 TEST(WindowJoin, ABurstOutOfOrderIsLinearToo) {
   const int seconds = 20'000;
   const auto processor_time = [&](bool swapped) {
-    Joined join{{.demand = {{"a", FieldKind::number}}}};
+    Joined join{{.projection = {{"a", FieldKind::number}}}};
     const std::clock_t begin = std::clock();
     for (int i = 0; i < seconds; ++i) {
       SampleBatch in{join.context};
@@ -50,7 +50,7 @@ TEST(WindowJoin, ABurstOutOfOrderIsLinearToo) {
 }
 
 TEST(WindowJoin, AColumnThatNoSampleIsForIsToldOfOnce) {
-  Joined join{{.demand = {{"velocity", FieldKind::number}}, .session = false}};
+  Joined join{{.projection = {{"velocity", FieldKind::number}}, .session = false}};
   for (int i = 0; i < 3'000; ++i) {
     SampleBatch in{join.context};
     in.number("k", i % 2 == 0 ? "speed" : "charge", i * second, i, i * second);
@@ -62,7 +62,7 @@ TEST(WindowJoin, AColumnThatNoSampleIsForIsToldOfOnce) {
 
 /// As a misspelt column does it, which nothing else shows.
 TEST(WindowJoin, WhereNoSampleFitsAnyColumnFewTellOfIt) {
-  Joined join{{.demand = {{"sped", FieldKind::number}}, .session = false}};
+  Joined join{{.projection = {{"sped", FieldKind::number}}, .session = false}};
   for (int i = 0; i < 15; ++i) {
     EXPECT_EQ(join.context.warnings.empty(), i * 500 * millisecond <= 5 * second) << i;
     SampleBatch in{join.context};
@@ -75,7 +75,7 @@ TEST(WindowJoin, WhereNoSampleFitsAnyColumnFewTellOfIt) {
 
 TEST(WindowJoin, ASlowSensorHasAMinuteToSpeak) {
   for (const Timestamp first : {59 * second, 62 * second}) {
-    Joined join{{.demand = {{"a", FieldKind::number}, {"slow", FieldKind::number}}, .session = false}};
+    Joined join{{.projection = {{"a", FieldKind::number}, {"slow", FieldKind::number}}, .session = false}};
     for (int i = 0; i < 6'500; ++i) {
       SampleBatch in{join.context};
       in.number("k", "a", i * 10 * millisecond, i, i * 10 * millisecond);
@@ -87,7 +87,7 @@ TEST(WindowJoin, ASlowSensorHasAMinuteToSpeak) {
 }
 
 TEST(WindowJoin, SessionsTooShortForATickAreCountedAndToldOf) {
-  Joined join{{.every = minute, .demand = {{"a", FieldKind::number}}}};
+  Joined join{{.every = minute, .projection = {{"a", FieldKind::number}}}};
   for (int i = 1; i <= 150; ++i) {
     SampleBatch in{join.context};
     in.number("k", "a", i * minute + second, i, i * minute + second);
@@ -143,7 +143,7 @@ TEST(WindowJoin, ABurstBeyondWhatAVehicleHoldsClosesItsOldestTicks) {
   constexpr int samples = 70'000;
   for (const std::int64_t max_pending : {16'777'216, 65'536, 1'000}) {
     const fakes::JoinOptions options{
-        .every = 10 * millisecond, .max_pending = max_pending, .demand = {{"a", FieldKind::number}}};
+        .every = 10 * millisecond, .max_pending = max_pending, .projection = {{"a", FieldKind::number}}};
     Joined whole{options}, parts{options};
     SampleBatch all{whole.context};
     for (int from = 0; from < samples; from += 1'000) {
@@ -195,7 +195,7 @@ TEST(WindowJoin, AFastSensorTakesNoMoreMemoryThanASlowOne) {
 }
 
 TEST(WindowJoin, IsDueWhenItSays) {
-  Joined join{{.demand = {{"a", FieldKind::number}}, .forget = minute}};
+  Joined join{{.projection = {{"a", FieldKind::number}}, .forget = minute}};
   EXPECT_EQ(join.join->due(), std::nullopt);
   join.feed(SampleBatch{join.context}.number("k", "a", 100'500 * millisecond, 1, 101 * second).take());
   EXPECT_EQ(join.join->due(), 161 * second);  // no tick to close yet: forgotten in a minute
@@ -260,7 +260,7 @@ TEST(WindowJoin, SuspectsTheUnitOfATimeThatIsAPowerOfAThousandTooSmall) {
 }
 
 TEST(WindowJoin, TimesFarFromTodayAreOnlyTimes) {
-  Joined join{{.every = 60 * minute, .demand = {{"a", FieldKind::number}}, .forget = INT64_MAX}};
+  Joined join{{.every = 60 * minute, .projection = {{"a", FieldKind::number}}, .forget = INT64_MAX}};
   const Timestamp last = INT64_MAX - 800 * 24 * 60 * minute;  // that arrival time comes to
   for (const Timestamp arrival : {INT64_MIN + 1, last - 120 * minute}) {
     const Timestamp hour = std::max<Timestamp>(arrival, 0) / (60 * minute) * 60 * minute;
@@ -290,13 +290,13 @@ BatchPtr pairs_with_gaps(FakeContext& context, int vehicles, bool one_message) {
 TEST(WindowJoin, RefusesWhatWouldMakeTooManyRowsOfOneMessage) {
   constexpr int vehicles = 5000;
   const auto rows_of = [](Joined& join) { return std::ranges::count(join.texts[0], '\n'); };
-  Joined spread{{.demand = {{"a", FieldKind::number}}}};
+  Joined spread{{.projection = {{"a", FieldKind::number}}}};
   spread.feed(pairs_with_gaps(spread.context, vehicles, false));
   spread.mark(200 * second);
   EXPECT_EQ(rows_of(spread), vehicles * 30);
   EXPECT_EQ(spread.texts[3], "");
 
-  Joined crowded{{.demand = {{"a", FieldKind::number}}}};
+  Joined crowded{{.projection = {{"a", FieldKind::number}}}};
   crowded.feed(pairs_with_gaps(crowded.context, vehicles, true));
   crowded.mark(200 * second);
   const std::int64_t taken = 100'000 / 29;
@@ -322,10 +322,10 @@ TEST(WindowJoin, BindsOnlyWhatItCanDo) {
   const auto bound = op.make_transform(settings_of({}), context)->bind_schema({samples::schema()});
   ASSERT_FALSE(bound);
   EXPECT_EQ(bound.error().setting, "fields");
-  context.demand_of_sinks = {{"power", FieldKind::text}};
+  context.projection_of_sinks = {{"power", FieldKind::text}};
   EXPECT_EQ(op.make_transform(settings_of({}), context)->bind_schema({samples::schema()}).error().setting,
             "session.field");
-  context.demand_of_sinks = {{"power", FieldKind::number}};
+  context.projection_of_sinks = {{"power", FieldKind::number}};
   EXPECT_EQ(op.make_transform(settings_of({}), context)->bind_schema({brackets::schema({})}).error().setting, "from");
   const auto schemas = op.make_transform(settings_of({}), context)->bind_schema({samples::schema()});
   ASSERT_TRUE(schemas);

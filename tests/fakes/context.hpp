@@ -13,8 +13,8 @@ namespace weir::fakes {
 /// A Context whose parts a test sets as it likes. Counters are numbered as they are asked for.
 class FakeContext final : public Context {
  public:
-  explicit FakeContext(std::vector<FieldDemand> demand = {}, const Clock& clock = system_clock())
-      : demand_of_sinks{std::move(demand)}, clock_{clock} {}
+  explicit FakeContext(std::vector<ProjectedField> projection = {}, const Clock& clock = system_clock())
+      : projection_of_sinks{std::move(projection)}, clock_{clock} {}
 
   std::string_view pipeline() const override { return "test"; }
   std::string_view node() const override { return "node"; }
@@ -23,7 +23,7 @@ class FakeContext final : public Context {
   Duration forget() const override { return forget_after; }
   const std::shared_ptr<Dictionary>& keys() const override { return keys_; }
   const std::shared_ptr<Dictionary>& fields() const override { return fields_; }
-  const std::vector<FieldDemand>& demand() const override { return demand_of_sinks; }
+  const std::vector<ProjectedField>& projection() const override { return projection_of_sinks; }
   const Clock& clock() const override { return clock_; }
   const Codec* codec(std::string_view) const override { return the_codec; }
   std::size_t counter(std::string_view name) const override {
@@ -39,7 +39,7 @@ class FakeContext final : public Context {
     return it == counts_.end() ? 0 : it->second;
   }
 
-  std::vector<FieldDemand> demand_of_sinks;
+  std::vector<ProjectedField> projection_of_sinks;
   Duration forget_after = 24 * 60 * minute;
   const Codec* the_codec = nullptr;
   std::vector<std::string> warnings, told;

@@ -25,7 +25,7 @@ class CountingContext : public Context {
   Duration forget() const override { return minute; }
   const std::shared_ptr<Dictionary>& keys() const override { return keys_; }
   const std::shared_ptr<Dictionary>& fields() const override { return fields_; }
-  const std::vector<FieldDemand>& demand() const override { return demand_; }
+  const std::vector<ProjectedField>& projection() const override { return projection_; }
   const Clock& clock() const override { return system_clock(); }
   const Codec* codec(std::string_view) const override { return codec_; }
   std::size_t counter(std::string_view name) const override {
@@ -66,7 +66,7 @@ class CountingContext : public Context {
   const Codec* codec_;
   std::shared_ptr<Dictionary> keys_ = std::make_shared<Dictionary>(1u << 20);
   std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(4096);
-  std::vector<FieldDemand> demand_;
+  std::vector<ProjectedField> projection_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, std::size_t> numbers_;
   std::map<std::size_t, std::uint64_t> counts_;

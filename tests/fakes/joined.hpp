@@ -22,7 +22,7 @@ namespace weir::fakes {
 struct JoinOptions {
   Duration every = second, wait = 2 * second, disorder = 0, timeout = 30 * second;
   std::int64_t max_pending = 65536;
-  std::vector<FieldDemand> demand = {{"a", FieldKind::number}, {"p", FieldKind::point}, {"t", FieldKind::text}};
+  std::vector<ProjectedField> projection = {{"a", FieldKind::number}, {"p", FieldKind::point}, {"t", FieldKind::text}};
   Duration forget = 24 * 60 * minute;
   bool session = true;
 };
@@ -50,7 +50,7 @@ inline Settings settings_of(const JoinOptions& o) {
 /// A transform with all around it; what it sends is kept as text, port by port.
 class Joined {
  public:
-  explicit Joined(JoinOptions options = {}) : options_{std::move(options)}, context{options_.demand} {
+  explicit Joined(JoinOptions options = {}) : options_{std::move(options)}, context{options_.projection} {
     context.forget_after = options_.forget;
     make();
   }
@@ -91,7 +91,7 @@ class Joined {
  private:
   void make() {
     const Operator op = weir_operator_transforms_window_join();
-    for (const FieldDemand& wanted : options_.demand) context.fields()->intern(wanted.name);  // as a lane does
+    for (const ProjectedField& wanted : options_.projection) context.fields()->intern(wanted.name);  // as a lane does
     join = op.make_transform(settings_of(options_), context);
     ASSERT_TRUE(join->bind_schema({samples::schema()}));
   }

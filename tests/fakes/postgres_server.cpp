@@ -49,7 +49,7 @@ void PostgresServer::stop() { run("stop " + directory_.path()); }
 
 void PostgresServer::kill() {
   run(weir::format("kill {} {}", directory_.path(), server_));
-  // Orphans are ours to bury if we are a container's first process; the server would otherwise seem to live.
+  // Orphans are ours to reap if we are a container's first process; the server would otherwise seem to live.
   while (::getpid() == 1 && ::waitpid(-1, nullptr, WNOHANG) > 0) {
   }
 }

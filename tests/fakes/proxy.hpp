@@ -64,7 +64,7 @@ class Proxy {
   /// How many of these there are still to come.
   std::size_t to_spoil() const;
 
-  /// While true, a NATS client that connects anew is told that it may not.
+  /// While true, a NATS client that reconnects is told that it may not.
   void expel(bool yes);
 
   /// Replaces a text by another one of the same length in all that clients send, or where it comes first.

@@ -30,9 +30,9 @@ std::string told(const Line& line) {
 
 }  // namespace
 
-Tally compare(std::string_view table, std::vector<Line> wanted, std::vector<Line> found,
-              std::vector<std::string>& differences) {
-  Tally out{.expected = wanted.size()};
+Comparison compare(std::string_view table, std::vector<Line> wanted, std::vector<Line> found,
+                   std::vector<std::string>& differences) {
+  Comparison out{.expected = wanted.size()};
   const auto differ = [&](std::uint64_t& counter, std::string_view what, const Line& line,
                           const Line* other = nullptr) {
     ++counter;

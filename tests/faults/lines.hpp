@@ -24,13 +24,13 @@ struct Line {
 };
 
 /// What became of the lines of one table.
-struct Tally {
+struct Comparison {
   std::uint64_t expected = 0, lost = 0, duplicated = 0, changed = 0, foreign = 0, misordered = 0;
   bool fine() const { return lost + duplicated + changed + foreign + misordered == 0; }
 };
 
 /// Compares lines of any order. Adds the first differences, each with `table`.
-Tally compare(std::string_view table, std::vector<Line> wanted, std::vector<Line> found,
-              std::vector<std::string>& differences);
+Comparison compare(std::string_view table, std::vector<Line> wanted, std::vector<Line> found,
+                   std::vector<std::string>& differences);
 
 }  // namespace weir::faults

@@ -14,12 +14,13 @@ Line line(std::string key, Timestamp time, std::uint64_t transaction = 0, std::v
 /// As lost, duplicated, changed, foreign, misordered; with a difference for each.
 std::vector<std::uint64_t> compared(std::vector<Line> wanted, std::vector<Line> found) {
   std::vector<std::string> differences;
-  const Tally tally = compare("rows", std::move(wanted), std::move(found), differences);
-  const std::vector<std::uint64_t> out{tally.lost, tally.duplicated, tally.changed, tally.foreign, tally.misordered};
+  const Comparison comparison = compare("rows", std::move(wanted), std::move(found), differences);
+  const std::vector<std::uint64_t> out{comparison.lost, comparison.duplicated, comparison.changed, comparison.foreign,
+                                       comparison.misordered};
   std::uint64_t sum = 0;
   for (const std::uint64_t count : out) sum += count;
   EXPECT_EQ(differences.size(), sum);
-  EXPECT_EQ(tally.fine(), sum == 0);
+  EXPECT_EQ(comparison.fine(), sum == 0);
   return out;
 }
 

@@ -29,7 +29,7 @@ Result<void> SimulatedLanes::restore(LaneId id) {
   source.ordered = true;
   Held& lane = out.lane;
   lane.at = start.after;
-  lane.silent = start.replay_until;
+  lane.replay_until = start.replay_until;
   if (!around_.replayable) lane.ahead = around_.streams.there(id.partition) - lane.at;
   lane.first = lane.at + lane.ahead + 1;
   lane.machine = std::make_unique<Lane>(Lane::Surroundings{around_.pipeline, around_.registry, counters_, around_.clock,
@@ -71,7 +71,7 @@ void SimulatedLanes::store(LaneId lane, const Snapshot& snapshot, bool final) {
 }
 
 std::optional<Snapshot> SimulatedLanes::final_snapshot(const Held& lane) const {
-  if (lane.at < lane.silent) return {};
+  if (lane.at < lane.replay_until) return {};
   Snapshot state = state_of(lane);
   if (state.at.position == 0) return {};
   return state;
@@ -80,7 +80,7 @@ std::optional<Snapshot> SimulatedLanes::final_snapshot(const Held& lane) const {
 void SimulatedLanes::release(LaneId id) {
   if (const auto lane = lanes_.find(id.partition); lane != lanes_.end()) {
     const Held& gone = lane->second;
-    if (gone.quietly && gone.at >= gone.silent) around_.released(id.partition, gone.at);
+    if (gone.quietly && gone.at >= gone.replay_until) around_.released(id.partition, gone.at);
     lanes_.erase(lane);
   }
   opened_.erase(id.partition);

@@ -83,7 +83,7 @@ class SimulatedLanes final : public LaneHost {
   struct Held {
     LaneId id;
     std::unique_ptr<Lane> machine = {};
-    Position at = 0, silent = 0;
+    Position at = 0, replay_until = 0;
     Position ahead = 0;  ///< the stream's messages are of numbers greater by this: what nobody read is gone
     Position first = 1;  ///< the first message that it reads
     bool stopping = false, ended = false, wants_snapshot = false;

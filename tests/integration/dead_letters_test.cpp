@@ -48,7 +48,7 @@ TEST_F(DeadLetters, AreDeletedAfterTheirTime) {
   ASSERT_EQ(kept(), 1u);
   EXPECT_EQ(job_->end(SIGTERM), 0) << job_->log();
   database_.ask(
-      "INSERT INTO weir_dead_letters (pipeline, node, partition, position, ordinal, reason, subject, payload, buried) "
+      "INSERT INTO weir_dead_letters (pipeline, node, partition, position, ordinal, reason, subject, payload, written) "
       "SELECT p, 'signals', 0, 1, n, 'old', 's', '', now() - interval '8 days' "
       "FROM generate_series(1, 25000) AS n, (VALUES ('job'), ('another')) AS v (p)");
   run();

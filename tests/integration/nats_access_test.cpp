@@ -203,7 +203,7 @@ TEST(NatsAccess, lets_a_device_publish_and_read_the_answers_and_nothing_else) {
   const auto sender = connect(device).value();
   const auto answers = Subscription::open(*sender, "_INBOX_device.a", {}, {}).value();
   sender->publish("vehicle.v1.speed", "50", "_INBOX_device.a").value();
-  Bundle got;
+  MessageBatch got;
   answers->take(got, 1, 1 << 20, 5 * second, {});
   ASSERT_EQ(got.size(), 1) << sender->last_error();
   EXPECT_THAT(got[0].payload, HasSubstr("\"seq\":1"));

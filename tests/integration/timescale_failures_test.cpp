@@ -200,7 +200,7 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   EXPECT_EQ(done->rejected[1].row, 13u);
   EXPECT_EQ(done->rejected[1].reason, "refused by PostgreSQL, SQLSTATE 23514");
   EXPECT_EQ(done->rejected[2].row, 700u);
-  EXPECT_TRUE(done->rejected[2].buried);
+  EXPECT_TRUE(done->rejected[2].dead_lettered);
   EXPECT_EQ(done->rejected[2].batch, batch);
   EXPECT_EQ(count(), "1007");
   EXPECT_EQ(positions(), "0 21");

@@ -26,7 +26,7 @@ struct Event {
 using Script = std::vector<Event>;
 
 /// speed, charge (numbers), power (number; the session field), position (point), mode (text), unused (in nobody's
-/// demand).
+/// projection).
 const std::vector<std::string>& field_names();
 enum FieldNumber { speed, charge, power, position, mode, unused };
 

@@ -6,8 +6,8 @@
 
 namespace weir::property {
 
-std::vector<FieldDemand> demand_of(const Plan& plan) {
-  std::vector<FieldDemand> out;
+std::vector<ProjectedField> projection_of(const Plan& plan) {
+  std::vector<ProjectedField> out;
   for (const std::string& field : plan.join.fields) {
     out.push_back({field, field == "position" ? FieldKind::point
                           : field == "mode"   ? FieldKind::text

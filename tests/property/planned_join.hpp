@@ -11,7 +11,7 @@
 namespace weir::property {
 
 /// What the columns of a plan's sinks would ask for.
-std::vector<FieldDemand> demand_of(const Plan& plan);
+std::vector<ProjectedField> projection_of(const Plan& plan);
 Settings settings_of(const Plan& plan);
 const Operator& window_join();
 

@@ -74,7 +74,7 @@ class OwnTime final : public Context {
   Duration forget() const override { return around_.forget(); }
   const std::shared_ptr<Dictionary>& keys() const override { return around_.keys(); }
   const std::shared_ptr<Dictionary>& fields() const override { return around_.fields(); }
-  const std::vector<FieldDemand>& demand() const override { return around_.demand(); }
+  const std::vector<ProjectedField>& projection() const override { return around_.projection(); }
   const Clock& clock() const override { return clock_; }
   const Codec* codec(std::string_view name) const override { return around_.codec(name); }
   std::size_t counter(std::string_view name) const override { return around_.counter(name); }

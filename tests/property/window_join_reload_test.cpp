@@ -45,7 +45,7 @@ class Reloaded {
  private:
   void make(const Plan& plan) {
     every_ = plan.join.every;
-    context_.demand_of_sinks = demand_of(plan);
+    context_.projection_of_sinks = projection_of(plan);
     context_.forget_after = plan.join.forget;
     transform_ = window_join().make_transform(settings_of(plan), context_);
     if (!transform_->bind_schema({samples::schema()})) throw std::runtime_error("the plan was not taken");

@@ -31,7 +31,7 @@ constexpr std::array counter_names{"late", "stale_offs", "other_fields", "empty_
 
 std::vector<RowColumn> columns_of(const Plan& plan) {
   std::vector<RowColumn> out;
-  for (const FieldDemand& field : demand_of(plan)) {
+  for (const ProjectedField& field : projection_of(plan)) {
     RowColumn column;
     column.field = field.name;
     column.kind = field.kind;
@@ -133,15 +133,15 @@ std::string show_sample(const Batch& batch, std::size_t row) {
   return show(s);
 }
 
-std::string show_bracket_row(const Batch& batch, std::size_t row, const std::vector<FieldDemand>& demand) {
+std::string show_bracket_row(const Batch& batch, std::size_t row, const std::vector<ProjectedField>& projection) {
   reference::BracketRow out{std::string{batch.columns[brackets::key].text(row)},
                             batch.columns[brackets::tick].int64s()[row],
                             batch.arrival[row],
                             {}};
-  const auto layout = brackets::layout(demand);
-  for (std::size_t f = 0; f < demand.size(); ++f) {
+  const auto layout = brackets::layout(projection);
+  for (std::size_t f = 0; f < projection.size(); ++f) {
     const brackets::Bracket& at = layout[f];
-    const bool point = demand[f].kind == FieldKind::point;
+    const bool point = projection[f].kind == FieldKind::point;
     const auto reading = [&](std::size_t time, std::size_t x, std::size_t y,
                              std::size_t z) -> std::optional<reference::Reading> {
       if (!batch.columns[time].valid(row)) return {};
@@ -174,7 +174,7 @@ std::string show_row(const Batch& batch, std::size_t row, const std::vector<RowC
 class Run {
  public:
   Run(const Script& script, const Plan& plan)
-      : plan_{plan}, demand_{demand_of(plan)}, context_{demand_}, completion_{columns_of(plan), false} {
+      : plan_{plan}, projection_{projection_of(plan)}, context_{projection_}, completion_{columns_of(plan), false} {
     context_.forget_after = plan.join.forget;
     const Settings settings = settings_of(plan);
     const auto make = [&] {
@@ -246,7 +246,7 @@ class Run {
                                                    batch->columns[1].text(row), batch->columns[2].text(row),
                                                    batch->columns[3].int64s()[row], batch->arrival[row]));
         } else {
-          outcome_.brackets.push_back(show_bracket_row(*batch, row, demand_));
+          outcome_.brackets.push_back(show_bracket_row(*batch, row, projection_));
           if (batch->arrival[row] < last) throw std::runtime_error("arrival goes back in a batch");
           last = batch->arrival[row];
         }
@@ -263,7 +263,7 @@ class Run {
   }
 
   const Plan& plan_;
-  std::vector<FieldDemand> demand_;
+  std::vector<ProjectedField> projection_;
   fakes::FakeContext context_;
   Completion completion_;
   Schemas schemas_;

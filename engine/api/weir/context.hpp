@@ -52,7 +52,7 @@ class Context {
   virtual const std::shared_ptr<Dictionary>& fields() const = 0;
 
   /// What the sinks downstream name in their `columns`, in first-named order.
-  virtual const std::vector<FieldDemand>& demand() const = 0;
+  virtual const std::vector<ProjectedField>& projection() const = 0;
 
   virtual const Clock& clock() const = 0;
   /// A codec by name ("flatbuffers") with its default settings; "" is the node's own `encoding`, and of a sink that

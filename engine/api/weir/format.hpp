@@ -1,5 +1,5 @@
 /// Text from values, in the notation of std::format, by the library that it came from: <format> alone costs a second of
-/// every file that includes it, and each call another share of what it compiles anew.
+/// every file that includes it, and each call another share of what it compiles again.
 #pragma once
 
 #include <fmt/base.h>

@@ -22,14 +22,14 @@ SchemaPtr schema();
 enum class FieldKind : std::uint8_t { number, point, text };
 
 /// A field that somebody downstream wants, and as what.
-struct FieldDemand {
+struct ProjectedField {
   std::string name;
   FieldKind kind = FieldKind::number;
-  bool operator==(const FieldDemand&) const = default;
+  bool operator==(const ProjectedField&) const = default;
 };
 
 /// Brackets: for one key and one tick, each field's newest sample at or before it and the first one after it.
-/// Columns: key, tick, then per field, in the order of the demand, the columns of Bracket below.
+/// Columns: key, tick, then per field, in the order of the projection, the columns of Bracket below.
 namespace brackets {
 enum : std::size_t { key, tick, first_field };
 
@@ -40,10 +40,10 @@ struct Bracket {
   std::size_t before_y, before_z, after_y, after_z;  ///< points only
 };
 
-SchemaPtr schema(const std::vector<FieldDemand>& fields);
-std::vector<Bracket> layout(const std::vector<FieldDemand>& fields);
-/// The demand that a brackets schema was made from.
-std::vector<FieldDemand> fields(const Schema& schema);
+SchemaPtr schema(const std::vector<ProjectedField>& fields);
+std::vector<Bracket> layout(const std::vector<ProjectedField>& fields);
+/// The projection that a brackets schema was made from.
+std::vector<ProjectedField> fields(const Schema& schema);
 }  // namespace brackets
 
 /// How a row's cell is made from a bracket.

@@ -90,8 +90,8 @@ struct Committed {
   struct Rejected {
     BatchPtr batch;
     std::size_t row = 0;
-    std::string reason;   ///< counted by what stands before its first ':'
-    bool buried = false;  ///< the sink has put it to its own dead letters, in the same commit
+    std::string reason;          ///< counted by what stands before its first ':'
+    bool dead_lettered = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
   /// Dead letters, of these rows or handed over by write_dead_letter(), that the sink left out for their number.
@@ -130,7 +130,7 @@ class Sink {
   virtual Result<void> write(const Encoded& rows) = 0;
 
   /// Makes everything written durable and, if transactional, the lanes' progress with it, atomically. A sink that is
-  /// not transactional ignores the progress. Whatever the outcome, what was written and buried before is forgotten
+  /// not transactional ignores the progress. Whatever the outcome, what was written before is forgotten
   /// then: after an error the engine opens, claims, and gives the same rows again.
   virtual Result<Committed> commit(std::span<const LaneCommit> lanes) = 0;
 

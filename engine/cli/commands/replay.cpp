@@ -65,14 +65,14 @@ Way way_of(const Replayed& replayed, const recording::Reader* file) {
 }
 
 /// Runs it, and does what was wished for with the rows.
-int run_to_the_end(RunOptions& options, const RowWishes& wishes, bool json, Session& session) {
+int run_to_the_end(RunOptions& options, const RowSelection& selection, bool json, Session& session) {
   bool interrupted = false;
   options.interrupted = [&] { interrupted = true; };
   const int exit = run(options, session);
-  if (exit != fine || wishes.none()) return exit;
+  if (exit != fine || selection.none()) return exit;
   if (interrupted) return complain("it was interrupted, so its rows are neither saved nor compared", internal);
   const auto loaded = check_text(options.file, *options.text, options.pipeline, session.registry, true);
-  return loaded.checked.pipeline ? wishes.fulfil(*loaded.checked.pipeline, json) : bad_pipeline;
+  return loaded.checked.pipeline ? selection.carry_out(*loaded.checked.pipeline, json) : bad_pipeline;
 }
 
 /// On a recording; on a stream without `file`.
@@ -90,16 +90,16 @@ int run_pipeline(ReplayOptions& options, const recording::Reader* file, Session&
             " is damaged, so rows of it are neither saved nor compared; `weir info` tells what of it is lost",
         internal);
   }
-  auto wishes = RowWishes::of(options.saves, options.differences, *document, session.registry);
-  if (!wishes) return complain(wishes.error().message, exit_of_file(wishes.error()));
+  auto selection = RowSelection::of(options.saves, options.differences, *document, session.registry);
+  if (!selection) return complain(selection.error().message, exit_of_file(selection.error()));
   if (options.replayed.speed.empty()) options.replayed.speed = "max";
-  auto text = replay_of(options.replayed, *document, session.registry, *wishes);
+  auto text = replay_of(options.replayed, *document, session.registry, *selection);
   if (!text) return usage;
   options.run.text = std::move(*text);
   const std::string written = std::exchange(options.run.file, "replay of " + options.run.file);
   if (file_is_wrong(options.run, written, session)) return bad_pipeline;
   if (!options.run.quiet) options.run.way = way_of(options.replayed, file);
-  return run_to_the_end(options.run, *wishes, options.format == "json", session);
+  return run_to_the_end(options.run, *selection, options.format == "json", session);
 }
 
 int republish(ReplayOptions& options, const recording::Reader* file, Session& session) {

@@ -189,8 +189,8 @@ class Runner {
                          supervisor_.name());
     };
     views.tap = [this](const std::string& place) { return inspection_->taps.open(place); };
-    views.elsewhere = [this](const TapWish& wish) {
-      return elsewhere(wish, *supervisor_.pipeline(), supervisor_.status());
+    views.elsewhere = [this](const TapSelection& selection) {
+      return elsewhere(selection, *supervisor_.pipeline(), supervisor_.status());
     };
     views.tap_from = options_.tap == "all"    ? TapFrom::all
                      : options_.tap == "none" ? TapFrom::nobody

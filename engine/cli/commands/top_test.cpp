@@ -158,11 +158,11 @@ TEST(Top, AddsUpAllWorkersOfAPipeline) {
 TEST(Top, AWorkerThatBeganAnewCountsFromNothing) {
   Work old{"vm-a"};
   old.pass(1000, second);
-  Work anew{"vm-a"};
-  anew.pass(100, millisecond);
-  const TopFrame frame = frame_of(glance(0, {old.at("a:1")}), glance(second, {anew.at("a:1")}));
+  Work restarted{"vm-a"};
+  restarted.pass(100, millisecond);
+  const TopFrame frame = frame_of(glance(0, {old.at("a:1")}), glance(second, {restarted.at("a:1")}));
   EXPECT_EQ(frame.samples, 100);
-  const TopFrame other = frame_of(glance(0, {}), glance(second, {anew.at("a:1")}));
+  const TopFrame other = frame_of(glance(0, {}), glance(second, {restarted.at("a:1")}));
   EXPECT_EQ(other.samples, 0) << "nobody knows since when";
   EXPECT_EQ(other.nodes[1].invalid, 1u);
 }

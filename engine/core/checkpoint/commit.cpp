@@ -196,7 +196,7 @@ Result<void> CommitCycle::hand_over(std::size_t index, std::optional<Partition> 
         if (rows.sink != sinks_[index].node) continue;
         if (auto written = sink.write(rows.encoded); !written) return written;
       }
-      if (auto buried = write_dead_letters(index, step); !buried) return buried;
+      if (auto letters = write_dead_letters(index, step); !letters) return letters;
     }
     commits.push_back({partition, lane.next_of(index, pipeline_.fingerprint)});
     commits.back().next.sinks = known_sinks(lane, index);
@@ -212,8 +212,8 @@ std::string CommitCycle::known_sinks(const UncommittedSteps& lane, std::size_t i
 }
 
 /// Rows that a sink would not take: their letters go to the last one with their step's, as write_dead_letters() says.
-/// They go to the box if that one has committed the step already: when it refuses rows itself and has not buried them,
-/// and where it was ahead of the sink when the lane started.
+/// They go to the box if that one has committed the step already: when it refuses rows itself and has not dead-lettered
+/// them, and where it was ahead of the sink when the lane started.
 Result<void> CommitCycle::keep_rejected(std::size_t index, const std::vector<Committed::Rejected>& rejected) {
   const std::size_t number = sinks_[index].node;
   const std::string& node = pipeline_.nodes[number].id;
@@ -221,24 +221,24 @@ Result<void> CommitCycle::keep_rejected(std::size_t index, const std::vector<Com
     return index + 1 == sinks_.size() || lane.had(sinks_.size() - 1, step);
   };
   std::vector<Sink::DeadLetter> letters;
-  for (const auto& [batch, row, reason, buried] : rejected) {
+  for (const auto& [batch, row, reason, dead_lettered] : rejected) {
     UncommittedSteps& lane = lanes_.at(batch->origin.partition);
     const auto [step, rows] = lane.given(number, batch);
-    if (buried || !is_late(lane, step)) continue;
+    if (dead_lettered || !is_late(lane, step)) continue;
     letters.push_back(dead_letter_of(rows.encoded, row, node, reason));
   }
   // First: if they can't be kept, all is written once more, and counted then.
   if (auto kept = keep_in_box(letters); !kept) return kept;
   letters_ += letters.size();
-  for (const auto& [batch, row, reason, buried] : rejected) {
+  for (const auto& [batch, row, reason, dead_lettered] : rejected) {
     const Partition partition = batch->origin.partition;
     counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
     UncommittedSteps& lane = lanes_.at(partition);
     auto [step, rows] = lane.given(number, batch);
     const bool late = is_late(lane, step);
-    announce(node, partition, reason, "", buried || (!late && sinks_.ledgers() > 0));
+    announce(node, partition, reason, "", dead_lettered || (!late && sinks_.ledgers() > 0));
     ++rows.rejected;
-    if (buried) {
+    if (dead_lettered) {
       ++letters_;
     } else if (!late) {
       step.dead_letters.push_back(dead_letter_of(rows.encoded, row, node, reason));

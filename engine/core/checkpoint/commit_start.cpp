@@ -156,7 +156,7 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
   return {};
 }
 
-/// Beginning anew would write again what this worker has written.
+/// Starting over would write again what this worker has written.
 Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
   const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
@@ -166,7 +166,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
     return fail(Error::Kind::changed,
                 weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
                              "the rows up to there are still in its table. If they are to be written again, take "
-                             "them out and start this worker anew",
+                             "them out and restart this worker ",
                              partition, sinks_[i].id, had));
   }
   return {};
@@ -181,7 +181,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
       Error::Kind::changed,
       weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
                    "it had come to position {}; all up to there was given out. If it is to be given out again, "
-                   "start this worker anew; else bring back what the \"state\" store held",
+                   "restart this worker ; else bring back what the \"state\" store held",
                    partition, known->second.position));
 }
 

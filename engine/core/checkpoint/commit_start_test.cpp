@@ -305,7 +305,7 @@ TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
   EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
   for (int i = 0; i < 2; ++i) {
     const auto again = fakes::claim(*cycle_, 0);
-    ASSERT_FALSE(again) << "it would begin anew";
+    ASSERT_FALSE(again) << "it would start over";
     EXPECT_EQ(again.error().kind, Error::Kind::changed);
     EXPECT_TRUE(again.error().message.starts_with(
         "partition 0: the progress of db at position 9 was deleted while this worker had it; "))
@@ -410,8 +410,8 @@ TEST_F(CommitStart, MoreKeysNeedNoSnapshot) {
 
 TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
   const Bounds bounds{.keys = 10, .forget = minute};
-  const auto asked = [&](std::vector<Part::Wish> wishes) {
-    return fingerprint(std::vector<Part>{{"in", "a"}, {"rows", "b", 1, true, std::move(wishes)}}, bounds);
+  const auto asked = [&](std::vector<Part::Request> requests) {
+    return fingerprint(std::vector<Part>{{"in", "a"}, {"rows", "b", 1, true, std::move(requests)}}, bounds);
   };
   store_.is_durable = false;
   pipeline_.fingerprint = asked({{"speed", "number", "db"}});

@@ -283,14 +283,14 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
     start_worker(false, two);
     auto start = fakes::claim(*cycle_, 0);
     Position next = 1;
-    Position silent = 0;
+    Position replay_until = 0;
     const auto behind = [&](Database& database) { return database.places[0].progress.position < end; };
     while (behind(database_) || (two && behind(second_database_))) {
       if (next <= end && chance(60)) {
         Position last = std::min<Position>(end, next + random() % 3);
         const auto border = std::ranges::find_if(start->borders, [&](Position at) { return next <= at && at < last; });
         if (border != start->borders.end()) last = *border;  // a step ends there
-        if (last > silent) {
+        if (last > replay_until) {
           LaneStep made = step(0, last, "");
           for (Position row = next; row <= last; ++row) {
             made.rows.push_back(step(0, last, std::to_string(row)).rows.front());
@@ -317,7 +317,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
         ASSERT_LE(start->after, start->replay_until);
         ASSERT_EQ(start->state, start->after == 0 ? "" : std::to_string(start->after)) << "seed " << seed;
         next = start->after + 1;
-        silent = start->replay_until;
+        replay_until = start->replay_until;
       }
     }
     for (const Database* database : {&database_, &second_database_}) {

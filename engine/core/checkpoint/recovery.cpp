@@ -242,11 +242,11 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
 std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress& at) {
   if (!replayable) return std::random_device{}();
   // The state's numbers go on, if the same rows are made of what follows.
-  const bool same_rows = without_askers(start.at.fingerprint) == without_askers(at.fingerprint);
+  const bool same_rows = without_requesters(start.at.fingerprint) == without_requesters(at.fingerprint);
   if (start.at.numbering != 0 && same_rows) return start.at.numbering;
   // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
   const Position begins = start.state.empty() ? at.position : 0;
-  return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_askers(at.fingerprint),
+  return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_requesters(at.fingerprint),
                                                           at.stream.stream, at.stream.created, begins, at.resets)));
 }
 

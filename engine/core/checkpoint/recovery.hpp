@@ -50,7 +50,7 @@ struct Recovered {
 /// From what each sink has (see starts_of), of which the last `ledgers` keep progress, to where the lane starts, with
 /// the state of the snapshot that the least advanced one names; without ledgers, of the one that was remembered. If
 /// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without ledgers it
-/// is gone; or something behind it was committed by another pipeline, so that replaying it silently would not lead to
+/// is gone; or something behind it was committed by another pipeline, so that replaying it would not lead to
 /// the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began
 /// with it. `replays`: whether the source gives its messages again at all.
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t ledgers, Snapshots& snapshots,

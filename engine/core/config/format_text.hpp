@@ -7,7 +7,7 @@
 
 namespace weir {
 
-/// The text of a document without findings, laid out anew; nothing but space changes, comments stay with their values.
+/// The text of a document without findings, laid out again; nothing but space changes, comments stay with their values.
 /// Formatting the result again changes nothing.
 ///
 /// The root and lists of objects have one member a line. Everything else stays on its line if it fits into 120 columns;

@@ -19,7 +19,7 @@ std::string describe(const LaneStart& start, Position begins) {
   if (start.committed() == 0)
     return start.at.resets == 0 ? "starts" : weir::format("starts over, with empty state, after {}", begins);
   std::string text = "goes on after position " + std::to_string(start.committed());
-  if (start.after < start.committed()) text += ", replaying silently from " + std::to_string(start.after);
+  if (start.after < start.committed()) text += ", replaying from " + std::to_string(start.after);
   return text;
 }
 

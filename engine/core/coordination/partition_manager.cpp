@@ -183,7 +183,7 @@ PartitionManager::News PartitionManager::failed_to_start(LaneId lane, Error erro
   record->unreachable.clear();
   News news = News::none;
   if (record->held || error.kind == Error::Kind::unreachable) {
-    // Why a failed one failed was logged, and it is retried no more often while a service is silent.
+    // Why a failed one failed was logged, and it is retried no more often while a service does not answer.
     record->next_try = now + (record->error && !record->held ? record->pause : again_after);
     if (!record->error && !record->held) record->unreachable = std::move(error.message);
   } else {
@@ -293,20 +293,20 @@ std::vector<std::pair<Partition, Error>> PartitionManager::failures() const {
 }
 
 std::optional<Result<void>> PartitionManager::start_outcome(bool whole) const {
-  const Record *failed = nullptr, *silent = nullptr;
+  const Record *failed = nullptr, *unanswered = nullptr;
   bool any_held = false, untried = false;
   for (const Record& record : records_) {
     if (record.error && (whole || record.error->kind == Error::Kind::invalid)) return std::unexpected(*record.error);
     if (record.error) failed = &record;
-    if (!record.unreachable.empty()) silent = &record;
+    if (!record.unreachable.empty()) unanswered = &record;
     any_held |= record.held;
     untried |= record.assigned && !record.tried;
   }
-  if (silent != nullptr && whole) return fail(Error::Kind::unreachable, silent->unreachable);
+  if (unanswered != nullptr && whole) return fail(Error::Kind::unreachable, unanswered->unreachable);
   if (untried) return {};
   const bool none_run = in(State::running).empty() && in(State::revoking).empty();
   // One stream may be where nobody answers for hours; all of them are not.
-  if (silent != nullptr && !any_held && none_run) return fail(Error::Kind::unreachable, silent->unreachable);
+  if (unanswered != nullptr && !any_held && none_run) return fail(Error::Kind::unreachable, unanswered->unreachable);
   const bool waiting = std::ranges::any_of(records_, [this](const Record& record) { return is_waiting(record); });
   if (failed != nullptr && none_run && !waiting && !is_short()) return std::unexpected(*failed->error);
   return Result<void>{};

@@ -205,9 +205,9 @@ struct Worker::Impl {
     if (started) return {};
     const auto outcome = loop->start_outcome();
     if (!outcome) return {};
-    const bool silent = !*outcome && outcome->error().kind == Error::Kind::unreachable;
-    start_error = silent ? std::optional{outcome->error()} : std::nullopt;
-    if (silent && !whole && !fails_fast) return {};  // it is tried again
+    const bool unanswered = !*outcome && outcome->error().kind == Error::Kind::unreachable;
+    start_error = unanswered ? std::optional{outcome->error()} : std::nullopt;
+    if (unanswered && !whole && !fails_fast) return {};  // it is tried again
     const std::scoped_lock lock{mutex};
     started = outcome->has_value();
     return *outcome;

@@ -25,7 +25,7 @@ const CounterSpec commit_retries{"commit_retries", "commits that failed and were
 const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};
 const CounterSpec unkept{"dead_letters_over_limit",
                          "dead letters that were not kept, as \"limits\" bound them, by reason"};
-const CounterSpec node_batches{"node_batches", "batches that a node has worked at, those of a silent replay too"};
+const CounterSpec node_batches{"node_batches", "batches that a node has worked at, those of a replay too"};
 const CounterSpec node_rows_in{"node_rows_in", "rows that a node was given (a source: messages), likewise"};
 const CounterSpec node_rows_out{"node_rows_out", "rows that left a node, by port, likewise"};
 const CounterSpec node_busy_seconds{"node_busy_seconds",

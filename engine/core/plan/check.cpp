@@ -402,12 +402,12 @@ class Checker {
     for (Member& member : text.members) put_kept_ids(draft, member);
     write_canonical(text, part.meaning);
     constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
-    // What a transform makes of the sinks' wishes shows in what it gives.
+    // What a transform makes of the sinks' requests shows in what it gives.
     for (const SchemaPtr& schema : node.outputs) {
       if (schema->shape != Shape::brackets) continue;
-      for (const FieldDemand& field : brackets::fields(*schema))
-        part.wishes.push_back(
-            {field.name, std::string{kinds.at(std::to_underlying(field.kind))}, asker(draft, field.name)});
+      for (const ProjectedField& field : brackets::fields(*schema))
+        part.requests.push_back(
+            {field.name, std::string{kinds.at(std::to_underlying(field.kind))}, requester(draft, field.name)});
     }
     return part;
   }
@@ -424,10 +424,10 @@ class Checker {
   }
 
   /// The first sink behind a node whose columns name the field.
-  std::string asker(const Draft& draft, std::string_view field) const {
+  std::string requester(const Draft& draft, std::string_view field) const {
     for (const Draft* reader : nodes_->readers(draft.node.id)) {
       if (std::ranges::contains(reader->node.columns, field, &RowColumn::field)) return reader->node.id;
-      if (auto behind = asker(*reader, field); !behind.empty()) return behind;
+      if (auto behind = requester(*reader, field); !behind.empty()) return behind;
     }
     return {};
   }

@@ -52,8 +52,8 @@ TEST(Check, AGoodPipelineIsBound) {
   const auto pipeline = check(good).pipeline;
   ASSERT_TRUE(pipeline);
   EXPECT_EQ(pipeline->nodes.size(), 4u);
-  EXPECT_EQ(pipeline->nodes[2].demand,
-            (std::vector<FieldDemand>{{"speed", FieldKind::number}, {"position", FieldKind::point}}));
+  EXPECT_EQ(pipeline->nodes[2].projection,
+            (std::vector<ProjectedField>{{"speed", FieldKind::number}, {"position", FieldKind::point}}));
   EXPECT_EQ(pipeline->nodes[3].input->columns[2].name, "speed");
   EXPECT_EQ(pipeline->nodes[3].input->columns[3].name, "position_lat");
 }

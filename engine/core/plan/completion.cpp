@@ -207,7 +207,7 @@ Result<SchemaPtr> Completion::bind_schema(const Schema& brackets) {
   const auto places = brackets::layout(fields);
   layout_.clear();
   for (const RowColumn& column : columns_) {
-    const auto field = std::ranges::find(fields, column.field, &FieldDemand::name);
+    const auto field = std::ranges::find(fields, column.field, &ProjectedField::name);
     if (field == fields.end()) {
       return invalid(column, "the input has no field \"" + column.field +
                                  "\"; add it to \"fields\" of the window-join before this sink");

@@ -25,7 +25,7 @@ using Side = std::optional<Reading>;
 /// Brackets of one field of numbers or points at tick 100, a row per pair of sides.
 BatchPtr brackets_at_100(const std::vector<std::pair<Side, Side>>& rows, FieldKind kind = FieldKind::number) {
   auto out = std::make_shared<Batch>();
-  const std::vector<FieldDemand> fields{{"f", kind}};
+  const std::vector<ProjectedField> fields{{"f", kind}};
   out->schema = brackets::schema(fields);
   out->columns.resize(out->schema->columns.size());
   out->rows = rows.size();
@@ -247,7 +247,7 @@ TEST(Completion, LeavesRowsOfNullsOutAndCounts) {
 }
 
 TEST(Completion, CarriesTexts) {
-  const std::vector<FieldDemand> fields{{"state", FieldKind::text}};
+  const std::vector<ProjectedField> fields{{"state", FieldKind::text}};
   auto in = std::make_shared<Batch>();
   in->schema = brackets::schema(fields);
   in->columns.resize(in->schema->columns.size());

@@ -99,7 +99,7 @@ void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise
     out.push_back({"state", "in memory",
                    "after a restart it is made again by reading " + origin + " from its first message; " + bound});
   } else if (facts.source.reminds) {
-    out.push_back({"state", "in memory", "a restart makes it anew of the current values; " + bound});
+    out.push_back({"state", "in memory", "a restart rebuilds it from the current values; " + bound});
   } else {
     out.push_back({"state", "in memory", "a restart begins with none, as the source gives nothing again; " + bound});
   }
@@ -132,7 +132,7 @@ Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
     return {"a change", "goes on", "with new messages: nodes that stay keep their state" + more};
   if (facts.durable_state)
     return {"a change", "goes on", "where the old file was drained: nodes that stay keep their state" + more};
-  if (!facts.any_transactional) return {"a change", "begins anew", "as every start does" + more};
+  if (!facts.any_transactional) return {"a change", "starts over", "as every start does" + more};
   if (std::ranges::none_of(pipeline.nodes, &Node::keeps_state))
     return {"a change", "goes on", "unless it is the source's, as no node keeps state" + more};
   return {"a change", "is refused",
@@ -143,11 +143,12 @@ Promise fate_of_changes(const Pipeline& pipeline, const Facts& facts) {
 void add_restart(const Facts& facts, std::vector<Promise>& out) {
   if (!facts.source.replayable || !facts.any_transactional) return;
   if (facts.durable_state) {
-    out.push_back({"a restart", "goes on", "from the last snapshot, silently up to what was committed"});
+    out.push_back({"a restart", "goes on", "from the last snapshot, without output up to what was committed"});
   } else {
-    out.push_back({"a restart", "reads all again",
-                   "silently, from where it first began up to what was committed; it stops if the source no longer has "
-                   "that; a durable \"state\" store saves both"});
+    out.push_back(
+        {"a restart", "reads all again",
+         "without output, from where it first began up to what was committed; it stops if the source no longer has "
+         "that; a durable \"state\" store saves both"});
   }
 }
 

@@ -64,20 +64,20 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   if (kept && !found) {
     return {
         "state", "is refused",
-        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` begins anew"};
+        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` starts over"};
   }
   const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
   if (was != is && !was.empty() && (progress || kept)) {
     return {"state", "is refused",
-            "once rows are committed, as positions are of stream " + was + ": another \"name\" begins anew beside it"};
+            "once rows are committed, as positions are of stream " + was + ": another \"name\" starts over beside it"};
   }
   const bool replays = claims_of(source).replayable;
   if (!replays && !kept && claims_of(source).reminds)
-    return {"state", "is made anew", "as at every start, of the current values that are there"};
+    return {"state", "is rebuilt", "as at every start, of the current values that are there"};
   if (!replays && !kept) return {"state", "begins empty", "as at every start, since the source gives nothing again"};
   if (!progress && !kept)
-    return {"state", "is made anew", "as at every start, since nothing keeps the position: all rows are written again"};
-  if (progress && !stays && !kept) return {"state", "begins anew", "no sink has progress under its id"};
+    return {"state", "is rebuilt", "as at every start, since nothing keeps the position: all rows are written again"};
+  if (progress && !stays && !kept) return {"state", "starts empty", "no sink has progress under its id"};
   const std::string by_node =
       "a node of the same id and operator keeps its own; others begin empty, and what waited in one that goes is given up";
   if (replays && !stays) {
@@ -99,7 +99,7 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   return {
       "state", "is refused",
       weir::format("once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and "
-                   "drain it first, or begin anew by another \"name\" or `weir progress reset`{}{}",
+                   "drain it first, or start over under another \"name\" or `weir progress reset`{}{}",
                    of_columns ? "; next time, " : "", of_columns ? fields_advice : "")};
 }
 

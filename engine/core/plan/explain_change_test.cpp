@@ -137,7 +137,7 @@ TEST(ExplainChange, ARenamedSinkIsRefusedUnlessItSaysSo) {
       << "and back";
   EXPECT_EQ(
       said({}, {.id = "out", .sink = into_file + R"(, "table": "other")"}),
-      "state begins anew: no sink has progress under its id\n"
+      "state starts empty: no sink has progress under its id\n"
       "out is new: gets all rows and dead letters from the stream's first message on\ndb is gone: its rows stay\n");
 }
 
@@ -162,7 +162,7 @@ TEST(ExplainChange, WhatIsNotReplayedIsNotRefused) {
             "changed for the state: \"rows\" was edited\nstate begins empty: as at every start\n"
             "out is new: gets the rows from here on\ndb is gone: its rows stay\n");
   EXPECT_EQ(said({.sink = R"("sink": "stdout")"}, {.every = "2s", .sink = R"("sink": "stdout")"}),
-            "changed for the state: \"rows\" was edited\nstate is made anew: as at every start\n");
+            "changed for the state: \"rows\" was edited\nstate is rebuilt: as at every start\n");
 }
 
 TEST(ExplainChange, WhereSnapshotsAloneTellThePlaceItSaysWhatComesAgain) {

@@ -151,7 +151,7 @@ TEST(Explain, SaysWhatBecomesOfAChange) {
   EXPECT_EQ(fate(simulated_source, file_sink, last), "is refused");
   EXPECT_EQ(fate(simulated_source, file_sink), "goes on") << "no state";
   EXPECT_EQ(fate(R"("source": "simulate", "speed": "1x")", file_sink, last), "goes on");
-  EXPECT_EQ(fate(simulated_source, R"("sink": "stdout")", last), "begins anew");
+  EXPECT_EQ(fate(simulated_source, R"("sink": "stdout")", last), "starts over");
 }
 
 TEST(Explain, SaysWhereARestartBegins) {

@@ -54,7 +54,7 @@ struct Words {
     bool counts = true;
     bool operator==(const Of&) const = default;
   };
-  struct Wish {
+  struct Request {
     std::string_view kind, by;
   };
   using Name = std::pair<std::string_view, std::string_view>;  // node and field
@@ -67,7 +67,7 @@ struct Words {
 
   std::string_view checksum;
   std::map<std::string_view, Of> nodes;
-  std::map<Name, Wish> wishes;
+  std::map<Name, Request> requests;
   Duration forget = 0;
   std::uint32_t keys = 0;
   bool whole = false;  ///< written by this build, or one like it
@@ -86,10 +86,10 @@ struct Words {
     if (word.starts_with("keys=")) return number(word.substr(5), keys);
     if (word.starts_with("forget=")) return number(word.substr(7), forget);
     if (word.contains('<')) {
-      const auto [node, wish] = cut(word, '<');
-      const auto [field, kind_by] = cut(wish, '/');
+      const auto [node, request] = cut(word, '<');
+      const auto [field, kind_by] = cut(request, '/');
       const auto [kind, by] = cut(kind_by, '@');
-      wishes[{node, field}] = {kind, by};
+      requests[{node, field}] = {kind, by};
       return;
     }
     const bool counts = !word.starts_with('~');
@@ -121,29 +121,29 @@ void compare_nodes(const Words& before, const Words& after, std::vector<Change>&
   }
 }
 
-void compare_wishes(const Words& before, const Words& after, std::vector<Change>& out) {
+void compare_requests(const Words& before, const Words& after, std::vector<Change>& out) {
   const auto counts = [&](std::string_view node) {  // of those that are in both; the others are said already
     return before.nodes.contains(node) && after.nodes.contains(node) && after.nodes.at(node).counts;
   };
-  const auto say = [&](const Words::Name& name, const Words::Wish& wish, std::string_view asks, std::string_view gives,
-                       const std::string& as = {}) {
+  const auto say = [&](const Words::Name& name, const Words::Request& request, std::string_view asks,
+                       std::string_view gives, const std::string& as = {}) {
     const auto& [node, field] = name;
     const std::string what = quoted(unescaped(field)) + as;
-    out.push_back({wish.by.empty() ? weir::format("{} {} {}", node, gives, what)
-                                   : weir::format("{}.columns {} {} for {}", wish.by, asks, node, what),
-                   true, !wish.by.empty()});
+    out.push_back({request.by.empty() ? weir::format("{} {} {}", node, gives, what)
+                                      : weir::format("{}.columns {} {} for {}", request.by, asks, node, what),
+                   true, !request.by.empty()});
   };
-  for (const auto& [name, wish] : before.wishes) {
+  for (const auto& [name, request] : before.requests) {
     if (!counts(name.first)) continue;
-    const auto now = after.wishes.find(name);
-    if (now == after.wishes.end()) {
-      say(name, wish, "no longer asks", "no longer gives");
-    } else if (now->second.kind != wish.kind) {
-      say(name, now->second, "asks", "gives", weir::format(" as a {}, not a {}", now->second.kind, wish.kind));
+    const auto now = after.requests.find(name);
+    if (now == after.requests.end()) {
+      say(name, request, "no longer asks", "no longer gives");
+    } else if (now->second.kind != request.kind) {
+      say(name, now->second, "asks", "gives", weir::format(" as a {}, not a {}", now->second.kind, request.kind));
     }
   }
-  for (const auto& [name, wish] : after.wishes) {
-    if (counts(name.first) && !before.wishes.contains(name)) say(name, wish, "now asks", "now gives");
+  for (const auto& [name, request] : after.requests) {
+    if (counts(name.first) && !before.requests.contains(name)) say(name, request, "now asks", "now gives");
   }
 }
 
@@ -160,9 +160,9 @@ std::string fingerprint(std::span<const Part> parts, const Bounds& bounds) {
         weir::format("{}:{:08x}v{}", part.name, static_cast<std::uint32_t>(checksum(part.meaning)), part.version);
     words += (part.counts ? " " : " ~") + word;
     if (part.counts) counting.push_back(std::move(word) + part.meaning);
-    for (const Part::Wish& wish : part.wishes) {
-      std::string asked = part.name + '<' + escaped(wish.field) + '/' + wish.kind;
-      words += ' ' + asked + '@' + wish.by;
+    for (const Part::Request& request : part.requests) {
+      std::string asked = part.name + '<' + escaped(request.field) + '/' + request.kind;
+      words += ' ' + asked + '@' + request.by;
       if (part.counts) counting.push_back(std::move(asked));
     }
   }
@@ -185,7 +185,7 @@ std::vector<Change> changes(std::string_view kept, std::string_view now) {
   if (!before.whole || !after.whole) return {};
   std::vector<Change> out;
   compare_nodes(before, after, out);
-  compare_wishes(before, after, out);
+  compare_requests(before, after, out);
   if (before.forget != after.forget) {
     out.push_back({weir::format("limits.forget was changed from {} to {}", format_duration(before.forget),
                                 format_duration(after.forget)),
@@ -199,12 +199,12 @@ std::vector<Change> changes(std::string_view kept, std::string_view now) {
   return out;
 }
 
-std::string without_askers(std::string_view fingerprint) {
+std::string without_requesters(std::string_view fingerprint) {
   std::string out;
-  bool asker = false;
+  bool requester = false;
   for (const char c : fingerprint) {
-    asker = c == '@' || (asker && c != ' ');
-    if (!asker) out += c;
+    requester = c == '@' || (requester && c != ' ');
+    if (!requester) out += c;
   }
   return out;
 }

@@ -20,7 +20,7 @@ std::string fingerprint(std::string_view text);
 /// A node, as a part of what a pipeline's state means.
 struct Part {
   /// A field that the node gives in its rows because something asks for it.
-  struct Wish {
+  struct Request {
     std::string field;
     std::string kind;  ///< "number", "point", "text"
     std::string by;    ///< id of the sink that names it first; empty: the node's own text does
@@ -29,7 +29,7 @@ struct Part {
   std::string meaning;  ///< its own text
   int version = 1;      ///< of its operator's state
   bool counts = true;   ///< false: no state depends on it
-  std::vector<Wish> wishes = {};
+  std::vector<Request> requests = {};
 };
 
 /// The bounds of all state together.
@@ -40,7 +40,7 @@ struct Bounds {
 
 /// The checksum of all that decides what state means, followed by a word on each part, so that a kept one tells what
 /// was changed since. What the checksum leaves out, as it may change freely, is among the words only: parts that don't
-/// count, who wishes, and limits.keys.
+/// count, who requests, and limits.keys.
 std::string fingerprint(std::span<const Part> parts, const Bounds& bounds);
 
 /// Whether `now` may replay into state what `kept` has committed: they mean the same, or more keys are let in.
@@ -58,8 +58,8 @@ inline constexpr std::string_view fields_advice =
 /// Nothing if they are the same; or if they don't say it, as those of another build.
 std::vector<Change> changes(std::string_view kept, std::string_view now);
 
-/// What the numbers of rows depend on: all but who wishes.
-std::string without_askers(std::string_view fingerprint);
+/// What the numbers of rows depend on: all but who requests.
+std::string without_requesters(std::string_view fingerprint);
 
 /// Appends a value without layout and comments, members sorted: equal texts mean the same.
 void write_canonical(const Value& value, std::string& out);

@@ -9,7 +9,7 @@
 namespace weir {
 namespace {
 
-using Wishes = std::vector<Part::Wish>;
+using Requests = std::vector<Part::Request>;
 
 std::string of(const std::vector<Part>& parts, const Bounds& bounds = {.keys = 10, .forget = minute}) {
   return fingerprint(parts, bounds);
@@ -43,7 +43,7 @@ TEST(Fingerprint, WhatNoStateDependsOnMayChange) {
 }
 
 TEST(Fingerprint, TellsWhatIsAskedOfANodeFromWhatItIs) {
-  const auto asked = [](const Wishes& wishes) { return of({{"in", "a"}, {"rows", "b", 1, true, wishes}}); };
+  const auto asked = [](const Requests& requests) { return of({{"in", "a"}, {"rows", "b", 1, true, requests}}); };
   const std::string kept = asked({{"speed", "number", "db"}, {"a b/@%", "point", "db"}});
   EXPECT_EQ(said(kept, asked({{"speed", "number", "db"}, {"a b/@%", "point", "db"}, {"charge", "number", "db"}})),
             Said{R"(!db.columns now asks rows for "charge")"});
@@ -54,8 +54,8 @@ TEST(Fingerprint, TellsWhatIsAskedOfANodeFromWhatItIs) {
             Said{R"(!rows now gives "own")"});
   const std::string renamed = asked({{"speed", "number", "sink"}, {"a b/@%", "point", "sink"}});
   EXPECT_EQ(said(kept, renamed), Said{}) << "who asks does not matter";
-  EXPECT_EQ(without_askers(kept), without_askers(renamed));
-  EXPECT_NE(without_askers(kept), without_askers(asked({{"speed", "number", "db"}})));
+  EXPECT_EQ(without_requesters(kept), without_requesters(renamed));
+  EXPECT_NE(without_requesters(kept), without_requesters(asked({{"speed", "number", "db"}})));
 }
 
 TEST(Fingerprint, MoreKeysMayComeIn) {

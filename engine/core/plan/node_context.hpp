@@ -38,7 +38,7 @@ class NodeContext : public Context {
   DeadLetterBounds dead_letter_bounds() const override { return shared_.pipeline.letter_bounds; }
   const std::shared_ptr<Dictionary>& keys() const override { return keys_; }
   const std::shared_ptr<Dictionary>& fields() const override { return fields_; }
-  const std::vector<FieldDemand>& demand() const override { return node_.demand; }
+  const std::vector<ProjectedField>& projection() const override { return node_.projection; }
   const Clock& clock() const override { return shared_.clock; }
   const Codec* codec(std::string_view name) const override;
   std::size_t counter(std::string_view name) const override;

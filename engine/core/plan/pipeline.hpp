@@ -36,14 +36,14 @@ struct Node {
   const Operator* op = nullptr;  ///< owned by the registry
   Settings settings;
   std::vector<PortRef> inputs;
-  Schemas outputs;                   ///< bound schema per port; a source has the samples schema, a sink none
-  SchemaPtr input;                   ///< of a sink: what it gets (the completed rows if it has `columns`)
-  std::vector<RowColumn> columns;    ///< of a sink with a `columns` setting; empty otherwise
-  bool keeps_state = false;          ///< of a transform: what it does depends on more than the batch at hand
-  std::optional<SinkBegins> begins;  ///< of a sink: its "start", if it says one
-  bool write_empty = false;          ///< of such a sink: rows of NULLs only are written too
-  std::vector<FieldDemand> demand;   ///< what the sinks downstream name, in first-named order
-  std::string codec;                 ///< of a node with an encoding
+  Schemas outputs;                         ///< bound schema per port; a source has the samples schema, a sink none
+  SchemaPtr input;                         ///< of a sink: what it gets (the completed rows if it has `columns`)
+  std::vector<RowColumn> columns;          ///< of a sink with a `columns` setting; empty otherwise
+  bool keeps_state = false;                ///< of a transform: what it does depends on more than the batch at hand
+  std::optional<SinkBegins> begins;        ///< of a sink: its "start", if it says one
+  bool write_empty = false;                ///< of such a sink: rows of NULLs only are written too
+  std::vector<ProjectedField> projection;  ///< what the sinks downstream name, in first-named order
+  std::string codec;                       ///< of a node with an encoding
   Settings codec_settings;
   Span place;           ///< of the node's object in the text
   std::string written;  ///< checksum of that object, variables replaced: whether anything but a comment was edited

@@ -30,7 +30,7 @@ class SchemaBinding {
   }
 
   void bind_all() {
-    gather_demand();
+    gather_projection();
     std::map<std::string, std::size_t> numbers;
     for (Draft& draft : drafts_) {
       const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
@@ -47,10 +47,10 @@ class SchemaBinding {
 
  private:
   /// What the sinks name flows up to everything they read, directly or not.
-  void gather_demand() {
+  void gather_projection() {
     for (const Draft& sink : drafts_) {
       for (const RowColumn& column : sink.node.columns) {
-        const FieldDemand wanted{column.field, column.kind};
+        const ProjectedField wanted{column.field, column.kind};
         const Draft* at = &sink;
         for (std::size_t steps = 0; !at->from_id.empty() && steps < drafts_.size(); ++steps) {  // a cycle has no end
           const Draft* input = nodes_.find(at->from_id);
@@ -66,11 +66,11 @@ class SchemaBinding {
   /// A lane has a place for so many.
   void check_number_of_fields(const Draft& sink) {
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& draft) { return draft.node.role; });
-    if (told_fields_ || source == drafts_.end() || source->node.demand.size() <= samples::most_fields) return;
+    if (told_fields_ || source == drafts_.end() || source->node.projection.size() <= samples::most_fields) return;
     told_fields_ = true;
     report_.error(sink.text->span, "too-many-columns",
                   weir::format("with the columns of {} the sinks name {} fields; a lane holds {}", quoted(sink.node.id),
-                               source->node.demand.size(), samples::most_fields),
+                               source->node.projection.size(), samples::most_fields),
                   "leave some out, or write a pipeline for some of them");
   }
 
@@ -81,20 +81,20 @@ class SchemaBinding {
 
   /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
   /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
-  bool demand_known(const Draft& draft, std::size_t behind = 0) const {
+  bool projection_known(const Draft& draft, std::size_t behind = 0) const {
     if (draft.node.id.empty()) return true;  // nothing can read it
     // What misses its way, or can't be read, may want anything of anybody.
     if (!connected_ || behind > drafts_.size()) return false;
     return std::ranges::all_of(nodes_.readers(draft.node.id), [&](const Draft* reader) {
       if (reader->node.op == nullptr) return false;
-      return reader->node.role == Role::sink ? reader->columns_known : demand_known(*reader, behind + 1);
+      return reader->node.role == Role::sink ? reader->columns_known : projection_known(*reader, behind + 1);
     });
   }
 
-  void want(Node& node, const FieldDemand& wanted, const Value& sink) {
-    const auto known = std::ranges::find(node.demand, wanted.name, &FieldDemand::name);
-    if (known == node.demand.end()) {
-      node.demand.push_back(wanted);
+  void want(Node& node, const ProjectedField& wanted, const Value& sink) {
+    const auto known = std::ranges::find(node.projection, wanted.name, &ProjectedField::name);
+    if (known == node.projection.end()) {
+      node.projection.push_back(wanted);
     } else if (known->kind != wanted.kind) {
       report_.error(place_of(sink, "columns." + wanted.name, 0, {}), "two-kinds",
                     quoted(wanted.name) + " is wanted as two kinds of value by the sinks behind " + quoted(node.id));
@@ -142,14 +142,14 @@ class SchemaBinding {
   class Surroundings final : public NodeContext {
    public:
     using NodeContext::NodeContext;
-    const std::vector<FieldDemand>& demand() const override {
-      demand_asked_ = true;
-      return NodeContext::demand();
+    const std::vector<ProjectedField>& projection() const override {
+      projection_read_ = true;
+      return NodeContext::projection();
     }
-    bool demand_asked() const { return demand_asked_; }
+    bool projection_read() const { return projection_read_; }
 
    private:
-    mutable bool demand_asked_ = false;
+    mutable bool projection_read_ = false;
   };
 
   NodeContext::Shared shared() { return {pipeline_, registry_, counters_, system_clock()}; }
@@ -160,7 +160,7 @@ class SchemaBinding {
     Surroundings context{shared(), node};
     const auto transform = node.op->make_transform(node.settings, context);
     auto outputs = transform->bind_schema({input});
-    if (context.demand_asked() && !(whole_ && demand_known(draft))) return false;
+    if (context.projection_read() && !(whole_ && projection_known(draft))) return false;
     if (!outputs) return std::unexpected(outputs.error());
     const Spec& spec = node.op->spec;
     if (outputs->size() != spec.ports.size() + 1 || std::ranges::contains(*outputs, nullptr))

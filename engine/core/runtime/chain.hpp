@@ -70,7 +70,7 @@ class Chain {
   /// letters of the decoded batch's step.
   Decoded decode(std::shared_ptr<const Messages> messages);
 
-  /// Runs the transforms in order. `replaying`: silent replay, outputs are dropped and counters stand still. Fills
+  /// Runs the transforms in order. `replaying`: replay, outputs are dropped and counters stand still. Fills
   /// `out` but for what is the lane's to know; if `out` has `more`, go_on() must follow before anything else. Dead
   /// letters come with the last part.
   Result<void> step(const Decoded& decoded, bool replaying, ChainOutput& out);

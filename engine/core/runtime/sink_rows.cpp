@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> qualities{"measured", "interpolated", "carried", "null"};
 
-/// When the rows are of: ticks, or the times of events. Empty: a transform that keeps them does not make these anew.
+/// When the rows are of: ticks, or the times of events. Empty: a transform that keeps them does not make these again.
 std::span<const std::int64_t> times_of(const Batch& batch) {
   const Shape shape = batch.schema->shape;
   if (shape != Shape::brackets && shape != Shape::rows && shape != Shape::events) return {};

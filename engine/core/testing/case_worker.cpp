@@ -281,9 +281,9 @@ void CaseWorker::crash() {
 }
 
 /// What led to rows that are not committed is done again.
-void CaseWorker::forget_behind(Position silent) {
-  for (CaseRows& rows : ports_ | std::views::values) rows.cut(silent);
-  counted_.erase(counted_.upper_bound(silent), counted_.end());
+void CaseWorker::forget_behind(Position replay_until) {
+  for (CaseRows& rows : ports_ | std::views::values) rows.cut(replay_until);
+  counted_.erase(counted_.upper_bound(replay_until), counted_.end());
   counted_before_ = counted_.empty() ? std::vector<Counters::Line>{} : counted_.rbegin()->second;
 }
 
@@ -296,7 +296,7 @@ std::vector<Counters::Line> CaseWorker::counters() const {
 
 CaseRows CaseWorker::letters() const {
   std::vector<Sink::DeadLetter> all = letters_;
-  for (const CaseSinkState& sink : sinks_ | std::views::values) all.append_range(sink.buried);
+  for (const CaseSinkState& sink : sinks_ | std::views::values) all.append_range(sink.dead_letters);
   std::ranges::stable_sort(all, {}, &Sink::DeadLetter::position);
   CaseRows out;
   out.columns = {"node", "reason", "subject", "payload", "arrival", "position"};

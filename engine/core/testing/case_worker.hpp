@@ -68,7 +68,7 @@ class CaseWorker {
   void begin(LaneStart start);
   Result<std::vector<std::string>> make_lane(const LaneStart& start, Position after);
   void queue_again(const LaneStart& start);
-  void forget_behind(Position silent);
+  void forget_behind(Position replay_until);
   std::size_t room(std::size_t most) const;
   void step(const Result<Decoded>& decoded);
   void acknowledge(Position position);

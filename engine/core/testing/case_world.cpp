@@ -63,7 +63,7 @@ Result<Committed> CaseSink::commit(std::span<const LaneCommit> lanes) {
   };
   if (fails && !state_.answer_lost) return unreachable();
   for (const Encoded& rows : written_) keep(rows, lanes.front().next.arrival);
-  std::ranges::copy(letters_, std::back_inserter(state_.buried));
+  std::ranges::copy(letters_, std::back_inserter(state_.dead_letters));
   if (state_.claims.transactional) state_.progress = lanes.front().next;
   if (fails) return unreachable();
   forget();

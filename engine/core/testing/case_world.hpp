@@ -35,7 +35,7 @@ struct CaseSinkState {
   Claims claims;
   CaseRows rows;
   Progress progress = {};
-  std::vector<Sink::DeadLetter> buried = {};
+  std::vector<Sink::DeadLetter> dead_letters = {};
   std::map<std::pair<std::uint32_t, std::uint64_t>, Timestamp> ids = {};  ///< of rows, if it is idempotent, and when
   std::size_t failures = 0;                                               ///< so many of the next commits fail, …
   bool answer_lost = false;                                               ///< … though they are done

@@ -38,12 +38,12 @@ std::string Ledger::create() const {
       "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', target VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
       "latest_tick BIGINT, numbering BIGINT DEFAULT 0, emitted BIGINT DEFAULT 0, updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
-      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB, buried BIGINT DEFAULT epoch_ns(now()));"
+      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB, written BIGINT DEFAULT epoch_ns(now()));"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted BIGINT DEFAULT 0;"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS latest_tick BIGINT;"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS numbering BIGINT DEFAULT 0;"
       "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;"
-      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS buried BIGINT DEFAULT epoch_ns(now());",
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS written BIGINT DEFAULT epoch_ns(now());",
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
@@ -157,7 +157,7 @@ std::string Ledger::values_of(const Sink::DeadLetter& letter) const {
 
 Result<void> Ledger::expire(File& file, Duration retention) const {
   return file
-      .run(weir::format("DELETE FROM {} WHERE pipeline = {} AND buried < epoch_ns(now()) - {}",
+      .run(weir::format("DELETE FROM {} WHERE pipeline = {} AND written < epoch_ns(now()) - {}",
                         place(sql::dead_letters_table), sql::literal(pipeline_), retention))
       .transform([](const Rows&) {});
 }

@@ -52,7 +52,7 @@ TEST_F(DuckDbLedger, forgets_this_pipelines_dead_letters_when_their_time_is_over
   keep_letter(1);
   for (const char* pipeline : {"fleet", "another"}) {
     ask(
-        weir::format("INSERT INTO weir_dead_letters (pipeline, reason, buried) SELECT '{}', 'old', "
+        weir::format("INSERT INTO weir_dead_letters (pipeline, reason, written) SELECT '{}', 'old', "
                      "epoch_ns(now()) - range * {} + {} FROM range(1, 13)",
                      pipeline, 24 * 60 * minute, minute));
   }

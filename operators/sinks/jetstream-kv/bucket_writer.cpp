@@ -140,7 +140,7 @@ Result<void> BucketWriter::resolve(NewestValues& values, Conflicts conflicts) {
   const auto at_end = follow(values, look_again).and_then([&](std::size_t) { return catch_up(values); });
   if (!at_end) return std::unexpected(at_end.error());
   std::erase_if(conflicts, [&](const auto& conflict) { return values.revision(conflict.first) != conflict.second; });
-  // Begun anew, a far bucket would never be read to its end.
+  // From its start, a far bucket would never be read to its end.
   if (!*at_end && conflicts.size() > most_single_reads) return {};
   for (const auto& [subject, tried] : conflicts) values.distrust(subject);
   if (conflicts.size() > most_single_reads) {

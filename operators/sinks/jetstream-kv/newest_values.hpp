@@ -65,7 +65,7 @@ class NewestValues {
   void know(std::string_view subject, std::uint64_t revision, std::string_view value);
   /// The same, as far as it is known; 0: no value, or nothing is known.
   std::uint64_t revision(std::string_view subject) const;
-  /// What is known of this subject may be of a bucket that is no more: its revisions begin anew.
+  /// What is known of this subject may be of a bucket that is no more: its revisions start over.
   void distrust(std::string_view subject);
 
   /// Lets go of what had no row for `forget`: it only saves asking the bucket. Looks once a minute, or each `forget`.

@@ -190,7 +190,7 @@ TEST_F(NewestValuesTest, forgets_what_waits_and_what_the_bucket_has_after_a_fail
   EXPECT_THAT(writes(), ElementsAre("$KV.b.v1.speed 0 " + stored(4, 2))) << "the bucket may be another one";
 }
 
-/// A lane that starts again numbers its keys anew, and lanes have numbers of their own.
+/// A lane that starts again numbers its keys again, and lanes have numbers of their own.
 TEST_F(NewestValuesTest, tells_keys_by_their_names) {
   take("v1", 1, 1);
   take("v2", 1, 2);

@@ -210,8 +210,9 @@ class Opening {
             "CREATE TABLE IF NOT EXISTS {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
             "NULL, position bigint NOT NULL, ordinal bigint, \"row\" bigint, arrival timestamptz, arrival_ns "
             "bigint, reason text NOT NULL, subject text NOT NULL, payload bytea NOT NULL, "
-            "buried timestamptz NOT NULL DEFAULT clock_timestamp());"
-            "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS \"row\" bigint, ALTER COLUMN ordinal DROP NOT NULL;"
+            "written timestamptz NOT NULL DEFAULT clock_timestamp());"
+            "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS \"row\" bigint, ADD COLUMN IF NOT EXISTS written timestamptz "
+            "NOT NULL DEFAULT clock_timestamp(), ALTER COLUMN ordinal DROP NOT NULL;"
             "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly';"
             "COMMENT ON COLUMN {0}.ordinal IS 'among the letters of this position; not of rows';"
             "COMMENT ON COLUMN {0}.\"row\" IS 'of a row that the sink''s table refused: its number "
@@ -365,7 +366,7 @@ Result<std::string> schema_of(Connection& connection, const sql::TableName& tabl
 }
 
 std::string expired_letters(const TableState& state, std::string_view pipeline, Duration retention) {
-  const std::string which = weir::format("FROM {} WHERE pipeline = {} AND buried < now() - {}", state.dead_letters,
+  const std::string which = weir::format("FROM {} WHERE pipeline = {} AND written < now() - {}", state.dead_letters,
                                          sql::literal(pipeline), interval(retention));
   constexpr int at_once = 10'000;
   const std::string some = weir::format("DELETE FROM {} WHERE ctid = ANY (ARRAY(SELECT ctid {} LIMIT {}))",

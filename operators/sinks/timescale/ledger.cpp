@@ -241,7 +241,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
 }
 
 Result<Members> Ledger::heartbeat(Connection& connection) const {
-  // Written anew only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
+  // Written again only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
   // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
   // again.
   const auto told = connection.query(

@@ -24,8 +24,8 @@ class Ledger {
   /// `target`: the table of the sink's rows, without its schema.
   Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease);
 
-  /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the instance>": by that whoever takes
-  /// over from an instance finds what that has left in the middle of a transaction.
+  /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the instance>": by that name its
+  /// successor finds what it has left in the middle of a transaction.
   std::string session() const;
 
   /// Takes the worker's name for as long as this connection lasts: only one instance may claim under it. held: another

@@ -11,7 +11,7 @@ Acknowledger::Acknowledger(Connection& connection, const Clock& clock, Duration 
       connection_{&connection},
       reporter_{[this](const std::stop_token& stop) { report(stop); }} {}
 
-void Acknowledger::hold(const Bundle& bundle, Position last) {
+void Acknowledger::hold(const MessageBatch& bundle, Position last) {
   Held held{.last = last, .since = clock_.steady(), .replies = {}};
   held.replies.reserve(bundle.size());
   for (std::size_t i = 0; i < bundle.size(); ++i) held.replies.emplace_back(bundle[i].reply);

@@ -28,7 +28,7 @@ class Acknowledger {
   Acknowledger(Connection& connection, const Clock& clock, Duration every);
 
   /// Takes over the messages of a bundle that got the positions (last - size, last].
-  void hold(const Bundle& bundle, Position last);
+  void hold(const MessageBatch& bundle, Position last);
   /// Acknowledges every held message up to this position.
   void acknowledge(Position up_to);
   /// Gives everything not acknowledged back to the server, for another worker.

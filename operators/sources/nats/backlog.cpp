@@ -20,8 +20,8 @@ Result<Position> before_first(JetStream& jetstream, const std::string& stream, c
 
 Result<void> check_same(const StreamState& state, const std::string& stream, const PartitionPlace& place) {
   if (place.position == 0) return {};
-  const bool anew = place.stream.created != no_time && place.stream.created != state.created;
-  if (!anew && place.position <= state.last) return {};
+  const bool recreated = place.stream.created != no_time && place.stream.created != state.created;
+  if (!recreated && place.position <= state.last) return {};
   return fail(Error::Kind::changed,
               weir::format("stream {} was recreated or lost its end: it ends at {}, and {} was committed of the one "
                            "before",

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "clients/nats_pull.hpp"
-#include "sources/nats/intake.hpp"
+#include "sources/nats/endpoint.hpp"
 #include "sources/nats/sources.hpp"
 
 namespace weir::nats {
@@ -26,7 +26,7 @@ class CoreSource final : public SourceBase {
     counter_ = after;
     if (auto done = connect(); !done) return std::unexpected(done.error());
     const std::string group = settings_.has("queue") ? settings_.text("queue") : "";
-    auto made = Subscription::open(*connection_, intake_.names.filter, group, limits);
+    auto made = Subscription::open(*connection_, endpoint_.names.filter, group, limits);
     if (!made) return std::unexpected(made.error());
     if (auto answered = connection_->flush(answer_wait); !answered) return std::unexpected(answered.error());
     if (const auto why = connection_->denied(); !why.empty()) {
@@ -41,31 +41,31 @@ class CoreSource final : public SourceBase {
     // All that this connection asks for is its subscription.
     if (!subscription_ || connection_->closed() || !connection_->denied().empty())
       return open(counter_).transform([](Position) { return Pulled{}; });
-    auto haul = std::make_shared<Haul>();
-    subscription_->take(haul->bundle, budget.messages, budget.bytes, budget.wait, stop);
-    const std::size_t got = haul->bundle.size();
+    auto received = std::make_shared<ReceivedBatch>();
+    subscription_->take(received->bundle, budget.messages, budget.bytes, budget.wait, stop);
+    const std::size_t got = received->bundle.size();
     if (got > 0 && got < large_enough && context_.clock().steady() - gave_ < gather_for) {
       context_.clock().wait(gather_for, stop);
-      subscription_->take(haul->bundle, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
+      subscription_->take(received->bundle, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
     }
     if (got > 0) gave_ = context_.clock().steady();
     dropped_.reach(subscription_->dropped());
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
-    if (haul->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
+    if (received->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
     arrival_ = std::max(arrival_, context_.clock().now());
-    auto& items = haul->messages.items;
-    items.resize(haul->bundle.size());
+    auto& items = received->messages.items;
+    items.resize(received->bundle.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       items[i].sequence = ++counter_;
       items[i].arrival = arrival_;
-      translate(*haul, i);
+      translate(*received, i);
     }
     count("received", items.size());
     if (items.empty() && arrival_ >= due_)
       items.push_back({.sequence = ++counter_, .arrival = arrival_, .marker = true});
     if (!items.empty()) due_ = end_of_time;
-    return Haul::give(std::move(haul));
+    return ReceivedBatch::give(std::move(received));
   }
 
   /// The worker's clock is what tells the arrival here, so that it may also tell that time has passed.

@@ -7,7 +7,7 @@
 #include "clients/nats_pull.hpp"
 #include "clients/nats_stream_set.hpp"
 #include "sources/nats/backlog.hpp"
-#include "sources/nats/intake.hpp"
+#include "sources/nats/endpoint.hpp"
 #include "sources/nats/sources.hpp"
 
 namespace weir::nats {
@@ -31,7 +31,7 @@ class PartitionSource final : public SourceBase {
     if (auto done = connect(); !done) return done;
     const auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
-    return StreamSet{settings_, intake_.pattern, use()}.check(**jetstream);
+    return StreamSet{settings_, endpoint_.pattern, use()}.check(**jetstream);
   }
 
   Result<Position> open(Position after) override {
@@ -45,7 +45,7 @@ class PartitionSource final : public SourceBase {
 
   Result<std::optional<Timestamp>> arrival_at(Position position) override {
     if (auto there = check_end(position); !there) return std::unexpected(there.error());
-    return jetstream_->time_of(intake_.names.stream, position);
+    return jetstream_->time_of(endpoint_.names.stream, position);
   }
 
   Result<Pulled> pull(const Budget& budget, std::stop_token stop) override {
@@ -53,9 +53,9 @@ class PartitionSource final : public SourceBase {
       if (auto again = go_on(); !again) return std::unexpected(again.error());
     }
     if (ended_) return Pulled{Pulled::State::end, nullptr};
-    auto haul = std::make_shared<Haul>();
+    auto received = std::make_shared<ReceivedBatch>();
     deliveries_.clear();
-    const auto read = reader_->read(haul->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
+    const auto read = reader_->read(received->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
     deleted_.reach(reader_->deleted());
     restarts_.reach(reader_->restarts());
     dropped_.reach(reader_->dropped());
@@ -69,21 +69,21 @@ class PartitionSource final : public SourceBase {
       if (auto looked = look_for_end(); !looked) return std::unexpected(looked.error());
       return Pulled{ended_ ? Pulled::State::end : Pulled::State::idle, nullptr};
     }
-    cut(haul->bundle);
-    auto& items = haul->messages.items;
+    cut(received->bundle);
+    auto& items = received->messages.items;
     items.resize(deliveries_.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       arrival_ = std::max(arrival_, deliveries_[i].time);
       items[i].sequence = deliveries_[i].sequence;
       items[i].arrival = deliveries_[i].time;
-      if (haul->bundle[i].subject == intake_.names.marker) {
-        items[i].subject = haul->bundle[i].subject;
+      if (received->bundle[i].subject == endpoint_.names.marker) {
+        items[i].subject = received->bundle[i].subject;
         items[i].marker = true;
-        items[i].own_marker = haul->bundle[i].payload.ends_with(life_);
+        items[i].own_marker = received->bundle[i].payload.ends_with(life_);
         if (items[i].own_marker) marked_ = asked_ = no_time;
         if (items[i].own_marker) unanswered_.reset();
       } else {
-        translate(*haul, i);
+        translate(*received, i);
       }
     }
     if (!items.empty()) behind_ = deliveries_.back().pending;
@@ -91,7 +91,7 @@ class PartitionSource final : public SourceBase {
     if (!items.empty()) given_time_ = deliveries_.back().time;
     count("received", items.size());
     if (items.empty() && ended_) return Pulled{Pulled::State::end, nullptr};
-    return Haul::give(std::move(haul));
+    return ReceivedBatch::give(std::move(received));
   }
 
   Result<void> mark(Timestamp due) override {
@@ -101,7 +101,7 @@ class PartitionSource final : public SourceBase {
     if (arrival_ >= asked_due_) asked_ = no_time;
     if (marked_ == no_time || now - marked_ >= marker_patience) {
       marked_ = now;
-      if (auto sent = connection_->publish(intake_.names.marker, marker_text(due)); !sent) return sent;
+      if (auto sent = connection_->publish(endpoint_.names.marker, marker_text(due)); !sent) return sent;
       if (asked_ == no_time) {
         asked_ = now;
         asked_due_ = due;
@@ -125,7 +125,7 @@ class PartitionSource final : public SourceBase {
     if (!jetstream) return std::unexpected(jetstream.error());
     const Beginning beginning{settings_.text("start") == "new", start_time(settings_)};
     for (const PartitionPlace& place : places) {
-      const PartitionNames names{settings_.text("stream"), intake_.partitions, place.partition, intake_.pattern};
+      const PartitionNames names{settings_.text("stream"), endpoint_.partitions, place.partition, endpoint_.pattern};
       const auto beyond = backlog_beyond(**jetstream, names.stream, place, beginning);
       if (!beyond) return std::unexpected(beyond.error());
       out.push_back(*beyond);
@@ -138,7 +138,7 @@ class PartitionSource final : public SourceBase {
     reader_.reset();
     auto state = connect_stream(use());
     if (!state) return state;
-    identity_ = {intake_.names.stream, state->created};
+    identity_ = {endpoint_.names.stream, state->created};
     last_ = state->last;
     ended_ = false;
     if (auto fits = check_reach(after, *state); !fits) return std::unexpected(fits.error());
@@ -146,7 +146,7 @@ class PartitionSource final : public SourceBase {
   }
 
   Result<Position> start(const ReadFrom& from, const StreamState& state, Timestamp stored = no_time) {
-    reader_ = std::make_unique<OrderedReader>(*jetstream_, intake_.names.stream, context_.clock());
+    reader_ = std::make_unique<OrderedReader>(*jetstream_, endpoint_.names.stream, context_.clock());
     given_time_ = stored;
     return reader_->start(from, stored).and_then([&](Position before) -> Result<Position> {
       // What was checked and what is read must be one stream.
@@ -166,7 +166,7 @@ class PartitionSource final : public SourceBase {
   StreamUse use() const { return endless() ? StreamUse::replayed_marked : StreamUse::replayed; }
 
   /// Leaves out what arrived at `until` or after something that did: the rest of the stream.
-  void cut(Bundle& bundle) {
+  void cut(MessageBatch& bundle) {
     const auto beyond = std::ranges::find_if(deliveries_, [&](const Delivery& one) { return one.time >= until_; });
     if (beyond == deliveries_.end()) return;
     ended_ = true;
@@ -177,7 +177,7 @@ class PartitionSource final : public SourceBase {
   /// Nothing came: once it is `until`, that is the end if the stream has nothing more.
   Result<void> look_for_end() {
     if (context_.clock().now() < until_) return {};
-    return jetstream_->next_message(intake_.names.stream, given_ + 1).transform([&](const auto& next) {
+    return jetstream_->next_message(endpoint_.names.stream, given_ + 1).transform([&](const auto& next) {
       ended_ = !next || next->time >= until_;
     });
   }
@@ -199,18 +199,18 @@ class PartitionSource final : public SourceBase {
   /// The server refuses a publish by a message of its own, later: only what does not come back tells of it. A stream
   /// says why to one who wants an answer.
   Error unanswered(Timestamp due) const {
-    const auto answer = connection_->request(intake_.names.marker, marker_text(due), marker_wait);
+    const auto answer = connection_->request(endpoint_.names.marker, marker_text(due), marker_wait);
     if (const std::string refused = answer ? JetStream::refusal_in(*answer) : ""; !refused.empty()) {
       return {Error::Kind::unreachable,
               weir::format("stream {} does not store the markers that are published to {}: {}; until it does, time "
                            "stands still while no message comes",
-                           intake_.names.stream, intake_.names.marker, refused)};
+                           endpoint_.names.stream, endpoint_.names.marker, refused)};
     }
     const std::string why = connection_->last_error();
     return {Error::Kind::unreachable,
             weir::format("markers published to {} do not come back by stream {}{}; may this user publish there? Until "
                          "they do, time stands still while no message comes",
-                         intake_.names.marker, intake_.names.stream, why.empty() ? "" : " (" + why + ")")};
+                         endpoint_.names.marker, endpoint_.names.stream, why.empty() ? "" : " (" + why + ")")};
   }
 
   std::string marker_text(Timestamp due) const { return std::to_string(due) + life_; }
@@ -219,7 +219,7 @@ class PartitionSource final : public SourceBase {
     if (position <= last_) return {};
     return fail(Error::Kind::changed,
                 weir::format("stream {} ends at {}, but it was read up to {}: it was recreated, or lost its end",
-                             intake_.names.stream, last_, position),
+                             endpoint_.names.stream, last_, position),
                 "stream");
   }
 
@@ -228,7 +228,7 @@ class PartitionSource final : public SourceBase {
     if (after == 0) return {};
     if (auto there = check_end(after); !there) return there;
     if (state.first <= after + 1) return {};
-    return std::unexpected(cut_off(intake_.names.stream, state.first, after));
+    return std::unexpected(cut_off(endpoint_.names.stream, state.first, after));
   }
 
   std::unique_ptr<OrderedReader> reader_;

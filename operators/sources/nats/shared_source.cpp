@@ -5,7 +5,7 @@
 
 #include "clients/nats_pull.hpp"
 #include "sources/nats/acknowledger.hpp"
-#include "sources/nats/intake.hpp"
+#include "sources/nats/endpoint.hpp"
 #include "sources/nats/sources.hpp"
 
 namespace weir::nats {
@@ -26,7 +26,7 @@ class SharedSource final : public SourceBase {
     auto state = connect_stream(StreamUse::once);
     if (!state) return std::unexpected(state.error());
     durable_ = {.name = settings_.text("durable"),
-                .filter = intake_.names.filter,
+                .filter = endpoint_.names.filter,
                 .only_new = settings_.text("start") == "new",
                 .time = start_time(settings_),
                 .ack_wait = settings_.duration("ack_wait"),
@@ -53,37 +53,37 @@ class SharedSource final : public SourceBase {
     if (pulled_ != no_time && context_.clock().steady() - pulled_ > durable_.ack_wait / 2) {
       if (auto done = leave_waiting(); !done) return std::unexpected(done.error());
     }
-    auto haul = std::make_shared<Haul>();
-    const bool alive = reader_->read(haul->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
+    auto received = std::make_shared<ReceivedBatch>();
+    const bool alive = reader_->read(received->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
     pulled_ = context_.clock().steady();
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
-    if (!alive && haul->bundle.empty()) {
+    if (!alive && received->bundle.empty()) {
       if (!connection_->connected()) context_.clock().wait(budget.wait, stop);
       if (!connection_->connected()) return std::unexpected(connection_->down());
       if (auto bound = bind(); !bound) return std::unexpected(bound.error());
     }
-    if (haul->bundle.empty() && reader_->silent()) return std::unexpected(reader_->condition());
-    auto& items = haul->messages.items;
-    items.resize(haul->bundle.size());
+    if (received->bundle.empty() && reader_->unanswered()) return std::unexpected(reader_->condition());
+    auto& items = received->messages.items;
+    items.resize(received->bundle.size());
     std::uint64_t redelivered = 0;
     for (std::size_t i = 0; i < items.size(); ++i) {
       Delivery delivery;
-      const bool delivered = parse_delivery(haul->bundle[i].reply, delivery);
+      const bool delivered = parse_delivery(received->bundle[i].reply, delivery);
       redelivered += delivery.delivered > 1 ? 1 : 0;
       arrival_ = std::max(arrival_, delivered ? delivery.time : context_.clock().now());
       items[i].sequence = ++counter_;
       items[i].arrival = arrival_;
-      translate(*haul, i);
+      translate(*received, i);
       if (delivered)
         behind_ = delivery.pending;
       else
         items[i].refused = "it does not come from the durable";
     }
-    if (!items.empty()) acknowledger_->hold(haul->bundle, counter_);
+    if (!items.empty()) acknowledger_->hold(received->bundle, counter_);
     count("received", items.size());
     count("redelivered", redelivered);
-    return Haul::give(std::move(haul));
+    return ReceivedBatch::give(std::move(received));
   }
 
   void committed(Position position) override {
@@ -93,22 +93,22 @@ class SharedSource final : public SourceBase {
 
  private:
   Result<void> bind() {
-    return jetstream_->ensure_durable(intake_.names.stream, durable_).and_then([&](bool made) {
+    return jetstream_->ensure_durable(endpoint_.names.stream, durable_).and_then([&](bool made) {
       if (std::exchange(bound_, true) && made) tell_of_loss();
-      return reader_->bind(intake_.names.stream, durable_.name, request_messages);
+      return reader_->bind(endpoint_.names.stream, durable_.name, request_messages);
     });
   }
 
   void tell_of_loss() {
     count("restarts", 1);
-    context_.warn(weir::format("durable {} of stream {} was gone; it is made again and begins {}", durable_.name,
-                               intake_.names.stream,
-                               durable_.only_new ? "with new messages: those that it had not given out yet are left out"
-                                                 : "anew: messages that were acknowledged come once more"));
+    context_.warn(weir::format(
+        "durable {} of stream {} was gone; it is recreated and starts {}", durable_.name, endpoint_.names.stream,
+        durable_.only_new ? "with new messages: those not delivered yet are skipped"
+                          : "at the stream's beginning: acknowledged messages are delivered again"));
   }
 
   Result<std::unique_ptr<Connection>> open_answers() const {
-    return Connection::open(intake_.access, intake_.connection + " acks", Connection::Use::publish);
+    return Connection::open(endpoint_.access, endpoint_.connection + " acks", Connection::Use::publish);
   }
 
   /// While no acknowledgement arrives there is no use in reading on: the server would give out everything again.
@@ -133,7 +133,7 @@ class SharedSource final : public SourceBase {
   /// Nobody pulled for so long that what waits in the client is, or soon will be, another worker's: nothing told the
   /// server that it was in progress. Gives back what still is ours.
   Result<void> leave_waiting() {
-    Bundle waiting;
+    MessageBatch waiting;
     reader_->drain(waiting);
     if (context_.clock().steady() - pulled_ < durable_.ack_wait) {
       for (std::size_t i = 0; i < waiting.size(); ++i) (void)answers_->publish(waiting[i].reply, "-NAK");

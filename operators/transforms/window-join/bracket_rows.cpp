@@ -6,7 +6,7 @@
 
 namespace weir::window_join {
 
-BracketRows::BracketRows(std::vector<FieldDemand> fields, const HeldSamples& samples)
+BracketRows::BracketRows(std::vector<ProjectedField> fields, const HeldSamples& samples)
     : fields_{std::move(fields)}, samples_{samples} {
   clear();
 }

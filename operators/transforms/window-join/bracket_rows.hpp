@@ -12,7 +12,7 @@ namespace weir::window_join {
 /// Brackets, written column by column.
 class BracketRows {
  public:
-  BracketRows(std::vector<FieldDemand> fields, const HeldSamples& samples);
+  BracketRows(std::vector<ProjectedField> fields, const HeldSamples& samples);
 
   /// Begins a row; before() and after() of every field follow, with an entry or null.
   void begin(std::uint32_t key, Timestamp tick, Timestamp arrival) {
@@ -48,7 +48,7 @@ class BracketRows {
   void widen();
   void clear();
 
-  std::vector<FieldDemand> fields_;
+  std::vector<ProjectedField> fields_;
   const HeldSamples& samples_;
   std::size_t room_ = 0;      ///< rows that the sides are long
   std::size_t expected_ = 0;  ///< rows of the next batch

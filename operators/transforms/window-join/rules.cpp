@@ -32,23 +32,23 @@ Rules::Rules(const Settings& settings, const Context& context)
 }
 
 Slots::Slots(const Settings& settings, const Rules& rules, const Context& context)
-    : fields{context.demand()}, session_name_{rules.session_field} {
+    : fields{context.projection()}, session_name_{rules.session_field} {
   if (settings.has("fields")) {
     fields.clear();
     for (const std::string& name : settings.list("fields")) {
-      const auto wanted = std::ranges::find(context.demand(), name, &FieldDemand::name);
-      fields.push_back(wanted == context.demand().end() ? FieldDemand{name, FieldKind::number} : *wanted);
+      const auto wanted = std::ranges::find(context.projection(), name, &ProjectedField::name);
+      fields.push_back(wanted == context.projection().end() ? ProjectedField{name, FieldKind::number} : *wanted);
     }
   }
-  for (const FieldDemand& field : fields) kinds.push_back(field.kind);
+  for (const ProjectedField& field : fields) kinds.push_back(field.kind);
   if (session_name_.empty()) return;
-  const auto it = std::ranges::find(fields, session_name_, &FieldDemand::name);
+  const auto it = std::ranges::find(fields, session_name_, &ProjectedField::name);
   session = static_cast<std::uint16_t>(it - fields.begin() + 1);
   if (it == fields.end()) kinds.push_back(FieldKind::number);
 }
 
 std::uint16_t Slots::of(std::string_view field) const {
-  const auto it = std::ranges::find(fields, field, &FieldDemand::name);
+  const auto it = std::ranges::find(fields, field, &ProjectedField::name);
   if (it != fields.end()) return static_cast<std::uint16_t>(it - fields.begin() + 1);
   return !session_name_.empty() && field == session_name_ ? session : none;
 }

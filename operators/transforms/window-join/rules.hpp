@@ -43,8 +43,8 @@ struct Rules {
 struct Slots {
   static constexpr std::uint16_t none = 0;  // slot 0 is no field's
 
-  std::vector<FieldDemand> fields;  ///< of the brackets
-  std::vector<FieldKind> kinds;     ///< by slot, from 1 on
+  std::vector<ProjectedField> fields;  ///< of the brackets
+  std::vector<FieldKind> kinds;        ///< by slot, from 1 on
   std::uint16_t session = none;
 
   Slots(const Settings& settings, const Rules& rules, const Context& context);

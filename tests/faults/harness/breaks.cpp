@@ -134,7 +134,7 @@ std::vector<std::string> snapshots_beyond(jsCtx* jetstream, const Kept& kept) {
   return out;
 }
 
-/// Writes a snapshot's manifest anew, to say that the state is of the place that progress is at. False: it was deleted.
+/// Rewrites a snapshot's manifest to say that the state is of the place that progress is at. False: it was deleted.
 bool forge(jsCtx* jetstream, const std::string& name, const Kept& kept) {
   constexpr std::size_t position_at = 4, consumed_at = 28;  // see put_place() in core/snapshot.cpp
   const std::string subject = weir::format("$KV.{}.{}/manifest", bucket_name, name);
@@ -200,20 +200,20 @@ void run_ahead(Stage& stage, const Traffic&) {
 // position. Each stands in for the other where a stream was recreated; only the time tells one that lost its end.
 using enum Break::When;
 const std::array all{
-    Break{"lose-row", settled, {}, run<lose>, "a row deleted"},
-    Break{"change-row", settled, {}, run<change>, "a number of a row changed a little"},
-    Break{"null-row", settled, {}, run<put_null>, "values of a row set to NULL"},
-    Break{"double-row", settled, {}, run<double_it>, "a row there twice"},
-    Break{"late-row", settled, {}, run<commit_again>, "a row committed behind later ones of its vehicle"},
-    Break{"lose-session", settled, {}, run<lose_session>, "a line of the second sink deleted"},
-    Break{"add-letter", settled, {}, run<add_letter>, "a dead letter of a good message"},
-    Break{"letter-bytes", settled, {}, run<change_letter>, "a byte more in a dead letter"},
-    Break{"letter-reason", settled, {}, run<change_reason>, "another reason in a dead letter"},
-    Break{"double-letter", settled, {}, run<repeat_letter>, "a dead letter there twice"},
-    Break{"miscount", settled, {}, run<miscount>, "a sink's count of messages one too high"},
-    Break{"late-count", settled, {}, count_twice, "the workers' count of late samples one too high"},
-    Break{"old-value", settled, {}, put_old_value, "a current value older than what is committed"},
-    Break{"lose-message", settled, {}, delete_message, "an acknowledged message deleted from its stream"},
+    Break{"lose-row", finished, {}, run<lose>, "a row deleted"},
+    Break{"change-row", finished, {}, run<change>, "a number of a row changed a little"},
+    Break{"null-row", finished, {}, run<put_null>, "values of a row set to NULL"},
+    Break{"double-row", finished, {}, run<double_it>, "a row there twice"},
+    Break{"late-row", finished, {}, run<commit_again>, "a row committed behind later ones of its vehicle"},
+    Break{"lose-session", finished, {}, run<lose_session>, "a line of the second sink deleted"},
+    Break{"add-letter", finished, {}, run<add_letter>, "a dead letter of a good message"},
+    Break{"letter-bytes", finished, {}, run<change_letter>, "a byte more in a dead letter"},
+    Break{"letter-reason", finished, {}, run<change_reason>, "another reason in a dead letter"},
+    Break{"double-letter", finished, {}, run<repeat_letter>, "a dead letter there twice"},
+    Break{"miscount", finished, {}, run<miscount>, "a sink's count of messages one too high"},
+    Break{"late-count", finished, {}, count_twice, "the workers' count of late samples one too high"},
+    Break{"old-value", finished, {}, put_old_value, "a current value older than what is committed"},
+    Break{"lose-message", finished, {}, delete_message, "an acknowledged message deleted from its stream"},
     Break{"set-back", between, {}, set_back, "weir_progress as it was four seconds before, the rows as they are"},
     Break{"ahead", between, {}, run_ahead, "a commit names a snapshot of a later state"},
     Break{"prune",
@@ -247,7 +247,7 @@ const std::array all{
           "worker-stop",
           12},
     Break{
-        "mute",
+        "replay-output",
         always,
         {"SET since = CASE WHEN owner = $4 AND lease_until BETWEEN clock_timestamp() AND clock_timestamp() + lease THEN "
          "since ELSE clock_timestamp() END,",
@@ -267,7 +267,7 @@ const std::array all{
           {"stream = n.stream, stream_created = n.created,\n       stamp = n.stamp,", "stream = '',"},
           nullptr,
           "a lane goes on in another stream of the same name",
-          "stream-anew"},
+          "stream-recreated"},
     Break{"markers",
           always,
           {"PUB p.0.clock.", "PUB q.0.clock.", true},

@@ -14,7 +14,7 @@ namespace weir::faults {
 struct Break {
   std::string_view name;
   /// When it is done: to all that goes to PostgreSQL from the beginning, between two faults, or when all have ended.
-  enum class When : std::uint8_t { always, between, settled } when;
+  enum class When : std::uint8_t { always, between, finished } when;
   Sabotage sabotage = {};                           ///< for `always`
   void (*apply)(Stage&, const Traffic&) = nullptr;  ///< for the others
   std::string_view what;

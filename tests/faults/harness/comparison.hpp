@@ -24,7 +24,7 @@ struct Balance {
 };
 
 struct Verdict {
-  Tally rows, twins, copies, sessions, letters;  ///< twins: the rows in a second database
+  Comparison rows, twins, copies, sessions, letters;  ///< twins: the rows in a second database
   std::uint64_t messages = 0, acknowledged = 0;
   std::uint64_t gone = 0;                 ///< acknowledged, but not in the stream, or something else is in its place
   std::uint64_t unbalanced = 0;           ///< counts that are not what went in or came out

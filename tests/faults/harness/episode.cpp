@@ -50,14 +50,14 @@ class Episode {
     go_on();
     if (damaged) traffic_->spoil(3);  // else there may be no dead letter to damage
     traffic_->finish();
-    settle();
+    complete();
     const bool all_came = wait_for_due();
     stage_.stop_all();
     pause(100 * millisecond);  // the watch asks meanwhile
     positions_ = watch_.positions();
     if (!all_came && compare().fine())
       throw StoodStill{"rows are due, and nothing in the streams says that time goes by"};
-    if (is(Break::When::settled)) play_.broken->apply(stage_, *traffic_);
+    if (is(Break::When::finished)) play_.broken->apply(stage_, *traffic_);
   }
 
   Verdict compare() const {
@@ -76,7 +76,7 @@ class Episode {
   void break_all(const Noticed& noticed) {
     keep_tables(stage_);
     for (const Break& one : breaks()) {
-      if (one.when != Break::When::settled) continue;
+      if (one.when != Break::When::finished) continue;
       one.apply(stage_, *traffic_);
       Outcome damaged;
       damaged.verdict = compare();
@@ -184,7 +184,7 @@ class Episode {
   }
 
   /// Waits until everything is committed and nothing more is due, which the workers show by storing no more markers.
-  void settle() {
+  void complete() {
     const Timestamp until = system_clock().steady() + longest_settling;
     Timestamp since = system_clock().steady();
     for (auto before = stage_.last_sequences(); system_clock().steady() - since < settled_for;) {
@@ -211,7 +211,7 @@ class Episode {
       if (system_clock().steady() > until) return false;
       pause(200 * millisecond);
     }
-    settle();
+    complete();
     return true;
   }
 

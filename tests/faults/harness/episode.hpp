@@ -44,7 +44,7 @@ struct Outcome {
 /// Is told what came of each damage.
 using Noticed = std::function<void(const Break&, const Outcome&)>;
 
-/// Errors are in the outcome. With `noticed`, a fine run is then damaged in every way that can be done to the settled
+/// Errors are in the outcome. With `noticed`, a fine run is then damaged in every way that can be done to the finished
 /// tables and streams.
 Outcome play(const Play& play, const Noticed& noticed = {});
 

@@ -164,12 +164,13 @@ std::string how_noticed(const Outcome& outcome) {
   const std::array tables{std::pair{"rows", &verdict.rows}, std::pair{"twins", &verdict.twins},
                           std::pair{"copies", &verdict.copies}, std::pair{"sessions", &verdict.sessions},
                           std::pair{"dead letters", &verdict.letters}};
-  const std::array ways{std::pair{"lost", &Tally::lost}, std::pair{"duplicated", &Tally::duplicated},
-                        std::pair{"changed", &Tally::changed}, std::pair{"foreign", &Tally::foreign},
-                        std::pair{"misordered", &Tally::misordered}};
-  for (const auto& [name, tally] : tables) {
+  const std::array ways{std::pair{"lost", &Comparison::lost}, std::pair{"duplicated", &Comparison::duplicated},
+                        std::pair{"changed", &Comparison::changed}, std::pair{"foreign", &Comparison::foreign},
+                        std::pair{"misordered", &Comparison::misordered}};
+  for (const auto& [name, comparison] : tables) {
     for (const auto& [what, count] : ways) {
-      if (tally->*count > 0) out += weir::format("{}{} {} {}", out.empty() ? "" : ", ", tally->*count, name, what);
+      if (comparison->*count > 0)
+        out += weir::format("{}{} {} {}", out.empty() ? "" : ", ", comparison->*count, name, what);
     }
   }
   const std::array others{std::pair{"messages gone", verdict.gone}, std::pair{"counts wrong", verdict.unbalanced},
@@ -203,7 +204,7 @@ class SelfTest {
     add({rest, pairs}, {.rounds = most_combined, .together = 3});
     for (const Break& one : breaks()) {
       if (one.when == Break::When::always && one.shown_by.empty()) continue;  // another safeguard stands in for it
-      if (one.when != Break::When::settled) todo_.emplace_back([this, &one] { play_broken(one); });
+      if (one.when != Break::When::finished) todo_.emplace_back([this, &one] { play_broken(one); });
     }
   }
 

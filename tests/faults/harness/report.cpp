@@ -11,7 +11,7 @@
 namespace weir::faults {
 namespace {
 
-void add_to(Tally& sum, const Tally& one) {
+void add_to(Comparison& sum, const Comparison& one) {
   sum.expected += one.expected;
   sum.lost += one.lost;
   sum.duplicated += one.duplicated;
@@ -31,9 +31,9 @@ void print_recovery(const std::string& name, std::size_t times, const std::vecto
                    bench::fixed(bench::quantile(seconds, 0.99), 2), bench::fixed(bench::quantile(seconds, 1), 2)));
 }
 
-void print_tally(const std::string& name, const Tally& tally) {
-  print_line(weir::format("{:<20} {:>8} {:>8} {:>11} {:>8} {:>8} {:>11}", name, tally.expected, tally.lost,
-                          tally.duplicated, tally.changed, tally.foreign, tally.misordered));
+void print_comparison(const std::string& name, const Comparison& comparison) {
+  print_line(weir::format("{:<20} {:>8} {:>8} {:>11} {:>8} {:>8} {:>11}", name, comparison.expected, comparison.lost,
+                          comparison.duplicated, comparison.changed, comparison.foreign, comparison.misordered));
 }
 
 }  // namespace
@@ -72,11 +72,11 @@ void Report::print(double seconds) const {
   print_recovery("all", all, together);
   print_line(weir::format("\n{:<20} {:>8} {:>8} {:>11} {:>8} {:>8} {:>11}", "compared", "expected", "lost",
                           "duplicated", "changed", "foreign", "misordered"));
-  print_tally("rows", sum_.verdict.rows);
-  if (sum_.verdict.twins.expected > 0) print_tally("in a second database", sum_.verdict.twins);
-  print_tally("copies", sum_.verdict.copies);
-  print_tally("sessions", sum_.verdict.sessions);
-  print_tally("dead letters", sum_.verdict.letters);
+  print_comparison("rows", sum_.verdict.rows);
+  if (sum_.verdict.twins.expected > 0) print_comparison("in a second database", sum_.verdict.twins);
+  print_comparison("copies", sum_.verdict.copies);
+  print_comparison("sessions", sum_.verdict.sessions);
+  print_comparison("dead letters", sum_.verdict.letters);
   print_line(weir::format("\n{} messages in the streams; {} were acknowledged, {} of these are not there",
                           sum_.verdict.messages, sum_.verdict.acknowledged, sum_.verdict.gone));
   print_line(weir::format("{} counts were not what went in or came out; {} current values were outdated",

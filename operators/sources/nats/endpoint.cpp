@@ -1,4 +1,4 @@
-#include "sources/nats/intake.hpp"
+#include "sources/nats/endpoint.hpp"
 
 #include <weir/format.hpp>
 #include <weir/partition.hpp>
@@ -6,7 +6,7 @@
 
 namespace weir::nats {
 
-Intake::Intake(const Settings& settings, const Context& context)
+Endpoint::Endpoint(const Settings& settings, const Context& context)
     : access{Access::from(settings)},
       pattern{SubjectPattern::parse(settings.text("subject")).value_or(SubjectPattern{})},
       partitions{static_cast<std::uint32_t>(settings.integer("partitions"))},
@@ -15,7 +15,7 @@ Intake::Intake(const Settings& settings, const Context& context)
   connection = weir::format("weir {} {} {}", context.pipeline(), context.node(), partition);
 }
 
-void Intake::dissect(Message& out, std::string_view subject) const {
+void Endpoint::parse_subject(Message& out, std::string_view subject) const {
   if (subject.starts_with(names.prefix)) subject.remove_prefix(names.prefix.size());
   out.subject = subject;
   take_apart(pattern, out);
@@ -25,22 +25,22 @@ void Intake::dissect(Message& out, std::string_view subject) const {
   }
 }
 
-Pulled Haul::give(std::shared_ptr<Haul> haul) {
-  auto& items = haul->messages.items;
+Pulled ReceivedBatch::give(std::shared_ptr<ReceivedBatch> received) {
+  auto& items = received->messages.items;
   if (items.empty()) return {};
-  auto& headers = haul->headers;
+  auto& headers = received->headers;
   std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < haul->bundle.size(); ++i) {
-    if (!haul->bundle.has_headers(i)) continue;
+  for (std::size_t i = 0; i < received->bundle.size(); ++i) {
+    if (!received->bundle.has_headers(i)) continue;
     begins.resize(i + 1, headers.size());
-    haul->bundle.headers(i, headers);
+    received->bundle.headers(i, headers);
     begins.push_back(headers.size());
   }
   for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
     items[i].headers = std::span{headers}.subspan(begins[i], begins[i + 1] - begins[i]);
   }
-  const Messages* messages = &haul->messages;
-  return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(haul), messages}};
+  const Messages* messages = &received->messages;
+  return {Pulled::State::messages, std::shared_ptr<const Messages>{std::move(received), messages}};
 }
 
 std::optional<Timestamp> start_time(const Settings& settings) {

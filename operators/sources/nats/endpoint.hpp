@@ -22,11 +22,11 @@
 namespace weir::nats {
 
 /// Names and access that follow from a nats source's settings, and how its messages are taken apart.
-struct Intake {
-  Intake(const Settings& settings, const Context& context);
+struct Endpoint {
+  Endpoint(const Settings& settings, const Context& context);
 
   /// Fills subject, key and field of a message, or says why it is refused.
-  void dissect(Message& out, std::string_view subject) const;
+  void parse_subject(Message& out, std::string_view subject) const;
 
   Access access;
   SubjectPattern pattern;
@@ -37,13 +37,13 @@ struct Intake {
 };
 
 /// What one pull gives out and the memory behind it.
-struct Haul {
+struct ReceivedBatch {
   Messages messages;  ///< one per message of the bundle, in order; what the source itself has to say follows
-  Bundle bundle;
-  std::vector<Bundle::Header> headers;
+  MessageBatch bundle;
+  std::vector<MessageBatch::Header> headers;
 
   /// Fills the messages' headers and hands the whole out; idle if there is nothing.
-  static Pulled give(std::shared_ptr<Haul> haul);
+  static Pulled give(std::shared_ptr<ReceivedBatch> received);
 };
 
 /// What the three kinds of source have in common.
@@ -54,7 +54,7 @@ class SourceBase : public Source {
   SourceBase(const Settings& settings, Context& context)
       : settings_{settings},
         context_{context},
-        intake_{settings, context},
+        endpoint_{settings, context},
         reconnects_{context, "reconnects"},
         complaints_{context} {}
 
@@ -63,7 +63,7 @@ class SourceBase : public Source {
  protected:
   Result<void> connect() {
     jetstream_.reset();
-    return Connection::open(intake_.access, intake_.connection, Connection::Use::consume).transform([&](auto made) {
+    return Connection::open(endpoint_.access, endpoint_.connection, Connection::Use::consume).transform([&](auto made) {
       connection_ = std::move(made);
     });
   }
@@ -73,7 +73,7 @@ class SourceBase : public Source {
     auto jetstream = JetStream::open(*connection_);
     if (!jetstream) return std::unexpected(jetstream.error());
     jetstream_ = std::move(*jetstream);
-    auto state = StreamSet{settings_, intake_.pattern, use}.ensure(*jetstream_, intake_.partition);
+    auto state = StreamSet{settings_, endpoint_.pattern, use}.ensure(*jetstream_, endpoint_.partition);
     if (state && !state->news.empty()) context_.tell(state->news);
     return state;
   }
@@ -83,15 +83,15 @@ class SourceBase : public Source {
   }
 
   /// One message per received one; sequence and arrival are the mode's.
-  void translate(Haul& haul, std::size_t i) {
-    auto& out = haul.messages.items[i];
-    out.payload = haul.bundle[i].payload;
-    intake_.dissect(out, haul.bundle[i].subject);
+  void translate(ReceivedBatch& received, std::size_t i) {
+    auto& out = received.messages.items[i];
+    out.payload = received.bundle[i].payload;
+    endpoint_.parse_subject(out, received.bundle[i].subject);
   }
 
   Settings settings_;
   Context& context_;
-  Intake intake_;
+  Endpoint endpoint_;
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<JetStream> jetstream_;
   Timestamp arrival_ = no_time;

@@ -1,4 +1,4 @@
-#include "cli/row_wishes.hpp"
+#include "cli/row_selection.hpp"
 
 #include <stdlib.h>
 
@@ -129,7 +129,7 @@ std::string shown(std::string_view node, const Comparison& comparison) {
 }
 
 /// A folder that nobody else can look into.
-struct RowWishes::Folder {
+struct RowSelection::Folder {
   explicit Folder(std::string at) : path{std::move(at)} {}
   ~Folder() {
     std::error_code problem;
@@ -142,9 +142,10 @@ struct RowWishes::Folder {
   bool stays = false;
 };
 
-Result<RowWishes> RowWishes::of(const std::vector<std::string>& saves, const std::vector<std::string>& differences,
-                                const Document& pipeline, const Registry& registry) {
-  RowWishes out;
+Result<RowSelection> RowSelection::of(const std::vector<std::string>& saves,
+                                      const std::vector<std::string>& differences, const Document& pipeline,
+                                      const Registry& registry) {
+  RowSelection out;
   for (const std::string_view name : registry.names(Role::sink)) {
     if (registry.find(Role::sink, name)->spec.kept_rows.compare) out.keeper_ = name;
   }
@@ -158,24 +159,24 @@ Result<RowWishes> RowWishes::of(const std::vector<std::string>& saves, const std
     const std::string option = save ? "--save " : "--diff ";
     const std::size_t equals = text.find('=');
     const bool names = equals != std::string::npos && is_name(std::string_view{text}.substr(0, equals));
-    Wish wish{names ? text.substr(0, equals) : "", names ? text.substr(equals + 1) : text, save};
-    if (!names && sinks.size() == 1) wish.node = sinks.front();
-    if (wish.node.empty() || wish.file.empty()) {
+    Entry entry{names ? text.substr(0, equals) : "", names ? text.substr(equals + 1) : text, save};
+    if (!names && sinks.size() == 1) entry.node = sinks.front();
+    if (entry.node.empty() || entry.file.empty()) {
       return fail(Error::Kind::invalid, weir::format("{}{}: say of which sink: {}NODE=FILE, NODE one of {}", option,
                                                      text, option, listed(sinks)));
     }
-    if (!std::ranges::contains(sinks, wish.node))
+    if (!std::ranges::contains(sinks, entry.node))
       return fail(Error::Kind::invalid, weir::format("{}{}: there is no sink {} that writes rows; there are: {}",
-                                                     option, text, weir::quoted(wish.node), listed(sinks)));
+                                                     option, text, weir::quoted(entry.node), listed(sinks)));
     const auto& endings = save ? keeper->spec.kept_rows.saved_as : keeper->spec.kept_rows.compared_with;
-    if (std::ranges::none_of(endings, [&](const std::string& ending) { return wish.file.ends_with(ending); })) {
+    if (std::ranges::none_of(endings, [&](const std::string& ending) { return entry.file.ends_with(ending); })) {
       return fail(Error::Kind::invalid,
                   weir::format("{}{}: the file's name must end in one of {}", option, text, listed(endings)));
     }
     std::error_code problem;
-    if (!save && !std::filesystem::exists(wish.file, problem))
-      return fail(Error::Kind::refused, weir::format("{}{}: there is no file {}", option, text, wish.file));
-    out.wishes_.push_back(std::move(wish));
+    if (!save && !std::filesystem::exists(entry.file, problem))
+      return fail(Error::Kind::refused, weir::format("{}{}: there is no file {}", option, text, entry.file));
+    out.selection_.push_back(std::move(entry));
     return {};
   };
   // Compared first: a file may be compared with, and replaced.
@@ -187,9 +188,9 @@ Result<RowWishes> RowWishes::of(const std::vector<std::string>& saves, const std
   return out;
 }
 
-bool RowWishes::about(std::string_view node) const { return std::ranges::contains(wishes_, node, &Wish::node); }
+bool RowSelection::about(std::string_view node) const { return std::ranges::contains(selection_, node, &Entry::node); }
 
-Result<std::string> RowWishes::private_file(const std::string& node) {
+Result<std::string> RowSelection::private_file(const std::string& node) {
   if (!folder_) {
     std::error_code problem;
     std::string path = (std::filesystem::temp_directory_path(problem) / "weir-replay-XXXXXX").string();
@@ -202,50 +203,50 @@ Result<std::string> RowWishes::private_file(const std::string& node) {
   return folder_->path + "/" + node + "." + keeper_;
 }
 
-int RowWishes::fulfil(const Pipeline& pipeline, bool json) const {
+int RowSelection::carry_out(const Pipeline& pipeline, bool json) const {
   int exit = fine;
   JsonWriter out;
-  const auto all = [&] { exit = fulfil(pipeline, json ? &out : nullptr); };
+  const auto all = [&] { exit = carry_out(pipeline, json ? &out : nullptr); };
   if (!json) return all(), exit;
   out.array(all);
   std::cout << out.result() << '\n';
   return exit;
 }
 
-int RowWishes::fulfil(const Pipeline& pipeline, JsonWriter* json) const {
+int RowSelection::carry_out(const Pipeline& pipeline, JsonWriter* json) const {
   int exit = fine;
   const auto complain = [&](const Error& error) {
     std::cerr << "weir replay: " << error.message << "\n";
     exit = error.kind == Error::Kind::invalid ? usage : internal;
   };
-  for (const Wish& wish : wishes_) {
-    const auto node = std::ranges::find(pipeline.nodes, wish.node, &Node::id);
+  for (const Entry& entry : selection_) {
+    const auto node = std::ranges::find(pipeline.nodes, entry.node, &Node::id);
     const bool keeps = node != pipeline.nodes.end() && node->op->spec.kept_rows.compare;
     if (!keeps) {
       complain({Error::Kind::invalid,
-                weir::format("{} keeps no rows to save or compare: let it be a sink {}", wish.node, keeper_)});
+                weir::format("{} keeps no rows to save or compare: let it be a sink {}", entry.node, keeper_)});
       continue;
     }
     const KeptRows& rows = node->op->spec.kept_rows;
-    if (wish.save) {
-      const auto saved = rows.save(node->settings, wish.file);
+    if (entry.save) {
+      const auto saved = rows.save(node->settings, entry.file);
       if (saved && json != nullptr)
         json->object([&] {
-          json->text("node", wish.node);
-          json->text("saved_in", wish.file);
+          json->text("node", entry.node);
+          json->text("saved_in", entry.file);
           json->number("rows", *saved);
         });
       else if (saved)
-        std::cerr << weir::format("weir replay: {} rows of {} are in {}\n", *saved, wish.node, wish.file);
+        std::cerr << weir::format("weir replay: {} rows of {} are in {}\n", *saved, entry.node, entry.file);
       else
         complain(saved.error());
-    } else if (const auto compared = rows.compare(node->settings, wish.file, most_rows); !compared) {
+    } else if (const auto compared = rows.compare(node->settings, entry.file, most_rows); !compared) {
       complain(compared.error());
     } else {
       if (json != nullptr)
-        write(wish.node, wish.file, *compared, *json);
+        write(entry.node, entry.file, *compared, *json);
       else
-        std::cout << cli::shown(wish.node, *compared);
+        std::cout << cli::shown(entry.node, *compared);
       if (!compared->equal() && exit == fine) exit = findings;
     }
     const auto letters = folder_ ? rows.dead_letters(node->settings) : Result<std::uint64_t>{0};
