@@ -111,9 +111,8 @@ Result<ReadLag> read_lag(std::string_view json) {
   ReadLag out{text(page, "pipeline"), {}};
   out.lag.messages = number(page, "messages");
   out.lag.behind = seconds(page, "seconds");
-  if (const auto unanswered = page.FindMember("unanswered");
-      unanswered != page.MemberEnd() && unanswered->value.IsArray()) {
-    for (const rapidjson::Value& one : unanswered->value.GetArray())
+  if (const auto them = page.FindMember("unanswered"); them != page.MemberEnd() && them->value.IsArray()) {
+    for (const rapidjson::Value& one : them->value.GetArray())
       if (one.IsString()) out.lag.unanswered.emplace_back(one.GetString(), one.GetStringLength());
   }
   for (const rapidjson::Value* line : *lines) {

@@ -179,14 +179,13 @@ struct Console::Impl {
   }
 
   void tap(const httplib::Request& request, httplib::Response& response) const {
-    auto selection = TapSelection::read(request.params);
-    if (!selection) return answer(response, 400, selection.error().message);
+    auto only = TapSelection::read(request.params);
+    if (!only) return answer(response, 400, only.error().message);
     auto tap = views.tap(request.matches[2]);
     if (!tap) return answer(response, status_of(tap.error()), tap.error().message);
-    if (const auto fits = selection->fits(*(*tap)->schema()); !fits) return answer(response, 400, fits.error().message);
-    std::string first = views.elsewhere(*selection);
-    stream(std::make_shared<TapStream>(*std::move(tap), *std::move(selection), system_clock(), std::move(first)),
-           response);
+    if (const auto fits = only->fits(*(*tap)->schema()); !fits) return answer(response, 400, fits.error().message);
+    std::string first = views.elsewhere(*only);
+    stream(std::make_shared<TapStream>(*std::move(tap), *std::move(only), system_clock(), std::move(first)), response);
   }
 };
 

@@ -35,7 +35,7 @@ struct ConsoleViews {
 
 /// Serves GET /ping, /ready (503 and what is down), /version, /metrics, /lag (503 and why it is not known),
 /// /pipelines/{name}, /pipelines/{name}/progress (as /lag), and /pipelines/{name}/tap/{place} (rows as they pass, see
-/// TapLines, until the client leaves; 403 whom it is not for, 400 a selection that is none, 404 no such place, 503 too
+/// TapLines, until the client leaves; 403 whom it is not for, 400 an invalid selection, 404 no such place, 503 too
 /// many) until destroyed.
 ///
 /// Threads   has its own.

@@ -73,9 +73,8 @@ void TapLines::add(const Batch& batch, Timestamp now, std::string& out) {
     in_second_ = 0;
   }
   for (std::size_t row = 0; row < batch.rows && !enough(); ++row) {
-    if (!contains(selection_.keys, key, row) || !contains(selection_.fields, field, row)) continue;
-    if (selection_.share < 1 && (key == nullptr || !key->valid(row) || !in_share(key->text(row), selection_.share)))
-      continue;
+    if (!contains(only_.keys, key, row) || !contains(only_.fields, field, row)) continue;
+    if (only_.share < 1 && (key == nullptr || !key->valid(row) || !in_share(key->text(row), only_.share))) continue;
     if (in_second_ == most_rows) {
       ++missed_;
       continue;

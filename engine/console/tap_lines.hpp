@@ -32,7 +32,7 @@ class TapLines {
  public:
   static constexpr std::uint64_t most_rows = 1000;
 
-  explicit TapLines(TapSelection selection) : selection_{std::move(selection)} {}
+  explicit TapLines(TapSelection selection) : only_{std::move(selection)} {}
 
   /// Appends what is wanted of a batch. `now`: steady time.
   void add(const Batch& batch, Timestamp now, std::string& out);
@@ -42,10 +42,10 @@ class TapLines {
   /// Appends what is to be told of missed rows, if it is time, or else nothing is to follow.
   void tell(Timestamp now, bool last, std::string& out);
   /// As many as were wanted have been shown.
-  bool enough() const { return selection_.limit && shown_ >= *selection_.limit; }
+  bool enough() const { return only_.limit && shown_ >= *only_.limit; }
 
  private:
-  const TapSelection selection_;
+  const TapSelection only_;
   std::uint64_t shown_ = 0, missed_ = 0, in_second_ = 0;
   Timestamp second_ = no_time, told_ = no_time;
 };

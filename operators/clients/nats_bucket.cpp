@@ -26,10 +26,10 @@ bool is_removal(natsMsg* message) {
          std::string_view{operation} != "PUT";
 }
 
-bool is_removal(const MessageBatch& bundle, std::size_t i) {
-  if (!bundle.has_headers(i)) return false;
+bool is_removal(const MessageBatch& batch, std::size_t i) {
+  if (!batch.has_headers(i)) return false;
   std::vector<MessageBatch::Header> headers;
-  bundle.headers(i, headers);
+  batch.headers(i, headers);
   return std::ranges::any_of(headers, [](const auto& header) {
     return header.first == by_server || (header.first == by_client && header.second != "PUT");
   });
@@ -238,16 +238,16 @@ Result<void> BucketWatch::start() {
 
 Result<std::size_t> BucketWatch::follow(const std::function<void(const Update&)>& each, Duration wait,
                                         const std::stop_token& stop) {
-  MessageBatch bundle;
+  MessageBatch batch;
   deliveries_.clear();
-  if (auto read = reader_.read(bundle, deliveries_, {watched_at_once, watched_bytes, wait}, stop); !read) {
+  if (auto read = reader_.read(batch, deliveries_, {watched_at_once, watched_bytes, wait}, stop); !read) {
     return std::unexpected(read.error());
   }
   for (std::size_t i = 0; i < deliveries_.size(); ++i) {
-    const auto& in = bundle[i];
+    const auto& in = batch[i];
     if (in.subject.size() > prefix_)
-      each({in.subject.substr(prefix_), in.payload, deliveries_[i].sequence, deliveries_[i].time,
-            is_removal(bundle, i)});
+      each(
+          {in.subject.substr(prefix_), in.payload, deliveries_[i].sequence, deliveries_[i].time, is_removal(batch, i)});
   }
   if (!deliveries_.empty()) behind_ = deliveries_.back().pending;
   return deliveries_.size();

@@ -27,9 +27,9 @@ std::int64_t number_or_zero(std::string_view text) {
   return out;
 }
 
-bool more_behind(const MessageBatch& bundle) {
+bool more_behind(const MessageBatch& batch) {
   Delivery last;
-  return parse_delivery(bundle[bundle.size() - 1].reply, last) && last.pending > 0;
+  return parse_delivery(batch[batch.size() - 1].reply, last) && last.pending > 0;
 }
 
 }  // namespace
@@ -84,9 +84,9 @@ bool PullReader::request_more() {
   return true;
 }
 
-bool PullReader::handle_status(const MessageBatch& bundle) {
+bool PullReader::handle_status(const MessageBatch& batch) {
   std::vector<MessageBatch::Header> headers;
-  bundle.headers(bundle.size() - 1, headers);
+  batch.headers(batch.size() - 1, headers);
   std::string_view code;
   std::string_view description;
   for (const auto& [name, value] : headers) {

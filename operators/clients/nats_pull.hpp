@@ -58,7 +58,7 @@ class PullReader {
   static constexpr int most_fruitless = 2;
 
   bool request_more();
-  bool handle_status(const MessageBatch& bundle);
+  bool handle_status(const MessageBatch& batch);
   bool give_up(std::string why);
 
   Connection& connection_;

@@ -13,7 +13,7 @@
 #include "clients/refusal.hpp"
 #include "clients/table.hpp"
 #include "sinks/duckdb/duckdb.hpp"
-#include "sinks/duckdb/ledger.hpp"
+#include "sinks/duckdb/progress_table.hpp"
 #include "sinks/duckdb/rows.hpp"
 
 namespace {
@@ -25,7 +25,7 @@ sql::TableName table_of(const Settings& settings) {
   return out;
 }
 
-class DuckDb final : public Sink {
+class DuckDb final : public Sink, public Ledger {
  public:
   DuckDb(const Settings& settings, Context& context)
       : context_{context},
@@ -35,7 +35,7 @@ class DuckDb final : public Sink {
         table_{table_of(settings)},
         add_columns_{sql::adds_columns(settings)},
         quota_{context.dead_letter_bounds()},
-        ledger_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
+        progress_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
@@ -51,7 +51,7 @@ class DuckDb final : public Sink {
   Result<void> open() override {
     handed_ = {};
     const std::scoped_lock guard{mutex_};
-    claimed_.clear();
+    acquired_.clear();
     file_.reset();
     auto file = duck::File::open(path_, memory_);
     if (!file) return std::unexpected(file.error());
@@ -73,13 +73,15 @@ class DuckDb final : public Sink {
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
 
-  Result<Progress> claim(Partition partition) override {
+  Ledger* ledger() override { return this; }
+
+  Result<Progress> acquire(Partition partition) override {
     const std::scoped_lock guard{mutex_};
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
-    auto progress = ledger_.claim(*file_, partition);
+    auto progress = progress_.acquire(*file_, partition);
     if (!progress) return std::unexpected(progress.error());
-    claimed_[partition] = *progress;
+    acquired_[partition] = *progress;
     return progress;
   }
 
@@ -87,22 +89,22 @@ class DuckDb final : public Sink {
     const std::scoped_lock guard{mutex_};
     if (!file_) return fail(Error::Kind::unreachable, path_ + " is not open");
     const auto lock = file_->alone();
-    return ledger_.peers(*file_, partition);
+    return progress_.peers(*file_, partition);
   }
 
   void release(Partition partition) override {
     const std::scoped_lock guard{mutex_};
-    claimed_.erase(partition);
+    acquired_.erase(partition);
   }
 
   Result<std::vector<ProgressLine>> progress() override {
-    return with_file([&](duck::File& file) { return ledger_.lines(file); });
+    return with_file([&](duck::File& file) { return progress_.lines(file); });
   }
 
   Result<std::size_t> reset(std::optional<Partition> partition) override {
     return with_file([&](duck::File& file) {
       const auto lock = file.alone();
-      return ledger_.forget(file, partition);
+      return progress_.forget(file, partition);
     });
   }
 
@@ -113,7 +115,7 @@ class DuckDb final : public Sink {
     const auto lock = file_->alone();
     return run("BEGIN; CREATE SCHEMA IF NOT EXISTS " + sql::quoted(table_.schema))
         .and_then([&](const duck::Rows&) { return table(); })
-        .and_then([&] { return run(ledger_.create() + "COMMIT"); })
+        .and_then([&] { return run(progress_.create() + "COMMIT"); })
         .transform([](const duck::Rows&) {})
         .or_else([&](const Error& error) -> Result<void> {
           (void)run("ROLLBACK");
@@ -174,14 +176,14 @@ class DuckDb final : public Sink {
   sql::TableName table_;
   bool add_columns_;
   RejectedRowQuota quota_;
-  duck::Ledger ledger_;
+  duck::ProgressTable progress_;
   std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
   std::vector<std::string> names_;
   std::string name_;  // of the table, quoted
-  std::mutex mutex_;  // of the file's connection, which others claim over
+  std::mutex mutex_;  // of the file's connection, over which others acquire
   std::optional<duck::File> file_;
-  std::map<Partition, Progress> claimed_;
+  std::map<Partition, Progress> acquired_;
   Timestamp expired_ = no_time;  // steady time at which old dead letters were deleted last
   sql::Handover handed_;
 };
@@ -194,7 +196,7 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
   std::vector<LaneCommit> lanes{all.begin(), all.end()};
   std::vector<Partition> refused;
   for (const LaneCommit& lane : lanes) {
-    if (!claimed_.contains(lane.partition)) refused.push_back(lane.partition);
+    if (!acquired_.contains(lane.partition)) refused.push_back(lane.partition);
   }
   for (;;) {
     std::erase_if(lanes, [&](const LaneCommit& lane) { return std::ranges::contains(refused, lane.partition); });
@@ -213,13 +215,13 @@ Result<Committed> DuckDb::commit(std::span<const LaneCommit> all) {
     for (const LaneCommit& lane : lanes) {
       if (std::ranges::contains(*moved, lane.partition)) continue;
       refused.push_back(lane.partition);
-      claimed_.erase(lane.partition);
+      acquired_.erase(lane.partition);
     }
   }
 }
 
 void DuckDb::finish(std::span<const LaneCommit> lanes, const Committed& out) {
-  for (const auto& [partition, next] : lanes) claimed_[partition] = next;
+  for (const auto& [partition, next] : lanes) acquired_[partition] = next;
   context_.count(context_.counter("transactions"), 1);
   context_.count(context_.counter("dead_letters_over_limit"), out.letters_left_out);
 }
@@ -234,16 +236,16 @@ Result<std::vector<Partition>> DuckDb::transact(const sql::Handover& handed, std
   }
   if (const Timestamp now = context_.clock().steady(); expired_ == no_time || now - expired_ >= 60 * minute) {
     expired_ = now;
-    if (auto gone = ledger_.expire(*file_, context_.dead_letter_bounds().retention); !gone)
+    if (auto gone = progress_.expire(*file_, context_.dead_letter_bounds().retention); !gone)
       return std::unexpected(gone.error());
   }
   std::vector<DeadLetter> letters;
   std::ranges::copy_if(handed.dead, std::back_inserter(letters), [&](const auto& one) { return quota.takes(one); });
-  if (auto kept = ledger_.keep(*file_, letters); !kept) return std::unexpected(kept.error());
+  if (auto kept = progress_.keep(*file_, letters); !kept) return std::unexpected(kept.error());
   out.letters_left_out += handed.dead.size() - letters.size();
   std::vector<Partition> moved;
   for (const auto& [partition, next] : lanes) {
-    const auto done = ledger_.advance(*file_, {partition, next}, claimed_.at(partition));
+    const auto done = progress_.advance(*file_, {partition, next}, acquired_.at(partition));
     if (!done) return std::unexpected(done.error());
     if (*done) moved.push_back(partition);
   }
@@ -268,7 +270,7 @@ Result<void> DuckDb::append(const Encoded& rows, RejectedRowQuota& quota, Commit
       ++out.letters_left_out;
     out.rejected.push_back({rows.batch, row, std::move(why), true});
   }
-  if (auto kept = ledger_.keep(*file_, letters); !kept) return kept;
+  if (auto kept = progress_.keep(*file_, letters); !kept) return kept;
   return file_->append(table_.schema, table_.name, names_, batch, skip);
 }
 

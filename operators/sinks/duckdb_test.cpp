@@ -114,7 +114,7 @@ class DuckDbSink : public testing::Test {
 
 TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   auto sink = opened();
-  EXPECT_EQ(sink->claim(3)->position, 0u);
+  EXPECT_EQ(sink->ledger()->acquire(3)->position, 0u);
   const auto done = commit(*sink, rows(5000), 3, 42);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   EXPECT_THAT(done->refused, IsEmpty());
@@ -123,7 +123,7 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   EXPECT_EQ(ask("SELECT concat_ws(' ', vehicle, time, speed, charge) FROM vehicle_second WHERE speed = 4999"),
             "v1 2026-01-01 01:23:19 4999.0 4999.125");
   sink = opened();
-  const auto again = sink->claim(3);
+  const auto again = sink->ledger()->acquire(3);
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(again->position, 42u);
   EXPECT_EQ(again->arrival, 43);
@@ -137,8 +137,8 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
 
 TEST_F(DuckDbSink, tells_of_progress_of_others_for_the_same_table) {
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(3).has_value());
-  EXPECT_THAT(*sink->peers(3), IsEmpty());
+  ASSERT_TRUE(sink->ledger()->acquire(3).has_value());
+  EXPECT_THAT(*sink->ledger()->peers(3), IsEmpty());
   ASSERT_TRUE(commit(*sink, rows(1), 3, 42).has_value());
   sink.reset();
   ask("INSERT INTO weir_progress (pipeline, node, partition, position, stream, target) SELECT pipeline, 'old', "
@@ -146,7 +146,7 @@ TEST_F(DuckDbSink, tells_of_progress_of_others_for_the_same_table) {
       "'vehicle_second' UNION ALL SELECT 'another', 'events', 3, 7, 'S', 'event' UNION ALL SELECT 'another', 'db', 4, 7, "
       "'S', 'vehicle_second'");
   sink = opened();
-  const auto peers = sink->peers(3);
+  const auto peers = sink->ledger()->peers(3);
   ASSERT_TRUE(peers.has_value() && peers->size() == 2);
   EXPECT_EQ((*peers)[0].pipeline, "another");
   EXPECT_EQ((*peers)[1].node, "old");
@@ -156,7 +156,7 @@ TEST_F(DuckDbSink, tells_of_progress_of_others_for_the_same_table) {
 
 TEST_F(DuckDbSink, what_was_not_committed_is_not_there) {
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   const Encoded encoded = fakes::encode(*sink, rows(10), 0, 1);
   ASSERT_TRUE(sink->write(encoded).has_value());
   sink.reset();
@@ -165,10 +165,10 @@ TEST_F(DuckDbSink, what_was_not_committed_is_not_there) {
 
 TEST_F(DuckDbSink, a_lane_that_does_not_stand_where_it_was_left_is_refused_and_the_others_commit) {
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
-  ASSERT_TRUE(sink->claim(1).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(1).has_value());
   ASSERT_TRUE(commit(*sink, rows(10), 0, 10).has_value());
-  EXPECT_EQ(*sink->reset(Partition{0}), 1u);
+  EXPECT_EQ(*sink->ledger()->reset(Partition{0}), 1u);
   std::vector<Encoded> parts{fakes::encode(*sink, rows(5, 10), 0, 20), fakes::encode(*sink, rows(3, 100), 1, 20)};
   for (const Encoded& part : parts) ASSERT_TRUE(sink->write(part).has_value());
   ASSERT_TRUE(sink->write_dead_letter({0, 20, 0, no_time, "n", "goes with its lane", "", ""}));
@@ -189,7 +189,7 @@ TEST_F(DuckDbSink, stores_nulls_infinities_and_cut_times) {
   batch->columns[2] = Column::float64({inf, -inf, std::numeric_limits<double>::quiet_NaN()});
   batch->columns[3] = Column{};
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   const auto done = commit(*sink, batch, 0, 1);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   sink.reset();
@@ -204,7 +204,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
   ids.ids[50] = *keys_->intern("\xFF");
   batch->columns[0] = Column::dictionary(ids);
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   ASSERT_TRUE(sink->write_dead_letter({0, 7, 2, 5, "signals", "it's\xFF", "s", std::string("\0\xFF", 2)}));
   const auto done = commit(*sink, batch, 0, 7);
   ASSERT_TRUE(done.has_value()) << done.error().message;
@@ -222,7 +222,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
 
 TEST_F(DuckDbSink, keeps_many_dead_letters_of_any_size_in_one_commit) {
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   for (std::int64_t n = 0; n < 5000; ++n) {
     const std::size_t size = n == 2500 ? 1u << 20 : 10;
     ASSERT_TRUE(
@@ -239,7 +239,7 @@ TEST_F(DuckDbSink, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_ver
   ask("CREATE TABLE weir_dead_letters (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
       "BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB)");
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   Sink::DeadLetter letter{0, 7, 0, 5, "rows", "bad", "s", "p"};
   letter.row = 40;
   ASSERT_TRUE(sink->write_dead_letter(letter));
@@ -266,7 +266,7 @@ TEST_F(DuckDbSink, adds_columns_where_it_may) {
   EXPECT_FALSE(make(rows(0)->schema)->open().has_value());
   schema_ = "add-columns";
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   ASSERT_TRUE(commit(*sink, rows(1), 0, 7).has_value());
   sink.reset();
   EXPECT_EQ(ask("SELECT concat_ws(' ', count(*), count(charge)) FROM vehicle_second"), "2 1");
@@ -280,9 +280,8 @@ TEST_F(DuckDbSink, shares_a_file_with_other_sinks_of_the_process) {
   std::filesystem::create_symlink(path(), directory_.file("sub/link.duckdb"));
   auto one = opened();
   auto two = make(rows(0)->schema, other_context, directory_.file("sub/link.duckdb"), "sessions");
-  const auto done = two->open();
-  ASSERT_TRUE(done.has_value()) << done.error().message;
-  for (Sink* sink : {one.get(), two.get()}) ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(two->open().has_value());
+  for (Sink* sink : {one.get(), two.get()}) ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   const auto write = [](Sink& sink, std::size_t each) {
     for (Position to = 1; to <= 50; ++to) {
       const auto batch = make_rows(std::make_shared<Dictionary>(), {"speed", "charge"}, each);
@@ -314,21 +313,21 @@ TEST_F(DuckDbSink, names_no_holder_that_it_can_not_see) {
 
 TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
   auto closed = make(rows(0)->schema);
-  EXPECT_THAT(*closed->progress(), IsEmpty());
+  EXPECT_THAT(*closed->ledger()->progress(), IsEmpty());
   EXPECT_FALSE(std::filesystem::exists(path()));
   {
     auto sink = opened();
-    ASSERT_TRUE(sink->claim(0).has_value());
-    ASSERT_TRUE(sink->claim(2).has_value());
+    ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
+    ASSERT_TRUE(sink->ledger()->acquire(2).has_value());
     ASSERT_TRUE(commit(*sink, rows(1), 2, 9).has_value());
   }
-  const auto lines = closed->progress();
+  const auto lines = closed->ledger()->progress();
   ASSERT_TRUE(lines.has_value() && lines->size() == 2);
   EXPECT_EQ((*lines)[1].progress.position, 9u);
   EXPECT_GT((*lines)[1].updated, 1'700'000'000 * second);
-  EXPECT_EQ(*closed->reset(std::nullopt), 2u);
-  EXPECT_THAT(*closed->progress(), IsEmpty());
-  const auto blank = opened()->claim(2);
+  EXPECT_EQ(*closed->ledger()->reset(std::nullopt), 2u);
+  EXPECT_THAT(*closed->ledger()->progress(), IsEmpty());
+  const auto blank = opened()->ledger()->acquire(2);
   ASSERT_TRUE(blank.has_value());
   EXPECT_EQ(blank->position, 0u);
   EXPECT_EQ(blank->snapshot, "");
@@ -338,18 +337,19 @@ TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
 
 TEST_F(DuckDbSink, says_that_a_file_can_not_be_looked_for) {
   auto closed = make(rows(0)->schema, context_, directory_.file(std::string(300, 'x')), "vehicle_second");
-  const auto lines = closed->progress();
+  const auto lines = closed->ledger()->progress();
   ASSERT_FALSE(lines.has_value());
   EXPECT_THAT(lines.error().message, HasSubstr("xxx: File name too long"));
 }
 
 TEST_F(DuckDbSink, forgets_many_partitions_or_one_and_says_how_many) {
   auto sink = opened();
-  for (Partition partition = 0; partition < 20; ++partition) ASSERT_TRUE(sink->claim(partition).has_value());
-  EXPECT_EQ(*sink->reset(Partition{7}), 1u);
-  EXPECT_EQ(*sink->reset(Partition{7}), 0u);
-  EXPECT_EQ(*sink->reset(std::nullopt), 19u);
-  EXPECT_THAT(*sink->progress(), IsEmpty());
+  for (Partition partition = 0; partition < 20; ++partition)
+    ASSERT_TRUE(sink->ledger()->acquire(partition).has_value());
+  EXPECT_EQ(*sink->ledger()->reset(Partition{7}), 1u);
+  EXPECT_EQ(*sink->ledger()->reset(Partition{7}), 0u);
+  EXPECT_EQ(*sink->ledger()->reset(std::nullopt), 19u);
+  EXPECT_THAT(*sink->ledger()->progress(), IsEmpty());
 }
 
 TEST_F(DuckDbSink, reads_text_and_nothing_else) {
@@ -367,7 +367,7 @@ TEST_F(DuckDbSink, reads_text_and_nothing_else) {
 TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
   const auto fill_and_free = [&]() -> std::string {
     auto sink = opened();
-    if (!sink->claim(0)) return "no claim";
+    if (!sink->ledger()->acquire(0)) return "no owner";
     std::signal(SIGXFSZ, SIG_IGN);
     for (const std::size_t count : {1000u, 200'000u}) {  // the one goes through the log, the other past it
       const rlimit full{8'000, RLIM_INFINITY}, freed{RLIM_INFINITY, RLIM_INFINITY};
@@ -377,7 +377,7 @@ TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
       if (failed || failed.error().kind != Error::Kind::unreachable)
         return failed ? "committed" : "not unreachable: " + failed.error().message;
       if (const auto again = sink->open(); !again) return again.error().message;
-      if (sink->claim(0)->position != 0) return "half committed";
+      if (sink->ledger()->acquire(0)->position != 0) return "half committed";
     }
     const auto done = commit(*sink, rows(7), 0, 10);
     return done ? "" : done.error().message;
@@ -419,7 +419,7 @@ TEST_F(DuckDbSink, too_little_memory_may_do_for_fewer_rows) {
 
 TEST_F(DuckDbSink, a_row_that_a_constraint_forbids_is_refused) {
   auto sink = opened();
-  ASSERT_TRUE(sink->claim(0).has_value());
+  ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
   ask("CREATE UNIQUE INDEX once ON vehicle_second (speed)");
   ASSERT_TRUE(commit(*sink, rows(1), 0, 1).has_value());
   const auto twice = commit(*sink, rows(1), 0, 2);

@@ -11,20 +11,20 @@
 #include "clients/table.hpp"
 #include "sinks/timescale/copy.hpp"
 #include "sinks/timescale/hypertable.hpp"
-#include "sinks/timescale/ledger.hpp"
+#include "sinks/timescale/progress_table.hpp"
 #include "sinks/timescale/retention.hpp"
 #include "sinks/timescale/transaction.hpp"
 
 namespace {
 using namespace weir;
 using postgres::Connection;
-using postgres::Ledger;
+using postgres::ProgressTable;
 
 sql::TableName table_of(const Settings& settings) {
   return sql::parse_table(settings.text("table")).value_or(sql::TableName{});
 }
 
-class Timescale final : public Sink {
+class Timescale final : public Sink, public Ledger {
  public:
   Timescale(const Settings& settings, Context& context)
       : context_{context},
@@ -32,7 +32,7 @@ class Timescale final : public Sink {
         lease_{settings.duration("lease")},
         naming_{settings.text("key_column"), settings.text("time_column")},
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
-        ledger_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_},
+        progress_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_},
         quota_{context.dead_letter_bounds()} {
     if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = table_of(settings);
@@ -70,14 +70,14 @@ class Timescale final : public Sink {
   }
 
   Result<void> open() override {
-    ledger_.doubt();
+    progress_.doubt();
     handed_ = {};
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     auto state =
-        postgres::open_table(*connection, plan_, ledger_, [this](std::string_view text) { context_.warn(text); });
+        postgres::open_table(*connection, plan_, progress_, [this](std::string_view text) { context_.warn(text); });
     if (!state) return std::unexpected(state.error());
-    const auto prepared = connection->run(ledger_.prepare() + postgres::prepare_confirmation(plan_, *state));
+    const auto prepared = connection->run(progress_.prepare() + postgres::prepare_confirmation(plan_, *state));
     if (!prepared) return std::unexpected(prepared.error());
     if (!state->news.empty()) context_.tell(state->news);
     if (auto named = take_name_in_time(); !named) return named;
@@ -94,7 +94,7 @@ class Timescale final : public Sink {
       std::vector<std::string> expired{
           postgres::expired_letters(state_, context_.pipeline(), context_.dead_letter_bounds().retention)};
       if (!state_.expired_chunks.empty()) expired.push_back(state_.expired_chunks);
-      retention_.emplace(url_, ledger_.session() + "/retention", state_.table, std::move(expired), context_);
+      retention_.emplace(url_, progress_.session() + "/retention", state_.table, std::move(expired), context_);
     }
     return {};
   }
@@ -119,12 +119,14 @@ class Timescale final : public Sink {
 
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
 
-  Result<Progress> claim(Partition partition) override {
+  Ledger* ledger() override { return this; }
+
+  Result<Progress> acquire(Partition partition) override {
     if (auto named = take_name(); !named) return std::unexpected(named.error());
     return acquiring([&](Connection& connection) -> Result<Progress> {
-      auto progress = ledger_.claim(connection, partition);
+      auto progress = progress_.acquire(connection, partition);
       if (!progress) return progress;
-      if (auto ended = ledger_.end_former(connection); !ended && ended.error().kind == Error::Kind::unreachable)
+      if (auto ended = progress_.end_former(connection); !ended && ended.error().kind == Error::Kind::unreachable)
         return std::unexpected(ended.error());
       else if (!ended)
         context_.warn("what its former owner has left open stays until that ends: " + ended.error().message);
@@ -133,42 +135,45 @@ class Timescale final : public Sink {
   }
 
   Result<std::vector<Peer>> peers(Partition partition) override {
-    return acquiring([&](Connection& connection) { return ledger_.peers(connection, partition); });
+    return acquiring([&](Connection& connection) { return progress_.peers(connection, partition); });
   }
 
   Result<std::vector<Partition>> renew() override {
-    return controlled([this](Connection& connection) { return ledger_.renew(connection); });
+    return controlled([this](Connection& connection) { return progress_.renew(connection); });
   }
 
   void release(Partition partition) override {
-    const auto released = controlled([&](Connection& connection) { return ledger_.release(connection, partition); });
+    const auto released = controlled([&](Connection& connection) { return progress_.release(connection, partition); });
     if (released) return;
-    ledger_.lose(partition);
+    progress_.lose(partition);
     context_.warn(released.error().message);
   }
 
   Duration lease() const override { return lease_; }
 
   Result<Members> heartbeat() override {
-    return controlled([this](Connection& connection) { return ledger_.heartbeat(connection); });
+    return controlled([this](Connection& connection) { return progress_.heartbeat(connection); });
   }
 
   void leave() override {
-    const auto left = controlled([this](Connection& connection) { return ledger_.leave(connection); });
+    const auto left = controlled([this](Connection& connection) { return progress_.leave(connection); });
     if (!left) context_.warn(left.error().message);
   }
 
   Result<std::vector<ProgressLine>> progress() override {
-    return with_ledger([](Connection& connection, Ledger& ledger) { return ledger.lines(connection); });
+    return with_progress_table(
+        [](Connection& connection, ProgressTable& progress_table) { return progress_table.lines(connection); });
   }
 
   Result<std::size_t> reset(std::optional<Partition> partition) override {
-    return with_ledger([&](Connection& connection, Ledger& ledger) { return ledger.forget(connection, partition); });
+    return with_progress_table([&](Connection& connection, ProgressTable& progress_table) {
+      return progress_table.forget(connection, partition);
+    });
   }
 
  private:
-  /// Shorter than the lease, so that a stopped worker's transaction ends before another may claim.
-  Result<Connection> connect() const { return Connection::open({url_, ledger_.session(), lease_ / 3 * 2}); }
+  /// Shorter than the lease, so that a stopped worker's transaction ends before another may acquire.
+  Result<Connection> connect() const { return Connection::open({url_, progress_.session(), lease_ / 3 * 2}); }
 
   /// Makes sure that no other instance has this worker's name: asks the server, as the connection that holds it may
   /// have ended unnoticed.
@@ -202,9 +207,9 @@ class Timescale final : public Sink {
     const std::scoped_lock lock{control_mutex_};
     if (!control_ || !control_->alive()) {
       control_.reset();
-      auto connection = Connection::open({url_, ledger_.session() + "/control", lease_ / 3});
+      auto connection = Connection::open({url_, progress_.session() + "/control", lease_ / 3});
       if (!connection) return std::unexpected(connection.error());
-      if (auto named = ledger_.take_name(*connection); !named) return std::unexpected(named.error());
+      if (auto named = progress_.take_name(*connection); !named) return std::unexpected(named.error());
       control_ = *std::move(connection);
     }
     auto answer = use(*control_);
@@ -212,8 +217,8 @@ class Timescale final : public Sink {
     return answer;
   }
 
-  /// Over a connection that lasts for as long as partitions are acquired: a claim may have to wait for a former owner's
-  /// transaction, and must hold up neither a commit nor the renewal of leases.
+  /// Over a connection that lasts for as long as partitions are acquired: an acquisition may have to wait for a former
+  /// owner's transaction, and must hold up neither a commit nor the renewal of leases.
   template <typename Use>
   auto acquiring(Use use) -> decltype(use(std::declval<Connection&>())) {
     ++acquisitions_;
@@ -221,7 +226,7 @@ class Timescale final : public Sink {
     const auto answer = [&]() -> decltype(use(std::declval<Connection&>())) {
       if (!acquire_ || !acquire_->alive()) {
         acquire_.reset();
-        auto connection = Connection::open({url_, ledger_.session() + "/acquire", lease_ / 3 * 2});
+        auto connection = Connection::open({url_, progress_.session() + "/acquire", lease_ / 3 * 2});
         if (!connection) return std::unexpected(connection.error());
         acquire_ = *std::move(connection);
       }
@@ -232,14 +237,14 @@ class Timescale final : public Sink {
   }
 
   template <typename Use>
-  auto with_ledger(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<Ledger&>())) {
+  auto with_progress_table(Use use) -> decltype(use(std::declval<Connection&>(), std::declval<ProgressTable&>())) {
     auto connection = connect();
     if (!connection) return std::unexpected(connection.error());
     const auto schema = postgres::schema_of(*connection, plan_.table);
     if (!schema) return std::unexpected(schema.error());
-    Ledger ledger{to_.pipeline, to_.node, plan_.table.name, {}, lease_};
-    ledger.create(*schema);
-    return use(*connection, ledger);
+    ProgressTable progress_table{to_.pipeline, to_.node, plan_.table.name, {}, lease_};
+    progress_table.create(*schema);
+    return use(*connection, progress_table);
   }
 
   void count(std::string_view counter, std::uint64_t n) {
@@ -254,7 +259,7 @@ class Timescale final : public Sink {
   postgres::TablePlan plan_;
   postgres::TableState state_;
   postgres::Destination to_;
-  Ledger ledger_;
+  ProgressTable progress_;
   RejectedRowQuota quota_;
   std::optional<Connection> data_;
   sql::Handover handed_;
@@ -272,7 +277,7 @@ class Timescale final : public Sink {
 Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
   postgres::Work work{handed_.take(), {lanes.begin(), lanes.end()}};
   if (auto there = ready(); !there) return std::unexpected(there.error());
-  auto done = postgres::commit(*data_, ledger_, to_, quota_, std::move(work));
+  auto done = postgres::commit(*data_, progress_, to_, quota_, std::move(work));
   if (!done) {
     if (done.error().kind == Error::Kind::unreachable) count("retries", 1);
     return std::unexpected(done.error());

@@ -65,7 +65,7 @@ class Race {
     sink_ = weir_operator_sinks_timescale().make_sink(settings, context_);
     must(sink_->bind_schema(batches_[0]->schema));
     must(sink_->open());
-    must(sink_->claim(0));
+    must(sink_->ledger()->acquire(0));
     connection_.emplace(must(postgres::Connection::open({server_.url(), "bare", 10 * minute})));
     encoded_.resize(batches_.size());
     for (std::size_t i = 0; i < batches_.size(); ++i) encoded_[i] = fakes::encode(*sink_, batches_[i], 0, 0);

@@ -14,8 +14,11 @@
 #include <vector>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/checkpoint/store_ledger.hpp"
+#include "fakes/bare_ledger.hpp"
 #include "fakes/letter_box.hpp"
 #include "fakes/map_store.hpp"
+#include "fakes/waiting_clock.hpp"
 
 namespace weir::fakes {
 
@@ -29,13 +32,13 @@ struct Database {
   std::vector<std::string> rows;
   std::vector<Sink::DeadLetter> letters;
   std::uint64_t fences = 0;
-  std::vector<Sink::Peer> peers;  // beside each place
+  std::vector<Peer> peers;  // beside each place
 };
 
 enum class Fault { none, before, after };  // where the connection breaks: before the database has the commit, or after
 
 /// A transactional sink over a Database, whose connection breaks when a test says so. Rows are the encoded bytes.
-class DatabaseSink final : public Sink {
+class DatabaseSink final : public Sink, public BareLedger {
  public:
   explicit DatabaseSink(Database& database) : database_{database} {}
 
@@ -55,7 +58,8 @@ class DatabaseSink final : public Sink {
     letters_.push_back(letter);
     return true;
   }
-  Result<Progress> claim(Partition partition) override {
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition partition) override {
     if (taken.contains(partition)) return fail(Error::Kind::held, "another worker owns it");
     auto& place = database_.places[partition];
     place.fence = ++database_.fences;
@@ -153,7 +157,7 @@ class ListSink final : public Sink {
 };
 
 /// Acquires a partition and has its lane take part in commits.
-inline Result<LaneStart> claim(CommitCycle& cycle, Partition partition, bool replays = true) {
+inline Result<LaneStart> acquire(CommitCycle& cycle, Partition partition, bool replays = true) {
   auto acquired = cycle.acquire(partition, replays);
   if (!acquired) return std::unexpected(acquired.error());
   if (auto installed = cycle.install(partition, *acquired); !installed) {
@@ -200,14 +204,14 @@ class CommitTest : public testing::Test {
     second_ = std::make_unique<DatabaseSink>(second_database_);
     if (with_second) commit_sinks.push_back({2, second_.get(), transactional, pipeline_.nodes[2].id});
     if (with_list) commit_sinks.push_back({1, list_.get(), {}, pipeline_.nodes[1].id});
-    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(commit_sinks), snapshots_, box_, counters_);
+    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(commit_sinks), snapshots_, box_, counters_, &ledger_);
     ++workers_;
     ASSERT_TRUE(cycle_->open());
   }
 
-  /// Claims partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
+  /// Acquires partition 0 and commits a row at `position` that names a snapshot there: the snapshot's name.
   std::string commit_with_snapshot(Position position, std::string state = "state") {
-    EXPECT_TRUE(fakes::claim(*cycle_, 0));
+    EXPECT_TRUE(fakes::acquire(*cycle_, 0));
     const auto name = snapshots_.write(0, "f", snapshot(position, std::move(state)));
     EXPECT_TRUE(name);
     cycle_->name_snapshot(0, *name, position);
@@ -239,9 +243,9 @@ class CommitTest : public testing::Test {
         std::move(state)};
   }
 
-  /// Claims partition 0 and commits a row of it.
-  void claim_and_commit(Position position, const std::string& row) {
-    ASSERT_TRUE(claim(*cycle_, 0));
+  /// Acquires partition 0 and commits a row of it.
+  void acquire_and_commit(Position position, const std::string& row) {
+    ASSERT_TRUE(acquire(*cycle_, 0));
     cycle_->take(step(0, position, row));
     ASSERT_TRUE(cycle_->commit());
   }
@@ -250,6 +254,8 @@ class CommitTest : public testing::Test {
   MapStore::Values stored_;
   MapStore store_{stored_};
   Snapshots snapshots_{store_, "test"};
+  WaitingClock clock_;
+  StoreLedger ledger_{store_, snapshots_, 4, "worker", clock_};
   LetterBox box_;
   Counters counters_;
   Pipeline pipeline_;

@@ -74,8 +74,8 @@ class TimescaleSink : public testing::TestWithParam<bool> {
     const auto opened = made->sink->open();
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     for (const Partition partition : partitions) {
-      const auto claimed = made->sink->claim(partition);
-      EXPECT_TRUE(claimed.has_value()) << claimed.error().message;
+      const auto acquired = made->sink->ledger()->acquire(partition);
+      EXPECT_TRUE(acquired.has_value()) << acquired.error().message;
     }
     return made;
   }

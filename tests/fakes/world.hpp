@@ -18,6 +18,7 @@
 #include <weir/shapes.hpp>
 
 #include "core/coordination/worker.hpp"
+#include "fakes/bare_ledger.hpp"
 #include "fakes/map_store.hpp"
 
 namespace weir::fakes {
@@ -46,8 +47,8 @@ struct World {
   bool not_renewed = false;  // leases can't be renewed
   bool taken = false;        // another worker has the lease of the partition
   int refused_claims = 0;    // because of that
-  int fence = 0;             // of the last claim; another worker's claim raises it
-  bool owned = false;        // claimed, and not given back
+  int fence = 0;             // of the last acquisition; another worker's acquisition raises it
+  bool owned = false;        // acquired, and not given back
   int commits = 0;           // that succeeded
   Duration slow = 0;         // how long a commit takes
   Duration lease = 0;        // 0: none
@@ -189,7 +190,7 @@ class Sum final : public Transform {
   double sum_ = 0;
 };
 
-class TableSink final : public Sink {
+class TableSink final : public Sink, public BareLedger {
  public:
   explicit TableSink(const Settings&) {}
   Result<void> bind_schema(const SchemaPtr&) override { return {}; }
@@ -216,7 +217,8 @@ class TableSink final : public Sink {
     written_ += "dead " + letter.payload + " " + letter.reason + "\n";
     return true;
   }
-  Result<Progress> claim(Partition) override {
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition) override {
     const std::scoped_lock lock{world->mutex};
     if (world->down) return no_answer();
     if (world->taken) {

@@ -24,7 +24,7 @@ class Dice {
 /// What protects the rows. A simulation without one of them must be seen to fail.
 struct Safeguards {
   bool fence = true;                   ///< a commit by a former owner is refused
-  bool fence_anew = true;              ///< every claim brings another fence
+  bool new_fence = true;               ///< every acquisition brings another fence
   bool one_transaction = true;         ///< rows and progress change together
   bool snapshots_tell_truth = true;    ///< false: a snapshot says that it is older than it is
   bool commits_name_snapshots = true;  ///< false: a commit keeps the name that was there, which is then pruned

@@ -66,12 +66,12 @@ bool noticed(Safeguards safeguards, std::string_view by = {}) {
   return false;
 }
 
-/// Not among them: the compare of positions, as every claim here brings a new fence; and the lease, without which work
-/// is done twice, but nothing is written twice.
+/// Not among them: the compare of positions, as every acquisition here brings a new fence; and the lease, without which
+/// work is done twice, but nothing is written twice.
 TEST(MissingSafeguard, IsNoticed) {
   const Silence silence;
   EXPECT_TRUE(noticed({.fence = false})) << "a commit by a former owner";
-  EXPECT_TRUE(noticed({.fence_anew = false})) << "a claim with the fence of the one before";
+  EXPECT_TRUE(noticed({.new_fence = false})) << "an acquisition with the fence of the one before";
   EXPECT_TRUE(noticed({.one_transaction = false})) << "rows without their progress";
   EXPECT_TRUE(noticed({.snapshots_tell_truth = false})) << "a snapshot ahead of the commit that names it";
   EXPECT_TRUE(noticed({.written_ticks_left_out = false}, "comes twice"));

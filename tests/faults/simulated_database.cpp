@@ -36,8 +36,8 @@ std::vector<std::string> SimulatedDatabase::of(const Lines& lines, Partition par
 
 bool SimulatedDatabase::fits(const Transaction::Lane& lane) const {
   const Place& place = places_.at(lane.commit.partition);
-  return lane.claim.held && (!safeguards_.fence || place.fence == lane.claim.fence) &&
-         place.progress.position == lane.claim.position && place.progress.emitted == lane.claim.emitted;
+  return lane.ownership.held && (!safeguards_.fence || place.fence == lane.ownership.fence) &&
+         place.progress.position == lane.ownership.position && place.progress.emitted == lane.ownership.emitted;
 }
 
 /// Answers the partitions that were refused.
@@ -50,7 +50,7 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
       continue;
     }
     Place& place = places_[partition];
-    if (place.claims != lane.claim.number)
+    if (place.acquisitions != lane.ownership.number)
       violation_ = weir::format("partition {}: a commit by one whom another has followed", partition);
     const Timestamp latest_tick = std::max(place.progress.latest_tick, lane.commit.next.latest_tick);
     const std::string before = std::exchange(place.progress, lane.commit.next).snapshot;
@@ -81,7 +81,7 @@ void SimulatedDatabase::end(const Transaction& transaction, bool commits) {
 }
 
 Result<void> SimulatedSink::open() {
-  for (auto& [partition, claim] : claims_) claim.held = false;
+  for (auto& [partition, ownership] : owned_) ownership.held = false;
   written_.clear();
   buried_.clear();
   connected_ = wire_.reaches();
@@ -107,7 +107,7 @@ Result<Committed> SimulatedSink::commit(std::span<const LaneCommit> lanes) {
   transaction.letters = std::exchange(buried_, {});
   bool waits = false;
   for (const LaneCommit& lane : lanes) {
-    transaction.lanes.push_back({lane, claims_[lane.partition]});
+    transaction.lanes.push_back({lane, owned_[lane.partition]});
     waits = waits || database_.places_[lane.partition].locked;
   }
   if (waits) return broken();  // for longer than a transaction may take
@@ -134,10 +134,10 @@ Result<Committed> SimulatedSink::finish(SimulatedDatabase::Transaction transacti
   Committed out;
   out.refused = db.apply(transaction);
   if (!wire_.reaches()) return broken();  // only the answer is lost
-  for (const auto& [commit, claim] : transaction.lanes) {
+  for (const auto& [commit, ownership] : transaction.lanes) {
     if (std::ranges::contains(out.refused, commit.partition)) continue;
-    claims_[commit.partition].position = commit.next.position;
-    claims_[commit.partition].emitted = commit.next.emitted;
+    owned_[commit.partition].position = commit.next.position;
+    owned_[commit.partition].emitted = commit.next.emitted;
   }
   return out;
 }
@@ -147,28 +147,28 @@ bool SimulatedDatabase::runs(Timestamp lease_until) const {
 }
 
 /// Over a connection of its own, as all that any thread may call.
-Result<Progress> SimulatedSink::claim(Partition partition) {
-  SimulatedDatabase::Claim claim;
+Result<Progress> SimulatedSink::acquire(Partition partition) {
+  SimulatedDatabase::Ownership ownership;
   auto progress = wire_.ask([&]() -> Result<Progress> {
     auto& place = database_.places_[partition];
     if (place.locked) return Wire::lost();
     const bool held = place.owner != 0 && place.owner != worker_ && database_.runs(place.lease_until);
     if (held) return fail(Error::Kind::held, "another worker owns it");
     place.owner = worker_;
-    place.fence = database_.safeguards_.fence_anew ? ++database_.fences_ : 1;
+    place.fence = database_.safeguards_.new_fence ? ++database_.fences_ : 1;
     place.lease_until = database_.clock() + lease_length;
-    claim = {place.fence, place.progress.position, place.progress.emitted, true, ++place.claims};
+    ownership = {place.fence, place.progress.position, place.progress.emitted, true, ++place.acquisitions};
     return place.progress;
   });
-  if (progress) claims_[partition] = claim;
+  if (progress) owned_[partition] = ownership;
   return progress;
 }
 
-/// By owner, as a claim's answer may still be on its way.
+/// By owner, as an acquisition's answer may still be on its way.
 Result<std::vector<Partition>> SimulatedSink::renew() {
   std::map<Partition, std::uint64_t> asked;
-  for (const auto& [partition, claim] : claims_) {
-    if (claim.fence != 0) asked[partition] = claim.fence;
+  for (const auto& [partition, ownership] : owned_) {
+    if (ownership.fence != 0) asked[partition] = ownership.fence;
   }
   if (asked.empty()) return std::vector<Partition>{};
   return wire_
@@ -187,8 +187,8 @@ Result<std::vector<Partition>> SimulatedSink::renew() {
       .transform([&](const std::set<Partition>& renewed) {
         std::vector<Partition> lost;
         for (const auto& [partition, fence] : asked) {
-          if (renewed.contains(partition) || claims_[partition].fence != fence) continue;
-          claims_[partition] = {};
+          if (renewed.contains(partition) || owned_[partition].fence != fence) continue;
+          owned_[partition] = {};
           lost.push_back(partition);
         }
         return lost;
@@ -196,7 +196,7 @@ Result<std::vector<Partition>> SimulatedSink::renew() {
 }
 
 void SimulatedSink::release(Partition partition) {
-  const std::uint64_t fence = std::exchange(claims_[partition], {}).fence;
+  const std::uint64_t fence = std::exchange(owned_[partition], {}).fence;
   (void)wire_.ask([&]() -> Result<void> {
     auto& place = database_.places_[partition];
     if (place.locked) return Wire::lost();

@@ -10,6 +10,7 @@
 
 #include <weir/sink.hpp>
 
+#include "fakes/bare_ledger.hpp"
 #include "faults/misfortune.hpp"
 #include "faults/simulated_pipeline.hpp"
 #include "faults/simulated_store.hpp"
@@ -36,7 +37,7 @@ class SimulatedDatabase {
   int owner(Partition partition) { return places_[partition].owner; }
   /// Whether a partition's progress names this snapshot.
   bool names(std::string_view snapshot) const;
-  /// What must never happen but did: a commit by one who is not the last that claimed, or of a snapshot that is not in
+  /// What must never happen but did: a commit by one who is not the last that acquired, or of a snapshot that is not in
   /// the store. Empty if nothing.
   const std::string& violation() const { return violation_; }
 
@@ -46,23 +47,23 @@ class SimulatedDatabase {
   struct Place {
     Progress progress;
     std::uint64_t fence = 0;
-    std::uint64_t claims = 0;  ///< how many there were
-    int owner = 0;             ///< 0: nobody
+    std::uint64_t acquisitions = 0;  ///< how many there were
+    int owner = 0;                   ///< 0: nobody
     Timestamp lease_until = 0;
     bool locked = false;
   };
-  struct Claim {
+  struct Ownership {
     std::uint64_t fence = 0;  ///< 0: lost, or given back
     Position position = 0;
     std::uint64_t emitted = 0;
     bool held = false;
-    std::uint64_t number = 0;  ///< among the partition's claims
+    std::uint64_t number = 0;  ///< among the partition's acquisitions
   };
   /// What a COMMIT brings.
   struct Transaction {
     struct Lane {
       LaneCommit commit;
-      Claim claim;
+      Ownership ownership;
     };
     std::vector<Lane> lanes;
     Lines rows, letters;
@@ -93,7 +94,7 @@ class SimulatedDatabase {
 };
 
 /// A worker's transactional sink over a SimulatedDatabase.
-class SimulatedSink final : public Sink {
+class SimulatedSink final : public Sink, public fakes::BareLedger {
  public:
   /// `worker` is above 0. All must outlive it.
   SimulatedSink(SimulatedDatabase& database, int worker, Wire& wire)
@@ -104,7 +105,8 @@ class SimulatedSink final : public Sink {
   Result<void> write(const Encoded& rows) override;
   bool write_dead_letter(const DeadLetter& letter) override;
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
-  Result<Progress> claim(Partition partition) override;
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition partition) override;
   Result<std::vector<Partition>> renew() override;
   void release(Partition partition) override;
   Duration lease() const override { return lease_length; }
@@ -119,7 +121,7 @@ class SimulatedSink final : public Sink {
   int worker_;
   Wire& wire_;
   bool connected_ = false;
-  std::map<Partition, SimulatedDatabase::Claim> claims_;
+  std::map<Partition, SimulatedDatabase::Ownership> owned_;
   SimulatedDatabase::Lines written_, buried_;
 };
 

@@ -10,6 +10,7 @@
 #include <weir/clock.hpp>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/checkpoint/store_ledger.hpp"
 #include "core/coordination/worker_loop.hpp"
 #include "core/plan/registry.hpp"
 #include "core/runtime/credits.hpp"
@@ -99,7 +100,7 @@ class SimulatedWorker {
   Counters counters_;
   Credits credits_{1};
   std::vector<std::unique_ptr<Sink>> sinks_;
-  std::unique_ptr<StoreLeases> leases_;
+  std::unique_ptr<StoreLedger> ledger_;
   std::unique_ptr<CommitCycle> cycle_;
   std::unique_ptr<SimulatedLanes> lanes_;
   std::unique_ptr<WorkerLoop> loop_;

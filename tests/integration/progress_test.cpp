@@ -59,7 +59,7 @@ class ProgressCommand : public testing::Test {
     ASSERT_TRUE(sink->open().has_value());
     std::vector<LaneCommit> commits;
     for (const auto& [partition, position] : lanes) {
-      ASSERT_TRUE(sink->claim(partition).has_value());
+      ASSERT_TRUE(sink->ledger()->acquire(partition).has_value());
       commits.push_back(fakes::lane(partition, position));
     }
     ASSERT_TRUE(sink->commit(commits).has_value());

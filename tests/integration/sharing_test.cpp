@@ -234,7 +234,7 @@ TEST_F(Sharing, APartitionThatIsPutRightIsTakenUpAgainWithoutARestart) {
   fakes::WeirProcess reset{{"progress", "reset", pipeline_, "--partition", "0", "--yes"}, directory_.file("reset.log")};
   ASSERT_EQ(reset.wait(), 0) << reset.log();
   expect_shares("4", 40 * second);
-  // It is claimed before its stream is recreated; what is published in between is stored nowhere.
+  // It is acquired before its stream is recreated; what is published in between is stored nowhere.
   const auto begun = [&] { return worker("one").log().rfind("partition 0: starts"); };
   const auto first = worker("one").log().find("partition 0: starts");
   for (int i = 0; i < 500 && begun() == first; ++i) system_clock().wait(20 * millisecond, {});

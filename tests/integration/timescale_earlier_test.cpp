@@ -20,7 +20,7 @@ TEST_P(TimescaleEarlier, brings_the_tables_of_progress_and_workers_up_to_date_th
   auto one = worker({0});
   ASSERT_TRUE(commit(*one, rows(20), 0, 7).has_value());
   EXPECT_EQ(ask("SELECT position, emitted, numbering FROM " + schema_ + ".weir_progress"), "7 0 0");
-  EXPECT_TRUE(one->sink->heartbeat().has_value());
+  EXPECT_TRUE(one->sink->ledger()->heartbeat().has_value());
 }
 
 TEST_P(TimescaleEarlier, brings_a_table_of_dead_letters_up_to_date_that_an_earlier_version_made) {

@@ -45,13 +45,13 @@ class TimescaleFailures : public fakes::TimescaleSink {
         schema_, body, table()));
   }
 
-  /// Opens and claims again, as the engine does after an error.
+  /// Opens and acquires again, as the engine does after an error.
   static Position recover(Worker& worker) {
     const auto opened = worker->open();
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
-    const auto claimed = worker->claim(0);
-    EXPECT_TRUE(claimed.has_value()) << claimed.error().message;
-    return claimed ? claimed->position : 0;
+    const auto acquired = worker->ledger()->acquire(0);
+    EXPECT_TRUE(acquired.has_value()) << acquired.error().message;
+    return acquired ? acquired->position : 0;
   }
 };
 
@@ -62,25 +62,25 @@ TEST_P(TimescaleFailures, a_partition_has_one_owner_until_the_lease_runs_out) {
   lease_ = second;
   auto one = worker({0});
   auto two = worker();
-  const auto refused = two->sink->claim(0);
+  const auto refused = two->sink->ledger()->acquire(0);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().kind, Error::Kind::held);
   EXPECT_THAT(refused.error().message, HasSubstr("partition 0 belongs to weir-"));
   for (int i = 0; i < 4; ++i) {
     pause(400 * millisecond);
-    EXPECT_THAT(*one->sink->renew(), IsEmpty());
+    EXPECT_THAT(*one->sink->ledger()->renew(), IsEmpty());
   }
-  EXPECT_FALSE(two->sink->claim(0).has_value());
+  EXPECT_FALSE(two->sink->ledger()->acquire(0).has_value());
   pause(1100 * millisecond);
-  EXPECT_TRUE(two->sink->claim(0).has_value());
-  EXPECT_THAT(*one->sink->renew(), ElementsAre(0u));
+  EXPECT_TRUE(two->sink->ledger()->acquire(0).has_value());
+  EXPECT_THAT(*one->sink->ledger()->renew(), ElementsAre(0u));
 }
 
 TEST_P(TimescaleFailures, a_released_partition_is_free_at_once) {
   auto one = worker({0});
   auto two = worker();
-  one->sink->release(0);
-  EXPECT_TRUE(two->sink->claim(0).has_value());
+  one->sink->ledger()->release(0);
+  EXPECT_TRUE(two->sink->ledger()->acquire(0).has_value());
   const auto late = commit(*one, rows(3), 0, 1);
   ASSERT_TRUE(late.has_value());
   EXPECT_THAT(late->refused, ElementsAre(0u));
@@ -106,7 +106,7 @@ TEST_P(TimescaleFailures, a_zombie_is_refused_and_its_other_lanes_commit) {
   ASSERT_TRUE(commit(*heir, rows(5, 10), 0, 20).has_value());
   EXPECT_EQ(count(), "20");
   EXPECT_EQ(ask("SELECT count(DISTINCT (vehicle, time)) FROM " + table()), "20");
-  // What it lost stays lost until it claims again.
+  // What it lost stays lost until it acquires again.
   EXPECT_THAT(commit(*zombie, rows(1), 0, 30)->refused, ElementsAre(0u));
 }
 
@@ -115,7 +115,7 @@ TEST_P(TimescaleFailures, who_takes_over_ends_what_the_former_owner_has_left_ope
   Settings with = settings();
   with.set("url", server().url() + "?application_name=of-somebody");
   auto zombie = make(with, rows(0)->schema);
-  ASSERT_TRUE(zombie->sink->open() && zombie->sink->claim(0));
+  ASSERT_TRUE(zombie->sink->open() && zombie->sink->ledger()->acquire(0));
   const std::string session =
       ask("SELECT application_name FROM pg_stat_activity WHERE application_name ~ "
           "'^weir/fleet/db/[0-9a-f]+$'");
@@ -123,7 +123,7 @@ TEST_P(TimescaleFailures, who_takes_over_ends_what_the_former_owner_has_left_ope
       postgres::Connection::open({.url = server().url(), .application = session, .limit = 20 * second}).value();
   ASSERT_TRUE(copying.run("BEGIN; INSERT INTO " + table() + " (vehicle, time) VALUES ('z', now())"));
   auto refused = worker();
-  EXPECT_FALSE(refused->sink->claim(0));
+  EXPECT_FALSE(refused->sink->ledger()->acquire(0));
   EXPECT_TRUE(copying.run("SELECT 1")) << "the lease runs";
   expire_leases();
   auto heir = worker({0});
@@ -275,15 +275,15 @@ TEST_P(TimescaleFailures, rows_that_a_trigger_leaves_out_are_counted_and_told) {
   EXPECT_EQ(one->context.counted("swallowed_rows"), 2u);
 }
 
-/// Ending them is a courtesy: where the server does not allow it, the claim stands.
+/// Ending them is a courtesy: where the server does not allow it, the acquisition stands.
 TEST_P(TimescaleFailures, who_may_not_end_what_was_left_open_takes_over_all_the_same) {
   auto zombie = worker({0});
   expire_leases();
   auto heir = worker();
   ask("ALTER FUNCTION pg_terminate_backend(integer, bigint) RENAME TO pg_terminate_backend_away");
-  const auto claimed = heir->sink->claim(0);
+  const auto acquired = heir->sink->ledger()->acquire(0);
   ask("ALTER FUNCTION pg_terminate_backend_away(integer, bigint) RENAME TO pg_terminate_backend");
-  ASSERT_TRUE(claimed) << claimed.error().message;
+  ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_THAT(heir->context.warnings(), ElementsAre(HasSubstr("what its former owner has left open stays")));
   EXPECT_TRUE(commit(*heir, rows(3), 0, 3)->refused.empty());
 }
@@ -353,14 +353,14 @@ TEST_P(TimescaleFailures, a_backend_killed_in_the_middle_of_its_commit_leaves_al
   EXPECT_EQ(count(), "1000");
 }
 
-/// Else nobody could claim it as long as the worker lives.
+/// Else nobody could acquire it as long as the worker lives.
 TEST_P(TimescaleFailures, what_is_given_back_over_a_broken_connection_is_not_renewed) {
   auto one = worker({0, 1});
   terminate_workers();
   ASSERT_FALSE(commit(*one, rows(1), 1, 1).has_value());
-  one->sink->release(0);
+  one->sink->ledger()->release(0);
   expire_leases();
-  ASSERT_TRUE(one->sink->renew().has_value());
+  ASSERT_TRUE(one->sink->ledger()->renew().has_value());
   EXPECT_EQ(ask("SELECT partition FROM " + schema_ + ".weir_progress WHERE lease_until > clock_timestamp()"), "1");
 }
 
@@ -390,10 +390,10 @@ TEST_P(TimescaleFailures, a_server_that_crashes_and_returns_has_what_was_committ
   ASSERT_FALSE(down.has_value());
   EXPECT_EQ(down.error().kind, Error::Kind::unreachable);
   EXPECT_THAT(down.error().message, HasSubstr("can't reach PostgreSQL at 127.0.0.1:"));
-  EXPECT_FALSE(one->sink->renew().has_value());
+  EXPECT_FALSE(one->sink->ledger()->renew().has_value());
   server().start();
   EXPECT_EQ(recover(*one), 10u);
-  EXPECT_TRUE(one->sink->renew().has_value());
+  EXPECT_TRUE(one->sink->ledger()->renew().has_value());
   ASSERT_TRUE(commit(*one, rows(10, 10), 0, 20).has_value());
   EXPECT_EQ(positions() + " " + count(), "0 20 20");
 }

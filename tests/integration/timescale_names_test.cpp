@@ -1,4 +1,4 @@
-/// Under what name a worker claims partitions in PostgreSQL, and what becomes of one whose name another has.
+/// Under what name a worker acquires partitions in PostgreSQL, and what becomes of one whose name another has.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -22,7 +22,7 @@ INSTANTIATE_TEST_SUITE_P(Servers, TimescaleNames, testing::Values(true, false),
 TEST_P(TimescaleNames, a_partition_is_not_lost_while_the_answer_to_its_next_claim_is_on_its_way) {
   lease_ = 30 * second;
   auto one = worker({0});
-  // Behind this lock the claim waits first, and the renewal, which knows the former fence, second.
+  // Behind this lock the acquisition waits first, and the renewal, which knows the former fence, second.
   std::jthread holding{
       [&] { ask("BEGIN; SELECT FROM " + schema_ + ".weir_progress FOR UPDATE; SELECT pg_sleep(1); COMMIT"); }};
   const auto wait_for_locks = [&](const std::string& count) {
@@ -31,13 +31,13 @@ TEST_P(TimescaleNames, a_partition_is_not_lost_while_the_answer_to_its_next_clai
     return ask(waiting) == count;
   };
   pause(200 * millisecond);
-  Result<Progress> claimed;
-  std::jthread claiming{[&] { claimed = one->sink->claim(0); }};
+  Result<Progress> acquired;
+  std::jthread acquiring{[&] { acquired = one->sink->ledger()->acquire(0); }};
   ASSERT_TRUE(wait_for_locks("1"));
-  EXPECT_THAT(*one->sink->renew(), IsEmpty());
-  claiming.join();
+  EXPECT_THAT(*one->sink->ledger()->renew(), IsEmpty());
+  acquiring.join();
   holding.join();
-  ASSERT_TRUE(claimed.has_value());
+  ASSERT_TRUE(acquired.has_value());
   EXPECT_TRUE(commit(*one, rows(10), 0, 10)->refused.empty());
 }
 
@@ -53,7 +53,7 @@ TEST_P(TimescaleNames, a_worker_of_the_same_name_takes_over_at_once_when_the_one
   EXPECT_THAT(refused.error().message, HasSubstr("a worker \"left\" is connected already"));
   one.reset();
   for (int i = 0; i < 100 && !two->sink->open(); ++i) pause(20 * millisecond);  // the server sees it a moment later
-  const auto progress = two->sink->claim(0);
+  const auto progress = two->sink->ledger()->acquire(0);
   ASSERT_TRUE(progress.has_value()) << progress.error().message;
   EXPECT_EQ(progress->position, 10u);
   EXPECT_TRUE(commit(*two, rows(10, 10), 0, 20)->refused.empty());
@@ -66,9 +66,9 @@ TEST_P(TimescaleNames, a_worker_that_lost_its_name_can_claim_nothing) {
   auto one = worker({0});
   ask("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ '/control$'");
   auto two = worker({0});
-  const auto refused = one->sink->claim(0);
+  const auto refused = one->sink->ledger()->acquire(0);
   ASSERT_FALSE(refused.has_value());
-  EXPECT_FALSE(one->sink->renew().has_value());
+  EXPECT_FALSE(one->sink->ledger()->renew().has_value());
   EXPECT_THAT(commit(*one, rows(10), 0, 10)->refused, ElementsAre(0u)) << "by the fence";
   EXPECT_TRUE(commit(*two, rows(10), 0, 10)->refused.empty());
 }

@@ -25,7 +25,7 @@ INSTANTIATE_TEST_SUITE_P(Servers, TimescaleRows, testing::Values(true, false),
 
 TEST_P(TimescaleRows, makes_the_table_and_commits_rows_with_their_progress) {
   auto one = worker();
-  const auto start = one->sink->claim(3);
+  const auto start = one->sink->ledger()->acquire(3);
   ASSERT_TRUE(start.has_value()) << start.error().message;
   EXPECT_EQ(start->position, 0u);
   const auto done = commit(*one, rows(100), 3, 42);
@@ -38,7 +38,7 @@ TEST_P(TimescaleRows, makes_the_table_and_commits_rows_with_their_progress) {
       ask("SELECT pipeline, node, partition, position, arrival, snapshot, fingerprint, stream, stream_created FROM " +
           schema_ + ".weir_progress"),
       "fleet db 3 42 43 s f S 5");
-  const auto again = one->sink->claim(3);
+  const auto again = one->sink->ledger()->acquire(3);
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(again->position, 42u);
   EXPECT_EQ(again->arrival, 43);
@@ -107,7 +107,7 @@ TEST_P(TimescaleRows, writes_samples_as_plain_columns) {
                     Column::string(texts)};
   auto one = make(settings(), batch->schema);
   ASSERT_TRUE(one->sink->open().has_value());
-  ASSERT_TRUE(one->sink->claim(0).has_value());
+  ASSERT_TRUE(one->sink->ledger()->acquire(0).has_value());
   ASSERT_TRUE(commit(*one, batch, 0, 1).has_value());
   EXPECT_EQ(ask("SELECT vehicle, field, extract(epoch FROM time)::int, x, y, text FROM " + table() + " ORDER BY time"),
             "a speed 1 1.5 NULL  b note 2 0 NULL ok");
@@ -187,7 +187,7 @@ TEST_P(TimescaleRows, needs_no_right_to_make_what_is_there) {
   auto one = make(with, rows(0)->schema);
   const auto opened = one->sink->open();
   ASSERT_TRUE(opened.has_value()) << opened.error().message;
-  ASSERT_TRUE(one->sink->claim(0).has_value());
+  ASSERT_TRUE(one->sink->ledger()->acquire(0).has_value());
   EXPECT_TRUE(commit(*one, rows(5), 0, 1).has_value());
   one.reset();
   ask("DROP OWNED BY writer; DROP ROLE writer");
@@ -202,10 +202,10 @@ TEST_P(TimescaleRows, does_not_take_a_missing_right_for_another_workers_lease) {
   const std::string url = server().url();
   with.set("url", "postgresql://reader:secret" + url.substr(url.find('@')));
   auto one = make(with, rows(0)->schema);
-  auto claimed = one->sink->open().and_then([&] { return one->sink->claim(0); });
-  ASSERT_FALSE(claimed.has_value());
-  EXPECT_EQ(claimed.error().kind, Error::Kind::refused) << "a worker waits where a partition is held";
-  EXPECT_THAT(claimed.error().message, HasSubstr("permission denied"));
+  auto acquired = one->sink->open().and_then([&] { return one->sink->ledger()->acquire(0); });
+  ASSERT_FALSE(acquired.has_value());
+  EXPECT_EQ(acquired.error().kind, Error::Kind::refused) << "a worker waits where a partition is held";
+  EXPECT_THAT(acquired.error().message, HasSubstr("permission denied"));
   one.reset();
   ask("DROP OWNED BY reader; DROP ROLE reader");
 }
@@ -240,7 +240,7 @@ TEST_P(TimescaleRows, drops_old_chunks_one_by_one_where_the_licence_has_no_job_f
   with.set("compress", day);
   auto one = make(with, rows(0)->schema);
   ASSERT_TRUE(one->sink->open().has_value());
-  ASSERT_TRUE(one->sink->claim(0).has_value());
+  ASSERT_TRUE(one->sink->ledger()->acquire(0).has_value());
   const auto chunks_become = [&](const std::string& number) {
     for (int i = 0; i < 500 && ask("SELECT count(*)" + chunks) != number; ++i)
       system_clock().wait(20 * millisecond, {});
@@ -254,7 +254,7 @@ TEST_P(TimescaleRows, drops_old_chunks_one_by_one_where_the_licence_has_no_job_f
   // Chunks are days: today's and three more are not wholly older, and the oldest one is being read.
   EXPECT_TRUE(chunks_become("5"));
   EXPECT_EQ(ask("SELECT count(*), max(speed) FROM " + table()), "5 " + std::to_string(days));
-  EXPECT_TRUE(one->sink->renew().has_value());
+  EXPECT_TRUE(one->sink->ledger()->renew().has_value());
   for (int i = 0; i < 100 && one->context.warnings().size() < 2; ++i) system_clock().wait(20 * millisecond, {});
   ASSERT_EQ(one->context.warnings().size(), 2u);
   EXPECT_THAT(one->context.warnings()[0], HasSubstr("community licence"));
@@ -332,14 +332,14 @@ TEST_P(TimescaleRows, buries_dead_letters_with_the_rows) {
 
 TEST_P(TimescaleRows, tells_of_progress_of_others_for_the_same_table) {
   auto one = worker({0, 2});
-  EXPECT_THAT(*one->sink->peers(2), IsEmpty());
+  EXPECT_THAT(*one->sink->ledger()->peers(2), IsEmpty());
   ask("INSERT INTO " + schema_ +
       ".weir_progress (pipeline, node, partition, position, stream, target) SELECT pipeline, 'old', partition, "
       "partition, 'S', target FROM " +
       schema_ + ".weir_progress UNION SELECT 'another', 'db', partition, 7, 'S', target FROM " + schema_ +
       ".weir_progress UNION VALUES ('another', 'events', 2, 7, 'S', 'event')");
-  EXPECT_EQ(one->sink->peers(0)->size(), 1u) << "old has committed nothing of it";
-  const auto peers = one->sink->peers(2);
+  EXPECT_EQ(one->sink->ledger()->peers(0)->size(), 1u) << "old has committed nothing of it";
+  const auto peers = one->sink->ledger()->peers(2);
   ASSERT_TRUE(peers.has_value() && peers->size() == 2);
   EXPECT_EQ((*peers)[0].pipeline, "another");
   EXPECT_EQ((*peers)[1].node, "old");
@@ -349,25 +349,25 @@ TEST_P(TimescaleRows, tells_of_progress_of_others_for_the_same_table) {
 
 TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   auto never_opened = make(settings(), rows(0)->schema);
-  EXPECT_THAT(*never_opened->sink->progress(), IsEmpty());
+  EXPECT_THAT(*never_opened->sink->ledger()->progress(), IsEmpty());
   auto one = worker({0, 2});
   ASSERT_TRUE(commit(*one, rows(1), 2, 9).has_value());
-  const auto lines = never_opened->sink->progress();
+  const auto lines = never_opened->sink->ledger()->progress();
   ASSERT_TRUE(lines.has_value() && lines->size() == 2);
   EXPECT_EQ((*lines)[1].partition, 2u);
   EXPECT_EQ((*lines)[1].progress.position, 9u);
   EXPECT_GT((*lines)[1].lease_left, 20 * second);
   EXPECT_GT((*lines)[1].updated, system_clock().now() - minute);
-  const auto held = never_opened->sink->reset(std::nullopt);
+  const auto held = never_opened->sink->ledger()->reset(std::nullopt);
   EXPECT_EQ(held.error().kind, Error::Kind::held);
   EXPECT_THAT(held.error().message, HasSubstr(" s; stop that worker first, or wait that long if it is dead"));
   EXPECT_EQ(positions(), "0 0 2 9");
-  one->sink->release(2);
-  EXPECT_EQ(*never_opened->sink->reset(Partition{2}), 1u);
-  EXPECT_EQ(*never_opened->sink->reset(Partition{2}), 0u);
-  EXPECT_EQ(*never_opened->sink->reset(Partition{7}), 0u);
-  EXPECT_EQ(never_opened->sink->progress()->size(), 1u) << "as if it had never run";
-  const auto blank = one->sink->claim(2);
+  one->sink->ledger()->release(2);
+  EXPECT_EQ(*never_opened->sink->ledger()->reset(Partition{2}), 1u);
+  EXPECT_EQ(*never_opened->sink->ledger()->reset(Partition{2}), 0u);
+  EXPECT_EQ(*never_opened->sink->ledger()->reset(Partition{7}), 0u);
+  EXPECT_EQ(never_opened->sink->ledger()->progress()->size(), 1u) << "as if it had never run";
+  const auto blank = one->sink->ledger()->acquire(2);
   ASSERT_TRUE(blank.has_value());
   EXPECT_EQ(blank->position, 0u);
   EXPECT_EQ(blank->snapshot, "");

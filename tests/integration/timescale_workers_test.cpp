@@ -17,26 +17,26 @@ TEST_P(TimescaleWorkers, one_that_dies_after_the_servers_clock_was_set_back_is_m
   lease_ = second;
   auto one = worker();
   auto two = worker();
-  ASSERT_TRUE(one->sink->heartbeat().has_value());
-  ASSERT_EQ(two->sink->heartbeat()->workers, 2u);
+  ASSERT_TRUE(one->sink->ledger()->heartbeat().has_value());
+  ASSERT_EQ(two->sink->ledger()->heartbeat()->workers, 2u);
   // Seen from a clock that was set back by an hour, what was written before lies so far ahead.
   ask("UPDATE " + schema_ + ".weir_workers SET lease_until = lease_until + interval '1 hour'");
-  ASSERT_TRUE(one->sink->heartbeat().has_value());
+  ASSERT_TRUE(one->sink->ledger()->heartbeat().has_value());
   system_clock().wait(lease_ + 200 * millisecond, {});
-  EXPECT_EQ(two->sink->heartbeat()->workers, 1u);
+  EXPECT_EQ(two->sink->ledger()->heartbeat()->workers, 1u);
 }
 
 TEST_P(TimescaleWorkers, a_lease_of_a_dead_owner_ends_though_the_servers_clock_was_set_back) {
   auto dead = worker({0, 1});
   ASSERT_TRUE(commit(*dead, rows(3), 0, 5).has_value());
   auto next = worker();
-  EXPECT_EQ(next->sink->claim(0).error().kind, Error::Kind::held);
+  EXPECT_EQ(next->sink->ledger()->acquire(0).error().kind, Error::Kind::held);
   // Seen from a clock that was set back by an hour, what was written before lies so far ahead.
   ask("UPDATE " + schema_ + ".weir_progress SET lease_until = lease_until + interval '1 hour'");
-  const auto taken = next->sink->claim(0);
+  const auto taken = next->sink->ledger()->acquire(0);
   ASSERT_TRUE(taken.has_value()) << taken.error().message;
   EXPECT_EQ(taken->position, 5u);
-  const auto reset = next->sink->reset(1);
+  const auto reset = next->sink->ledger()->reset(1);
   EXPECT_TRUE(reset.has_value()) << reset.error().message;
 }
 
@@ -48,8 +48,8 @@ TEST_P(TimescaleWorkers, an_owner_that_lives_keeps_its_partition_when_the_server
     if (by_commit)
       ASSERT_TRUE(commit(*owner, rows(3), 0, 5).has_value());
     else
-      EXPECT_THAT(*owner->sink->renew(), IsEmpty());
-    EXPECT_EQ(other->sink->claim(0).error().kind, Error::Kind::held) << "its lease is of the new time";
+      EXPECT_THAT(*owner->sink->ledger()->renew(), IsEmpty());
+    EXPECT_EQ(other->sink->ledger()->acquire(0).error().kind, Error::Kind::held) << "its lease is of the new time";
   }
 }
 
@@ -62,11 +62,11 @@ TEST_P(TimescaleWorkers, what_a_former_owner_gives_back_is_not_the_new_ones) {
   const std::string owned =
       "SELECT owner IS NOT NULL, lease_until > clock_timestamp() FROM " + schema_ + ".weir_progress";
   ASSERT_EQ(ask(owned), "t t");
-  former->sink->release(0);
+  former->sink->ledger()->release(0);
   EXPECT_EQ(ask(owned), "t t") << "released by one that has lost it";
-  EXPECT_EQ(former->sink->claim(0).error().kind, Error::Kind::held);
-  former->sink->release(0);  // as the engine does after a claim that was refused
-  EXPECT_EQ(ask(owned), "t t") << "released by one whose claim was refused";
+  EXPECT_EQ(former->sink->ledger()->acquire(0).error().kind, Error::Kind::held);
+  former->sink->ledger()->release(0);  // as the engine does after an acquisition that was refused
+  EXPECT_EQ(ask(owned), "t t") << "released by one whose acquisition was refused";
   EXPECT_TRUE(commit(*owner, rows(3), 0, 5).has_value());
 }
 

@@ -100,13 +100,12 @@ int reset(const ProgressOptions& options, Kept& kept) {
     return usage;
   }
   all.clear();
-  for (const Ledgers::Ledger& ledger : kept.ledgers->all()) {
-    const auto forgotten = ledger.reset(options.partition);
-    if (!forgotten) return failed("weir progress: " + ledger.node, forgotten.error());
-    all.push_back({ledger.node, *forgotten});
+  for (const auto& [node, ledger] : kept.ledgers->all()) {
+    const auto forgotten = ledger->reset(options.partition);
+    if (!forgotten) return failed("weir progress: " + node, forgotten.error());
+    all.push_back({node, *forgotten});
     if (!json)
-      std::cout << weir::format("{}: forgot {} {}\n", ledger.node, *forgotten,
-                                *forgotten == 1 ? "partition" : "partitions");
+      std::cout << weir::format("{}: forgot {} {}\n", node, *forgotten, *forgotten == 1 ? "partition" : "partitions");
   }
   if (json) print_json(all, true);
   return fine;

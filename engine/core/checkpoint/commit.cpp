@@ -26,8 +26,8 @@ bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.
 }  // namespace
 
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots,
-                         DeadLetterBox& box, Counters& counters, StoreLeases* leases)
-    : pipeline_{pipeline}, sinks_{std::move(sinks), leases}, snapshots_{snapshots}, box_{box}, counters_{counters} {
+                         DeadLetterBox& box, Counters& counters, Ledger* store)
+    : pipeline_{pipeline}, sinks_{std::move(sinks), store}, snapshots_{snapshots}, box_{box}, counters_{counters} {
   for (const CommitSink& one : sinks_) {
     rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[one.node].id, counted::rows));
   }
@@ -96,7 +96,7 @@ Result<CommitReport> CommitCycle::commit() {
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     const std::string& id = sinks_[i].id;
     if (sinks_.in_doubt(i)) {
-      if (auto sure = attempt(id, [&] { return reclaim(i, report); }); !sure) return failed(sure.error());
+      if (auto sure = attempt(id, [&] { return reacquire(i, report); }); !sure) return failed(sure.error());
     }
     auto done = attempt(id, [&] { return commit_sink(i, report); });
     if (!done && done.error().kind == Error::Kind::refused)
@@ -166,7 +166,7 @@ Result<void> CommitCycle::commit_each(std::size_t index, Error why, CommitReport
   std::vector<std::pair<Partition, Error>> failed;
   bool sure = false;
   for (const Partition partition : lanes) {
-    if (auto again = sure ? Result<void>{} : reclaim(index, report); !again) return again;
+    if (auto again = sure ? Result<void>{} : reacquire(index, report); !again) return again;
     const auto done = lanes_.contains(partition) ? commit_sink(index, report, partition) : Result<void>{};
     sure = done.has_value();
     if (!sure && done.error().kind != Error::Kind::refused) return done;
@@ -177,7 +177,7 @@ Result<void> CommitCycle::commit_each(std::size_t index, Error why, CommitReport
     report.bytes += lose(partition);
     report.failed.emplace_back(partition, std::move(error));
   }
-  return sure ? Result<void>{} : reclaim(index, report);
+  return sure ? Result<void>{} : reacquire(index, report);
 }
 
 void CommitCycle::advance(std::size_t index, UncommittedSteps& lane, UncommittedSteps::Reach reach) {
@@ -275,14 +275,14 @@ void CommitCycle::announce(const std::string& node, Partition partition, const s
             beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }
 
-/// After an error nobody knows what the sink has: open it, claim again, and see.
-Result<void> CommitCycle::reclaim(std::size_t index, CommitReport& report) {
+/// After an error nobody knows what the sink has: open it, acquire again, and see.
+Result<void> CommitCycle::reacquire(std::size_t index, CommitReport& report) {
   Sink& sink = *sinks_[index].sink;
   if (auto opened = sink.open(); !opened) return opened;
   std::vector<Partition> lost;
   for (auto& [partition, lane] : lanes_) {
     if (!sinks_[index].keeps()) break;
-    auto progress = sink.claim(partition);
+    auto progress = sink.ledger()->acquire(partition);
     if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
     if (progress && lane.is_ours(index, *progress)) {
       advance(index, lane, {progress->position, progress->emitted});
@@ -344,7 +344,7 @@ std::size_t CommitCycle::forget(Partition partition) {
 void CommitCycle::give_back(Partition partition) {
   {
     const std::scoped_lock lock{mutex_};
-    claimed_.erase(partition);
+    acquired_.erase(partition);
   }
   sinks_.give_back(partition);
 }
@@ -370,9 +370,9 @@ std::size_t CommitCycle::release(Partition partition) {
 
 void CommitCycle::release_all() {
   std::unique_lock lock{mutex_};
-  const std::vector<Partition> claimed{std::from_range, claimed_};
+  const std::vector<Partition> acquired{std::from_range, acquired_};
   lock.unlock();
-  for (const Partition partition : claimed) {
+  for (const Partition partition : acquired) {
     release(partition);
     give_back(partition);
   }

@@ -32,7 +32,7 @@ struct CommitReport {
     Timestamp event = no_time;     ///< the newest tick, or event, of its rows; no_time: none
   };
   std::vector<Lane> committed;                      ///< tell the sources
-  std::vector<Partition> refused;                   ///< somebody else owns these: stop them, claim again later
+  std::vector<Partition> refused;                   ///< somebody else owns these: stop them, acquire again later
   std::vector<std::pair<Partition, Error>> failed;  ///< a sink takes other lanes' rows, but not these's: stop them
   std::size_t bytes = 0;                            ///< credit set free, of the refused too
   std::size_t rows = 0;
@@ -42,14 +42,15 @@ struct CommitReport {
 /// and position in one transaction; a sink that already has a step is not given it again.
 ///
 /// Threads   one; acquire(), give_back() and what sinks() says of renew() and heartbeat() from any at the same time.
-/// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and claims again first. refused:
+/// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and acquires again first.
+/// refused:
 ///           the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be mended by
 ///           trying again.
 class CommitCycle {
  public:
-  /// All must outlive the cycle. `leases`: as for CommitSinks.
+  /// All must outlive the cycle. `store`: as for CommitSinks.
   CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots, DeadLetterBox& box,
-              Counters& counters, StoreLeases* leases = nullptr);
+              Counters& counters, Ledger* store = nullptr);
 
   /// Opens every sink.
   Result<void> open() { return sinks_.open(); }
@@ -109,7 +110,7 @@ class CommitCycle {
     Recovered recovered;
     std::vector<SinkStart> sinks;
   };
-  Result<Found> claim(Partition partition, bool replays);
+  Result<Found> take_ownership(Partition partition, bool replays);
   Result<Found> recover(Partition partition, std::vector<Progress> stands, bool replays);
   Result<void> not_deleted(Partition partition, std::span<const Progress> stands) const;
   Result<void> not_deleted(Partition partition, const Progress& remembered) const;
@@ -117,7 +118,7 @@ class CommitCycle {
   std::size_t forget(Partition partition);
   void note_known(Partition partition, const UncommittedSteps& lane);
   Result<std::vector<SinkStart>> starts(Partition partition, std::span<const Progress> stands) const;
-  Result<std::vector<Sink::Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
+  Result<std::vector<Peer>> check_names(Partition partition, std::span<const Progress> stands) const;
   Error lost(Partition partition, std::size_t index) const;
   Result<void> adopt(Partition partition, std::span<const SinkStart> sinks);
   Result<Progress> latest_place(Partition partition) const;
@@ -126,7 +127,7 @@ class CommitCycle {
   const std::string& kept_id(std::size_t index) const { return pipeline_.nodes[sinks_[index].node].kept_id(); }
   bool unreported() const;
   void cut_lanes();
-  Result<void> reclaim(std::size_t index, CommitReport& report);
+  Result<void> reacquire(std::size_t index, CommitReport& report);
   Result<void> commit_sink(std::size_t index, CommitReport& report, std::optional<Partition> only = {});
   Result<void> commit_each(std::size_t index, Error why, CommitReport& report);
   Result<void> hand_over(std::size_t index, std::optional<Partition> only, std::vector<LaneCommit>& commits);
@@ -151,7 +152,7 @@ class CommitCycle {
     Position position = 0;
   };
   mutable std::mutex mutex_;  // what acquire() and give_back() need, too
-  std::set<Partition> claimed_;
+  std::set<Partition> acquired_;
   std::map<Partition, Known> known_;  // of partitions that were lost
   CommitReport unreported_;           // of commits that failed half-way
   std::size_t pending_rows_ = 0;

@@ -10,7 +10,7 @@ class CommitBorder : public fakes::CommitTest {
     database_.places[0].progress = {.position = 9, .fingerprint = "one"};
     second_database_.places[0].progress = {.position = 5, .fingerprint = "one"};
     start_worker(false, true);
-    const auto start = fakes::claim(*cycle_, 0);
+    const auto start = fakes::acquire(*cycle_, 0);
     ASSERT_TRUE(start) << start.error().message;
     EXPECT_EQ(start->borders, (std::vector<Position>{5, 9}));
   }

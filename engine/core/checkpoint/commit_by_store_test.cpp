@@ -10,11 +10,11 @@ using fakes::for_all;
 class CommitByStore : public fakes::CommitTest {
  protected:
   /// A worker whose only sink keeps no progress.
-  CommitCycle alone() { return {pipeline_, {{1, list_.get(), {}, "list"}}, snapshots_, box_, counters_}; }
+  CommitCycle alone() { return {pipeline_, {{1, list_.get(), {}, "list"}}, snapshots_, box_, counters_, &ledger_}; }
   /// Has it commit a row at this position, and a snapshot there.
   void commit_alone(Position position, const std::string& row) {
     CommitCycle cycle = alone();
-    ASSERT_TRUE(fakes::claim(cycle, 0));
+    ASSERT_TRUE(fakes::acquire(cycle, 0));
     cycle.take(step(0, position, row, 1));
     cycle.name_snapshot(0, *snapshots_.write(0, "f", snapshot(position, "state")), position);
     ASSERT_TRUE(cycle.commit());
@@ -24,7 +24,7 @@ class CommitByStore : public fakes::CommitTest {
 TEST_F(CommitByStore, WhereNoSinkKeepsProgressASnapshotThatIsGoneStopsTheLane) {
   ASSERT_TRUE(snapshots_.remember(0, {"somebody.0.0.5-f"}));
   CommitCycle second = alone();
-  EXPECT_EQ(fakes::claim(second, 0).error().message, R"(partition 0: snapshot somebody.0.0.5-f is not in the store
+  EXPECT_EQ(fakes::acquire(second, 0).error().message, R"(partition 0: snapshot somebody.0.0.5-f is not in the store
   why not    no sink of this pipeline keeps progress, so only the snapshot told what was written
   ways out   bring back what the "state" store held
              or another "name": all rows again, beside those that are there)");
@@ -67,7 +67,7 @@ TEST_F(CommitByStore, WhereWorkersShareAStoreAnAnswerThatWasLostLosesNoLane) {
 TEST_F(CommitByStore, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
   commit_alone(5, "a");
   CommitCycle second = alone();
-  const auto start = fakes::claim(second, 0);
+  const auto start = fakes::acquire(second, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->committed(), 5u);
   EXPECT_EQ(start->after, 5u);
@@ -78,7 +78,7 @@ TEST_F(CommitByStore, WhereNoSinkKeepsProgressTheLastSnapshotTells) {
 TEST_F(CommitByStore, TheFirstSinkThatKeepsProgressBeginsAtTheNewestSnapshot) {
   commit_alone(5, "a");
   start_worker(true, false);
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
   EXPECT_EQ(start->replay_until, 5u) << "the other sink has what lies before";
@@ -92,7 +92,7 @@ TEST_F(CommitByStore, WhatIsLeftGoesOnFromTheNewestSnapshotOnceNoSinkKeepsProgre
   start_worker(true, false);
   commit_with_snapshot(5);
   CommitCycle left = alone();
-  const auto start = fakes::claim(left, 0);
+  const auto start = fakes::acquire(left, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
   EXPECT_EQ(start->replay_until, 5u);
@@ -103,7 +103,7 @@ TEST_F(CommitByStore, ASinkThatComesBackKeepsNobodyFromWhereTheyAre) {
   commit_with_snapshot(5);
   commit_alone(9, "b");
   start_worker(true, false);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   list_rows_.clear();
   cycle_->take(for_all(7));
   cycle_->take(for_all(12));
@@ -115,11 +115,11 @@ TEST_F(CommitByStore, ASnapshotTellsThatADatabaseWasLost) {
   commit_with_snapshot(5);
   database_ = {};
   start_worker();
-  const auto lost = fakes::claim(*cycle_, 0);
+  const auto lost = fakes::acquire(*cycle_, 0);
   ASSERT_FALSE(lost);
   EXPECT_TRUE(lost.error().message.contains("`weir progress reset --node db --partition 0`")) << lost.error().message;
   database_.places[0].progress.resets = 1;
-  EXPECT_TRUE(fakes::claim(*cycle_, 0));
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ using testing::IsEmpty;
 class RefusedCommit : public fakes::CommitTest {
  protected:
   void SetUp() override {
-    for (const Partition partition : {0, 1, 2}) ASSERT_TRUE(fakes::claim(*cycle_, partition));
+    for (const Partition partition : {0, 1, 2}) ASSERT_TRUE(fakes::acquire(*cycle_, partition));
     take(5);
   }
   void take(Position position) {
@@ -37,7 +37,7 @@ TEST_F(RefusedCommit, OfOneLaneStopsThatOneAlone) {
   EXPECT_THAT(database_.rows, ElementsAre("a", "c", "a", "c"));
   sink_->refuses = {};
   cycle_->give_back(1);
-  EXPECT_EQ(fakes::claim(*cycle_, 1)->after, 0u);
+  EXPECT_EQ(fakes::acquire(*cycle_, 1)->after, 0u);
   cycle_->take(step(1, 5, "b"));
   ASSERT_TRUE(cycle_->commit());
   EXPECT_THAT(database_.rows, ElementsAre("a", "c", "a", "c", "b"));

@@ -8,10 +8,13 @@
 
 namespace weir {
 
-CommitSinks::CommitSinks(std::vector<CommitSink> sinks, StoreLeases* leases)
+CommitSinks::CommitSinks(std::vector<CommitSink> sinks, Ledger* store)
     : sinks_{std::move(sinks)}, in_doubt_(sinks_.size(), false) {
   std::ranges::stable_partition(sinks_, [](const CommitSink& one) { return !one.keeps(); });
-  if (ledgers() == 0) leases_ = leases;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (sinks_[i].keeps()) ledgers_.push_back({sinks_[i].id, sinks_[i].sink->ledger(), i});
+  }
+  if (ledgers_.empty() && store != nullptr) ledgers_.push_back({"state", store, size()});
 }
 
 std::size_t CommitSinks::ledgers() const {
@@ -19,6 +22,10 @@ std::size_t CommitSinks::ledgers() const {
 }
 
 Result<void> CommitSinks::open() {
+  for (const auto& [id, ledger, sink] : ledgers_) {
+    if (ledger == nullptr)
+      return fail(Error::Kind::internal, id + ": the operator is transactional, but has no ledger()");
+  }
   for (; opened_ < sinks_.size(); ++opened_) {
     const CommitSink& one = sinks_[opened_];
     auto opened = attempt(one.id, [&] { return one.sink->open(); });
@@ -30,63 +37,52 @@ Result<void> CommitSinks::open() {
   return {};
 }
 
-Result<std::vector<Progress>> CommitSinks::claim(Partition partition) {
-  if (leases_ != nullptr) {
-    if (auto claimed = leases_->claim(partition); !claimed) return std::unexpected(claimed.error());
-  }
-  std::vector<Progress> out;
-  for (std::size_t i = 0; i < sinks_.size(); ++i) {
-    const CommitSink& one = sinks_[i];
-    auto progress = one.keeps() ? attempt(one.id, [&] { return one.sink->claim(partition); }) : Result<Progress>{};
+Result<std::vector<Progress>> CommitSinks::acquire(Partition partition) {
+  std::vector<Progress> out(size());
+  for (const auto& [id, ledger, sink] : ledgers_) {
+    auto progress = attempt(id, [&] { return ledger->acquire(partition); });
     if (!progress) return std::unexpected(progress.error());
-    out.push_back(*std::move(progress));
+    if (sink == size()) {
+      std::ranges::fill(out, *progress);
+    } else {
+      out[sink] = *std::move(progress);
+    }
   }
   return out;
 }
 
 void CommitSinks::give_back(Partition partition) {
-  for (const CommitSink& one : sinks_) {
-    if (!one.keeps()) continue;
-    const auto released = attempt(one.id, [&] { one.sink->release(partition); });
+  for (const auto& [id, ledger, sink] : ledgers_) {
+    const auto released = attempt(id, [&] { ledger->release(partition); });
     if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
   }
-  if (leases_ == nullptr) return;
-  if (const auto released = leases_->release(partition); !released)
-    log::warn("partition {}: not given back: {}", partition, released.error().message);
 }
 
 std::vector<std::size_t> CommitSinks::leased() const {
   std::vector<std::size_t> out;
-  for (std::size_t i = 0; i < sinks_.size(); ++i) {
-    if (sinks_[i].keeps() && lease(i) != 0) out.push_back(i);
+  for (std::size_t i = 0; i < ledgers_.size(); ++i) {
+    if (lease(i) != 0) out.push_back(i);
   }
-  if (leases_ != nullptr) out.push_back(size());
   return out;
 }
 
 Result<std::vector<Partition>> CommitSinks::renew(std::size_t i) {
-  if (i == size()) return attempt("state", [&] { return leases_->renew(); });
-  return attempt(sinks_[i].id, [&] { return sinks_[i].sink->renew(); });
+  return attempt(ledgers_[i].id, [&] { return ledgers_[i].ledger->renew(); });
 }
 
 Result<Members> CommitSinks::heartbeat() {
   const auto those = leased();
   if (those.empty()) return Members{};
-  if (those.front() == size()) return attempt("state", [&] { return leases_->heartbeat(); });
-  const CommitSink& one = sinks_[those.front()];
-  return attempt(one.id, [&] { return one.sink->heartbeat(); });
+  const NamedLedger& first = ledgers_[those.front()];
+  return attempt(first.id, [&] { return first.ledger->heartbeat(); });
 }
 
 void CommitSinks::leave() {
   const auto those = leased();
   if (those.empty()) return;
-  const std::size_t first = those.front();
-  if (first != size() && in_doubt_[first]) return;
-  const auto left = attempt("leave", [&]() -> Result<void> {
-    if (first == size()) return leases_->leave();
-    sinks_[first].sink->leave();
-    return {};
-  });
+  const NamedLedger& first = ledgers_[those.front()];
+  if (first.sink != size() && in_doubt_[first.sink]) return;
+  const auto left = attempt("leave", [&] { first.ledger->leave(); });
   if (!left) log::warn("{}; the others wait until the lease has run out", left.error().message);
 }
 

@@ -4,10 +4,9 @@
 #include <string>
 #include <vector>
 
+#include <weir/ledger.hpp>
 #include <weir/sink.hpp>
 #include <weir/spec.hpp>
-
-#include "core/checkpoint/store_leases.hpp"
 
 namespace weir {
 
@@ -22,29 +21,29 @@ struct CommitSink {
   bool keeps() const { return claims.transactional; }
 };
 
-/// Threads   one; claim(), give_back(), renew() and heartbeat() from any at the same time, renew() of one sink from
+/// Threads   one; acquire(), give_back(), renew() and heartbeat() from any at the same time, renew() of one sink from
 ///           one.
-/// Errors    after an unreachable one the sink is in doubt: nobody knows what it has until it is opened and claimed
+/// Errors    after an unreachable one the sink is in doubt: nobody knows what it has until it is opened and acquired
 ///           again.
 class CommitSinks {
  public:
   /// Those that keep progress come to stand last: a position may be committed only when every other output is durable
-  /// up to it. The sinks must outlive this. `leases`: who owns a partition if none keeps progress; null: then
-  /// nobody knows, and every worker runs all.
-  explicit CommitSinks(std::vector<CommitSink> sinks, StoreLeases* leases = nullptr);
+  /// up to it. `store`: the ledger where none of them is one, else null. All must outlive this.
+  explicit CommitSinks(std::vector<CommitSink> sinks, Ledger* store);
 
   std::size_t size() const { return sinks_.size(); }
   const CommitSink& operator[](std::size_t i) const { return sinks_[i]; }
   auto begin() const { return sinks_.begin(); }
   auto end() const { return sinks_.end(); }
+  /// How many of them keep progress: the last ones. 0: the store does, for all of them.
   std::size_t ledgers() const;
 
   Result<void> open();
 
-  /// Becomes the owner of a partition in all of them; answers what each has, by sink. held: another owns it. After an
+  /// Becomes the owner of a partition in every ledger; answers what each sink has. held: another owns it. After an
   /// error it may be the owner in some: give_back() the partition, as half an owner keeps everybody else from becoming
   /// a whole one.
-  Result<std::vector<Progress>> claim(Partition partition);
+  Result<std::vector<Progress>> acquire(Partition partition);
   /// Gives a partition back. One that is in doubt may not come to know, but renews it no more.
   void give_back(Partition partition);
 
@@ -52,11 +51,11 @@ class CommitSinks {
   void doubt(std::size_t i) { in_doubt_[i] = true; }
   void trust(std::size_t i) { in_doubt_[i] = false; }
 
-  /// Those that have leases; size() stands for the store. Each is renewed by itself: one that does not answer must not
-  /// let the others' run out.
+  /// The ledgers that have leases. Each is renewed by itself: one that does not answer must not let the others' run
+  /// out.
   std::vector<std::size_t> leased() const;
-  Duration lease(std::size_t i) const { return i == size() ? leases_->lease() : sinks_[i].sink->lease(); }
-  /// Extends a sink's leases; answers the partitions that were lost.
+  Duration lease(std::size_t i) const { return ledgers_[i].ledger->lease(); }
+  /// Extends a ledger's leases; answers the partitions that were lost.
   Result<std::vector<Partition>> renew(std::size_t i);
 
   /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
@@ -68,7 +67,12 @@ class CommitSinks {
   std::vector<CommitSink> sinks_;
   std::size_t opened_ = 0;  // so many, from the first
   std::vector<bool> in_doubt_;
-  StoreLeases* leases_ = nullptr;  // only if no sink keeps progress
+  struct NamedLedger {
+    std::string id;  // of its sink; "state" is the store's
+    Ledger* ledger = nullptr;
+    std::size_t sink = 0;  // size(): of all
+  };
+  std::vector<NamedLedger> ledgers_;
 };
 
 }  // namespace weir

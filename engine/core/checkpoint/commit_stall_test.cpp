@@ -1,4 +1,4 @@
-/// A worker that stands still in the midst of a claim, while another one goes on.
+/// A worker that stands still in the midst of an acquisition, while another one goes on.
 #include "fakes/commit_fixture.hpp"
 
 namespace weir {
@@ -21,7 +21,7 @@ class CommitStall : public fakes::CommitTest {
 };
 
 TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "five"));
   const auto name = snapshots_.write(0, "first", snapshot(5, "state of five"));
   ASSERT_TRUE(name);
@@ -31,7 +31,7 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
 
   start_worker();
   store_.before_get = [&] { another_goes_on(9); };
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->lost, "") << "the state must not be made again from the stream's first message";
   EXPECT_EQ(start->after, 8u);
@@ -41,7 +41,7 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
   cycle_->take(step(0, 10, "ten"));
   const auto committed = cycle_->commit();
   ASSERT_TRUE(committed);
-  EXPECT_TRUE(committed->refused.empty()) << "it claimed once more, so it is the owner";
+  EXPECT_TRUE(committed->refused.empty()) << "it acquired once more, so it is the owner";
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"five", "ten"}));
 }
 
@@ -109,7 +109,7 @@ TEST_F(CommitStallWithoutSnapshot, GoesOnIfItRaisedTheResetsOfASecondSinkItself)
   second_database_.places[0].progress = {.position = 3};
   database_.places[0].progress.resets = 2;
   start_worker(false, true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 6, "six", 2));
   second_->next_fault = fakes::Fault::after;
   ASSERT_FALSE(cycle_->commit());

@@ -18,7 +18,7 @@ bool is_blank(const Progress& progress) { return progress.position == 0; }
 }  // namespace
 
 Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool replays) {
-  auto found = claim(partition, replays);
+  auto found = take_ownership(partition, replays);
   if (!found) {
     give_back(partition);
     return std::unexpected(found.error());
@@ -37,13 +37,13 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
   return out;
 }
 
-Result<CommitCycle::Found> CommitCycle::claim(Partition partition, bool replays) {
+Result<CommitCycle::Found> CommitCycle::take_ownership(Partition partition, bool replays) {
   {
     const std::scoped_lock lock{mutex_};
-    claimed_.insert(partition);
+    acquired_.insert(partition);
   }
   const auto once = [&]() -> Result<Found> {
-    auto stands = sinks_.claim(partition);
+    auto stands = sinks_.acquire(partition);
     if (!stands) return std::unexpected(stands.error());
     return recover(partition, *std::move(stands), replays);
   };
@@ -70,8 +70,7 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
   if (!begin) return std::unexpected(begin.error());
   const std::vector<std::uint32_t> resets{std::from_range, stands | std::views::transform(&Progress::resets)};
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
-  auto found =
-      weir::recover(partition, std::move(stands), sinks_.ledgers(), snapshots_, pipeline_.fingerprint, replays);
+  auto found = weir::recover(partition, std::move(stands), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   name_blank(*begin, *found);
@@ -81,6 +80,8 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
 }
 
 Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
+  const auto resumed = [](const Progress& at) { return SinkStart{SinkAction::resume, at}; };
+  if (sinks_.ledgers() == 0) return std::vector<SinkStart>{std::from_range, stands | std::views::transform(resumed)};
   std::vector<SinkPlace> places;
   for (std::size_t i = 0; i < sinks_.size(); ++i)
     places.push_back({kept_id(i), sinks_[i].keeps(), pipeline_.nodes[sinks_[i].node].begins, stands[i]});
@@ -93,10 +94,9 @@ Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::spa
   return starts;
 }
 
-/// What the store tells of sinks that are gone, or have lost what they kept. Where none keeps progress it is all there
-/// is, see recover().
+/// What the store tells of sinks that are gone, or have lost what they kept.
 Result<Progress> CommitCycle::latest_place(Partition partition) const {
-  if (sinks_.ledgers() == 0 || !snapshots_.durable()) return Progress{};
+  if (!snapshots_.durable()) return Progress{};
   auto latest = snapshots_.remembered(partition);
   if (!latest) return std::unexpected(latest.error());
   if (latest->snapshot.empty()) return Progress{};
@@ -119,18 +119,18 @@ Error CommitCycle::lost(Partition partition, std::size_t index) const {
 }
 
 /// Under what names the sinks keep progress. Answers what other pipelines keep for tables of this one.
-Result<std::vector<Sink::Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
-  std::vector<Sink::Peer> rivals;
+Result<std::vector<Peer>> CommitCycle::check_names(Partition partition, std::span<const Progress> stands) const {
+  std::vector<Peer> rivals;
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     const Node& node = pipeline_.nodes[sinks_[i].node];
     const bool has = stands[i].position > 0 || stands[i].resets > 0;
     if (!sinks_[i].keeps() || (has && node.renamed_from.empty() && pipeline_.renamed_from.empty())) continue;
-    auto peers = attempt(sinks_[i].id, [&] { return sinks_[i].sink->peers(partition); });
+    auto peers = attempt(sinks_[i].id, [&] { return sinks_[i].sink->ledger()->peers(partition); });
     if (!peers) return std::unexpected(peers.error());
     if (const std::string problem = rename_problem(pipeline_, {node, has, *peers}); !problem.empty())
       return fail(Error::Kind::invalid, weir::format("partition {}: {}", partition, problem));
     if (node.begins == SinkBegins::stream) continue;
-    std::erase_if(*peers, [&](const Sink::Peer& peer) { return peer.pipeline == pipeline_.kept_name(); });
+    std::erase_if(*peers, [&](const Peer& peer) { return peer.pipeline == pipeline_.kept_name(); });
     rivals.append_range(*std::move(peers));
   }
   return rivals;
@@ -151,7 +151,7 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
     }
     if (committed->refused.empty()) continue;
     return fail(Error::Kind::held,
-                weir::format("partition {}: another worker has claimed it in sink {}", partition, sinks_[i].id));
+                weir::format("partition {}: another worker has acquired it in sink {}", partition, sinks_[i].id));
   }
   return {};
 }

@@ -24,7 +24,7 @@ class CommitStart : public fakes::CommitTest {
 };
 
 TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   const auto name = snapshots_.write(0, "f", snapshot(9, "state at 9"));
   ASSERT_TRUE(name);
@@ -36,7 +36,7 @@ TEST_F(CommitStart, ASnapshotIsNamedOnlyByACommitAtOrBeyondIt) {
   EXPECT_EQ(database_.places[0].progress.snapshot, *name);
 
   start_worker();
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start);
   EXPECT_EQ(start->after, 9u);
   EXPECT_EQ(start->replay_until, 12u);
@@ -47,7 +47,7 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
   const std::string name = commit_with_snapshot(5, std::string(Store::largest_value + 10, 's'));
   const auto lost = [&] {
     start_worker();
-    const auto start = fakes::claim(*cycle_, 0);
+    const auto start = fakes::acquire(*cycle_, 0);
     if (!start) return start.error().message;
     EXPECT_EQ(start->after, 0u);
     EXPECT_EQ(start->replay_until, 5u) << "its rows are there";
@@ -66,49 +66,49 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
 
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
   database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::internal);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::internal);
 }
 
 TEST_F(CommitStart, AChangedPipelineIsNotReplayedIntoOldState) {
   commit_with_snapshot(5);
   pipeline_.fingerprint = "two";
   start_worker();
-  EXPECT_TRUE(fakes::claim(*cycle_, 0)) << "nothing lies between snapshot and commit";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)) << "nothing lies between snapshot and commit";
   pipeline_.fingerprint = "one";
   start_worker();
-  claim_and_commit(7, "b");
+  acquire_and_commit(7, "b");
   pipeline_.fingerprint = "two";
   start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::changed);
 }
 
 TEST_F(CommitStart, AChangedPipelineThatBeganAtASnapshotGoesOnFromIt) {
   commit_with_snapshot(5);
   pipeline_.fingerprint = "two";
   start_worker();
-  claim_and_commit(7, "b");
+  acquire_and_commit(7, "b");
   start_worker();  // killed before a snapshot of its own
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u);
   EXPECT_EQ(start->replay_until, 7u);
   pipeline_.fingerprint = "one";
   start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed)
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::changed)
       << "nor is the new one's work replayed by the old one";
 }
 
 TEST_F(CommitStart, WhatASinkCommittedWithoutASnapshotIsReplayedByTheSamePipelineOnly) {
-  claim_and_commit(5, "a");
+  acquire_and_commit(5, "a");
   start_worker();
-  EXPECT_TRUE(fakes::claim(*cycle_, 0));
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0));
   pipeline_.fingerprint = "two";
   start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::changed);
 }
 
 TEST_F(CommitStart, OnlyTheTwoSnapshotsLastNamedAreKept) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   for (Position position = 1; position <= 4; ++position) {
     cycle_->take(step(0, position, "r"));
     const auto name = snapshots_.write(0, "f", snapshot(position, "state"));
@@ -123,7 +123,7 @@ TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
   cycle_->take(step(0, 9, "b"));
   ASSERT_TRUE(cycle_->commit());
   start_worker();
-  ASSERT_EQ(fakes::claim(*cycle_, 0)->after, 5u);
+  ASSERT_EQ(fakes::acquire(*cycle_, 0)->after, 5u);
   for (const Position position : {6, 7, 8}) {
     const auto name = snapshots_.write(0, "g", snapshot(position, "state"));
     cycle_->take(step(0, position, ""));
@@ -131,20 +131,20 @@ TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
     ASSERT_TRUE(cycle_->commit());
   }
   start_worker();
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->after, 5u) << "nothing was committed since";
 }
 
 TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   second_database_.places[0].progress = {.position = 0};
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   cycle_->take(step(0, 9, "b"));
   ASSERT_TRUE(cycle_->commit());
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);  // with a second sink, which has nothing yet
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start);
   EXPECT_EQ(start->replay_until, 0u);
   const auto name = snapshots_.write(0, "f", snapshot(5, "state"));
@@ -159,50 +159,50 @@ TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
 }
 
 TEST_F(CommitStart, ASinkWithoutProgressOfAPipelineThatRanIsNamed) {
-  EXPECT_TRUE(fakes::claim(*cycle_, 0)->blank.empty()) << "the first run ever";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)->blank.empty()) << "the first run ever";
   cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(9, "state")), 9);
   cycle_->take(step(0, 9, "a"));
   ASSERT_TRUE(cycle_->commit());
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
-  EXPECT_EQ(fakes::claim(*cycle_, 0)->blank, std::vector<std::string>{"second"});
+  EXPECT_EQ(fakes::acquire(*cycle_, 0)->blank, std::vector<std::string>{"second"});
 }
 
 TEST_F(CommitStart, ASinkWithoutProgressBesideOneWithSomeIsNamedWithoutSnapshotsToo) {
   store_.is_durable = false;
   start_worker(false, true);
-  EXPECT_TRUE(fakes::claim(*cycle_, 0)->blank.empty()) << "the first run ever";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)->blank.empty()) << "the first run ever";
   start_worker();
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
-  EXPECT_EQ(fakes::claim(*cycle_, 0)->blank, std::vector<std::string>{"second"});
+  EXPECT_EQ(fakes::acquire(*cycle_, 0)->blank, std::vector<std::string>{"second"});
 }
 
 TEST_F(CommitStart, ARenamedSinkDoesNotBegin) {
   database_.peers = {{"test", "old", true, "S"}};
-  const auto refused = fakes::claim(*cycle_, 0);
+  const auto refused = fakes::acquire(*cycle_, 0);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, Error::Kind::invalid);
   database_.peers = {{"another", "old", true, "S"}};
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->rivals.size(), 1u) << "whether it reads the same stream is known later";
   cycle_->release(0);
   cycle_->give_back(0);
   pipeline_.nodes[0].begins = SinkBegins::stream;
-  EXPECT_TRUE(fakes::claim(*cycle_, 0)->rivals.empty()) << "it is told to";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)->rivals.empty()) << "it is told to";
 }
 
 TEST_F(CommitStart, ARenamedSinkIsKnownByItsOldId) {
   start_worker(false, true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 9, "a"));
   ASSERT_TRUE(cycle_->commit());
   pipeline_.nodes[2].id = "renamed";
   pipeline_.nodes[2].renamed_from = "second";
   start_worker(false, true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 12, "b"));
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(database_.places[0].progress.sinks, "db second");
@@ -213,7 +213,7 @@ TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
   cycle_->take(step(0, 9, "9"));
   ASSERT_TRUE(cycle_->commit());
   start_worker(true, true);
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   const Progress& adopted = second_database_.places[0].progress;
   EXPECT_EQ(adopted.position, 9u) << "before its first row";
@@ -231,24 +231,24 @@ TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
 }
 
 TEST_F(CommitStart, ANewSinkThatCanNotSayWhereItBeginsDoesNotBegin) {
-  claim_and_commit(9, "9");
+  acquire_and_commit(9, "9");
   start_worker(false, true);
   second_->next_fault = Fault::before;
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::unreachable);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::unreachable);
   EXPECT_FALSE(sink_->owns(0));
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   EXPECT_EQ(second_database_.places[0].progress.position, 9u);
 }
 
 TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(for_all(5));
   cycle_->take(for_all(9));
   ASSERT_TRUE(cycle_->commit());
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(true, true);
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->replay_until, 0u);
   EXPECT_EQ(start->borders, (std::vector<Position>{0, 9, 9}));
@@ -260,10 +260,10 @@ TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
 }
 
 TEST_F(CommitStart, AnotherOutputCatchesUpFromTheFirstMessageAsWell) {
-  claim_and_commit(9, "9");
+  acquire_and_commit(9, "9");
   pipeline_.nodes[1].begins = SinkBegins::stream;
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(for_all(5));
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(list_rows_, std::vector<std::string>{"5"});
@@ -277,14 +277,14 @@ TEST_F(CommitStart, AnotherOutputCatchesUpFromTheFirstMessageAsWell) {
 
 TEST_F(CommitStart, ASinkWhoseProgressIsGoneStopsTheLaneUntilItIsReset) {
   start_worker(false, true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   for (const Position position : {5, 9}) {
     cycle_->take(for_all(position));
     ASSERT_TRUE(cycle_->commit());
   }
   second_database_ = {};
   start_worker(false, true);
-  const auto lost = fakes::claim(*cycle_, 0);
+  const auto lost = fakes::acquire(*cycle_, 0);
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().kind, Error::Kind::changed);
   EXPECT_NE(lost.error().message.find("`weir progress reset --node second --partition 0`"), std::string::npos)
@@ -293,18 +293,18 @@ TEST_F(CommitStart, ASinkWhoseProgressIsGoneStopsTheLaneUntilItIsReset) {
   cycle_->release(0);
   cycle_->give_back(0);
   second_database_.places[0].progress.resets = 1;
-  const auto again = fakes::claim(*cycle_, 0);
+  const auto again = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->replay_until, 0u);
 }
 
 TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   database_.places.clear();
   cycle_->take(step(0, 12, "b"));
   EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
   for (int i = 0; i < 2; ++i) {
-    const auto again = fakes::claim(*cycle_, 0);
+    const auto again = fakes::acquire(*cycle_, 0);
     ASSERT_FALSE(again) << "it would start over";
     EXPECT_EQ(again.error().kind, Error::Kind::changed);
     EXPECT_TRUE(again.error().message.starts_with(
@@ -312,44 +312,44 @@ TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
         << again.error().message;
     EXPECT_FALSE(sink_->owns(0)) << "whoever repairs it finds it free";
   }
-  EXPECT_TRUE(fakes::claim(*cycle_, 1)) << "of others nothing is missing";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 1)) << "of others nothing is missing";
   cycle_->release_all();
   EXPECT_FALSE(sink_->owns(0) || sink_->owns(1));
   start_worker();
-  EXPECT_TRUE(fakes::claim(*cycle_, 0)) << "as after `weir progress reset`";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)) << "as after `weir progress reset`";
 }
 
 TEST_F(CommitStart, WhatWasDeletedAfterALeaseWasLostIsNotWrittenAgain) {
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   start_worker();
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->lose(0);
   cycle_->give_back(0);
   database_.places.clear();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::changed);
 }
 
 TEST_F(CommitStart, WhatWasGivenBackMayBeReset) {
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   cycle_->release(0);
   cycle_->give_back(0);
   database_.places.clear();
-  const auto again = fakes::claim(*cycle_, 0);
+  const auto again = fakes::acquire(*cycle_, 0);
   EXPECT_TRUE(again) << again.error().message;
 }
 
 TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewBeginning) {
   cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, list_.get(), {}}}, snapshots_, box_,
-                                         counters_);
-  const auto claim_and_lose = [&](Position position) {
-    ASSERT_TRUE(fakes::claim(*cycle_, 0));
+                                         counters_, &ledger_);
+  const auto acquire_and_lose = [&](Position position) {
+    ASSERT_TRUE(fakes::acquire(*cycle_, 0));
     cycle_->take(step(0, position, "row", 1));
     ASSERT_TRUE(cycle_->commit());
     cycle_->lose(0);
     cycle_->give_back(0);
   };
-  claim_and_lose(3);  // nothing tells of this yet
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  acquire_and_lose(3);  // nothing tells of this yet
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "row", 1));
   cycle_->name_snapshot(0, *snapshots_.write(0, "f", snapshot(5, "state")), 5);
   ASSERT_TRUE(cycle_->commit());
@@ -358,7 +358,7 @@ TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewB
   stored_.clear();
   // One that was under way comes after all was deleted, into a store that was made again.
   ASSERT_TRUE(snapshots_.write(0, "f", snapshot(6, "state")));
-  const auto again = fakes::claim(*cycle_, 0);
+  const auto again = fakes::acquire(*cycle_, 0);
   ASSERT_FALSE(again) << "all would be given out once more";
   EXPECT_EQ(again.error().kind, Error::Kind::changed);
   EXPECT_TRUE(
@@ -368,7 +368,7 @@ TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewB
 }
 
 TEST_F(CommitStart, ASnapshotThatNoCommitCanNameYetIsNotWaitedFor) {
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   const auto name = snapshots_.write(0, "f", snapshot(12, "state"));
   cycle_->name_snapshot(0, *name, 12);
   EXPECT_FALSE(cycle_->pending(0)) << "a partition that is to go to another worker would never go";
@@ -379,18 +379,18 @@ TEST_F(CommitStart, ASnapshotThatNoCommitCanNameYetIsNotWaitedFor) {
 }
 
 TEST_F(CommitStart, WhereNothingWasCommittedNothingCanBeDeleted) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   database_.places.clear();
   cycle_->take(step(0, 12, "b"));
   EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
-  EXPECT_TRUE(fakes::claim(*cycle_, 0));
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0));
 }
 
 TEST_F(CommitStart, WhatIsNotReplayedMayBeChanged) {
-  claim_and_commit(5, "a");
+  acquire_and_commit(5, "a");
   pipeline_.fingerprint = "two";
   start_worker();
-  const auto start = fakes::claim(*cycle_, 0, false);
+  const auto start = fakes::acquire(*cycle_, 0, false);
   ASSERT_TRUE(start) << start.error().message;
   EXPECT_EQ(start->committed(), 5u);
 }
@@ -399,13 +399,13 @@ TEST_F(CommitStart, MoreKeysNeedNoSnapshot) {
   const std::vector<Part> parts{{"in", "a"}};
   const auto with_keys = [&](std::uint32_t keys) { return fingerprint(parts, {.keys = keys, .forget = minute}); };
   pipeline_.fingerprint = with_keys(10);
-  claim_and_commit(5, "a");
+  acquire_and_commit(5, "a");
   pipeline_.fingerprint = with_keys(20);
   start_worker();
-  claim_and_commit(7, "b");
+  acquire_and_commit(7, "b");
   pipeline_.fingerprint = with_keys(10);
   start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::changed) << "those that came in would not again";
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::changed) << "those that came in would not again";
 }
 
 TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
@@ -415,10 +415,10 @@ TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
   };
   store_.is_durable = false;
   pipeline_.fingerprint = asked({{"speed", "number", "db"}});
-  claim_and_commit(5, "a");
+  acquire_and_commit(5, "a");
   pipeline_.fingerprint = asked({{"speed", "number", "db"}, {"charge", "number", "db"}});
   start_worker();
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().message,
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().message,
             R"(partition 0: the pipeline was changed since its commit at position 5
   changed    db.columns now asks rows for "charge"
   why not    no snapshot was kept, so messages 1 to 5 would be read again, but lead to another state
@@ -427,19 +427,20 @@ TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
              or `weir progress reset`, or another "name": all rows again, beside those that are there
   next time  list in window-join's "fields" whatever may become a column: what stands there becomes one without a change of state)");
   store_.is_durable = true;
-  EXPECT_TRUE(
-      fakes::claim(*cycle_, 0).error().message.contains("\n             or run the old file once more, let it drain"));
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)
+                  .error()
+                  .message.contains("\n             or run the old file once more, let it drain"));
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_TRUE(
-      fakes::claim(*cycle_, 0).error().message.contains("\n             or take two steps: first add the sink"));
+      fakes::acquire(*cycle_, 0).error().message.contains("\n             or take two steps: first add the sink"));
 }
 
 TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {
-  claim_and_commit(9, "a");
+  acquire_and_commit(9, "a");
   pipeline_.fingerprint = "two";
   start_worker(false, true);
-  const auto start = fakes::claim(*cycle_, 0);
+  const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_FALSE(start);
   EXPECT_EQ(start.error().kind, Error::Kind::changed);
   EXPECT_FALSE(sink_->owns(0) || second_->owns(0)) << "whoever repairs it finds it free";

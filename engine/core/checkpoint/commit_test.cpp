@@ -16,7 +16,7 @@ using fakes::Fault;
 using fakes::ListSink;
 
 TEST_F(CommitTest, RowsAndPositionBecomeDurableTogether) {
-  ASSERT_EQ(fakes::claim(*cycle_, 0)->after, 0u);
+  ASSERT_EQ(fakes::acquire(*cycle_, 0)->after, 0u);
   cycle_->take(step(0, 5, "a"));
   cycle_->take(step(0, 9, "b"));
   EXPECT_TRUE(cycle_->pending());
@@ -30,7 +30,7 @@ TEST_F(CommitTest, RowsAndPositionBecomeDurableTogether) {
 }
 
 TEST_F(CommitTest, ACommitThatTheDatabaseNeverGotIsWrittenAgain) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   sink_->next_fault = Fault::before;
   EXPECT_EQ(cycle_->commit().error().kind, Error::Kind::unreachable);
@@ -41,7 +41,7 @@ TEST_F(CommitTest, ACommitThatTheDatabaseNeverGotIsWrittenAgain) {
 }
 
 TEST_F(CommitTest, ACommitWhoseAnswerWasLostIsNotWrittenTwice) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   sink_->next_fault = Fault::after;
   EXPECT_FALSE(cycle_->commit());
@@ -53,10 +53,10 @@ TEST_F(CommitTest, ACommitWhoseAnswerWasLostIsNotWrittenTwice) {
 }
 
 TEST_F(CommitTest, AZombieLosesItsLaneAndTheOthersCommit) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
-  ASSERT_TRUE(fakes::claim(*cycle_, 1));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 1));
   DatabaseSink other{database_};
-  ASSERT_TRUE(other.claim(0));
+  ASSERT_TRUE(other.acquire(0));
   cycle_->take(step(0, 5, "zombie"));
   cycle_->take(step(1, 7, "mine"));
   const auto report = cycle_->commit();
@@ -70,7 +70,7 @@ TEST_F(CommitTest, AZombieLosesItsLaneAndTheOthersCommit) {
 }
 
 TEST_F(CommitTest, APositionThatAnotherWorkerMovedIsNotWrittenOver) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   sink_->next_fault = Fault::before;
   ASSERT_FALSE(cycle_->commit());
@@ -82,7 +82,7 @@ TEST_F(CommitTest, APositionThatAnotherWorkerMovedIsNotWrittenOver) {
 }
 
 TEST_F(CommitTest, APartitionWhoseSnapshotAnotherWorkerNamedIsNotWrittenOver) {
-  claim_and_commit(5, "a");
+  acquire_and_commit(5, "a");
   cycle_->take(step(0, 6, "b"));
   sink_->next_fault = Fault::before;
   ASSERT_FALSE(cycle_->commit());
@@ -95,7 +95,7 @@ TEST_F(CommitTest, APartitionWhoseSnapshotAnotherWorkerNamedIsNotWrittenOver) {
 
 TEST_F(CommitTest, DeadLettersLieBesideTheRowsAndNowhereElse) {
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row");
   made.rows.push_back(step(0, 5, "event", 1).rows.front());
   made.dead_letters.emplace_back().reason = "bad";
@@ -109,7 +109,7 @@ TEST_F(CommitTest, DeadLettersLieBesideTheRowsAndNowhereElse) {
 TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithThePosition) {
   const fakes::Log log;
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "rows", 1);
   Encoded& rows = made.rows.front().encoded;
   rows.batch = std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 2, {Column::float64({1, 2})}));
@@ -137,7 +137,7 @@ TEST_F(CommitTest, ARowOfAStepThatTheLastOutputHasAlreadyGoesToTheBox) {
   pipeline_.nodes[1].begins = SinkBegins::stream;
   database_.places[0].progress = {.position = 9, .sinks = "db"};
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   made.rows.front().encoded.batch =
       std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
@@ -155,9 +155,9 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   const fakes::Log log;
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
-  cycle_ =
-      std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_, counters_);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_,
+                                         counters_, &ledger_);
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   Encoded& rows = made.rows.front().encoded;
   rows.batch = std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
@@ -174,9 +174,9 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
 TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
-  cycle_ =
-      std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_, counters_);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_,
+                                         counters_, &ledger_);
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   made.rows.front().encoded.batch =
       std::make_shared<Batch>(fakes::batch({{"x", Type::float64}}, 1, {Column::float64({1})}));
@@ -196,7 +196,7 @@ TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
 
 TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
   start_worker(true);
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep both = step(0, 5, "row");
   both.rows.push_back(step(0, 5, "event", 1).rows.front());
   cycle_->take(std::move(both));
@@ -214,7 +214,7 @@ TEST_F(CommitTest, OtherOutputsAreDurableFirstAndNotGivenTheSameRowsAgain) {
 class CommitTooLong : public CommitTest, public testing::WithParamInterface<std::pair<std::size_t, std::size_t>> {};
 
 TEST_P(CommitTooLong, IsTriedWithLess) {
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   sink_->most = GetParam().first;
   std::vector<std::string> want;
   for (Position position = 1; position <= 40; ++position) {
@@ -259,12 +259,12 @@ TEST_F(CommitTest, EachDatabaseIsRenewedByItself) {
 TEST_F(CommitTest, APartitionIsOwnedInEveryDatabaseOrInNone) {
   start_worker(false, true);
   second_->taken = {0};
-  EXPECT_EQ(fakes::claim(*cycle_, 0).error().kind, Error::Kind::held);
+  EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::held);
   EXPECT_FALSE(sink_->owns(0));
   second_->taken = {};
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   DatabaseSink other{database_};
-  ASSERT_TRUE(other.claim(0));
+  ASSERT_TRUE(other.acquire(0));
   cycle_->take(step(0, 5, "zombie"));
   EXPECT_EQ(cycle_->commit()->refused, std::vector<Partition>{0});
   cycle_->give_back(0);
@@ -281,7 +281,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
     stored_.clear();
     const bool two = chance(50);
     start_worker(false, two);
-    auto start = fakes::claim(*cycle_, 0);
+    auto start = fakes::acquire(*cycle_, 0);
     Position next = 1;
     Position replay_until = 0;
     const auto behind = [&](Database& database) { return database.places[0].progress.position < end; };
@@ -312,7 +312,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
       }
       if (chance(5)) {  // kill -9, or a zombie's successor
         start_worker(false, two);
-        start = fakes::claim(*cycle_, 0);
+        start = fakes::acquire(*cycle_, 0);
         ASSERT_TRUE(start) << "seed " << seed << ": " << start.error().message;
         ASSERT_LE(start->after, start->replay_until);
         ASSERT_EQ(start->state, start->after == 0 ? "" : std::to_string(start->after)) << "seed " << seed;
@@ -331,7 +331,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
 
 TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
   const fakes::Log log;
-  ASSERT_TRUE(fakes::claim(*cycle_, 0));
+  ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   Position position = 0;
   for (const char* reason : {"not a number: x", "not a number: y", "too many keys"}) {
     LaneStep with_letter = step(0, ++position, "");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/checkpoint/store_progress.hpp"
 #include "core/plan/keeping.hpp"
 
 namespace weir {
@@ -22,22 +21,19 @@ Ledgers::Ledgers(const Pipeline& pipeline, const Registry& registry) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
     auto& context = *contexts_.emplace_back(std::make_unique<NodeContext>(shared, node));
     Sink& sink = *sinks_.emplace_back(node.op->make_sink(node.settings, context));
-    all_.push_back({node.id, [&sink] { return sink.progress(); },
-                    [&sink](std::optional<Partition> partition) { return sink.reset(partition); }});
+    if (sink.ledger() != nullptr) all_.push_back({node.id, sink.ledger()});
   }
   if (!shared_by_store(pipeline)) return;
   const Node& source = pipeline.nodes[pipeline.source()];
   store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
   if (store_ == nullptr || store_->lease() == 0) return;
-  kept_ = std::make_unique<StoreProgress>(*store_, pipeline.kept_name(), claims_of(source).partitions);
-  all_.push_back({"state", [this] { return store_->look().and_then([this] { return kept_->lines(); }); },
-                  [this](std::optional<Partition> partition) {
-                    return store_->look().and_then([&] { return kept_->reset(partition); });
-                  }});
+  snapshots_ = std::make_unique<Snapshots>(*store_, pipeline.kept_name());
+  store_ledger_ = std::make_unique<StoreLedger>(*store_, *snapshots_, claims_of(source).partitions, "", system_clock());
+  all_.push_back({"state", store_ledger_.get()});
 }
 
 Result<void> Ledgers::only(const std::string& node) {
-  if (!node.empty()) std::erase_if(all_, [&](const Ledger& ledger) { return ledger.node != node; });
+  if (!node.empty()) std::erase_if(all_, [&](const Named& one) { return one.node != node; });
   if (!all_.empty()) return {};
   return fail(Error::Kind::invalid,
               (node.empty() ? "no sink of this pipeline" : "no sink \"" + node + "\" here") + " keeps progress");
@@ -46,13 +42,13 @@ Result<void> Ledgers::only(const std::string& node) {
 Result<Ledgers::Answers> Ledgers::ask() const {
   Answers out;
   std::optional<Error> first;
-  for (const Ledger& ledger : all_) {
-    auto lines = ledger.progress();
+  for (const auto& [node, ledger] : all_) {
+    auto lines = ledger->progress();
     if (lines) {
-      out.kept.push_back({ledger.node, *std::move(lines)});
+      out.kept.push_back({node, *std::move(lines)});
       continue;
     }
-    out.unanswered.push_back(ledger.node + ": " + lines.error().message);
+    out.unanswered.push_back(node + ": " + lines.error().message);
     if (!first) first = lines.error();
   }
   if (!out.kept.empty() || !first) return out;

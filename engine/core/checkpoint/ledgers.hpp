@@ -1,7 +1,6 @@
 /// Who keeps the progress of a pipeline, to ask what is kept.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,14 +9,14 @@
 #include <weir/sink.hpp>
 #include <weir/store.hpp>
 
-#include "core/checkpoint/store_progress.hpp"
+#include "core/checkpoint/store_ledger.hpp"
 #include "core/plan/node_context.hpp"
 #include "core/plan/pipeline.hpp"
 
 namespace weir {
 
-/// The sinks that do, which are not opened: Sink::progress() and reset() connect by themselves. Where none does, and
-/// workers share the partitions by leases in the store, that: called "state", and opened when it is asked.
+/// The ledgers of the sinks, which are not opened. Where no sink keeps progress, and workers share the partitions by
+/// leases in the store, that of the store, called "state".
 ///
 /// Threads   one.
 class Ledgers {
@@ -28,13 +27,12 @@ class Ledgers {
   /// Leaves out all but this one; empty: none is left out. invalid: none is left; why.
   Result<void> only(const std::string& node);
 
-  struct Ledger {
+  struct Named {
     std::string node;
-    std::function<Result<std::vector<ProgressLine>>()> progress;                   ///< as Sink::progress()
-    std::function<Result<std::size_t>(std::optional<Partition> partition)> reset;  ///< as Sink::reset()
+    Ledger* ledger = nullptr;
   };
   /// In the pipeline's order: the first one says who owns a partition.
-  std::vector<Ledger>& all() { return all_; }
+  std::vector<Named>& all() { return all_; }
 
   /// What each keeps of the partitions, in the same order.
   struct Answers {
@@ -54,8 +52,9 @@ class Ledgers {
   std::vector<std::unique_ptr<NodeContext>> contexts_;
   std::vector<std::unique_ptr<Sink>> sinks_;
   std::unique_ptr<Store> store_;
-  std::unique_ptr<StoreProgress> kept_;
-  std::vector<Ledger> all_;
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<StoreLedger> store_ledger_;
+  std::vector<Named> all_;
 };
 
 /// Whether somebody owns the partition: a lease that has run out binds nobody.

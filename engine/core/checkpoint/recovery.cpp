@@ -22,48 +22,17 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
 }
 
 /// The least advanced of what the sinks have; without progress, the snapshot remembered.
-Result<Progress> least_of(std::span<const Progress> kept, Partition partition, Snapshots& snapshots) {
-  if (kept.empty()) {
-    auto latest = snapshots.remembered(partition);
-    if (!latest) return std::unexpected(latest.error());
-    return snapshots.resets(partition).transform(
-        [&](std::uint32_t resets) { return Progress{.snapshot = std::move(latest->snapshot), .resets = resets}; });
-  }
-  return std::ranges::min(kept, {}, &Progress::position);
-}
-
-/// Where no sink keeps progress, a snapshot alone says how far the lane had come.
-Error nothing_else_kept(Partition partition, std::string_view why) {
-  return {
-      Error::Kind::changed,
-      weir::format("partition {}: {}\n"
-                   "  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written\n"
-                   "  ways out   bring back what the \"state\" store held\n"
-                   "             or another \"name\": all rows again, beside those that are there",
-                   partition, why)};
-}
-
-/// `of_sink`: `least` is a sink's, else the snapshot's own.
-Result<void> load_state(Partition partition, Progress& least, bool of_sink, Snapshots& snapshots, LaneStart& start) {
+/// The state of the snapshot that `least` names; where that is gone, why.
+Result<void> load_state(Partition partition, const Progress& least, Snapshots& snapshots, LaneStart& start) {
   start.replay_until = least.position;
   if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
-  if (!snapshot && of_sink && snapshot.error().kind == Error::Kind::changed) {
+  if (!snapshot && snapshot.error().kind == Error::Kind::changed) {
     start.lost = std::move(snapshot.error().message);
     return {};
   }
-  if (!snapshot && snapshot.error().kind == Error::Kind::changed) {
-    // Whoever stood still since it asked finds what another owner has remembered meanwhile.
-    const auto newest = snapshots.remembered(partition);
-    if (!newest) return std::unexpected(newest.error());
-    if (newest->snapshot.empty() || newest->snapshot == least.snapshot)
-      return std::unexpected(nothing_else_kept(partition, snapshot.error().message));
-    least.snapshot = newest->snapshot;
-    return load_state(partition, least, of_sink, snapshots, start);
-  }
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
-  if (!of_sink) start.replay_until = at.position;
   if (at.position > start.replay_until) {
     return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
                                                     partition, least.snapshot, start.replay_until));
@@ -134,28 +103,20 @@ std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
 
 }  // namespace
 
-Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t ledgers, Snapshots& snapshots,
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays) {
-  auto least = least_of(ledgers == 0 ? std::span<Progress>{} : std::span{stands}, partition, snapshots);
-  if (!least) return std::unexpected(least.error());
+  Progress least = stands.empty() ? Progress{} : std::ranges::min(stands, {}, &Progress::position);
   LaneStart start;
-  if (auto loaded = load_state(partition, *least, ledgers > 0, snapshots, start); !loaded)
-    return std::unexpected(loaded.error());
+  if (auto loaded = load_state(partition, least, snapshots, start); !loaded) return std::unexpected(loaded.error());
   const auto same =
-      replays ? same_pipeline(partition, std::span{stands}.last(ledgers), start.after, fingerprint, snapshots.durable())
-              : Result<void>{};
+      replays ? same_pipeline(partition, stands, start.after, fingerprint, snapshots.durable()) : Result<void>{};
   if (!same) return std::unexpected(same.error());
-  start.at.resets = least->resets;
-  if (ledgers == 0 && !least->snapshot.empty()) {
-    const std::string name = std::exchange(*least, start.at).snapshot;
-    least->snapshot = name;
-  }
-  if (ledgers == 0) std::ranges::fill(stands, *least);
+  start.at.resets = least.resets;
   start.kept = kept_of(stands);
   for (const Progress& progress : start.kept) {
     if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
   }
-  return Recovered{std::move(start), *std::move(least), std::move(stands)};
+  return Recovered{std::move(start), std::move(least), std::move(stands)};
 }
 
 void go_on_without_replay(LaneStart& start, bool reminds) {
@@ -186,7 +147,7 @@ Result<void> same_stream_name(const StreamIdentity& found, Partition partition, 
                              "another job, a copy of this one too, needs a \"name\" of its own",
                              partition, kept.stream.stream, found.stream));
   }
-  for (const Sink::Peer& rival : start.rivals) {
+  for (const Peer& rival : start.rivals) {
     if (found.stream.empty() || rival.stream != found.stream) continue;
     return fail(
         Error::Kind::invalid,

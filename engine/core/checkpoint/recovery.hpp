@@ -30,7 +30,7 @@ struct LaneStart {
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed, numbering
   std::vector<Progress> kept = {};      ///< what is committed, ascending: the stream must bear it out
-  std::vector<Sink::Peer> rivals = {};  ///< other pipelines' progress for a table of this one, which has none
+  std::vector<Peer> rivals = {};        ///< other pipelines' progress for a table of this one, which has none
   std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before
 
   /// What arrival time does not go back behind; no_time: nothing, or what the source reminds of comes first.
@@ -44,16 +44,15 @@ struct LaneStart {
 struct Recovered {
   LaneStart start;               ///< without the borders
   Progress least;                ///< the least advanced, with the snapshot that it names
-  std::vector<Progress> stands;  ///< by sink: what it has; where none keeps progress, what the least has
+  std::vector<Progress> stands;  ///< by sink: what it has
 };
 
-/// From what each sink has (see starts_of), of which the last `ledgers` keep progress, to where the lane starts, with
-/// the state of the snapshot that the least advanced one names; without ledgers, of the one that was remembered. If
-/// that snapshot is gone, the lane starts where it would without one: at the first message. changed: without ledgers it
-/// is gone; or something behind it was committed by another pipeline, so that replaying it would not lead to
-/// the state that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began
-/// with it. `replays`: whether the source gives its messages again at all.
-Result<Recovered> recover(Partition partition, std::vector<Progress> stands, std::size_t ledgers, Snapshots& snapshots,
+/// From what each sink has (see starts_of) to where the lane starts, with the state of the snapshot that the least
+/// advanced one names. If that snapshot is gone, the lane starts where it would without one: at the first message.
+/// changed: something behind it was committed by another pipeline, so that replaying it would not lead to the state
+/// that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began with it.
+/// `replays`: whether the source gives its messages again at all.
+Result<Recovered> recover(Partition partition, std::vector<Progress> stands, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 
 /// A source that can't give again what it once gave out goes on with new messages, under the next numbers. What it

@@ -68,6 +68,8 @@ class Snapshots {
   Result<std::uint32_t> resets(Partition partition);
 
   bool durable() const { return store_.durable(); }
+  bool shared() const { return shared_; }
+  const std::string& pipeline() const { return pipeline_; }  ///< storable
 
  private:
   std::string prefix(Partition partition) const;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "fakes/bare_ledger.hpp"
+
 namespace weir {
 namespace {
 
@@ -32,13 +34,15 @@ class Streams final : public Source {
   }
 };
 
-class Table final : public Sink {
+class Table final : public Sink, public fakes::BareLedger {
  public:
   explicit Table(const Settings&) {}
   Result<void> bind_schema(const SchemaPtr&) override { return {}; }
   Result<void> open() override { return fail(Error::Kind::internal, "is not to be opened"); }
   Result<void> write(const Encoded&) override { return {}; }
   Result<Committed> commit(std::span<const LaneCommit>) override { return Committed{}; }
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition) override { return fail(Error::Kind::internal, "is not to be acquired"); }
   Result<std::vector<ProgressLine>> progress() override {
     ++servers->sink_asked;
     if (!servers->table_answers) return fail(Error::Kind::unreachable, "no answer");

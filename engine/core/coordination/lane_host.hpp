@@ -14,7 +14,7 @@ class LaneHost {
  public:
   virtual ~LaneHost() = default;
 
-  /// Acquires a partition and restores its lane: claims it in every ledger, reads the snapshot, loads the operators'
+  /// Acquires a partition and restores its lane: acquires it in every ledger, reads the snapshot, loads the operators'
   /// state, opens the stream. Several at once. Events: Acquired, when the ledgers have answered; Restored, always. If
   /// that has an error, the partition is released already.
   virtual void acquire(LaneId lane) = 0;

@@ -89,7 +89,7 @@ void PartitionManager::assign(const Members& members, Timestamp now) {
   for (Partition partition = 0; partition < records_.size(); ++partition) {
     const State state = records_[partition].state;
     if (state == State::unowned || state == State::failed)
-      assign(partition, std::ranges::contains(todo.claim, partition), now);
+      assign(partition, std::ranges::contains(todo.acquire, partition), now);
   }
   for (const Partition partition : todo.let_go) revoke(partition);
 }

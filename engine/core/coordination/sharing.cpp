@@ -17,13 +17,13 @@ Share share(const Members& members, std::uint32_t partitions, const Holding& hel
     if (std::ranges::contains(held.runs, partition)) {
       out.let_go.push_back(partition);
     } else if (!std::ranges::contains(members.taken, partition)) {
-      out.claim.push_back(partition);
+      out.acquire.push_back(partition);
     }
   }
-  std::ranges::stable_partition(out.claim,
+  std::ranges::stable_partition(out.acquire,
                                 [&](Partition partition) { return !std::ranges::contains(held.shunned, partition); });
   // The nearest to its own place are what it keeps, and what it takes first.
-  out.claim.resize(std::min(out.claim.size(), runs - keeps));
+  out.acquire.resize(std::min(out.acquire.size(), runs - keeps));
   out.let_go.erase(out.let_go.begin(), out.let_go.begin() + static_cast<std::ptrdiff_t>(keeps));
   return out;
 }

@@ -18,9 +18,9 @@ struct Holding {
 
 /// What a worker is to do about its share.
 struct Share {
-  std::size_t wanted = 0;         ///< how many it is to run
-  std::vector<Partition> claim;   ///< nobody owns these, and it has too few
-  std::vector<Partition> let_go;  ///< it has too many
+  std::size_t wanted = 0;          ///< how many it is to run
+  std::vector<Partition> acquire;  ///< nobody owns these, and it has too few
+  std::vector<Partition> let_go;   ///< it has too many
 };
 
 /// Every worker runs ⌊partitions / workers⌋, and the first ones of their order one more each. Each decides by itself:

@@ -13,36 +13,36 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(Sharing, OneAloneTakesAll) {
-  EXPECT_THAT(share({}, 4, {}).claim, ElementsAre(0u, 1u, 2u, 3u));
-  EXPECT_THAT(share({}, 4, {.runs = {1, 2}}).claim, ElementsAre(0u, 3u));
+  EXPECT_THAT(share({}, 4, {}).acquire, ElementsAre(0u, 1u, 2u, 3u));
+  EXPECT_THAT(share({}, 4, {.runs = {1, 2}}).acquire, ElementsAre(0u, 3u));
 }
 
 TEST(Sharing, ANewOneTakesNothingThatIsTakenAndTheOldOneLetsItsShareGo) {
   const Members old{.workers = 2, .rank = 0, .taken = {}};
   const Members young{.workers = 2, .rank = 1, .taken = {0, 1, 2, 3}};
-  EXPECT_THAT(share(young, 4, {}).claim, IsEmpty());
+  EXPECT_THAT(share(young, 4, {}).acquire, IsEmpty());
   EXPECT_THAT(share(old, 4, {.runs = {0, 1, 2, 3}}).let_go, ElementsAre(2u, 3u));
   EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).let_go, IsEmpty()) << "these are on their way";
-  EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).claim, IsEmpty());
+  EXPECT_THAT(share(old, 4, {.runs = {0, 1}, .leaving = {2, 3}}).acquire, IsEmpty());
 }
 
 TEST(Sharing, WhatIsBrokenStaysAndCounts) {
   const Members members{.workers = 2, .rank = 0, .taken = {}};
-  EXPECT_THAT(share({}, 4, {.runs = {0}, .broken = {1}}).claim, ElementsAre(2u, 3u));
-  EXPECT_THAT(share({}, 4, {.runs = {0}, .shunned = {1}}).claim, ElementsAre(2u, 3u, 1u));
+  EXPECT_THAT(share({}, 4, {.runs = {0}, .broken = {1}}).acquire, ElementsAre(2u, 3u));
+  EXPECT_THAT(share({}, 4, {.runs = {0}, .shunned = {1}}).acquire, ElementsAre(2u, 3u, 1u));
   EXPECT_THAT(share(members, 4, {.runs = {1, 2, 3}, .broken = {0}}).let_go, ElementsAre(2u, 3u))
       << "or the other would never have its share";
-  EXPECT_THAT(share(members, 4, {.broken = {0, 1, 2}}).claim, IsEmpty());
+  EXPECT_THAT(share(members, 4, {.broken = {0, 1, 2}}).acquire, IsEmpty());
   EXPECT_THAT(share(members, 4, {.runs = {3}, .broken = {0, 1, 2}}).let_go, ElementsAre(3u));
 }
 
 TEST(Sharing, WorkersThatStartAtOnceWantDifferentOnes) {
-  EXPECT_THAT(share({.workers = 2, .rank = 0, .taken = {}}, 5, {}).claim, ElementsAre(0u, 1u, 2u));
-  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 5, {}).claim, ElementsAre(3u, 4u));
+  EXPECT_THAT(share({.workers = 2, .rank = 0, .taken = {}}, 5, {}).acquire, ElementsAre(0u, 1u, 2u));
+  EXPECT_THAT(share({.workers = 2, .rank = 1, .taken = {}}, 5, {}).acquire, ElementsAre(3u, 4u));
 }
 
 TEST(Sharing, WhoIsMoreThanThereArePartitionsStandsBy) {
-  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {}).claim, IsEmpty());
+  EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {}).acquire, IsEmpty());
   EXPECT_THAT(share({.workers = 3, .rank = 2, .taken = {}}, 2, {.runs = {1}}).let_go, ElementsAre(1u));
 }
 
@@ -62,10 +62,10 @@ TEST(Sharing, ComesToRestEvenly) {
       }
       auto& mine = workers[name];
       const Share todo = share(members, partitions, {.runs = mine});
-      ASSERT_TRUE(todo.claim.empty() || todo.let_go.empty());
-      for (const Partition partition : todo.claim) mine.push_back(partition);
+      ASSERT_TRUE(todo.acquire.empty() || todo.let_go.empty());
+      for (const Partition partition : todo.acquire) mine.push_back(partition);
       for (const Partition partition : todo.let_go) std::erase(mine, partition);
-      moves += static_cast<int>(todo.claim.size() + todo.let_go.size());
+      moves += static_cast<int>(todo.acquire.size() + todo.let_go.size());
     };
     for (int i = 0; i < 40; ++i) {
       const auto what = dice() % 6;

@@ -12,6 +12,7 @@
 #include <weir/units.hpp>
 
 #include "core/checkpoint/renamed_pipeline.hpp"
+#include "core/checkpoint/store_ledger.hpp"
 #include "core/coordination/inbox.hpp"
 #include "core/coordination/lanes.hpp"
 #include "core/coordination/worker_loop.hpp"
@@ -81,13 +82,14 @@ struct Worker::Impl {
       }
       commit_sinks.push_back({number, sink.get(), claims_of(node), node.id});
     }
-    if (by_store) leases = std::make_unique<StoreLeases>(*store, pipeline.kept_name(), name + "-" + fence, clock);
-    cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, leases.get());
+    ledger = std::make_unique<StoreLedger>(*store, *snapshots, claims_of(pipeline.nodes[pipeline.source()]).partitions,
+                                           name + "-" + fence, clock);
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, ledger.get());
     return {};
   }
 
   Result<void> open(const std::stop_token& drain) {
-    // One that does not answer is the claims' to wait for.
+    // One that does not answer is waited for when partitions are acquired.
     if (auto fits = check_source(); !fits && fits.error().kind != Error::Kind::unreachable) return fits;
     const auto open_store = [&] { return store->open().and_then([this] { return check_name(); }); };
     if (auto opened = patiently(drain, open_store); !opened) return opened;
@@ -159,7 +161,7 @@ struct Worker::Impl {
     CommitSinks& commit_sinks = cycle->sinks();
     Condition& condition = lease_conditions.at(index);
     while (clock.wait(commit_sinks.lease(index) / 3, stop)) {
-      const auto held = loop->held();  // a lane that comes after the answer has a claim of its own
+      const auto held = loop->held();  // a lane that comes after the answer has an acquisition of its own
       auto lost = attempt("renew", [&] { return commit_sinks.renew(index); });
       condition.is(lost ? "" : lost.error().message);
       if (!lost) continue;
@@ -239,7 +241,7 @@ struct Worker::Impl {
       return cycle->sinks().heartbeat().transform(
           [this](Members members) { loop->handle(event::Heartbeat{std::move(members)}); });
     };
-    if (auto found = attempt("claim", [&] { return patiently(drain, find_members); }); !found) return found;
+    if (auto found = attempt("acquire", [&] { return patiently(drain, find_members); }); !found) return found;
     note_share();  // whether others are about to release some: then it asks again soon
     std::jthread meeting{[this](std::stop_token stop) { send_heartbeats(stop); }};
     if (auto looped = attempt("work", [&] { return turn_until(drain); }); !looped) return looped;
@@ -267,7 +269,7 @@ struct Worker::Impl {
     }
     ending.reset();
     cycle.reset();
-    leases.reset();
+    ledger.reset();
     sinks.clear();
     store.reset();
     return {};
@@ -292,7 +294,7 @@ struct Worker::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<Snapshots> snapshots;
   std::unique_ptr<DeadLetterBox> box;
-  std::unique_ptr<StoreLeases> leases;
+  std::unique_ptr<StoreLedger> ledger;
   std::unique_ptr<CommitCycle> cycle;
   Inbox<event::Any> inbox;
   Condition start_condition{"start"};

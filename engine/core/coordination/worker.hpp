@@ -48,7 +48,7 @@ class Worker {
   struct Status {
     bool ready = false;    ///< nothing is down, and every partition of its share runs
     bool standby = false;  ///< its share is none
-    bool started = false;  ///< its first share of partitions is claimed, be what it may with them since
+    bool started = false;  ///< its first share of partitions is acquired, be what it may with them since
     bool draining = false;
     std::vector<std::string> conditions;  ///< what is down, as sentences
     std::string commit_condition;     ///< the one of them that keeps what was read from being committed; empty: none

@@ -5,6 +5,7 @@
 
 #include "core/coordination/worker.hpp"
 #include "core/runtime/pieces.hpp"
+#include "fakes/bare_ledger.hpp"
 #include "fakes/log.hpp"
 #include "fakes/world.hpp"
 
@@ -47,7 +48,7 @@ class RiskySource final : public Source {
   fakes::StreamSource stream_;
 };
 
-class RiskySink final : public Sink {
+class RiskySink final : public Sink, public fakes::BareLedger {
  public:
   explicit RiskySink(const Settings& settings) : table_{settings} {}
   ~RiskySink() override {
@@ -65,9 +66,10 @@ class RiskySink final : public Sink {
     return table_.write(rows);
   }
   bool write_dead_letter(const DeadLetter& letter) override { return table_.write_dead_letter(letter); }
-  Result<Progress> claim(Partition partition) override {
-    maybe_throw("claim");
-    return table_.claim(partition);
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition partition) override {
+    maybe_throw("acquire");
+    return table_.acquire(partition);
   }
   void release(Partition partition) override {
     table_.release(partition);
@@ -139,7 +141,7 @@ TEST_F(WorkerBoundary, AnExceptionIsAnErrorThatSaysWhoseItIs) {
     std::string_view said;
   } cases[]{{"source open", "in: this breaks"}, {"pull", "in: this breaks"},    {"mark", "in: this breaks"},
             {"committed", "in: this breaks"},   {"waiting", "in: this breaks"}, {"open", "out: this breaks"},
-            {"claim", "out: this breaks"},      {"write", "out: this breaks"},  {"commit", "out: this breaks"}};
+            {"acquire", "out: this breaks"},    {"write", "out: this breaks"},  {"commit", "out: this breaks"}};
   for (const auto& [call, said] : cases) {
     SCOPED_TRACE(call);
     world_.rows.clear();

@@ -74,7 +74,7 @@ TEST_F(WorkerLoopTest, APartitionWhoseRowsASinkRefusesStopsAloneAndIsTriedAgain)
   loop.handle(event::Heartbeat{});
   ASSERT_TRUE(loop.turn());
   for (const Partition partition : {0, 1}) {
-    ASSERT_TRUE(fakes::claim(*cycle_, partition));
+    ASSERT_TRUE(fakes::acquire(*cycle_, partition));
     loop.handle(event::Restored{{partition, 1}, {}});
   }
   lanes_.take();

@@ -38,8 +38,9 @@ std::optional<SharedBy> shared_by(const Pipeline& pipeline, const Registry& regi
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
     NodeContext context{shared, node};
-    if (const Duration lease = node.op->make_sink(node.settings, context)->lease(); lease != 0)
-      return SharedBy{"sink " + node.id, lease};
+    const auto sink = node.op->make_sink(node.settings, context);
+    if (sink->ledger() != nullptr && sink->ledger()->lease() != 0)
+      return SharedBy{"sink " + node.id, sink->ledger()->lease()};
   }
   if (!shared_by_store(pipeline)) return {};
   NodeContext context{shared, pipeline.nodes[pipeline.source()]};

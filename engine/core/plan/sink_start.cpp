@@ -68,7 +68,7 @@ std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& l
 
 std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink) {
   const Node& node = sink.node;
-  for (const Sink::Peer& peer : sink.peers) {
+  for (const Peer& peer : sink.peers) {
     if (!pipeline.renamed_from.empty() && peer.pipeline == pipeline.name && peer.node == node.kept_id()) {
       return weir::format(
           "sink {0} has progress of pipeline {1}, {2} {3}: take out \"renamed_from\": {2}, or forget what is not "

@@ -47,7 +47,7 @@ std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& l
 struct RenamedSink {
   const Node& node;
   bool has_progress = false;  ///< under Node::kept_id()
-  std::vector<Sink::Peer> peers = {};
+  std::vector<Peer> peers = {};
 };
 /// Why it can't begin: it was renamed, and does not say so; or both of its ids have progress. Empty: it can. Pure.
 std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink);

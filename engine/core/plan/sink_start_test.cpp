@@ -89,7 +89,7 @@ TEST(RenamedSinks, AreRefusedUnlessTheySayIt) {
   pipeline.nodes.resize(2);
   pipeline.nodes[0].id = "out";
   pipeline.nodes[1].id = "other";
-  const auto problem = [&](bool has_progress, std::vector<Sink::Peer> peers) {
+  const auto problem = [&](bool has_progress, std::vector<Peer> peers) {
     return rename_problem(pipeline, {pipeline.nodes[0], has_progress, std::move(peers)});
   };
   EXPECT_EQ(problem(false, {}), "");

@@ -5,6 +5,7 @@
 
 #include <weir/format.hpp>
 
+#include "core/checkpoint/store_ledger.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/node_context.hpp"
 
@@ -55,8 +56,9 @@ struct CaseWorker::Process {
       : name{std::move(worker)},
         snapshots{*of.store_, of.pipeline_.kept_name()},
         box{of.letters_},
+        ledger{*of.store_, snapshots, 1, name, script_clock()},
         commit_sinks{sinks_of(of)},
-        cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits} {}
+        cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits, &ledger} {}
 
   std::vector<CommitSink> sinks_of(CaseWorker& of) {
     std::vector<CommitSink> out;
@@ -73,6 +75,7 @@ struct CaseWorker::Process {
   std::vector<std::unique_ptr<CaseSink>> sinks;
   Snapshots snapshots;
   CaseLetters box;
+  StoreLedger ledger;
   std::vector<CommitSink> commit_sinks;
   CommitCycle cycle;
   LaneStart start;

@@ -43,7 +43,7 @@ struct CaseSinkState {
 
 /// A sink as it claims to be: of one that is transactional nothing is there before its commit, one that is idempotent
 /// has no row twice, another has again what it is given again.
-class CaseSink final : public Sink {
+class CaseSink final : public Sink, public Ledger {
  public:
   /// `state` must outlive it.
   explicit CaseSink(CaseSinkState& state) : state_{state} {}
@@ -58,7 +58,11 @@ class CaseSink final : public Sink {
     return {};
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
-  Result<Progress> claim(Partition) override { return state_.progress; }
+  Ledger* ledger() override { return this; }
+  Result<Progress> acquire(Partition) override { return state_.progress; }
+  void release(Partition) override {}
+  Result<std::vector<ProgressLine>> progress() override { return std::vector<ProgressLine>{}; }
+  Result<std::size_t> reset(std::optional<Partition>) override { return 0; }
   bool write_dead_letter(const DeadLetter& letter) override;
 
  private:

@@ -47,7 +47,7 @@ class Opening {
   Opening(Connection& connection, const TablePlan& plan, const std::function<void(std::string_view)>& warn)
       : connection_{connection}, plan_{plan}, warn_{warn} {}
 
-  Result<TableState> run(Ledger& ledger) {
+  Result<TableState> run(ProgressTable& progress_table) {
     // Workers that start together make things one after the other.
     return step("BEGIN; SELECT pg_advisory_xact_lock(hashtext('weir'))")
         .and_then([&] { return check_encoding(); })
@@ -55,8 +55,8 @@ class Opening {
         .and_then([&](const std::string& schema) { return enter(schema); })
         .and_then([&] { return look_for_timescale(); })
         .and_then([&] { return table(); })
-        .and_then([&] { return ensure(sql::progress_table, "numbering", ledger.create(schema_)); })
-        .and_then([&] { return ensure(sql::workers_table, "lease", ledger.create(schema_)); })
+        .and_then([&] { return ensure(sql::progress_table, "numbering", progress_table.create(schema_)); })
+        .and_then([&] { return ensure(sql::workers_table, "lease", progress_table.create(schema_)); })
         .and_then([&] { return dead_letters(); })
         .and_then([&] { return step("COMMIT"); })
         .and_then([&] { return community(); })
@@ -322,9 +322,9 @@ std::string_view type_name(Type type) {
   return "text";
 }
 
-Result<TableState> open_table(Connection& connection, const TablePlan& plan, Ledger& ledger,
+Result<TableState> open_table(Connection& connection, const TablePlan& plan, ProgressTable& progress_table,
                               const std::function<void(std::string_view)>& warn) {
-  auto opened = Opening{connection, plan, warn}.run(ledger);
+  auto opened = Opening{connection, plan, warn}.run(progress_table);
   if (!opened && connection.alive()) (void)connection.run("ROLLBACK");
   return opened;
 }

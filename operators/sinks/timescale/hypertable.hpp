@@ -9,7 +9,7 @@
 
 #include "clients/postgres.hpp"
 #include "clients/table.hpp"
-#include "sinks/timescale/ledger.hpp"
+#include "sinks/timescale/progress_table.hpp"
 
 namespace weir::postgres {
 
@@ -56,7 +56,7 @@ std::string_view type_name(Type type);
 
 /// Creates what is absent, in one transaction; checks what is there. changed: it differs; the message names every
 /// difference and the ALTER TABLE to run. `warn` hears of features that this server or its licence lacks.
-Result<TableState> open_table(Connection& connection, const TablePlan& plan, Ledger& ledger,
+Result<TableState> open_table(Connection& connection, const TablePlan& plan, ProgressTable& progress_table,
                               const std::function<void(std::string_view)>& warn);
 
 /// Error::changed if the table is gone, or differs by now; as open_table() says it.

@@ -20,13 +20,14 @@ constexpr std::string_view begin_careful =
 
 class Transaction {
  public:
-  Transaction(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota, Work work)
-      : connection_{connection}, ledger_{ledger}, to_{to}, quota_{quota}, work_{std::move(work)} {}
+  Transaction(Connection& connection, ProgressTable& progress_table, const Destination& to, RejectedRowQuota& quota,
+              Work work)
+      : connection_{connection}, progress_{progress_table}, to_{to}, quota_{quota}, work_{std::move(work)} {}
 
   /// The fast way first; if data is refused, once more with care. If lanes are refused, the others once more.
   Result<Outcome> run() {
     for (const LaneCommit& lane : work_.lanes) {
-      if (!ledger_.holds(lane.partition)) outcome_.refused.push_back(lane.partition);
+      if (!progress_.holds(lane.partition)) outcome_.refused.push_back(lane.partition);
     }
     for (bool careful = false;;) {
       drop_refused();
@@ -80,7 +81,7 @@ class Transaction {
       sql += to_.copy_dead + ";";
       copies.push_back({copy::header(), tuples, copy::trailer()});
     }
-    if (!work_.lanes.empty()) sql += ledger_.advance(work_.lanes);
+    if (!work_.lanes.empty()) sql += progress_.advance(work_.lanes);
     const auto advanced = connection_.run(sql, copies);
     if (!advanced) return std::unexpected(advanced.error());
     const std::size_t copied = connection_.copied() - copied_before_;
@@ -133,8 +134,8 @@ class Transaction {
   }
 
   Result<Outcome> finish() {
-    ledger_.advanced(work_.lanes);
-    for (const Partition partition : outcome_.refused) ledger_.lose(partition);
+    progress_.advanced(work_.lanes);
+    for (const Partition partition : outcome_.refused) progress_.lose(partition);
     const std::size_t due = work_.handed.row_count() - outcome_.left_out.size();
     outcome_.rows = std::min(outcome_.rows, due);
     outcome_.swallowed = due - outcome_.rows;
@@ -143,12 +144,12 @@ class Transaction {
   }
 
   std::unexpected<Error> give_up(const Error& error) {
-    if (error.kind == Error::Kind::unreachable) ledger_.doubt();
+    if (error.kind == Error::Kind::unreachable) progress_.doubt();
     return std::unexpected(error);
   }
 
   Connection& connection_;
-  Ledger& ledger_;
+  ProgressTable& progress_;
   const Destination& to_;
   RejectedRowQuota& quota_;
   Work work_;
@@ -158,9 +159,9 @@ class Transaction {
 
 }  // namespace
 
-Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota,
-                       Work work) {
-  return Transaction{connection, ledger, to, quota, std::move(work)}.run();
+Result<Outcome> commit(Connection& connection, ProgressTable& progress_table, const Destination& to,
+                       RejectedRowQuota& quota, Work work) {
+  return Transaction{connection, progress_table, to, quota, std::move(work)}.run();
 }
 
 }  // namespace weir::postgres

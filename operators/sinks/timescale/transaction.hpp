@@ -11,8 +11,8 @@
 
 #include "clients/handover.hpp"
 #include "clients/postgres.hpp"
-#include "sinks/timescale/ledger.hpp"
 #include "sinks/timescale/load.hpp"
+#include "sinks/timescale/progress_table.hpp"
 
 namespace weir::postgres {
 
@@ -35,7 +35,7 @@ struct Outcome {
 };
 
 /// Where it goes: two COPY statements, and whose dead letters they are. Every connection that is used was prepared by
-/// prepare_confirmation() and Ledger::prepare().
+/// prepare_confirmation() and ProgressTable::prepare().
 struct Destination {
   std::function<Result<void>(Connection&)> check;  ///< Error::changed if the rows' table is not what it was
   std::string copy_rows;
@@ -44,12 +44,11 @@ struct Destination {
   std::string node;
 };
 
-/// Commits all of it at once. Lanes that are not held, or that no longer stand where the ledger left them, are refused
-/// with all that is theirs, and the others commit. Rows that are refused for their data become dead letters, as far as
-/// the quota goes. Errors
-/// changed: the table was altered, nothing was written.
-/// unreachable: the outcome is unknown or nothing was written; the ledger is in doubt then.
-Result<Outcome> commit(Connection& connection, Ledger& ledger, const Destination& to, RejectedRowQuota& quota,
-                       Work work);
+/// Commits all of it at once. Lanes that are not held, or that no longer stand where the progress_table left them, are
+/// refused with all that is theirs, and the others commit. Rows that are refused for their data become dead letters, as
+/// far as the quota goes. Errors changed: the table was altered, nothing was written. unreachable: the outcome is
+/// unknown or nothing was written; the progress_table is in doubt then.
+Result<Outcome> commit(Connection& connection, ProgressTable& progress_table, const Destination& to,
+                       RejectedRowQuota& quota, Work work);
 
 }  // namespace weir::postgres

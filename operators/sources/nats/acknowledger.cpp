@@ -11,10 +11,10 @@ Acknowledger::Acknowledger(Connection& connection, const Clock& clock, Duration 
       connection_{&connection},
       reporter_{[this](const std::stop_token& stop) { report(stop); }} {}
 
-void Acknowledger::hold(const MessageBatch& bundle, Position last) {
+void Acknowledger::hold(const MessageBatch& batch, Position last) {
   Held held{.last = last, .since = clock_.steady(), .replies = {}};
-  held.replies.reserve(bundle.size());
-  for (std::size_t i = 0; i < bundle.size(); ++i) held.replies.emplace_back(bundle[i].reply);
+  held.replies.reserve(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i) held.replies.emplace_back(batch[i].reply);
   const std::lock_guard lock{mutex_};
   held_.push_back(std::move(held));
 }

@@ -27,8 +27,8 @@ class Acknowledger {
   /// ack_wait.
   Acknowledger(Connection& connection, const Clock& clock, Duration every);
 
-  /// Takes over the messages of a bundle that got the positions (last - size, last].
-  void hold(const MessageBatch& bundle, Position last);
+  /// Takes over the messages of a batch that got the positions (last - size, last].
+  void hold(const MessageBatch& batch, Position last);
   /// Acknowledges every held message up to this position.
   void acknowledge(Position up_to);
   /// Gives everything not acknowledged back to the server, for another worker.

@@ -42,20 +42,20 @@ class CoreSource final : public SourceBase {
     if (!subscription_ || connection_->closed() || !connection_->denied().empty())
       return open(counter_).transform([](Position) { return Pulled{}; });
     auto received = std::make_shared<ReceivedBatch>();
-    subscription_->take(received->bundle, budget.messages, budget.bytes, budget.wait, stop);
-    const std::size_t got = received->bundle.size();
+    subscription_->take(received->batch, budget.messages, budget.bytes, budget.wait, stop);
+    const std::size_t got = received->batch.size();
     if (got > 0 && got < large_enough && context_.clock().steady() - gave_ < gather_for) {
       context_.clock().wait(gather_for, stop);
-      subscription_->take(received->bundle, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
+      subscription_->take(received->batch, budget.messages - std::min(got, budget.messages), budget.bytes, 0, stop);
     }
     if (got > 0) gave_ = context_.clock().steady();
     dropped_.reach(subscription_->dropped());
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
-    if (received->bundle.empty() && !connection_->connected()) return std::unexpected(connection_->down());
+    if (received->batch.empty() && !connection_->connected()) return std::unexpected(connection_->down());
     arrival_ = std::max(arrival_, context_.clock().now());
     auto& items = received->messages.items;
-    items.resize(received->bundle.size());
+    items.resize(received->batch.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       items[i].sequence = ++counter_;
       items[i].arrival = arrival_;

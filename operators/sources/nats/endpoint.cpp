@@ -30,10 +30,10 @@ Pulled ReceivedBatch::give(std::shared_ptr<ReceivedBatch> received) {
   if (items.empty()) return {};
   auto& headers = received->headers;
   std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < received->bundle.size(); ++i) {
-    if (!received->bundle.has_headers(i)) continue;
+  for (std::size_t i = 0; i < received->batch.size(); ++i) {
+    if (!received->batch.has_headers(i)) continue;
     begins.resize(i + 1, headers.size());
-    received->bundle.headers(i, headers);
+    received->batch.headers(i, headers);
     begins.push_back(headers.size());
   }
   for (std::size_t i = 0; i + 1 < begins.size(); ++i) {

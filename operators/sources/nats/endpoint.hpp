@@ -38,8 +38,8 @@ struct Endpoint {
 
 /// What one pull gives out and the memory behind it.
 struct ReceivedBatch {
-  Messages messages;  ///< one per message of the bundle, in order; what the source itself has to say follows
-  MessageBatch bundle;
+  Messages messages;  ///< one per message of the batch, in order; what the source itself has to say follows
+  MessageBatch batch;
   std::vector<MessageBatch::Header> headers;
 
   /// Fills the messages' headers and hands the whole out; idle if there is nothing.
@@ -85,8 +85,8 @@ class SourceBase : public Source {
   /// One message per received one; sequence and arrival are the mode's.
   void translate(ReceivedBatch& received, std::size_t i) {
     auto& out = received.messages.items[i];
-    out.payload = received.bundle[i].payload;
-    endpoint_.parse_subject(out, received.bundle[i].subject);
+    out.payload = received.batch[i].payload;
+    endpoint_.parse_subject(out, received.batch[i].subject);
   }
 
   Settings settings_;

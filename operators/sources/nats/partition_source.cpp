@@ -55,7 +55,7 @@ class PartitionSource final : public SourceBase {
     if (ended_) return Pulled{Pulled::State::end, nullptr};
     auto received = std::make_shared<ReceivedBatch>();
     deliveries_.clear();
-    const auto read = reader_->read(received->bundle, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
+    const auto read = reader_->read(received->batch, deliveries_, {budget.messages, budget.bytes, budget.wait}, stop);
     deleted_.reach(reader_->deleted());
     restarts_.reach(reader_->restarts());
     dropped_.reach(reader_->dropped());
@@ -69,17 +69,17 @@ class PartitionSource final : public SourceBase {
       if (auto looked = look_for_end(); !looked) return std::unexpected(looked.error());
       return Pulled{ended_ ? Pulled::State::end : Pulled::State::idle, nullptr};
     }
-    cut(received->bundle);
+    cut(received->batch);
     auto& items = received->messages.items;
     items.resize(deliveries_.size());
     for (std::size_t i = 0; i < items.size(); ++i) {
       arrival_ = std::max(arrival_, deliveries_[i].time);
       items[i].sequence = deliveries_[i].sequence;
       items[i].arrival = deliveries_[i].time;
-      if (received->bundle[i].subject == endpoint_.names.marker) {
-        items[i].subject = received->bundle[i].subject;
+      if (received->batch[i].subject == endpoint_.names.marker) {
+        items[i].subject = received->batch[i].subject;
         items[i].marker = true;
-        items[i].own_marker = received->bundle[i].payload.ends_with(life_);
+        items[i].own_marker = received->batch[i].payload.ends_with(life_);
         if (items[i].own_marker) marked_ = asked_ = no_time;
         if (items[i].own_marker) unanswered_.reset();
       } else {
@@ -166,12 +166,12 @@ class PartitionSource final : public SourceBase {
   StreamUse use() const { return endless() ? StreamUse::replayed_marked : StreamUse::replayed; }
 
   /// Leaves out what arrived at `until` or after something that did: the rest of the stream.
-  void cut(MessageBatch& bundle) {
+  void cut(MessageBatch& batch) {
     const auto beyond = std::ranges::find_if(deliveries_, [&](const Delivery& one) { return one.time >= until_; });
     if (beyond == deliveries_.end()) return;
     ended_ = true;
     deliveries_.erase(beyond, deliveries_.end());
-    while (bundle.size() > deliveries_.size()) bundle.drop_last();
+    while (batch.size() > deliveries_.size()) batch.drop_last();
   }
 
   /// Nothing came: once it is `until`, that is the end if the stream has nothing more.

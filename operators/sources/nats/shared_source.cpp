@@ -54,22 +54,22 @@ class SharedSource final : public SourceBase {
       if (auto done = leave_waiting(); !done) return std::unexpected(done.error());
     }
     auto received = std::make_shared<ReceivedBatch>();
-    const bool alive = reader_->read(received->bundle, {budget.messages, budget.bytes, budget.wait}, stop);
+    const bool alive = reader_->read(received->batch, {budget.messages, budget.bytes, budget.wait}, stop);
     pulled_ = context_.clock().steady();
     reconnects_.reach(connection_->reconnects());
     complaints_.hear(*connection_);
-    if (!alive && received->bundle.empty()) {
+    if (!alive && received->batch.empty()) {
       if (!connection_->connected()) context_.clock().wait(budget.wait, stop);
       if (!connection_->connected()) return std::unexpected(connection_->down());
       if (auto bound = bind(); !bound) return std::unexpected(bound.error());
     }
-    if (received->bundle.empty() && reader_->unanswered()) return std::unexpected(reader_->condition());
+    if (received->batch.empty() && reader_->unanswered()) return std::unexpected(reader_->condition());
     auto& items = received->messages.items;
-    items.resize(received->bundle.size());
+    items.resize(received->batch.size());
     std::uint64_t redelivered = 0;
     for (std::size_t i = 0; i < items.size(); ++i) {
       Delivery delivery;
-      const bool delivered = parse_delivery(received->bundle[i].reply, delivery);
+      const bool delivered = parse_delivery(received->batch[i].reply, delivery);
       redelivered += delivery.delivered > 1 ? 1 : 0;
       arrival_ = std::max(arrival_, delivered ? delivery.time : context_.clock().now());
       items[i].sequence = ++counter_;
@@ -80,7 +80,7 @@ class SharedSource final : public SourceBase {
       else
         items[i].refused = "it does not come from the durable";
     }
-    if (!items.empty()) acknowledger_->hold(received->bundle, counter_);
+    if (!items.empty()) acknowledger_->hold(received->batch, counter_);
     count("received", items.size());
     count("redelivered", redelivered);
     return ReceivedBatch::give(std::move(received));

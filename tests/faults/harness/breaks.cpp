@@ -190,11 +190,11 @@ void run_ahead(Stage& stage, const Traffic&) {
 // Of the safeguards of a commit, `fence` alone can't be seen to be missing in what is compared here: the compare of
 // positions stands in for it. A former owner that commits where the partition still stands where it left it writes the
 // rows that the new owner would, as a lane is a function of its stream, and with them moves the position, so that the
-// new owner is refused in its turn, and claims again. Where it no longer stands there, the former owner is refused. So
-// what is lost without the fence is that a former owner disturbs nobody. It would take two epochs of a stream that
+// new owner is refused in its turn, and acquires again. Where it no longer stands there, the former owner is refused.
+// So what is lost without the fence is that a former owner disturbs nobody. It would take two epochs of a stream that
 // stand at the same position to see more. Taken out together with the compare (`compare`), both are seen to be
 // missing; and the compare alone (`position`) as soon as the database goes back under its workers, as then the fence is
-// still that of the claim.
+// still that of the acquisition.
 //
 // `stream` takes out all by which a stream is known: its name and creation, and the time of the message at the
 // position. Each stands in for the other where a stream was recreated; only the time tells one that lost its end.

@@ -70,7 +70,7 @@ void lose_commits(Stage& stage, Traffic& traffic, Chance& chance);
 
 /// kill -9, and a new one.
 void kill(Stage& stage, Worker& worker, Chance& chance);
-/// SIGSTOP for so long that others may claim what it has, then SIGCONT.
+/// SIGSTOP for so long that others may acquire what it has, then SIGCONT.
 void stop(Stage& stage, Worker& worker, Chance& chance);
 /// Until it runs the file as it is now. A worker without partitions does not say so when it does.
 void take_up(Stage& stage, Worker& worker);

@@ -41,7 +41,7 @@ void at(Stage& stage, Chance& chance, std::string_view text) {
   harm(stage, *worker, chance);
 }
 
-/// A partition that changes hands: claimed, its snapshot not yet read.
+/// A partition that changes hands: acquired, its snapshot not yet read.
 template <Harm harm>
 void while_reading(Stage& stage, Traffic&, Chance& chance) {
   Worker& former = *chance.one_of(stage.workers);
@@ -119,7 +119,7 @@ void set_database_clock(Stage& stage, Traffic&, Chance& chance) {
 constexpr std::array kinds{
     Fault{.name = "read-kill",
           .inject = while_reading<kill>,
-          .what = "kill -9 of a worker between claiming a partition and reading its snapshot",
+          .what = "kill -9 of a worker between acquiring a partition and reading its snapshot",
           .harms = "worker"},
     Fault{.name = "read-stop",
           .inject = while_reading<stop>,

@@ -1,4 +1,4 @@
-#include "core/checkpoint/store_progress.hpp"
+#include "core/checkpoint/store_ledger.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "core/checkpoint/ledgers.hpp"
-#include "core/checkpoint/store_leases.hpp"
 #include "fakes/map_store.hpp"
 #include "fakes/waiting_clock.hpp"
 
@@ -16,13 +15,13 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-class StoreProgressTest : public testing::Test {
+class StoreLedgerProgress : public testing::Test {
  protected:
-  StoreProgressTest() { store_.lease_length = 30 * second; }
+  StoreLedgerProgress() { store_.lease_length = 30 * second; }
 
   /// A worker with a partition that has come so far.
   void keep(Partition partition, Position position) {
-    ASSERT_TRUE(worker_.claim(partition));
+    ASSERT_TRUE(worker_.acquire(partition));
     Snapshots snapshots{store_, "fleet", true};
     ASSERT_TRUE(snapshots.remembered(partition));
     const auto name = snapshots.write(partition, "w", {.at = {.position = position, .arrival = 7}, .state = "abc"});
@@ -30,7 +29,7 @@ class StoreProgressTest : public testing::Test {
     ASSERT_TRUE(*snapshots.remember(partition, {*name, {}}));
   }
   ProgressLine line(Partition partition) {
-    const auto lines = kept_.lines().value();
+    const auto lines = kept_.progress().value();
     const auto found = std::ranges::find(lines, partition, &ProgressLine::partition);
     return found == lines.end() ? ProgressLine{.partition = 99} : *found;
   }
@@ -38,16 +37,17 @@ class StoreProgressTest : public testing::Test {
   fakes::MapStore::Values values_;
   fakes::MapStore store_{values_};
   fakes::WaitingClock clock_;
-  StoreLeases worker_{store_, "fleet", "w", clock_};
-  StoreProgress kept_{store_, "fleet", 4};
+  Snapshots snapshots_{store_, "fleet", true};
+  StoreLedger worker_{store_, snapshots_, 4, "w", clock_};
+  StoreLedger kept_{store_, snapshots_, 4, "", clock_};
 };
 
-TEST_F(StoreProgressTest, NothingIsKeptBeforeTheFirstWorker) {
-  EXPECT_THAT(kept_.lines().value(), IsEmpty());
+TEST_F(StoreLedgerProgress, NothingIsKeptBeforeTheFirstWorker) {
+  EXPECT_THAT(kept_.progress().value(), IsEmpty());
   EXPECT_EQ(kept_.reset({}), 0u);
 }
 
-TEST_F(StoreProgressTest, ALeaseThatWasWrittenBeforeTheClockWasSetBackHasEnded) {
+TEST_F(StoreLedgerProgress, ALeaseThatWasWrittenBeforeTheClockWasSetBackHasEnded) {
   store_.now = 3600 * second;
   keep(2, 40);
   store_.now = 12 * second;
@@ -55,7 +55,7 @@ TEST_F(StoreProgressTest, ALeaseThatWasWrittenBeforeTheClockWasSetBackHasEnded) 
   EXPECT_EQ(kept_.reset(2), 1u);
 }
 
-TEST_F(StoreProgressTest, TellsWhoHasAPartitionAndWhereItGoesOn) {
+TEST_F(StoreLedgerProgress, TellsWhoHasAPartitionAndWhereItGoesOn) {
   keep(2, 40);
   store_.now = 12 * second;
   EXPECT_EQ(line(2).owner, "w");
@@ -67,19 +67,19 @@ TEST_F(StoreProgressTest, TellsWhoHasAPartitionAndWhereItGoesOn) {
 
   store_.now = 30 * second;
   EXPECT_FALSE(is_owned(line(2))) << "its lease has run out by the store's clock";
-  ASSERT_TRUE(worker_.release(2));
+  worker_.release(2);
   EXPECT_EQ(line(2).owner, "");
   EXPECT_EQ(line(2).progress.position, 40u);
 }
 
-TEST_F(StoreProgressTest, ASnapshotThatIsGoneHasNoPlaceButAName) {
+TEST_F(StoreLedgerProgress, ASnapshotThatIsGoneHasNoPlaceButAName) {
   keep(0, 40);
   values_.erase(line(0).progress.snapshot + "/manifest");
   EXPECT_EQ(line(0).progress.position, 0u);
   EXPECT_THAT(line(0).progress.snapshot, HasSubstr("fleet.0.0.40-w"));
 }
 
-TEST_F(StoreProgressTest, ResetForgetsAllOfAPartitionThatNobodyOwns) {
+TEST_F(StoreLedgerProgress, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   keep(0, 40);
   keep(1, 50);
   const auto refused = kept_.reset(0);
@@ -95,14 +95,14 @@ TEST_F(StoreProgressTest, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   EXPECT_FALSE(*Snapshots(store_, "fleet", true).any(0));
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(0), 1u) << "so that rows get other ids";
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(1), 0u);
-  StoreLeases another{store_, "fleet", "x", clock_};
-  EXPECT_TRUE(another.claim(0)) << "it is free at once";
+  StoreLedger another{store_, snapshots_, 4, "x", clock_};
+  EXPECT_TRUE(another.acquire(0)) << "it is free at once";
   EXPECT_EQ(kept_.reset({}).error().kind, Error::Kind::held);
-  ASSERT_TRUE(another.release(0));
+  another.release(0);
   EXPECT_EQ(kept_.reset({}), 1u);
 }
 
-TEST_F(StoreProgressTest, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
+TEST_F(StoreLedgerProgress, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
   keep(0, 40);
   keep(1, 50);
   store_.now = 31 * second;
@@ -112,7 +112,7 @@ TEST_F(StoreProgressTest, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
   EXPECT_EQ(line(0).owner, "") << "it is free again";
 }
 
-TEST_F(StoreProgressTest, AResetThatWasEndedInBetweenCanBeDoneAgain) {
+TEST_F(StoreLedgerProgress, AResetThatWasEndedInBetweenCanBeDoneAgain) {
   keep(0, 40);
   store_.now = 31 * second;
   ASSERT_TRUE(store_.put("fleet.lease.0", "weir-progress-reset"));
@@ -120,10 +120,11 @@ TEST_F(StoreProgressTest, AResetThatWasEndedInBetweenCanBeDoneAgain) {
   EXPECT_EQ(line(0).partition, 99u);
 }
 
-TEST_F(StoreProgressTest, AnotherPipelinesStateStays) {
+TEST_F(StoreLedgerProgress, AnotherPipelinesStateStays) {
   keep(0, 40);
   store_.now = 31 * second;
-  EXPECT_EQ(StoreProgress(store_, "fleet2", 4).reset({}), 0u);
+  Snapshots others{store_, "fleet2"};
+  EXPECT_EQ(StoreLedger(store_, others, 4, "", clock_).reset({}), 0u);
   EXPECT_EQ(line(0).progress.position, 40u);
 }
 

@@ -17,18 +17,18 @@ namespace weir::duck {
 /// there is no lease: the position alone tells whether a lane stands where it was left.
 ///
 /// Threads   any; whoever changes something holds the file's alone().
-class Ledger {
+class ProgressTable {
  public:
   /// `target`: the table of the sink's rows, without its schema.
-  Ledger(std::string schema, std::string pipeline, std::string node, std::string target);
+  ProgressTable(std::string schema, std::string pipeline, std::string node, std::string target);
 
   /// SQL that makes both tables if they are not there, and brings those of an earlier version up to date.
   std::string create() const;
 
   /// The lane's progress; a line for it is made if there is none.
-  Result<Progress> claim(File& file, Partition partition) const;
-  /// As Sink::peers().
-  Result<std::vector<Sink::Peer>> peers(File& file, Partition partition) const;
+  Result<Progress> acquire(File& file, Partition partition) const;
+  /// As Ledger::peers().
+  Result<std::vector<Peer>> peers(File& file, Partition partition) const;
   /// Within the open transaction: moves a lane on, if it still stands where `from` does. Answers whether it did.
   Result<bool> advance(File& file, const LaneCommit& lane, const Progress& from) const;
   /// Within the open transaction: stores dead letters, cleaned of what is no text.

@@ -29,7 +29,7 @@ class DuckDbLedger : public testing::Test {
     auto sink = weir_operator_sinks_duckdb().make_sink(settings, context_);
     ASSERT_TRUE(sink->bind_schema(samples::schema()).has_value());
     ASSERT_TRUE(sink->open().has_value());
-    ASSERT_TRUE(sink->claim(0).has_value());
+    ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
     ASSERT_TRUE(sink->write_dead_letter({0, to, 0, 5, "signals", "fresh", "s", "p"}));
     const LaneCommit lanes[]{fakes::lane(0, to)};
     const auto done = sink->commit(lanes);

@@ -1,4 +1,4 @@
-#include "sinks/timescale/ledger.hpp"
+#include "sinks/timescale/progress_table.hpp"
 
 #include <algorithm>
 #include <array>
@@ -51,7 +51,8 @@ constexpr std::size_t behind_progress = 13;  // the first column that may follow
 
 }  // namespace
 
-Ledger::Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease)
+ProgressTable::ProgressTable(std::string pipeline, std::string node, std::string target, std::string worker,
+                             Duration lease)
     : pipeline_{std::move(pipeline)},
       node_{std::move(node)},
       target_{std::move(target)},
@@ -59,17 +60,17 @@ Ledger::Ledger(std::string pipeline, std::string node, std::string target, std::
       instance_{weir::format("{:08x}", static_cast<std::uint32_t>(random_number()))},
       lease_{lease} {}
 
-std::string Ledger::table() const {
+std::string ProgressTable::table() const {
   const std::scoped_lock lock{mutex_};
   return table_;
 }
 
-std::string Ledger::workers() const {
+std::string ProgressTable::workers() const {
   const std::scoped_lock lock{mutex_};
   return workers_;
 }
 
-Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
+Result<Progress> ProgressTable::acquire(Connection& connection, Partition partition) {
   const std::string number_text = std::to_string(partition);
   const std::int64_t fence = random_number();
   const auto inserted = connection.query(
@@ -88,9 +89,9 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   note_former(false);  // before the answer, which may be lost on its way
   {
     const std::scoped_lock lock{mutex_};
-    const auto [claim, is_new] = claims_.try_emplace(partition);
-    if (is_new) claim->second.held = false;
-    claim->second.next = fence;
+    const auto [ownership, is_new] = owned_.try_emplace(partition);
+    if (is_new) ownership->second.held = false;
+    ownership->second.next = fence;
   }
   const auto rows = connection.query(
       weir::format("UPDATE {0} SET since = CASE WHEN owner = $4 AND {1} THEN since ELSE clock_timestamp() END, "
@@ -109,11 +110,11 @@ Result<Progress> Ledger::claim(Connection& connection, Partition partition) {
   }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {fence, 0, progress.position, progress.emitted, true};
+  owned_[partition] = {fence, 0, progress.position, progress.emitted, true};
   return progress;
 }
 
-Result<void> Ledger::end_former(Connection& connection) {
+Result<void> ProgressTable::end_former(Connection& connection) {
   for (;;) {
     std::string instance;
     {
@@ -135,15 +136,15 @@ Result<void> Ledger::end_former(Connection& connection) {
   }
 }
 
-std::string Ledger::session() const { return session_of(instance_); }
+std::string ProgressTable::session() const { return session_of(instance_); }
 
-std::string Ledger::session_of(std::string_view instance) const {
+std::string ProgressTable::session_of(std::string_view instance) const {
   constexpr std::size_t longest = 63;  // of a name in PostgreSQL, which cuts a longer one
   const std::string tail = weir::format("/{}", instance);
   return weir::format("weir/{}/{}", pipeline_, node_).substr(0, longest - tail.size()) + tail;
 }
 
-Result<void> Ledger::take_name(Connection& connection) const {
+Result<void> ProgressTable::take_name(Connection& connection) const {
   // A peer that is gone without a word must not keep the name for the two hours of TCP's default.
   const auto seconds = std::max<Duration>(1, lease_ / (4 * second));
   const auto taken = connection.run(
@@ -157,7 +158,7 @@ Result<void> Ledger::take_name(Connection& connection) const {
                                               weir::quoted(owner_)));
 }
 
-Result<std::vector<Sink::Peer>> Ledger::peers(Connection& connection, Partition partition) const {
+Result<std::vector<Peer>> ProgressTable::peers(Connection& connection, Partition partition) const {
   return connection
       .query(
           weir::format("SELECT pipeline, node, target = $4, stream FROM {} WHERE partition = $3 AND position > 0 AND "
@@ -166,14 +167,14 @@ Result<std::vector<Sink::Peer>> Ledger::peers(Connection& connection, Partition 
                        table()),
           {pipeline_, node_, std::to_string(partition), target_})
       .transform([](const Rows& rows) {
-        std::vector<Sink::Peer> out;
+        std::vector<Peer> out;
         for (const Row& row : rows)
           out.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "t", row[3].value_or("")});
         return out;
       });
 }
 
-Error Ledger::held_by_another(Connection& connection, Partition partition) const {
+Error ProgressTable::held_by_another(Connection& connection, Partition partition) const {
   const auto rows =
       connection.query(weir::format("SELECT owner, ceil(extract(epoch FROM lease_until - clock_timestamp())) FROM {} "
                                     "WHERE pipeline = $1 AND node = $2 AND partition = $3",
@@ -186,15 +187,15 @@ Error Ledger::held_by_another(Connection& connection, Partition partition) const
                                           known ? rows->front()[1].value_or("0") : "0")};
 }
 
-Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
+Result<std::vector<Partition>> ProgressTable::renew(Connection& connection) {
   std::vector<std::optional<std::string>> partitions, fences;
   std::map<Partition, std::int64_t> asked;
   std::string sql;
   {
     const std::scoped_lock lock{mutex_};
-    for (const auto& [partition, claim] : claims_) {
-      if (claim.fence != 0) asked[partition] = claim.fence;
-      for (const std::int64_t fence : {claim.fence, claim.next}) {
+    for (const auto& [partition, ownership] : owned_) {
+      if (ownership.fence != 0) asked[partition] = ownership.fence;
+      for (const std::int64_t fence : {ownership.fence, ownership.next}) {
         if (fence == 0) continue;
         partitions.push_back(std::to_string(partition));
         fences.push_back(std::to_string(fence));
@@ -210,25 +211,25 @@ Result<std::vector<Partition>> Ledger::renew(Connection& connection) {
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
   for (const Row& row : *rows) asked.erase(static_cast<Partition>(number(row[0])));
-  // One that was given back meanwhile, or claimed again, be it that the answer has not come, is not lost.
+  // One that was given back meanwhile, or acquired again, be it that the answer has not come, is not lost.
   const std::scoped_lock lock{mutex_};
   std::erase_if(asked, [&](const auto& one) {
-    const auto claim = claims_.find(one.first);
-    return claim == claims_.end() || claim->second.fence != one.second || claim->second.next != 0;
+    const auto ownership = owned_.find(one.first);
+    return ownership == owned_.end() || ownership->second.fence != one.second || ownership->second.next != 0;
   });
   std::vector<Partition> lost{std::from_range, std::views::keys(asked)};
-  for (const Partition partition : lost) claims_[partition] = {.held = false};
+  for (const Partition partition : lost) owned_[partition] = {.held = false};
   return lost;
 }
 
-Result<void> Ledger::release(Connection& connection, Partition partition) {
+Result<void> ProgressTable::release(Connection& connection, Partition partition) {
   std::int64_t fence = 0;
   {
     const std::scoped_lock lock{mutex_};
-    const auto claim = claims_.find(partition);
-    if (claim == claims_.end()) return {};
-    fence = claim->second.fence;
-    claim->second = {.held = false};
+    const auto ownership = owned_.find(partition);
+    if (ownership == owned_.end()) return {};
+    fence = ownership->second.fence;
+    ownership->second = {.held = false};
   }
   return connection
       .query(
@@ -240,7 +241,7 @@ Result<void> Ledger::release(Connection& connection, Partition partition) {
       .transform([](const Rows&) {});
 }
 
-Result<Members> Ledger::heartbeat(Connection& connection) const {
+Result<Members> ProgressTable::heartbeat(Connection& connection) const {
   // Written again only when a third of the lease has gone by, as asking is much more frequent; or when it runs for
   // longer than a lease can: the server's clock was set back, and who dies would be taken for present until it is there
   // again.
@@ -275,7 +276,7 @@ Result<Members> Ledger::heartbeat(Connection& connection) const {
 }
 
 /// With those who died long ago.
-Result<void> Ledger::leave(Connection& connection) const {
+Result<void> ProgressTable::leave(Connection& connection) const {
   return connection
       .query(weir::format("DELETE FROM {} WHERE pipeline = $1 AND node = $2 AND (name = $3 OR "
                           "lease_until < clock_timestamp() - interval '1 day')",
@@ -284,7 +285,7 @@ Result<void> Ledger::leave(Connection& connection) const {
       .transform([](const Rows&) {});
 }
 
-Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
+Result<std::vector<ProgressLine>> ProgressTable::lines(Connection& connection) const {
   const auto there = connection.query("SELECT to_regclass($1) IS NOT NULL", {table()});
   if (!there) return std::unexpected(there.error());
   if (there->front()[0] != "t") return std::vector<ProgressLine>{};
@@ -309,7 +310,7 @@ Result<std::vector<ProgressLine>> Ledger::lines(Connection& connection) const {
   return lines;
 }
 
-Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partition> partition) const {
+Result<std::size_t> ProgressTable::forget(Connection& connection, std::optional<Partition> partition) const {
   const auto there = lines(connection);
   if (!there) return std::unexpected(there.error());
   const auto wanted = [&](const ProgressLine& line) { return !partition || line.partition == *partition; };
@@ -333,21 +334,21 @@ Result<std::size_t> Ledger::forget(Connection& connection, std::optional<Partiti
       .transform([](const Rows& rows) { return rows.size(); });
 }
 
-bool Ledger::holds(Partition partition) const {
+bool ProgressTable::holds(Partition partition) const {
   const std::scoped_lock lock{mutex_};
-  const auto claim = claims_.find(partition);
-  return claim != claims_.end() && claim->second.held;
+  const auto ownership = owned_.find(partition);
+  return ownership != owned_.end() && ownership->second.held;
 }
 
-std::string Ledger::advance(std::span<const LaneCommit> lanes) {
+std::string ProgressTable::advance(std::span<const LaneCommit> lanes) {
   std::array<std::vector<std::optional<std::string>>, 17> columns;
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
-    Claim& claim = claims_.at(partition);
-    claim.used = true;
+    Ownership& ownership = owned_.at(partition);
+    ownership.used = true;
     const std::array values{std::optional{std::to_string(partition)},
-                            std::optional{std::to_string(claim.fence)},
-                            std::optional{std::to_string(claim.position)},
+                            std::optional{std::to_string(ownership.fence)},
+                            std::optional{std::to_string(ownership.position)},
                             std::optional{std::to_string(next.position)},
                             instant(next.arrival),
                             std::optional{next.snapshot},
@@ -360,7 +361,7 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) {
                             std::optional{std::to_string(next.resets)},
                             instant(next.latest_tick),
                             std::optional{std::to_string(next.numbering)},
-                            std::optional{std::to_string(claim.emitted)},
+                            std::optional{std::to_string(ownership.emitted)},
                             std::optional{std::to_string(next.emitted)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
@@ -369,25 +370,25 @@ std::string Ledger::advance(std::span<const LaneCommit> lanes) {
   return sql + ");";
 }
 
-void Ledger::advanced(std::span<const LaneCommit> lanes) {
+void ProgressTable::advanced(std::span<const LaneCommit> lanes) {
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
-    if (const auto claim = claims_.find(partition); claim != claims_.end()) {
-      claim->second.position = next.position;
-      claim->second.emitted = next.emitted;
+    if (const auto ownership = owned_.find(partition); ownership != owned_.end()) {
+      ownership->second.position = next.position;
+      ownership->second.emitted = next.emitted;
     }
   }
 }
 
-void Ledger::lose(Partition partition) {
+void ProgressTable::lose(Partition partition) {
   const std::scoped_lock lock{mutex_};
-  claims_[partition] = {.held = false};
+  owned_[partition] = {.held = false};
 }
 
-void Ledger::doubt() {
+void ProgressTable::doubt() {
   const std::scoped_lock lock{mutex_};
-  for (auto& [partition, claim] : claims_) {
-    if (claim.used) claim.held = false;
+  for (auto& [partition, ownership] : owned_) {
+    if (ownership.used) ownership.held = false;
   }
 }
 

@@ -1,4 +1,4 @@
-#include "sinks/duckdb/ledger.hpp"
+#include "sinks/duckdb/progress_table.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -19,18 +19,18 @@ std::string number(Timestamp t) { return t == no_time ? "NULL" : std::to_string(
 
 }  // namespace
 
-Ledger::Ledger(std::string schema, std::string pipeline, std::string node, std::string target)
+ProgressTable::ProgressTable(std::string schema, std::string pipeline, std::string node, std::string target)
     : schema_{std::move(schema)},
       pipeline_{std::move(pipeline)},
       node_{std::move(node)},
       target_{std::move(target)},
       mine_{weir::format("pipeline = {} AND node = {}", sql::literal(pipeline_), sql::literal(node_))} {}
 
-std::string Ledger::place(std::string_view table) const {
+std::string ProgressTable::place(std::string_view table) const {
   return weir::format("{}.{}", sql::quoted(schema_), sql::quoted(table));
 }
 
-std::string Ledger::create() const {
+std::string ProgressTable::create() const {
   return weir::format(
       "CREATE TABLE IF NOT EXISTS {0} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, arrival "
       "BIGINT, "
@@ -47,21 +47,21 @@ std::string Ledger::create() const {
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
-Result<bool> Ledger::exists(File& file) const {
+Result<bool> ProgressTable::exists(File& file) const {
   return file
       .run(weir::format("SELECT table_name FROM duckdb_tables() WHERE schema_name = {} AND table_name = {}",
                         sql::literal(schema_), sql::literal(sql::progress_table)))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 
-Result<std::vector<ProgressLine>> Ledger::lines(File& file) const {
+Result<std::vector<ProgressLine>> ProgressTable::lines(File& file) const {
   const auto there = exists(file);
   if (!there) return std::unexpected(there.error());
   if (!*there) return std::vector<ProgressLine>{};
   return read(file, "(position > 0 OR resets = 0)");
 }
 
-Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view which) const {
+Result<std::vector<ProgressLine>> ProgressTable::read(File& file, std::string_view which) const {
   const auto rows = file.run(weir::format(
       "SELECT partition::VARCHAR, position::VARCHAR, arrival::VARCHAR, snapshot, fingerprint, stream, "
       "stream_created::VARCHAR, updated::VARCHAR, stamp::VARCHAR, consumed::VARCHAR, "
@@ -89,7 +89,7 @@ Result<std::vector<ProgressLine>> Ledger::read(File& file, std::string_view whic
   return out;
 }
 
-Result<Progress> Ledger::claim(File& file, Partition partition) const {
+Result<Progress> ProgressTable::acquire(File& file, Partition partition) const {
   const auto made = file.run(
       weir::format("INSERT INTO {0} (pipeline, node, partition, position) SELECT {1}, {2}, {3}, 0 WHERE NOT EXISTS "
                    "(SELECT 1 FROM {0} WHERE {4} AND partition = {3})",
@@ -104,20 +104,20 @@ Result<Progress> Ledger::claim(File& file, Partition partition) const {
   });
 }
 
-Result<std::vector<Sink::Peer>> Ledger::peers(File& file, Partition partition) const {
+Result<std::vector<Peer>> ProgressTable::peers(File& file, Partition partition) const {
   return file
       .run(weir::format("SELECT pipeline, node, (target = {2})::VARCHAR, stream FROM {0} WHERE partition = {1} AND "
                         "position > 0 AND NOT ({3}) AND (pipeline = {4} OR target = {2}) ORDER BY pipeline, node",
                         place(sql::progress_table), partition, sql::literal(target_), mine_, sql::literal(pipeline_)))
       .transform([](const Rows& rows) {
-        std::vector<Sink::Peer> out;
+        std::vector<Peer> out;
         for (const Row& row : rows)
           out.push_back({row[0].value_or(""), row[1].value_or(""), row[2] == "true", row[3].value_or("")});
         return out;
       });
 }
 
-Result<bool> Ledger::advance(File& file, const LaneCommit& lane, const Progress& from) const {
+Result<bool> ProgressTable::advance(File& file, const LaneCommit& lane, const Progress& from) const {
   const auto& [partition, next] = lane;
   return file
       .run(weir::format(
@@ -131,7 +131,7 @@ Result<bool> Ledger::advance(File& file, const LaneCommit& lane, const Progress&
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 
-Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partition) const {
+Result<std::size_t> ProgressTable::forget(File& file, std::optional<Partition> partition) const {
   const auto there = exists(file);
   if (!there) return std::unexpected(there.error());
   if (!*there) return 0;
@@ -145,7 +145,7 @@ Result<std::size_t> Ledger::forget(File& file, std::optional<Partition> partitio
       .transform([](const Rows& rows) { return rows.size(); });
 }
 
-std::string Ledger::values_of(const Sink::DeadLetter& letter) const {
+std::string ProgressTable::values_of(const Sink::DeadLetter& letter) const {
   std::string hex;
   for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
   return weir::format("({}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))", sql::literal(pipeline_),
@@ -155,14 +155,14 @@ std::string Ledger::values_of(const Sink::DeadLetter& letter) const {
                       sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex);
 }
 
-Result<void> Ledger::expire(File& file, Duration retention) const {
+Result<void> ProgressTable::expire(File& file, Duration retention) const {
   return file
       .run(weir::format("DELETE FROM {} WHERE pipeline = {} AND written < epoch_ns(now()) - {}",
                         place(sql::dead_letters_table), sql::literal(pipeline_), retention))
       .transform([](const Rows&) {});
 }
 
-Result<void> Ledger::keep(File& file, std::span<const Sink::DeadLetter> letters) const {
+Result<void> ProgressTable::keep(File& file, std::span<const Sink::DeadLetter> letters) const {
   const std::string head = weir::format(
       "INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, subject, payload) "
       "VALUES ",

@@ -4,11 +4,11 @@
 #include <weir/format.hpp>
 
 #include "clients/table.hpp"
-#include "sinks/timescale/ledger.hpp"
+#include "sinks/timescale/progress_table.hpp"
 
 namespace weir::postgres {
 
-std::string Ledger::create(const std::string& schema) {
+std::string ProgressTable::create(const std::string& schema) {
   const std::scoped_lock lock{mutex_};
   table_ = weir::format("{}.weir_progress", sql::quoted(schema));
   workers_ = weir::format("{}.weir_workers", sql::quoted(schema));
@@ -43,7 +43,7 @@ ALTER TABLE {1} ADD COLUMN IF NOT EXISTS lease interval NOT NULL DEFAULT interva
       table_, workers_);
 }
 
-std::string Ledger::prepare() const {
+std::string ProgressTable::prepare() const {
   return weir::format(
       R"(PREPARE weir_advance (text, text, integer[], bigint[], bigint[], bigint[], bigint[], text[], text[], text[],
                        bigint[], bigint[], bigint[], text[], integer[], bigint[], bigint[], bigint[], bigint[]) AS

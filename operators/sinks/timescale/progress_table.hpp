@@ -18,36 +18,37 @@ namespace weir::postgres {
 /// One sink node's lines of weir_progress.
 ///
 /// Threads   any; the statements go over the connection that the caller brings, which one thread uses at a time.
-class Ledger {
+class ProgressTable {
  public:
-  /// `worker`: as whom it claims; empty: a name of its own. Each ledger is an instance of that worker.
+  /// `worker`: as whom it acquires; empty: a name of its own. Each object is an instance of that worker.
   /// `target`: the table of the sink's rows, without its schema.
-  Ledger(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease);
+  ProgressTable(std::string pipeline, std::string node, std::string target, std::string worker, Duration lease);
 
   /// What a connection that commits is to call itself, "weir/<pipeline>/<node>/<the instance>": by that name its
   /// successor finds what it has left in the middle of a transaction.
   std::string session() const;
 
-  /// Takes the worker's name for as long as this connection lasts: only one instance may claim under it. held: another
-  /// one has it.
+  /// Takes the worker's name for as long as this connection lasts: only one instance may acquire under it. held:
+  /// another one has it.
   Result<void> take_name(Connection& connection) const;
 
-  /// SQL that makes the tables in a schema if they are not there. Also says in which schema the ledger is from now on.
+  /// SQL that makes the tables in a schema if they are not there. Also says in which schema the progress_table is from
+  /// now on.
   std::string create(const std::string& schema);
   /// SQL to run once on every connection that commits.
   std::string prepare() const;
 
-  Result<Progress> claim(Connection& connection, Partition partition);
-  /// Ends what transactions the former owners of what was claimed have open: a worker that stands still in the middle
-  /// of one would keep it for as long as it does, and hold up vacuum and the dropping of chunks. The claims stand
+  Result<Progress> acquire(Connection& connection, Partition partition);
+  /// Ends what transactions the former owners of what was acquired have open: a worker that stands still in the middle
+  /// of one would keep it for as long as it does, and hold up vacuum and the dropping of chunks. The acquisitions stand
   /// whatever this answers; unreachable: not done yet, call it again; refused: the server does not allow it for one of
   /// them.
   Result<void> end_former(Connection& connection);
-  /// As Sink::peers().
-  Result<std::vector<Sink::Peer>> peers(Connection& connection, Partition partition) const;
+  /// As Ledger::peers().
+  Result<std::vector<Peer>> peers(Connection& connection, Partition partition) const;
   Result<std::vector<Partition>> renew(Connection& connection);
   Result<void> release(Connection& connection, Partition partition);
-  /// As Sink::heartbeat() and Sink::leave().
+  /// As Ledger::heartbeat() and Sink::leave().
   Result<Members> heartbeat(Connection& connection) const;
   Result<void> leave(Connection& connection) const;
 
@@ -56,7 +57,7 @@ class Ledger {
   /// Forgets a partition (nothing: all) if no lease on it runs; answers how many were forgotten.
   Result<std::size_t> forget(Connection& connection, std::optional<Partition> partition) const;
 
-  /// May this partition's rows be committed? Not if it was never claimed, or has to be claimed again first.
+  /// May this partition's rows be committed? Not if it was never acquired, or has to be acquired again first.
   bool holds(Partition partition) const;
 
   /// SQL that moves held lanes on from where they last stood, and answers the partitions for which that was still so.
@@ -67,15 +68,15 @@ class Ledger {
   /// Another owns this partition, or may from now on: it is not renewed any more.
   void lose(Partition partition);
   /// The outcome of a commit is unknown, or the connection was lost: nothing is certain until what was to be committed
-  /// is claimed again.
+  /// is acquired again.
   void doubt();
 
  private:
   std::string table() const;
   std::string workers() const;
-  struct Claim {
+  struct Ownership {
     std::int64_t fence = 0;
-    std::int64_t next = 0;  // of a claim whose answer has not come
+    std::int64_t next = 0;  // of an acquisition whose answer has not come
     Position position = 0;
     std::uint64_t emitted = 0;
     bool held = true;
@@ -92,7 +93,7 @@ class Ledger {
   std::string table_;    // what open() found, while others ask …
   std::string workers_;  // … and theirs
   mutable std::mutex mutex_;
-  std::map<Partition, Claim> claims_;
+  std::map<Partition, Ownership> owned_;
   std::set<std::string> former_;  // instances whose transactions are still to be ended
 };
 

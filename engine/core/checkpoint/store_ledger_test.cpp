@@ -1,0 +1,108 @@
+#include "core/checkpoint/store_ledger.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fakes/map_store.hpp"
+#include "fakes/waiting_clock.hpp"
+
+namespace weir {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class StoreLedgerTest : public testing::Test {
+ protected:
+  StoreLedgerTest() { store_.lease_length = 30 * second; }
+
+  void pass(Duration time) { (void)clock_.wait(time, {}); }
+
+  fakes::MapStore::Values values_;
+  fakes::MapStore store_{values_};
+  fakes::WaitingClock clock_;
+  Snapshots snapshots_{store_, "fleet", true};
+  StoreLedger a_{store_, snapshots_, 8, "a", clock_};
+  StoreLedger b_{store_, snapshots_, 8, "b", clock_};
+};
+
+TEST_F(StoreLedgerTest, APartitionHasOneOwner) {
+  ASSERT_TRUE(a_.acquire(3));
+  const auto refused = b_.acquire(3);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::held);
+  EXPECT_THAT(refused.error().message, HasSubstr("partition 3 belongs to a"));
+  EXPECT_TRUE(b_.acquire(2));
+  EXPECT_TRUE(a_.acquire(3)) << "its own";
+  a_.release(3);
+  EXPECT_TRUE(b_.acquire(3));
+}
+
+TEST_F(StoreLedgerTest, ALeaseThatIsRenewedDoesNotRunOut) {
+  ASSERT_TRUE(a_.acquire(0));
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(b_.acquire(0)) << i;
+    pass(20 * second);
+    EXPECT_THAT(*a_.renew(), IsEmpty());
+  }
+}
+
+TEST_F(StoreLedgerTest, ALeaseThatIsNotRenewedGoesToAnotherAndTheOldOwnerNotices) {
+  ASSERT_TRUE(a_.acquire(0));
+  ASSERT_TRUE(a_.acquire(1));
+  EXPECT_FALSE(b_.acquire(0)) << "how old it is, is not known at first sight";
+  pass(29 * second);
+  EXPECT_FALSE(b_.acquire(0));
+  pass(second);
+  ASSERT_TRUE(b_.acquire(0));
+  EXPECT_THAT(*a_.renew(), ElementsAre(0u));
+  EXPECT_THAT(*a_.renew(), IsEmpty()) << "told once";
+  a_.release(0);
+  EXPECT_FALSE(a_.acquire(0)) << "what was lost is not given back for the new owner";
+}
+
+TEST_F(StoreLedgerTest, AFormerOwnerThatHasNotNoticedFreesNothing) {
+  StoreLedger c{store_, snapshots_, 8, "c", clock_};
+  ASSERT_TRUE(a_.acquire(0));
+  ASSERT_FALSE(b_.acquire(0));
+  pass(30 * second);
+  ASSERT_TRUE(b_.acquire(0));
+  EXPECT_FALSE(a_.acquire(0)) << "a refused acquisition makes it no owner again";
+  a_.release(0);
+  EXPECT_FALSE(c.acquire(0)) << "it is b's";
+  EXPECT_THAT(*b_.renew(), IsEmpty());
+}
+
+TEST_F(StoreLedgerTest, ARenewalWhoseAnswerWasLostIsNoLoss) {
+  ASSERT_TRUE(a_.acquire(0));
+  store_.answer_lost = true;
+  EXPECT_FALSE(a_.renew());
+  EXPECT_THAT(*a_.renew(), IsEmpty());
+}
+
+TEST_F(StoreLedgerTest, WorkersSeeEachOther) {
+  EXPECT_EQ(a_.heartbeat()->workers, 1u);
+  ASSERT_TRUE(a_.acquire(5));
+  const auto seen = b_.heartbeat();
+  EXPECT_EQ(*seen, (Members{.workers = 2, .rank = 1, .taken = {5}}));
+  EXPECT_EQ(a_.heartbeat()->rank, 0u);
+  a_.release(5);
+  a_.leave();
+  EXPECT_EQ(*b_.heartbeat(), Members{});
+}
+
+TEST_F(StoreLedgerTest, AWorkerThatDiedIsMissedAfterALeaseAndForgottenLater) {
+  ASSERT_TRUE(a_.heartbeat());
+  ASSERT_TRUE(a_.acquire(0));
+  EXPECT_EQ(b_.heartbeat()->workers, 2u);
+  pass(30 * second);
+  EXPECT_EQ(*b_.heartbeat(), Members{}) << "and its partition is free";
+  EXPECT_TRUE(b_.acquire(0));
+  pass(300 * second);
+  ASSERT_TRUE(b_.heartbeat());
+  EXPECT_FALSE(values_.contains("fleet.worker.a"));
+}
+
+}  // namespace
+}  // namespace weir
