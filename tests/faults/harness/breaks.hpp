@@ -21,6 +21,7 @@ struct Break {
   std::string_view shown_by = {};  ///< the kind of fault that shows it; empty: none is needed, or none can
   std::size_t rounds = 1;          ///< of that kind
   bool in_store = false;           ///< what it harms is in the store alone
+  bool of_counts = false;          ///< only the comparison of what the workers counted can show it
 };
 
 std::span<const Break> breaks();

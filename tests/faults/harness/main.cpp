@@ -19,6 +19,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <thread>
@@ -220,7 +221,7 @@ class SelfTest {
   }
 
  private:
-  static constexpr std::size_t parts = 6, at_once = 3, most_combined = 5;
+  static constexpr std::size_t parts = 6, at_once = 3, most_combined = 5, most_tries = 3;
 
   /// An episode of these kinds, each once, or of so many rounds.
   void add(std::vector<const Fault*> kinds, Play play, bool damages = false) {
@@ -232,20 +233,31 @@ class SelfTest {
     play.workers = command_.play.workers;
     play.talk = command_.play.talk;
     play.kinds = std::move(kinds);
-    todo_.emplace_back([this, play, damages] { play_all(play, damages); });
+    todo_.emplace_back([this, play = std::move(play), damages] { play_all(play, damages); });
   }
 
   void work() {
     for (std::size_t next = next_++; next < todo_.size(); next = next_++) todo_[next]();
   }
 
-  void play_all(const Play& play, bool damages) {
-    const auto notice = [this](const Break& one, const Outcome& outcome) { tell(one, how_noticed(outcome)); };
-    const Outcome outcome = faults::play(play, damages ? Noticed{notice} : Noticed{});
-    const std::scoped_lock lock{mutex_};
-    report_.add(outcome);
-    if (!outcome.fine()) print_failure(play, outcome);
-    fine_ = fine_ && outcome.fine();
+  /// On a busy machine a lane may be lost, and what the workers counted is not compared: the next seed may do better.
+  void play_all(Play play, bool damages) {
+    std::set<std::string_view> told;
+    bool open = true;
+    for (std::size_t tries = 1; std::exchange(open, false); ++tries, ++play.seed) {
+      const auto notice = [&](const Break& one, const Outcome& outcome) {
+        if (one.of_counts && !outcome.verdict.balanced && tries < most_tries) {
+          open = true;
+        } else if (told.insert(one.name).second) {
+          tell(one, how_noticed(outcome));
+        }
+      };
+      const Outcome outcome = faults::play(play, damages ? Noticed{notice} : Noticed{});
+      const std::scoped_lock lock{mutex_};
+      report_.add(outcome);
+      if (!outcome.fine()) print_failure(play, outcome);
+      fine_ = fine_ && outcome.fine();
+    }
   }
 
   void play_broken(const Break& broken) {
@@ -255,7 +267,7 @@ class SelfTest {
     play.rounds = broken.rounds;
     // Whether a fault meets what is broken is chance: the next seed may.
     std::string how;
-    for (std::uint64_t tries = 0; tries < 3 && how.empty(); ++tries) {
+    for (std::uint64_t tries = 0; tries < most_tries && how.empty(); ++tries) {
       play.seed = command_.play.seed + tries;
       how = how_noticed(faults::play(play));
     }
