@@ -1,11 +1,12 @@
 #include "core/coordination/worker_name.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <utility>
 
 #include <weir/checksum.hpp>
@@ -22,31 +23,29 @@ std::string host_name() {
   return host;
 }
 
-}  // namespace
-
-std::string WorkerName::default_folder() {
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  return weir::format("{}/weir-{}", runtime != nullptr && *runtime != '\0' ? runtime : "/tmp", ::getuid());
+/// Whether the socket has the name now, which no other of this network namespace can have meanwhile; see unix(7).
+bool bind_abstract(int socket, std::string_view name) {
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  std::ranges::copy(name, address.sun_path + 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  return ::bind(socket, reinterpret_cast<const sockaddr*>(&address), length) == 0;
 }
 
-WorkerName::WorkerName(std::string_view pipeline, std::string wanted, const std::string& folder)
-    : text_{std::move(wanted)} {
+}  // namespace
+
+WorkerName::WorkerName(std::string_view pipeline, std::string wanted) : text_{std::move(wanted)} {
   if (!text_.empty()) return;
   const std::string host = host_name();
-  (void)::mkdir(folder.c_str(), 0700);
+  socket_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   for (int number = 1; number <= most_workers; ++number) {
     text_ = weir::format("{}-{}", host, number);
-    const std::string path = weir::format("{}/{:016x}-{}.lock", folder, checksum(pipeline), number);
-    file_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file_ < 0) break;  // nowhere to write: a container has a host name of its own
-    if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
-    ::close(std::exchange(file_, -1));
+    const std::string name = weir::format("weir/{}/{:016x}-{}", ::getuid(), checksum(pipeline), number);
+    if (bind_abstract(socket_, name) || errno != EADDRINUSE) return;
   }
-  if (file_ < 0) text_ = host + "-1";
 }
 
 WorkerName::~WorkerName() {
-  if (file_ >= 0) ::close(file_);
+  if (socket_ >= 0) ::close(socket_);
 }
 
 }  // namespace weir
