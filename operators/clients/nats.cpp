@@ -110,7 +110,7 @@ Error refusal(natsStatus status, bool tls, const std::string& servers) {
     default:
       break;
   }
-  return {Error::Kind::unreachable, at + " does not answer: " + why, "url"};
+  return {Error::Kind::unreachable, at + " does not answer: " + why + "; check \"url\"", "url"};
 }
 
 }  // namespace

@@ -253,9 +253,10 @@ Result<void> OrderedReader::check_reach() const {
 
 Error cut_off(const std::string& stream, std::uint64_t first, std::uint64_t after) {
   return {Error::Kind::changed,
-          weir::format("stream {} begins at {}, but the lane must go on after {}: {} messages were deleted before they "
-                       "were read; let the stream keep more (max_age, max_bytes), and see weir progress",
-                       stream, first, after, first - after - 1),
+          weir::format(
+              "stream {} begins at {}, but the lane must read from {} on: {} messages in between were deleted; let "
+              "the stream keep more (max_age, max_bytes), and see weir progress",
+              stream, first, after + 1, first - after - 1),
           "stream"};
 }
 

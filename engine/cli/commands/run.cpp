@@ -24,7 +24,7 @@
 namespace weir::cli {
 namespace {
 
-constexpr Duration same_signal = 200 * millisecond;
+constexpr Duration same_signal = 500 * millisecond;
 
 int exit_code(const Error& error) {
   switch (error.kind) {

@@ -28,7 +28,8 @@ Ledgers::Ledgers(const Pipeline& pipeline, const Registry& registry) {
   store_ = store_of(pipeline, registry, *contexts_.emplace_back(std::make_unique<NodeContext>(shared, source)));
   if (store_ == nullptr || store_->lease() == 0) return;
   snapshots_ = std::make_unique<Snapshots>(*store_, pipeline.kept_name());
-  store_ledger_ = std::make_unique<StoreLedger>(*store_, *snapshots_, claims_of(source).partitions, "", system_clock());
+  store_ledger_ = std::make_unique<StoreLedger>(*store_, *snapshots_, claims_of(source).partitions,
+                                                StoreLedger::Instance{}, system_clock());
   all_.push_back({"state", store_ledger_.get()});
 }
 
@@ -70,9 +71,12 @@ std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<s
       ProgressLine one = line_of(lines, partition);
       if (&lines == &by_sink.front()) {
         line = std::move(one);
-      } else if (one.progress.position < line.progress.position) {
-        line.progress = std::move(one.progress);
+        continue;
       }
+      if (one.progress.position < line.progress.position) line.progress = std::move(one.progress);
+      if (one.owner.empty() || one.lease_left <= std::max<Duration>(line.lease_left, 0)) continue;
+      line.owner = std::move(one.owner);
+      line.lease_left = one.lease_left;
     }
     out.push_back(std::move(line));
   }

@@ -61,7 +61,8 @@ class Ledgers {
 inline bool is_owned(const ProgressLine& line) { return !line.owner.empty() && line.lease_left > 0; }
 
 /// A line for each of the source's partitions, ascending, also for those of which nothing is kept: the first sink's,
-/// but with the progress of the least advanced sink, as that is where a lane goes on.
+/// but with the progress of the least advanced sink, as that is where a lane goes on, and the owner whose lease runs
+/// longest, as nobody else gets the partition before.
 std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<std::vector<ProgressLine>>& by_sink);
 
 }  // namespace weir

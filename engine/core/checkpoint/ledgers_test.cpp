@@ -33,6 +33,11 @@ TEST(Ledgers, ALeaseThatHasRunOutBindsNobody) {
   EXPECT_EQ(text_of(lines_of(2, {{line(0, 1, "a", 0), line(1, 1, "a", -second)}})), "0 1 -; 1 1 -; ");
 }
 
+TEST(Ledgers, ThePartitionIsFreeWhenTheLastLeaseHasRunOut) {
+  EXPECT_EQ(text_of(lines_of(2, {{line(0, 1, "a", 0), line(1, 1, "a", 5)}, {line(0, 1, "b", 3), line(1, 1, "b", 0)}})),
+            "0 1 b; 1 1 a; ");
+}
+
 TEST(Ledgers, TheLeastAdvancedSinkIsWhereALaneGoesOn) {
   EXPECT_EQ(
       text_of(lines_of(3, {{line(0, 9, "a"), line(1, 5, "a"), line(2, 3, "a")}, {line(0, 7, "b"), line(1, 8, "b")}})),

@@ -66,6 +66,15 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
         "state", "is refused",
         "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` starts over"};
   }
+  const auto url_of = [](const Pipeline& of) {
+    return of.store_settings.has("url") ? of.store_settings.text("url") : std::string{};
+  };
+  if (kept && url_of(before) != url_of(now)) {
+    return {
+        "state", "goes on",
+        "if the store at the other \"url\" holds it; else it is rebuilt from the stream's first message, and a lane "
+        "whose stream no longer has that stops"};
+  }
   const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
   if (was != is && !was.empty() && (progress || kept)) {
     return {"state", "is refused",
@@ -117,9 +126,7 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
       const bool same_table = keeps_progress(node) && claims_of(old).target == claims_of(node).target;
       const bool same_state = old.keeps_state && node.keeps_state;
       if (!same_table && !same_state) continue;
-      out.push_back(
-          {node.id, "is refused",
-           renamed_words(node.id, old.id, same_table ? "progress for the same table" : "state of the same operator")});
+      out.push_back({node.id, "is refused", renamed_words(node.id, old.id, same_table)});
     }
   }
 }

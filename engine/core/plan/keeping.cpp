@@ -35,13 +35,15 @@ bool keeps_state(const Pipeline& pipeline, const Node& source, const Registry& r
 std::optional<SharedBy> shared_by(const Pipeline& pipeline, const Registry& registry) {
   Counters counters;
   const NodeContext::Shared shared{pipeline, registry, counters, system_clock()};
+  std::optional<SharedBy> longest;
   for (const Node& node : pipeline.nodes) {
     if (node.role != Role::sink || !claims_of(node).transactional) continue;
     NodeContext context{shared, node};
     const auto sink = node.op->make_sink(node.settings, context);
-    if (sink->ledger() != nullptr && sink->ledger()->lease() != 0)
-      return SharedBy{"sink " + node.id, sink->ledger()->lease()};
+    const Duration lease = sink->ledger() != nullptr ? sink->ledger()->lease() : 0;
+    if (lease > (longest ? longest->lease : 0)) longest = SharedBy{"sink " + node.id, lease};
   }
+  if (longest) return longest;
   if (!shared_by_store(pipeline)) return {};
   NodeContext context{shared, pipeline.nodes[pipeline.source()]};
   const auto store = store_of(pipeline, registry, context);

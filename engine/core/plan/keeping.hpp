@@ -35,7 +35,8 @@ struct SharedBy {
   std::string what;
   Duration lease = 0;
 };
-/// Nothing if workers don't share. Makes sinks and stores, which connect to nothing.
+/// By what has the longest lease, for which a dead worker's partitions wait; nothing if workers don't share. Makes
+/// sinks and stores, which connect to nothing.
 std::optional<SharedBy> shared_by(const Pipeline& pipeline, const Registry& registry);
 
 /// Whether a restarted worker finds the place again where `source` began. Only a choice named `start` makes a source

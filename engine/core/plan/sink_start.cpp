@@ -84,18 +84,22 @@ std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink) {
           quoted(node.id), quoted(node.renamed_from), sink.has_progress ? "has, too" : "has none");
     }
     const bool gone = !std::ranges::contains(pipeline.nodes, peer.node, &Node::kept_id);
-    if (gone && peer.same_table && !sink.has_progress)
-      return renamed_words(node.id, peer.node, "progress for the same table");
+    if (gone && peer.same_table && !sink.has_progress) return renamed_words(node.id, peer.node, true);
   }
   return {};
 }
 
-std::string renamed_words(std::string_view id, std::string_view old, std::string_view what) {
+std::string renamed_words(std::string_view id, std::string_view old, bool has_progress) {
+  const std::string_view what = has_progress ? "progress for the same table" : "state of the same operator";
+  const std::string first_step =
+      has_progress
+          ? weir::format("take out the old node and forget its progress (`weir progress reset --node {}`, old file)",
+                         old)
+          : "reload a file without the old node";
   return weir::format(
       "{0} is new, and {1}, which is gone, has {2}: if it was renamed, write \"renamed_from\": {1} there; if not, take "
-      "two steps: take out the old node and forget its progress (`weir progress reset --node {3}`, old file), then add "
-      "the new one",
-      quoted(id), quoted(old), what, old);
+      "two steps: {3}, then add the new one",
+      quoted(id), quoted(old), what, first_step);
 }
 
 SinkMention mention_of(std::string_view id, std::string_view sinks) {

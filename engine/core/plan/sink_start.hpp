@@ -52,8 +52,8 @@ struct RenamedSink {
 /// Why it can't begin: it was renamed, and does not say so; or both of its ids have progress. Empty: it can. Pure.
 std::string rename_problem(const Pipeline& pipeline, const RenamedSink& sink);
 
-/// What to write where `what` is of an id that is gone, and a new one may be the same node.
-std::string renamed_words(std::string_view id, std::string_view old, std::string_view what);
+/// What to write where an id is gone, and a new one may be the same node: a sink's that has progress, or a transform's.
+std::string renamed_words(std::string_view id, std::string_view old, bool has_progress);
 
 /// What a list as Progress::sinks says of a sink.
 enum class SinkMention : std::uint8_t { none, awaited, known };

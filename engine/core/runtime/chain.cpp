@@ -231,7 +231,7 @@ Result<std::vector<std::string>> Chain::load(std::string_view state) {
   for (const auto& [id, name] : gone) {
     for (const auto& stage : impl_->stages.all()) {
       if (stage.node->name == name && std::ranges::contains(empty, stage.node->id))
-        return fail(Error::Kind::invalid, renamed_words(stage.node->id, id, "state of the same operator"));
+        return fail(Error::Kind::invalid, renamed_words(stage.node->id, id, false));
     }
   }
   return empty;
