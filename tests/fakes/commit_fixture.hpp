@@ -255,7 +255,7 @@ class CommitTest : public testing::Test {
   MapStore store_{stored_};
   Snapshots snapshots_{store_, "test"};
   WaitingClock clock_;
-  StoreLedger ledger_{store_, snapshots_, 4, "worker", clock_};
+  StoreLedger ledger_{store_, snapshots_, 4, {"worker", "0"}, clock_};
   LetterBox box_;
   Counters counters_;
   Pipeline pipeline_;

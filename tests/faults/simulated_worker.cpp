@@ -99,7 +99,8 @@ void SimulatedWorker::make_cycle() {
   for (const auto& database : plant_.databases)
     add(std::make_unique<SimulatedSink>(*database, number_, wire_), {.transactional = true});
   add(std::make_unique<ListSink>(plant_, wire_), {});
-  if (plant_.databases.empty()) ledger_ = std::make_unique<StoreLedger>(store_, snapshots_, 0, name_, *clock_);
+  if (plant_.databases.empty())
+    ledger_ = std::make_unique<StoreLedger>(store_, snapshots_, 0, StoreLedger::Instance{name_, "0"}, *clock_);
   cycle_ = std::make_unique<CommitCycle>(pipeline, commit_sinks, snapshots_, *box_, counters_, ledger_.get());
 }
 
@@ -130,8 +131,7 @@ Timestamp SimulatedWorker::due(Thread thread) const { return std::max(due_[threa
 
 bool SimulatedWorker::busy() const { return std::ranges::contains(running_, true); }
 
-/// Leases in the store have one lock, for which the others would wait.
-bool SimulatedWorker::busy(Thread thread) const { return ledger_ ? busy() : running_[thread]; }
+bool SimulatedWorker::busy(Thread thread) const { return running_[thread]; }
 
 Duration SimulatedWorker::run(Thread thread) {
   running_[thread] = true;

@@ -203,7 +203,7 @@ TEST_F(Quickstart, EndsQuietlyWhenNobodyReadsWhatItPrints) {
   EXPECT_EQ(std::ranges::count(out, '\n'), 4) << out;
   EXPECT_TRUE(out.ends_with("\n141\n")) << out;
   const std::string said = read(directory_.file("err"));
-  EXPECT_THAT(said, testing::HasSubstr(" info whoever read standard output has closed it: ending\n"));
+  EXPECT_THAT(said, testing::HasSubstr(" info the reader of standard output has closed it: ending\n"));
   EXPECT_THAT(said, testing::Not(testing::AnyOf(testing::HasSubstr("weir: "), testing::HasSubstr(" warn"))));
 }
 

@@ -43,9 +43,8 @@ struct CommitReport {
 ///
 /// Threads   one; acquire(), give_back() and what sinks() says of renew() and heartbeat() from any at the same time.
 /// Errors    unreachable: nothing is lost, call commit() again after a while; it opens and acquires again first.
-/// refused:
-///           the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be mended by
-///           trying again.
+///           refused: the same, once somebody has mended what a sink refuses all lanes for. Anything else can't be
+///           mended by trying again.
 class CommitCycle {
  public:
   /// All must outlive the cycle. `store`: as for CommitSinks.

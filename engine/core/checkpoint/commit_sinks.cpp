@@ -22,9 +22,9 @@ std::size_t CommitSinks::ledgers() const {
 }
 
 Result<void> CommitSinks::open() {
-  for (const auto& [id, ledger, sink] : ledgers_) {
-    if (ledger == nullptr)
-      return fail(Error::Kind::internal, id + ": the operator is transactional, but has no ledger()");
+  for (const CommitSink& one : sinks_) {
+    if (one.keeps() != (one.sink->ledger() != nullptr))
+      return fail(Error::Kind::internal, one.id + ": a transactional operator has a ledger(), no other has");
   }
   for (; opened_ < sinks_.size(); ++opened_) {
     const CommitSink& one = sinks_[opened_];

@@ -6,6 +6,7 @@
 #include <weir/format.hpp>
 
 #include "core/checkpoint/commit.hpp"
+#include "core/checkpoint/store_ledger.hpp"
 #include "core/observe/attempt.hpp"
 #include "core/observe/log.hpp"
 
@@ -18,7 +19,8 @@ bool is_blank(const Progress& progress) { return progress.position == 0; }
 }  // namespace
 
 Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool replays) {
-  auto found = take_ownership(partition, replays);
+  // Whatever breaks, half an owner would keep everybody else from becoming a whole one.
+  auto found = attempt("acquire", [&] { return take_ownership(partition, replays); });
   if (!found) {
     give_back(partition);
     return std::unexpected(found.error());
@@ -72,6 +74,8 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found = weir::recover(partition, std::move(stands), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
+  if (sinks_.ledgers() == 0 && !found->start.lost.empty())
+    return std::unexpected(StoreLedger::nothing_else_kept(partition, found->start.lost));
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   name_blank(*begin, *found);
   if (found->start.kept.empty()) found->start.rivals = *std::move(rivals);
@@ -166,7 +170,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progr
     return fail(Error::Kind::changed,
                 weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
                              "the rows up to there are still in its table. If they are to be written again, take "
-                             "them out and restart this worker ",
+                             "them out and restart this worker",
                              partition, sinks_[i].id, had));
   }
   return {};
@@ -181,7 +185,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
       Error::Kind::changed,
       weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
                    "it had come to position {}; all up to there was given out. If it is to be given out again, "
-                   "restart this worker ; else bring back what the \"state\" store held",
+                   "restart this worker; else bring back what the \"state\" store held",
                    partition, known->second.position));
 }
 

@@ -21,7 +21,6 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
                            partition, why));
 }
 
-/// The least advanced of what the sinks have; without progress, the snapshot remembered.
 /// The state of the snapshot that `least` names; where that is gone, why.
 Result<void> load_state(Partition partition, const Progress& least, Snapshots& snapshots, LaneStart& start) {
   start.replay_until = least.position;

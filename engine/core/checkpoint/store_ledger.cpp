@@ -15,52 +15,97 @@ namespace {
 /// Who has partitions while they are forgotten; what is left of one that was ended in between is nobody's.
 constexpr std::string_view resetting = "weir-progress-reset";
 
+std::unexpected<Error> acquired_meanwhile(Partition partition) {
+  return fail(Error::Kind::held, weir::format("a worker acquires partition {}; end it", partition));
+}
+
+/// Without the instance.
+std::string worker_of(std::string_view owner) { return std::string{owner.substr(0, owner.rfind('-'))}; }
+
 }  // namespace
 
-StoreLedger::StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, std::string worker,
+StoreLedger::StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, Instance self,
                          const Clock& clock)
     : store_{store},
       snapshots_{snapshots},
       leases_{snapshots.pipeline() + ".lease."},
       workers_{snapshots.pipeline() + ".worker."},
       partitions_{partitions},
-      worker_{std::move(worker)},
+      worker_{self.worker},
+      self_{self.worker + "-" + self.id},
       clock_{clock} {}
+
+/// An instance of this worker, this one or a former one.
+bool StoreLedger::is_mine(std::string_view owner) const {
+  return owner.size() == self_.size() && owner.starts_with(worker_ + "-");
+}
 
 /// Whether a lease that another holds may still run, as far as this worker has seen.
 bool StoreLedger::runs(const std::string& name, std::uint64_t revision) {
   const Timestamp now = clock_.steady();
+  const std::scoped_lock lock{mutex_};
   Seen& seen = seen_[name];
   if (seen.revision != revision) seen = {revision, now};
   return now - seen.since < lease();
 }
 
 Result<Progress> StoreLedger::acquire(Partition partition) {
-  if (lease() != 0) {
-    if (auto taken = take_lease(partition); !taken) return std::unexpected(taken.error());
-  }
-  return progress_of(partition);
+  if (lease() == 0) return progress_of(partition);
+  if (auto taken = take_lease(partition); !taken) return std::unexpected(taken.error());
+  auto progress = progress_of(partition);
+  // What was read is this owner's to go on from only if nobody else owned it in between.
+  const auto held = progress ? store_.newest(lease_of(partition)) : Result<std::optional<Store::Versioned>>{};
+  if (!held) return std::unexpected(held.error());
+  if (progress && (!*held || (*held)->value != self_))
+    return fail(Error::Kind::held, weir::format("another worker acquires partition {}", partition));
+  return progress;
 }
 
 Result<void> StoreLedger::take_lease(Partition partition) {
-  const std::scoped_lock lock{mutex_};
   const std::string name = lease_of(partition);
   const auto held = store_.newest(name);
   if (!held) return std::unexpected(held.error());
   const std::string owner = *held ? (*held)->value : "";
   const std::uint64_t revision = *held ? (*held)->revision : 0;
-  if (!owner.empty() && owner != worker_ && runs(name, revision)) {
+  const auto displaced = [this] {
+    const std::scoped_lock lock{mutex_};
+    return displaced_;
+  };
+  if (!owner.empty() && owner != self_ && (!is_mine(owner) || displaced()) && runs(name, revision)) {
     return fail(Error::Kind::held, weir::format("partition {} belongs to {}; its lease runs for {} at most", partition,
-                                                owner, format_duration(lease())));
+                                                worker_of(owner), format_duration(lease())));
   }
-  const auto taken = store_.put_if(name, worker_, revision);
-  if (!taken) return std::unexpected(taken.error());
+  const Seen before{revision, clock_.steady()};
+  const auto taken = store_.put_if(name, self_, revision);
+  const bool unknown = !taken;  // release() finds out
+  const std::scoped_lock lock{mutex_};
+  if (unknown || *taken) acquired_[partition] = unknown ? before : Seen{**taken, before.since};
+  if (unknown) return std::unexpected(taken.error());
   if (!*taken) return fail(Error::Kind::held, weir::format("another worker acquires partition {}", partition));
-  acquired_[partition] = **taken;
   return {};
 }
 
-/// A snapshot alone says how far the lane had come.
+/// A value that is this instance's, though the answer to the last write may have been lost. Nothing: it is no more.
+Result<StoreLedger::Revision> StoreLedger::write_own(const std::string& name, std::string_view value,
+                                                     std::uint64_t revision) {
+  auto written = store_.put_if(name, value, revision);
+  if (!written || *written) return written;
+  const auto held = store_.newest(name);
+  if (!held) return std::unexpected(held.error());
+  if (!*held || (*held)->value != self_) return Revision{};
+  return store_.put_if(name, value, (*held)->revision);
+}
+
+Error StoreLedger::nothing_else_kept(Partition partition, std::string_view why) {
+  return {
+      Error::Kind::changed,
+      weir::format("partition {}: {}\n"
+                   "  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written\n"
+                   "  ways out   bring back what the \"state\" store held\n"
+                   "             or another \"name\": all rows again, beside those that are there",
+                   partition, why)};
+}
+
 Result<Progress> StoreLedger::progress_of(Partition partition) {
   auto latest = snapshots_.remembered(partition);
   if (!latest) return std::unexpected(latest.error());
@@ -68,57 +113,85 @@ Result<Progress> StoreLedger::progress_of(Partition partition) {
   if (!resets) return std::unexpected(resets.error());
   if (latest->snapshot.empty()) return Progress{.resets = *resets};
   auto place = snapshots_.place(latest->snapshot);
-  if (!place && place.error().kind == Error::Kind::changed) {
-    return fail(Error::Kind::changed,
-                weir::format(
-                    "partition {}: {}\n"
-                    "  why not    no sink of this pipeline keeps progress, so only the snapshot told what was written\n"
-                    "  ways out   bring back what the \"state\" store held\n"
-                    "             or another \"name\": all rows again, beside those that are there",
-                    partition, place.error().message));
-  }
+  if (!place && place.error().kind == Error::Kind::changed)
+    return std::unexpected(nothing_else_kept(partition, place.error().message));
   if (!place) return place;
   place->snapshot = std::move(latest->snapshot);
-  place->resets = *resets;
+  place->resets = std::max(place->resets, *resets);
   return place;
 }
 
-Result<std::vector<Partition>> StoreLedger::renew() {
+/// Unless the partition was acquired again, or released, while the store was asked.
+void StoreLedger::note(Partition partition, const Seen& before, const std::optional<Seen>& now) {
   const std::scoped_lock lock{mutex_};
-  std::vector<Partition> lost;
-  for (auto& [partition, revision] : acquired_) {
-    const std::string name = lease_of(partition);
-    auto renewed = store_.put_if(name, worker_, revision);
-    if (!renewed) return std::unexpected(renewed.error());
-    if (!*renewed) {
-      // The answer to the last renewal may have been lost, though not what it wrote.
-      const auto held = store_.newest(name);
-      if (!held) return std::unexpected(held.error());
-      if (*held && (*held)->value == worker_) renewed = std::optional{(*held)->revision};
-    }
-    if (*renewed) {
-      revision = **renewed;
-    } else {
-      lost.push_back(partition);
-    }
+  const auto there = acquired_.find(partition);
+  if (there == acquired_.end() || there->second.revision != before.revision) return;
+  if (now) {
+    there->second = *now;
+  } else {
+    acquired_.erase(there);
   }
-  for (const Partition partition : lost) acquired_.erase(partition);
+}
+
+Result<std::vector<Partition>> StoreLedger::renew() {
+  std::map<Partition, Seen> owned;
+  {
+    const std::scoped_lock lock{mutex_};
+    owned = acquired_;
+  }
+  std::vector<Partition> lost;
+  std::optional<Error> failed;
+  for (const auto& [partition, before] : owned) {
+    const Timestamp now = clock_.steady();
+    auto renewed =
+        failed ? Result<Revision>{std::unexpected(*failed)} : write_own(lease_of(partition), self_, before.revision);
+    if (!renewed) failed = renewed.error();
+    if (!renewed && now - before.since < lease()) continue;
+    const bool holds = renewed && *renewed;
+    note(partition, before, holds ? std::optional{Seen{**renewed, now}} : std::nullopt);
+    if (!holds) lost.push_back(partition);
+  }
+  if (failed && lost.empty()) return std::unexpected(*std::move(failed));
   return lost;
 }
 
 void StoreLedger::release(Partition partition) {
-  const std::scoped_lock lock{mutex_};
-  const auto acquired = acquired_.extract(partition);
-  if (acquired.empty()) return;
+  std::uint64_t revision = 0;
+  {
+    const std::scoped_lock lock{mutex_};
+    const auto acquired = acquired_.extract(partition);
+    if (acquired.empty()) return;
+    revision = acquired.mapped().revision;
+  }
   // If it has become another's meanwhile, there is nothing to give back.
-  const auto released = store_.put_if(lease_of(partition), "", acquired.mapped());
+  const auto released = write_own(lease_of(partition), "", revision);
   if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
 }
 
+/// The first word displaces a former instance, later ones only confirm it.
 Result<void> StoreLedger::say_here() {
   const Timestamp now = clock_.steady();
-  if (said_ != no_time && now - said_ < lease() / 3) return {};
-  return store_.put(workers_ + worker_, worker_).transform([&] { said_ = now; });
+  const std::string name = workers_ + worker_;
+  std::optional<Seen> said;
+  {
+    const std::scoped_lock lock{mutex_};
+    said = said_;
+  }
+  if (said && now - said->since < lease() / 3) return {};
+  if (!said) {
+    const auto there = store_.newest(name);
+    if (!there) return std::unexpected(there.error());
+    said = Seen{*there ? (*there)->revision : 0, now};
+  }
+  const auto written = write_own(name, self_, said->revision);
+  if (!written) return std::unexpected(written.error());
+  const std::scoped_lock lock{mutex_};
+  displaced_ = !*written;
+  if (displaced_)
+    return fail(Error::Kind::held,
+                weir::format("another worker bears the name {} since; give one of them another by --worker", worker_));
+  said_ = Seen{**written, now};
+  return {};
 }
 
 /// A worker that has not been heard of for long is forgotten.
@@ -127,13 +200,15 @@ Result<bool> StoreLedger::is_another_here(const std::string& name) {
   if (!told) return std::unexpected(told.error());
   if (!*told || (*told)->value.empty()) return false;
   if (runs(name, (*told)->revision)) return true;
-  if (clock_.steady() - seen_[name].since < 10 * lease()) return false;
-  seen_.erase(name);
+  {
+    const std::scoped_lock lock{mutex_};
+    if (clock_.steady() - seen_[name].since < 10 * lease()) return false;
+    seen_.erase(name);
+  }
   return store_.remove(name).transform([] { return false; });
 }
 
 Result<Members> StoreLedger::heartbeat() {
-  const std::scoped_lock lock{mutex_};
   if (auto said = say_here(); !said) return std::unexpected(said.error());
   Members members;
   const auto names = store_.names(workers_);
@@ -145,12 +220,12 @@ Result<Members> StoreLedger::heartbeat() {
     members.workers += *here;
     members.rank += *here && name < workers_ + worker_;
   }
-  const auto acquired = store_.names(leases_);
-  if (!acquired) return std::unexpected(acquired.error());
-  for (const std::string& name : *acquired) {
+  const auto leases = store_.names(leases_);
+  if (!leases) return std::unexpected(leases.error());
+  for (const std::string& name : *leases) {
     const auto held = store_.newest(name);
     if (!held) return std::unexpected(held.error());
-    if (!*held || (*held)->value.empty() || (*held)->value == worker_ || !runs(name, (*held)->revision)) continue;
+    if (!*held || (*held)->value.empty() || is_mine((*held)->value) || !runs(name, (*held)->revision)) continue;
     Partition partition = 0;
     std::from_chars(name.data() + leases_.size(), name.data() + name.size(), partition);
     members.taken.push_back(partition);
@@ -160,9 +235,17 @@ Result<Members> StoreLedger::heartbeat() {
 }
 
 void StoreLedger::leave() {
-  const std::scoped_lock lock{mutex_};
-  said_ = no_time;
-  const auto left = store_.remove(workers_ + worker_);
+  std::uint64_t revision = 0;
+  {
+    const std::scoped_lock lock{mutex_};
+    if (displaced_ || !said_) return;
+    revision = std::exchange(said_, {})->revision;
+  }
+  // Not if another instance has the name meanwhile.
+  const auto mine = write_own(workers_ + worker_, "", revision);
+  const auto left = !mine   ? Result<void>{std::unexpected(mine.error())}
+                    : *mine ? store_.remove(workers_ + worker_)
+                            : Result<void>{};
   if (!left) log::warn("{}; the others wait until the lease has run out", left.error().message);
 }
 
@@ -190,7 +273,7 @@ Result<std::vector<ProgressLine>> StoreLedger::progress() {
     auto newest = snapshots_.remembered(partition);
     if (!newest) return std::unexpected(newest.error());
     if (lease->owner.empty() && newest->snapshot.empty()) continue;
-    ProgressLine line{.partition = partition, .owner = std::move(lease->owner), .lease_left = lease->left};
+    ProgressLine line{.partition = partition, .owner = worker_of(lease->owner), .lease_left = lease->left};
     if (!newest->snapshot.empty()) {
       const auto place = snapshots_.place(newest->snapshot);
       if (place) {
@@ -216,17 +299,18 @@ Result<std::size_t> StoreLedger::reset(std::optional<Partition> partition) {
     if (!lease) return std::unexpected(lease.error());
     if (!lease->owner.empty() && lease->owner != resetting && lease->left > 0) {
       return fail(Error::Kind::held,
-                  weir::format("partition {} belongs to {}, whose lease runs for {}; end that worker", k, lease->owner,
-                               format_duration(lease->left)));
+                  weir::format("partition {} belongs to {}, whose lease runs for {}; end that worker", k,
+                               worker_of(lease->owner), format_duration(lease->left)));
     }
     if (*kept) leases.emplace(k, *std::move(lease));
   }
   std::map<Partition, std::uint64_t> taken;
   auto done = take_over(leases, taken);
-  for (auto it = taken.begin(); done && it != taken.end(); ++it) done = snapshots_.forget(it->first);
-  for (const auto& [k, revision] : taken) {
+  for (auto& [k, revision] : taken) {
+    if (done) done = forget(k, revision);
     const auto given = store_.put_if(lease_of(k), "", revision);
     if (done && !given) done = std::unexpected(given.error());
+    if (done && !*given) done = acquired_meanwhile(k);
   }
   return done.transform([&] { return taken.size(); });
 }
@@ -237,10 +321,19 @@ Result<void> StoreLedger::take_over(const std::map<Partition, Lease>& leases,
   for (const auto& [k, lease] : leases) {
     const auto revision = store_.put_if(lease_of(k), resetting, lease.revision);
     if (!revision) return std::unexpected(revision.error());
-    if (!*revision) return fail(Error::Kind::held, weir::format("a worker acquires partition {}; end it", k));
+    if (!*revision) return acquired_meanwhile(k);
     taken.emplace(k, **revision);
   }
   return {};
+}
+
+/// Those before it may have taken longer than a lease.
+Result<void> StoreLedger::forget(Partition partition, std::uint64_t& revision) {
+  const auto renewed = store_.put_if(lease_of(partition), resetting, revision);
+  if (!renewed) return std::unexpected(renewed.error());
+  if (!*renewed) return acquired_meanwhile(partition);
+  revision = **renewed;
+  return snapshots_.forget(partition);
 }
 
 }  // namespace weir

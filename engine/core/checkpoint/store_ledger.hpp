@@ -18,19 +18,27 @@
 namespace weir {
 
 /// The snapshot that was remembered last is a partition's progress; leases, if the store has them, say who owns it.
-/// Values "<pipeline>.lease.<partition>" hold the owner's name, "<pipeline>.worker.<name>" that of each worker; both
-/// are written again and again by compare-and-set. Workers compare no clocks: a lease has run out when this worker has
-/// seen its value unchanged for so long. progress() and reset() go by the store's clock.
+/// Values "<pipeline>.lease.<partition>" hold "<worker>-<instance>" of the owner, "<pipeline>.worker.<worker>" the
+/// instance that bears the name; all are written again and again by compare-and-set. Workers compare no clocks: a lease
+/// has run out when this worker has seen its value unchanged for so long. progress() and reset() go by the store's
+/// clock.
 ///
-/// A worker that was stopped for longer than its lease may still write to its sinks once before it notices: only a sink
-/// that compares the fence with the rows prevents that.
+/// The newest instance of a worker's name takes that worker's partitions over at once; the former one is fenced: its
+/// heartbeat() answers held, and acquires nothing any more.
 ///
-/// Threads   any, where the store allows it.
+/// The fence does not reach the sinks. So an owner that can't renew counts a partition as lost once its lease has run
+/// out; one that was stopped for longer may still commit once before it notices.
+///
+/// Threads   any, where the store allows it; one partition is acquired or released by one thread at a time.
 class StoreLedger final : public Ledger {
  public:
-  /// All must outlive this, and the store be open but for progress() and reset(). `worker`: a name unlike any other's;
-  /// empty: only those two are called.
-  StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, std::string worker, const Clock& clock);
+  /// A worker's process, or one of its lives in it.
+  struct Instance {
+    std::string worker = {};  ///< its name; empty: only progress() and reset() are called
+    std::string id = {};      ///< unlike any other instance's; all have the same length
+  };
+  /// All must outlive this, and the store be open but for progress() and reset().
+  StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, Instance self, const Clock& clock);
 
   /// Errors    changed, too: the snapshot that told the progress is gone, and it alone did.
   Result<Progress> acquire(Partition partition) override;
@@ -38,14 +46,19 @@ class StoreLedger final : public Ledger {
   void release(Partition partition) override;
   /// 0 if `snapshots` are not shared, too.
   Duration lease() const override { return snapshots_.shared() ? store_.lease() : 0; }
+  /// Errors    held: another instance bears this worker's name since.
   Result<Members> heartbeat() override;
   void leave() override;
 
   /// Of the partitions of which there is anything. Position 0 if the snapshot is gone: the lane can't go on. Since when
   /// a partition is owned, and the time of the last commit, is not kept.
   Result<std::vector<ProgressLine>> progress() override;
-  /// Also held: a worker acquires one of them meanwhile. After any other error some may be forgotten.
+  /// Also held: a worker acquires one of them meanwhile; if that is seen at the start, nothing is forgotten. After any
+  /// other error some may be.
   Result<std::size_t> reset(std::optional<Partition> partition) override;
+
+  /// Why a lane whose snapshot is gone or damaged can't go on, and what to do.
+  static Error nothing_else_kept(Partition partition, std::string_view why);
 
  private:
   struct Seen {
@@ -58,26 +71,32 @@ class StoreLedger final : public Ledger {
     Duration left = 0;
   };
   using Now = std::optional<Timestamp>;  // by the store's clock, which is asked only if there is a lease
+  using Revision = std::optional<std::uint64_t>;
   std::string lease_of(Partition partition) const { return leases_ + std::to_string(partition); }
+  bool is_mine(std::string_view owner) const;
   bool runs(const std::string& name, std::uint64_t revision);
   Result<void> take_lease(Partition partition);
+  Result<Revision> write_own(const std::string& name, std::string_view value, std::uint64_t revision);
+  void note(Partition partition, const Seen& before, const std::optional<Seen>& now);
   Result<Progress> progress_of(Partition partition);
   Result<void> say_here();
   Result<bool> is_another_here(const std::string& name);
   Result<Lease> read_lease(Partition partition, Now& now);
   Result<void> take_over(const std::map<Partition, Lease>& leases, std::map<Partition, std::uint64_t>& taken);
+  Result<void> forget(Partition partition, std::uint64_t& revision);
 
   Store& store_;
   Snapshots& snapshots_;
-  std::string leases_, workers_;  // what the names of values begin with
-  std::uint32_t partitions_;
-  std::string worker_;
+  const std::string leases_, workers_;  // what the names of values begin with
+  const std::uint32_t partitions_;
+  const std::string worker_, self_;  // name, and name with instance
   const Clock& clock_;
 
-  std::mutex mutex_;
-  std::map<std::string, Seen> seen_;             // by name of value: others'
-  std::map<Partition, std::uint64_t> acquired_;  // and the revision
-  Timestamp said_ = no_time;                     // that it is here, in steady time
+  std::mutex mutex_;                    // of what follows; not held while the store is asked
+  std::map<std::string, Seen> seen_;    // by name of value: others'
+  std::map<Partition, Seen> acquired_;  // and when that was last sure
+  std::optional<Seen> said_;            // that it is here
+  bool displaced_ = false;              // another instance has the name
 };
 
 }  // namespace weir

@@ -38,8 +38,8 @@ class StoreLedgerProgress : public testing::Test {
   fakes::MapStore store_{values_};
   fakes::WaitingClock clock_;
   Snapshots snapshots_{store_, "fleet", true};
-  StoreLedger worker_{store_, snapshots_, 4, "w", clock_};
-  StoreLedger kept_{store_, snapshots_, 4, "", clock_};
+  StoreLedger worker_{store_, snapshots_, 4, {"w", "1"}, clock_};
+  StoreLedger kept_{store_, snapshots_, 4, {}, clock_};
 };
 
 TEST_F(StoreLedgerProgress, NothingIsKeptBeforeTheFirstWorker) {
@@ -95,7 +95,7 @@ TEST_F(StoreLedgerProgress, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   EXPECT_FALSE(*Snapshots(store_, "fleet", true).any(0));
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(0), 1u) << "so that rows get other ids";
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(1), 0u);
-  StoreLedger another{store_, snapshots_, 4, "x", clock_};
+  StoreLedger another{store_, snapshots_, 4, {"x", "1"}, clock_};
   EXPECT_TRUE(another.acquire(0)) << "it is free at once";
   EXPECT_EQ(kept_.reset({}).error().kind, Error::Kind::held);
   another.release(0);
@@ -124,7 +124,7 @@ TEST_F(StoreLedgerProgress, AnotherPipelinesStateStays) {
   keep(0, 40);
   store_.now = 31 * second;
   Snapshots others{store_, "fleet2"};
-  EXPECT_EQ(StoreLedger(store_, others, 4, "", clock_).reset({}), 0u);
+  EXPECT_EQ(StoreLedger(store_, others, 4, {}, clock_).reset({}), 0u);
   EXPECT_EQ(line(0).progress.position, 40u);
 }
 

@@ -23,8 +23,8 @@ class StoreLedgerTest : public testing::Test {
   fakes::MapStore store_{values_};
   fakes::WaitingClock clock_;
   Snapshots snapshots_{store_, "fleet", true};
-  StoreLedger a_{store_, snapshots_, 8, "a", clock_};
-  StoreLedger b_{store_, snapshots_, 8, "b", clock_};
+  StoreLedger a_{store_, snapshots_, 8, {"a", "1"}, clock_};
+  StoreLedger b_{store_, snapshots_, 8, {"b", "1"}, clock_};
 };
 
 TEST_F(StoreLedgerTest, APartitionHasOneOwner) {
@@ -63,7 +63,7 @@ TEST_F(StoreLedgerTest, ALeaseThatIsNotRenewedGoesToAnotherAndTheOldOwnerNotices
 }
 
 TEST_F(StoreLedgerTest, AFormerOwnerThatHasNotNoticedFreesNothing) {
-  StoreLedger c{store_, snapshots_, 8, "c", clock_};
+  StoreLedger c{store_, snapshots_, 8, {"c", "1"}, clock_};
   ASSERT_TRUE(a_.acquire(0));
   ASSERT_FALSE(b_.acquire(0));
   pass(30 * second);
@@ -79,6 +79,53 @@ TEST_F(StoreLedgerTest, ARenewalWhoseAnswerWasLostIsNoLoss) {
   store_.answer_lost = true;
   EXPECT_FALSE(a_.renew());
   EXPECT_THAT(*a_.renew(), IsEmpty());
+}
+
+TEST_F(StoreLedgerTest, TheNewestInstanceOfAWorkerTakesItsPartitionsOverAtOnce) {
+  StoreLedger next{store_, snapshots_, 8, {"a", "2"}, clock_};
+  ASSERT_TRUE(a_.heartbeat());
+  ASSERT_TRUE(a_.acquire(0));
+  EXPECT_EQ(*next.heartbeat(), Members{}) << "the same member, which has all that is taken";
+  ASSERT_TRUE(next.acquire(0));
+  EXPECT_THAT(*a_.renew(), ElementsAre(0u));
+  pass(10 * second);
+  EXPECT_THAT(a_.heartbeat().error().message, HasSubstr("another worker bears the name a since"));
+  EXPECT_FALSE(a_.acquire(0)) << "it does not come back";
+  a_.leave();
+  EXPECT_EQ(b_.heartbeat()->workers, 2u);
+}
+
+/// The fence does not reach the sinks.
+TEST_F(StoreLedgerTest, AnOwnerThatCanNotRenewCountsItsPartitionAsLostOnceItsLeaseHasRunOut) {
+  ASSERT_TRUE(a_.acquire(0));
+  for (const Duration passed : {10 * second, 10 * second}) {
+    pass(passed);
+    store_.fails = true;
+    EXPECT_FALSE(a_.renew());
+  }
+  pass(10 * second);
+  store_.fails = true;
+  EXPECT_THAT(*a_.renew(), ElementsAre(0u));
+  EXPECT_THAT(*a_.renew(), IsEmpty()) << "told once";
+}
+
+TEST_F(StoreLedgerTest, WhatIsAcquiredWithoutAnAnswerCanBeReleased) {
+  store_.answer_lost = true;
+  ASSERT_FALSE(a_.acquire(0));
+  a_.release(0);
+  EXPECT_TRUE(b_.acquire(0));
+  store_.answer_lost = true;
+  ASSERT_FALSE(b_.renew());
+  b_.release(0);
+  EXPECT_TRUE(a_.acquire(0));
+}
+
+TEST_F(StoreLedgerTest, ProgressIsReadByTheOwnerOnly) {
+  store_.before_get = [] {};
+  store_.before_put_if = [&](std::string_view) {
+    store_.before_get = [&] { ASSERT_TRUE(store_.put("fleet.lease.0", "b-1")); };
+  };
+  EXPECT_EQ(a_.acquire(0).error().kind, Error::Kind::held) << "another has stepped in meanwhile";
 }
 
 TEST_F(StoreLedgerTest, WorkersSeeEachOther) {

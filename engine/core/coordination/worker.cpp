@@ -83,7 +83,7 @@ struct Worker::Impl {
       commit_sinks.push_back({number, sink.get(), claims_of(node), node.id});
     }
     ledger = std::make_unique<StoreLedger>(*store, *snapshots, claims_of(pipeline.nodes[pipeline.source()]).partitions,
-                                           name + "-" + fence, clock);
+                                           StoreLedger::Instance{name, fence}, clock);
     cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, ledger.get());
     return {};
   }
@@ -109,7 +109,7 @@ struct Worker::Impl {
     for (Duration pause = WorkerLoop::first_backoff;; pause = std::min(2 * pause, WorkerLoop::last_backoff)) {
       auto done = what();
       const bool again = !done && done.error().kind == Error::Kind::unreachable && !whole && !fails_fast;
-      start_condition.is(again ? done.error().message : "");
+      if (done || again) start_condition.is(again ? done.error().message : "");
       if (!again || !clock.wait(pause, drain)) return done;
     }
   }
@@ -171,11 +171,16 @@ struct Worker::Impl {
     }
   }
 
-  /// Without an answer everything stays as it is; renewing says why.
+  /// Without an answer everything stays as it is; renewing says why. One that another instance has displaced ends.
   void send_heartbeats(std::stop_token stop) {
     while (clock.wait(hurry ? heartbeat_soon : heartbeat_every, stop)) {
-      if (auto members = attempt("heartbeat", [&] { return cycle->sinks().heartbeat(); }))
+      auto members = attempt("heartbeat", [&] { return cycle->sinks().heartbeat(); });
+      if (members) {
         inbox.put(event::Heartbeat{*std::move(members)});
+      } else if (members.error().kind == Error::Kind::held) {
+        const std::scoped_lock lock{mutex};
+        displaced = members.error();
+      }
     }
   }
 
@@ -197,6 +202,7 @@ struct Worker::Impl {
       if (auto turned = loop->turn(); !turned) return turned;
       note_share();
       if (auto ended = note_start(); !ended) return ended;
+      if (const std::scoped_lock lock{mutex}; displaced) return std::unexpected(*displaced);
       if (loop->is_finished()) break;
     }
     return {};
@@ -298,8 +304,9 @@ struct Worker::Impl {
   std::unique_ptr<CommitCycle> cycle;
   Inbox<event::Any> inbox;
   Condition start_condition{"start"};
+  std::optional<Error> displaced;                     // by another instance of its name
   std::optional<Error> start_error;                   // no service has answered yet
-  std::map<std::size_t, Condition> lease_conditions;  // by sink; each its renewing thread's
+  std::map<std::size_t, Condition> lease_conditions;  // by ledger; each its renewing thread's
 
   std::atomic<bool> hurry{false}, followed{false};
   bool whole = false, fails_fast = false;

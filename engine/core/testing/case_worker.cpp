@@ -56,7 +56,7 @@ struct CaseWorker::Process {
       : name{std::move(worker)},
         snapshots{*of.store_, of.pipeline_.kept_name()},
         box{of.letters_},
-        ledger{*of.store_, snapshots, 1, name, script_clock()},
+        ledger{*of.store_, snapshots, 1, {name, "0"}, script_clock()},
         commit_sinks{sinks_of(of)},
         cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits, &ledger} {}
 

@@ -58,7 +58,7 @@ class CaseSink final : public Sink, public Ledger {
     return {};
   }
   Result<Committed> commit(std::span<const LaneCommit> lanes) override;
-  Ledger* ledger() override { return this; }
+  Ledger* ledger() override { return state_.claims.transactional ? this : nullptr; }
   Result<Progress> acquire(Partition) override { return state_.progress; }
   void release(Partition) override {}
   Result<std::vector<ProgressLine>> progress() override { return std::vector<ProgressLine>{}; }
