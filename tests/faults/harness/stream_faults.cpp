@@ -260,7 +260,7 @@ void age_out(Stage& stage, Traffic& traffic, Chance& chance) {
     if (done != NATS_OK) throw Stuck{patient.stream() + " can't be changed"};
   }
   patient.meet_again();
-  patient.expect({"in between were deleted"});
+  patient.expect({"in between were deleted", "no longer reaches back"});
   patient.heal();
 }
 
