@@ -51,6 +51,8 @@ void add_pipeline_options(Arguments& command, PipelineOptions& options);
 
 /// The text of a file, as far as one byte beyond `text_limit`; nothing if it can't be read.
 std::optional<std::string> read_file(const std::string& path);
+/// Why such a file can't be read, as far as looking at it tells: a message.
+std::string why_unreadable(const std::string& file);
 
 /// A variable of the process's environment; nothing if it is not set.
 std::optional<std::string> environment_variable(std::string_view name);

@@ -16,13 +16,6 @@ Finding problem(const std::string& file, std::string rule, std::string message) 
   return {Severity::error, file, {}, std::move(rule), std::move(message), ""};
 }
 
-/// Why a file can't be read, as far as looking at it tells.
-std::string unreadable(const std::string& file) {
-  std::error_code why;
-  (void)std::filesystem::status(file, why);
-  return "can't read the file" + (why ? ": " + why.message() : "");
-}
-
 /// What can't be looked at is a file too: reading it will say why. Links to folders are not followed.
 void collect(const std::filesystem::path& folder, bool (*wanted)(std::string_view name),
              std::vector<std::string>& files) {
@@ -42,6 +35,13 @@ void collect(const std::filesystem::path& folder, bool (*wanted)(std::string_vie
 }
 
 }  // namespace
+
+std::string why_unreadable(const std::string& file) {
+  std::error_code why;
+  const auto status = std::filesystem::status(file, why);
+  if (!why && std::filesystem::is_directory(status)) return "is a folder, not a file";
+  return "can't read the file" + (why ? ": " + why.message() : "");
+}
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
@@ -87,14 +87,14 @@ LoadedPipeline load_pipeline(const std::string& file, const PipelineOptions& opt
   auto text = read_file(file);
   if (text) return check_text(file, std::move(*text), options, registry, to_run);
   LoadedPipeline out{file, {}, {}};
-  out.checked.findings.push_back(problem(file, "unreadable", unreadable(file)));
+  out.checked.findings.push_back(problem(file, "unreadable", why_unreadable(file)));
   return out;
 }
 
 std::optional<Document> document_of(const std::string& file) {
   const auto text = read_file(file);
   Document document = read_text(text.value_or(""), file);
-  if (!text) document.findings = {problem(file, "unreadable", unreadable(file))};
+  if (!text) document.findings = {problem(file, "unreadable", why_unreadable(file))};
   if (document.findings.empty()) return document;
   std::cerr << render(document.findings, Format::text);
   return {};
@@ -107,7 +107,7 @@ LoadedPipeline check_text(const std::string& file, std::string text, const Pipel
   for (const std::string& path : options.env_files) {
     const auto content = read_file(path);
     if (!content) {
-      out.checked.findings.push_back(problem(path, "unreadable", unreadable(path)));
+      out.checked.findings.push_back(problem(path, "unreadable", why_unreadable(path)));
       return out;
     }
     std::vector<Finding> findings;

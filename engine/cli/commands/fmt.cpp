@@ -70,7 +70,7 @@ std::error_code replace(const std::string& path, const std::string& text) {
 int format_file(const std::string& file, bool named, const FmtOptions& options) {
   const auto text = read_file(file);
   if (!text) {
-    std::cerr << file << ": error: can't read the file\n";
+    std::cerr << file << ": error: " << why_unreadable(file) << '\n';
     return bad_pipeline;
   }
   const Document document = read_text(*text, file);

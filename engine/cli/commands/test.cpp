@@ -56,7 +56,7 @@ class Testing {
     const auto text = read_regular(file);
     if (!text) {
       missing = true;
-      return unreadable(file, file + ": error: can't read the file\n");
+      return unreadable(file, file + ": error: " + why_unreadable(file) + "\n");
     }
     const ReadCases read = read_cases(*text, file, registry_, around_);
     if (!read.file) return unreadable(file, render(read.findings, Format::text));

@@ -370,9 +370,9 @@ class Checker {
     const std::uint32_t keys = pipeline_.key_limit != 0 ? pipeline_.key_limit : Dictionary::default_limit;
     pipeline_.fingerprint = fingerprint(parts, {.keys = keys, .forget = pipeline_.forget});
     for (Draft& draft : drafts_) {
-      std::string text;
-      write_canonical(without(*draft.text, [](const Member& member) { return member.key == "description"; }), text);
-      draft.node.written = fingerprint(text);
+      Value text = *draft.text;
+      for (Member& member : text.members) put_kept_ids(draft, member);
+      draft.node.written = written_settings(text);
       pipeline_.nodes.push_back(std::move(draft.node));
     }
     return std::move(pipeline_);

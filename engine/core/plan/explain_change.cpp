@@ -162,23 +162,42 @@ Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry
           quoted(now.name) + " begins as if nothing had run; what " + quoted(before.name) + " has kept stays"};
 }
 
-/// Nodes that were edited where no state depends on it, and of which `out` says nothing yet.
-void add_edited(const Pipeline& before, const Pipeline& now, std::vector<Promise>& out) {
+/// `"db" was edited: columns.fuel is new, columns.speed`.
+std::string edited_words(const Node& was, const Node& node) {
+  std::string settings;
+  const auto add = [&](const std::string& name, std::string_view how) {
+    settings += (settings.empty() ? ": " : ", ") + name + std::string{how};
+  };
+  for (const auto& [name, value] : node.written) {
+    const auto before = was.written.find(name);
+    if (before == was.written.end()) {
+      add(name, " is new");
+    } else if (before->second != value) {
+      add(name, "");
+    }
+  }
+  for (const auto& [name, value] : was.written) {
+    if (!node.written.contains(name)) add(name, " is gone");
+  }
+  return quoted(node.id) + " was edited" + settings;
+}
+
+/// Nodes that were edited where no state depends on it, but for those of which was `told`.
+void add_edited(const Pipeline& before, const Pipeline& now, const std::vector<std::string>& told,
+                std::vector<Promise>& out) {
   for (const Node& node : now.nodes) {
     const auto was = std::ranges::find(before.nodes, node.kept_id(), &Node::kept_id);
-    const bool said = std::ranges::any_of(out, [&](const Promise& promise) {
-      return promise.why.starts_with(quoted(node.id) + " ") || promise.why.starts_with(node.id + ".");
-    });
-    if (said || was == before.nodes.end() || was->written == node.written) continue;
-    std::string words = quoted(node.id) + " was edited";
+    if (was == before.nodes.end() || was->written == node.written || std::ranges::contains(told, node.kept_id()))
+      continue;
+    std::string words = edited_words(*was, node);
     if (node.role == Role::sink && (was->op != node.op || claims_of(*was).target != claims_of(node).target)) {
-      words += ": its rows so far stay in the old place";
+      words += "; its rows so far stay in the old place";
       if (keeps_progress(node))
         words +=
             R"(; in another database or file ("url", "path") it is refused where another sink or a snapshot knows )"
             "its progress, else it gets all rows";
     } else if (node.role == Role::sink) {
-      words += ": its rows so far stay as they are";
+      words += "; its rows so far stay as they are";
     }
     out.push_back({"changed", "freely", std::move(words)});
   }
@@ -191,9 +210,16 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   std::vector<Promise> out;
   add_renamed(before, now, out);
   if (std::ranges::contains(out, "is refused", &Promise::what)) return out;
-  for (const Change& change : changes(before.fingerprint, now.fingerprint))
-    out.push_back({"changed", change.counts ? "for the state" : "freely", change.words});
-  add_edited(before, now, out);
+  std::vector<std::string> told;
+  for (const Change& change : changes(before.fingerprint, now.fingerprint)) {
+    const auto was = std::ranges::find(before.nodes, change.edited, &Node::kept_id);
+    const auto node = std::ranges::find(now.nodes, change.edited, &Node::kept_id);
+    const bool both = !change.of_columns && was != before.nodes.end() && node != now.nodes.end();
+    out.push_back(
+        {"changed", change.counts ? "for the state" : "freely", both ? edited_words(*was, *node) : change.words});
+    told.push_back(change.edited);
+  }
+  add_edited(before, now, told, out);
   const bool differs = !same_state(before.fingerprint, now.fingerprint);
   out.push_back(fate_of_state(before, now, differs, registry));
   const bool replays = claims_of(now.nodes[now.source()]).replayable;

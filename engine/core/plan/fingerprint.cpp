@@ -108,7 +108,7 @@ void compare_nodes(const Words& before, const Words& after, std::vector<Change>&
     }
     const auto& is = found->second;
     if (was.meaning != is.meaning) {
-      out.push_back({quoted(name) + " was edited", was.counts || is.counts});
+      out.push_back({quoted(name) + " was edited", was.counts || is.counts, false, std::string{name}});
     } else if (was.version != is.version) {
       out.push_back({"this build keeps the state of " + quoted(name) + " otherwise", true});
     } else if (was.counts != is.counts) {
@@ -131,7 +131,7 @@ void compare_requests(const Words& before, const Words& after, std::vector<Chang
     const std::string what = quoted(unescaped(field)) + as;
     out.push_back({request.by.empty() ? weir::format("{} {} {}", node, gives, what)
                                       : weir::format("{}.columns {} {} for {}", request.by, asks, node, what),
-                   true, !request.by.empty()});
+                   true, !request.by.empty(), std::string{request.by}});
   };
   for (const auto& [name, request] : before.requests) {
     if (!counts(name.first)) continue;
@@ -247,6 +247,21 @@ void write_canonical(const Value& value, std::string& out) {
     default:
       out += "null";
   }
+}
+
+std::map<std::string, std::string> written_settings(const Value& node) {
+  std::map<std::string, std::string> out;
+  const auto note = [&](const std::string& name, const Value& value) {
+    std::string text;
+    write_canonical(value, text);
+    out[name] = fingerprint(text);
+  };
+  for (const Member& one : node.members) {
+    if (one.key == "id" || one.key == "renamed_from" || one.key == "description") continue;
+    if (!one.value.is(Value::Kind::object)) note(one.key, one.value);
+    for (const Member& inner : one.value.members) note(one.key + "." + inner.key, inner.value);
+  }
+  return out;
 }
 
 }  // namespace weir

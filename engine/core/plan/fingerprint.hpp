@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +52,7 @@ struct Change {
   std::string words;        ///< `"rows" was edited`, `db.columns now asks rows for "charge"`
   bool counts = false;      ///< the state means something else by it
   bool of_columns = false;  ///< only in what sinks' columns ask for; "fields" of window-join, once named, keep it out
+  std::string edited = {};  ///< the node that was edited, or whose columns ask; empty: neither
 };
 /// What to do that the next column changes no state; to be said where `of_columns` was refused.
 inline constexpr std::string_view fields_advice =
@@ -63,5 +65,9 @@ std::string without_requesters(std::string_view fingerprint);
 
 /// Appends a value without layout and comments, members sorted: equal texts mean the same.
 void write_canonical(const Value& value, std::string& out);
+
+/// By setting of a node's object, "columns.speed" too, a checksum of its value; without what changes nothing: its id,
+/// "renamed_from" and "description".
+std::map<std::string, std::string> written_settings(const Value& node);
 
 }  // namespace weir

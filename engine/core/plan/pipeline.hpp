@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,8 +46,10 @@ struct Node {
   std::vector<ProjectedField> projection;  ///< what the sinks downstream name, in first-named order
   std::string codec;                       ///< of a node with an encoding
   Settings codec_settings;
-  Span place;           ///< of the node's object in the text
-  std::string written;  ///< checksum of that object, variables replaced: whether anything but a comment was edited
+  Span place;  ///< of the node's object in the text
+  /// By setting of that object, "columns.speed" too: a checksum of its value, variables replaced. Tells what was edited
+  /// but for comments, descriptions, and names that "renamed_from" makes no change.
+  std::map<std::string, std::string> written;
 
   /// The id under which its progress, state and row ids are kept.
   const std::string& kept_id() const { return renamed_from.empty() ? id : renamed_from; }

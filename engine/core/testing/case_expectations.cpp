@@ -134,8 +134,7 @@ std::optional<std::size_t> CaseExpectations::find_node(const Value& name, const 
     ids.push_back(pipeline_.nodes[i].id);
     if (ids.back() == id) return i;
   }
-  shapes_.error(name.span, "unknown-node", weir::format("the pipeline has no node {}", quoted(id)),
-                did_you_mean(id, ids));
+  shapes_.error(name.span, "unknown-node", weir::format("the pipeline has no node {}", quoted(id)), suggest(id, ids));
   return {};
 }
 
