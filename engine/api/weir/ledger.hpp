@@ -91,6 +91,7 @@ class Ledger {
   virtual Duration lease() const { return 0; }
 
   /// Says that this worker lives, for as long as a lease; answers who shares the partitions.
+  /// Errors    changed: another instance has this worker's name for good; end. held: one may have it for a moment yet.
   virtual Result<Members> heartbeat() { return Members{}; }
   /// Ends the membership, so that others need not wait for the lease.
   virtual void leave() {}

@@ -188,7 +188,7 @@ Result<void> StoreLedger::say_here() {
   const std::scoped_lock lock{mutex_};
   displaced_ = !*written;
   if (displaced_)
-    return fail(Error::Kind::held,
+    return fail(Error::Kind::changed,
                 weir::format("another worker bears the name {} since; give one of them another by --worker", worker_));
   said_ = Seen{**written, now};
   return {};

@@ -24,7 +24,7 @@ namespace weir {
 /// clock.
 ///
 /// The newest instance of a worker's name takes that worker's partitions over at once; the former one is fenced: its
-/// heartbeat() answers held, and acquires nothing any more.
+/// heartbeat() answers changed, and it takes nothing over any more.
 ///
 /// The fence does not reach the sinks. So an owner that can't renew counts a partition as lost once its lease has run
 /// out; one that was stopped for longer may still commit once before it notices.
@@ -46,7 +46,7 @@ class StoreLedger final : public Ledger {
   void release(Partition partition) override;
   /// 0 if `snapshots` are not shared, too.
   Duration lease() const override { return snapshots_.shared() ? store_.lease() : 0; }
-  /// Errors    held: another instance bears this worker's name since.
+  /// Errors    changed: another instance bears this worker's name since; this one is to end.
   Result<Members> heartbeat() override;
   void leave() override;
 

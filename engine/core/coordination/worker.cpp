@@ -177,7 +177,7 @@ struct Worker::Impl {
       auto members = attempt("heartbeat", [&] { return cycle->sinks().heartbeat(); });
       if (members) {
         inbox.put(event::Heartbeat{*std::move(members)});
-      } else if (members.error().kind == Error::Kind::held) {
+      } else if (members.error().kind == Error::Kind::changed) {
         const std::scoped_lock lock{mutex};
         displaced = members.error();
       }
