@@ -39,10 +39,10 @@ class Rewriting {
       if (!sink) return wrong("--sink " + each + ": write --sink node=stdout, or node=duckdb:rows.duckdb");
       if (std::ranges::contains(sinks_, sink->node, &NewSink::node))
         return wrong("--sink " + each + ": it was given before");
-      if (selection_.about(sink->node) && sink->name != selection_.keeper())
+      if (selection_.about(sink->node) && sink->name != selection_.rows_operator())
         return wrong(
             weir::format("--sink {0}: it keeps no rows to save or compare; leave it out, or write {1}={2}:FILE", each,
-                         sink->node, selection_.keeper()));
+                         sink->node, selection_.rows_operator()));
       if (const auto problem = objection(*sink); !problem.empty())
         return wrong(weir::format("--sink {}: {}", each, problem));
       sinks_.push_back(std::move(*sink));
@@ -88,7 +88,7 @@ class Rewriting {
         continue;
       const auto file = selection_.private_file(id->text);
       if (!file) return wrong(file.error().message).has_value();
-      sinks_.push_back({id->text, selection_.keeper(), *file});
+      sinks_.push_back({id->text, selection_.rows_operator(), *file});
     }
     return true;
   }

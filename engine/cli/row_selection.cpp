@@ -147,10 +147,10 @@ Result<RowSelection> RowSelection::of(const std::vector<std::string>& saves,
                                       const Registry& registry) {
   RowSelection out;
   for (const std::string_view name : registry.names(Role::sink)) {
-    if (registry.find(Role::sink, name)->spec.kept_rows.compare) out.keeper_ = name;
+    if (registry.find(Role::sink, name)->spec.kept_rows.compare) out.rows_operator_ = name;
   }
-  const Operator* keeper = registry.find(Role::sink, out.keeper_);
-  if (keeper == nullptr) {
+  const Operator* rows_op = registry.find(Role::sink, out.rows_operator_);
+  if (rows_op == nullptr) {
     if (saves.empty() && differences.empty()) return out;
     return fail(Error::Kind::refused, "no sink of this weir keeps rows in a file, to save and compare them");
   }
@@ -168,7 +168,7 @@ Result<RowSelection> RowSelection::of(const std::vector<std::string>& saves,
     if (!std::ranges::contains(sinks, entry.node))
       return fail(Error::Kind::invalid, weir::format("{}{}: there is no sink {} that writes rows; there are: {}",
                                                      option, text, weir::quoted(entry.node), listed(sinks)));
-    const auto& endings = save ? keeper->spec.kept_rows.saved_as : keeper->spec.kept_rows.compared_with;
+    const auto& endings = save ? rows_op->spec.kept_rows.saved_as : rows_op->spec.kept_rows.compared_with;
     if (std::ranges::none_of(endings, [&](const std::string& ending) { return entry.file.ends_with(ending); })) {
       return fail(Error::Kind::invalid,
                   weir::format("{}{}: the file's name must end in one of {}", option, text, listed(endings)));
@@ -200,7 +200,7 @@ Result<std::string> RowSelection::private_file(const std::string& node) {
     }
     folder_ = std::make_shared<Folder>(std::move(path));
   }
-  return folder_->path + "/" + node + "." + keeper_;
+  return folder_->path + "/" + node + "." + rows_operator_;
 }
 
 int RowSelection::carry_out(const Pipeline& pipeline, bool json) const {
@@ -224,7 +224,7 @@ int RowSelection::carry_out(const Pipeline& pipeline, JsonWriter* json) const {
     const bool keeps = node != pipeline.nodes.end() && node->op->spec.kept_rows.compare;
     if (!keeps) {
       complain({Error::Kind::invalid,
-                weir::format("{} keeps no rows to save or compare: let it be a sink {}", entry.node, keeper_)});
+                weir::format("{} keeps no rows to save or compare: let it be a sink {}", entry.node, rows_operator_)});
       continue;
     }
     const KeptRows& rows = node->op->spec.kept_rows;

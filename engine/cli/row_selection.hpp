@@ -29,7 +29,7 @@ class RowSelection {
   bool about(std::string_view node) const;
   bool none() const { return selection_.empty(); }
   /// The operator that keeps rows in a file, and that file, for a node.
-  const std::string& keeper() const { return keeper_; }
+  const std::string& rows_operator() const { return rows_operator_; }
   Result<std::string> private_file(const std::string& node);
 
   /// Does what was wished for, once nothing has the files open any more; prints differences, and what went wrong.
@@ -45,7 +45,7 @@ class RowSelection {
   int carry_out(const Pipeline& pipeline, JsonWriter* json) const;
 
   std::vector<Entry> selection_;
-  std::string keeper_;
+  std::string rows_operator_;
   std::shared_ptr<Folder> folder_;  ///< made when it is needed
 };
 

@@ -157,7 +157,7 @@ class DamagedRecordingTest : public fakes::RecordingFixture {
     });
   }
 
-  /// Whoever goes on behind it loses nothing that counts, and gives what does not count again.
+  /// A reader that goes on behind it loses nothing that counts, and gives what does not count again.
   void expect_gone_on(Sight wanted) {
     const std::string before = bytes();
     for (std::size_t commit = wanted.counted + 1; commit <= commits; ++commit) {

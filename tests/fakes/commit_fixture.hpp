@@ -204,7 +204,7 @@ class CommitTest : public testing::Test {
     second_ = std::make_unique<DatabaseSink>(second_database_);
     if (with_second) commit_sinks.push_back({2, second_.get(), transactional, pipeline_.nodes[2].id});
     if (with_list) commit_sinks.push_back({1, list_.get(), {}, pipeline_.nodes[1].id});
-    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(commit_sinks), snapshots_, box_, counters_, &ledger_);
+    cycle_ = std::make_unique<CommitCycle>(pipeline_, std::move(commit_sinks), snapshots_, box_, counters_, ledger_);
     ++workers_;
     ASSERT_TRUE(cycle_->open());
   }

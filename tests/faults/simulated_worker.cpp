@@ -99,9 +99,8 @@ void SimulatedWorker::make_cycle() {
   for (const auto& database : plant_.databases)
     add(std::make_unique<SimulatedSink>(*database, number_, wire_), {.transactional = true});
   add(std::make_unique<ListSink>(plant_, wire_), {});
-  if (plant_.databases.empty())
-    ledger_ = std::make_unique<StoreLedger>(store_, snapshots_, 0, StoreLedger::Instance{name_, "0"}, *clock_);
-  cycle_ = std::make_unique<CommitCycle>(pipeline, commit_sinks, snapshots_, *box_, counters_, ledger_.get());
+  ledger_ = std::make_unique<StoreLedger>(store_, snapshots_, 0, StoreLedger::Instance{name_, "0"}, *clock_);
+  cycle_ = std::make_unique<CommitCycle>(pipeline, commit_sinks, snapshots_, *box_, counters_, *ledger_);
 }
 
 void SimulatedWorker::make_lanes() {

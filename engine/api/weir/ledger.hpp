@@ -40,7 +40,7 @@ struct Progress {
                                     ///< that gave other rows has another; 0: not known
 };
 
-/// A partition as a ledger shows it, whoever owns it.
+/// A partition as a ledger shows it, with any owner or none.
 struct ProgressLine {
   Partition partition = 0;
   Progress progress = {};

@@ -26,7 +26,7 @@ bool takes_rows(const Node& sink) { return sink.op == nullptr || !sink.op->spec.
 }  // namespace
 
 CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots,
-                         DeadLetterBox& box, Counters& counters, Ledger* store)
+                         DeadLetterBox& box, Counters& counters, Ledger& store)
     : pipeline_{pipeline}, sinks_{std::move(sinks), store}, snapshots_{snapshots}, box_{box}, counters_{counters} {
   for (const CommitSink& one : sinks_) {
     rows_counters_.push_back(counted::declare(counters_, pipeline_.nodes[one.node].id, counted::rows));
@@ -43,7 +43,7 @@ void CommitCycle::note_known(Partition partition, const UncommittedSteps& lane) 
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     if (sinks_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
   }
-  if (sinks_.ledgers() > 0) return;
+  if (sinks_.transactional() > 0) return;
   known.snapshot = lane.committed().snapshot;
   known.position = lane.committed().position;
 }
@@ -236,7 +236,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t index, const std::vector<Com
     UncommittedSteps& lane = lanes_.at(partition);
     auto [step, rows] = lane.given(number, batch);
     const bool late = is_late(lane, step);
-    announce(node, partition, reason, "", dead_lettered || (!late && sinks_.ledgers() > 0));
+    announce(node, partition, reason, "", dead_lettered || (!late && sinks_.transactional() > 0));
     ++rows.rejected;
     if (dead_lettered) {
       ++letters_;
@@ -304,7 +304,7 @@ Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, 
   if (lane.agrees_on(next.snapshot)) {
     // Where sinks keep progress it is of use when they are gone, and may come late.
     auto kept = snapshots_.remember(partition, {next.snapshot, known_sinks(lane, sinks_.size())});
-    if (sinks_.ledgers() == 0 && (!kept || !*kept)) return kept;
+    if (sinks_.transactional() == 0 && (!kept || !*kept)) return kept;
     // One that is not deleted costs space only.
     (void)snapshots_.prune(partition, next.snapshot, lane.agreed());
     lane.agree(next.snapshot);
@@ -321,7 +321,7 @@ Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, 
     const bool kept_before = sinks_.size() != 0 && lane.had(sinks_.size() - 1, step);
     letters_ += kept_before ? 0 : step.dead_letters.size();
     for (const auto& letter : step.dead_letters)
-      announce(letter.node, letter.partition, letter.reason, letter.subject, sinks_.ledgers() > 0);
+      announce(letter.node, letter.partition, letter.reason, letter.subject, sinks_.transactional() > 0);
     for (const auto& rows : step.rows)
       report.rows += takes_rows(pipeline_.nodes[rows.sink]) ? rows.encoded.rows - rows.rejected : 0;
     pending_rows_ -= rows_of(step);

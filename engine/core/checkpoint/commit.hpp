@@ -49,7 +49,7 @@ class CommitCycle {
  public:
   /// All must outlive the cycle. `store`: as for CommitSinks.
   CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks, Snapshots& snapshots, DeadLetterBox& box,
-              Counters& counters, Ledger* store = nullptr);
+              Counters& counters, Ledger& store);
 
   /// Opens every sink.
   Result<void> open() { return sinks_.open(); }

@@ -10,7 +10,7 @@ using fakes::for_all;
 class CommitByStore : public fakes::CommitTest {
  protected:
   /// A worker whose only sink keeps no progress.
-  CommitCycle alone() { return {pipeline_, {{1, list_.get(), {}, "list"}}, snapshots_, box_, counters_, &ledger_}; }
+  CommitCycle alone() { return {pipeline_, {{1, list_.get(), {}, "list"}}, snapshots_, box_, counters_, ledger_}; }
   /// Has it commit a row at this position, and a snapshot there.
   void commit_alone(Position position, const std::string& row) {
     CommitCycle cycle = alone();

@@ -8,16 +8,16 @@
 
 namespace weir {
 
-CommitSinks::CommitSinks(std::vector<CommitSink> sinks, Ledger* store)
+CommitSinks::CommitSinks(std::vector<CommitSink> sinks, Ledger& store)
     : sinks_{std::move(sinks)}, in_doubt_(sinks_.size(), false) {
   std::ranges::stable_partition(sinks_, [](const CommitSink& one) { return !one.keeps(); });
   for (std::size_t i = 0; i < size(); ++i) {
     if (sinks_[i].keeps()) ledgers_.push_back({sinks_[i].id, sinks_[i].sink->ledger(), i});
   }
-  if (ledgers_.empty() && store != nullptr) ledgers_.push_back({"state", store, size()});
+  if (ledgers_.empty()) ledgers_.push_back({"state", &store, {}});
 }
 
-std::size_t CommitSinks::ledgers() const {
+std::size_t CommitSinks::transactional() const {
   return static_cast<std::size_t>(std::ranges::count_if(sinks_, &CommitSink::keeps));
 }
 
@@ -42,10 +42,10 @@ Result<std::vector<Progress>> CommitSinks::acquire(Partition partition) {
   for (const auto& [id, ledger, sink] : ledgers_) {
     auto progress = attempt(id, [&] { return ledger->acquire(partition); });
     if (!progress) return std::unexpected(progress.error());
-    if (sink == size()) {
-      std::ranges::fill(out, *progress);
+    if (sink) {
+      out[*sink] = *std::move(progress);
     } else {
-      out[sink] = *std::move(progress);
+      std::ranges::fill(out, *progress);
     }
   }
   return out;
@@ -81,7 +81,7 @@ void CommitSinks::leave() {
   const auto those = leased();
   if (those.empty()) return;
   const NamedLedger& first = ledgers_[those.front()];
-  if (first.sink != size() && in_doubt_[first.sink]) return;
+  if (first.sink && in_doubt_[*first.sink]) return;
   const auto left = attempt("leave", [&] { first.ledger->leave(); });
   if (!left) log::warn("{}; the others wait until the lease has run out", left.error().message);
 }

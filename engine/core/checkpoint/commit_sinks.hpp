@@ -1,6 +1,7 @@
 /// The sinks of a pipeline in the order in which they commit, and whose the partitions are in them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,15 +29,15 @@ struct CommitSink {
 class CommitSinks {
  public:
   /// Those that keep progress come to stand last: a position may be committed only when every other output is durable
-  /// up to it. `store`: the ledger where none of them is one, else null. All must outlive this.
-  explicit CommitSinks(std::vector<CommitSink> sinks, Ledger* store);
+  /// up to it. `store` is the ledger where none of them keeps progress. All must outlive this.
+  CommitSinks(std::vector<CommitSink> sinks, Ledger& store);
 
   std::size_t size() const { return sinks_.size(); }
   const CommitSink& operator[](std::size_t i) const { return sinks_[i]; }
   auto begin() const { return sinks_.begin(); }
   auto end() const { return sinks_.end(); }
   /// How many of them keep progress: the last ones. 0: the store does, for all of them.
-  std::size_t ledgers() const;
+  std::size_t transactional() const;
 
   Result<void> open();
 
@@ -70,7 +71,7 @@ class CommitSinks {
   struct NamedLedger {
     std::string id;  // of its sink; "state" is the store's
     Ledger* ledger = nullptr;
-    std::size_t sink = 0;  // size(): of all
+    std::optional<std::size_t> sink = {};  // nothing: of all
   };
   std::vector<NamedLedger> ledgers_;
 };

@@ -34,7 +34,7 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
       recovered.start.emitted.push_back({sinks_[i].node, stand.position, stand.emitted});
     stood.push_back({sinks_[i].node, std::move(stand)});
   }
-  Acquired out{std::move(recovered.start), {stood, sinks_.ledgers(), recovered.least}, std::move(sinks)};
+  Acquired out{std::move(recovered.start), {stood, sinks_.transactional(), recovered.least}, std::move(sinks)};
   out.lane.set_borders(out.start);
   return out;
 }
@@ -74,7 +74,7 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
   stands.assign_range(*begin | std::views::transform(&SinkStart::at));
   auto found = weir::recover(partition, std::move(stands), snapshots_, pipeline_.fingerprint, replays);
   if (!found) return std::unexpected(found.error());
-  if (sinks_.ledgers() == 0 && !found->start.lost.empty())
+  if (sinks_.transactional() == 0 && !found->start.lost.empty())
     return std::unexpected(StoreLedger::nothing_else_kept(partition, found->start.lost));
   if (auto kept = not_deleted(partition, found->least); !kept) return std::unexpected(kept.error());
   name_blank(*begin, *found);
@@ -85,7 +85,8 @@ Result<CommitCycle::Found> CommitCycle::recover(Partition partition, std::vector
 
 Result<std::vector<SinkStart>> CommitCycle::starts(Partition partition, std::span<const Progress> stands) const {
   const auto resumed = [](const Progress& at) { return SinkStart{SinkAction::resume, at}; };
-  if (sinks_.ledgers() == 0) return std::vector<SinkStart>{std::from_range, stands | std::views::transform(resumed)};
+  if (sinks_.transactional() == 0)
+    return std::vector<SinkStart>{std::from_range, stands | std::views::transform(resumed)};
   std::vector<SinkPlace> places;
   for (std::size_t i = 0; i < sinks_.size(); ++i)
     places.push_back({kept_id(i), sinks_[i].keeps(), pipeline_.nodes[sinks_[i].node].begins, stands[i]});
@@ -191,7 +192,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
 
 /// A sink that begins at the first message may have all the rows already.
 void CommitCycle::name_blank(std::span<const SinkStart> starts, Recovered& found) const {
-  if (sinks_.ledgers() == 0 || found.start.kept.empty()) return;
+  if (sinks_.transactional() == 0 || found.start.kept.empty()) return;
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     if (starts[i].action == SinkAction::begin_first) found.start.blank.push_back(sinks_[i].id);
   }

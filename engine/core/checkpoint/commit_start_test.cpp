@@ -191,7 +191,7 @@ TEST_F(CommitStart, ARenamedSinkDoesNotBegin) {
   cycle_->release(0);
   cycle_->give_back(0);
   pipeline_.nodes[0].begins = SinkBegins::stream;
-  EXPECT_TRUE(fakes::acquire(*cycle_, 0)->rivals.empty()) << "it is told to";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 0)->rivals.empty()) << "\"start\": \"stream\" says so";
 }
 
 TEST_F(CommitStart, ARenamedSinkIsKnownByItsOldId) {
@@ -340,7 +340,7 @@ TEST_F(CommitStart, WhatWasGivenBackMayBeReset) {
 
 TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewBeginning) {
   cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, list_.get(), {}}}, snapshots_, box_,
-                                         counters_, &ledger_);
+                                         counters_, ledger_);
   const auto acquire_and_lose = [&](Position position) {
     ASSERT_TRUE(fakes::acquire(*cycle_, 0));
     cycle_->take(step(0, position, "row", 1));

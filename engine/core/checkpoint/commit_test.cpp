@@ -156,7 +156,7 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
   cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_,
-                                         counters_, &ledger_);
+                                         counters_, ledger_);
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   Encoded& rows = made.rows.front().encoded;
@@ -175,7 +175,7 @@ TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
   pipeline_.dead_letters = "test.dead.jsonl";
   ListSink list{list_rows_};
   cycle_ = std::make_unique<CommitCycle>(pipeline_, std::vector<CommitSink>{{1, &list, {}}}, snapshots_, box_,
-                                         counters_, &ledger_);
+                                         counters_, ledger_);
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
   made.rows.front().encoded.batch =

@@ -50,8 +50,8 @@ struct Recovered {
 /// From what each sink has (see starts_of) to where the lane starts, with the state of the snapshot that the least
 /// advanced one names. If that snapshot is gone, the lane starts where it would without one: at the first message.
 /// changed: something behind it was committed by another pipeline, so that replaying it would not lead to the state
-/// that the rows there came from. Whose the snapshot is does not matter: whoever committed behind it began with it.
-/// `replays`: whether the source gives its messages again at all.
+/// that the rows there came from. The snapshot's owner does not matter: an owner that committed behind it began with
+/// it. `replays`: whether the source gives its messages again at all.
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays = true);
 

@@ -12,8 +12,13 @@
 namespace weir {
 namespace {
 
-/// Who has partitions while they are forgotten; what is left of one that was ended in between is nobody's.
-constexpr std::string_view resetting = "weir-progress-reset";
+/// The owner of partitions while they are forgotten, no worker's name; what is left of one that was ended in between
+/// is nobody's.
+constexpr std::string_view resetting = "weir progress reset-";
+
+std::unexpected<Error> anothers(Partition partition) {
+  return fail(Error::Kind::held, weir::format("another worker acquires partition {}", partition));
+}
 
 std::unexpected<Error> acquired_meanwhile(Partition partition) {
   return fail(Error::Kind::held, weir::format("a worker acquires partition {}; end it", partition));
@@ -36,9 +41,7 @@ StoreLedger::StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t parti
       clock_{clock} {}
 
 /// An instance of this worker, this one or a former one.
-bool StoreLedger::is_mine(std::string_view owner) const {
-  return owner.size() == self_.size() && owner.starts_with(worker_ + "-");
-}
+bool StoreLedger::is_mine(std::string_view owner) const { return worker_of(owner) == worker_; }
 
 /// Whether a lease that another holds may still run, as far as this worker has seen.
 bool StoreLedger::runs(const std::string& name, std::uint64_t revision) {
@@ -53,11 +56,11 @@ Result<Progress> StoreLedger::acquire(Partition partition) {
   if (lease() == 0) return progress_of(partition);
   if (auto taken = take_lease(partition); !taken) return std::unexpected(taken.error());
   auto progress = progress_of(partition);
+  if (!progress) return progress;
   // What was read is this owner's to go on from only if nobody else owned it in between.
-  const auto held = progress ? store_.newest(lease_of(partition)) : Result<std::optional<Store::Versioned>>{};
+  const auto held = store_.newest(lease_of(partition));
   if (!held) return std::unexpected(held.error());
-  if (progress && (!*held || (*held)->value != self_))
-    return fail(Error::Kind::held, weir::format("another worker acquires partition {}", partition));
+  if (!*held || (*held)->value != self_) return anothers(partition);
   return progress;
 }
 
@@ -81,8 +84,7 @@ Result<void> StoreLedger::take_lease(Partition partition) {
   const std::scoped_lock lock{mutex_};
   if (unknown || *taken) acquired_[partition] = unknown ? before : Seen{**taken, before.since};
   if (unknown) return std::unexpected(taken.error());
-  if (!*taken) return fail(Error::Kind::held, weir::format("another worker acquires partition {}", partition));
-  return {};
+  return *taken ? Result<void>{} : anothers(partition);
 }
 
 /// A value that is this instance's, though the answer to the last write may have been lost. Nothing: it is no more.
@@ -168,29 +170,30 @@ void StoreLedger::release(Partition partition) {
   if (!released) log::warn("partition {}: not given back: {}", partition, released.error().message);
 }
 
-/// The first word displaces a former instance, later ones only confirm it.
+/// The first word displaces a former instance; a later one only confirms it, or says it again if the value is gone, as
+/// after the loss of the bucket.
 Result<void> StoreLedger::say_here() {
   const Timestamp now = clock_.steady();
-  const std::string name = workers_ + worker_;
-  std::optional<Seen> said;
+  Timestamp said = no_time;
   {
     const std::scoped_lock lock{mutex_};
     said = said_;
   }
-  if (said && now - said->since < lease() / 3) return {};
-  if (!said) {
-    const auto there = store_.newest(name);
-    if (!there) return std::unexpected(there.error());
-    said = Seen{*there ? (*there)->revision : 0, now};
-  }
-  const auto written = write_own(name, self_, said->revision);
-  if (!written) return std::unexpected(written.error());
-  const std::scoped_lock lock{mutex_};
-  displaced_ = !*written;
-  if (displaced_)
+  if (said != no_time && now - said < lease() / 3) return {};
+  const std::string name = workers_ + worker_;
+  const auto there = store_.newest(name);
+  if (!there) return std::unexpected(there.error());
+  const bool others = *there && !(*there)->value.empty() && (*there)->value != self_;
+  if (said != no_time && others) {
+    const std::scoped_lock lock{mutex_};
+    displaced_ = true;
     return fail(Error::Kind::changed,
                 weir::format("another worker bears the name {} since; give one of them another by --worker", worker_));
-  said_ = Seen{**written, now};
+  }
+  const auto written = store_.put_if(name, self_, *there ? (*there)->revision : 0);
+  if (!written) return std::unexpected(written.error());
+  const std::scoped_lock lock{mutex_};
+  said_ = *written ? now : std::max(said, now - lease() / 3);  // not written: the next time tells who was faster
   return {};
 }
 
@@ -235,17 +238,14 @@ Result<Members> StoreLedger::heartbeat() {
 }
 
 void StoreLedger::leave() {
-  std::uint64_t revision = 0;
   {
     const std::scoped_lock lock{mutex_};
-    if (displaced_ || !said_) return;
-    revision = std::exchange(said_, {})->revision;
+    if (std::exchange(said_, no_time) == no_time) return;
   }
   // Not if another instance has the name meanwhile.
-  const auto mine = write_own(workers_ + worker_, "", revision);
-  const auto left = !mine   ? Result<void>{std::unexpected(mine.error())}
-                    : *mine ? store_.remove(workers_ + worker_)
-                            : Result<void>{};
+  const std::string name = workers_ + worker_;
+  const auto left = store_.newest(name).and_then(
+      [&](const auto& there) { return there && there->value == self_ ? store_.remove(name) : Result<void>{}; });
   if (!left) log::warn("{}; the others wait until the lease has run out", left.error().message);
 }
 

@@ -35,7 +35,7 @@ class StoreLedger final : public Ledger {
   /// A worker's process, or one of its lives in it.
   struct Instance {
     std::string worker = {};  ///< its name; empty: only progress() and reset() are called
-    std::string id = {};      ///< unlike any other instance's; all have the same length
+    std::string id = {};      ///< unlike any other instance's, and without a '-'
   };
   /// All must outlive this, and the store be open but for progress() and reset().
   StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, Instance self, const Clock& clock);
@@ -95,7 +95,7 @@ class StoreLedger final : public Ledger {
   std::mutex mutex_;                    // of what follows; not held while the store is asked
   std::map<std::string, Seen> seen_;    // by name of value: others'
   std::map<Partition, Seen> acquired_;  // and when that was last sure
-  std::optional<Seen> said_;            // that it is here
+  Timestamp said_ = no_time;            // that it is here, in steady time
   bool displaced_ = false;              // another instance has the name
 };
 

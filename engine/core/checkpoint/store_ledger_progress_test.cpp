@@ -115,7 +115,7 @@ TEST_F(StoreLedgerProgress, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
 TEST_F(StoreLedgerProgress, AResetThatWasEndedInBetweenCanBeDoneAgain) {
   keep(0, 40);
   store_.now = 31 * second;
-  ASSERT_TRUE(store_.put("fleet.lease.0", "weir-progress-reset"));
+  ASSERT_TRUE(store_.put("fleet.lease.0", "weir progress reset-"));
   EXPECT_EQ(kept_.reset({}), 1u);
   EXPECT_EQ(line(0).partition, 99u);
 }

@@ -95,6 +95,19 @@ TEST_F(StoreLedgerTest, TheNewestInstanceOfAWorkerTakesItsPartitionsOverAtOnce) 
   EXPECT_EQ(b_.heartbeat()->workers, 2u);
 }
 
+/// Its bucket was lost, or others took it for dead.
+TEST_F(StoreLedgerTest, AWorkerWhoseNameIsGoneSaysItAgain) {
+  ASSERT_TRUE(a_.heartbeat());
+  values_.clear();
+  pass(10 * second);
+  EXPECT_TRUE(a_.heartbeat());
+  EXPECT_EQ(b_.heartbeat()->workers, 2u);
+  StoreLedger next{store_, snapshots_, 8, {"a", "2"}, clock_};
+  ASSERT_TRUE(next.heartbeat());
+  pass(10 * second);
+  EXPECT_EQ(a_.heartbeat().error().kind, Error::Kind::changed);
+}
+
 /// The fence does not reach the sinks.
 TEST_F(StoreLedgerTest, AnOwnerThatCanNotRenewCountsItsPartitionAsLostOnceItsLeaseHasRunOut) {
   ASSERT_TRUE(a_.acquire(0));

@@ -46,8 +46,8 @@ class PartitionManager {
  public:
   enum class State { unowned, acquiring, restoring, running, revoking, releasing, failed };
 
-  static constexpr Duration again_after =
-      second;  ///< a partition that another worker owns, or whose service does not answer
+  /// A partition that another worker owns, or whose service does not answer.
+  static constexpr Duration again_after = second;
   /// A failed one: somebody has to repair its stream, its progress, a permission or a disk. Doubled each time that it
   /// has committed nothing new before it failed again.
   static constexpr Duration first_retry = 10 * second, last_retry = 5 * minute;

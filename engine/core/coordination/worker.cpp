@@ -84,7 +84,7 @@ struct Worker::Impl {
     }
     ledger = std::make_unique<StoreLedger>(*store, *snapshots, claims_of(pipeline.nodes[pipeline.source()]).partitions,
                                            StoreLedger::Instance{name, fence}, clock);
-    cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, ledger.get());
+    cycle = std::make_unique<CommitCycle>(pipeline, std::move(commit_sinks), *snapshots, *box, counters, *ledger);
     return {};
   }
 

@@ -58,7 +58,7 @@ struct CaseWorker::Process {
         box{of.letters_},
         ledger{*of.store_, snapshots, 1, {name, "0"}, script_clock()},
         commit_sinks{sinks_of(of)},
-        cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits, &ledger} {}
+        cycle{of.pipeline_, commit_sinks, snapshots, box, counters_of_commits, ledger} {}
 
   std::vector<CommitSink> sinks_of(CaseWorker& of) {
     std::vector<CommitSink> out;

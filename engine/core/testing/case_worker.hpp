@@ -29,7 +29,7 @@ struct CaseOutcome {
   std::optional<Timestamp> due;    ///< what is left to do
 };
 
-/// What the twins promise.
+/// What the fakes promise.
 enum class CasePromises : std::uint8_t {
   own,  ///< what source, sinks and store say of themselves
   best  ///< the source replays, every sink commits rows and progress as one, and snapshots last

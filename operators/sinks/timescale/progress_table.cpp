@@ -211,7 +211,7 @@ Result<std::vector<Partition>> ProgressTable::renew(Connection& connection) {
   const auto rows = connection.run(sql);
   if (!rows) return std::unexpected(rows.error());
   for (const Row& row : *rows) asked.erase(static_cast<Partition>(number(row[0])));
-  // One that was given back meanwhile, or acquired again, be it that the answer has not come, is not lost.
+  // One that was given back meanwhile, or acquired again, also without an answer yet, is not lost.
   const std::scoped_lock lock{mutex_};
   std::erase_if(asked, [&](const auto& one) {
     const auto ownership = owned_.find(one.first);
