@@ -54,8 +54,8 @@ void write_progress(const ProgressLine& line, JsonWriter& out) {
   out.text("owner", owned ? std::optional{line.owner} : std::nullopt);
   out.time("since", owned ? line.since : no_time);
   out.seconds("lease_left", owned ? std::optional{line.lease_left} : std::nullopt);
-  out.number("position", line.progress.position);
-  out.time("arrival", line.progress.arrival);
+  out.number("position", line.progress.place.position);
+  out.time("arrival", line.progress.place.arrival);
 }
 
 std::string progress_json(const Ledgers::Answers& answers) {
@@ -95,8 +95,8 @@ Result<Ledgers::Answers> read_progress(std::string_view json) {
     read.since = time(*line, "since");
     read.lease_left = seconds(*line, "lease_left");
     read.updated = time(*line, "updated");
-    read.progress.position = number(*line, "position");
-    read.progress.arrival = time(*line, "arrival");
+    read.progress.place.position = number(*line, "position");
+    read.progress.place.arrival = time(*line, "arrival");
     read.progress.snapshot = text(*line, "snapshot");
   }
   return out;

@@ -11,7 +11,7 @@ TEST(ProgressJson, WhatAWorkerServesIsReadAgain) {
   Ledgers::Answers answers;
   answers.kept.push_back({"db",
                           {{.partition = 3,
-                            .progress = {.position = 9, .snapshot = "p.3.0.7-f"},
+                            .progress = {.place = {.position = 9}, .snapshot = "p.3.0.7-f"},
                             .owner = "vm-1",
                             .lease_left = 2 * second}}});
   answers.unanswered = {"file: is open in another process"};
@@ -23,7 +23,7 @@ TEST(ProgressJson, WhatAWorkerServesIsReadAgain) {
   const ProgressLine& line = read->kept[0].lines[0];
   EXPECT_EQ(line.partition, 3u);
   EXPECT_EQ(line.owner, "vm-1");
-  EXPECT_EQ(line.progress.position, 9u);
+  EXPECT_EQ(line.progress.place.position, 9u);
   EXPECT_EQ(line.progress.snapshot, "p.3.0.7-f");
   EXPECT_THAT(read->unanswered, ElementsAre("file: is open in another process")) << "or the others pass for all";
 }

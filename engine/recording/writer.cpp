@@ -172,7 +172,7 @@ struct Writer::Impl {
 
   /// A lane's place, but not beyond what was taken.
   Reached place_of(const LaneCommit& lane) {
-    Reached out{lane.next.position, lane.next.arrival, lane.next.stream};
+    Reached out{lane.next.place.position, lane.next.place.arrival, lane.next.stream};
     const Reached& taken = passed.try_emplace(lane.partition, out).first->second;
     if (taken.position >= out.position) return out;
     out.position = taken.position;

@@ -114,7 +114,7 @@ class DuckDbSink : public testing::Test {
 
 TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   auto sink = opened();
-  EXPECT_EQ(sink->ledger()->acquire(3)->position, 0u);
+  EXPECT_EQ(sink->ledger()->acquire(3)->place.position, 0u);
   const auto done = commit(*sink, rows(5000), 3, 42);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   EXPECT_THAT(done->refused, IsEmpty());
@@ -125,12 +125,12 @@ TEST_F(DuckDbSink, commits_rows_with_their_progress_and_finds_both_again) {
   sink = opened();
   const auto again = sink->ledger()->acquire(3);
   ASSERT_TRUE(again.has_value());
-  EXPECT_EQ(again->position, 42u);
-  EXPECT_EQ(again->arrival, 43);
+  EXPECT_EQ(again->place.position, 42u);
+  EXPECT_EQ(again->place.arrival, 43);
   EXPECT_EQ(again->snapshot, "s");
   EXPECT_EQ(again->stream, (StreamIdentity{"S", 5}));
-  EXPECT_EQ(again->stamp, 44);
-  EXPECT_EQ(again->consumed, 45u);
+  EXPECT_EQ(again->place.stamp, 44);
+  EXPECT_EQ(again->place.consumed, 45u);
   EXPECT_EQ(again->sinks, "db nats");
   ASSERT_TRUE(commit(*sink, rows(1, 5000), 3, 43).has_value());
 }
@@ -323,13 +323,13 @@ TEST_F(DuckDbSink, lists_and_forgets_progress_without_being_opened) {
   }
   const auto lines = closed->ledger()->progress();
   ASSERT_TRUE(lines.has_value() && lines->size() == 2);
-  EXPECT_EQ((*lines)[1].progress.position, 9u);
+  EXPECT_EQ((*lines)[1].progress.place.position, 9u);
   EXPECT_GT((*lines)[1].updated, 1'700'000'000 * second);
   EXPECT_EQ(*closed->ledger()->reset(std::nullopt), 2u);
   EXPECT_THAT(*closed->ledger()->progress(), IsEmpty());
   const auto blank = opened()->ledger()->acquire(2);
   ASSERT_TRUE(blank.has_value());
-  EXPECT_EQ(blank->position, 0u);
+  EXPECT_EQ(blank->place.position, 0u);
   EXPECT_EQ(blank->snapshot, "");
   EXPECT_EQ(blank->stream, StreamIdentity{});
   EXPECT_EQ(blank->resets, 1u);
@@ -377,7 +377,7 @@ TEST_F(DuckDbSink, a_full_disk_can_be_waited_for) {
       if (failed || failed.error().kind != Error::Kind::unreachable)
         return failed ? "committed" : "not unreachable: " + failed.error().message;
       if (const auto again = sink->open(); !again) return again.error().message;
-      if (sink->ledger()->acquire(0)->position != 0) return "half committed";
+      if (sink->ledger()->acquire(0)->place.position != 0) return "half committed";
     }
     const auto done = commit(*sink, rows(7), 0, 10);
     return done ? "" : done.error().message;

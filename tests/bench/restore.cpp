@@ -81,7 +81,7 @@ void measure_restore(Show show) {
     Chain chain{pipeline, fakes::registry(), counters, system_clock(), 0};
     fill(chain);
     const double begin = now_seconds();
-    Snapshot snapshot{.at = {.position = 1}, .state = chain.save()};
+    Snapshot snapshot{.at = {.place = {.position = 1}}, .state = chain.save()};
     saved = now_seconds() - begin;
     bytes = snapshot.state.size();
     name = must(snapshots.write(0, "fence", snapshot));

@@ -238,9 +238,9 @@ class CommitTest : public testing::Test {
   }
 
   static Snapshot snapshot(Position position, std::string state) {
-    return {
-        {.position = position, .arrival = static_cast<Timestamp>(position), .fingerprint = "one", .consumed = position},
-        std::move(state)};
+    return {{.place = {.position = position, .arrival = static_cast<Timestamp>(position), .consumed = position},
+             .fingerprint = "one"},
+            std::move(state)};
   }
 
   /// Acquires partition 0 and commits a row of it.

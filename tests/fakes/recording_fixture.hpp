@@ -96,7 +96,7 @@ class RecordingFixture : public testing::Test {
   }
 
   static LaneCommit lane(Position position, Timestamp arrival, Partition partition = 0) {
-    return {partition, {.position = position, .arrival = arrival, .stream = {"S", 5}, .consumed = position}};
+    return {partition, {.place = {.position = position, .arrival = arrival, .consumed = position}, .stream = {"S", 5}}};
   }
 
   recording::Writer writer() {

@@ -56,13 +56,13 @@ inline Encoded encode(const Sink& sink, const BatchPtr& batch, Partition partiti
 
 inline LaneCommit lane(Partition partition, Position position) {
   return {partition,
-          {.position = position,
-           .arrival = static_cast<Timestamp>(position) + 1,
+          {.place = {.position = position,
+                     .arrival = static_cast<Timestamp>(position) + 1,
+                     .stamp = static_cast<Timestamp>(position) + 2,
+                     .consumed = position + 3},
            .snapshot = "s",
            .fingerprint = "f",
            .stream = {"S", 5},
-           .stamp = static_cast<Timestamp>(position) + 2,
-           .consumed = position + 3,
            .sinks = "db nats"}};
 }
 

@@ -61,7 +61,7 @@ class WorkerAtWork : public WorldTest {
     in_world([&](World& all) { all.messages += messages; });
   }
   Position position() {
-    return in_world([](World& all) { return all.progress.position; });
+    return in_world([](World& all) { return all.progress.place.position; });
   }
 
   /// Waits until it is so; false if it does not come.

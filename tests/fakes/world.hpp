@@ -285,7 +285,7 @@ class WorldStore final : public MapStore {
   Result<void> put(std::string_view name, std::string_view value) override {
     const std::scoped_lock lock{world->mutex};
     if (world->store_fails) return fail(Error::Kind::unreachable, "the store does not answer");
-    world->committed_when_stored = world->progress.position;
+    world->committed_when_stored = world->progress.place.position;
     return MapStore::put(name, value);
   }
   bool durable() const override { return world->durable; }

@@ -37,7 +37,8 @@ std::vector<std::string> SimulatedDatabase::of(const Lines& lines, Partition par
 bool SimulatedDatabase::fits(const Transaction::Lane& lane) const {
   const Place& place = places_.at(lane.commit.partition);
   return lane.ownership.held && (!safeguards_.fence || place.fence == lane.ownership.fence) &&
-         place.progress.position == lane.ownership.position && place.progress.emitted == lane.ownership.emitted;
+         place.progress.place.position == lane.ownership.position &&
+         place.progress.place.emitted == lane.ownership.emitted;
 }
 
 /// Answers the partitions that were refused.
@@ -52,9 +53,9 @@ std::vector<Partition> SimulatedDatabase::apply(const Transaction& transaction) 
     Place& place = places_[partition];
     if (place.acquisitions != lane.ownership.number)
       violation_ = weir::format("partition {}: a commit by one whom another has followed", partition);
-    const Timestamp latest_tick = std::max(place.progress.latest_tick, lane.commit.next.latest_tick);
+    const Timestamp latest_tick = std::max(place.progress.place.latest_tick, lane.commit.next.place.latest_tick);
     const std::string before = std::exchange(place.progress, lane.commit.next).snapshot;
-    place.progress.latest_tick = latest_tick;
+    place.progress.place.latest_tick = latest_tick;
     if (!safeguards_.commits_name_snapshots && !before.empty()) place.progress.snapshot = before;
     if (const std::string& name = place.progress.snapshot; !name.empty() && name != before && !stored_.has(name))
       violation_ = weir::format("partition {}: a commit names {}, which is not in the store", partition, name);
@@ -136,8 +137,8 @@ Result<Committed> SimulatedSink::finish(SimulatedDatabase::Transaction transacti
   if (!wire_.reaches()) return broken();  // only the answer is lost
   for (const auto& [commit, ownership] : transaction.lanes) {
     if (std::ranges::contains(out.refused, commit.partition)) continue;
-    owned_[commit.partition].position = commit.next.position;
-    owned_[commit.partition].emitted = commit.next.emitted;
+    owned_[commit.partition].position = commit.next.place.position;
+    owned_[commit.partition].emitted = commit.next.place.emitted;
   }
   return out;
 }
@@ -157,7 +158,7 @@ Result<Progress> SimulatedSink::acquire(Partition partition) {
     place.owner = worker_;
     place.fence = database_.safeguards_.new_fence ? ++database_.fences_ : 1;
     place.lease_until = database_.clock() + lease_length;
-    ownership = {place.fence, place.progress.position, place.progress.emitted, true, ++place.acquisitions};
+    ownership = {place.fence, place.progress.place.position, place.progress.place.emitted, true, ++place.acquisitions};
     return place.progress;
   });
   if (progress) owned_[partition] = ownership;

@@ -67,13 +67,13 @@ void SimulatedLanes::save(LaneId id) {
 
 void SimulatedLanes::store(LaneId lane, const Snapshot& snapshot, bool final) {
   const auto name = around_.snapshots.write(lane.partition, around_.fence, snapshot);
-  around_.tell(event::Stored{lane, name.value_or(""), snapshot.at.position, final});
+  around_.tell(event::Stored{lane, name.value_or(""), snapshot.at.place.position, final});
 }
 
 std::optional<Snapshot> SimulatedLanes::final_snapshot(const Held& lane) const {
   if (lane.at < lane.replay_until) return {};
   Snapshot state = state_of(lane);
-  if (state.at.position == 0) return {};
+  if (state.at.place.position == 0) return {};
   return state;
 }
 
@@ -131,7 +131,7 @@ void SimulatedLanes::save_all(Timestamp until) {
     const auto last = final_snapshot(lane);
     if (!last) continue;
     if (auto name = around_.snapshots.write(partition, around_.fence, *last))
-      around_.cycle.name_snapshot(partition, *name, last->at.position);
+      around_.cycle.name_snapshot(partition, *name, last->at.place.position);
   }
 }
 
@@ -178,8 +178,8 @@ void SimulatedLanes::give(const Held& lane, ChainOutput made) {
 Snapshot SimulatedLanes::state_of(const Held& lane) const {
   Snapshot out = lane.machine->save();
   if (around_.safeguards.snapshots_tell_truth) return out;
-  out.at.position -= std::min<Position>(out.at.position, 3);
-  out.at.consumed = out.at.position;
+  out.at.place.position -= std::min<Position>(out.at.place.position, 3);
+  out.at.place.consumed = out.at.place.position;
   return out;
 }
 

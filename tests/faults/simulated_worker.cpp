@@ -204,9 +204,9 @@ void SimulatedWorker::check_released(Partition partition, Position position) {
   for (const auto& database : plant_.databases) {
     const Progress& kept = database->progress(partition);
     const bool named = position == 0 || kept.snapshot.contains(weir::format(".0.{}-", position));
-    if (database->owner(partition) != number_ || (kept.position == position && named)) continue;
+    if (database->owner(partition) != number_ || (kept.place.position == position && named)) continue;
     fail_with({Error::Kind::internal, weir::format("partition {} was released at {}, with {} and snapshot {} committed",
-                                                   partition, position, kept.position, kept.snapshot)},
+                                                   partition, position, kept.place.position, kept.snapshot)},
               "hand-over");
   }
 }

@@ -86,8 +86,8 @@ TEST_F(NatsBucketTest, isAskedForOnePartitionsSnapshotsAlone) {
   auto kept = store({{"url", link.in_place_of(url())}});
   kept->open().value();
   Snapshots snapshots{*kept, "fleet"};
-  const std::string first = snapshots.write(7, "a", {{.position = 5}, "state"}).value();
-  const std::string newest = snapshots.write(7, "a", {{.position = 6}, "state"}).value();
+  const std::string first = snapshots.write(7, "a", {{.place = {.position = 5}}, "state"}).value();
+  const std::string newest = snapshots.write(7, "a", {{.place = {.position = 6}}, "state"}).value();
   const auto listed = [&] {
     const std::uint64_t before = link.answered();
     EXPECT_TRUE(snapshots.any(7).value());
@@ -95,7 +95,7 @@ TEST_F(NatsBucketTest, isAskedForOnePartitionsSnapshotsAlone) {
   };
   const std::uint64_t alone = listed();
   for (Partition other = 0; other < 200; ++other) {
-    if (other != 7) snapshots.write(other, "a", {{.position = 5}, "state"}).value();
+    if (other != 7) snapshots.write(other, "a", {{.place = {.position = 5}}, "state"}).value();
   }
   EXPECT_LT(listed(), alone + 200) << "some figures have more digits; the names of the others are 10 kB";
   const std::uint64_t before = link.answered();

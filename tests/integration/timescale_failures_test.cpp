@@ -51,7 +51,7 @@ class TimescaleFailures : public fakes::TimescaleSink {
     EXPECT_TRUE(opened.has_value()) << opened.error().message;
     const auto acquired = worker->ledger()->acquire(0);
     EXPECT_TRUE(acquired.has_value()) << acquired.error().message;
-    return acquired ? acquired->position : 0;
+    return acquired ? acquired->place.position : 0;
   }
 };
 

@@ -55,7 +55,7 @@ TEST_P(TimescaleNames, a_worker_of_the_same_name_takes_over_at_once_when_the_one
   for (int i = 0; i < 100 && !two->sink->open(); ++i) pause(20 * millisecond);  // the server sees it a moment later
   const auto progress = two->sink->ledger()->acquire(0);
   ASSERT_TRUE(progress.has_value()) << progress.error().message;
-  EXPECT_EQ(progress->position, 10u);
+  EXPECT_EQ(progress->place.position, 10u);
   EXPECT_TRUE(commit(*two, rows(10, 10), 0, 20)->refused.empty());
   EXPECT_EQ(count(), "20");
 }

@@ -27,7 +27,7 @@ TEST_P(TimescaleRows, makes_the_table_and_commits_rows_with_their_progress) {
   auto one = worker();
   const auto start = one->sink->ledger()->acquire(3);
   ASSERT_TRUE(start.has_value()) << start.error().message;
-  EXPECT_EQ(start->position, 0u);
+  EXPECT_EQ(start->place.position, 0u);
   const auto done = commit(*one, rows(100), 3, 42);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   EXPECT_THAT(done->refused, IsEmpty());
@@ -40,11 +40,11 @@ TEST_P(TimescaleRows, makes_the_table_and_commits_rows_with_their_progress) {
       "fleet db 3 42 43 s f S 5");
   const auto again = one->sink->ledger()->acquire(3);
   ASSERT_TRUE(again.has_value());
-  EXPECT_EQ(again->position, 42u);
-  EXPECT_EQ(again->arrival, 43);
+  EXPECT_EQ(again->place.position, 42u);
+  EXPECT_EQ(again->place.arrival, 43);
   EXPECT_EQ(again->stream, (StreamIdentity{"S", 5}));
-  EXPECT_EQ(again->stamp, 44);
-  EXPECT_EQ(again->consumed, 45u);
+  EXPECT_EQ(again->place.stamp, 44);
+  EXPECT_EQ(again->place.consumed, 45u);
   EXPECT_EQ(again->sinks, "db nats");
   EXPECT_EQ(ask("SELECT count(*) FROM pg_index WHERE indisunique AND indrelid = '" + table() + "'::regclass"), "0");
   if (GetParam()) {
@@ -72,7 +72,7 @@ TEST_P(TimescaleRows, commits_all_lanes_in_one_transaction) {
 TEST_P(TimescaleRows, moves_progress_without_rows_and_keeps_the_last_arrival) {
   auto one = worker({0});
   ASSERT_TRUE(commit(*one, rows(1), 0, 5).has_value());
-  const LaneCommit naming[]{{0, {.position = 5, .snapshot = "newer", .fingerprint = "f"}}};
+  const LaneCommit naming[]{{0, {.place = {.position = 5}, .snapshot = "newer", .fingerprint = "f"}}};
   ASSERT_TRUE(one->sink->commit(naming).has_value());
   EXPECT_EQ(ask("SELECT position, arrival, snapshot FROM " + schema_ + ".weir_progress"), "5 6 newer");
 }
@@ -355,7 +355,7 @@ TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   const auto lines = never_opened->sink->ledger()->progress();
   ASSERT_TRUE(lines.has_value() && lines->size() == 2);
   EXPECT_EQ((*lines)[1].partition, 2u);
-  EXPECT_EQ((*lines)[1].progress.position, 9u);
+  EXPECT_EQ((*lines)[1].progress.place.position, 9u);
   EXPECT_GT((*lines)[1].lease_left, 20 * second);
   EXPECT_GT((*lines)[1].updated, system_clock().now() - minute);
   const auto held = never_opened->sink->ledger()->reset(std::nullopt);
@@ -369,7 +369,7 @@ TEST_P(TimescaleRows, lists_and_forgets_progress_without_being_opened) {
   EXPECT_EQ(never_opened->sink->ledger()->progress()->size(), 1u) << "as if it had never run";
   const auto blank = one->sink->ledger()->acquire(2);
   ASSERT_TRUE(blank.has_value());
-  EXPECT_EQ(blank->position, 0u);
+  EXPECT_EQ(blank->place.position, 0u);
   EXPECT_EQ(blank->snapshot, "");
   EXPECT_EQ(blank->stream, StreamIdentity{});
   EXPECT_EQ(blank->resets, 1u);

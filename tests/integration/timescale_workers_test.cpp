@@ -35,7 +35,7 @@ TEST_P(TimescaleWorkers, a_lease_of_a_dead_owner_ends_though_the_servers_clock_w
   ask("UPDATE " + schema_ + ".weir_progress SET lease_until = lease_until + interval '1 hour'");
   const auto taken = next->sink->ledger()->acquire(0);
   ASSERT_TRUE(taken.has_value()) << taken.error().message;
-  EXPECT_EQ(taken->position, 5u);
+  EXPECT_EQ(taken->place.position, 5u);
   const auto reset = next->sink->ledger()->reset(1);
   EXPECT_TRUE(reset.has_value()) << reset.error().message;
 }

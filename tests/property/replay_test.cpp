@@ -187,7 +187,7 @@ class LiveRun {
       for (const Sink::DeadLetter& letter : out.dead_letters) outcome_.add(letter);
       RC_ASSERT(writer_.add(*decoded).has_value());
       if (!trial.commits[i % trial.commits.size()] && i + 1 < pulls.size()) continue;
-      const LaneCommit until{partition, {.position = decoded->origin.last, .arrival = decoded->reached}};
+      const LaneCommit until{partition, {.place = {.position = decoded->origin.last, .arrival = decoded->reached}}};
       RC_ASSERT(writer_.commit({&until, 1}).has_value());
     }
   }

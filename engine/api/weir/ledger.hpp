@@ -17,27 +17,23 @@ struct Place {
   Timestamp arrival = no_time;      ///< arrival time that was reached: the greatest timestamp up to `position`
   Timestamp stamp = no_time;        ///< the stream's own timestamp of the message at `position`; no_time: not known
   std::uint64_t consumed = 0;       ///< messages and markers that led to `position`
+  std::uint64_t emitted = 0;        ///< rows of one sink behind `position` that are there too, counted before they are
+                                    ///< completed: one message or deadline may make more than fit in a transaction
   Timestamp latest_tick = no_time;  ///< where the source can't replay: the greatest tick, or event's time, of any row
-                                    ///< up to there; no_time: none
+                                    ///< up to there; no_time: none. A commit never lowers it
 };
 
 /// A partition's progress, as a ledger keeps it.
 struct Progress {
-  Position position = 0;         ///< everything up to here is committed; 0: nothing yet
-  Timestamp arrival = no_time;   ///< arrival time that was reached: the greatest timestamp up to `position`
+  Place place = {};              ///< everything up to here is committed; position 0: nothing yet
   std::string snapshot = {};     ///< name of the newest snapshot that a commit named; empty: none
   std::string fingerprint = {};  ///< of the pipeline that wrote it
   StreamIdentity stream = {};
-  Timestamp stamp = no_time;   ///< the stream's timestamp of the message at `position`; no_time: not known
-  std::uint64_t consumed = 0;  ///< messages and markers that led to `position`
-  std::string sinks = {};      ///< ids, separated by blanks: the pipeline's sinks, those that wait for their first
-                               ///< commit with a '?'
-  std::uint32_t resets = 0;    ///< how often Ledger::reset() forgot what was here; a commit never lowers it
-  std::uint64_t emitted = 0;   ///< rows of this sink behind `position` that are committed too, counted before they are
-                               ///< completed: one message or deadline may make more than fit in a transaction
-  Timestamp latest_tick = no_time;  ///< see Place; a commit never lowers it
-  std::uint32_t numbering = 0;      ///< see Encoded, of the rows that led there: one of two owners at the same position
-                                    ///< that gave other rows has another; 0: not known
+  std::string sinks = {};       ///< ids, separated by blanks: the pipeline's sinks, those that wait for their first
+                                ///< commit with a '?'
+  std::uint32_t resets = 0;     ///< how often Ledger::reset() forgot what was here; a commit never lowers it
+  std::uint32_t numbering = 0;  ///< see Encoded, of the rows that led there: one of two owners at the same position
+                                ///< that gave other rows has another; 0: not known
 };
 
 /// A partition as a ledger shows it, with any owner or none.

@@ -60,7 +60,7 @@ void print(const std::vector<ProgressLine>& lines, const std::optional<Vehicle>&
     const bool owned = is_owned(line);
     std::cout << weir::format("{:>9}  {:<{}}  {:<20}  {:>10}  {:>12}  {}\n", line.partition, owner(line), width,
                               shown(owned ? line.since : no_time), owned ? shown_seconds(line.lease_left) : "-",
-                              line.progress.position, shown(line.progress.arrival));
+                              line.progress.place.position, shown(line.progress.place.arrival));
   }
 }
 

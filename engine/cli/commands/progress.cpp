@@ -26,8 +26,9 @@ std::string holder(const ProgressLine& line) {
 
 void print(const std::string& node, const ProgressLine& line) {
   const Progress& p = line.progress;
-  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", node, line.partition, p.position,
-                            shown(p.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot, holder(line));
+  std::cout << weir::format("{:<12} {:>9} {:>12}  {:<20}  {:<20}  {:<24}  {}\n", node, line.partition, p.place.position,
+                            shown(p.place.arrival), shown(line.updated), p.snapshot.empty() ? "-" : p.snapshot,
+                            holder(line));
 }
 
 void print(const Ledgers::Answers& answers) {

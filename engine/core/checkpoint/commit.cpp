@@ -45,7 +45,7 @@ void CommitCycle::note_known(Partition partition, const UncommittedSteps& lane) 
   }
   if (sinks_.transactional() > 0) return;
   known.snapshot = lane.committed().snapshot;
-  known.position = lane.committed().position;
+  known.position = lane.committed().place.position;
 }
 
 std::size_t CommitCycle::take(LaneStep step) {
@@ -148,7 +148,7 @@ Result<void> CommitCycle::commit_sink(std::size_t index, CommitReport& report, s
       drop(commit.partition, report);
     } else {
       UncommittedSteps& lane = lanes_.at(commit.partition);
-      advance(index, lane, {commit.next.position, commit.next.emitted});
+      advance(index, lane, {commit.next.place.position, commit.next.place.emitted});
       lane.named(index, commit.next.snapshot);
     }
   }
@@ -285,7 +285,7 @@ Result<void> CommitCycle::reacquire(std::size_t index, CommitReport& report) {
     auto progress = sink.ledger()->acquire(partition);
     if (!progress && progress.error().kind != Error::Kind::held) return std::unexpected(progress.error());
     if (progress && lane.is_ours(index, *progress)) {
-      advance(index, lane, {progress->position, progress->emitted});
+      advance(index, lane, {progress->place.position, progress->place.emitted});
       lane.named(index, progress->snapshot);
     } else {
       lost.push_back(partition);
@@ -310,8 +310,8 @@ Result<bool> CommitCycle::complete(Partition partition, UncommittedSteps& lane, 
     lane.agree(next.snapshot);
   }
   lane.complete(next);
-  box_.committed(partition, next.position);
-  CommitReport::Lane done{partition, next.position};
+  box_.committed(partition, next.place.position);
+  CommitReport::Lane done{partition, next.place.position};
   while (lane.steps_left()) {
     const LaneStep step = lane.pop();
     if (done.reached == no_time) done.earliest = step.place.arrival;

@@ -7,16 +7,16 @@ namespace {
 class CommitBorder : public fakes::CommitTest {
  protected:
   void SetUp() override {
-    database_.places[0].progress = {.position = 9, .fingerprint = "one"};
-    second_database_.places[0].progress = {.position = 5, .fingerprint = "one"};
+    database_.places[0].progress = {.place = {.position = 9}, .fingerprint = "one"};
+    second_database_.places[0].progress = {.place = {.position = 5}, .fingerprint = "one"};
     start_worker(false, true);
     const auto start = fakes::acquire(*cycle_, 0);
     ASSERT_TRUE(start) << start.error().message;
     EXPECT_EQ(start->borders, (std::vector<Position>{5, 9}));
   }
   void TearDown() override {
-    EXPECT_EQ(database_.places[0].progress.position, 10u);
-    EXPECT_EQ(second_database_.places[0].progress.position, 10u);
+    EXPECT_EQ(database_.places[0].progress.place.position, 10u);
+    EXPECT_EQ(second_database_.places[0].progress.place.position, 10u);
     EXPECT_EQ(database_.rows, std::vector<std::string>{"ten"}) << "it had the step that ends at 9";
     EXPECT_EQ(second_database_.rows, (std::vector<std::string>{"nine", "ten"}));
   }

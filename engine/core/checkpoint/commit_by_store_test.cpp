@@ -84,7 +84,7 @@ TEST_F(CommitByStore, TheFirstSinkThatKeepsProgressBeginsAtTheNewestSnapshot) {
   EXPECT_EQ(start->replay_until, 5u) << "the other sink has what lies before";
   EXPECT_EQ(start->state, "state");
   EXPECT_EQ(start->committed(), 5u) << "the stream must bear it out";
-  EXPECT_EQ(database_.places[0].progress.position, 5u);
+  EXPECT_EQ(database_.places[0].progress.place.position, 5u);
   EXPECT_NE(database_.places[0].progress.snapshot, "");
 }
 

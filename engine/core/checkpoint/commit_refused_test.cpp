@@ -29,7 +29,7 @@ TEST_F(RefusedCommit, OfOneLaneStopsThatOneAlone) {
   EXPECT_EQ(report->failed[0].second.kind, Error::Kind::refused);
   EXPECT_EQ(report->bytes, 30u) << "of all three: what is not committed holds no credit either";
   EXPECT_THAT(database_.rows, ElementsAre("a", "c"));
-  EXPECT_EQ(database_.places[1].progress.position, 0u);
+  EXPECT_EQ(database_.places[1].progress.place.position, 0u);
   EXPECT_FALSE(cycle_->pending());
   // The others go on; so does it, from its progress, when it is mended.
   take(6);
@@ -56,7 +56,7 @@ TEST_F(RefusedCommit, OfAllStopsNoLane) {
 
 TEST_F(RefusedCommit, ALaneThatAnotherWorkerHasMeanwhileIsNotFailed) {
   sink_->refuses = {1};
-  database_.places[2].progress.position = 4;
+  database_.places[2].progress.place.position = 4;
   const auto report = cycle_->commit();
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_THAT(report->refused, ElementsAre(2));

@@ -14,7 +14,7 @@ class CommitStall : public fakes::CommitTest {
     std::erase_if(stored_,
                   [&](const auto& value) { return value.first.contains(database_.places[0].progress.snapshot); });
     auto& place = database_.places[0];
-    place.progress.position = position;
+    place.progress.place.position = position;
     place.progress.snapshot = *name;
     place.fence = ++database_.fences;
   }
@@ -49,7 +49,7 @@ TEST_F(CommitStall, BetweenProgressAndSnapshotGoesOnFromWhatAnotherCommitted) {
 class CommitStallWithoutSnapshot : public CommitStall {
  protected:
   void SetUp() override {
-    database_.places[0].progress = {.position = 4, .stream = stream_};
+    database_.places[0].progress = {.place = {.position = 4}, .stream = stream_};
     auto acquired = cycle_->acquire(0);
     ASSERT_TRUE(acquired);
     acquired->lane.reading({.stream = stream_});
@@ -88,7 +88,7 @@ TEST_F(CommitStallWithoutSnapshot, IsRefusedInAnotherEpochOfTheStreamThoughThePo
 
 TEST_F(CommitStallWithoutSnapshot, IsRefusedWhereAnotherGaveOtherRowsThoughThePositionIsTheSame) {
   database_.places[0].progress.numbering = 8;
-  database_.places[0].progress.position = 6;
+  database_.places[0].progress.place.position = 6;
   EXPECT_EQ(refused(), std::vector<Partition>{0});
   EXPECT_EQ(database_.rows, std::vector<std::string>{"five"});
 }
@@ -106,7 +106,7 @@ TEST_F(CommitStallWithoutSnapshot, NamesNoOlderSnapshotThanBefore) {
 }
 
 TEST_F(CommitStallWithoutSnapshot, GoesOnIfItRaisedTheResetsOfASecondSinkItself) {
-  second_database_.places[0].progress = {.position = 3};
+  second_database_.places[0].progress = {.place = {.position = 3}};
   database_.places[0].progress.resets = 2;
   start_worker(false, true);
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));

@@ -14,7 +14,7 @@ namespace weir {
 namespace {
 
 /// Nothing was ever committed there.
-bool is_blank(const Progress& progress) { return progress.position == 0; }
+bool is_blank(const Progress& progress) { return progress.place.position == 0; }
 
 }  // namespace
 
@@ -29,9 +29,9 @@ Result<CommitCycle::Acquired> CommitCycle::acquire(Partition partition, bool rep
   std::vector<UncommittedSteps::Stand> stood;
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     Progress& stand = recovered.stands[i];
-    if (!sinks_[i].keeps()) stand.emitted = 0;
-    if (stand.emitted != 0 && replays)
-      recovered.start.emitted.push_back({sinks_[i].node, stand.position, stand.emitted});
+    if (!sinks_[i].keeps()) stand.place.emitted = 0;
+    if (stand.place.emitted != 0 && replays)
+      recovered.start.emitted.push_back({sinks_[i].node, stand.place.position, stand.place.emitted});
     stood.push_back({sinks_[i].node, std::move(stand)});
   }
   Acquired out{std::move(recovered.start), {stood, sinks_.transactional(), recovered.least}, std::move(sinks)};
@@ -57,7 +57,7 @@ Result<CommitCycle::Found> CommitCycle::take_ownership(Partition partition, bool
 
 Result<void> CommitCycle::install(Partition partition, const Acquired& acquired) {
   if (auto adopted = adopt(partition, acquired.sinks); !adopted) return adopted;
-  box_.resume(partition, acquired.lane.committed().position);
+  box_.resume(partition, acquired.lane.committed().place.position);
   lanes_.insert_or_assign(partition, acquired.lane);
   std::erase(unreported_.refused, partition);  // of the lane before this one
   std::erase_if(unreported_.failed, [&](const auto& lane) { return lane.first == partition; });
@@ -128,7 +128,7 @@ Result<std::vector<Peer>> CommitCycle::check_names(Partition partition, std::spa
   std::vector<Peer> rivals;
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
     const Node& node = pipeline_.nodes[sinks_[i].node];
-    const bool has = stands[i].position > 0 || stands[i].resets > 0;
+    const bool has = stands[i].place.position > 0 || stands[i].resets > 0;
     if (!sinks_[i].keeps() || (has && node.renamed_from.empty() && pipeline_.renamed_from.empty())) continue;
     auto peers = attempt(sinks_[i].id, [&] { return sinks_[i].sink->ledger()->peers(partition); });
     if (!peers) return std::unexpected(peers.error());
@@ -146,7 +146,7 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
   for (std::size_t i = 0; i < starts.size(); ++i) {
     if (starts[i].action != SinkAction::begin_now) continue;
     log::info("partition {}: sink {} is new: it begins after position {}, where the others stand", partition,
-              sinks_[i].id, starts[i].at.position);
+              sinks_[i].id, starts[i].at.place.position);
     if (!sinks_[i].keeps()) continue;
     const LaneCommit commit{partition, starts[i].at};
     const auto committed = attempt(sinks_[i].id, [&] { return sinks_[i].sink->commit({&commit, 1}); });

@@ -65,7 +65,8 @@ TEST_F(CommitStart, AMissingOrChangedChunkIsAsIfNoSnapshotHadBeenKept) {
 }
 
 TEST_F(CommitStart, ASnapshotAheadOfTheCommitIsNotLoaded) {
-  database_.places[0].progress = {.position = 3, .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
+  database_.places[0].progress = {.place = {.position = 3},
+                                  .snapshot = *snapshots_.write(0, "f", snapshot(5, "state"))};
   EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::internal);
 }
 
@@ -137,7 +138,7 @@ TEST_F(CommitStart, ASnapshotThatProgressNamesIsKeptWhileALaneIsSilent) {
 }
 
 TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
-  second_database_.places[0].progress = {.position = 0};
+  second_database_.places[0].progress = {.place = {.position = 0}};
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   cycle_->take(step(0, 5, "a"));
   cycle_->take(step(0, 9, "b"));
@@ -153,8 +154,8 @@ TEST_F(CommitStart, ASinkThatIsAheadOfAnotherKeepsItsPlace) {
   cycle_->take(std::move(replayed));
   cycle_->name_snapshot(0, *name, 5);
   ASSERT_TRUE(cycle_->commit());
-  EXPECT_EQ(database_.places[0].progress.position, 9u);
-  EXPECT_EQ(second_database_.places[0].progress.position, 5u);
+  EXPECT_EQ(database_.places[0].progress.place.position, 9u);
+  EXPECT_EQ(second_database_.places[0].progress.place.position, 5u);
   EXPECT_EQ(second_database_.places[0].progress.snapshot, *name);
 }
 
@@ -216,8 +217,8 @@ TEST_F(CommitStart, NewSinksBeginWhereTheOthersStandAndSayWhereFirst) {
   const auto start = fakes::acquire(*cycle_, 0);
   ASSERT_TRUE(start) << start.error().message;
   const Progress& adopted = second_database_.places[0].progress;
-  EXPECT_EQ(adopted.position, 9u) << "before its first row";
-  EXPECT_EQ(adopted.consumed, 9u);
+  EXPECT_EQ(adopted.place.position, 9u) << "before its first row";
+  EXPECT_EQ(adopted.place.consumed, 9u);
   EXPECT_EQ(adopted.snapshot, name) << "it may be the only one soon";
   EXPECT_EQ(start->after, 5u);
   EXPECT_EQ(start->replay_until, 9u);
@@ -237,7 +238,7 @@ TEST_F(CommitStart, ANewSinkThatCanNotSayWhereItBeginsDoesNotBegin) {
   EXPECT_EQ(fakes::acquire(*cycle_, 0).error().kind, Error::Kind::unreachable);
   EXPECT_FALSE(sink_->owns(0));
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
-  EXPECT_EQ(second_database_.places[0].progress.position, 9u);
+  EXPECT_EQ(second_database_.places[0].progress.place.position, 9u);
 }
 
 TEST_F(CommitStart, WhatANewSinkGetsFromTheFirstMessageOnNoOtherGetsTwice) {
@@ -268,7 +269,7 @@ TEST_F(CommitStart, AnotherOutputCatchesUpFromTheFirstMessageAsWell) {
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(list_rows_, std::vector<std::string>{"5"});
   EXPECT_EQ(database_.places[0].progress.sinks, "db") << "from before it came";
-  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  EXPECT_EQ(database_.places[0].progress.place.position, 9u);
   cycle_->take(for_all(12));
   ASSERT_TRUE(cycle_->commit());
   EXPECT_EQ(database_.places[0].progress.sinks, "list db");

@@ -25,7 +25,7 @@ TEST_F(CommitTest, RowsAndPositionBecomeDurableTogether) {
   EXPECT_EQ(report->bytes, 20u);
   EXPECT_EQ(report->rows, 2u);
   EXPECT_EQ(database_.rows, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(database_.places[0].progress.position, 9u);
+  EXPECT_EQ(database_.places[0].progress.place.position, 9u);
   EXPECT_FALSE(cycle_->pending());
 }
 
@@ -74,7 +74,7 @@ TEST_F(CommitTest, APositionThatAnotherWorkerMovedIsNotWrittenOver) {
   cycle_->take(step(0, 5, "a"));
   sink_->next_fault = Fault::before;
   ASSERT_FALSE(cycle_->commit());
-  database_.places[0].progress.position = 4;  // another worker cut its batches differently
+  database_.places[0].progress.place.position = 4;  // another worker cut its batches differently
   const auto report = cycle_->commit();
   ASSERT_TRUE(report);
   EXPECT_EQ(report->refused, std::vector<Partition>{0});
@@ -135,7 +135,7 @@ TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithTh
 
 TEST_F(CommitTest, ARowOfAStepThatTheLastOutputHasAlreadyGoesToTheBox) {
   pipeline_.nodes[1].begins = SinkBegins::stream;
-  database_.places[0].progress = {.position = 9, .sinks = "db"};
+  database_.places[0].progress = {.place = {.position = 9}, .sinks = "db"};
   start_worker(true);
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   LaneStep made = step(0, 5, "row", 1);
@@ -284,7 +284,7 @@ TEST_F(CommitTest, NoScheduleOfFaultsLosesOrDoublesARow) {
     auto start = fakes::acquire(*cycle_, 0);
     Position next = 1;
     Position replay_until = 0;
-    const auto behind = [&](Database& database) { return database.places[0].progress.position < end; };
+    const auto behind = [&](Database& database) { return database.places[0].progress.place.position < end; };
     while (behind(database_) || (two && behind(second_database_))) {
       if (next <= end && chance(60)) {
         Position last = std::min<Position>(end, next + random() % 3);

@@ -73,7 +73,7 @@ std::vector<ProgressLine> lines_of(std::uint32_t partitions, const std::vector<s
         line = std::move(one);
         continue;
       }
-      if (one.progress.position < line.progress.position) line.progress = std::move(one.progress);
+      if (one.progress.place.position < line.progress.place.position) line.progress = std::move(one.progress);
       if (one.owner.empty() || one.lease_left <= std::max<Duration>(line.lease_left, 0)) continue;
       line.owner = std::move(one.owner);
       line.lease_left = one.lease_left;

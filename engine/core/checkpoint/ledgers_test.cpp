@@ -9,7 +9,7 @@ namespace {
 
 ProgressLine line(Partition partition, Position position, std::string owner = {}, Duration lease_left = second) {
   return {.partition = partition,
-          .progress = {.position = position},
+          .progress = {.place = {.position = position}},
           .owner = std::move(owner),
           .since = 5,
           .lease_left = lease_left};
@@ -19,7 +19,7 @@ ProgressLine line(Partition partition, Position position, std::string owner = {}
 std::string text_of(const std::vector<ProgressLine>& lines) {
   std::string out;
   for (const ProgressLine& one : lines)
-    out += weir::format("{} {} {}; ", one.partition, one.progress.position, is_owned(one) ? one.owner : "-");
+    out += weir::format("{} {} {}; ", one.partition, one.progress.place.position, is_owned(one) ? one.owner : "-");
   return out;
 }
 

@@ -8,7 +8,7 @@ namespace {
 LaneStart committed(std::vector<Progress> kept, std::uint64_t consumed = 0) {
   LaneStart start;
   start.kept = std::move(kept);
-  start.at.consumed = consumed;
+  start.at.place.consumed = consumed;
   return start;
 }
 
@@ -19,7 +19,8 @@ TEST(MessageCountTest, GoesOnFromWhatTheSnapshotHadConsumed) {
 }
 
 TEST(MessageCountTest, HoldsAReplayToEachCommittedPosition) {
-  MessageCount count{0, committed({{.position = 10, .consumed = 10}, {.position = 20, .consumed = 20}}), 0};
+  MessageCount count{
+      0, committed({{.place = {.position = 10, .consumed = 10}}, {.place = {.position = 20, .consumed = 20}}}), 0};
   EXPECT_EQ(count.add(1, 10, 10), 10u);
   EXPECT_EQ(count.add(11, 15, 5), 15u);
   EXPECT_EQ(count.add(16, 20, 5), 20u);
@@ -27,7 +28,7 @@ TEST(MessageCountTest, HoldsAReplayToEachCommittedPosition) {
 }
 
 TEST(MessageCountTest, FindsMessagesThatAreGoneBeforeACommittedPosition) {
-  MessageCount count{3, committed({{.position = 20, .consumed = 20}}), 0};
+  MessageCount count{3, committed({{.place = {.position = 20, .consumed = 20}}}), 0};
   EXPECT_EQ(count.add(1, 9, 9), 9u);
   const auto replayed = count.add(12, 20, 9);
   ASSERT_FALSE(replayed);
@@ -36,7 +37,7 @@ TEST(MessageCountTest, FindsMessagesThatAreGoneBeforeACommittedPosition) {
 }
 
 TEST(MessageCountTest, FindsThatTheMessageAtACommittedPositionIsGone) {
-  MessageCount count{0, committed({{.position = 10, .consumed = 10}}), 0};
+  MessageCount count{0, committed({{.place = {.position = 10, .consumed = 10}}}), 0};
   EXPECT_EQ(count.add(1, 9, 9), 9u);
   const auto replayed = count.add(11, 12, 2);
   ASSERT_FALSE(replayed);
@@ -44,7 +45,7 @@ TEST(MessageCountTest, FindsThatTheMessageAtACommittedPositionIsGone) {
 }
 
 TEST(MessageCountTest, ComparesNeitherWhatLiesBeforeTheSnapshotNorWhatWasNotCounted) {
-  MessageCount count{0, committed({{.position = 10, .consumed = 4}, {.position = 20}}, 7), 10};
+  MessageCount count{0, committed({{.place = {.position = 10, .consumed = 4}}, {.place = {.position = 20}}}, 7), 10};
   EXPECT_EQ(count.add(11, 20, 10), 17u);
 }
 

@@ -23,7 +23,7 @@ std::unexpected<Error> changed(Partition partition, std::string_view why) {
 
 /// The state of the snapshot that `least` names; where that is gone, why.
 Result<void> load_state(Partition partition, const Progress& least, Snapshots& snapshots, LaneStart& start) {
-  start.replay_until = least.position;
+  start.replay_until = least.place.position;
   if (least.snapshot.empty()) return {};
   auto snapshot = snapshots.read(least.snapshot);
   if (!snapshot && snapshot.error().kind == Error::Kind::changed) {
@@ -32,11 +32,11 @@ Result<void> load_state(Partition partition, const Progress& least, Snapshots& s
   }
   if (!snapshot) return std::unexpected(snapshot.error());
   Progress& at = snapshot->at;
-  if (at.position > start.replay_until) {
+  if (at.place.position > start.replay_until) {
     return fail(Error::Kind::internal, weir::format("partition {}: snapshot {} is ahead of the commit at position {}",
                                                     partition, least.snapshot, start.replay_until));
   }
-  start.after = at.position;
+  start.after = at.place.position;
   start.at = std::move(at);
   start.state = std::move(snapshot->state);
   return {};
@@ -68,16 +68,18 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
                        "  changed    {}\n"
                        "  why not    {}messages {} to {} would be read again, but lead to another state\n"
                        "  ways out   {}",
-                       partition, kept.position, what, from, after + 1, kept.position, ways)};
+                       partition, kept.place.position, what, from, after + 1, kept.place.position, ways)};
 }
+
+Position position_of(const Progress& progress) { return progress.place.position; }
 
 /// One rule for all that was kept.
 Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, Position after,
                            const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
-    if (progress.position <= after && progress.emitted == 0) continue;
+    if (progress.place.position <= after && progress.place.emitted == 0) continue;
     if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
-    const bool new_sink = std::ranges::contains(kept, Position{0}, &Progress::position);
+    const bool new_sink = std::ranges::contains(kept, Position{0}, position_of);
     return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));
   }
   return {};
@@ -87,16 +89,16 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
 std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
   std::vector<Progress> kept;
   for (const Progress& progress : stands) {
-    if (progress.position == 0) continue;
-    const auto same = std::ranges::find(kept, progress.position, &Progress::position);
+    if (progress.place.position == 0) continue;
+    const auto same = std::ranges::find(kept, progress.place.position, position_of);
     if (same == kept.end()) {
       kept.push_back(progress);
     } else {
-      same->emitted = std::max(same->emitted, progress.emitted);
-      same->latest_tick = std::max(same->latest_tick, progress.latest_tick);
+      same->place.emitted = std::max(same->place.emitted, progress.place.emitted);
+      same->place.latest_tick = std::max(same->place.latest_tick, progress.place.latest_tick);
     }
   }
-  std::ranges::sort(kept, {}, &Progress::position);
+  std::ranges::sort(kept, {}, position_of);
   return kept;
 }
 
@@ -104,7 +106,7 @@ std::vector<Progress> kept_of(const std::vector<Progress>& stands) {
 
 Result<Recovered> recover(Partition partition, std::vector<Progress> stands, Snapshots& snapshots,
                           const std::string& fingerprint, bool replays) {
-  Progress least = stands.empty() ? Progress{} : std::ranges::min(stands, {}, &Progress::position);
+  Progress least = stands.empty() ? Progress{} : std::ranges::min(stands, {}, position_of);
   LaneStart start;
   if (auto loaded = load_state(partition, least, snapshots, start); !loaded) return std::unexpected(loaded.error());
   const auto same =
@@ -113,7 +115,8 @@ Result<Recovered> recover(Partition partition, std::vector<Progress> stands, Sna
   start.at.resets = least.resets;
   start.kept = kept_of(stands);
   for (const Progress& progress : start.kept) {
-    if (progress.position <= start.after) start.at.arrival = std::max(start.at.arrival, progress.arrival);
+    if (progress.place.position <= start.after)
+      start.at.place.arrival = std::max(start.at.place.arrival, progress.place.arrival);
   }
   return Recovered{std::move(start), std::move(least), std::move(stands)};
 }
@@ -123,14 +126,14 @@ void go_on_without_replay(LaneStart& start, bool reminds) {
   // What led from the state to the commit is gone, so ticks that were written may come again, of other samples. Not
   // where all values of then come first, for a state of their own: it closes those ticks in silence.
   // Nor is the rest of a step of which a part was committed.
-  const bool in_parts = std::ranges::any_of(start.kept, [](const Progress& kept) { return kept.emitted != 0; });
+  const bool in_parts = std::ranges::any_of(start.kept, [](const Progress& kept) { return kept.place.emitted != 0; });
   const bool whole = !in_parts && (start.state.empty() ? reminds : start.after == start.committed());
   if (!whole) {
-    for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.latest_tick);
+    for (const Progress& kept : start.kept) start.written = std::max(start.written, kept.place.latest_tick);
   }
   start.after = start.replay_until = start.committed();
   start.at = start.kept.back();
-  if (reminds) start.reminded = start.at.arrival;
+  if (reminds) start.reminded = start.at.place.arrival;
 }
 
 Error with_way_out(Partition partition, Error error) {
@@ -164,19 +167,19 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
     if (!kept.stream.stream.empty() && kept.stream != found) {
       return changed(partition, weir::format("stream {} is not the one that was read up to position {}: it "
                                              "was recreated at {}",
-                                             found.stream, kept.position, format_rfc3339(found.created)));
+                                             found.stream, kept.place.position, format_rfc3339(found.created)));
     }
-    if (kept.stamp == no_time) continue;
-    const auto stamp = source.arrival_at(kept.position);
+    if (kept.place.stamp == no_time) continue;
+    const auto stamp = source.arrival_at(kept.place.position);
     if (!stamp) {
       if (stamp.error().kind != Error::Kind::changed) return std::unexpected(stamp.error());
       return changed(partition, stamp.error().message);
     }
-    if (stamp->has_value() && **stamp != kept.stamp) {
-      return changed(partition,
-                     weir::format("message {} of stream {} is of {}, but the one that was read was of {}: "
-                                  "the server lost messages and gave their numbers to others",
-                                  kept.position, found.stream, format_rfc3339(**stamp), format_rfc3339(kept.stamp)));
+    if (stamp->has_value() && **stamp != kept.place.stamp) {
+      return changed(partition, weir::format("message {} of stream {} is of {}, but the one that was read was of {}: "
+                                             "the server lost messages and gave their numbers to others",
+                                             kept.place.position, found.stream, format_rfc3339(**stamp),
+                                             format_rfc3339(kept.place.stamp)));
     }
   }
   if (start.kept.empty() || start.after != 0) return {};
@@ -188,12 +191,12 @@ Result<void> same_stream(Source& source, Partition partition, Position begins, c
   }
   // Where the count is known the replay will tell, unless there is none.
   const Progress& last = start.kept.back();
-  if (last.consumed == 0 ? begins != 0 : begins >= last.position) {
+  if (last.place.consumed == 0 ? begins != 0 : begins >= last.place.position) {
     return changed(
         partition,
         weir::format("{} and the stream no longer reaches back to its first message, so the "
                      "state at position {} can't be made again{}",
-                     start.lost.empty() ? "no snapshot was kept" : start.lost, last.position,
+                     start.lost.empty() ? "no snapshot was kept" : start.lost, last.place.position,
                      start.lost.empty() ? "; a durable \"state\" store keeps one, from the first \"every\" on" : ""));
   }
   return {};
@@ -205,7 +208,7 @@ std::uint32_t numbering(bool replayable, const LaneStart& start, const Progress&
   const bool same_rows = without_requesters(start.at.fingerprint) == without_requesters(at.fingerprint);
   if (start.at.numbering != 0 && same_rows) return start.at.numbering;
   // Without a state they begin at the first message there is; with one of an older build nobody knows where they did.
-  const Position begins = start.state.empty() ? at.position : 0;
+  const Position begins = start.state.empty() ? at.place.position : 0;
   return static_cast<std::uint32_t>(checksum(weir::format("{} {} {} {} {}", without_requesters(at.fingerprint),
                                                           at.stream.stream, at.stream.created, begins, at.resets)));
 }
@@ -224,7 +227,7 @@ Error other_count(Partition partition, const Progress& kept, std::uint64_t count
   return changed(partition,
                  weir::format("{} messages lead to position {} of stream {}, but {} did when they were read: "
                               "some of them are gone, so the state there can't be made again",
-                              counted, kept.position, kept.stream.stream, kept.consumed))
+                              counted, kept.place.position, kept.stream.stream, kept.place.consumed))
       .error();
 }
 

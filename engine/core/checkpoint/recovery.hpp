@@ -25,7 +25,7 @@ struct LaneStart {
     Position behind = 0;
     std::uint64_t rows = 0;
   };
-  std::vector<Emitted> emitted = {};    ///< rows behind a position that a sink has, see Progress::emitted
+  std::vector<Emitted> emitted = {};    ///< rows behind a position that a sink has, see Place::emitted
   std::string state = {};               ///< for Lane::load(); empty: start empty
   std::string lost = {};                ///< why there is no state although a snapshot is named
   Progress at = {};                     ///< of `after`: arrival time, messages consumed, numbering
@@ -34,10 +34,10 @@ struct LaneStart {
   std::vector<std::string> blank = {};  ///< sinks that begin at the first message, although the pipeline ran before
 
   /// What arrival time does not go back behind; no_time: nothing, or what the source reminds of comes first.
-  Timestamp arrival() const { return reminded != no_time ? no_time : at.arrival; }
+  Timestamp arrival() const { return reminded != no_time ? no_time : at.place.arrival; }
 
   /// The furthest position that a sink has.
-  Position committed() const { return kept.empty() ? 0 : kept.back().position; }
+  Position committed() const { return kept.empty() ? 0 : kept.back().place.position; }
 };
 
 /// What the sinks of a lane together say of it.

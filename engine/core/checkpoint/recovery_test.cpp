@@ -21,7 +21,7 @@ class RecoveryTest : public fakes::WorldTest {
     world_.messages = messages;
     const auto done = run();
     ASSERT_TRUE(done) << done.error().message;
-    ASSERT_EQ(world_.progress.position, messages);
+    ASSERT_EQ(world_.progress.place.position, messages);
     ASSERT_FALSE(world_.owned);
     world_.rows.clear();
     world_.arrivals.clear();
@@ -35,7 +35,7 @@ class RecoveryTest : public fakes::WorldTest {
     EXPECT_NE(done.error().message.find("`weir progress reset --partition 0`"), std::string::npos)
         << done.error().message;
     EXPECT_TRUE(world_.rows.empty());
-    EXPECT_EQ(world_.progress.position, before.position);
+    EXPECT_EQ(world_.progress.place.position, before.place.position);
     EXPECT_FALSE(world_.owned) << "others must find it free";
   }
   void recreate_stream(Position messages) {
@@ -63,19 +63,19 @@ class RecoveryTest : public fakes::WorldTest {
 
 TEST_F(RecoveryTest, ProgressTellsWhatLedToThePosition) {
   read_up_to(20);
-  EXPECT_EQ(world_.progress.stamp, 20 * second);
-  EXPECT_EQ(world_.progress.arrival, 20 * second);
-  EXPECT_EQ(world_.progress.consumed, 20u);
+  EXPECT_EQ(world_.progress.place.stamp, 20 * second);
+  EXPECT_EQ(world_.progress.place.arrival, 20 * second);
+  EXPECT_EQ(world_.progress.place.consumed, 20u);
   EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 1}));
   read_up_to(30);
-  EXPECT_EQ(world_.progress.consumed, 30u) << "what the worker before consumed counts";
+  EXPECT_EQ(world_.progress.place.consumed, 30u) << "what the worker before consumed counts";
 }
 
 TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
   const LaneStart fresh;
   LaneStart resumed;
   resumed.state = "something";
-  const Progress at{.position = 0, .fingerprint = "f", .stream = {"S", 1}};
+  const Progress at{.place = {.position = 0}, .fingerprint = "f", .stream = {"S", 1}};
   const auto changed = [&](auto change) {
     Progress other = at;
     change(other);
@@ -83,9 +83,9 @@ TEST(Numbering, IsTheSameOnlyWhereTheRowsAre) {
   };
   const auto usual = numbering(true, fresh, at);
   EXPECT_EQ(numbering(true, fresh, at), usual);
-  EXPECT_EQ(numbering(true, resumed, {.position = 70, .fingerprint = "f", .stream = {"S", 1}}), usual)
+  EXPECT_EQ(numbering(true, resumed, {.place = {.position = 70}, .fingerprint = "f", .stream = {"S", 1}}), usual)
       << "the numbers go on where the snapshot has them";
-  EXPECT_NE(changed([](Progress& p) { p.position = 70; }), usual) << "they begin at another message";
+  EXPECT_NE(changed([](Progress& p) { p.place.position = 70; }), usual) << "they begin at another message";
   EXPECT_NE(changed([](Progress& p) { p.stream.created = 2; }), usual);
   EXPECT_NE(changed([](Progress& p) { p.fingerprint = "g"; }), usual);
   EXPECT_NE(changed([](Progress& p) { p.resets = 1; }), usual) << "a lost tail gives old numbers to new messages";
@@ -108,10 +108,11 @@ TEST(Numbering, IsAnotherWhereColumnsLeaveOutOtherRows) {
 }
 
 TEST(Numbering, GoesOnWithTheStateWhereverItBegan) {
-  const Progress began{.position = 70, .fingerprint = "f", .stream = {"S", 1}};
+  const Progress began{.place = {.position = 70}, .fingerprint = "f", .stream = {"S", 1}};
   LaneStart resumed;
   resumed.state = "something";
-  resumed.at = {.position = 90, .fingerprint = "f", .stream = {"S", 1}, .numbering = numbering(true, {}, began)};
+  resumed.at = {
+      .place = {.position = 90}, .fingerprint = "f", .stream = {"S", 1}, .numbering = numbering(true, {}, began)};
   EXPECT_EQ(numbering(true, resumed, resumed.at), resumed.at.numbering);
   EXPECT_NE(numbering(false, resumed, resumed.at), resumed.at.numbering) << "nothing can be given again";
   Progress changed = resumed.at;
@@ -132,8 +133,8 @@ TEST_F(RecoveryTest, ArrivalDoesNotGoBackWhenTheServersClockDidBetweenTwoWorkers
   // The greatest timestamp is not the last one's: the source alone can't know it.
   world_.arrival_of = [](Position n) { return (n == 9 ? 100 : n <= 20 ? 50 : 70) * second; };
   read_up_to(20);
-  EXPECT_EQ(world_.progress.arrival, 100 * second);
-  EXPECT_EQ(world_.progress.stamp, 50 * second);
+  EXPECT_EQ(world_.progress.place.arrival, 100 * second);
+  EXPECT_EQ(world_.progress.place.stamp, 50 * second);
   read_up_to(20);
   world_.messages = 30;
   ASSERT_TRUE(run());
@@ -217,7 +218,7 @@ TEST_F(RecoveryTest, ARecreatedStreamStopsTheLaneUntilItIsReset) {
   ASSERT_TRUE(run());
   EXPECT_TRUE(log.contains("partition 0: starts over, with empty state, after 0")) << log.text();
   EXPECT_EQ(rows_without_letters(), sums(1, 1, 5)) << "nothing of the former epoch's snapshot";
-  EXPECT_EQ(world_.progress.position, 5u);
+  EXPECT_EQ(world_.progress.place.position, 5u);
   EXPECT_EQ(world_.progress.stream, (StreamIdentity{"S", 2}));
   expect_other_numbers(before);
   world_.messages = 9;
@@ -254,7 +255,7 @@ TEST_F(RecoveryTest, AStreamThatChangesUnderItsReaderStopsTheLaneBehindWhatItGav
   std::jthread operations{[&] {
     const auto committed = [&] {
       const std::scoped_lock lock{world_.mutex};
-      return world_.progress.position == 20;
+      return world_.progress.place.position == 20;
     };
     for (int i = 0; i < 5000 && !committed(); ++i) system_clock().wait(millisecond, {});
     const std::scoped_lock lock{world_.mutex};
@@ -301,7 +302,7 @@ TEST(Recovery, WithoutReplayTicksThatWereWrittenAreLeftOutWhereTheyMayComeAgain)
     LaneStart start;
     start.after = row.after;
     start.state = row.state;
-    start.kept = {{.position = 7, .emitted = row.emitted, .latest_tick = 70}};
+    start.kept = {{.place = {.position = 7, .emitted = row.emitted, .latest_tick = 70}}};
     go_on_without_replay(start, row.reminds);
     EXPECT_EQ(start.written, row.written) << row.what;
     EXPECT_EQ(start.after, 7u);
@@ -315,7 +316,7 @@ TEST(Recovery, ASinkThatIsToHaveAllRowsIsRefusedWhereTheStreamLostItsBeginning) 
     Result<Pulled> pull(const Budget&, std::stop_token) override { return Pulled{}; }
   } source;
   LaneStart start;
-  start.kept = {{.position = 20, .consumed = 20}};
+  start.kept = {{.place = {.position = 20, .consumed = 20}}};
   start.blank = {"more"};
   EXPECT_TRUE(same_stream(source, 3, 0, start));
   const auto refused = same_stream(source, 3, 8, start);
@@ -339,7 +340,7 @@ TEST(Recovery, ARenamedPipelineIsTakenForAnotherOnlyIfItSaysSo) {
 
 TEST(Recovery, ACopyThatReadsAnotherStreamIsToldApartFromARecreatedStream) {
   LaneStart start;
-  start.kept = {{.position = 9, .stream = {"TELEMETRY", 7}}};
+  start.kept = {{.place = {.position = 9}, .stream = {"TELEMETRY", 7}}};
   EXPECT_TRUE(same_stream_name({"TELEMETRY", 8}, 0, start)) << "recreated, which is not the file's mistake";
   EXPECT_TRUE(same_stream_name({}, 0, start)) << "a source that has no stream";
   const auto other = same_stream_name({"BUSES", 7}, 0, start);

@@ -27,7 +27,8 @@ class RenamedPipeline : public testing::Test {
   /// Leaves what a worker of the pipeline would.
   void keep(const Pipeline& of, Partition partition, const char* sinks = "out") {
     Snapshots snapshots{store_, of.kept_name()};
-    const auto name = snapshots.write(partition, "w", {{.position = 40, .fingerprint = of.fingerprint}, "state"});
+    const auto name =
+        snapshots.write(partition, "w", {{.place = {.position = 40}, .fingerprint = of.fingerprint}, "state"});
     ASSERT_TRUE(name && snapshots.remember(partition, {*name, sinks}));
   }
   std::string refusal(const Pipeline& of) {

@@ -35,11 +35,11 @@ std::string_view fence_in(std::string_view name) {
 }
 
 void put_place(const Progress& at, StateWriter& out) {
-  out.put(at.position);
-  out.put(at.arrival);
-  out.put(at.stamp);
-  out.put(at.consumed);
-  out.put(at.latest_tick);
+  out.put(at.place.position);
+  out.put(at.place.arrival);
+  out.put(at.place.stamp);
+  out.put(at.place.consumed);
+  out.put(at.place.latest_tick);
   out.put(at.resets);
   out.put_text(at.fingerprint);
   out.put_text(at.stream.stream);
@@ -49,11 +49,11 @@ void put_place(const Progress& at, StateWriter& out) {
 
 Progress get_place(StateReader& in) {
   Progress at;
-  at.position = in.get<Position>();
-  at.arrival = in.get<Timestamp>();
-  at.stamp = in.get<Timestamp>();
-  at.consumed = in.get<std::uint64_t>();
-  at.latest_tick = in.get<Timestamp>();
+  at.place.position = in.get<Position>();
+  at.place.arrival = in.get<Timestamp>();
+  at.place.stamp = in.get<Timestamp>();
+  at.place.consumed = in.get<std::uint64_t>();
+  at.place.latest_tick = in.get<Timestamp>();
   at.resets = in.get<std::uint32_t>();
   at.fingerprint = in.get_text();
   at.stream.stream = in.get_text();
@@ -106,7 +106,7 @@ Result<std::string> Snapshots::write(Partition partition, std::string_view fence
   const Progress& at = snapshot.at;
   const std::string numbering = at.numbering == 0 ? "" : weir::format("_{:08x}", at.numbering);
   const std::string name =
-      prefix(partition) + weir::format("{}.{}-{}{}", at.resets, at.position, storable(fence), numbering);
+      prefix(partition) + weir::format("{}.{}-{}{}", at.resets, at.place.position, storable(fence), numbering);
   StateWriter manifest;
   manifest.put(newest_format);
   put_place(at, manifest);

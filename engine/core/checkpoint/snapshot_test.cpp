@@ -13,7 +13,8 @@ using testing::ElementsAre;
 class PrunedSnapshots : public testing::Test {
  protected:
   void write(std::uint32_t resets, Position position, const char* fence) {
-    ASSERT_TRUE(snapshots_.write(0, fence, {.at = {.position = position, .resets = resets}, .state = "state"}));
+    ASSERT_TRUE(
+        snapshots_.write(0, fence, {.at = {.place = {.position = position}, .resets = resets}, .state = "state"}));
   }
   /// What there is, without "p.0." and "/manifest".
   std::vector<std::string> left() const {

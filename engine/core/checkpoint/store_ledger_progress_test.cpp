@@ -24,7 +24,8 @@ class StoreLedgerProgress : public testing::Test {
     ASSERT_TRUE(worker_.acquire(partition));
     Snapshots snapshots{store_, "fleet", true};
     ASSERT_TRUE(snapshots.remembered(partition));
-    const auto name = snapshots.write(partition, "w", {.at = {.position = position, .arrival = 7}, .state = "abc"});
+    const auto name =
+        snapshots.write(partition, "w", {.at = {.place = {.position = position, .arrival = 7}}, .state = "abc"});
     ASSERT_TRUE(name);
     ASSERT_TRUE(*snapshots.remember(partition, {*name, {}}));
   }
@@ -60,8 +61,8 @@ TEST_F(StoreLedgerProgress, TellsWhoHasAPartitionAndWhereItGoesOn) {
   store_.now = 12 * second;
   EXPECT_EQ(line(2).owner, "w");
   EXPECT_EQ(line(2).lease_left, 18 * second);
-  EXPECT_EQ(line(2).progress.position, 40u);
-  EXPECT_EQ(line(2).progress.arrival, 7);
+  EXPECT_EQ(line(2).progress.place.position, 40u);
+  EXPECT_EQ(line(2).progress.place.arrival, 7);
   EXPECT_THAT(line(2).progress.snapshot, HasSubstr("fleet.2.0.40-w"));
   EXPECT_EQ(line(1).partition, 99u) << "nothing is kept of it";
 
@@ -69,13 +70,13 @@ TEST_F(StoreLedgerProgress, TellsWhoHasAPartitionAndWhereItGoesOn) {
   EXPECT_FALSE(is_owned(line(2))) << "its lease has run out by the store's clock";
   worker_.release(2);
   EXPECT_EQ(line(2).owner, "");
-  EXPECT_EQ(line(2).progress.position, 40u);
+  EXPECT_EQ(line(2).progress.place.position, 40u);
 }
 
 TEST_F(StoreLedgerProgress, ASnapshotThatIsGoneHasNoPlaceButAName) {
   keep(0, 40);
   values_.erase(line(0).progress.snapshot + "/manifest");
-  EXPECT_EQ(line(0).progress.position, 0u);
+  EXPECT_EQ(line(0).progress.place.position, 0u);
   EXPECT_THAT(line(0).progress.snapshot, HasSubstr("fleet.0.0.40-w"));
 }
 
@@ -86,12 +87,12 @@ TEST_F(StoreLedgerProgress, ResetForgetsAllOfAPartitionThatNobodyOwns) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, Error::Kind::held);
   EXPECT_EQ(refused.error().message, "partition 0 belongs to w, whose lease runs for 30s; end that worker");
-  EXPECT_EQ(line(0).progress.position, 40u);
+  EXPECT_EQ(line(0).progress.place.position, 40u);
 
   store_.now = 31 * second;
   EXPECT_EQ(kept_.reset(0), 1u);
   EXPECT_EQ(line(0).partition, 99u);
-  EXPECT_EQ(line(1).progress.position, 50u);
+  EXPECT_EQ(line(1).progress.place.position, 50u);
   EXPECT_FALSE(*Snapshots(store_, "fleet", true).any(0));
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(0), 1u) << "so that rows get other ids";
   EXPECT_EQ(*Snapshots(store_, "fleet", true).resets(1), 0u);
@@ -108,7 +109,7 @@ TEST_F(StoreLedgerProgress, ResetForgetsNothingIfAWorkerClaimsOneMeanwhile) {
   store_.now = 31 * second;
   store_.before_put_if = [&](std::string_view) { ASSERT_TRUE(store_.put("fleet.lease.1", "x")); };
   EXPECT_EQ(kept_.reset({}).error().kind, Error::Kind::held);
-  EXPECT_EQ(line(0).progress.position, 40u);
+  EXPECT_EQ(line(0).progress.place.position, 40u);
   EXPECT_EQ(line(0).owner, "") << "it is free again";
 }
 
@@ -125,7 +126,7 @@ TEST_F(StoreLedgerProgress, AnotherPipelinesStateStays) {
   store_.now = 31 * second;
   Snapshots others{store_, "fleet2"};
   EXPECT_EQ(StoreLedger(store_, others, 4, {}, clock_).reset({}), 0u);
-  EXPECT_EQ(line(0).progress.position, 40u);
+  EXPECT_EQ(line(0).progress.place.position, 40u);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ UncommittedSteps::UncommittedSteps(std::span<const Stand> stands, std::size_t le
     : ledgers_{ledgers}, committed_{least}, snapshot_{least.snapshot}, agreed_{least.snapshot} {
   for (const auto& [node, progress] : stands) {
     nodes_.push_back(node);
-    done_.push_back({progress.position, progress.emitted});
+    done_.push_back({progress.place.position, progress.place.emitted});
     named_.push_back(progress.snapshot);
     stood_.push_back(progress);
   }
@@ -31,7 +31,7 @@ void UncommittedSteps::set_borders(LaneStart& start) const {
 void UncommittedSteps::reading(const Progress& begins) {
   committed_.stream = begins.stream;
   committed_.numbering = begins.numbering;
-  committed_.position = std::max(committed_.position, begins.position);
+  committed_.place.position = std::max(committed_.place.position, begins.place.position);
 }
 
 void UncommittedSteps::take(LaneStep step) { steps_.push_back(std::move(step)); }
@@ -61,7 +61,7 @@ std::size_t UncommittedSteps::cut(std::size_t rows) {
 bool UncommittedSteps::pending() const {
   if (!steps_.empty() || naming()) return true;
   for (std::size_t i = 0; i < done_.size(); ++i) {
-    if (to_name(i, committed_.position) && done_[i].position <= committed_.position) return true;
+    if (to_name(i, committed_.place.position) && done_[i].position <= committed_.place.position) return true;
   }
   return false;
 }
@@ -76,29 +76,22 @@ bool UncommittedSteps::is_for(std::size_t index) const {
 UncommittedSteps::Reach UncommittedSteps::next_reach(std::size_t index) const {
   if (cut_ != 0) return reach(steps_[cut_ - 1], nodes_[index]);
   const Reach& done = done_[index];
-  return {committed_.position, done.position == committed_.position ? done.emitted : 0};
+  return {committed_.place.position, done.position == committed_.place.position ? done.emitted : 0};
 }
 
 Progress UncommittedSteps::next_of(std::size_t index, const std::string& fingerprint) const {
   Progress next = next_of(fingerprint);
-  next.emitted = next_reach(index).emitted;
+  next.place.emitted = next_reach(index).emitted;
   // It may name a later one than the others by a commit of which they had no part.
-  if (snapshot_position_ > next.position) next.snapshot = named_[index];
+  if (snapshot_position_ > next.place.position) next.snapshot = named_[index];
   return next;
 }
 
 Progress UncommittedSteps::next_of(const std::string& fingerprint) const {
   Progress next = committed_;
-  if (cut_ != 0) {
-    const LaneStep& last = steps_[cut_ - 1];
-    next.position = last.place.position;
-    next.arrival = last.place.arrival;
-    next.stamp = last.place.stamp;
-    next.consumed = last.place.consumed;
-    next.latest_tick = last.place.latest_tick;
-  }
+  if (cut_ != 0) next.place = steps_[cut_ - 1].place;
   // A snapshot ahead of the commit would lose the rows between the two.
-  if (snapshot_position_ <= next.position) next.snapshot = snapshot_;
+  if (snapshot_position_ <= next.place.position) next.snapshot = snapshot_;
   next.fingerprint = fingerprint;
   return next;
 }
@@ -124,10 +117,10 @@ bool UncommittedSteps::is_ours(std::size_t index, const Progress& progress) cons
   const bool same_life = (progress.resets == stood.resets || progress.resets == committed_.resets) &&
                          (progress.stream == stood.stream || progress.stream == committed_.stream) &&
                          (progress.numbering == committed_.numbering ||
-                          (progress.numbering == stood.numbering && progress.position == stood.position));
+                          (progress.numbering == stood.numbering && progress.place.position == stood.place.position));
   return same_life && (progress.snapshot == named_[index] || std::ranges::contains(own_, progress.snapshot)) &&
-         (Reach{progress.position, progress.emitted} == done_[index] ||
-          std::ranges::contains(steps_, Reach{progress.position, progress.emitted},
+         (Reach{progress.place.position, progress.place.emitted} == done_[index] ||
+          std::ranges::contains(steps_, Reach{progress.place.position, progress.place.emitted},
                                 [&](const LaneStep& step) { return reach(step, nodes_[index]); }));
 }
 

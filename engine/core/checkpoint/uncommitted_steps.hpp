@@ -83,7 +83,7 @@ class UncommittedSteps {
   }
   /// Whether a sink had this step when the lane started: it gets nothing of it.
   bool had(std::size_t index, const LaneStep& step) const {
-    return reach(step, nodes_[index]) <= Reach{stood_[index].position, stood_[index].emitted};
+    return reach(step, nodes_[index]) <= Reach{stood_[index].place.position, stood_[index].place.emitted};
   }
   /// What the progress of a sink is after the commit at hand.
   Progress next_of(std::size_t index, const std::string& fingerprint) const;
@@ -121,7 +121,7 @@ class UncommittedSteps {
   }
   /// What the commit at hand comes to.
   Reach next_reach(std::size_t index) const;
-  bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.position; }
+  bool naming() const { return snapshot_ != committed_.snapshot && snapshot_position_ <= committed_.place.position; }
   /// Whether a sink's progress names another snapshot than the lane's newest, if a commit up to `next` may name
   /// that; one that stayed behind would some day name one that is gone.
   bool to_name(std::size_t index, Position next) const {

@@ -32,7 +32,7 @@ Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlog
     const Duration behind = beyond.oldest == no_time ? 0 : std::max<Duration>(0, now - beyond.oldest);
     out.partitions.push_back({.partition = lines[i].partition,
                               .owner = is_owned(lines[i]) ? lines[i].owner : "",
-                              .position = lines[i].progress.position,
+                              .position = lines[i].progress.place.position,
                               .messages = beyond.messages,
                               .behind = behind});
     out.messages += beyond.messages;
@@ -52,7 +52,7 @@ Result<Lag> measure_lag(const Pipeline& pipeline, const Registry& registry, cons
   const auto lines = lines_of(claims_of(node).partitions, kept->lines());
   std::vector<PartitionPlace> places;
   for (const ProgressLine& line : lines)
-    places.push_back({line.partition, line.progress.position, line.progress.stream});
+    places.push_back({line.partition, line.progress.place.position, line.progress.stream});
   const auto backlogs = source->backlogs(places);
   if (!backlogs) return of_node(node.id, backlogs.error());
   Lag out = lag_of(lines, *backlogs, clock.now());

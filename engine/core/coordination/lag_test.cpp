@@ -69,8 +69,8 @@ class LagOf : public testing::Test {
                   })));
     registry_.add("sinks", "log", make_operator<Table>(Spec::sink("keeps no progress")));
     registry_.add("codecs", "flatbuffers", make_operator<Nothing>(Spec::codec("nothing")));
-    servers_.lines = {{.partition = 0, .progress = {.position = 10}, .owner = "a", .lease_left = second},
-                      {.partition = 2, .progress = {.position = 30, .stream = {"S-2", 7}}, .owner = "b"}};
+    servers_.lines = {{.partition = 0, .progress = {.place = {.position = 10}}, .owner = "a", .lease_left = second},
+                      {.partition = 2, .progress = {.place = {.position = 30}, .stream = {"S-2", 7}}, .owner = "b"}};
     servers_.beyond = {{5, 96 * second}, {}, {200, 40 * second}};
   }
 

@@ -191,7 +191,7 @@ void Lanes::store(const LanePtr& lane, const Snapshot& snapshot, bool final) {
   if (!written)
     log::warn("partition {}: snapshot not written: {}; the next one comes in time", id.partition,
               written.error().message);
-  tell_(event::Stored{id, written.value_or(""), snapshot.at.position, final});
+  tell_(event::Stored{id, written.value_or(""), snapshot.at.place.position, final});
 }
 
 /// Nothing of a lane that has only replayed, or stopped in the middle of a batch.
@@ -200,7 +200,7 @@ std::optional<Snapshot> Lanes::final_snapshot(LaneRun& lane) const {
   if (!snapshots_.durable() || status.failed || status.replaying) return {};
   // Where nothing was read there is no state, and a sink without progress is no wonder.
   Snapshot state = lane.snapshot();
-  if (state.at.position == 0) return {};
+  if (state.at.place.position == 0) return {};
   return state;
 }
 
@@ -243,7 +243,7 @@ void Lanes::save_all(Timestamp until) {
     const auto last = final_snapshot(*lane);
     if (!last) continue;
     if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, *last); }))
-      cycle_.name_snapshot(partition, *name, last->at.position);
+      cycle_.name_snapshot(partition, *name, last->at.place.position);
   }
 }
 

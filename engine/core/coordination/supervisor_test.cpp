@@ -44,7 +44,7 @@ class SupervisorTest : public fakes::WorldTest {
   bool advance_until_committed(Position position) {
     return advance_until([&] {
       const std::scoped_lock lock{world_.mutex};
-      return world_.progress.position == position;
+      return world_.progress.place.position == position;
     });
   }
 

@@ -180,7 +180,7 @@ TEST_F(WorkerBoundary, AnExceptionBesideTheLoopIsToldOfAndTheLoopGoesOn) {
     const auto done = worker.run(drain.get_token());
     EXPECT_TRUE(done) << done.error().message;
     EXPECT_TRUE(log_.contains(said));
-    EXPECT_EQ(rows_without_letters(), expected(world_.progress.position));
+    EXPECT_EQ(rows_without_letters(), expected(world_.progress.place.position));
   }
 }
 

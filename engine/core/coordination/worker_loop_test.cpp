@@ -86,7 +86,7 @@ TEST_F(WorkerLoopTest, APartitionWhoseRowsASinkRefusesStopsAloneAndIsTriedAgain)
   sink_->refuses = {1};
   clock_.wait(second, {});
   ASSERT_TRUE(loop.turn());
-  EXPECT_EQ(database_.places[0].progress.position, 5u);
+  EXPECT_EQ(database_.places[0].progress.place.position, 5u);
   EXPECT_EQ(credits_.used(), 0u) << "what was refused holds none either";
   EXPECT_THAT(lanes_.take(), ElementsAre("release"));
   loop.handle(event::Released{{1, 1}});

@@ -94,8 +94,8 @@ TEST_F(WorkerTest, ALeaseThatIsLostStopsTheLaneUntilThePartitionIsFree) {
   // What the other worker commits is not this one's to write.
   send(50);
   in_world([](fakes::World& world) {
-    world.progress.position = world.progress.consumed = 80;
-    world.progress.arrival = world.progress.stamp = 80 * second;
+    world.progress.place.position = world.progress.place.consumed = 80;
+    world.progress.place.arrival = world.progress.place.stamp = 80 * second;
     ++world.fence;
     world.taken = false;
   });
@@ -241,12 +241,13 @@ TEST_F(WorkerTest, AStampThatIsFarAheadStopsTheLaneBeforeItUntilTheMessageIsGone
   start();
   ASSERT_TRUE(wait_until_committed(50));
   EXPECT_TRUE(drain());
-  EXPECT_LT(world_.progress.arrival, system_clock().now() + minute);
+  EXPECT_LT(world_.progress.place.arrival, system_clock().now() + minute);
 }
 
 TEST_F(WorkerTest, AStampThatWasBelievedBeforeIsReplayedAndALaneThatCameSoFarStopsAtItsStart) {
   world_.messages = 50;
-  world_.progress = {50, system_clock().now() + 48 * 60 * minute, "", pipeline().fingerprint, {"S", 1}};
+  const Place ahead{.position = 50, .arrival = system_clock().now() + 48 * 60 * minute};
+  world_.progress = {.place = ahead, .fingerprint = pipeline().fingerprint, .stream = {"S", 1}};
   start();
   ASSERT_TRUE(wait_for([&] { return log_.contains("arrival time has come to"); }));
   thread_.join();
@@ -256,7 +257,7 @@ TEST_F(WorkerTest, AStampThatWasBelievedBeforeIsReplayedAndALaneThatCameSoFarSto
   world_.arrival_of = [now = system_clock().now()](Position n) {
     return now + (n == 30 ? 48 * 60 * minute : static_cast<Timestamp>(n));
   };
-  world_.progress.arrival = world_.arrival_of(50);
+  world_.progress.place.arrival = world_.arrival_of(50);
   start();
   ASSERT_TRUE(wait_until_stepped(50));
   EXPECT_TRUE(drain());
@@ -282,7 +283,6 @@ TEST_F(WorkerTest, ADrainInTheMiddleOfAReplayKeepsTheSnapshotThatItBeganWith) {
     world.progress.snapshot.clear();  // so the replay begins at the first message
     world.slow_pull = 20 * millisecond;
   });
-  snapshot_every_ = "10m";  // one that is due in the middle of a replay is fine: the next one is the shorter for it
   start();
   ASSERT_TRUE(wait_for([&] {
     const auto status = worker_->status();
@@ -414,7 +414,7 @@ TEST_F(WorkerTest, ADrainNamesTheSnapshotAtItsPositionAlsoBehindStepsWithoutRows
   ASSERT_TRUE(wait_for([&] { return worker_->status().draining; }));
   in_world([](fakes::World& world) { world.down = false; });
   EXPECT_TRUE(drain());
-  EXPECT_EQ(world_.progress.position, 2100u);
+  EXPECT_EQ(world_.progress.place.position, 2100u);
 
   start(R"(, "silent_above": 2107)");
   send(7);

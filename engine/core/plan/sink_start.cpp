@@ -11,7 +11,7 @@ namespace {
 
 constexpr char awaited_mark = '?';  // no id has it
 
-bool has_progress(const SinkPlace& sink) { return sink.keeps && sink.kept.position > 0; }
+bool has_progress(const SinkPlace& sink) { return sink.keeps && sink.kept.place.position > 0; }
 
 /// What all of them forgot. One that never had anything counts only where no other does.
 std::uint32_t resets_of(std::span<const SinkPlace> sinks) {
@@ -26,7 +26,7 @@ std::uint32_t resets_of(std::span<const SinkPlace> sinks) {
 const Progress* furthest_of(std::span<const SinkPlace> sinks, const auto& says_so) {
   const Progress* furthest = nullptr;
   for (const SinkPlace& sink : sinks) {
-    const bool further = furthest == nullptr || sink.kept.position > furthest->position;
+    const bool further = furthest == nullptr || sink.kept.place.position > furthest->place.position;
     if (has_progress(sink) && further && says_so(sink.kept)) furthest = &sink.kept;
   }
   return furthest;
@@ -47,7 +47,7 @@ SinkStart start_of(const SinkPlace& sink, std::span<const SinkPlace> sinks) {
   const bool first = awaited || (sink.begins ? *sink.begins == SinkBegins::stream : reset);
   if (first) return {};
   SinkStart start{SinkAction::begin_now, *furthest};
-  start.at.emitted = 0;
+  start.at.place.emitted = 0;
   return start;
 }
 
@@ -55,7 +55,7 @@ SinkStart start_of(const SinkPlace& sink, std::span<const SinkPlace> sinks) {
 
 std::vector<SinkStart> starts_of(std::vector<SinkPlace> sinks, const Progress& latest) {
   const std::size_t count = sinks.size();
-  if (latest.position > 0 && latest.resets >= resets_of(sinks))
+  if (latest.place.position > 0 && latest.resets >= resets_of(sinks))
     sinks.push_back({.id = {}, .keeps = true, .kept = latest});
   const std::uint32_t resets = resets_of(sinks);
   std::vector<SinkStart> out;

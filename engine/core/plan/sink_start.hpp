@@ -34,7 +34,7 @@ struct SinkStart {
   SinkAction action = SinkAction::begin_first;
   Progress at = {};  ///< what it has
   bool operator==(const SinkStart& other) const {
-    return action == other.action && at.position == other.at.position && at.resets == other.at.resets;
+    return action == other.action && at.place.position == other.at.place.position && at.resets == other.at.resets;
   }
 };
 

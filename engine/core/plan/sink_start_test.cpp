@@ -15,13 +15,13 @@ struct Row {
 
 SinkPlace transactional(std::string id, Position position, std::string sinks = "", std::uint32_t resets = 0,
                         std::optional<SinkBegins> begins = {}) {
-  return {std::move(id), true, begins, {.position = position, .sinks = std::move(sinks), .resets = resets}};
+  return {std::move(id), true, begins, {.place = {.position = position}, .sinks = std::move(sinks), .resets = resets}};
 }
 
 SinkPlace other(std::string id, std::optional<SinkBegins> begins = {}) { return {std::move(id), false, begins}; }
 
 SinkStart start(SinkAction action, Position position, std::uint32_t resets = 0) {
-  return {action, {.position = position, .resets = resets}};
+  return {action, {.place = {.position = position}, .resets = resets}};
 }
 
 class SinkStarts : public testing::TestWithParam<Row> {};

@@ -28,7 +28,7 @@ struct ChainOutput {
   Place place;                         ///< everything up to here is in it
   bool replaying = false;              ///< it was made before: nothing of it is given out
   bool more = false;                   ///< this is a part of the step: the rest comes in more of them
-  std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Progress::emitted; empty: 0
+  std::vector<std::uint64_t> emitted;  ///< by node, of sinks: see Place::emitted; empty: 0
   std::vector<SinkBatch> batches;
   std::vector<Sink::DeadLetter> dead_letters;
   Timestamp event = no_time;  ///< the greatest tick, or event's time, that any sink was given by now
@@ -62,7 +62,7 @@ class Chain {
   /// The greatest tick, or event's time, that any sink was given.
   Timestamp latest_tick() const;
 
-  /// The sink of this node has so many rows of what comes behind this position; see Progress::emitted. Before the first
+  /// The sink of this node has so many rows of what comes behind this position; see Place::emitted. Before the first
   /// step.
   void skip(std::size_t node, Position behind, std::uint64_t rows);
 

@@ -349,7 +349,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   if (!opened) return opened;
   if (auto same = same_stream(source, impl_->id.partition, *opened, start); !same) return std::unexpected(same.error());
   if (impl_->claims.writable) {
-    const Timestamp kept = start.kept.empty() ? no_time : start.kept.back().arrival;
+    const Timestamp kept = start.kept.empty() ? no_time : start.kept.back().place.arrival;
     auto sane = impl_->stream_clock.check(std::max(kept, start.arrival()), start.committed());
     if (!sane) return std::unexpected(sane.error());
   }

@@ -21,7 +21,7 @@ TEST_F(ExecutorTest, RunsToTheEndOfTheStream) {
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(rows_without_letters(), expected(1000));
   EXPECT_EQ(world_.rows.size(), 1000u) << "the dead letter lies beside the rows";
-  EXPECT_EQ(world_.progress.position, 1000u);
+  EXPECT_EQ(world_.progress.place.position, 1000u);
   EXPECT_EQ(world_.acknowledged, 1000u);
   EXPECT_EQ(counters_.value("in", "invalid"), 1u);
   EXPECT_EQ(counters_.value("out", "rows"), 999u);
@@ -113,10 +113,10 @@ TEST_F(ExecutorTest, DrainsCommitsAndGoesOnExactlyThere) {
     }};
     const auto done = worker.run(drain.get_token());
     ASSERT_TRUE(done) << done.error().message;
-    EXPECT_EQ(rows_without_letters(), expected(world_.progress.position)) << "round " << round;
+    EXPECT_EQ(rows_without_letters(), expected(world_.progress.place.position)) << "round " << round;
   }
-  EXPECT_GT(world_.progress.position, 500u);
-  EXPECT_LE(world_.progress.position, written);
+  EXPECT_GT(world_.progress.place.position, 500u);
+  EXPECT_LE(world_.progress.place.position, written);
 }
 
 TEST_F(ExecutorTest, AnExceptionOfAnOperatorEndsTheLaneAndNamesTheNode) {
@@ -126,7 +126,7 @@ TEST_F(ExecutorTest, AnExceptionOfAnOperatorEndsTheLaneAndNamesTheNode) {
   const auto done = worker.run({});
   ASSERT_FALSE(done);
   EXPECT_NE(done.error().message.find("sum: this breaks"), std::string::npos) << done.error().message;
-  EXPECT_EQ(world_.progress.position, 49u);
+  EXPECT_EQ(world_.progress.place.position, 49u);
   EXPECT_EQ(rows_without_letters(), expected(49)) << "what was before it is committed whole";
 }
 
@@ -207,7 +207,8 @@ TEST_F(ExecutorTest, AMarkThatFailedOnceIsNoTroubleAfterOneThatDidNot) {
 
 TEST_F(ExecutorTest, AStreamMadeAnewStopsTheLane) {
   world_.messages = 10;
-  world_.progress = {10, 0, "", pipeline().fingerprint, {"S", 99}};
+  world_.progress = {
+      .place = {.position = 10, .arrival = 0}, .fingerprint = pipeline().fingerprint, .stream = {"S", 99}};
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
   const auto done = worker.run({});
@@ -218,7 +219,8 @@ TEST_F(ExecutorTest, AStreamMadeAnewStopsTheLane) {
 
 TEST_F(ExecutorTest, WithoutASnapshotTheStreamIsReplayedSilentlyFromItsFirstMessage) {
   world_.messages = 40;
-  world_.progress = {20, 0, "", pipeline().fingerprint, {"S", 1}};
+  world_.progress = {
+      .place = {.position = 20, .arrival = 0}, .fingerprint = pipeline().fingerprint, .stream = {"S", 1}};
   const Pipeline p = pipeline();
   Worker worker{p, registry_, counters_, system_clock()};
   ASSERT_TRUE(worker.run({}));

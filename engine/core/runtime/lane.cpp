@@ -19,7 +19,7 @@ Result<std::vector<std::string>> Lane::load(const LaneStart& start) {
 
 Result<void> Lane::begin(Position after, const StreamIdentity& stream) {
   at_ = start_.at;
-  at_.position = after;
+  at_.place.position = after;
   at_.fingerprint = around_.pipeline.fingerprint;
   at_.stream = stream;
   at_.numbering = numbering(around_.source.replayable, start_, at_);
@@ -84,27 +84,23 @@ Result<ChainOutput> Lane::go_on() {
 }
 
 Result<ChainOutput> Lane::given(Result<void> done, ChainOutput out) {
-  while (done && out.more && (replaying_ || at_.position == 0)) done = chain_.go_on(out);
+  while (done && out.more && (replaying_ || at_.place.position == 0)) done = chain_.go_on(out);
   if (!done) return std::unexpected(done.error());
   out.replaying = replaying_;
   if (!out.batches.empty()) out.event = chain_.latest_tick();
   if (out.more) {
-    out.place = {at_.position, at_.arrival, at_.stamp, at_.consumed, latest_tick()};
+    out.place = at_.place;
+    out.place.latest_tick = latest_tick();
     return out;
   }
   next_.latest_tick = latest_tick();
-  out.place = next_;
-  at_.position = next_.position;
-  at_.arrival = next_.arrival;
-  at_.stamp = next_.stamp;
-  at_.consumed = next_.consumed;
-  at_.latest_tick = next_.latest_tick;
+  out.place = at_.place = next_;
   return out;
 }
 
 /// A replay gives the same ticks again, so nobody asks for it there.
 Timestamp Lane::latest_tick() const {
-  return around_.source.replayable ? no_time : std::max(at_.latest_tick, chain_.latest_tick());
+  return around_.source.replayable ? no_time : std::max(at_.place.latest_tick, chain_.latest_tick());
 }
 
 LaneStep Lane::encode(ChainOutput output) const {

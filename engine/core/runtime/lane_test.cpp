@@ -40,9 +40,10 @@ class LaneInParts : public testing::Test {
             pipeline_, registry_, counters_, system_clock(), source, {{database, &sink_}, {list, &sink_}}, part_cells},
         0);
     LaneStart from;
-    from.replay_until = committed.position;
-    from.borders = {committed.position};
-    if (committed.emitted != 0) from.emitted.push_back({database, committed.position, committed.emitted});
+    from.replay_until = committed.place.position;
+    from.borders = {committed.place.position};
+    if (committed.place.emitted != 0)
+      from.emitted.push_back({database, committed.place.position, committed.place.emitted});
     ASSERT_TRUE(lane_->load(from));
     ASSERT_TRUE(lane_->begin(0, {"S", 1}));
   }
@@ -70,8 +71,8 @@ class LaneInParts : public testing::Test {
   Progress commit(const std::vector<LaneStep>& steps, std::size_t count = SIZE_MAX) {
     Progress out;
     for (const LaneStep& step : steps | std::views::take(count)) {
-      out.position = step.place.position;
-      out.emitted = step.emitted.empty() ? 0 : step.emitted.at(database);
+      out.place.position = step.place.position;
+      out.place.emitted = step.emitted.empty() ? 0 : step.emitted.at(database);
       for (const auto& rows : step.rows) {
         if (rows.sink == database) rows_.append_range(faults::rows_of(rows.encoded));
       }
@@ -114,20 +115,20 @@ TEST_F(LaneInParts, GoesOnBehindTheRowsThatWereCommitted) {
   start(1);
   (void)commit(step(1, 1));
   Progress progress = commit(step(2, 10), 6);
-  EXPECT_EQ(progress.position, 1u);
-  EXPECT_EQ(progress.emitted, 6u);
+  EXPECT_EQ(progress.place.position, 1u);
+  EXPECT_EQ(progress.place.emitted, 6u);
 
   start(1'000'000, progress);
   EXPECT_TRUE(step(1, 1).empty());
   progress = commit(step(2, 3));
-  EXPECT_EQ(progress.position, 3u);
-  EXPECT_EQ(progress.emitted, 4u) << "two of the six are behind us";
+  EXPECT_EQ(progress.place.position, 3u);
+  EXPECT_EQ(progress.place.emitted, 4u) << "two of the six are behind us";
 
   start(1, progress);
   EXPECT_TRUE(step(1, 3).empty());
   const auto parts = step(4, 10);
   progress = commit(parts, 3);
-  EXPECT_EQ(progress.emitted, 4u) << "still nothing new";
+  EXPECT_EQ(progress.place.emitted, 4u) << "still nothing new";
   (void)commit({parts.begin() + 3, parts.end()});
   EXPECT_EQ(rows_, faults::expected_of(numbers).rows);
 }

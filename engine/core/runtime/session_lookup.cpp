@@ -24,7 +24,7 @@ Result<SeenSession> last_session(const Pipeline& pipeline, const Registry& regis
     return fail(Error::Kind::changed, "the last snapshot is of another pipeline than this file says");
   Chain chain{pipeline, registry, counters, system_clock(), line.partition};
   if (auto loaded = chain.load(snapshot->state); !loaded) return std::unexpected(loaded.error());
-  return SeenSession{chain.session(key), snapshot->at.position, snapshot->at.arrival};
+  return SeenSession{chain.session(key), snapshot->at.place.position, snapshot->at.place.arrival};
 }
 
 }  // namespace weir

@@ -37,7 +37,7 @@ class SinkRows {
 
   /// The sink has so many rows that come behind this position; they are not given out again, only numbered.
   void skip(Position behind, std::uint64_t rows) { skip_ = {behind, rows}; }
-  /// Rows of the step under way that the sink has once it has all that take() gave out; see Progress::emitted.
+  /// Rows of the step under way that the sink has once it has all that take() gave out; see Place::emitted.
   std::uint64_t emitted() const { return in_step_ + skip_.rows; }
   void end_step() { in_step_ = 0; }
 

@@ -121,7 +121,7 @@ void CaseWorker::start() {
   auto acquired = cycle.open().and_then([&] { return cycle.acquire(0, source_.replayable); });
   if (!acquired) return stop(acquired.error());
   if (!source_.replayable) go_on_without_replay(acquired->start, source_.reminds);
-  acquired->lane.reading({.position = acquired->start.after});
+  acquired->lane.reading({.place = {.position = acquired->start.after}});
   if (auto installed = cycle.install(0, *acquired); !installed) return stop(installed.error());
   begin(std::move(acquired->start));
 }
@@ -266,7 +266,7 @@ void CaseWorker::snapshot() {
   if (stopped()) return;
   const auto name = process_->snapshots.write(0, process_->name, process_->lane->save());
   if (!name) return stop(name.error());
-  process_->cycle.name_snapshot(0, *name, process_->lane->at().position);
+  process_->cycle.name_snapshot(0, *name, process_->lane->at().place.position);
 }
 
 void CaseWorker::fail_commits(std::size_t sink, std::size_t times, bool answer_lost) {
@@ -327,7 +327,7 @@ CaseOutcome CaseWorker::outcome() const {
   out.counters_of_commits = committed_before_;
   for (const Counters::Line& line : process_->counters_of_commits.lines()) add(out.counters_of_commits, line);
   out.sizes = process_->lane->sizes();
-  out.end = process_->lane->at().arrival;
+  out.end = process_->lane->at().place.arrival;
   out.due = process_->lane->due();
   return out;
 }

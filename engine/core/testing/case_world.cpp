@@ -62,7 +62,7 @@ Result<Committed> CaseSink::commit(std::span<const LaneCommit> lanes) {
     return fail(Error::Kind::unreachable, "the script has this commit fail");
   };
   if (fails && !state_.answer_lost) return unreachable();
-  for (const Encoded& rows : written_) keep(rows, lanes.front().next.arrival);
+  for (const Encoded& rows : written_) keep(rows, lanes.front().next.place.arrival);
   std::ranges::copy(letters_, std::back_inserter(state_.dead_letters));
   if (state_.claims.transactional) state_.progress = lanes.front().next;
   if (fails) return unreachable();

@@ -72,18 +72,18 @@ Result<std::vector<ProgressLine>> ProgressTable::read(File& file, std::string_vi
   for (const Row& row : *rows) {
     ProgressLine& line = out.emplace_back();
     line.partition = static_cast<Partition>(number(row[0]));
-    line.progress = {static_cast<Position>(number(row[1])),
-                     number(row[2], no_time),
-                     row[3].value_or(""),
-                     row[4].value_or(""),
-                     {row[5].value_or(""), number(row[6], no_time)},
-                     number(row[8], no_time),
-                     static_cast<std::uint64_t>(number(row[9])),
-                     row[10].value_or(""),
-                     static_cast<std::uint32_t>(number(row[11])),
-                     static_cast<std::uint64_t>(number(row[12])),
-                     number(row[13], no_time),
-                     static_cast<std::uint32_t>(number(row[14]))};
+    line.progress = {.place = {.position = static_cast<Position>(number(row[1])),
+                               .arrival = number(row[2], no_time),
+                               .stamp = number(row[8], no_time),
+                               .consumed = static_cast<std::uint64_t>(number(row[9])),
+                               .emitted = static_cast<std::uint64_t>(number(row[12])),
+                               .latest_tick = number(row[13], no_time)},
+                     .snapshot = row[3].value_or(""),
+                     .fingerprint = row[4].value_or(""),
+                     .stream = {row[5].value_or(""), number(row[6], no_time)},
+                     .sinks = row[10].value_or(""),
+                     .resets = static_cast<std::uint32_t>(number(row[11])),
+                     .numbering = static_cast<std::uint32_t>(number(row[14]))};
     line.updated = number(row[7], no_time);
   }
   return out;
@@ -124,10 +124,11 @@ Result<bool> ProgressTable::advance(File& file, const LaneCommit& lane, const Pr
           "UPDATE {} SET position = {}, arrival = coalesce({}, arrival), snapshot = {}, fingerprint = {}, stream = {}, "
           "stream_created = {}, stamp = {}, consumed = {}, sinks = {}, resets = greatest(resets, {}), "
           "latest_tick = greatest(latest_tick, {}), numbering = {}, emitted = {}, updated = epoch_ns(now()) WHERE {} AND partition = {} AND position = {} AND emitted = {} RETURNING partition::VARCHAR",
-          place(sql::progress_table), next.position, number(next.arrival), sql::literal(next.snapshot),
+          place(sql::progress_table), next.place.position, number(next.place.arrival), sql::literal(next.snapshot),
           sql::literal(next.fingerprint), sql::literal(next.stream.stream), number(next.stream.created),
-          number(next.stamp), next.consumed, sql::literal(next.sinks), next.resets, number(next.latest_tick),
-          next.numbering, next.emitted, mine_, partition, from.position, from.emitted))
+          number(next.place.stamp), next.place.consumed, sql::literal(next.sinks), next.resets,
+          number(next.place.latest_tick), next.numbering, next.place.emitted, mine_, partition, from.place.position,
+          from.place.emitted))
       .transform([](const Rows& rows) { return !rows.empty(); });
 }
 

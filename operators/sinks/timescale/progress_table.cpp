@@ -26,17 +26,17 @@ std::optional<std::string> instant(Timestamp t) {
 
 /// Reads progress_columns, the first of a row.
 Progress progress_of(const Row& row) {
-  return {.position = static_cast<Position>(number(row[0])),
-          .arrival = number(row[1], no_time),
+  return {.place = {.position = static_cast<Position>(number(row[0])),
+                    .arrival = number(row[1], no_time),
+                    .stamp = number(row[6], no_time),
+                    .consumed = static_cast<std::uint64_t>(number(row[7])),
+                    .emitted = static_cast<std::uint64_t>(number(row[10])),
+                    .latest_tick = number(row[11], no_time)},
           .snapshot = row[2].value_or(""),
           .fingerprint = row[3].value_or(""),
           .stream = {row[4].value_or(""), number(row[5], no_time)},
-          .stamp = number(row[6], no_time),
-          .consumed = static_cast<std::uint64_t>(number(row[7])),
           .sinks = row[8].value_or(""),
           .resets = static_cast<std::uint32_t>(number(row[9])),
-          .emitted = static_cast<std::uint64_t>(number(row[10])),
-          .latest_tick = number(row[11], no_time),
           .numbering = static_cast<std::uint32_t>(number(row[12]))};
 }
 
@@ -110,7 +110,7 @@ Result<Progress> ProgressTable::acquire(Connection& connection, Partition partit
   }
   Progress progress = progress_of(rows->front());
   const std::scoped_lock lock{mutex_};
-  owned_[partition] = {fence, 0, progress.position, progress.emitted, true};
+  owned_[partition] = {fence, 0, progress.place.position, progress.place.emitted, true};
   return progress;
 }
 
@@ -349,20 +349,20 @@ std::string ProgressTable::advance(std::span<const LaneCommit> lanes) {
     const std::array values{std::optional{std::to_string(partition)},
                             std::optional{std::to_string(ownership.fence)},
                             std::optional{std::to_string(ownership.position)},
-                            std::optional{std::to_string(next.position)},
-                            instant(next.arrival),
+                            std::optional{std::to_string(next.place.position)},
+                            instant(next.place.arrival),
                             std::optional{next.snapshot},
                             std::optional{next.fingerprint},
                             std::optional{next.stream.stream},
                             instant(next.stream.created),
-                            instant(next.stamp),
-                            std::optional{std::to_string(next.consumed)},
+                            instant(next.place.stamp),
+                            std::optional{std::to_string(next.place.consumed)},
                             std::optional{next.sinks},
                             std::optional{std::to_string(next.resets)},
-                            instant(next.latest_tick),
+                            instant(next.place.latest_tick),
                             std::optional{std::to_string(next.numbering)},
                             std::optional{std::to_string(ownership.emitted)},
-                            std::optional{std::to_string(next.emitted)}};
+                            std::optional{std::to_string(next.place.emitted)}};
     for (std::size_t c = 0; c < values.size(); ++c) columns[c].push_back(values[c]);
   }
   std::string sql = weir::format("EXECUTE weir_advance ({}, {}", sql::literal(pipeline_), sql::literal(node_));
@@ -374,8 +374,8 @@ void ProgressTable::advanced(std::span<const LaneCommit> lanes) {
   const std::scoped_lock lock{mutex_};
   for (const auto& [partition, next] : lanes) {
     if (const auto ownership = owned_.find(partition); ownership != owned_.end()) {
-      ownership->second.position = next.position;
-      ownership->second.emitted = next.emitted;
+      ownership->second.position = next.place.position;
+      ownership->second.emitted = next.place.emitted;
     }
   }
 }
