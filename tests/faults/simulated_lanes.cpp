@@ -152,7 +152,7 @@ void SimulatedLanes::read(Held& lane) {
     for (MessagesPtr& part : lane.machine->cut(std::move(pulled), 1 + around_.dice.roll(4)))
       step(lane, std::move(part));
   }
-  if (std::exchange(lane.wants_snapshot, false))
+  if (lane.at >= lane.replay_until && std::exchange(lane.wants_snapshot, false))
     tasks_.emplace_back([this, id = lane.id, state = state_of(lane)] { store(id, state, false); });
 }
 

@@ -162,7 +162,7 @@ struct LaneRun::Impl {
     stepped.store(piece.last, std::memory_order_release);
     reached.store(part.output.place.arrival, std::memory_order_release);
     note_sizes();
-    if (snapshot_wanted.exchange(false)) around.events.snapshot(id, machine.save());
+    if (piece.last >= replay_until && snapshot_wanted.exchange(false)) around.events.snapshot(id, machine.save());
     return {};
   }
 
@@ -284,7 +284,7 @@ struct LaneRun::Impl {
 
   Surroundings around;
   LaneId id;
-  Position replay_until = 0;  // what the lane replays
+  Position replay_until = 0;  // that nothing is missing in a replay shows there: no snapshot before
   const Node& source_node;
   const Claims claims;                       // of the source; where it is writable, its server stamps the messages
   std::optional<NodeStatistics> statistics;  // if anybody may ask
