@@ -1,14 +1,14 @@
 /// weir explain: what a pipeline promises, before it runs, and what a change of it would do.
 #include "core/plan/explain.hpp"
+
 #include <algorithm>
-#include "core/plan/explain_change.hpp"
+#include <iostream>
 
 #include <weir/format.hpp>
 
-#include <iostream>
-
 #include "cli/command.hpp"
 #include "console/json_writer.hpp"
+#include "core/plan/explain_change.hpp"
 
 namespace weir::cli {
 namespace {
@@ -20,7 +20,11 @@ struct ExplainOptions {
   std::string format = "text";
 };
 
-void print_json(const std::vector<Promise>& promises) {
+std::string code_of(Verdict verdict) {
+  return verdict == Verdict::accepted ? "accepted" : verdict == Verdict::notable ? "notable" : "refused";
+}
+
+void print_json(const std::vector<Promise>& promises, bool of_change) {
   JsonWriter out;
   out.array([&] {
     for (const Promise& promise : promises) {
@@ -28,14 +32,15 @@ void print_json(const std::vector<Promise>& promises) {
         out.text("about", promise.about);
         out.text("what", promise.what);
         out.text("why", promise.why);
+        if (of_change) out.text("verdict", code_of(promise.verdict));
       });
     }
   });
   std::cout << out.result() << '\n';
 }
 
-void print(const std::vector<Promise>& promises, const std::string& format) {
-  if (format == "json") return print_json(promises);
+void print(const std::vector<Promise>& promises, const std::string& format, bool of_change) {
+  if (format == "json") return print_json(promises, of_change);
   std::size_t about = 0;
   std::size_t what = 0;
   for (const Promise& promise : promises) {
@@ -51,16 +56,16 @@ int explain(const ExplainOptions& options, const Registry& registry) {
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
   if (options.before.empty()) {
-    print(weir::explain(*loaded.checked.pipeline, registry), options.format);
+    print(weir::explain(*loaded.checked.pipeline, registry), options.format, false);
     return fine;
   }
   const LoadedPipeline before = load_pipeline(options.before, options.pipeline, registry, false);
   print_findings(before);
   if (!before.checked.pipeline) return bad_pipeline;
   const auto promises = explain_change(*before.checked.pipeline, *loaded.checked.pipeline, registry);
-  print(promises, options.format);
-  const bool refused = std::ranges::contains(promises, "is refused", &Promise::what);
-  return refused ? findings : fine;  // so that a deployment can ask
+  print(promises, options.format, true);
+  // So that a deployment can ask.
+  return std::ranges::contains(promises, Verdict::refused, &Promise::verdict) ? findings : fine;
 }
 
 }  // namespace

@@ -17,10 +17,8 @@ namespace {
 bool log_change(const Pipeline& before, const Pipeline& now, const Registry& registry) {
   bool refused = false;
   for (const Promise& promise : explain_change(before, now, registry)) {
-    const bool refuses = promise.what == "is refused";
-    const bool harmless = promise.about == "changed" || (promise.about == "state" && !refuses);
-    refused |= refuses;
-    log::write(harmless ? log::Level::info : log::Level::warn,
+    refused |= promise.verdict == Verdict::refused;
+    log::write(promise.verdict == Verdict::accepted ? log::Level::info : log::Level::warn,
                weir::format("reload: {} {}: {}", promise.about, promise.what, promise.why));
   }
   return refused;

@@ -1,6 +1,7 @@
 #include "core/plan/explain_change.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <weir/format.hpp>
 #include <weir/spelling.hpp>
@@ -16,6 +17,10 @@ namespace {
 bool has(const Pipeline& pipeline, const Node& node) {
   return std::ranges::any_of(pipeline.nodes,
                              [&](const Node& one) { return one.role == node.role && one.kept_id() == node.kept_id(); });
+}
+
+Promise refused(std::string about, std::string why) {
+  return {std::move(about), "is refused", std::move(why), Verdict::refused};
 }
 
 bool keeps_progress(const Node& node) { return node.role == Role::sink && claims_of(node).transactional; }
@@ -62,9 +67,9 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   const bool stays =
       std::ranges::any_of(now.nodes, [&](const Node& node) { return keeps_progress(node) && has(before, node); });
   if (kept && !found) {
-    return {
-        "state", "is refused",
-        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` starts over"};
+    return refused(
+        "state",
+        "it lies in the old file's store or bucket, and is looked for in another; `weir progress reset` starts over");
   }
   const auto url_of = [](const Pipeline& of) {
     return of.store_settings.has("url") ? of.store_settings.text("url") : std::string{};
@@ -77,8 +82,8 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   }
   const std::string was = claims_of(before.nodes[before.source()]).stream, is = claims_of(source).stream;
   if (was != is && !was.empty() && (progress || kept)) {
-    return {"state", "is refused",
-            "once rows are committed, as positions are of stream " + was + ": another \"name\" starts over beside it"};
+    return refused("state", "once rows are committed, as positions are of stream " + was +
+                                ": another \"name\" starts over beside it");
   }
   const bool replays = claims_of(source).replayable;
   if (!replays && !kept && claims_of(source).reminds)
@@ -97,19 +102,20 @@ Promise fate_of_state(const Pipeline& before, const Pipeline& now, bool differs,
   if (!differs) return {"state", "goes on", "nothing that it depends on was changed"};
   if (!replays) return {"state", "goes on", by_node};
   if (kept && std::ranges::any_of(now.nodes, [&](const Node& node) { return begins_first(before, node); })) {
-    return {"state", "is refused",
-            "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own"};
+    return refused(
+        "state",
+        "once rows are committed, as a new sink needs them all from the old rules: add it in a step of its own");
   }
   if (kept) {
     return {"state", "goes on",
             "after a drain (reload, SIGTERM): " + by_node + "; after a crash the old file has to run once more"};
   }
   const bool of_columns = std::ranges::any_of(changes(before.fingerprint, now.fingerprint), &Change::of_columns);
-  return {
-      "state", "is refused",
+  return refused(
+      "state",
       weir::format("once rows are committed, as no snapshot is kept; give the old file a durable \"state\" store and "
                    "drain it first, or start over under another \"name\" or `weir progress reset`{}{}",
-                   of_columns ? "; next time, " : "", of_columns ? fields_advice : "")};
+                   of_columns ? "; next time, " : "", of_columns ? fields_advice : ""));
 }
 
 /// Nodes that keep what another kept that is gone, and those that may be such a one and do not say it.
@@ -118,7 +124,8 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
     const auto was = std::ranges::find(before.nodes, node.kept_id(), &Node::kept_id);
     if (was != before.nodes.end()) {
       if (was->id != node.id)
-        out.push_back({node.id, "is renamed", "goes on with what " + quoted(was->id) + " keeps, and with its row ids"});
+        out.push_back({node.id, "is renamed", "goes on with what " + quoted(was->id) + " keeps, and with its row ids",
+                       Verdict::notable});
       continue;
     }
     for (const Node& old : before.nodes) {
@@ -126,7 +133,7 @@ void add_renamed(const Pipeline& before, const Pipeline& now, std::vector<Promis
       const bool same_table = keeps_progress(node) && claims_of(old).target == claims_of(node).target;
       const bool same_state = old.keeps_state && node.keeps_state;
       if (!same_table && !same_state) continue;
-      out.push_back({node.id, "is refused", renamed_words(node.id, old.id, same_table)});
+      out.push_back(refused(node.id, renamed_words(node.id, old.id, same_table)));
     }
   }
 }
@@ -138,12 +145,11 @@ Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry
       std::ranges::any_of(now.nodes, [&](const Node& node) { return node.role == Role::sink && has(before, node); });
   if (by_snapshots && same_sink && claims_of(now.nodes[now.source()]).replayable && same_store(before, now, registry) &&
       same_state(before.fingerprint, now.fingerprint)) {
-    return {"name", "is refused",
-            quoted(before.name) +
-                " has state in the same store, of the same source and transforms: if it was renamed, "
-                "write \"renamed_from\": " +
-                quoted(before.kept_name()) +
-                " beside \"name\"; if both are to run, give this one a store or bucket of its own"};
+    return refused("name", quoted(before.name) +
+                               " has state in the same store, of the same source and transforms: if it was renamed, "
+                               "write \"renamed_from\": " +
+                               quoted(before.kept_name()) +
+                               " beside \"name\"; if both are to run, give this one a store or bucket of its own");
   }
   for (const Node& node : now.nodes) {
     if (!keeps_progress(node) || node.begins == SinkBegins::stream) continue;
@@ -153,13 +159,14 @@ Promise fate_of_name(const Pipeline& before, const Pipeline& now, const Registry
     const bool same_stream =
         claims_of(before.nodes[before.source()]).stream == claims_of(now.nodes[now.source()]).stream;
     if (!same_table || !same_stream) continue;
-    return {"name", "is refused",
-            quoted(before.name) + " has progress for the table of " + quoted(node.id) +
-                " and the same stream: if it was renamed, write \"renamed_from\": " + quoted(before.kept_name()) +
-                " beside \"name\"; if both are to write that table, \"start\": \"stream\" in the sink"};
+    return refused(
+        "name", quoted(before.name) + " has progress for the table of " + quoted(node.id) +
+                    " and the same stream: if it was renamed, write \"renamed_from\": " + quoted(before.kept_name()) +
+                    " beside \"name\"; if both are to write that table, \"start\": \"stream\" in the sink");
   }
   return {"name", "another pipeline",
-          quoted(now.name) + " begins as if nothing had run; what " + quoted(before.name) + " has kept stays"};
+          quoted(now.name) + " begins as if nothing had run; what " + quoted(before.name) + " has kept stays",
+          Verdict::notable};
 }
 
 /// `"db" was edited: columns.fuel is new, columns.speed`.
@@ -209,7 +216,7 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   if (before.kept_name() != now.kept_name()) return {fate_of_name(before, now, registry)};
   std::vector<Promise> out;
   add_renamed(before, now, out);
-  if (std::ranges::contains(out, "is refused", &Promise::what)) return out;
+  if (std::ranges::contains(out, Verdict::refused, &Promise::verdict)) return out;
   std::vector<std::string> told;
   for (const Change& change : changes(before.fingerprint, now.fingerprint)) {
     const auto was = std::ranges::find(before.nodes, change.edited, &Node::kept_id);
@@ -228,14 +235,15 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   const bool snapshots = has_snapshots(before, registry);
   for (const Node& node : now.nodes) {
     if (node.role == Role::sink && !has(before, node))
-      out.push_back({node.id, "is new", rows_of_new(node, replays, progress, snapshots)});
+      out.push_back({node.id, "is new", rows_of_new(node, replays, progress, snapshots), Verdict::notable});
   }
   for (const Node& node : before.nodes) {
     if (keeps_progress(node) && !has(now, node))
-      out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back"});
+      out.push_back({node.id, "is gone", "its rows stay, and its place, should it come back", Verdict::notable});
   }
   if (replays && snapshots && kept_by_sinks(before) != kept_by_sinks(now))
-    out.push_back({"progress", "moves", "between the store and the sinks: end all workers of the old file first"});
+    out.push_back({"progress", "moves", "between the store and the sinks: end all workers of the old file first",
+                   Verdict::notable});
   return out;
 }
 

@@ -67,7 +67,7 @@ TEST(ExplainChange, AColumnOfAFieldThatTheWindowNamesIsFree) {
             "changed freely: \"db\" was edited\nstate goes on: nothing that it depends on was changed\n");
   const auto promises = explain_change(pipeline({}), pipeline({.columns = two}), fakes::registry());
   EXPECT_TRUE(std::ranges::any_of(promises, [](const Promise& promise) {
-    return promise.what == "is refused" && promise.why.contains(fields_advice);
+    return promise.verdict == Verdict::refused && promise.why.contains(fields_advice);
   })) << "the cheap way must be said";
 }
 
