@@ -14,8 +14,7 @@ bool is_alone(const Batch& in, std::size_t row) {
 }
 
 /// `whole`: with the bytes of the row's message, else with the row.
-Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason,
-                           bool whole) {
+Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view node, const Reason& reason, bool whole) {
   Sink::DeadLetter letter;
   letter.partition = in.origin.partition;
   letter.position = in.origin.last;
@@ -39,18 +38,11 @@ Sink::DeadLetter letter_of(const Batch& in, std::size_t row, std::string_view no
 
 }  // namespace
 
-std::string_view counted_by(std::string_view reason) { return reason.substr(0, reason.find(':')); }
-
-void add_detail(std::string& reason, std::string_view detail) {
-  reason += reason.contains(':') ? "; " : ": ";
-  reason += detail;
-}
-
-Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason) {
+Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, const Reason& reason) {
   return letter_of(in, row, node, reason, has_message(in, row));
 }
 
-Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason) {
+Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, const Reason& reason) {
   const Batch& batch = *rows.batch;
   const bool known = has_message(batch, row);
   Sink::DeadLetter letter = letter_of(batch, row, node, reason, known && is_alone(batch, row));
@@ -71,9 +63,9 @@ bool DeadLetterQuota::takes(const Sink::DeadLetter& letter) {
     today_ = 0;
   }
   if (today_ >= bounds_.per_day) return false;
-  Reason reason{letter.node, counted_by(letter.reason)};
-  if (kept_.size() >= most_reasons && !kept_.contains(reason)) reason = {};
-  Kept& kept = kept_[std::move(reason)];
+  Cause cause{letter.node, letter.reason.code};
+  if (kept_.size() >= most_reasons && !kept_.contains(cause)) cause = {};
+  Kept& kept = kept_[std::move(cause)];
   if (kept.letters >= bounds_.per_reason) return false;
   std::uint32_t& of_key = kept.by_key[letter.key];
   if (of_key >= bounds_.per_key) return false;
@@ -88,9 +80,9 @@ void DeadLetterQuota::save(StateWriter& out) const {
   out.put(day_);
   out.put(today_);
   out.put(static_cast<std::uint32_t>(kept_.size()));
-  for (const auto& [reason, kept] : kept_) {
-    out.put_text(reason.first);
-    out.put_text(reason.second);
+  for (const auto& [cause, kept] : kept_) {
+    out.put_text(cause.first);
+    out.put_text(cause.second);
     out.put(static_cast<std::uint32_t>(kept.by_key.size()));
     for (const auto& [key, letters] : kept.by_key) {
       out.put_text(key);

@@ -77,7 +77,7 @@ std::string_view case_schema() {
           "node": { "$ref": "#/$defs/node" }, "contains": { "$ref": "#/$defs/table" } } },
       { "type": "object", "required": ["counter", "is"], "additionalProperties": false, "properties": {
           "counter": { "type": "string", "description": "node.counter" }, "is": { "type": "integer", "minimum": 0 },
-          "reason": { "type": "string", "description": "only those of this reason, up to its ':'" } } },
+          "reason": { "type": "string", "description": "only those of this reason" } } },
       { "type": "object", "required": ["state", "keys"], "additionalProperties": false, "properties": {
           "state": { "type": "string", "description": "a transform's id" }, "keys": { "type": "integer", "minimum": 0 } } },
       { "type": "object", "required": ["acknowledged"], "additionalProperties": false, "properties": {

@@ -253,9 +253,9 @@ class Heard final : public SampleSink {
     nameless |= s.field.empty();
     ++heard;
   }
-  void refuse(std::string reason) override {
-    unreasoned |= reason.empty();
-    said += reason + "\n";
+  void refuse(Reason reason) override {
+    unreasoned |= !is_code(reason.code);
+    said += reason.text() + "\n";
     ++heard;
   }
 
@@ -317,14 +317,16 @@ Broken refuses_garbage(const Examined& one) {
         broken.push_back(weir::format("of a payload of {} bytes, {}…: {}", payload.size(),
                                       weir::quoted(payload.substr(0, 16)), what));
       };
-      if ((!taken && taken.error().empty()) || heard.unreasoned) tell("refuses it without a reason");
+      if ((!taken && !is_code(taken.error().code)) || heard.unreasoned)
+        tell("refuses it without a code: lower-case letters, digits and '_'");
       // Nothing at all, and JSON's word for it, may rightly hold nothing.
       const bool is_nothing = payload.empty() || payload == "null";
       const bool silent = taken && heard.heard == 0 && !is_nothing && !may_be_silent;
       if (silent && codec->explain(message, Lack::samples).empty())
         tell("takes it, but gives no sample, and no reason: neither by an error, nor by refuse() or explain()");
       if (heard.nameless) tell("gives a sample without a field");
-      if (taken.error_or("") != retaken.error_or("") || heard.said != again.said) tell("says something else each time");
+      if (taken.error_or(Reason{}) != retaken.error_or(Reason{}) || heard.said != again.said)
+        tell("says something else each time");
     }
   }
   return broken;

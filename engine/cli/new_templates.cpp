@@ -252,21 +252,21 @@ class MyOpOperator final : public Codec {
  public:
   explicit MyOpOperator(const Settings& settings) : separator_{settings.text("separator")} {}
 
-  /// A reason is counted by what stands before its ':', and the message is kept with it.
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  /// A reason is counted by its code, and the message is kept with it.
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     std::string_view rest = message.payload;
-    if (rest.empty()) return std::unexpected("empty payload");
+    if (rest.empty()) return std::unexpected(Reason{"empty_payload"});
     while (!rest.empty()) {
       const std::string_view line = rest.substr(0, rest.find('\n'));
       rest.remove_prefix(std::min(line.size() + 1, rest.size()));
       const auto between = line.find(separator_);
-      if (between == 0 || between == std::string_view::npos) return std::unexpected("a line without a field and a value");
+      if (between == 0 || between == std::string_view::npos) return std::unexpected(Reason{"no_value", std::string{line}});
       Sample sample{.key = message.key, .field = line.substr(0, between)};
       const char* const first = line.data() + between + separator_.size();
       const char* const last = line.data() + line.size();
       const auto [end, error] = std::from_chars(first, last, sample.x);
       if (error != std::errc{} || end != last || !std::isfinite(sample.x))
-        return std::unexpected("not a number: " + std::string{line});
+        return std::unexpected(Reason{"not_a_number", std::string{line}});
       out.add(sample);
     }
     return {};
@@ -318,7 +318,7 @@ constexpr std::string_view codec_cases = R"({
       ],
       "expect": [
         { "node": "out", "rows": ["key field  time value", "145 speed 1s 50.25", "145 charge 1s 80"] },
-        { "dead_letters": ["node reason", "signals 'not a number'"] }
+        { "dead_letters": ["node reason", "signals not_a_number"] }
       ] }
   ]
 }

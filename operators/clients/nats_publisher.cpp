@@ -69,9 +69,10 @@ struct Publisher::State {
 
   void refuse(natsMsg* message) {
     const auto size = static_cast<std::size_t>(natsMsg_GetDataLength(message));
-    refused.push_back({natsMsg_GetSubject(message), std::string(natsMsg_GetData(message), size),
-                       "too large for its stream: " + std::to_string(size) +
-                           " bytes and the headers; raise its max_msg_size or send less at once"});
+    refused.push_back({natsMsg_GetSubject(message),
+                       std::string(natsMsg_GetData(message), size),
+                       {"too_large_for_stream",
+                        std::to_string(size) + " bytes and the headers; raise its max_msg_size or send less at once"}});
   }
 
   std::vector<MessagePtr> take_failed() {

@@ -46,7 +46,7 @@ class Publisher {
   /// A message that its stream will never take, however often it is published.
   struct Refused {
     std::string subject, payload;
-    std::string reason;  ///< text before ':' is the same for all
+    Reason reason;
   };
   /// Those of the last complete(), which counts them as done.
   std::vector<Refused> take_refused();

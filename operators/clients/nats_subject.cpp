@@ -141,8 +141,7 @@ Result<Mapping> SubjectPattern::mapping(std::uint32_t partitions) const {
 }
 
 void take_apart(const SubjectPattern& pattern, Message& message) {
-  if (!pattern.match(message.subject, message.key, message.field))
-    message.refused = "the subject does not fit the source's \"subject\"";
+  if (!pattern.match(message.subject, message.key, message.field)) message.refused = "unexpected_subject";
 }
 
 PartitionNames::PartitionNames(const std::string& base, std::uint32_t partitions, Partition k,

@@ -63,13 +63,13 @@ class Reader {
     sample_.field = message.field;
   }
 
-  std::expected<void, std::string> read(const telemetry::Frame& frame) {
+  std::expected<void, Reason> read(const telemetry::Frame& frame) {
     sample_.key = frame.key() == nullptr ? key_ : view(frame.key());
     if (frame.series() == nullptr) return {};
     const std::string_view field_outside = sample_.field;
     for (const telemetry::Series* series : *frame.series()) {
       sample_.field = series->field() == nullptr ? field_outside : view(series->field());
-      if (!pay(sizeof(flatbuffers::uoffset_t), 1) || !read(*series)) return std::unexpected(reason_);
+      if (!pay(sizeof(flatbuffers::uoffset_t), 1) || !read(*series)) return std::unexpected(Reason{reason_});
     }
     return {};
   }
@@ -104,7 +104,7 @@ class Reader {
 
   bool add(std::int64_t time, double x, double y, double z) {
     if (!std::isfinite(x) || !std::isfinite(y) || std::isinf(z)) {
-      reason_ = "a value is NaN or infinite";
+      reason_ = "not_finite";
       return false;
     }
     sample_.time = time_of(time);
@@ -117,7 +117,7 @@ class Reader {
 
   bool pay(std::size_t size, std::size_t count) {
     if (bytes_ / size < count) {
-      reason_ = "parts of the FlatBuffer overlap";
+      reason_ = "overlapping_parts";
       return false;
     }
     bytes_ -= size * count;
@@ -259,7 +259,7 @@ class FlatBuffers final : public Codec {
  public:
   explicit FlatBuffers(const Settings&) {}
 
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     const Aligned aligned{message.payload};
     if (auto fine = check(message.payload, aligned); !fine) return fine;
     return Reader{message, out}.read(*telemetry::GetFrame(aligned.data()));
@@ -267,7 +267,7 @@ class FlatBuffers final : public Codec {
 
   std::expected<std::string, std::string> renamed(const Message& message, const Renaming& renaming) const override {
     const Aligned aligned{message.payload};
-    if (auto fine = check(message.payload, aligned); !fine) return std::unexpected(fine.error());
+    if (auto fine = check(message.payload, aligned); !fine) return std::unexpected(fine.error().text());
     const telemetry::Frame& frame = *telemetry::GetFrame(aligned.data());
     if (frame.key() == nullptr) return std::string{message.payload};
     if (shares_its_key(frame, aligned.data())) return std::unexpected("parts of the FlatBuffer overlap");
@@ -281,20 +281,22 @@ class FlatBuffers final : public Codec {
   }
 
  private:
-  static std::expected<void, std::string> check(std::string_view payload, const Aligned& aligned) {
-    if (payload.empty()) return std::unexpected("empty payload");
+  static std::expected<void, Reason> check(std::string_view payload, const Aligned& aligned) {
+    if (payload.empty()) return std::unexpected(Reason{"empty_payload"});
     if (payload.size() < 8 || payload.size() >= FLATBUFFERS_MAX_BUFFER_SIZE) {
-      return std::unexpected("not a FlatBuffer: " + std::to_string(payload.size()) + " bytes" +
-                             other_encoding(payload));
+      return std::unexpected(
+          Reason{"not_a_flatbuffer", std::to_string(payload.size()) + " bytes" + other_encoding(payload)});
     }
     if (!telemetry::FrameBufferHasIdentifier(aligned.data())) {
-      return std::unexpected("not a weir frame: the FlatBuffer's identifier is not WEIR" + other_encoding(payload));
+      return std::unexpected(
+          Reason{"not_a_weir_frame", "the FlatBuffer's identifier is not WEIR" + other_encoding(payload)});
     }
     flatbuffers::Verifier::Options bounds;
     bounds.max_depth = 4;
     bounds.max_tables = static_cast<flatbuffers::uoffset_t>(payload.size() / sizeof(flatbuffers::uoffset_t));
     flatbuffers::Verifier verifier{aligned.data(), payload.size(), bounds};
-    if (!telemetry::VerifyFrameBuffer(verifier)) return std::unexpected("not a FlatBuffer: its offsets do not fit");
+    if (!telemetry::VerifyFrameBuffer(verifier))
+      return std::unexpected(Reason{"not_a_flatbuffer", "its offsets do not fit"});
     return {};
   }
 

@@ -21,9 +21,11 @@ using namespace weir;
 using json::Path;
 using json::Tree;
 using json::Value;
-using Reason = std::expected<void, std::string>;
+using Taken = std::expected<void, Reason>;
 
-std::unexpected<std::string> no(std::string reason) { return std::unexpected(std::move(reason)); }
+std::unexpected<Reason> no(std::string_view code, std::string detail = {}) {
+  return std::unexpected(Reason{code, std::move(detail)});
+}
 
 /// Where one field's value is: one path, or the paths of a point's parts.
 struct FieldPath {
@@ -66,20 +68,20 @@ class Json final : public Codec {
     }
   }
 
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override;
+  Taken decode(const Message& message, SampleSink& out) const override;
   std::string explain(const Message& message, Lack lack) const override;
   std::expected<std::string, std::string> renamed(const Message& message, const Renaming& renaming) const override;
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
                                                  bool field_outside) const override;
 
  private:
-  Reason item(Decoding& in, const Value& value) const;
-  Reason one(Decoding& in, const Value& value) const;
-  Reason head(Decoding& in, const Value& value) const;
-  Reason object(Decoding& in, const Value& value) const;
-  Reason members(Decoding& in, const Value& value) const;
-  Reason named(Decoding& in, const Value& value) const;
-  Reason time(Decoding& in, const Value& value) const;
+  Taken item(Decoding& in, const Value& value) const;
+  Taken one(Decoding& in, const Value& value) const;
+  Taken head(Decoding& in, const Value& value) const;
+  Taken object(Decoding& in, const Value& value) const;
+  Taken members(Decoding& in, const Value& value) const;
+  Taken named(Decoding& in, const Value& value) const;
+  Taken time(Decoding& in, const Value& value) const;
 
   bool find_keys(const Tree& tree, const Value& value, std::vector<const Value*>& out) const;
   std::string no_time(const Tree& tree, const Value& value) const;
@@ -92,11 +94,12 @@ class Json final : public Codec {
 };
 
 /// Adds the sample if its key and field are known.
-Reason give(Decoding& in) {
+Taken give(Decoding& in) {
   for (const bool key : {true, false}) {
     if (!(key ? in.sample.key : in.sample.field).empty()) continue;
     const std::string_view what = in.named_by == &in.tree.root() ? "the payload" : "the entry";
-    return no(json::nameless(key ? "key" : "field", in.tree, *in.named_by, key ? in.key : in.field, what));
+    return no(key ? "no_key" : "no_field",
+              json::nameless(key ? "key" : "field", in.tree, *in.named_by, key ? in.key : in.field, what));
   }
   in.out.add(in.sample);
   return {};
@@ -111,26 +114,24 @@ bool is_number(const Decoding& in, const Value& value) {
 bool is_null(const Value* value) { return value != nullptr && value->kind == Value::Kind::null; }
 
 /// What is refused alone, so that the other samples of its message are not lost with it.
-void take(const Decoding& in, Reason added) {
+void take(const Decoding& in, Taken added) {
   if (!added) in.out.refuse(std::move(added.error()));
 }
 
 /// Adds latitude, longitude and, if it is there, altitude as one sample; where one of the first two is null, as long as
 /// a receiver has no fix, there is none.
-Reason add_point(Decoding& in, const Value* latitude, const Value* longitude, const Value* altitude) {
+Taken add_point(Decoding& in, const Value* latitude, const Value* longitude, const Value* altitude) {
   double parts[3] = {0, 0, std::nan("")};
   const Value* const values[3] = {latitude, longitude, altitude};
   const char* const names[3] = {"latitude", "longitude", "altitude"};
   if (is_null(latitude) || is_null(longitude)) return {};
   for (std::size_t i = 0; i < 3; ++i) {
     if (i == 2 && (values[i] == nullptr || is_null(values[i]))) break;
-    if (values[i] == nullptr || !is_number(in, *values[i])) {
-      return no(weir::format(
-          "a point's part is not a number: {} has {}", quoted(in.sample.field),
-          values[i] == nullptr ? weir::format("no {}", names[i]) : weir::format("a {} that is none", names[i])));
-    }
+    if (values[i] == nullptr || !is_number(in, *values[i]))
+      return no("not_a_point",
+                quoted(in.sample.field) + (values[i] == nullptr ? " has no " : " has a non-numeric ") + names[i]);
     const auto part = json::number(values[i]->text);
-    if (!part) return no(part.error());
+    if (!part) return std::unexpected(part.error());
     parts[i] = *part;
   }
   in.sample.kind = Sample::Kind::point;
@@ -141,22 +142,22 @@ Reason add_point(Decoding& in, const Value* latitude, const Value* longitude, co
 }
 
 /// Adds one value; a null is no sample.
-Reason add(Decoding& in, const Value& value) {
+Taken add(Decoding& in, const Value& value) {
   Sample& sample = in.sample;
   sample.kind = Sample::Kind::number;
   if (is_number(in, value)) {
     const auto x = json::number(value.text);
-    if (!x) return no(x.error());
+    if (!x) return std::unexpected(x.error());
     sample.x = *x;
   } else if (value.kind == Value::Kind::null) {
     return {};
   } else if (value.kind == Value::Kind::array) {
-    return no("a value is an array: " + quoted(sample.field));
+    return no("value_is_array", quoted(sample.field));
   } else if (value.kind == Value::Kind::object) {
     const Value* latitude = in.tree.member(value, "lat");
     const Value* longitude = in.tree.member(value, "lon");
     if (latitude == nullptr || longitude == nullptr)
-      return no("a value is an object without lat and lon: " + quoted(sample.field));
+      return no("value_is_object", quoted(sample.field) + " has no lat and lon");
     return add_point(in, latitude, longitude, in.tree.member(value, "alt"));
   } else if (value.kind == Value::Kind::text) {
     sample.kind = Sample::Kind::text;
@@ -167,8 +168,8 @@ Reason add(Decoding& in, const Value& value) {
   return give(in);
 }
 
-Reason Json::decode(const Message& message, SampleSink& out) const {
-  if (message.payload.empty()) return no("empty payload");
+Taken Json::decode(const Message& message, SampleSink& out) const {
+  if (message.payload.empty()) return no("empty_payload");
   static thread_local Tree tree;
   std::string text{message.payload};  // read in place
   if (auto read = tree.read(text); !read) return read;
@@ -182,7 +183,7 @@ Reason Json::decode(const Message& message, SampleSink& out) const {
   return {};
 }
 
-Reason Json::item(Decoding& in, const Value& value) const {
+Taken Json::item(Decoding& in, const Value& value) const {
   if (each_.empty()) return one(in, value);
   if (auto read = head(in, value); !read) return read;
   const Value* list = each_.find(in.tree, value);
@@ -196,12 +197,12 @@ Reason Json::item(Decoding& in, const Value& value) const {
   return {};
 }
 
-Reason Json::one(Decoding& in, const Value& value) const {
+Taken Json::one(Decoding& in, const Value& value) const {
   return value.kind == Value::Kind::object ? object(in, value) : add(in, value);
 }
 
 /// What an object says of all its samples.
-Reason Json::head(Decoding& in, const Value& value) const {
+Taken Json::head(Decoding& in, const Value& value) const {
   in.named_by = &value;
   if (const Value* at = time_.find(in.tree, value); at != nullptr && at->kind != Value::Kind::null) {
     if (auto read = time(in, *at); !read) return read;
@@ -209,33 +210,34 @@ Reason Json::head(Decoding& in, const Value& value) const {
   for (const auto& [path, name] : {std::pair{&key_, &Sample::key}, std::pair{&field_, &Sample::field}}) {
     const Value* at = path->find(in.tree, value);
     if (at == nullptr || at->kind == Value::Kind::null) continue;
-    if (at->kind != Value::Kind::text && at->kind != Value::Kind::number) return no("a key or field is not a text");
+    if (at->kind != Value::Kind::text && at->kind != Value::Kind::number) return no("name_not_text");
     in.sample.*name = at->text;
   }
   return {};
 }
 
-Reason Json::object(Decoding& in, const Value& value) const {
+Taken Json::object(Decoding& in, const Value& value) const {
   if (auto read = head(in, value); !read) return read;
   if (!fields_.empty()) return named(in, value);
   if (const Value* at = value_.find(in.tree, value)) return add(in, *at);
   if (in.sample.field.empty()) return members(in, value);
   if (in.tree.member(value, "lat") != nullptr) return add(in, value);
-  return no("no value: " + json::absence(in.tree, value, value_, "the object"));
+  return no("no_value", json::absence(in.tree, value, value_, "the object"));
 }
 
-Reason Json::members(Decoding& in, const Value& value) const {
+Taken Json::members(Decoding& in, const Value& value) const {
   for (const Value* member = in.tree.child(value); member != nullptr; member = in.tree.next(*member)) {
     if (time_.starts_with(member->name) || key_.starts_with(member->name)) continue;
     in.sample.field = member->name;
-    take(in, add(in, *member).transform_error([&](const std::string& why) {
-      return why + json::ways_into(in.tree, *member, each_.empty());
+    take(in, add(in, *member).transform_error([&](Reason why) {
+      why.detail += json::ways_into(in.tree, *member, each_.empty());
+      return why;
     }));
   }
   return {};
 }
 
-Reason Json::named(Decoding& in, const Value& value) const {
+Taken Json::named(Decoding& in, const Value& value) const {
   for (const FieldPath& entry : fields_) {
     in.sample.field = entry.field;
     const Value* at = entry.parts.front().find(in.tree, value);
@@ -249,12 +251,12 @@ Reason Json::named(Decoding& in, const Value& value) const {
   return {};
 }
 
-Reason Json::time(Decoding& in, const Value& value) const {
+Taken Json::time(Decoding& in, const Value& value) const {
   std::optional<Timestamp> time;
   const bool text = value.kind == Value::Kind::text;
   if (unit_ != 0 && (text || value.kind == Value::Kind::number)) time = json::scaled(value.text, unit_);
   if (!time && text) time = parse_rfc3339(value.text);
-  if (!time) return no(weir::format("not a time: {}{}", quoted(value.text), json::time_advice(value.text)));
+  if (!time) return no("not_a_time", weir::format("{}{}", quoted(value.text), json::time_advice(value.text)));
   in.sample.time = time;
   return {};
 }
@@ -262,11 +264,11 @@ Reason Json::time(Decoding& in, const Value& value) const {
 std::expected<std::string, std::string> Json::renamed(const Message& message, const Renaming& renaming) const {
   Tree tree;
   std::string text{message.payload};
-  if (auto read = tree.read(text); !read) return no(read.error());
+  if (auto read = tree.read(text); !read) return std::unexpected(read.error().text());
   std::vector<const Value*> keys;
   const bool list = tree.root().kind == Value::Kind::array;
   for (const Value* at = list ? tree.child(tree.root()) : &tree.root(); at != nullptr; at = tree.next(*at))
-    if (!find_keys(tree, *at, keys)) return no("a member on the way to the key stands there twice");
+    if (!find_keys(tree, *at, keys)) return std::unexpected("a member on the way to the key stands there twice");
   return json::replaced(message.payload, text, std::move(keys), renaming);
 }
 
@@ -353,14 +355,14 @@ void write_value(Writer& out, const Sample& sample) {
 std::expected<std::string, std::string> Json::encode(std::span<const Sample> samples, bool key_outside,
                                                      bool field_outside) const {
   if (!fields_.empty() || !each_.empty() || !time_.plain() || !value_.plain() || !key_.plain() || !field_.plain()) {
-    return no("nested paths, \"each\" and \"fields\" are for reading only");
+    return std::unexpected("nested paths, \"each\" and \"fields\" are for reading only");
   }
   rapidjson::StringBuffer buffer;
   Writer out{buffer};
   if (samples.size() != 1) out.StartArray();
   for (const Sample& sample : samples) {
     const bool finite = std::isfinite(sample.x) && std::isfinite(sample.y) && !std::isinf(sample.z);
-    if (sample.kind != Sample::Kind::text && !finite) return no("JSON has no NaN and no infinity");
+    if (sample.kind != Sample::Kind::text && !finite) return std::unexpected("JSON has no NaN and no infinity");
     const bool bare = key_outside && field_outside && !sample.time;
     if (!bare) out.StartObject();
     if (!key_outside) {

@@ -53,16 +53,16 @@ TEST(JsonCodec, ReadsMembersAsFieldsWhenNobodyNamesOne) {
   EXPECT_THAT(decoded(R"({"time": 5, "key": "v", "speed": 50, "position": {"lat": 1, "lon": 2}, "gear": null})", ""),
               ElementsAre("v speed 5 50", "v position 5 1,2"));
   EXPECT_THAT(decoded(R"({"at": {"lat": "1", "lon": 2}})", ""),
-              ElementsAre("refused: a point's part is not a number: \"at\" has a latitude that is none"));
+              ElementsAre("refused: not_a_point: \"at\" has a non-numeric latitude"));
 }
 
 TEST(JsonCodec, SaysWhatToDoAboutMembersThatAreNoValues) {
   const std::string ways = R"(; name what you want in "fields", or "each": "meta" if these are samples)";
   EXPECT_THAT(decoded(R"({"time": 5, "temp": 20.5, "meta": {"fw": "1"}})", ""),
-              ElementsAre("k temp 5 20.5", R"(refused: a value is an object without lat and lon: "meta")" + ways));
-  EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre(R"(refused: a value is an array: "meta")" + ways));
+              ElementsAre("k temp 5 20.5", R"(refused: value_is_object: "meta" has no lat and lon)" + ways));
+  EXPECT_THAT(decoded(R"({"meta": [1]})", ""), ElementsAre(R"(refused: value_is_array: "meta")" + ways));
   EXPECT_THAT(decoded(R"({"list": [{"speed": [1]}]})", "", {{"each", std::string{"list"}}}),
-              ElementsAre(R"(refused: a value is an array: "speed"; name what you want in "fields")"));
+              ElementsAre(R"(refused: value_is_array: "speed"; name what you want in "fields")"));
 }
 
 /// It comes into logs, terminals and tables: no line of its own, no escape sequence, no end of what it may cost.
@@ -86,35 +86,35 @@ TEST(JsonCodec, QuotesWhatItRefuses) {
 
 TEST(JsonCodec, SaysWhereKeyAndFieldWereLookedFor) {
   EXPECT_THAT(decoded(R"({"n": "speed", "value": 1})", "", {{"field", std::string{"name"}}}),
-              ElementsAre(R"(refused: no field: nothing at "name": the payload has "n", "value"; )"
+              ElementsAre(R"(refused: no_field: nothing at "name": the payload has "n", "value"; )"
                           R"(and the subject has no {field})"));
   EXPECT_THAT(decoded(R"({"list": [{"n": "speed", "v": 1}]})", "",
                       {{"each", std::string{"list"}}, {"field", std::string{"name"}}, {"value", std::string{"v"}}}),
-              ElementsAre(R"(refused: no field: nothing at "name": the entry has "n", "v"; )"
+              ElementsAre(R"(refused: no_field: nothing at "name": the entry has "n", "v"; )"
                           R"(and the subject has no {field})"));
-  EXPECT_THAT(decoded("[1]", ""), ElementsAre(R"(refused: no field: nothing at "field": the payload is an array; )"
+  EXPECT_THAT(decoded("[1]", ""), ElementsAre(R"(refused: no_field: nothing at "field": the payload is an array; )"
                                               R"(and the subject has no {field})"));
   EXPECT_THAT(decoded("1", "", {{"field", std::string{}}}),
-              ElementsAre(R"(refused: no field: "field" is ""; and the subject has no {field})"));
+              ElementsAre(R"(refused: no_field: "field" is ""; and the subject has no {field})"));
   EXPECT_THAT(decoded("null", ""), IsEmpty());
   fakes::Samples samples;
   const auto keyless = codec()->decode({.payload = R"({"vin": 7, "value": 1})", .field = "f"}, samples);
-  EXPECT_EQ(keyless.error(),
-            R"(no key: nothing at "key": the payload has "vin", "value"; and the subject has no {key})");
+  EXPECT_EQ(keyless.error().text(),
+            R"(no_key: nothing at "key": the payload has "vin", "value"; and the subject has no {key})");
   EXPECT_THAT(samples.lines, IsEmpty());
 }
 
 TEST(JsonCodec, ReadsArraysOfAllThese) {
   EXPECT_THAT(decoded(R"([1, {"time": 2, "value": 3}, {"value": 4}])"), ElementsAre("k f - 1", "k f 2 3", "k f - 4"));
   EXPECT_THAT(decoded("[]"), IsEmpty());
-  EXPECT_THAT(decoded("[[1]]"), ElementsAre(R"(refused: a value is an array: "f")"));
+  EXPECT_THAT(decoded("[[1]]"), ElementsAre(R"(refused: value_is_array: "f")"));
 }
 
 TEST(JsonCodec, FollowsPaths) {
   const Changes changes{{"time", "meta.at"}, {"value", "readings.1"}, {"time_unit", "ms"}};
   EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": [1, 2]})", "f", changes), ElementsAre("k f 1500000000 2"));
   EXPECT_THAT(decoded(R"({"meta": {"at": 1500}, "readings": []})", "f", changes),
-              ElementsAre(R"(refused: no value: nothing at "readings.1": "readings" is an array)"));
+              ElementsAre(R"(refused: no_value: nothing at "readings.1": "readings" is an array)"));
 }
 
 TEST(JsonCodec, TellsItsPathsFromOtherNotations) {
@@ -139,10 +139,9 @@ TEST(JsonCodec, ReadsNamedFields) {
               ElementsAre("k speed - 50"))
       << "a receiver without a fix";
   EXPECT_THAT(decoded(R"({"gps": {"lat": 1, "lng": []}, "can": {"v": 50}})", "", changes),
-              ElementsAre("refused: a point's part is not a number: \"position\" has a longitude that is none",
-                          "k speed - 50"));
+              ElementsAre("refused: not_a_point: \"position\" has a non-numeric longitude", "k speed - 50"));
   EXPECT_THAT(decoded(R"({"gps": {"lat": 1}})", "", changes),
-              ElementsAre("refused: a point's part is not a number: \"position\" has no longitude"));
+              ElementsAre("refused: not_a_point: \"position\" has no longitude"));
 }
 
 TEST(JsonCodec, ReadsSamplesInsideAnObjectThatSaysWhatTheyShare) {
@@ -161,7 +160,7 @@ TEST(JsonCodec, ReadsSamplesInsideAnObjectThatSaysWhatTheyShare) {
   for (const char* none : {R"({"data": {"readings": []}})", R"({"data": {"readings": null}})", R"({"data": 1})", "5"})
     EXPECT_THAT(decoded(none, "f", changes), IsEmpty()) << none;
   EXPECT_THAT(decoded(R"({"data": {"readings": [[1]]}})", "f", changes),
-              ElementsAre(R"(refused: a value is an array: "f")"));
+              ElementsAre(R"(refused: value_is_array: "f")"));
   const Sample number{.x = 1};
   EXPECT_FALSE(codec(changes)->encode({&number, 1}, true, true));
 }
@@ -174,7 +173,7 @@ TEST(JsonCodec, TakesTextsForNumbersWhereItIsToldTo) {
   EXPECT_THAT(decoded(R"({"lat": "52.5", "lon": "13.4"})", "f", changes), ElementsAre("k f - 52.5,13.4"));
   for (const std::string text : {"", " 1", "1 km", "inf", "nan", "0x10", "1-2", "e"})
     EXPECT_THAT(decoded('"' + text + '"', "f", changes), ElementsAre("k f - \"" + text + "\"")) << text;
-  EXPECT_THAT(decoded("\"1e999\"", "f", changes), ElementsAre("refused: a number is out of range: 1e999"));
+  EXPECT_THAT(decoded("\"1e999\"", "f", changes), ElementsAre("refused: number_out_of_range: 1e999"));
 }
 
 TEST(JsonCodec, SaysWhatStandsWhereATimeWasLookedFor) {
@@ -224,24 +223,24 @@ TEST(JsonCodec, ReadsTimesExactly) {
   EXPECT_THAT(time("s", "1.5e3"), ElementsAre("k f 1500000000000 1"));
   EXPECT_THAT(time("ns", "\"2026-01-01T00:00:00.5Z\""), ElementsAre("k f 1767225600500000000 1"));
   EXPECT_THAT(time("rfc3339", "\"2026-01-01T00:00:00Z\""), ElementsAre("k f 1767225600000000000 1"));
-  EXPECT_THAT(time("rfc3339", "5"), ElementsAre(R"(refused: not a time: "5")"));
-  EXPECT_THAT(time("s", "9300000000"), ElementsAre(R"(refused: not a time: "9300000000")"));
-  EXPECT_THAT(time("s", "-9223372036.854775808"), ElementsAre(R"(refused: not a time: "-9223372036.854775808")"))
+  EXPECT_THAT(time("rfc3339", "5"), ElementsAre(R"(refused: not_a_time: "5")"));
+  EXPECT_THAT(time("s", "9300000000"), ElementsAre(R"(refused: not_a_time: "9300000000")"));
+  EXPECT_THAT(time("s", "-9223372036.854775808"), ElementsAre(R"(refused: not_a_time: "-9223372036.854775808")"))
       << "the number that stands for no time";
-  EXPECT_THAT(time("s", "1e300"), ElementsAre(R"(refused: not a time: "1e300")"));
+  EXPECT_THAT(time("s", "1e300"), ElementsAre(R"(refused: not_a_time: "1e300")"));
   EXPECT_THAT(time("s", "1767225600123"),
-              ElementsAre(R"(refused: not a time: "1767225600123"; with "time_unit": "ms" it )"
+              ElementsAre(R"(refused: not_a_time: "1767225600123"; with "time_unit": "ms" it )"
                           "would be 2026-01-01T00:00:00.123Z"));
   EXPECT_THAT(time("ms", "1767225600123456"), ElementsAre(EndsWith("; with \"time_unit\": \"us\" it would be "
                                                                    "2026-01-01T00:00:00.123456Z")));
   EXPECT_THAT(time("rfc3339", "1767225600"), ElementsAre(HasSubstr("\"time_unit\": \"s\"")));
-  EXPECT_THAT(time("s", "\"soon\""), ElementsAre(R"(refused: not a time: "soon")"));
+  EXPECT_THAT(time("s", "\"soon\""), ElementsAre(R"(refused: not_a_time: "soon")"));
   EXPECT_THAT(time("s", "\"2026-11-21 16:28:21\""),
-              ElementsAre(R"(refused: not a time: "2026-11-21 16:28:21"; write 2026-11-21T16:28:21Z if it is UTC)"));
+              ElementsAre(R"(refused: not_a_time: "2026-11-21 16:28:21"; write 2026-11-21T16:28:21Z if it is UTC)"));
   EXPECT_THAT(time("ns", "\"2026-11-21T16:28:21.5\""),
               ElementsAre(EndsWith("; write 2026-11-21T16:28:21.5Z if it is UTC")));
   EXPECT_THAT(time("ns", "\"2026-11-21\""), ElementsAre(EndsWith("; write 2026-11-21T00:00:00Z if it is UTC")));
-  EXPECT_THAT(time("s", "[]"), ElementsAre(StartsWith("refused: not a time")));
+  EXPECT_THAT(time("s", "[]"), ElementsAre(StartsWith("refused: not_a_time")));
 }
 
 TEST(JsonCodec, KeepsFullPrecisionAndRefusesWhatDoesNotFit) {
@@ -250,33 +249,32 @@ TEST(JsonCodec, KeepsFullPrecisionAndRefusesWhatDoesNotFit) {
   EXPECT_THAT(decoded("1e-400"), ElementsAre("k f - 0"));
   EXPECT_THAT(decoded("-1e-5000"), ElementsAre("k f - 0"));
   EXPECT_THAT(decoded("0." + std::string(5000, '0') + "1"), ElementsAre("k f - 0"));
-  EXPECT_THAT(decoded("1" + std::string(5000, '0') + "e-1"),
-              ElementsAre(StartsWith("refused: a number is out of range")));
+  EXPECT_THAT(decoded("1" + std::string(5000, '0') + "e-1"), ElementsAre(StartsWith("refused: number_out_of_range")));
   EXPECT_THAT(decoded("0." + std::string(6000, '0') + "1e3"), ElementsAre("k f - 0"));
-  EXPECT_THAT(decoded("0.001e5000"), ElementsAre(StartsWith("refused: a number is out of range")));
+  EXPECT_THAT(decoded("0.001e5000"), ElementsAre(StartsWith("refused: number_out_of_range")));
   EXPECT_THAT(decoded("1e-99999999999999999999"), ElementsAre("k f - 0"));
-  EXPECT_THAT(decoded("-1E+99999999999999999999"), ElementsAre(StartsWith("refused: a number is out of range")));
-  EXPECT_THAT(decoded("1e400"), ElementsAre("refused: a number is out of range: at byte 0"));
+  EXPECT_THAT(decoded("-1E+99999999999999999999"), ElementsAre(StartsWith("refused: number_out_of_range")));
+  EXPECT_THAT(decoded("1e400"), ElementsAre("refused: number_out_of_range: at byte 0"));
   for (const char* payload :
        {"NaN", "Infinity", "-Infinity", "nul", "{", "[1,]", "{\"a\":1,}", "1 2", "01", "'a'", "\"\xFF\""}) {
-    EXPECT_THAT(decoded(payload), ElementsAre(StartsWith("refused: not JSON: "))) << payload;
+    EXPECT_THAT(decoded(payload), ElementsAre(StartsWith("refused: not_json: "))) << payload;
   }
-  EXPECT_THAT(decoded(""), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded("  "), ElementsAre(StartsWith("refused: not JSON")));
-  EXPECT_THAT(decoded(std::string_view{"1\0 2", 4}), ElementsAre("refused: not JSON: a NUL byte"));
+  EXPECT_THAT(decoded(""), ElementsAre("refused: empty_payload"));
+  EXPECT_THAT(decoded("  "), ElementsAre(StartsWith("refused: not_json")));
+  EXPECT_THAT(decoded(std::string_view{"1\0 2", 4}), ElementsAre("refused: not_json: a NUL byte"));
 }
 
 TEST(JsonCodec, DeepNestingIsRefusedNotFollowed) {
   for (const char* open : {"[", "{\"a\":"}) {
     std::string payload;
     while (payload.size() < 2u << 20) payload += open;
-    EXPECT_THAT(decoded(payload), ElementsAre("refused: not JSON: nested deeper than 64 levels"));
+    EXPECT_THAT(decoded(payload), ElementsAre("refused: not_json: nested deeper than 64 levels"));
   }
 }
 
 TEST(JsonCodec, RefusesHalfASurrogatePairInEitherOrder) {
   for (const char* text : {R"("\udc00")", R"("\ud800")", R"("\ud800a")", R"("\udc00\ud800")", R"({"a\udfff": 1})"}) {
-    EXPECT_THAT(decoded(text), ElementsAre(StartsWith("refused: not JSON: "))) << text;
+    EXPECT_THAT(decoded(text), ElementsAre(StartsWith("refused: not_json: "))) << text;
   }
   EXPECT_THAT(decoded(R"("\ud83d\ude80 \ud7ff")"), ElementsAre("k f - \"\xF0\x9F\x9A\x80 \xED\x9F\xBF\""));
 }
@@ -329,7 +327,7 @@ TEST(JsonCodec, ReplacesTheKeysThatItReadsAndNothingElse) {
                     {{"key", std::string{"of.vin"}}, {"each", std::string{"m"}}}),
             R"({"of":{"vin":"<v>\""},"key":"k","m":[{"of":{"vin":"<7>\""}},{"key":"l"}]})");
   EXPECT_EQ(renamed("21.5"), "21.5");
-  EXPECT_THAT(renamed("{"), StartsWith("no: not JSON"));
+  EXPECT_THAT(renamed("{"), StartsWith("no: not_json"));
 }
 
 TEST(JsonCodec, ReplacesNoKeyWhereOneMoreMayStandThatItDoesNotRead) {

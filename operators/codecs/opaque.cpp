@@ -7,7 +7,7 @@ class Opaque final : public Codec {
  public:
   explicit Opaque(const Settings&) {}
 
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<void, Reason> decode(const Message&, SampleSink&) const override { return {}; }
 
   std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override {
     return std::unexpected("the encoding \"opaque\" holds no samples");

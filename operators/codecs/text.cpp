@@ -12,18 +12,18 @@ class Text final : public Codec {
  public:
   explicit Text(const Settings&) {}
 
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     std::string_view text = message.payload;
     text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
     text = text.substr(0, text.find_last_not_of(blanks) + 1);
-    if (text.empty()) return std::unexpected("empty payload");
+    if (text.empty()) return std::unexpected(Reason{"empty_payload"});
     if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
     Sample sample{.key = message.key, .field = message.field};
     const char* const end = text.data() + text.size();
     const auto [at, error] = std::from_chars(text.data(), end, sample.x);
-    if (error == std::errc::result_out_of_range) return std::unexpected("the number is out of range");
-    if (error != std::errc{} || at != end) return std::unexpected("not a decimal number");
-    if (!std::isfinite(sample.x)) return std::unexpected("NaN or infinite");
+    if (error == std::errc::result_out_of_range) return std::unexpected(Reason{"number_out_of_range"});
+    if (error != std::errc{} || at != end) return std::unexpected(Reason{"not_a_number"});
+    if (!std::isfinite(sample.x)) return std::unexpected(Reason{"not_finite"});
     out.add(sample);
     return {};
   }

@@ -22,15 +22,15 @@ TEST(TextCodec, ReadsOneDecimal) {
 
 TEST(TextCodec, RefusesEverythingElse) {
   for (const char* payload : {"abc", "1,5", "1 2", "0x10", "+-1", "1e", "--1", "1.5 km/h"}) {
-    EXPECT_THAT(decoded_text(payload), ElementsAre("refused: not a decimal number")) << payload;
+    EXPECT_THAT(decoded_text(payload), ElementsAre("refused: not_a_number")) << payload;
   }
-  EXPECT_THAT(decoded_text("1e400"), ElementsAre("refused: the number is out of range"));
-  EXPECT_THAT(decoded_text("nan"), ElementsAre("refused: NaN or infinite"));
-  EXPECT_THAT(decoded_text("-inf"), ElementsAre("refused: NaN or infinite"));
-  EXPECT_THAT(decoded_text(""), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded_text(" \n"), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded_text(std::string(1u << 20, ' ')), ElementsAre("refused: empty payload"));
-  EXPECT_THAT(decoded_text(std::string_view{"1\0", 2}), ElementsAre("refused: not a decimal number"));
+  EXPECT_THAT(decoded_text("1e400"), ElementsAre("refused: number_out_of_range"));
+  EXPECT_THAT(decoded_text("nan"), ElementsAre("refused: not_finite"));
+  EXPECT_THAT(decoded_text("-inf"), ElementsAre("refused: not_finite"));
+  EXPECT_THAT(decoded_text(""), ElementsAre("refused: empty_payload"));
+  EXPECT_THAT(decoded_text(" \n"), ElementsAre("refused: empty_payload"));
+  EXPECT_THAT(decoded_text(std::string(1u << 20, ' ')), ElementsAre("refused: empty_payload"));
+  EXPECT_THAT(decoded_text(std::string_view{"1\0", 2}), ElementsAre("refused: not_a_number"));
 }
 
 TEST(TextCodec, WritesTheShortestTextThatReadsBack) {

@@ -260,7 +260,7 @@ Result<void> DuckDb::append(const Encoded& rows, RejectedRowQuota& quota, Commit
   std::vector<bool> skip;
   std::vector<DeadLetter> letters;
   for (std::size_t row = 0; row < batch.rows; ++row) {
-    std::string why = refusal::objection(batch, row);
+    Reason why = refusal::objection(batch, row);
     if (why.empty()) continue;
     skip.resize(batch.rows);
     skip[row] = true;

@@ -205,7 +205,7 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
   batch->columns[0] = Column::dictionary(ids);
   auto sink = opened();
   ASSERT_TRUE(sink->ledger()->acquire(0).has_value());
-  ASSERT_TRUE(sink->write_dead_letter({0, 7, 2, 5, "signals", "it's\xFF", "s", std::string("\0\xFF", 2)}));
+  ASSERT_TRUE(sink->write_dead_letter({0, 7, 2, 5, "signals", {"odd", "it's\xFF"}, "s", std::string("\0\xFF", 2)}));
   const auto done = commit(*sink, batch, 0, 7);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
@@ -213,11 +213,11 @@ TEST_F(DuckDbSink, texts_that_cannot_be_stored_become_dead_letters) {
   EXPECT_TRUE(done->rejected[0].dead_lettered);
   sink.reset();
   EXPECT_EQ(ask("SELECT count(*)::VARCHAR FROM vehicle_second"), "99");
-  EXPECT_EQ(ask("SELECT concat_ws(' ', node, position, ordinal, arrival_ns, reason, hex(payload)) FROM "
+  EXPECT_EQ(ask("SELECT concat_ws(' ', node, position, ordinal, arrival_ns, reason, detail, hex(payload)) FROM "
                 "weir_dead_letters WHERE node = 'signals'"),
-            "signals 7 2 5 it's\xEF\xBF\xBD 00FF");
+            "signals 7 2 5 odd it's\xEF\xBF\xBD 00FF");
   EXPECT_EQ(ask("SELECT reason FROM weir_dead_letters WHERE node = 'db' AND ordinal IS NULL AND row = 50"),
-            "text that is not UTF-8: key");
+            "text_not_utf8");
 }
 
 TEST_F(DuckDbSink, keeps_many_dead_letters_of_any_size_in_one_commit) {

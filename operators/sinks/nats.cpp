@@ -21,7 +21,8 @@ using namespace weir;
 constexpr Duration patience = 10 * second;
 constexpr Duration dedupe_window = 2 * minute;
 
-constexpr std::string_view no_subject = "the key or field can't be a token of a subject, or is too long for one";
+constexpr std::string_view no_subject =
+    "no_subject: the key or field can't be a token of a subject, or is too long for one";
 
 /// What encode() makes of some rows: a subject and a payload, or why there is none.
 struct Frame {
@@ -135,14 +136,14 @@ class Nats final : public Sink {
       const auto [frame, view, payload] = next_part(bytes);
       const std::string subject{view};
       if (subject.empty()) {
-        reject(rows, frame, payload);
+        reject(rows, frame, Reason::parse(payload));
         continue;
       }
       if (!std::exchange(writing_, true)) reconnects_ = connection_->reconnects();
       const auto sent = publisher_ ? publisher_->publish(subject, payload, id_of(rows, frame))
                                    : connection_->publish(subject, payload);
       if (!sent && sent.error().kind != Error::Kind::refused) return sent;
-      if (!sent) reject(rows, frame, sent.error().message);
+      if (!sent) reject(rows, frame, {"payload_too_large", sent.error().message});
       published_ += sent ? 1 : 0;
     }
     return {};
@@ -243,7 +244,7 @@ class Nats final : public Sink {
           continue;
         }
         encode_together(together, i - together.size(), subject, bytes);
-        append(bytes, frame_of(i, 1), {}, "a sample without a value");
+        append(bytes, frame_of(i, 1), {}, "no_value");
         together.clear();
       }
       encode_together(together, row + count - together.size(), subject, bytes);
@@ -257,7 +258,8 @@ class Nats final : public Sink {
     if (samples.empty()) return;
     const auto payload = codec_->encode(samples, pattern_.has_key(), pattern_.has_field());
     if (payload) return append(bytes, frame_of(row, samples.size()), subject, *payload);
-    if (samples.size() == 1) return append(bytes, frame_of(row, 1), {}, payload.error());
+    if (samples.size() == 1)
+      return append(bytes, frame_of(row, 1), {}, Reason{"not_encodable", payload.error()}.text());
     const std::size_t half = samples.size() / 2;
     encode_together(samples.first(half), row, subject, bytes);
     encode_together(samples.subspan(half), row + half, subject, bytes);
@@ -271,15 +273,15 @@ class Nats final : public Sink {
     written_.clear();
   }
 
-  void reject(const Encoded& rows, const Frame& frame, std::string_view reason) {
-    for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, std::string{reason}});
+  void reject(const Encoded& rows, const Frame& frame, const Reason& reason) {
+    for (std::size_t i = 0; i < frame.rows; ++i) rejected_.push_back({rows.batch, frame.row + i, reason});
   }
 
   /// The stream tells of a message, not of rows: those that made one like it are meant.
   void reject(const std::vector<nats::Publisher::Refused>& refused) {
     if (refused.empty()) return;
     using Like = std::pair<std::string_view, std::string_view>;
-    std::map<Like, std::string_view> reasons;
+    std::map<Like, Reason> reasons;
     for (const auto& one : refused) reasons.emplace(Like{one.subject, one.payload}, one.reason);
     for (const Encoded* rows : written_) {
       for (std::string_view bytes = rows->bytes; !bytes.empty();) {

@@ -293,7 +293,7 @@ Result<Committed> Timescale::commit(std::span<const LaneCommit> lanes) {
         "swallowed_rows counts them");
   }
   Committed out{.refused = std::move(done->refused), .letters_left_out = done->over_limit};
-  for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.why, true});
+  for (const auto& bad : done->left_out) out.rejected.push_back({bad.rows->batch, bad.row, bad.reason, true});
   return out;
 }
 

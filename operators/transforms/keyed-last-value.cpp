@@ -50,7 +50,7 @@ class KeyedLastValue final : public Transform {
         if (!rows.timed(row)) continue;
         const std::uint16_t field = numbers_[rows.fields.ids[row]];
         if (field == no_number) {
-          out.refuse(*in, row, weir::format("too many fields: the limit is {}", samples::most_fields));
+          out.refuse(*in, row, {"too_many_fields", weir::format("the limit is {}", samples::most_fields)});
           leave_out(row);
           continue;
         }

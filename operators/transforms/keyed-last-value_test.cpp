@@ -92,7 +92,7 @@ TEST_F(LastValueTest, RefusesFieldsBeyondItsBoundAndGoesOn) {
   FakeOutput out{context};
   ASSERT_TRUE(last->process(0, in.take(), out));
   ASSERT_EQ(out.refused.size(), 1u);
-  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{4096, "too many fields: the limit is 4096"}));
+  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{4096, "too_many_fields: the limit is 4096"}));
   EXPECT_EQ(out.emitted.at(0).second->rows, samples::most_fields + 1);
 }
 

@@ -91,7 +91,7 @@ class Map final : public Transform {
     for (const Assignment& each : assignments_) {
       Column value = each.value.evaluate(*in);
       if (samples_ && (each.number == samples::time || each.number == samples::field)) {
-        refuse(*in, keep, out, weir::format("{} gave NULL", setting_of(each.column)),
+        refuse(*in, keep, out, {"null_result", weir::format("{} gave NULL", setting_of(each.column))},
                [&](std::size_t row) { return value.valid(row); });
         if (each.number == samples::field) value = fields_of(*in, value, keep, out);
       }
@@ -161,8 +161,7 @@ class Map final : public Transform {
 
   /// Sends the rows that do not fit to the dead letters, each once.
   template <typename Fits>
-  static void refuse(const Batch& in, std::vector<std::uint8_t>& keep, Output& out, std::string_view reason,
-                     Fits&& fits) {
+  static void refuse(const Batch& in, std::vector<std::uint8_t>& keep, Output& out, const Reason& reason, Fits&& fits) {
     for (std::size_t row = 0; row < in.rows; ++row) {
       if (keep[row] == 0 || fits(row)) continue;
       keep[row] = 0;
@@ -173,7 +172,7 @@ class Map final : public Transform {
   /// The field column for these texts. Its table is this instance's own: the lane's belongs to the decoder's thread.
   Column fields_of(const Batch& in, const Column& texts, std::vector<std::uint8_t>& keep, Output& out) {
     Ids ids{std::vector<std::uint32_t>(in.rows), fields_};
-    refuse(in, keep, out, weir::format("too many fields: the limit is {}", most_fields), [&](std::size_t row) {
+    refuse(in, keep, out, {"too_many_fields", weir::format("the limit is {}", most_fields)}, [&](std::size_t row) {
       const auto id = fields_->intern(texts.text(row));
       ids.ids[row] = id.value_or(0);
       return id.has_value();

@@ -85,7 +85,7 @@ TEST_F(MapTest, ASampleWithoutFieldOrTimeIsRefusedOnce) {
   ASSERT_EQ(got->rows, 1U);
   EXPECT_EQ(got->columns[samples::field].text(0), "soc");
   ASSERT_EQ(out.refused.size(), 1U);
-  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{0, "set.field gave NULL"}));
+  EXPECT_EQ(out.refused[0], (std::pair<std::size_t, std::string>{0, "null_result: set.field gave NULL"}));
 }
 
 TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
@@ -98,7 +98,7 @@ TEST_F(MapTest, FieldsAreBoundedAndOutliveARestart) {
   }
   EXPECT_EQ(mapped(*map, many.take())->rows, 65'536U);
   ASSERT_EQ(out.refused.size(), 1U);
-  EXPECT_EQ(out.refused[0].second, "too many fields: the limit is 65536");
+  EXPECT_EQ(out.refused[0].second, "too_many_fields: the limit is 65536");
 
   StateWriter state;
   map->save(state);

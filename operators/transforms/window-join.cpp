@@ -128,18 +128,16 @@ class WindowJoin final : public Transform {
       return;
     }
     diagnostics_.met(slot);
-    if (!rows.timed(row)) return out.refuse(in, row, "no event time");
+    if (!rows.timed(row)) return out.refuse(in, row, "no_event_time");
     SampleValue value;
     if (const char* problem = read(rows, row, slots_.kind(slot), value); problem != nullptr)
-      return out.refuse(in, row, weir::format("{}: {}", problem, details_of(rows, row, slots_.kind(slot))));
+      return out.refuse(in, row, {problem, details_of(rows, row, slots_.kind(slot))});
     const Timestamp time = rows.time(row);
     const Timestamp arrival = std::clamp(rows.arrival[row], Rules::earliest, Rules::latest);
-    if (time > arrival + rules_.max_ahead)
-      return out.refuse(in, row, "event time is ahead of arrival by more than max_ahead");
+    if (time > arrival + rules_.max_ahead) return out.refuse(in, row, {"ahead_of_arrival", "by more than max_ahead"});
     if (rules_.is_behind(time, arrival))
-      return out.refuse(in, row, "event time is behind arrival by more than max_behind" + unit_advice(time, arrival));
-    if (time < arrival - Rules::farthest)
-      return out.refuse(in, row, "event time is more than 146 years behind its arrival");
+      return out.refuse(in, row, {"behind_arrival", "by more than max_behind" + unit_advice(time, arrival)});
+    if (time < arrival - Rules::farthest) return out.refuse(in, row, {"behind_arrival", "by more than 146 years"});
     if (in.message_of_row.empty() || in.message_of_row[row] != work_.message) join_.begin_message();
     if (!in.message_of_row.empty()) work_.message = in.message_of_row[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {
@@ -151,7 +149,7 @@ class WindowJoin final : public Transform {
         ++join_.counts.late;
         break;
       case Join::Taken::crowded:
-        out.refuse(in, row, "gaps of its message would make more than 100000 rows");
+        out.refuse(in, row, {"too_many_gap_rows", "gaps of its message would make more than 100000 rows"});
         break;
     }
   }

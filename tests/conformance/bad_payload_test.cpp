@@ -38,7 +38,7 @@ void expect_refused(Lane& lane, const std::string& good, const std::string& bad,
   const auto out = lane.feed({good, bad, good});
   EXPECT_EQ(rows_of(out), 2u);
   ASSERT_EQ(out.dead_letters.size(), 1u);
-  EXPECT_THAT(out.dead_letters[0].reason, HasSubstr(reason));
+  EXPECT_THAT(out.dead_letters[0].reason.text(), HasSubstr(reason));
   EXPECT_EQ(out.dead_letters[0].payload, bad);
   EXPECT_EQ(out.dead_letters[0].subject, "vehicle.v.f");
   EXPECT_EQ(out.dead_letters[0].position, out.place.position - 1);
@@ -50,20 +50,20 @@ TEST(BadPayload, a_json_payload_is_refused_whole_with_a_reason) {
   const std::string good = R"({"time":1800000000000000000,"value":1})";
   const std::string long_key(10'000, 'k'), megabyte(1 << 20, 'x');
   const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},
-      {megabyte, "not JSON"},
-      {std::string(1 << 20, '['), "not JSON"},
-      {R"({"value":NaN})", "not JSON"},
-      {R"({"value":1e999})", "out of range"},
-      {R"({"value":-1e999})", "out of range"},
-      {R"({"time":1e300,"value":1})", "not a time"},
-      {R"({"time":"yesterday","value":1})", "not a time"},
-      {R"({"key":")" + long_key + R"(","value":1})", "key longer than 1024 bytes"},
-      {R"({"key":"w","value":1})", "the payload's key is not its subject's: \"w\""},
-      {R"({"field":")" + long_key + R"(","value":1})", "field longer than 1024 bytes"},
-      {"{\"key\":\"\xff\",\"value\":1}", "not JSON: mistake at byte 8"},
-      {R"([{"value":[]}])", "a value is an array"},
-      {R"({"value":{"lat":91,"lon":181}})", "no place on the Earth: \"f\" 91/181"},
+      {"", "empty_payload"},
+      {megabyte, "not_json"},
+      {std::string(1 << 20, '['), "not_json"},
+      {R"({"value":NaN})", "not_json"},
+      {R"({"value":1e999})", "number_out_of_range"},
+      {R"({"value":-1e999})", "number_out_of_range"},
+      {R"({"time":1e300,"value":1})", "not_a_time"},
+      {R"({"time":"yesterday","value":1})", "not_a_time"},
+      {R"({"key":")" + long_key + R"(","value":1})", "key_too_long"},
+      {R"({"key":"w","value":1})", "key_differs_from_subject: \"w\" in the payload"},
+      {R"({"field":")" + long_key + R"(","value":1})", "field_too_long"},
+      {"{\"key\":\"\xff\",\"value\":1}", "not_json: mistake at byte 8"},
+      {R"([{"value":[]}])", "value_is_array"},
+      {R"({"value":{"lat":91,"lon":181}})", "not_on_earth: \"f\" 91/181"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
   EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());
@@ -76,19 +76,23 @@ TEST(BadPayload, what_else_a_json_message_says_is_taken) {
                               R"([{"field":"position","value":{"lat":null,"lon":null}},{"value":4}])"});
   EXPECT_EQ(rows_of(out), 3u) << "a receiver without a fix says nothing";
   ASSERT_EQ(out.dead_letters.size(), 2u) << "one for each reason";
-  EXPECT_EQ(out.dead_letters[0].reason,
-            "a value is an array: \"f\"; 2 samples of its message; the others of its message are taken");
-  EXPECT_THAT(out.dead_letters[1].reason, HasSubstr("not a time"));
+  EXPECT_EQ(out.dead_letters[0].reason.text(),
+            "value_is_array: \"f\"; 2 samples of its message; the others of its message are taken");
+  EXPECT_THAT(out.dead_letters[1].reason.text(), HasSubstr("not_a_time"));
   EXPECT_EQ(lane.counters.value("signals", "invalid"), 2u);
 }
 
 TEST(BadPayload, a_text_payload_is_refused_whole_with_a_reason) {
   Lane lane{"text"};
   const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},      {" \n", "empty payload"},
-      {"nan", "NaN or infinite"}, {"-inf", "NaN or infinite"},
-      {"1e999", "out of range"},  {"0x1p3", "not a decimal number"},
-      {"12 13", "not a decimal"}, {std::string(1 << 20, '9'), "out of range"},
+      {"", "empty_payload"},
+      {" \n", "empty_payload"},
+      {"nan", "not_finite"},
+      {"-inf", "not_finite"},
+      {"1e999", "number_out_of_range"},
+      {"0x1p3", "not_a_number"},
+      {"12 13", "not_a_number"},
+      {std::string(1 << 20, '9'), "number_out_of_range"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, "21.5", payload, reason);
   EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());
@@ -107,13 +111,13 @@ TEST(BadPayload, a_flatbuffer_is_refused_whole_with_a_reason) {
   };
   const std::string long_key(10'000, 'k');
   const std::vector<std::pair<std::string, std::string>> bad{
-      {"", "empty payload"},
-      {"abc", "not a FlatBuffer: 3 bytes"},
-      {std::string(1 << 20, 'x'), "not a weir frame"},
-      {with(std::nan("")), "NaN or infinite"},
-      {with(HUGE_VAL), "NaN or infinite"},
-      {encoded("flatbuffers", {{.key = long_key, .field = "f", .time = now, .x = 1}}), "key longer than 1024 bytes"},
-      {good.substr(0, good.size() - 8), "not a FlatBuffer: its offsets do not fit"},
+      {"", "empty_payload"},
+      {"abc", "not_a_flatbuffer: 3 bytes"},
+      {std::string(1 << 20, 'x'), "not_a_weir_frame"},
+      {with(std::nan("")), "not_finite"},
+      {with(HUGE_VAL), "not_finite"},
+      {encoded("flatbuffers", {{.key = long_key, .field = "f", .time = now, .x = 1}}), "key_too_long"},
+      {good.substr(0, good.size() - 8), "not_a_flatbuffer: its offsets do not fit"},
   };
   for (const auto& [payload, reason] : bad) expect_refused(lane, good, payload, reason);
   EXPECT_EQ(lane.counters.value("signals", "invalid"), bad.size());

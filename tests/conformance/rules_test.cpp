@@ -116,7 +116,7 @@ TEST(Rules, AreBrokenByWhatLintSaysOfTheNode) {
 class AskingCodec final : public Codec {
  public:
   explicit AskingCodec(const Settings& settings) { (void)settings.number("bye"); }
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<void, Reason> decode(const Message&, SampleSink&) const override { return {}; }
   std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override { return ""; }
 };
 class AskingSource final : public Source {
@@ -223,13 +223,13 @@ TEST(Rules, WantTheSameHoweverItIsCut) {
 class Careless final : public Codec {
  public:
   explicit Careless(const Settings& settings) : how_{settings.text("how")} {}
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     static std::uint64_t calls = 0;
-    if (how_ == "silent") return std::unexpected("");
+    if (how_ == "silent") return std::unexpected(Reason{});
     if (how_ == "throws") throw std::out_of_range{"substr"};
     if (how_ == "mute" || how_ == "explains" || how_ == "opaque" || (how_ == "empty" && message.payload.empty()))
       return {};
-    if (how_ == "refuses") out.refuse("");
+    if (how_ == "refuses") out.refuse({});
     if (how_ == "refuses") return {};
     Sample sample{.key = message.key, .field = message.field};
     if (how_ == "nameless") sample.field = {};
@@ -259,8 +259,8 @@ TEST(Rules, WantCodecsThatRefuseWithAReason) {
   EXPECT_EQ(broken("opaque"), "") << "there is no sample that it could hold";
   EXPECT_EQ(broken("explains"), "");
   EXPECT_THAT(broken("mute"), HasSubstr("takes it, but gives no sample, and no reason"));
-  EXPECT_THAT(broken("refuses"), HasSubstr("refuses it without a reason"));
-  EXPECT_THAT(broken("silent"), HasSubstr("refuses it without a reason"));
+  EXPECT_THAT(broken("refuses"), HasSubstr("refuses it without a code"));
+  EXPECT_THAT(broken("silent"), HasSubstr("refuses it without a code"));
   EXPECT_THAT(broken("throws"), HasSubstr("threw: substr"));
   EXPECT_THAT(broken("nameless"), HasSubstr("gives a sample without a field"));
   EXPECT_THAT(broken("moody"), HasSubstr("says something else each time"));

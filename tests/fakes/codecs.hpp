@@ -46,7 +46,7 @@ class Samples final : public SampleSink {
     }
     lines.push_back(std::move(line));
   }
-  void refuse(std::string reason) override { lines.push_back("refused: " + reason); }
+  void refuse(Reason reason) override { lines.push_back("refused: " + reason.text()); }
 };
 
 /// What a payload decodes to, and "refused: <reason>" for each sample that is, or as one line for the whole. Key "k"
@@ -54,7 +54,7 @@ class Samples final : public SampleSink {
 inline std::vector<std::string> decoded(const Codec& codec, std::string_view payload, std::string_view field = "f") {
   Samples samples;
   const auto result = codec.decode({.subject = "s", .payload = payload, .key = "k", .field = field}, samples);
-  if (!result) return {"refused: " + result.error()};
+  if (!result) return {"refused: " + result.error().text()};
   return std::move(samples.lines);
 }
 

@@ -138,7 +138,7 @@ class ListSink final : public Sink {
   Result<void> open() override { return {}; }
   Result<void> write(const Encoded& rows) override {
     waiting_.push_back(rows.bytes);
-    if (rejected_row) rejected_.push_back({rows.batch, *rejected_row, "not wanted"});
+    if (rejected_row) rejected_.push_back({rows.batch, *rejected_row, "not_wanted"});
     return {};
   }
   Result<Committed> commit(std::span<const LaneCommit>) override {

@@ -58,7 +58,9 @@ class FakeOutput final : public Output {
   explicit FakeOutput(FakeContext& context) : context_{context} {}
 
   void emit(BatchPtr batch, Port port) override { emitted.emplace_back(port, std::move(batch)); }
-  void refuse(const Batch&, std::size_t row, std::string_view reason) override { refused.emplace_back(row, reason); }
+  void refuse(const Batch&, std::size_t row, const Reason& reason) override {
+    refused.emplace_back(row, reason.text());
+  }
   void count(std::size_t counter, std::uint64_t n) override { context_.count(counter, n); }
 
   std::vector<std::pair<Port, BatchPtr>> emitted;

@@ -124,7 +124,7 @@ class Simulation : public Story {
       }
       Collector out{seen, message};
       const auto decoded = codec_->decode(message, out);
-      EXPECT_TRUE(decoded) << decoded.error();
+      EXPECT_TRUE(decoded) << decoded.error().text();
     }
   }
 
@@ -140,7 +140,7 @@ class Simulation : public Story {
       seen.push_back(
           {std::string{sample.key}, std::string{sample.field}, *sample.time, message.arrival, sample.x, sample.y});
     }
-    void refuse(std::string reason) override { ADD_FAILURE() << reason; }
+    void refuse(Reason reason) override { ADD_FAILURE() << reason.text(); }
     std::vector<Seen>& seen;
     const Message& message;
   };

@@ -144,8 +144,8 @@ class StreamSource final : public Source {
 class NumberCodec final : public Codec {
  public:
   explicit NumberCodec(const Settings&) {}
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
-    if (message.payload == "13") return std::unexpected("unlucky: 13");
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
+    if (message.payload == "13") return std::unexpected(Reason{"unlucky", "13"});
     Sample sample;
     sample.x = std::stod(std::string{message.payload});
     out.add(sample);
@@ -214,7 +214,7 @@ class TableSink final : public Sink, public BareLedger {
     return {};
   }
   bool write_dead_letter(const DeadLetter& letter) override {
-    written_ += "dead " + letter.payload + " " + letter.reason + "\n";
+    written_ += "dead " + letter.payload + " " + letter.reason.text() + "\n";
     return true;
   }
   Ledger* ledger() override { return this; }

@@ -31,9 +31,9 @@ std::string row_of(std::uint64_t number, Position position, std::uint64_t sum) {
 class NumberCodec final : public Codec {
  public:
   explicit NumberCodec(const Settings&) {}
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     const auto number = std::stoull(std::string{message.payload});
-    if (number % invalid_every == 0) return std::unexpected("invalid: " + std::to_string(number));
+    if (number % invalid_every == 0) return std::unexpected(Reason{"unlucky", std::to_string(number)});
     Sample sample;
     sample.x = static_cast<double>(number);
     out.add(sample);
@@ -245,7 +245,8 @@ std::vector<std::string> rows_of(const Encoded& encoded) {
 }
 
 std::string letter_of(const Sink::DeadLetter& letter) {
-  return weir::format("{}.{} {} {} {}", letter.position, letter.ordinal, letter.node, letter.reason, letter.payload);
+  return weir::format("{}.{} {} {} {}", letter.position, letter.ordinal, letter.node, letter.reason.text(),
+                      letter.payload);
 }
 
 Expected expected_of(const std::vector<std::uint64_t>& stream) {
@@ -256,7 +257,7 @@ Expected expected_of(const std::vector<std::uint64_t>& stream) {
     const std::uint64_t number = stream[at - 1];
     if (number % invalid_every == 0) {
       if (std::exchange(bounded, arrival_of(at) / minute) != arrival_of(at) / minute)
-        out.letters.push_back(weir::format("{0}.0 in invalid: {1} {1}", at, number));
+        out.letters.push_back(weir::format("{0}.0 in unlucky: {1} {1}", at, number));
       continue;
     }
     sum = next(sum, number);

@@ -21,7 +21,7 @@ class Keeper final : public SampleSink {
       *text = *texts_.back();
     }
   }
-  void refuse(std::string) override {}
+  void refuse(Reason) override {}
 
  private:
   std::vector<std::unique_ptr<std::string>> texts_;

@@ -161,7 +161,7 @@ TEST_F(JetStreamKvTest, rejects_a_value_that_is_too_large_and_writes_the_others)
     ASSERT_TRUE(done) << done.error().message;
     ASSERT_EQ(done->rejected.size(), 1u);
     EXPECT_EQ(done->rejected[0].row, 0u);
-    EXPECT_THAT(done->rejected[0].reason, HasSubstr("too large"));
+    EXPECT_THAT(done->rejected[0].reason.code, HasSubstr("too_large"));
     EXPECT_EQ(there("v2.f"), value(second, static_cast<double>(size)));
     EXPECT_EQ(there("v1.f"), "nothing");
   }
@@ -175,7 +175,7 @@ TEST_F(JetStreamKvTest, writes_a_value_with_the_longest_name) {
   const auto done = one.commit();
   ASSERT_TRUE(done) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
-  EXPECT_THAT(done->rejected[0].reason, StartsWith("too long for a key of the bucket: "));
+  EXPECT_EQ(done->rejected[0].reason.code, "key_too_long");
   EXPECT_EQ(there(key + ".f"), value(1, 3));
 }
 

@@ -39,7 +39,7 @@ class NatsSinkPayload : public integration::NatsSinkTest {
   static std::map<std::size_t, std::string> reasons(const Committed& committed) {
     std::map<std::size_t, std::string> out;
     for (const auto& one : committed.rejected) {
-      EXPECT_TRUE(out.emplace(one.row, one.reason).second) << "row " << one.row << " was rejected before";
+      EXPECT_TRUE(out.emplace(one.row, one.reason.text()).second) << "row " << one.row << " was rejected before";
     }
     return out;
   }
@@ -106,7 +106,7 @@ TEST_F(NatsSinkPayload, publishesWhatIsAroundABadSampleOfAFrame) {
 /// Holds one sample and no more.
 class Single final : public Codec {
  public:
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<void, Reason> decode(const Message&, SampleSink&) const override { return {}; }
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool, bool) const override {
     if (samples.size() != 1) return std::unexpected("one at a time");
     return "x";

@@ -20,7 +20,7 @@ namespace integration {
 /// "key field=x …" per payload; what stands in the subject stays outside. Takes numbers.
 class Plain final : public Codec {
  public:
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<void, Reason> decode(const Message&, SampleSink&) const override { return {}; }
   std::expected<std::string, std::string> encode(std::span<const Sample> samples, bool key_outside,
                                                  bool field_outside) const override {
     std::string out = key_outside ? "" : std::string{samples[0].key} + " ";

@@ -158,16 +158,15 @@ class RecordedFleet : public testing::Test {
   /// Partition, position and reason of each.
   std::vector<std::string> live_letters() const {
     std::istringstream all{
-        database_.ask("SELECT partition || '/' || position || '/' || ordinal || '/' || replace(reason, ' ', '_') FROM "
+        database_.ask("SELECT partition || '/' || position || '/' || ordinal || '/' || reason FROM "
                       "weir_dead_letters ORDER BY partition, position, ordinal")};
     return {std::istream_iterator<std::string>{all}, {}};
   }
   std::vector<std::string> replayed_letters(const std::string& file) const {
     std::vector<std::string> out;
-    for (const duck::Row& row :
-         ask(file,
-             "SELECT partition || '/' || position || '/' || ordinal || '/' || replace(reason, ' ', '_') FROM "
-             "weir_dead_letters ORDER BY partition, position, ordinal"))
+    for (const duck::Row& row : ask(file,
+                                    "SELECT partition || '/' || position || '/' || ordinal || '/' || reason FROM "
+                                    "weir_dead_letters ORDER BY partition, position, ordinal"))
       out.push_back(row[0].value_or("NULL"));
     return out;
   }

@@ -130,7 +130,7 @@ class StreamReading {
       }
       all.push_back({std::move(out), arrival});
     }
-    void refuse(std::string reason) override { throw std::runtime_error{reason}; }
+    void refuse(Reason reason) override { throw std::runtime_error{reason.text()}; }
   };
 
   static void check(natsStatus status) {
@@ -200,9 +200,9 @@ class StreamReading {
         .subject = stored.subject,
         .payload = stored.payload,
         .key = stored.subject.substr(before_.size(), stored.subject.size() - before_.size() - behind.size())};
-    if (partition_of(raw.key, partition_.of) != partition_.number) return "the key does not belong to this partition";
+    if (partition_of(raw.key, partition_.of) != partition_.number) return "wrong_partition";
     const auto decoded = codec.decode(raw, out);
-    return decoded ? "" : decoded.error();
+    return decoded ? "" : decoded.error().code;
   }
 
   std::string stream_;

@@ -196,9 +196,9 @@ TEST_P(TimescaleFailures, only_the_bad_rows_of_a_batch_become_dead_letters) {
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 3u);
   EXPECT_EQ(done->rejected[0].row, 500u);
-  EXPECT_EQ(done->rejected[0].reason, "text with a NUL byte: key");
+  EXPECT_EQ(done->rejected[0].reason.text(), "text_has_nul: in key");
   EXPECT_EQ(done->rejected[1].row, 13u);
-  EXPECT_EQ(done->rejected[1].reason, "refused by PostgreSQL, SQLSTATE 23514");
+  EXPECT_EQ(done->rejected[1].reason.code, "sqlstate_23514");
   EXPECT_EQ(done->rejected[2].row, 700u);
   EXPECT_TRUE(done->rejected[2].dead_lettered);
   EXPECT_EQ(done->rejected[2].batch, batch);
@@ -223,7 +223,7 @@ TEST_P(TimescaleFailures, a_row_that_a_trigger_objects_to_is_a_dead_letter) {
   const auto done = commit(*one, rows(20), 0, 5);
   ASSERT_TRUE(done.has_value()) << done.error().message;
   ASSERT_EQ(done->rejected.size(), 1u);
-  EXPECT_EQ(done->rejected[0].reason, "refused by PostgreSQL, SQLSTATE P0001");
+  EXPECT_EQ(done->rejected[0].reason.code, "sqlstate_p0001");
   EXPECT_EQ(positions() + " " + count(), "0 5 19");
   EXPECT_THAT(letters(), HasSubstr("not 13"));
 }

@@ -275,7 +275,7 @@ class Watch {
     class Time final : public SampleSink {
      public:
       void add(const Sample& sample) override { time = sample.time.value(); }
-      void refuse(std::string reason) override { ADD_FAILURE() << reason; }
+      void refuse(Reason reason) override { ADD_FAILURE() << reason.text(); }
       Timestamp time = no_time;
     };
     watch_

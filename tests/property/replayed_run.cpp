@@ -117,8 +117,9 @@ void Outcome::add(const std::string& sink, Partition partition, const std::strin
 }
 
 void Outcome::add(const Sink::DeadLetter& letter) {
-  letters[letter.partition] += weir::format("{} {} {} {} {} {} {}\n", letter.position, letter.ordinal, letter.arrival,
-                                            letter.node, letter.reason, letter.subject, checksum(letter.payload));
+  letters[letter.partition] +=
+      weir::format("{} {} {} {} {} {} {}\n", letter.position, letter.ordinal, letter.arrival, letter.node,
+                   letter.reason.text(), letter.subject, checksum(letter.payload));
 }
 
 void Outcome::add(const Counters& counted, const Pipeline& pipeline) {

@@ -30,9 +30,8 @@ class SampleSink {
  public:
   virtual ~SampleSink() = default;
   virtual void add(const Sample& sample) = 0;
-  /// A sample of the message can't be taken; the others can. The message has a dead letter all the same, counted by
-  /// what stands before the reason's ':'.
-  virtual void refuse(std::string reason) = 0;
+  /// A sample of the message can't be taken; the others can. The message has a dead letter all the same.
+  virtual void refuse(Reason reason) = 0;
 };
 
 /// Answers what stands for a key from now on.
@@ -44,13 +43,13 @@ enum class Lack : std::uint8_t { time, samples };
 /// Bytes to samples and back. One instance may be used by many lanes.
 ///
 /// Threads   decode and encode may be called from several threads at once; no state.
-/// Errors    decode answers a reason ("not a FlatBuffer: …"), counted by what stands before its ':'; the message then
-/// goes whole to the dead letters.
+/// Errors    decode answers a reason, {"not_json", "mistake at byte 7"}; the message then goes whole to the dead
+/// letters.
 class Codec {
  public:
   virtual ~Codec() = default;
   /// `message.key` and `message.field` stand in where the payload names none.
-  virtual std::expected<void, std::string> decode(const Message& message, SampleSink& out) const = 0;
+  virtual std::expected<void, Reason> decode(const Message& message, SampleSink& out) const = 0;
   /// Of a message that decode() took and that gave no sample, or one without a time: where that was looked for, and
   /// what stands there instead, as a line for the log. Empty: the encoding has none, or this message need not have any.
   virtual std::string explain(const Message&, Lack) const { return {}; }

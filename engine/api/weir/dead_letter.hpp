@@ -16,17 +16,11 @@ namespace weir {
 
 /// A letter for a row of a batch. Where the message behind the row is known, its position and bytes are the letter's,
 /// wherever batches were cut; else the position is the last of the batch, and the payload the row as JSON.
-Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, std::string_view reason);
-
-/// What a reason is counted by: its text up to a ':'.
-std::string_view counted_by(std::string_view reason);
-
-/// Adds to a reason what does not change how it is counted.
-void add_detail(std::string& reason, std::string_view detail);
+Sink::DeadLetter dead_letter_of(const Batch& in, std::size_t row, std::string_view node, const Reason& reason);
 
 /// The letter of a row that a sink would not take, told from others by the row's number. Of a message with several rows
 /// the payload is the row as JSON: a frame of a thousand samples, all refused, is not kept a thousand times.
-Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, std::string_view reason);
+Sink::DeadLetter dead_letter_of(const Encoded& rows, std::size_t row, std::string_view node, const Reason& reason);
 
 /// What of a partition's letters is kept: so many of a minute of arrival time per node and reason, of these per key,
 /// and of a day in all. Which are kept is a function of the letters alone, in their order. A publisher that sends
@@ -48,7 +42,7 @@ class DeadLetterQuota {
   void load(StateReader& in);
 
  private:
-  using Reason = std::pair<std::string, std::string>;  // node, and text up to a ':'
+  using Cause = std::pair<std::string, std::string>;  // node, and a reason's code
 
   DeadLetterBounds bounds_;
   std::int64_t minute_ = 0, day_ = 0;  // of the newest letter's arrival
@@ -57,7 +51,7 @@ class DeadLetterQuota {
     std::uint32_t letters = 0;
     std::map<std::string, std::uint32_t> by_key = {};
   };
-  std::map<Reason, Kept> kept_;  // in this minute
+  std::map<Cause, Kept> kept_;  // in this minute
 };
 
 /// The same of the rows that sinks reject, which are known when they are committed: a sink's own, or those of others

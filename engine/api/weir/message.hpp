@@ -23,7 +23,8 @@ struct Message {
   std::string_view field = {};  ///< the token that `subject` says is the field; empty if there is none
   bool marker = false;          ///< says only that arrival time has come this far; nothing to decode
   bool own_marker = false;      ///< and this instance of the source wrote it
-  std::string_view refused = {};  ///< not empty: the source can't accept it and this is why; it goes to dead letters
+  std::string_view refused = {};  ///< not empty: the source can't accept it and this is why, as Reason::text(); it goes
+                                  ///< to dead letters
   std::span<const std::pair<std::string_view, std::string_view>> headers = {};
 };
 

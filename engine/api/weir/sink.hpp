@@ -44,7 +44,7 @@ struct Committed {
   struct Rejected {
     BatchPtr batch;
     std::size_t row = 0;
-    std::string reason;          ///< counted by what stands before its first ':'
+    Reason reason;
     bool dead_lettered = false;  ///< the sink has put it to its own dead letters, in the same commit
   };
   std::vector<Rejected> rejected = {};
@@ -96,7 +96,9 @@ class Sink {
     Position position = 0;
     std::uint32_t ordinal = 0;  ///< among the dead letters of this position
     Timestamp arrival = no_time;
-    std::string node, reason, subject, payload;
+    std::string node;
+    Reason reason;
+    std::string subject, payload;
     std::string key = {};                   ///< of its message or row; empty: not known. Kept nowhere
     std::optional<std::uint64_t> row = {};  ///< of a row that a sink would not take: its number, see Encoded
   };

@@ -25,8 +25,7 @@ class Output {
   virtual void emit(BatchPtr batch, Port port = 0) = 0;
   /// Sends the message behind a row of the input to the dead letters (raw bytes kept, counted by reason). If the batch
   /// has no messages behind it, a rendering of the row is kept instead.
-  /// Counted by what stands before the reason's first ':'; what differs from row to row belongs behind it.
-  virtual void refuse(const Batch& in, std::size_t row, std::string_view reason) = 0;
+  virtual void refuse(const Batch& in, std::size_t row, const Reason& reason) = 0;
   /// Adds to a counter; not counted twice when a lane replays after a crash.
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
   /// How many rows may still be sent in this call. Who can make more of one input than fit in memory stops there, calls

@@ -1,4 +1,4 @@
-/// The words every other header uses: instants, lengths of time, places in a stream, errors.
+/// The words every other header uses: instants, lengths of time, places in a stream, errors, reasons.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace weir {
 
@@ -57,5 +58,28 @@ inline std::unexpected<Error> fail(Error::Kind kind, std::string message, std::s
                                    std::size_t offset = 0) {
   return std::unexpected(Error{kind, std::move(message), std::move(setting), offset});
 }
+
+/// Why a record was not processed: a code that programs, metrics and SQL go by, and words for people. The code is the
+/// same for all records of a kind, and stays what it is: `ahead_of_arrival`. The words may show the record and may
+/// change at any time.
+struct Reason {
+  std::string code = {};  ///< lower-case letters, digits and '_'; empty: there is no reason
+  std::string detail = {};
+
+  Reason() = default;
+  explicit(false) Reason(std::string_view stable, std::string words = {}) : code{stable}, detail{std::move(words)} {}
+  explicit(false) Reason(const char* stable) : code{stable} {}
+
+  bool empty() const { return code.empty(); }
+  void add_detail(std::string_view words);
+  /// "code: detail"
+  std::string text() const;
+  /// The reason whose text() this is; of anything else the code is `unspecified`, and all of it the detail.
+  static Reason parse(std::string_view text);
+  bool operator==(const Reason&) const = default;
+};
+
+/// Whether a code may be one.
+bool is_code(std::string_view text);
 
 }  // namespace weir

@@ -151,8 +151,8 @@ Expectations
         how many keys a transform holds
     { "acknowledged": 12 }
         so many of the samples and messages were committed, and the source was told
-    { "dead_letters": ["node reason", "signals 'too many keys'"] }
-        letters that are not expected fail the test; a reason counts up to its ':'
+    { "dead_letters": ["node reason", "signals too_many_keys"] }
+        letters that are not expected fail the test
 
 Each test runs again in batches of 1, 2 and 7, from saved state after every sample, and, if its script has no commit,
 snapshot, crash or failure of its own, with a crash after every third: any difference fails it.

@@ -232,7 +232,7 @@ Result<void> CommitCycle::keep_rejected(std::size_t index, const std::vector<Com
   letters_ += letters.size();
   for (const auto& [batch, row, reason, dead_lettered] : rejected) {
     const Partition partition = batch->origin.partition;
-    counters_.add(counted::declare(counters_, node, counted::rejected, reason), 1);
+    counters_.add(counted::declare(counters_, node, counted::rejected, reason.code), 1);
     UncommittedSteps& lane = lanes_.at(partition);
     auto [step, rows] = lane.given(number, batch);
     const bool late = is_late(lane, step);
@@ -262,15 +262,15 @@ Result<void> CommitCycle::keep_in_box(const std::vector<Sink::DeadLetter>& lette
   if (!left_out) return std::unexpected(left_out.error());
   letters_left_out_ += left_out->size();
   for (const std::size_t i : *left_out)
-    counters_.add(counted::declare(counters_, letters[i].node, counted::unkept, letters[i].reason), 1);
+    counters_.add(counted::declare(counters_, letters[i].node, counted::unkept, letters[i].reason.code), 1);
   return {};
 }
 
 /// Logs the first letter of its node and reason (up to a ':', as it is counted); the others are only counted.
-void CommitCycle::announce(const std::string& node, Partition partition, const std::string& reason,
-                           std::string_view subject, bool beside_rows) {
-  if (announced_.size() >= most_announced || !announced_.emplace(node, counted_by(reason)).second) return;
-  log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason,
+void CommitCycle::announce(const std::string& node, Partition partition, const Reason& reason, std::string_view subject,
+                           bool beside_rows) {
+  if (announced_.size() >= most_announced || !announced_.emplace(node, reason.code).second) return;
+  log::warn("{}/{}: dead letter: {}{}{}; kept in {}; more of them are only counted", node, partition, reason.text(),
             subject.empty() ? "" : "; subject ", subject.empty() ? "" : quoted(valid_utf8(subject)),
             beside_rows ? "weir_dead_letters" : pipeline_.dead_letters);
 }

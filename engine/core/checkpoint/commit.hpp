@@ -135,7 +135,7 @@ class CommitCycle {
   Result<void> keep_in_box(const std::vector<Sink::DeadLetter>& letters);
   void advance(std::size_t index, UncommittedSteps& lane, UncommittedSteps::Reach reach);
   void drop(Partition partition, CommitReport& report);
-  void announce(const std::string& node, Partition partition, const std::string& reason, std::string_view subject,
+  void announce(const std::string& node, Partition partition, const Reason& reason, std::string_view subject,
                 bool beside_rows);
   Result<bool> complete(Partition partition, UncommittedSteps& lane, CommitReport& report);
 

@@ -128,9 +128,9 @@ TEST_F(CommitTest, ARowThatAnotherOutputWouldNotTakeIsBuriedUnderItsNumberWithTh
   EXPECT_EQ(database_.letters[0].row, 41u);
   EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
   EXPECT_EQ(database_.letters[0].node, "list");
-  EXPECT_EQ(database_.letters[0].reason, "not wanted");
+  EXPECT_EQ(database_.letters[0].reason, "not_wanted");
   EXPECT_EQ(cycle_->pending_rows(), 0u);
-  EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in weir_dead_letters")) << log.text();
+  EXPECT_TRUE(log.contains("list/0: dead letter: not_wanted; kept in weir_dead_letters")) << log.text();
 }
 
 TEST_F(CommitTest, ARowOfAStepThatTheLastOutputHasAlreadyGoesToTheBox) {
@@ -147,7 +147,7 @@ TEST_F(CommitTest, ARowOfAStepThatTheLastOutputHasAlreadyGoesToTheBox) {
   ASSERT_TRUE(cycle_->commit());
   EXPECT_TRUE(database_.letters.empty());
   ASSERT_EQ(box_.kept.size(), 1u);
-  EXPECT_EQ(box_.kept[0].reason, "not wanted");
+  EXPECT_EQ(box_.kept[0].reason, "not_wanted");
   EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
 }
 
@@ -168,7 +168,7 @@ TEST_F(CommitTest, ARowThatTheOnlyOutputWouldNotTakeGoesToTheBox) {
   ASSERT_EQ(box_.kept.size(), 1u);
   EXPECT_EQ(box_.kept[0].row, 40u);
   EXPECT_EQ(counters_.value("", "dead_letters"), 1u);
-  EXPECT_TRUE(log.contains("list/0: dead letter: not wanted; kept in test.dead.jsonl")) << log.text();
+  EXPECT_TRUE(log.contains("list/0: dead letter: not_wanted; kept in test.dead.jsonl")) << log.text();
 }
 
 TEST_F(CommitTest, ARowThatTheBoxCouldNotKeepAtOnceIsCountedOnce) {
@@ -333,7 +333,7 @@ TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
   const fakes::Log log;
   ASSERT_TRUE(fakes::acquire(*cycle_, 0));
   Position position = 0;
-  for (const char* reason : {"not a number: x", "not a number: y", "too many keys"}) {
+  for (const Reason& reason : {Reason{"not_a_number", "x"}, Reason{"not_a_number", "y"}, Reason{"too_many_keys"}}) {
     LaneStep with_letter = step(0, ++position, "");
     Sink::DeadLetter letter;
     letter.node = "signals";
@@ -344,10 +344,10 @@ TEST_F(CommitTest, TheFirstDeadLetterOfAReasonIsLogged) {
     cycle_->take(std::move(with_letter));
     EXPECT_TRUE(cycle_->commit());
   }
-  EXPECT_TRUE(log.contains("signals/0: dead letter: not a number: x; subject \"v.1\"; kept in weir_dead_letters"))
+  EXPECT_TRUE(log.contains("signals/0: dead letter: not_a_number: x; subject \"v.1\"; kept in weir_dead_letters"))
       << log.text();
-  EXPECT_FALSE(log.contains("not a number: y"));
-  EXPECT_TRUE(log.contains("too many keys"));
+  EXPECT_FALSE(log.contains("not_a_number: y"));
+  EXPECT_TRUE(log.contains("too_many_keys"));
 }
 
 }  // namespace

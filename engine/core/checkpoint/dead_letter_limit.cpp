@@ -13,7 +13,7 @@ void DeadLetterLimit::apply(std::vector<Sink::DeadLetter>& letters, bool replayi
   }
   std::erase_if(letters, [&](const Sink::DeadLetter& letter) {
     if (quota_.takes(letter)) return false;
-    if (!replaying) counters_.add(counted::declare(counters_, letter.node, counted::unkept, letter.reason), 1);
+    if (!replaying) counters_.add(counted::declare(counters_, letter.node, counted::unkept, letter.reason.code), 1);
     return true;
   });
   if (replaying) letters.clear();

@@ -12,7 +12,7 @@ class DeadLetterLimitTest : public testing::Test {
     out.position = ++last_;
     out.arrival = arrival;
     out.node = "in";
-    out.reason = std::move(reason);
+    out.reason = Reason{reason};
     out.key = std::move(key);
     return out;
   }

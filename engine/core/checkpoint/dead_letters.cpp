@@ -345,7 +345,8 @@ class File final : public DeadLetterBox {
     json.StartObject();
     text("pipeline", pipeline_);
     text("node", letter.node);
-    text("reason", letter.reason);
+    text("reason", letter.reason.code);
+    text("detail", letter.reason.detail);
     json.Key("partition");
     json.Uint(letter.partition);
     json.Key("position");

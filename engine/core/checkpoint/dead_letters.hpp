@@ -26,8 +26,8 @@ class DeadLetterBox {
   virtual Result<std::vector<std::size_t>> keep(const std::vector<Sink::DeadLetter>& letters) = 0;
 };
 
-/// One JSON object per line: pipeline, node, reason, partition, position, ordinal (or row), arrival, subject, and
-/// payload as base64. The file is opened at the first letter, appended to, and synchronised at every keep(). Half a
+/// One JSON object per line: pipeline, node, reason, detail, partition, position, ordinal (or row), arrival, subject,
+/// and payload as base64. The file is opened at the first letter, appended to, and synchronised at every keep(). Half a
 /// line at its end, which a crash has left, is cut off; several processes may write it. After a lane was resumed no
 /// more than the last 64 MB are read, however long the file is: a letter that a crash left further back may be kept
 /// twice.

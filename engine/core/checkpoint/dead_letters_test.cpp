@@ -37,7 +37,7 @@ class DeadLetterFile : public testing::Test {
     out.position = position;
     out.arrival = static_cast<Timestamp>(position) * second;
     out.node = "in";
-    out.reason = std::move(reason);
+    out.reason = Reason::parse(reason);
     out.payload = "x";
     return out;
   }
@@ -86,8 +86,8 @@ TEST_F(DeadLetterFile, HalfALineOfACrashIsCutOff) {
   const std::string whole = text();
   std::ofstream{path_, std::ios::app} << R"({"pipeline":"fleet","node":"in","rea)";
   ASSERT_TRUE(open(2)->keep({letter(3)}));
-  EXPECT_TRUE(
-      text().starts_with(whole + R"({"pipeline":"fleet","node":"in","reason":"bad","partition":0,"position":3)"))
+  EXPECT_TRUE(text().starts_with(
+      whole + R"({"pipeline":"fleet","node":"in","reason":"bad","detail":"","partition":0,"position":3)"))
       << text();
   EXPECT_EQ(lines(), 3u);
 }

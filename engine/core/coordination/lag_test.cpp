@@ -53,7 +53,7 @@ class Table final : public Sink, public fakes::BareLedger {
 class Nothing final : public Codec {
  public:
   explicit Nothing(const Settings&) {}
-  std::expected<void, std::string> decode(const Message&, SampleSink&) const override { return {}; }
+  std::expected<void, Reason> decode(const Message&, SampleSink&) const override { return {}; }
   std::expected<std::string, std::string> encode(std::span<const Sample>, bool, bool) const override { return ""; }
 };
 

@@ -2,8 +2,6 @@
 
 #include <functional>
 
-#include <weir/dead_letter.hpp>
-
 namespace weir {
 
 Counters::~Counters() {
@@ -18,7 +16,6 @@ std::size_t Counters::Hash::operator()(const Key& key) const {
 std::size_t Counters::declare(std::string_view node, std::string_view name, std::string_view doc,
                               std::string_view reason) {
   constexpr std::size_t most_reasons = 64;
-  reason = counted_by(reason);
   const std::scoped_lock lock{mutex_};
   if (const auto known = numbers_.find({node, name, reason}); known != numbers_.end()) return known->second;
   const auto family = families_.find({node, name, {}});

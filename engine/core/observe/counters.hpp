@@ -31,7 +31,7 @@ class Counters {
   Counters(const Counters&) = delete;
   Counters& operator=(const Counters&) = delete;
 
-  /// The number of a counter, made at the first call. `reason` becomes a label; only its text before ':' counts.
+  /// The number of a counter, made at the first call. `reason` becomes a label: a Reason's code, or a port.
   std::size_t declare(std::string_view node, std::string_view name, std::string_view doc, std::string_view reason = {});
 
   void add(std::size_t counter, std::uint64_t n) {

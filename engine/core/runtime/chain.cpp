@@ -44,7 +44,7 @@ struct Chain::Impl {
   void count_given_up(const std::string& id, std::size_t bytes) {
     if (bytes == 0) return;
     const bool there = std::ranges::contains(pipeline.nodes, id, &Node::kept_id);
-    const auto reason = there ? "another operator, or version of it, has this id" : "no node has this id";
+    const auto reason = there ? "other_operator" : "no_such_node";
     counters.add(counted::declare(counters, id, counted::discarded_state_bytes, reason), bytes);
   }
 
@@ -123,7 +123,7 @@ Result<void> Chain::step(const Decoded& decoded, bool replaying, ChainOutput& ou
     chain.counters.add(chain.decoded_empty, decoded.empty);
     chain.counters.add(chain.decoded_untimed, decoded.untimed_samples);
     for (const auto& letter : decoded.dead_letters)
-      chain.counters.add(counted::declare(chain.counters, source.id, counted::invalid, letter.reason), 1);
+      chain.counters.add(counted::declare(chain.counters, source.id, counted::invalid, letter.reason.code), 1);
   }
   chain.saved_keys = decoded.keys;
   chain.saved_fields = decoded.fields;

@@ -45,7 +45,7 @@ class Interner {
       : table_{table}, what_{what}, limit_{std::min(limit, table.limit())} {}
 
   /// The id, or nothing and a reason.
-  std::optional<std::uint32_t> operator()(std::string_view name, std::string& reason) {
+  std::optional<std::uint32_t> operator()(std::string_view name, Reason& reason) {
     if (last_ && same(name, last_name_)) return last_;
     if (const auto id = table_.find(name)) {
       last_name_ = table_.at(*id);
@@ -57,12 +57,12 @@ class Interner {
   }
 
   /// Why this can't be a name at all; empty if it can.
-  std::string problem(std::string_view name) const {
+  Reason problem(std::string_view name) const {
     const std::string what{what_};
-    if (name.empty()) return "no " + what;
+    if (name.empty()) return Reason{"no_" + what};
     if (name.size() > Decoder::longest_key)
-      return what + " longer than " + std::to_string(Decoder::longest_key) + " bytes";
-    if (!is_storable_utf8(name)) return what + " is not UTF-8 text";
+      return {what + "_too_long", weir::format("{} bytes; at most {}", name.size(), Decoder::longest_key)};
+    if (!is_storable_utf8(name)) return Reason{what + "_not_utf8"};
     return {};
   }
 
@@ -84,13 +84,13 @@ class Interner {
   }
 
  private:
-  std::optional<std::uint32_t> add(std::string_view name, std::string& reason) {
+  std::optional<std::uint32_t> add(std::string_view name, Reason& reason) {
     const auto next = static_cast<std::uint32_t>(table_.size() + new_names_.size());
     auto known = new_ids_.find(std::string{name});
     if (known == new_ids_.end()) {
       if (next >= limit_) {
         full_ = true;
-        reason = "too many " + std::string{what_} + "s: the limit is " + std::to_string(limit_);
+        reason = {weir::format("too_many_{}s", what_), weir::format("the limit is {}", limit_)};
         return {};
       }
       known = new_ids_.emplace(name, next).first;
@@ -131,7 +131,7 @@ class SampleColumns final : public SampleSink {
     arrival_now_ = arrival;
     start_ = times_.size();
     without_time_now_ = 0;
-    reason_.clear();
+    reason_ = {};
     refused_now_.clear();
   }
 
@@ -139,13 +139,14 @@ class SampleColumns final : public SampleSink {
     if (!reason_.empty()) return;
     // The source knows the subject's key only.
     if (lane_.partitions > 1 && !sample.key.empty() && partition_of(sample.key, lane_.partitions) != lane_.partition) {
-      reason_ = "key belongs to another partition";
+      reason_ = "wrong_partition";
       return;
     }
     if (!sample.key.empty() && !message_now_->key.empty() && sample.key != message_now_->key) {
-      // Whoever may publish for one vehicle must not be able to write as another.
+      // A client that may publish for one vehicle must not be able to write as another.
       reason_ = key_of_.problem(sample.key);
-      if (reason_.empty()) reason_ = weir::format("the payload's key is not its subject's: {}", quoted(sample.key));
+      if (reason_.empty())
+        reason_ = {"key_differs_from_subject", weir::format("{} in the payload", quoted(sample.key))};
       return;
     }
     const auto key = key_of_(sample.key.empty() ? message_now_->key : sample.key, reason_);
@@ -157,12 +158,12 @@ class SampleColumns final : public SampleSink {
     if (sample.kind == Sample::Kind::point) {
       // Receivers say 91 and 181 when they have no fix; a way from there to anywhere would look like a place.
       if (!(std::abs(sample.x) <= 90 && std::abs(sample.y) <= 180))
-        return refuse(weir::format("no place on the Earth: {} {}/{}", quoted(sample.field), sample.x, sample.y));
+        return refuse({"not_on_earth", weir::format("{} {}/{}", quoted(sample.field), sample.x, sample.y)});
       has_points_ = true;
     }
     if (!number) {
       if (!is_storable_utf8(sample.text)) {
-        reason_ = sample.text.contains('\0') ? "text has a NUL, which no sink holds" : "text is not UTF-8";
+        reason_ = sample.text.contains('\0') ? "text_has_nul" : "text_not_utf8";
         return;
       }
       has_texts_ = true;
@@ -177,9 +178,9 @@ class SampleColumns final : public SampleSink {
     without_time_now_ += sample.time ? 0 : 1;
   }
 
-  void refuse(std::string reason) override {
+  void refuse(Reason reason) override {
     const auto known =
-        std::ranges::find(refused_now_, counted_by(reason), [](const Refused& one) { return counted_by(one.why); });
+        std::ranges::find(refused_now_, reason.code, [](const Refused& one) -> const auto& { return one.why.code; });
     if (known == refused_now_.end())
       refused_now_.push_back({std::move(reason), 1});
     else
@@ -196,15 +197,15 @@ class SampleColumns final : public SampleSink {
   std::size_t added() const { return times_.size() - start_; }
 
   /// Why the message can't be taken; empty if it can.
-  std::string& reason() { return reason_; }
+  Reason& reason() { return reason_; }
 
-  /// Why samples of the message can't be taken, though the message can: a text for each reason.
-  std::vector<std::string> why_refused() const {
-    std::vector<std::string> out;
+  /// Why samples of the message can't be taken, though the message can: one for each code.
+  std::vector<Reason> why_refused() const {
+    std::vector<Reason> out;
     for (const auto& [first, samples] : refused_now_) {
-      std::string& why = out.emplace_back(first);
-      if (samples > 1) add_detail(why, weir::format("{} samples of its message", samples));
-      if (added() > 0) add_detail(why, "the others of its message are taken");
+      Reason& why = out.emplace_back(first);
+      if (samples > 1) why.add_detail(weir::format("{} samples of its message", samples));
+      if (added() > 0) why.add_detail("the others of its message are taken");
     }
     return out;
   }
@@ -300,9 +301,9 @@ class SampleColumns final : public SampleSink {
   Timestamp arrival_now_ = no_time;
   std::size_t start_ = 0;
   std::size_t without_time_now_ = 0, untimed_samples_ = 0;
-  std::string reason_;
+  Reason reason_;
   struct Refused {
-    std::string why;  ///< of the first one
+    Reason why;  ///< of the first one
     std::size_t samples = 0;
   };
   std::vector<Refused> refused_now_;
@@ -336,7 +337,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
   std::size_t bytes = 0;
   for (const Message& message : items) bytes += message.payload.size();
   SampleColumns columns{*keys_, *fields_, {partition_, partitions_}, std::max(items.size(), bytes / bytes_of_sample)};
-  auto refuse = [&](const Message& message, std::string reason) {
+  auto refuse = [&](const Message& message, Reason reason) {
     out.dead_letters.push_back({partition_, message.sequence, 0, arrival_, node_, std::move(reason),
                                 std::string{message.subject}, std::string{message.payload}, std::string{message.key}});
   };
@@ -347,7 +348,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
     ++out.messages;
     out.bytes += message.payload.size();
     if (!message.refused.empty()) {
-      refuse(message, std::string{message.refused});
+      refuse(message, Reason::parse(message.refused));
       continue;
     }
     columns.begin(message, i, arrival_);
@@ -357,7 +358,7 @@ Decoded Decoder::decode(std::shared_ptr<const Messages> messages) {
       columns.keep();
       const auto why = columns.why_refused();
       const bool empty = columns.added() == 0 && why.empty();
-      for (const std::string& reason : why) refuse(message, reason);
+      for (const Reason& reason : why) refuse(message, reason);
       out.empty += empty ? 1 : 0;
       if (columns.untimed()) tell(untimed_, message, out.notices);
       if (empty) tell(empty_, message, out.notices);

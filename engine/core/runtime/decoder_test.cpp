@@ -15,10 +15,10 @@ namespace {
 /// A payload is samples "key field;key field;"; "!" at its end breaks it. Those of key "u" have no time.
 class ListCodec final : public Codec {
  public:
-  std::expected<void, std::string> decode(const Message& message, SampleSink& out) const override {
+  std::expected<void, Reason> decode(const Message& message, SampleSink& out) const override {
     for (auto part : message.payload | std::views::split(';')) {
       const std::string_view sample{part.begin(), part.end()};
-      if (sample == "!") return std::unexpected("broken");
+      if (sample == "!") return std::unexpected(Reason{"broken"});
       if (sample.empty()) continue;
       const auto blank = sample.find(' ');
       Sample one{.key = sample.substr(0, blank), .field = sample.substr(blank + 1), .time = 1, .x = 1};
@@ -119,7 +119,7 @@ TEST_F(DecoderTest, WhatIsOverALimitIsRefusedWholeAndTheKnownGoOn) {
   const Decoded decoded = decode({"a f;", "b f;c f;d f;", "b f;", "e f;f f;g f;", "c f;", "d f;", "a f;"});
   EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{"a f", "b f", "c f", "a f"}));
   ASSERT_EQ(decoded.dead_letters.size(), 3u);
-  for (const auto& letter : decoded.dead_letters) EXPECT_EQ(letter.reason, "too many keys: the limit is 3");
+  for (const auto& letter : decoded.dead_letters) EXPECT_EQ(letter.reason.text(), "too_many_keys: the limit is 3");
 }
 
 TEST_F(DecoderTest, AKeyOfAnotherPartitionIsRefusedWithItsMessage) {
@@ -132,7 +132,7 @@ TEST_F(DecoderTest, AKeyOfAnotherPartitionIsRefusedWithItsMessage) {
   const Decoded decoded = decode({mine + " f;", mine + " g;" + other + " f;", mine + " f;"}, 2);
   EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{mine + " f", mine + " f"}));
   ASSERT_EQ(decoded.dead_letters.size(), 1u);
-  EXPECT_EQ(decoded.dead_letters[0].reason, "key belongs to another partition");
+  EXPECT_EQ(decoded.dead_letters[0].reason.text(), "wrong_partition");
   EXPECT_EQ(decoded.dead_letters[0].payload, mine + " g;" + other + " f;");
   EXPECT_EQ(decoded.keys, 1u);
   EXPECT_EQ(decoded.fields, 1u) << "g came in the refused message only";
@@ -148,7 +148,7 @@ TEST_F(DecoderTest, AKeyThatIsNotItsSubjectsIsRefusedWithItsMessage) {
   EXPECT_EQ(rows_of(decoded), std::vector<std::string>{"a f"});
   ASSERT_EQ(decoded.dead_letters.size(), 2u);
   for (const auto& letter : decoded.dead_letters)
-    EXPECT_EQ(letter.reason, "the payload's key is not its subject's: \"b\"");
+    EXPECT_EQ(letter.reason.text(), "key_differs_from_subject: \"b\" in the payload");
   EXPECT_EQ(decoded.keys, 1u) << "nobody fills the table with others' keys";
 }
 
@@ -157,10 +157,10 @@ TEST_F(DecoderTest, OfAMessageWithTooManyFieldsTheOthersAreTaken) {
   const Decoded decoded = decode({"a f;a g;", "a h;a f;a i;", "a i;"});
   EXPECT_EQ(rows_of(decoded), (std::vector<std::string>{"a f", "a g", "a f"}));
   ASSERT_EQ(decoded.dead_letters.size(), 2u);
-  EXPECT_EQ(decoded.dead_letters[0].reason,
-            "too many fields: the limit is 2; 2 samples of its message; the others of its message are taken");
+  EXPECT_EQ(decoded.dead_letters[0].reason.text(),
+            "too_many_fields: the limit is 2; 2 samples of its message; the others of its message are taken");
   EXPECT_EQ(decoded.dead_letters[0].payload, "a h;a f;a i;");
-  EXPECT_EQ(decoded.dead_letters[1].reason, "too many fields: the limit is 2");
+  EXPECT_EQ(decoded.dead_letters[1].reason.text(), "too_many_fields: the limit is 2");
   EXPECT_EQ(decoded.empty, 0u) << "it has a dead letter";
 }
 

@@ -13,7 +13,7 @@
 
 namespace weir {
 
-/// Makes dead letters of refused rows: one of each message and reason (up to a ':'), however many rows of it are
+/// Makes dead letters of refused rows: one of each message and reason, however many rows of it are
 /// refused, since every letter has the whole message with it; of rows without a message one each.
 ///
 /// Threads   one.
@@ -22,7 +22,7 @@ class Refusals {
   /// Appends to `letters`.
   Refusals(std::string_view node, std::vector<Sink::DeadLetter>& letters) : node_{node}, letters_{letters} {}
 
-  void add(const Batch& in, std::size_t row, std::string_view reason);
+  void add(const Batch& in, std::size_t row, const Reason& reason);
   /// Has the letters say of how many rows they are. Last.
   void finish();
 

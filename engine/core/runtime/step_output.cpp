@@ -44,9 +44,9 @@ void StepOutput::emit(BatchPtr batch, Port port) {
   deliver_(port, with_origin(std::move(batch), step_.origin));
 }
 
-void StepOutput::refuse(const Batch& in, std::size_t row, std::string_view reason) {
+void StepOutput::refuse(const Batch& in, std::size_t row, const Reason& reason) {
   if (row >= in.rows) return object(weir::format("it refuses row {} of {}", row, in.rows));
-  if (!step_.replaying) counters_.add(counted::declare(counters_, node_.id, counted::invalid, reason), 1);
+  if (!step_.replaying) counters_.add(counted::declare(counters_, node_.id, counted::invalid, reason.code), 1);
   letters_.add(in, row, reason);
 }
 

@@ -36,7 +36,7 @@ class StepOutput final : public Output {
              std::vector<Sink::DeadLetter>& letters);
 
   void emit(BatchPtr batch, Port port) override;
-  void refuse(const Batch& in, std::size_t row, std::string_view reason) override;
+  void refuse(const Batch& in, std::size_t row, const Reason& reason) override;
   void count(std::size_t counter, std::uint64_t n) override;
   std::size_t room() const override;
   void again() override { again_ = true; }

@@ -250,7 +250,7 @@ TEST(CaseScript, ADeadLetterThatWasKeptOutlivesACrash) {
     const std::string text = weir::format(
         R"({{ "pipeline": {{ "nodes": [ {{ "id": "in", "source": "spoken", "encoding": "text" }}, {{ "id": "out", "sink": "{}", "from": "in" }} ] }},
               "tests": [ {{ "name": "t", "script": [ {{ "at": "1s", "messages": [ {{ "subject": "b of a", "payload": "x" }} ] }}, {{ "commit": true }}, {{ "crash": true }} ],
-                           "expect": [ {{ "dead_letters": ["reason", "'not a decimal number'"] }} ] }} ] }})",
+                           "expect": [ {{ "dead_letters": ["reason", "'not_a_number'"] }} ] }} ] }})",
         sink);
     const ReadCases read = read_cases(text, "t.test.json", operators);
     if (!read.file) return render(read.findings, Format::text);

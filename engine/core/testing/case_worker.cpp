@@ -306,7 +306,7 @@ CaseRows CaseWorker::letters() const {
   out.types = {Type::string, Type::string, Type::string, Type::string, Type::timestamp, Type::int64};
   for (const Sink::DeadLetter& letter : all) {
     out.rows.push_back({{letter.node},
-                        {letter.reason},
+                        {letter.reason.code},
                         {letter.subject},
                         {letter.payload},
                         {format_instant(letter.arrival)},

@@ -55,7 +55,7 @@ std::string absence(const Tree& tree, const Value& from, const Path& path, std::
 std::string nameless(std::string_view kind, const Tree& tree, const Value& from, const Path& path,
                      std::string_view what) {
   const std::string where = path.empty() ? weir::format("{} is \"\"", quoted(kind)) : absence(tree, from, path, what);
-  return weir::format("no {}: {}; and the subject has no {{{}}}", kind, where, kind);
+  return weir::format("{}; and the subject has no {{{}}}", where, kind);
 }
 
 std::string ways_into(const Tree& tree, const Value& member, bool outermost) {

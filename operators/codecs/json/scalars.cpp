@@ -28,15 +28,15 @@ bool is_tiny(std::string_view text) {
 
 }  // namespace
 
-std::expected<double, std::string> number(std::string_view text) {
+std::expected<double, Reason> number(std::string_view text) {
   double result = 0;
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, result);
   if (error == std::errc::result_out_of_range) {
     if (is_tiny(text)) return 0;
-    return std::unexpected("a number is out of range: " + std::string{text.substr(0, 64)});
+    return std::unexpected(Reason{"number_out_of_range", std::string{text.substr(0, 64)}});
   }
-  if (error != std::errc{} || at != end) return std::unexpected("a value is not a number");
+  if (error != std::errc{} || at != end) return std::unexpected(Reason{"not_a_number"});
   return result;
 }
 

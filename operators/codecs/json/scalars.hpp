@@ -11,7 +11,7 @@
 namespace weir::json {
 
 /// A number as JSON writes it. One that is too small is 0; of one that is too large, a reason.
-std::expected<double, std::string> number(std::string_view text);
+std::expected<double, Reason> number(std::string_view text);
 
 /// Whether a text is a number, as JSON or nearly as JSON writes it.
 bool is_decimal(std::string_view text);

@@ -88,10 +88,10 @@ struct Tree::Builder {
   bool Double(double) { return false; }
 };
 
-std::expected<void, std::string> Tree::read(std::string& text) {
+std::expected<void, Reason> Tree::read(std::string& text) {
   if (values_.capacity() > largest_kept) values_ = {};
   values_.assign(1, {});
-  if (text.contains('\0')) return std::unexpected("not JSON: a NUL byte");
+  if (text.contains('\0')) return std::unexpected(Reason{"not_json", "a NUL byte"});
   const bool escaped = text.contains('\\');
   // The check of UTF-8 takes all the bytes that a lead byte announces, even past the end.
   text.append(3, '\0');
@@ -103,13 +103,14 @@ std::expected<void, std::string> Tree::read(std::string& text) {
   const auto result = reader.Parse<flags>(stream, builder);
   if (!result.IsError()) return {};
   if (result.Code() == rapidjson::kParseErrorNumberTooBig) {
-    return std::unexpected("a number is out of range: at byte " + std::to_string(result.Offset()));
+    return std::unexpected(Reason{"number_out_of_range", "at byte " + std::to_string(result.Offset())});
   }
-  if (builder.too_deep()) return std::unexpected("not JSON: nested deeper than " + std::to_string(deepest) + " levels");
+  if (builder.too_deep())
+    return std::unexpected(Reason{"not_json", "nested deeper than " + std::to_string(deepest) + " levels"});
   if (builder.lone_surrogate) {
-    return std::unexpected("not JSON: half a surrogate pair before byte " + std::to_string(result.Offset()));
+    return std::unexpected(Reason{"not_json", "half a surrogate pair before byte " + std::to_string(result.Offset())});
   }
-  return std::unexpected("not JSON: mistake at byte " + std::to_string(result.Offset()));
+  return std::unexpected(Reason{"not_json", "mistake at byte " + std::to_string(result.Offset())});
 }
 
 const Value* Tree::member(const Value& object, std::string_view name) const {

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <weir/types.hpp>
+
 namespace weir::json {
 
 /// A value of a payload. Its views point into the text that was read. Numbers are kept as written: no digit is lost.
@@ -25,7 +27,7 @@ class Tree {
 
   /// Reads a payload; answers a reason if it is not JSON. `text` is changed in place and must stay while values are
   /// used.
-  std::expected<void, std::string> read(std::string& text);
+  std::expected<void, Reason> read(std::string& text);
 
   const Value& root() const { return values_[1]; }
   /// The first member or element; null if there is none.

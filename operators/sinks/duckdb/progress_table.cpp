@@ -38,12 +38,13 @@ std::string ProgressTable::create() const {
       "BIGINT, stamp BIGINT, consumed BIGINT DEFAULT 0, sinks VARCHAR DEFAULT '', target VARCHAR DEFAULT '', resets INTEGER DEFAULT 0, "
       "latest_tick BIGINT, numbering BIGINT DEFAULT 0, emitted BIGINT DEFAULT 0, updated BIGINT DEFAULT epoch_ns(now()));"
       "CREATE TABLE IF NOT EXISTS {1} (pipeline VARCHAR, node VARCHAR, partition INTEGER, position BIGINT, ordinal "
-      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, subject VARCHAR, payload BLOB, written BIGINT DEFAULT epoch_ns(now()));"
+      "BIGINT, \"row\" BIGINT, arrival_ns BIGINT, reason VARCHAR, detail VARCHAR, subject VARCHAR, payload BLOB, written BIGINT DEFAULT epoch_ns(now()));"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS emitted BIGINT DEFAULT 0;"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS latest_tick BIGINT;"
       "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS numbering BIGINT DEFAULT 0;"
       "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS \"row\" BIGINT;"
-      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS written BIGINT DEFAULT epoch_ns(now());",
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS written BIGINT DEFAULT epoch_ns(now());"
+      "ALTER TABLE {1} ADD COLUMN IF NOT EXISTS detail VARCHAR;",
       place(sql::progress_table), place(sql::dead_letters_table));
 }
 
@@ -149,11 +150,12 @@ Result<std::size_t> ProgressTable::forget(File& file, std::optional<Partition> p
 std::string ProgressTable::values_of(const Sink::DeadLetter& letter) const {
   std::string hex;
   for (const char c : letter.payload) hex += weir::format("{:02x}", static_cast<unsigned char>(c));
-  return weir::format("({}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))", sql::literal(pipeline_),
-                      sql::literal(letter.node), letter.partition, letter.position,
-                      letter.row ? "NULL" : std::to_string(letter.ordinal),
-                      letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
-                      sql::literal(storable_utf8(letter.reason)), sql::literal(storable_utf8(letter.subject)), hex);
+  return weir::format(
+      "({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, unhex('{}'))", sql::literal(pipeline_), sql::literal(letter.node),
+      letter.partition, letter.position, letter.row ? "NULL" : std::to_string(letter.ordinal),
+      letter.row ? std::to_string(*letter.row) : "NULL", number(letter.arrival),
+      sql::literal(storable_utf8(letter.reason.code)), sql::literal(storable_utf8(letter.reason.detail)),
+      sql::literal(storable_utf8(letter.subject)), hex);
 }
 
 Result<void> ProgressTable::expire(File& file, Duration retention) const {
@@ -165,7 +167,7 @@ Result<void> ProgressTable::expire(File& file, Duration retention) const {
 
 Result<void> ProgressTable::keep(File& file, std::span<const Sink::DeadLetter> letters) const {
   const std::string head = weir::format(
-      "INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, subject, payload) "
+      "INSERT INTO {} (pipeline, node, partition, position, ordinal, \"row\", arrival_ns, reason, detail, subject, payload) "
       "VALUES ",
       place(sql::dead_letters_table));
   for (std::size_t next = 0; next < letters.size();) {

@@ -98,12 +98,12 @@ Result<bool> BucketWriter::catch_up(NewestValues& values) {
 
 Result<void> BucketWriter::publish(NewestValues& values) {
   Result<void> failed;
-  std::vector<std::pair<std::string, std::string>> refused;
+  std::vector<std::pair<std::string, Reason>> refused;
   values.each_waiting([&](const NewestValues::Write& value) {
     auto sent = publisher_->publish_if(value.subject, value.payload, value.revision);
     if (sent) return true;
     if (sent.error().kind == Error::Kind::refused) {
-      refused.emplace_back(value.subject, sent.error().message);
+      refused.emplace_back(value.subject, Reason{"payload_too_large", sent.error().message});
       return true;
     }
     failed = std::move(sent);

@@ -19,20 +19,20 @@ namespace {
 class TimeOf final : public SampleSink {
  public:
   void add(const Sample& sample) override { time = sample.time.value_or(no_time); }
-  void refuse(std::string) override {}  // of a value that is no sample there is no time
+  void refuse(Reason) override {}  // of a value that is no sample there is no time
   Timestamp time = no_time;
 };
 
 std::size_t hash_of(std::string_view payload) { return std::hash<std::string_view>{}(payload); }
 
 /// Why a bucket can't have such a key.
-std::string no_key(std::string_view key, std::string_view field) {
+Reason no_key(std::string_view key, std::string_view field) {
   if (nats::is_bucket_token(key) && nats::is_bucket_token(field)) {
-    return weir::format("too long for a key of the bucket: key and field have {} bytes together, a subject at most {}",
-                        key.size() + field.size(), nats::longest_subject);
+    return {"key_too_long", weir::format("key and field have {} bytes together, a subject of the bucket at most {}",
+                                         key.size() + field.size(), nats::longest_subject)};
   }
-  return weir::format("no key of a bucket: {}; key and field may have letters, digits, \"-\", \"_\", \"/\" and \"=\"",
-                      quoted(weir::format("{}.{}", key, field)));
+  return {"not_a_bucket_key", weir::format("{}; key and field may have letters, digits, \"-\", \"_\", \"/\" and \"=\"",
+                                           quoted(weir::format("{}.{}", key, field)))};
 }
 
 /// Key and field of a subject, as add_slot() made it: neither has a '.'.
@@ -77,14 +77,12 @@ void NewestValues::take(const Encoded& rows, Timestamp now) {
   Lane& lane = lane_of(rows.partition, in);
   for (std::size_t row = 0; row < in.size(); ++row) {
     if (!in.timed(row)) {
-      reject(rows, row, "a sample without a time");
+      reject(rows, row, "no_event_time");
       continue;
     }
     const Timestamp time = in.time(row);
     if (time > in.arrival[row] + config_.max_ahead) {
-      reject(
-          rows, row,
-          weir::format("event time ahead of arrival by more than max_ahead: {}", format_duration(config_.max_ahead)));
+      reject(rows, row, {"ahead_of_arrival", "by more than max_ahead, " + format_duration(config_.max_ahead)});
       continue;
     }
     const std::uint32_t key = in.keys.ids[row], field = in.fields.ids[row];
@@ -97,7 +95,7 @@ void NewestValues::take(const Encoded& rows, Timestamp now) {
     // What can't be written must not take the place of what can.
     if (is_doubtful(in.value(row))) {
       if (auto payload = payload_of(*config_.codec, known->second->first, *rows.batch, row); !payload) {
-        reject(rows, row, std::move(payload.error()));
+        reject(rows, row, {"not_encodable", std::move(payload.error())});
         continue;
       }
     }
@@ -142,7 +140,7 @@ bool NewestValues::each_waiting(const std::function<bool(const Write&)>& write) 
     }
     const auto payload = payload_of(*config_.codec, subject, *slot.rows->batch, slot.row);
     if (!payload) {
-      reject(subject, payload.error());
+      reject(subject, {"not_encodable", payload.error()});
       continue;
     }
     slot.sent = hash_of(*payload);
@@ -181,14 +179,14 @@ void NewestValues::written(std::string_view subject, std::uint64_t revision) {
   ++counts_.written;
 }
 
-void NewestValues::reject(std::string_view subject, const std::string& reason) {
+void NewestValues::reject(std::string_view subject, const Reason& reason) {
   const auto found = slots_.find(subject);
   if (found == slots_.end() || found->second.rows == nullptr) return;
   reject(*found->second.rows, found->second.row, reason);
   done(found->second);
 }
 
-void NewestValues::reject(const Encoded& rows, std::size_t row, std::string reason) {
+void NewestValues::reject(const Encoded& rows, std::size_t row, Reason reason) {
   rejected_.push_back({rows.batch, row, std::move(reason)});
 }
 

@@ -59,7 +59,7 @@ class NewestValues {
   // What became of a write; `subject` may be one that is not known (any more).
   void written(std::string_view subject, std::uint64_t revision);
   /// It would be refused for ever.
-  void reject(std::string_view subject, const std::string& reason);
+  void reject(std::string_view subject, const Reason& reason);
 
   /// What the bucket has, by its own word; an older revision than the one known changes nothing.
   void know(std::string_view subject, std::uint64_t revision, std::string_view value);
@@ -102,7 +102,7 @@ class NewestValues {
 
   Lane& lane_of(Partition partition, const SampleRows& rows);
   Place* add_slot(std::string_view key, std::string_view field);
-  void reject(const Encoded& rows, std::size_t row, std::string reason);
+  void reject(const Encoded& rows, std::size_t row, Reason reason);
   void done(Slot& slot);
   void drop_done();
 

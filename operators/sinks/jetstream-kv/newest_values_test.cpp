@@ -58,7 +58,7 @@ class NewestValuesTest : public testing::Test {
   /// Rows that were rejected since, and why.
   std::vector<std::string> rejected() {
     std::vector<std::string> out;
-    for (const auto& one : values_.take_rejected()) out.push_back(weir::format("{} {}", one.row, one.reason));
+    for (const auto& one : values_.take_rejected()) out.push_back(weir::format("{} {}", one.row, one.reason.text()));
     return out;
   }
 
@@ -141,11 +141,11 @@ TEST_F(NewestValuesTest, rejects_what_cannot_be_written) {
   batch.number("v2", "speed", 1, 1, 2).number(std::string(4000, 'k'), "speed", 1, 1, 2);
   take(values_, batch);
   EXPECT_THAT(writes(), ElementsAre("$KV.b.v2.speed 0 " + stored(1, 1)));
-  EXPECT_THAT(rejected(), ElementsAre(StartsWith("0 no key of a bucket: \"v1.no field\";"),
-                                      StartsWith("1 JSON has no NaN and no infinity"),
-                                      StartsWith("3 too long for a key of the bucket: key and field have 4005 bytes")));
-  values_.reject("$KV.b.v2.speed", "too large");
-  EXPECT_THAT(rejected(), ElementsAre("2 too large"));
+  EXPECT_THAT(rejected(), ElementsAre(StartsWith("0 not_a_bucket_key: \"v1.no field\";"),
+                                      StartsWith("1 not_encodable: JSON has no NaN and no infinity"),
+                                      StartsWith("3 key_too_long: key and field have 4005 bytes")));
+  values_.reject("$KV.b.v2.speed", "too_large");
+  EXPECT_THAT(rejected(), ElementsAre("2 too_large"));
   EXPECT_EQ(values_.waiting(), 0u);
 }
 
@@ -154,7 +154,7 @@ TEST_F(NewestValuesTest, leaves_a_value_that_can_be_written_in_the_place_of_one_
   take("v1", 1, 5);
   take("v1", 2, std::numeric_limits<double>::infinity());
   EXPECT_THAT(writes(), ElementsAre("$KV.b.v1.speed 0 " + stored(1, 5)));
-  EXPECT_THAT(rejected(), ElementsAre("0 JSON has no NaN and no infinity"));
+  EXPECT_THAT(rejected(), ElementsAre("0 not_encodable: JSON has no NaN and no infinity"));
 }
 
 TEST_F(NewestValuesTest, rejects_names_that_clients_of_buckets_refuse) {
@@ -171,7 +171,7 @@ TEST_F(NewestValuesTest, rejects_names_that_clients_of_buckets_refuse) {
 TEST_F(NewestValuesTest, rejects_a_sample_from_the_future) {
   take("v1", 15 * second, 1);
   take("v1", 15 * second + 1, 2);
-  EXPECT_THAT(rejected(), ElementsAre("0 event time ahead of arrival by more than max_ahead: 5s"));
+  EXPECT_THAT(rejected(), ElementsAre("0 ahead_of_arrival: by more than max_ahead, 5s"));
   EXPECT_THAT(writes(), ElementsAre("$KV.b.v1.speed 0 " + stored(15 * second, 1)));
 }
 
@@ -218,7 +218,7 @@ TEST_F(NewestValuesTest, lets_go_of_what_is_silent_but_of_nothing_that_waits) {
 
 TEST_F(NewestValuesTest, takes_word_of_subjects_that_it_does_not_know) {
   values_.written("$KV.b.v9.speed", 1);
-  values_.reject("$KV.b.v9.speed", "too large");
+  values_.reject("$KV.b.v9.speed", "too_large");
   values_.distrust("$KV.b.v9.speed");
   values_.know("$KV.b.v9.speed", 1, "1");
   EXPECT_THAT(rejected(), IsEmpty());

@@ -205,14 +205,15 @@ class Opening {
   Result<void> dead_letters() {
     state_.dead_letters = sql::quoted(schema_) + ".weir_dead_letters";
     return ensure(
-        sql::dead_letters_table, "row",
+        sql::dead_letters_table, "detail",
         weir::format(
             "CREATE TABLE IF NOT EXISTS {0} (pipeline text NOT NULL, node text NOT NULL, partition integer NOT "
             "NULL, position bigint NOT NULL, ordinal bigint, \"row\" bigint, arrival timestamptz, arrival_ns "
-            "bigint, reason text NOT NULL, subject text NOT NULL, payload bytea NOT NULL, "
+            "bigint, reason text NOT NULL, detail text NOT NULL DEFAULT '', subject text NOT NULL, payload bytea NOT NULL, "
             "written timestamptz NOT NULL DEFAULT clock_timestamp());"
             "ALTER TABLE {0} ADD COLUMN IF NOT EXISTS \"row\" bigint, ADD COLUMN IF NOT EXISTS written timestamptz "
-            "NOT NULL DEFAULT clock_timestamp(), ALTER COLUMN ordinal DROP NOT NULL;"
+            "NOT NULL DEFAULT clock_timestamp(), ADD COLUMN IF NOT EXISTS detail text NOT NULL DEFAULT '', "
+            "ALTER COLUMN ordinal DROP NOT NULL;"
             "COMMENT ON COLUMN {0}.arrival_ns IS 'ns since 1970: arrival, exactly';"
             "COMMENT ON COLUMN {0}.ordinal IS 'among the letters of this position; not of rows';"
             "COMMENT ON COLUMN {0}.\"row\" IS 'of a row that the sink''s table refused: its number "

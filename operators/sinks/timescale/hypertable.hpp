@@ -76,7 +76,7 @@ std::string expired_letters(const TableState& state, std::string_view pipeline, 
 
 /// Columns of weir_dead_letters, in the order in which they are copied.
 inline constexpr std::string_view dead_letter_columns =
-    "pipeline, node, partition, position, ordinal, \"row\", arrival, arrival_ns, reason, subject, payload";
-inline constexpr std::uint16_t dead_letter_column_count = 11;
+    "pipeline, node, partition, position, ordinal, \"row\", arrival, arrival_ns, reason, detail, subject, payload";
+inline constexpr std::uint16_t dead_letter_column_count = 12;
 
 }  // namespace weir::postgres

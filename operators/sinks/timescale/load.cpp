@@ -1,7 +1,9 @@
 #include "sinks/timescale/load.hpp"
 
+#include <ranges>
 #include <utility>
 
+#include <weir/ascii.hpp>
 #include <weir/format.hpp>
 
 #include "clients/refusal.hpp"
@@ -9,6 +11,10 @@
 
 namespace weir::postgres {
 namespace {
+
+std::string code_of(std::string_view state) {
+  return "sqlstate_" + std::string{std::from_range, state | std::views::transform(lower)};
+}
 
 struct Tuple {
   const Encoded* rows;
@@ -33,8 +39,7 @@ class Loader {
     const auto back = connection_.run("ROLLBACK TO SAVEPOINT weir_rows; RELEASE SAVEPOINT weir_rows");
     if (!back) return std::unexpected(back.error());
     if (tuples.size() == 1) {
-      left_out_.push_back(
-          {tuples[0].rows, tuples[0].row, "refused by PostgreSQL, SQLSTATE " + state, loaded.error().message});
+      left_out_.push_back({tuples[0].rows, tuples[0].row, {code_of(state), loaded.error().message}});
       return {};
     }
     const std::size_t half = tuples.size() / 2;
@@ -82,8 +87,8 @@ Result<std::vector<LeftOut>> load_what_fits(Connection& connection, const std::s
     std::size_t row = 0;
     for (const std::size_t end : copy::ends(bytes)) {
       // What can be seen without asking the server need not be searched for.
-      if (std::string why = refusal::objection(*part->batch, row); !why.empty())
-        objected.push_back({part, row, why, why});
+      if (Reason why = refusal::objection(*part->batch, row); !why.empty())
+        objected.push_back({part, row, std::move(why)});
       else
         tuples.push_back({part, row, bytes.substr(begin, end - begin)});
       begin = end;

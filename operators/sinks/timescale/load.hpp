@@ -11,12 +11,11 @@
 
 namespace weir::postgres {
 
-/// A row that was left out. `why` is short and the same for the same kind of fault; `message` is what the server said.
+/// A row that was left out; the reason's words are what the server said.
 struct LeftOut {
   const Encoded* rows = nullptr;
   std::size_t row = 0;
-  std::string why;
-  std::string message;
+  Reason reason;
 };
 
 /// The pieces of one COPY of all these rows, in order.

@@ -110,10 +110,8 @@ class Transaction {
       ++letters;
     }
     for (const LeftOut& bad : outcome_.left_out) {
-      // By what is the same for all rows of a kind: the server's own words may show the row.
-      Sink::DeadLetter letter = dead_letter_of(*bad.rows, bad.row, to_.node, bad.why);
+      const Sink::DeadLetter letter = dead_letter_of(*bad.rows, bad.row, to_.node, bad.reason);
       if (!quota.takes(letter)) continue;
-      letter.reason = bad.message;
       add_letter(tuples, letter);
       ++letters;
     }
@@ -130,7 +128,8 @@ class Transaction {
     number(letter.row.has_value(), letter.row.value_or(0));
     tuples.timestamp(letter.arrival);
     number(letter.arrival != no_time, static_cast<std::uint64_t>(letter.arrival));
-    tuples.text(storable_utf8(letter.reason)).text(storable_utf8(letter.subject)).text(letter.payload);
+    tuples.text(storable_utf8(letter.reason.code)).text(storable_utf8(letter.reason.detail));
+    tuples.text(storable_utf8(letter.subject)).text(letter.payload);
   }
 
   Result<Outcome> finish() {

@@ -21,7 +21,7 @@ void Endpoint::parse_subject(Message& out, std::string_view subject) const {
   take_apart(pattern, out);
   if (!out.refused.empty()) return;
   if (partitions > 1 && pattern.has_key() && partition_of(out.key, partitions) != partition) {
-    out.refused = "the key does not belong to this partition";
+    out.refused = "wrong_partition";
   }
 }
 

@@ -78,7 +78,7 @@ class SharedSource final : public SourceBase {
       if (delivered)
         behind_ = delivery.pending;
       else
-        items[i].refused = "it does not come from the durable";
+        items[i].refused = "not_from_durable";
     }
     if (!items.empty()) acknowledger_->hold(received->batch, counter_);
     count("received", items.size());

@@ -55,17 +55,17 @@ std::uint16_t Slots::of(std::string_view field) const {
 
 const char* read_point_or_text(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value) {
   if (kind == FieldKind::text) {
-    if (!rows.has_text(row)) return "not a text, but the columns want one";
+    if (!rows.has_text(row)) return "not_a_text";
     value.text = rows.text(row);
     return nullptr;
   }
-  if (!rows.has_x(row)) return "not a number or point, but the columns want one";
+  if (!rows.has_x(row)) return "not_a_number";
   value.x = rows.x(row);
-  if (!std::isfinite(value.x)) return "not a finite number";
-  if (!rows.has_y(row)) return "not a point, but the columns want one";
+  if (!std::isfinite(value.x)) return "not_finite";
+  if (!rows.has_y(row)) return "not_a_point";
   value.y = rows.y(row);
   value.z = rows.z(row);
-  return std::isfinite(value.y) && !std::isinf(value.z) ? nullptr : "not a finite number";
+  return std::isfinite(value.y) && !std::isinf(value.z) ? nullptr : "not_finite";
 }
 
 namespace {

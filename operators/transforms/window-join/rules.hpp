@@ -62,20 +62,20 @@ struct Slots {
   std::string session_name_;
 };
 
-/// Reads the value of a row as one of this kind; answers what is wrong with it, or null.
+/// Reads the value of a row as one of this kind; answers a reason's code, or null.
 ///
-/// Countable: which field and value it is, and what to do, says details_of().
+/// Which field and value it is, and what to do, says details_of().
 const char* read_point_or_text(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value);
 inline const char* read(const SampleRows& rows, std::size_t row, FieldKind kind, SampleValue& value) {
   if (kind != FieldKind::number) return read_point_or_text(rows, row, kind, value);
-  if (!rows.has_x(row)) return "not a number or point, but the columns want one";
+  if (!rows.has_x(row)) return "not_a_number";
   value.x = rows.x(row);
   const bool finite = value.x - value.x == 0;  // an infinity less itself is not a number
-  if (!finite) return "not a finite number";
-  return !rows.all_numbers() && rows.has_y(row) ? "a point, but the columns want a number" : nullptr;
+  if (!finite) return "not_finite";
+  return !rows.all_numbers() && rows.has_y(row) ? "not_a_number" : nullptr;
 }
 
-/// Of a row that read() does not take: its field and value, and what to do, to stand behind the problem and a ": ".
+/// Of a row that read() does not take: its field and value, and what to do.
 std::string details_of(const SampleRows& rows, std::size_t row, FieldKind kind);
 
 }  // namespace weir::window_join
