@@ -78,9 +78,10 @@ class NatsMessages final : public Sink {
     complaints_.hear(*connection_);
     if (!done) return std::unexpected(done.error());
     if (const auto refused = publisher_->take_refused(); !refused.empty()) {
-      return fail(Error::Kind::refused,
-                  weir::format("a message of {} is {}", refused.front().subject, refused.front().reason.text()),
-                  "stream");
+      return fail(
+          Error::Kind::refused,
+          weir::format("a message of {} was refused: {}", refused.front().subject, refused.front().reason.text()),
+          "stream");
     }
     if (auto same = same_streams(); !same) return std::unexpected(same.error());
     const std::uint64_t dropped = publisher_->duplicates();

@@ -42,8 +42,9 @@ class TimescaleSink : public testing::TestWithParam<bool> {
     return ask("SELECT partition, position FROM " + schema_ + ".weir_progress ORDER BY partition");
   }
   std::string letters() const {
-    return ask("SELECT partition, position, coalesce(ordinal::text, 'row ' || row), reason FROM " + schema_ +
-               ".weir_dead_letters ORDER BY partition, position, ordinal, row");
+    return ask(
+        "SELECT partition, position, coalesce(ordinal::text, 'row ' || row), reason || coalesce(': ' || nullif(detail, ''), '') FROM " +
+        schema_ + ".weir_dead_letters ORDER BY partition, position, ordinal, row");
   }
 
   Settings settings() const {

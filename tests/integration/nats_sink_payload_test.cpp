@@ -59,7 +59,7 @@ TEST_F(NatsSinkPayload, rejectsASampleWithoutAValue) {
   batch->columns[samples::text] = Column::string(texts, valid(6, {2}));
   ASSERT_TRUE(sink.write(batch));
   const auto committed = sink.sink->commit({}).value();
-  const std::string why = "a sample without a value";
+  const std::string why = "no_value";
   EXPECT_EQ(reasons(committed), (std::map<std::size_t, std::string>{{1, why}, {3, why}, {5, why}}))
       << "a number, a text, a point";
   const std::string subject = stream_ + ".v0.speed ";
@@ -85,8 +85,8 @@ TEST_F(NatsSinkPayload, publishesWhatIsAroundABadSampleOfAFrame) {
       EXPECT_TRUE(sink.write(select(all, keep), begin));
       for (const auto& [row, reason] : reasons(sink.sink->commit({}).value())) rejected[begin + row] = reason;
     }
-    EXPECT_EQ(rejected, (std::map<std::size_t, std::string>{{2, "a sample without a value"},
-                                                            {5, "JSON has no NaN and no infinity"}}));
+    EXPECT_EQ(rejected, (std::map<std::size_t, std::string>{{2, "no_value"},
+                                                            {5, "not_encodable: JSON has no NaN and no infinity"}}));
     return std::pair{sink.context.counted("published"), sink.context.counted("duplicates")};
   };
   EXPECT_EQ(write({{0, 16}}), (std::pair<std::uint64_t, std::uint64_t>{4, 0}));

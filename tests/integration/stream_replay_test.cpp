@@ -309,7 +309,7 @@ TEST_F(StreamReplays, a_stream_that_can_not_take_a_recording_is_said) {
   ASSERT_EQ(narrow.add(peer_), NATS_OK);
   const Said large = to_nats(recorded, "NARROW");
   EXPECT_EQ(large.exit, 70);
-  EXPECT_TRUE(large.has("too large for its stream")) << large.text;
+  EXPECT_TRUE(large.has("too_large_for_stream")) << large.text;
   EXPECT_EQ(weir({"replay", recorded, pipeline(), "--to-nats", "OTHER"}).exit, 64);
   EXPECT_EQ(weir({"replay", recorded, "--to-nats", "OTHER", "--diff", "x.csv"}).exit, 64);
   EXPECT_EQ(weir({"replay", recorded}).exit, 64);
