@@ -30,7 +30,6 @@ namespace flow = oneapi::tbb::flow;
 
 constexpr Duration first_backoff = 100 * millisecond;
 constexpr Duration last_backoff = 5 * second;
-constexpr Duration mark_again_after = 100 * millisecond;
 constexpr Duration longest_wait = 100 * millisecond;
 constexpr std::size_t pull_messages = 4096;
 constexpr std::size_t pull_bytes = 1u << 20;  // what is decoded of it should still fit the processor's caches
@@ -162,8 +161,15 @@ struct LaneRun::Impl {
     stepped.store(piece.last, std::memory_order_release);
     reached.store(part.output.place.arrival, std::memory_order_release);
     note_sizes();
-    if (piece.last >= replay_until && snapshot_wanted.exchange(false)) around.events.snapshot(id, machine.save());
+    snapshot_if_wanted(piece.last);
     return {};
+  }
+
+  /// Between steps. That nothing is missing in a replay shows at its end: no snapshot before.
+  void snapshot_if_wanted(Position position) {
+    if (position < replay_until || position == saved || !snapshot_wanted.exchange(false)) return;
+    saved = position;
+    around.events.snapshot(id, machine.save());
   }
 
   Result<void> run_encode(Part& part) {
@@ -213,7 +219,7 @@ struct LaneRun::Impl {
         around.counters.histogram(counted::fetch_seconds).observe(seconds(around.clock.steady() - asked));
         if (auto went = put(pulled->messages, stop); !went) return went;
       } else {
-        mark_if_due();
+        idle();
       }
     }
     return {};
@@ -222,9 +228,7 @@ struct LaneRun::Impl {
   /// How long a pull may wait: not beyond what is due next.
   Duration patience() const {
     const Timestamp when = marks() ? due.load(std::memory_order_acquire) : end_of_time;
-    if (when == end_of_time) return longest_wait;
-    const Duration again = when == marked_due ? marked_at + mark_again_after - around.clock.steady() : 0;
-    return std::clamp(std::max(stream_clock.until(when), again), millisecond, longest_wait);
+    return when == end_of_time ? longest_wait : std::clamp(stream_clock.patience(when), millisecond, longest_wait);
   }
 
   Result<void> put(const MessagesPtr& messages, const std::stop_token& stop) {
@@ -244,19 +248,15 @@ struct LaneRun::Impl {
 
   bool marks() const { return claims.writable || claims.clocked; }
 
-  /// The stream is idle. If everything pulled has been stepped and something is due, let arrival time move on.
-  void mark_if_due() {
-    if (!marks() || stepped.load(std::memory_order_acquire) != pulled_up_to.load()) return;
+  /// The stream is idle. Once all is stepped, a snapshot has what came last, and arrival time moves on to what is due.
+  void idle() {
+    const Position at = stepped.load(std::memory_order_acquire);
+    if (at != pulled_up_to.load()) return;
+    snapshot_if_wanted(at);
+    if (!marks()) return;
     const Timestamp when = due.load(std::memory_order_acquire);
-    if (stream_clock.until(when) > 0) {
-      if (std::exchange(mark_failed, false)) condition.is({});
-      return;
-    }
-    const Timestamp now = around.clock.steady();
-    if (when == marked_due && now - marked_at < mark_again_after) return;
-    marked_due = when;
-    marked_at = now;
-    stream_clock.asked();
+    if (stream_clock.until(when) > 0 && std::exchange(mark_failed, false)) condition.is({});
+    if (!stream_clock.asks(when)) return;
     auto marked = source->mark(when);
     if (!marked) condition.is(marked.error().message);
     if (std::exchange(mark_failed, !marked) && marked) condition.is({});
@@ -284,7 +284,7 @@ struct LaneRun::Impl {
 
   Surroundings around;
   LaneId id;
-  Position replay_until = 0;  // that nothing is missing in a replay shows there: no snapshot before
+  Position replay_until = 0;
   const Node& source_node;
   const Claims claims;                       // of the source; where it is writable, its server stamps the messages
   std::optional<NodeStatistics> statistics;  // if anybody may ask
@@ -300,12 +300,11 @@ struct LaneRun::Impl {
   InFlight in_flight;
 
   std::atomic<Timestamp> due{end_of_time};
-  std::atomic<Position> stepped{0}, pulled_up_to{0};
+  std::atomic<Position> stepped{0}, pulled_up_to{0}, saved{0};           // saved: by the newest snapshot
   std::atomic<Position> fails_at{std::numeric_limits<Position>::max()};  // of the last message of a piece
   std::atomic<Timestamp> reached{no_time};
   std::atomic<std::uint64_t> waiting{0};
   std::atomic<bool> snapshot_wanted{false};
-  Timestamp marked_due = no_time, marked_at = no_time;
   bool mark_failed = false;  // and so the condition is
   StreamClock stream_clock{around.clock, id.partition};
   Timestamp sizes_at = no_time;
@@ -355,6 +354,7 @@ Result<Position> LaneRun::open(const LaneStart& start) {
   }
   if (auto begun = impl_->machine.begin(*opened, source.identity()); !begun) return std::unexpected(begun.error());
   impl_->stepped.store(*opened);
+  impl_->saved.store(*opened);
   impl_->pulled_up_to.store(*opened);
   impl_->due.store(impl_->machine.due().value_or(end_of_time));
   return opened;

@@ -62,6 +62,18 @@ Duration StreamClock::until(Timestamp due) const {
   return std::max(here, due - at_most());
 }
 
+bool StreamClock::asks(Timestamp due) {
+  if (patience(due) > 0) return false;
+  asked_due_ = due;
+  asked_at_ = clock_.steady();
+  asked();
+  return true;
+}
+
+Duration StreamClock::patience(Timestamp due) const {
+  return std::max(until(due), due == asked_due_ ? asked_at_ + again_after - clock_.steady() : 0);
+}
+
 std::optional<std::size_t> StreamClock::unbelievable(const Messages& messages, Position known) const {
   const Timestamp latest = clock_.now() + too_far;
   const auto first = std::ranges::find_if(

@@ -17,6 +17,7 @@ class StreamClock {
  public:
   static constexpr Duration most_apart = second;    ///< of clocks that agree
   static constexpr Duration too_far = 60 * minute;  ///< ahead: a clock is wrong, not a bit off
+  static constexpr Duration again_after = 100 * millisecond;
   static constexpr Duration believed_for = minute;  ///< what a marker told: a machine may sleep, or a server change
 
   /// The clock must outlive this.
@@ -32,6 +33,11 @@ class StreamClock {
   /// ahead, by the server's. 0 or less: a marker may be written. Clocks that are right are not held up by this, as the
   /// server's is never taken for earlier than it can be.
   Duration until(Timestamp due) const;
+  /// Whether a marker for what is due is to be written now: at once, and again after a while if it does not come. Then
+  /// it is taken for asked.
+  bool asks(Timestamp due);
+  /// How long until asks() may be true.
+  Duration patience(Timestamp due) const;
 
   /// The first message behind `known` that is stamped too far ahead to be believed; nothing if there is none.
   std::optional<std::size_t> unbelievable(const Messages& messages, Position known) const;
@@ -51,9 +57,10 @@ class StreamClock {
 
   const Clock& clock_;
   Partition partition_;
-  Timestamp asked_ = no_time;         // steady time of the first marker since one came back
-  Timestamp marker_stamp_ = no_time;  // of the last that came back
-  Timestamp marker_asked_ = no_time;  // when that was asked for, or before
+  Timestamp asked_ = no_time;                           // steady time of the first marker since one came back
+  Timestamp asked_due_ = no_time, asked_at_ = no_time;  // of the last
+  Timestamp marker_stamp_ = no_time;                    // of the last that came back
+  Timestamp marker_asked_ = no_time;                    // when that was asked for, or before
   Apart apart_ = Apart::no;
 };
 
