@@ -219,6 +219,8 @@ Result<Members> SimulatedSink::heartbeat() {
     for (const auto& [partition, place] : database_.places_) {
       if (place.owner != 0 && place.owner != worker_ && database_.runs(place.lease_until))
         members.taken.push_back(partition);
+      if (place.progress.place.position != 0)
+        members.committed.push_back({partition, place.progress.place.position, place.progress.resets});
     }
     return members;
   });

@@ -46,11 +46,20 @@ struct ProgressLine {
   Timestamp updated = no_time;  ///< last commit, in the ledger's time
 };
 
+/// That something of a partition is committed.
+struct Standing {
+  Partition partition = 0;
+  Position position = 0;
+  std::uint32_t resets = 0;  ///< see Progress
+  bool operator==(const Standing&) const = default;
+};
+
 /// The workers that share the partitions of a pipeline, as one of them sees it.
 struct Members {
-  std::size_t workers = 1;            ///< those whose leases run, the calling one among them
-  std::size_t rank = 0;               ///< of the calling one, from 0: every worker sees the same order
-  std::vector<Partition> taken = {};  ///< what others own now, ascending
+  std::size_t workers = 1;               ///< those whose leases run, the calling one among them
+  std::size_t rank = 0;                  ///< of the calling one, from 0: every worker sees the same order
+  std::vector<Partition> taken = {};     ///< what others own now, ascending
+  std::vector<Standing> committed = {};  ///< of all partitions with progress: should it vanish, who acquires one knows
   bool operator==(const Members&) const = default;
 };
 

@@ -39,9 +39,9 @@ CommitCycle::CommitCycle(const Pipeline& pipeline, std::vector<CommitSink> sinks
 void CommitCycle::note_known(Partition partition, const UncommittedSteps& lane) {
   const std::scoped_lock lock{mutex_};
   Known& known = known_[partition];
-  known.done.resize(sinks_.size());
+  known.had.resize(sinks_.size());
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
-    if (sinks_[i].keeps()) known.done[i] = std::max(known.done[i], lane.done(i));
+    if (sinks_[i].keeps()) known.had[i] = {std::max(known.had[i].position, lane.done(i)), lane.resets(i)};
   }
   if (sinks_.transactional() > 0) return;
   known.snapshot = lane.committed().snapshot;

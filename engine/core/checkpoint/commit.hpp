@@ -101,6 +101,9 @@ class CommitCycle {
   /// Forgets all lanes, and gives back whatever is acquired.
   void release_all();
 
+  /// What a heartbeat told of all partitions: none of it may vanish but by a reset.
+  void note_committed(const std::vector<Standing>& standings);
+
   /// For leases and the members; partitions are acquired and given back by acquire() and give_back().
   CommitSinks& sinks() { return sinks_; }
 
@@ -146,13 +149,17 @@ class CommitCycle {
   Counters& counters_;
   std::map<Partition, UncommittedSteps> lanes_;
   struct Known {
-    std::vector<Position> done;  // by sink that keeps progress; 0: nothing
-    std::string snapshot;        // where none does: what told the place
+    struct Had {
+      Position position = 0;  // 0: nothing
+      std::uint32_t resets = 0;
+    };
+    std::vector<Had> had;  // by sink that keeps progress
+    std::string snapshot;  // where none does: what told the place
     Position position = 0;
   };
   mutable std::mutex mutex_;  // what acquire() and give_back() need, too
   std::set<Partition> acquired_;
-  std::map<Partition, Known> known_;  // of partitions that were lost
+  std::map<Partition, Known> known_;  // of partitions that were lost, and of all that other workers have
   CommitReport unreported_;           // of commits that failed half-way
   std::size_t pending_rows_ = 0;
   std::size_t most_rows_ = SIZE_MAX;  // in a commit; a slow database is asked for less at a time

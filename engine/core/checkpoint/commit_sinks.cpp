@@ -77,6 +77,11 @@ Result<Members> CommitSinks::heartbeat() {
   return attempt(first.id, [&] { return first.ledger->heartbeat(); });
 }
 
+std::optional<std::size_t> CommitSinks::of_members() const {
+  const auto those = leased();
+  return those.empty() ? std::nullopt : ledgers_[those.front()].sink;
+}
+
 void CommitSinks::leave() {
   const auto those = leased();
   if (those.empty()) return;

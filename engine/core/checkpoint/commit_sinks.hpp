@@ -62,6 +62,8 @@ class CommitSinks {
   /// Who shares the partitions, by the first that has leases: all workers of a pipeline ask the same one. Alone if none
   /// has.
   Result<Members> heartbeat();
+  /// The sink whose ledger that is; nothing: the store's, or none.
+  std::optional<std::size_t> of_members() const;
   void leave();
 
  private:

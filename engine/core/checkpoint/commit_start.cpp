@@ -161,18 +161,29 @@ Result<void> CommitCycle::adopt(Partition partition, std::span<const SinkStart> 
   return {};
 }
 
-/// Starting over would write again what this worker has written.
+void CommitCycle::note_committed(const std::vector<Standing>& standings) {
+  const std::optional<std::size_t> sink = sinks_.of_members();
+  if (!sink) return;
+  const std::scoped_lock lock{mutex_};
+  for (const Standing& one : standings) {
+    auto& had = known_[one.partition].had;
+    had.resize(sinks_.size());
+    had[*sink] = {one.position, one.resets};
+  }
+}
+
+/// Starting over would write again what was written.
 Result<void> CommitCycle::not_deleted(Partition partition, std::span<const Progress> stands) const {
   const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
-  for (std::size_t i = 0; known != known_.end() && i < sinks_.size(); ++i) {
-    const Position had = known->second.done[i];
-    if (had == 0 || !is_blank(stands[i])) continue;
+  for (std::size_t i = 0; known != known_.end() && i < known->second.had.size(); ++i) {
+    const auto& [position, resets] = known->second.had[i];
+    if (position == 0 || !is_blank(stands[i]) || stands[i].resets > resets) continue;
     return fail(Error::Kind::changed,
-                weir::format("partition {}: the progress of {} at position {} was deleted while this worker had it; "
-                             "the rows up to there are still in its table. If they are to be written again, take "
-                             "them out and restart this worker",
-                             partition, sinks_[i].id, had));
+                weir::format("partition {0}: the progress of {1} at position {2} was deleted while workers ran; the "
+                             "rows up to there are still in its table. Bring it back; or, if they are to be written "
+                             "again, take them out and run `weir progress reset --node {1} --partition {0}`",
+                             partition, sinks_[i].id, position));
   }
   return {};
 }
@@ -182,12 +193,7 @@ Result<void> CommitCycle::not_deleted(Partition partition, const Progress& remem
   const std::scoped_lock lock{mutex_};
   const auto known = known_.find(partition);
   if (known == known_.end() || known->second.snapshot.empty() || !remembered.snapshot.empty()) return {};
-  return fail(
-      Error::Kind::changed,
-      weir::format("partition {}: the snapshots were deleted while this worker had it, and they alone told that "
-                   "it had come to position {}; all up to there was given out. If it is to be given out again, "
-                   "restart this worker; else bring back what the \"state\" store held",
-                   partition, known->second.position));
+  return std::unexpected(StoreLedger::lost(partition, known->second.position));
 }
 
 /// A sink that begins at the first message may have all the rows already.

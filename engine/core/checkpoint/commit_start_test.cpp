@@ -309,7 +309,7 @@ TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
     ASSERT_FALSE(again) << "it would start over";
     EXPECT_EQ(again.error().kind, Error::Kind::changed);
     EXPECT_TRUE(again.error().message.starts_with(
-        "partition 0: the progress of db at position 9 was deleted while this worker had it; "))
+        "partition 0: the progress of db at position 9 was deleted while workers ran; "))
         << again.error().message;
     EXPECT_FALSE(sink_->owns(0)) << "whoever repairs it finds it free";
   }
@@ -318,6 +318,19 @@ TEST_F(CommitStart, WhatWasDeletedUnderAWorkerIsNotWrittenAgain) {
   EXPECT_FALSE(sink_->owns(0) || sink_->owns(1));
   start_worker();
   EXPECT_TRUE(fakes::acquire(*cycle_, 0)) << "as after `weir progress reset`";
+}
+
+/// It came to know by its heartbeats.
+TEST_F(CommitStart, WhatWasDeletedUnderAnotherWorkerIsNotWrittenAgain) {
+  sink_->lease_length = second;
+  cycle_->note_committed({{.partition = 0, .position = 9, .resets = 0}, {.partition = 1, .position = 7, .resets = 0}});
+  database_.places[1].progress.resets = 1;
+  const auto begun = fakes::acquire(*cycle_, 0);
+  ASSERT_FALSE(begun) << "it would start over";
+  EXPECT_EQ(begun.error().kind, Error::Kind::changed);
+  EXPECT_TRUE(begun.error().message.contains("position 9 was deleted while workers ran")) << begun.error().message;
+  EXPECT_TRUE(fakes::acquire(*cycle_, 1)) << "that was reset";
+  EXPECT_TRUE(fakes::acquire(*cycle_, 2)) << "of that there was nothing";
 }
 
 TEST_F(CommitStart, WhatWasDeletedAfterALeaseWasLostIsNotWrittenAgain) {
@@ -363,8 +376,8 @@ TEST_F(CommitStart, WhereSnapshotsAloneTellThePlaceTheirLossUnderAWorkerIsNoNewB
   ASSERT_FALSE(again) << "all would be given out once more";
   EXPECT_EQ(again.error().kind, Error::Kind::changed);
   EXPECT_TRUE(
-      again.error().message.starts_with("partition 0: the snapshots were deleted while this worker had it, and "
-                                        "they alone told that it had come to position 5"))
+      again.error().message.starts_with("partition 0: what the \"state\" store held was deleted while workers ran, "
+                                        "which had come to position 5"))
       << again.error().message;
 }
 
@@ -434,7 +447,7 @@ TEST_F(CommitStart, ARefusedChangeSaysWhatWhyAndWhatToDo) {
   pipeline_.nodes[2].begins = SinkBegins::stream;
   start_worker(false, true);
   EXPECT_TRUE(
-      fakes::acquire(*cycle_, 0).error().message.contains("\n             or take two steps: first add the sink"));
+      fakes::acquire(*cycle_, 0).error().message.contains("\n             or take two steps: run the old rules"));
 }
 
 TEST_F(CommitStart, ASinkIsNotSilencedByAnotherPipelinesReplay) {

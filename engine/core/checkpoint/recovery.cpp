@@ -44,7 +44,7 @@ Result<void> load_state(Partition partition, const Progress& least, Snapshots& s
 
 /// What was changed, why that matters, and what can be done: a line or two each.
 Error other_pipeline(Partition partition, const Progress& kept, Position after, const std::string& fingerprint,
-                     bool durable, bool new_sink) {
+                     bool durable, bool any_behind) {
   std::string what;
   bool of_columns = false;
   for (const Change& change : changes(kept.fingerprint, fingerprint)) {
@@ -54,8 +54,10 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
   if (what.empty()) what = "it was run by another build, which does not tell";
   const std::string from = after == 0 ? "no snapshot was kept, so " : "";
   std::string ways = "undo the change";
-  if (new_sink) {
-    ways += "\n             or take two steps: first add the sink that has no progress yet, then make the change";
+  if (any_behind) {
+    ways +=
+        "\n             or take two steps: run the old rules with all sinks of this file, let it drain (SIGTERM, or a "
+        "reload), then make the change";
   } else if (durable) {
     ways += "\n             or run the old file once more, let it drain (SIGTERM, or a reload), then start this one";
   } else {
@@ -79,8 +81,9 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
   for (const Progress& progress : kept) {
     if (progress.place.position <= after && progress.place.emitted == 0) continue;
     if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
-    const bool new_sink = std::ranges::contains(kept, Position{0}, position_of);
-    return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, new_sink));
+    const bool any_behind =
+        std::ranges::any_of(kept, [&](Position other) { return other < progress.place.position; }, position_of);
+    return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, any_behind));
   }
   return {};
 }

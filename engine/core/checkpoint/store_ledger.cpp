@@ -35,6 +35,7 @@ StoreLedger::StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t parti
       snapshots_{snapshots},
       leases_{snapshots.pipeline() + ".lease."},
       workers_{snapshots.pipeline() + ".worker."},
+      mark_{snapshots.pipeline() + ".mark"},
       partitions_{partitions},
       worker_{self.worker},
       self_{self.worker + "-" + self.id},
@@ -54,6 +55,7 @@ bool StoreLedger::runs(const std::string& name, std::uint64_t revision) {
 
 Result<Progress> StoreLedger::acquire(Partition partition) {
   if (lease() == 0) return progress_of(partition);
+  if (auto same = same_store(partition); !same) return std::unexpected(same.error());
   if (auto taken = take_lease(partition); !taken) return std::unexpected(taken.error());
   auto progress = progress_of(partition);
   if (!progress) return progress;
@@ -62,6 +64,26 @@ Result<Progress> StoreLedger::acquire(Partition partition) {
   if (!held) return std::unexpected(held.error());
   if (!*held || (*held)->value != self_) return anothers(partition);
   return progress;
+}
+
+Result<void> StoreLedger::same_store(Partition partition) {
+  std::string known;
+  {
+    const std::scoped_lock lock{mutex_};
+    known = marked_;
+  }
+  auto there = store_.newest(mark_);
+  if (there && !*there && known.empty()) {
+    // Not written: another one was faster.
+    if (const auto written = store_.put_if(mark_, self_, 0); !written) return std::unexpected(written.error());
+    there = store_.newest(mark_);
+  }
+  if (!there) return std::unexpected(there.error());
+  const std::string found = *there ? (*there)->value : "";
+  if (!known.empty() && found != known) return std::unexpected(lost(partition, 0));
+  const std::scoped_lock lock{mutex_};
+  marked_ = found;
+  return {};
 }
 
 Result<void> StoreLedger::take_lease(Partition partition) {
@@ -96,6 +118,17 @@ Result<StoreLedger::Revision> StoreLedger::write_own(const std::string& name, st
   if (!held) return std::unexpected(held.error());
   if (!*held || (*held)->value != self_) return Revision{};
   return store_.put_if(name, value, (*held)->revision);
+}
+
+Error StoreLedger::lost(Partition partition, Position position) {
+  const std::string reached = position == 0 ? "" : weir::format(", which had come to position {}", position);
+  return {Error::Kind::changed,
+          weir::format("partition {}: what the \"state\" store held was deleted while workers ran{}\n"
+                       "  why not    no sink of this pipeline keeps progress, so only the store told what was written\n"
+                       "  ways out   bring back what the store held\n"
+                       "             or end all workers and start them again: each lane then begins where the "
+                       "source's \"start\" says, with empty state",
+                       partition, reached)};
 }
 
 Error StoreLedger::nothing_else_kept(Partition partition, std::string_view why) {

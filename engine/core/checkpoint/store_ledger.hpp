@@ -23,6 +23,9 @@ namespace weir {
 /// has run out when this worker has seen its value unchanged for so long. progress() and reset() go by the store's
 /// clock.
 ///
+/// A value "<pipeline>.mark" tells a store from one that was emptied: a bucket that is deleted is made again, and a
+/// worker that never had a partition would take its progress for none.
+///
 /// The newest instance of a worker's name takes that worker's partitions over at once; the former one is fenced: its
 /// heartbeat() answers changed, and it takes nothing over any more.
 ///
@@ -40,7 +43,8 @@ class StoreLedger final : public Ledger {
   /// All must outlive this, and the store be open but for progress() and reset().
   StoreLedger(Store& store, Snapshots& snapshots, std::uint32_t partitions, Instance self, const Clock& clock);
 
-  /// Errors    changed, too: the snapshot that told the progress is gone, and it alone did.
+  /// Errors    changed, too: the snapshot that told the progress is gone, and it alone did; or the store was emptied
+  ///           while this worker ran.
   Result<Progress> acquire(Partition partition) override;
   Result<std::vector<Partition>> renew() override;
   void release(Partition partition) override;
@@ -59,6 +63,8 @@ class StoreLedger final : public Ledger {
 
   /// Why a lane whose snapshot is gone or damaged can't go on, and what to do.
   static Error nothing_else_kept(Partition partition, std::string_view why);
+  /// The same where nothing is left; `position`: to which it had come, 0: not known.
+  static Error lost(Partition partition, Position position);
 
  private:
   struct Seen {
@@ -76,6 +82,7 @@ class StoreLedger final : public Ledger {
   bool is_mine(std::string_view owner) const;
   bool runs(const std::string& name, std::uint64_t revision);
   Result<void> take_lease(Partition partition);
+  Result<void> same_store(Partition partition);
   Result<Revision> write_own(const std::string& name, std::string_view value, std::uint64_t revision);
   void note(Partition partition, const Seen& before, const std::optional<Seen>& now);
   Result<Progress> progress_of(Partition partition);
@@ -88,11 +95,13 @@ class StoreLedger final : public Ledger {
   Store& store_;
   Snapshots& snapshots_;
   const std::string leases_, workers_;  // what the names of values begin with
+  const std::string mark_;              // name of the value that one who finds none writes
   const std::uint32_t partitions_;
   const std::string worker_, self_;  // name, and name with instance
   const Clock& clock_;
 
   std::mutex mutex_;                    // of what follows; not held while the store is asked
+  std::string marked_;                  // that value, once known
   std::map<std::string, Seen> seen_;    // by name of value: others'
   std::map<Partition, Seen> acquired_;  // and when that was last sure
   Timestamp said_ = no_time;            // that it is here, in steady time

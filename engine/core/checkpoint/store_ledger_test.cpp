@@ -15,7 +15,10 @@ using testing::IsEmpty;
 
 class StoreLedgerTest : public testing::Test {
  protected:
-  StoreLedgerTest() { store_.lease_length = 30 * second; }
+  StoreLedgerTest() {
+    store_.lease_length = 30 * second;
+    EXPECT_TRUE(store_.put("fleet.mark", "x"));
+  }
 
   void pass(Duration time) { (void)clock_.wait(time, {}); }
 
@@ -106,6 +109,22 @@ TEST_F(StoreLedgerTest, AWorkerWhoseNameIsGoneSaysItAgain) {
   ASSERT_TRUE(next.heartbeat());
   pass(10 * second);
   EXPECT_EQ(a_.heartbeat().error().kind, Error::Kind::changed);
+}
+
+TEST_F(StoreLedgerTest, AStoreThatWasEmptiedUnderWorkersIsNoNewBeginning) {
+  ASSERT_TRUE(a_.acquire(0) && b_.acquire(1));
+  values_.clear();
+  for (StoreLedger* one : {&a_, &b_}) {
+    for (const Partition partition : {0u, 1u, 2u}) {
+      const auto again = one->acquire(partition);
+      ASSERT_FALSE(again) << partition;
+      EXPECT_EQ(again.error().kind, Error::Kind::changed);
+      EXPECT_THAT(again.error().message, HasSubstr("held was deleted while workers ran"));
+    }
+  }
+  StoreLedger restarted{store_, snapshots_, 8, {"a", "2"}, clock_};
+  ASSERT_TRUE(restarted.acquire(0));
+  EXPECT_FALSE(b_.acquire(1)) << "it knows of more than there is";
 }
 
 /// The fence does not reach the sinks.

@@ -94,6 +94,8 @@ class UncommittedSteps {
   std::size_t advance(std::size_t index, Reach reach);
   /// Up to where a sink has all.
   Position done(std::size_t index) const { return done_[index].position; }
+  /// How often its progress had been reset when it was last written.
+  std::uint32_t resets(std::size_t index) const { return std::max(stood_[index].resets, committed_.resets); }
   void named(std::size_t index, std::string snapshot) { named_[index] = std::move(snapshot); }
   /// Whether every sink that keeps progress names this snapshot, which they did not before.
   bool agrees_on(const std::string& snapshot) const;

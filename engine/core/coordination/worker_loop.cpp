@@ -69,6 +69,7 @@ void WorkerLoop::on(event::Lost& lost) {
 }
 
 void WorkerLoop::on(event::Heartbeat& heartbeat) {
+  cycle_.note_committed(std::exchange(heartbeat.members.committed, {}));
   const std::size_t missing = partitions_.missing();
   partitions_.assign(heartbeat.members, clock_.steady());
   if (partitions_.workers() != std::exchange(workers_, partitions_.workers()))
@@ -82,7 +83,8 @@ void WorkerLoop::on(event::Heartbeat& heartbeat) {
 }
 
 void WorkerLoop::log(Partition partition, PartitionManager::News news, const std::string& why) const {
-  if (news == PartitionManager::News::failed) weir::log::error("partition {} stopped: {}", partition, why);
+  if (news == PartitionManager::News::failed)
+    weir::log::error("partition {} stopped: {}", partition, PartitionManager::reason_of(partition, why));
   if (news == PartitionManager::News::failed_again)
     weir::log::warn("partition {} stopped once more, by the same as before", partition);
 }

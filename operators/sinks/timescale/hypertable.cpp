@@ -334,11 +334,12 @@ Result<void> check_table(Connection& connection, const TablePlan& plan, const Ta
   const auto found = columns_of(connection, state.schema, plan.table.name);
   if (!found) return std::unexpected(found.error());
   if (!found->columns.empty()) return compare(*found, plan, state);
-  return fail(Error::Kind::changed,
-              weir::format("table {} is gone; started again, this pipeline makes a new one and goes on behind the rows "
-                           "that were in it; `weir progress reset` first to have them made again",
-                           state.table),
-              "table");
+  return fail(
+      Error::Kind::changed,
+      weir::format("table {} is gone: a new one is made, and goes on behind the rows that were in it; to have those "
+                   "made again, too, end the workers and run `weir progress reset`",
+                   state.table),
+      "table");
 }
 
 std::string prepare_confirmation(const TablePlan& plan, const TableState& state) {

@@ -263,15 +263,20 @@ Result<Members> ProgressTable::heartbeat(Connection& connection) const {
                                                     workers(), runs),
                                        {pipeline_, node_, owner_});
   if (!others) return std::unexpected(others.error());
-  const auto taken =
-      connection.query(weir::format("SELECT partition FROM {} WHERE pipeline = $1 AND node = $2 AND owner <> $3 AND "
-                                    "{} ORDER BY partition",
-                                    table(), runs),
+  const auto partitions =
+      connection.query(weir::format("SELECT partition, coalesce(owner <> $3 AND {}, false), position, resets FROM {} "
+                                    "WHERE pipeline = $1 AND node = $2 ORDER BY partition",
+                                    runs, table()),
                        {pipeline_, node_, owner_});
-  if (!taken) return std::unexpected(taken.error());
+  if (!partitions) return std::unexpected(partitions.error());
   Members members{.workers = 1 + others->size()};
   for (const Row& row : *others) members.rank += row[0] == "t";
-  for (const Row& row : *taken) members.taken.push_back(static_cast<Partition>(number(row[0])));
+  for (const Row& row : *partitions) {
+    const auto partition = static_cast<Partition>(number(row[0]));
+    const auto position = static_cast<Position>(number(row[2]));
+    if (row[1] == "t") members.taken.push_back(partition);
+    if (position != 0) members.committed.push_back({partition, position, static_cast<std::uint32_t>(number(row[3]))});
+  }
   return members;
 }
 
