@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
 
@@ -16,6 +17,13 @@ void occupy_closed_channels() {
   for (int channel = STDIN_FILENO; channel <= STDERR_FILENO; ++channel) {
     if (::fcntl(channel, F_GETFD) == -1) (void)::open("/dev/null", O_RDONLY);
   }
+}
+
+void block_hangup() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 /// What found no room must not look as if it had been printed.
@@ -62,6 +70,8 @@ int broken(std::string_view what) {
 
 int main(int argc, char** argv) {
   occupy_closed_channels();
+  // `weir run` reloads on it, and may be asked to before it has read its file.
+  if (argc > 1 && std::string_view{argv[1]} == "run") block_hangup();
   try {
     return obey(argc, argv);
   } catch (const std::exception& problem) {

@@ -239,11 +239,19 @@ void Lanes::finish_all() {
 
 void Lanes::save_all(Timestamp until) {
   for (auto& [partition, lane] : lanes_) {
-    if (around_.clock.steady() >= until) return;
     const auto last = final_snapshot(*lane);
     if (!last) continue;
-    if (auto name = attempt("store", [&] { return snapshots_.write(partition, fence_, *last); }))
+    const bool late = around_.clock.steady() >= until;
+    auto name = late ? Result<std::string>{fail(Error::Kind::unreachable, "there was no time left (shutdown_timeout)")}
+                     : attempt("store", [&] { return snapshots_.write(partition, fence_, *last); });
+    if (name) {
       cycle_.name_snapshot(partition, *name, last->at.place.position);
+      continue;
+    }
+    log::warn(
+        "partition {}: drained without a snapshot: {}; the next worker replays from an earlier one, and a file "
+        "with other rules is refused until this one has drained with one",
+        partition, name.error().message);
   }
 }
 

@@ -97,13 +97,10 @@ void PartitionManager::assign(const Members& members, Timestamp now) {
 void PartitionManager::assign(Partition partition, bool assigned, Timestamp now) {
   Record& record = records_[partition];
   if (assigned == record.assigned) return;
-  // A failed one that is not assigned any more is another worker's, or for another to try.
-  if (!assigned) {
-    const std::uint64_t run = record.run;
-    record = {};
-    record.run = run;
-  }
-  if (assigned && !record.error) record.next_try = now;
+  // A failed one that is not assigned any more is another worker's, or for another to try. If that fails too it comes
+  // back, and is tried no more often than if it had stayed.
+  if (!assigned) record = {.run = record.run, .pause = record.pause, .told = std::move(record.told)};
+  if (assigned && !record.error) record.next_try = now + record.pause;
   record.assigned = assigned;
 }
 
@@ -264,7 +261,9 @@ void PartitionManager::released(LaneId lane) {
   if (record == nullptr || record->state != State::releasing) return;
   record->state = record->error ? State::failed : State::unowned;
   record->cancelled = record->ended = false;
-  if (!record->error) record->told.clear();
+  if (record->error) return;
+  record->told.clear();
+  record->pause = 0;
 }
 
 void PartitionManager::turn(Timestamp now, const std::function<bool(Partition)>& pending) {
@@ -290,6 +289,11 @@ std::vector<std::pair<Partition, Error>> PartitionManager::failures() const {
     if (records_[partition].error) out.emplace_back(partition, *records_[partition].error);
   }
   return out;
+}
+
+std::string_view PartitionManager::reason_of(Partition partition, const std::string& message) {
+  const std::string number = weir::format("partition {}: ", partition);
+  return std::string_view{message}.substr(message.starts_with(number) ? number.size() : 0);
 }
 
 std::optional<Result<void>> PartitionManager::start_outcome(bool whole) const {

@@ -108,6 +108,8 @@ class PartitionManager {
   std::string unreachable() const;
   /// Why partitions can't go on.
   std::vector<std::pair<Partition, Error>> failures() const;
+  /// The message of such an error, without the partition's number where it begins with that.
+  static std::string_view reason_of(Partition partition, const std::string& message);
 
   /// How the start went: nothing until each partition of the first share has been tried. unreachable: no service
   /// answers. `whole`: one that fails or does not answer fails the start; else only if none is left, or a mistake of
@@ -129,9 +131,10 @@ class PartitionManager {
     bool progressed = false;
     Position begun = 0;
     Timestamp next_try = 0;
-    Duration pause = 0;             // after a failure
-    std::optional<Error> error;     // why it can't go on
-    std::string unreachable, told;  // what does not answer; the failure that was logged
+    Duration pause = 0;               // after a failure
+    std::optional<Error> error = {};  // why it can't go on
+    std::string unreachable = {};     // what does not answer
+    std::string told = {};            // the failure that was logged
   };
 
   void act(PartitionAction::Kind kind, Partition partition) { actions_.push_back({kind, lane(partition)}); }

@@ -10,8 +10,11 @@
 namespace weir {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
 using State = PartitionManager::State;
 using News = PartitionManager::News;
 
@@ -267,6 +270,21 @@ TEST_F(PartitionManagerTest, AFailedOneThatAnotherWorkerTriesIsForgotten) {
   assign({.workers = 2, .rank = 0, .taken = {0}});
   EXPECT_THAT(manager_.failures(), IsEmpty());
   EXPECT_EQ(manager_.state(0), State::unowned);
+}
+
+TEST_F(PartitionManagerTest, AFailedOneThatFailsElsewhereTooIsTriedNoMoreOftenThanIfItHadStayed) {
+  assign();
+  turn();
+  for (const Duration pause : {10 * second, 20 * second, 40 * second}) {
+    EXPECT_EQ(fail(0, Error::Kind::changed), pause == 10 * second ? News::failed : News::none);
+    start(1);
+    start(2);
+    actions();
+    assign({.workers = 2, .rank = 0, .taken = {0}});
+    assign();
+    EXPECT_THAT(turn(pause - second), Not(Contains(StartsWith("acquire 0"))));
+    EXPECT_THAT(turn(second), Contains(StartsWith("acquire 0")));
+  }
 }
 
 TEST_F(PartitionManagerTest, WhoIsNotNeededStandsBy) {

@@ -359,7 +359,8 @@ Worker::Status Worker::status() const {
   }
   for (const auto& [index, condition] : worker.lease_conditions) add(condition);
   for (const auto& [partition, error] : worker.failures)
-    out.broken.push_back("partition " + std::to_string(partition) + ": " + error.message);
+    out.broken.push_back(
+        weir::format("partition {}: {}", partition, PartitionManager::reason_of(partition, error.message)));
   if (worker.lanes) {
     out.lanes = worker.lanes->statuses();
     for (std::string& text : worker.lanes->conditions()) {
