@@ -48,6 +48,8 @@ static uint64_t bits_of(double value) {
 
 bool weir_is_finite(double value) { return ((bits_of(value) >> 52U) & 0x7ffU) != 0x7ffU; }
 
+bool weir_is_infinite(double value) { return (bits_of(value) << 1U) == (uint64_t)0x7ff << 53U; }
+
 void weir_frame_init(WeirFrame* frame, uint8_t* bytes, uint32_t capacity) {
   memset(frame, 0, sizeof *frame);
   frame->bytes = bytes;

@@ -27,5 +27,7 @@ void weir_frame_shift(uint8_t* bytes, const WeirFrameInfo* info, int64_t offset)
 
 /// Neither NaN nor infinite.
 bool weir_is_finite(double value);
+/// Infinite, but not NaN.
+bool weir_is_infinite(double value);
 
 #endif

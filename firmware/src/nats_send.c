@@ -95,11 +95,10 @@ int weir_send_connect(WeirNats* nats, bool with_tls) {
 // --- Messages --------------------------------------------------------------------------------------------------------
 
 static bool is_subject(const char* text) {
-  if (*text == '\0') return false;
-  for (; *text != '\0'; text++) {
-    if ((unsigned char)*text <= 0x20U) return false;
+  for (const char* at = text; *at != '\0'; at++) {
+    if ((unsigned char)*at <= 0x20U) return false;
   }
-  return true;
+  return *text != '\0';
 }
 
 static void write_control_line(WeirWriter* writer, const char* subject, const char* reply, const char* headers,

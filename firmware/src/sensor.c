@@ -151,8 +151,9 @@ int weir_sensor_sample(WeirSensor* sensor, int64_t time_ns, double value) {
 
 int weir_sensor_position(WeirSensor* sensor, int64_t time_ns, double latitude, double longitude, double altitude) {
   const double place[3] = {latitude, longitude, altitude};
-  const bool is_infinite = altitude == altitude && !weir_is_finite(altitude);
-  if (!weir_is_finite(latitude) || !weir_is_finite(longitude) || is_infinite) return refuse(sensor);
+  if (!weir_is_finite(latitude) || !weir_is_finite(longitude) || weir_is_infinite(altitude)) {
+    return refuse(sensor);
+  }
   prepare(sensor, WEIR_POINTS);
   if (!weir_frame_add_point(&sensor->frame, time_ns, place)) {
     weir_sensor_flush(sensor);

@@ -18,7 +18,7 @@ static int64_t ns_of(uint32_t ms) { return (int64_t)ms * ns_per_ms; }
 // --- Subjects --------------------------------------------------------------------------------------------------------
 
 // The subscription's subject with its last token, "*", replaced; `mark` tells questions and frames apart.
-static void write_reply(WeirSensor* sensor, WeirWriter* writer, const char* mark, uint32_t number) {
+static void write_reply(const WeirSensor* sensor, WeirWriter* writer, const char* mark, uint32_t number) {
   weir_write_bytes(writer, sensor->inbox_subject, strlen(sensor->inbox_subject) - 1U);
   weir_write_text(writer, mark);
   weir_write_number(writer, number);

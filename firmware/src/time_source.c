@@ -8,7 +8,7 @@ static bool read_time(const uint8_t* text, uint32_t size, int64_t* time) {
   for (uint32_t i = 0; i < size; i++) {
     if (text[i] < (uint8_t)'0' || text[i] > (uint8_t)'9') return false;
     const int64_t digit = text[i] - (uint8_t)'0';
-    if (value > (INT64_MAX - digit) / 10) return false;
+    if (value > INT64_MAX / 10 || value * 10 > INT64_MAX - digit) return false;
     value = value * 10 + digit;
   }
   *time = value;
