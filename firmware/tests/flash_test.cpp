@@ -151,6 +151,7 @@ void cut_everywhere(std::uint32_t page_size, std::uint32_t pages, std::uint32_t 
     ASSERT_EQ(after.back(), 1000);
     ASSERT_GE(static_cast<int>(after.size()), taken) << testing::PrintToString(after);
     for (int i = 1; i < taken; ++i) ASSERT_EQ(after[static_cast<std::size_t>(i) - 1], i);
+    if (cuts % 8 != 0) continue;
     // The log still works: it goes round once more.
     for (int i = 1001; i < 1040; ++i) device.take(i);
     device.advance(1'000 * ms, 50 * ms);
