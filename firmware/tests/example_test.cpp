@@ -12,7 +12,7 @@ namespace {
 TEST(Vehicle, publishesEachSensorFromOnToOff) {
   const fakes::Servers servers{"nats"};
   const Stream stream{servers.nats()};
-  const auto url = servers.nats();
+  const auto& url = servers.nats();
   const auto address = url.substr(url.find("//") + 2);
   const std::string command =
       WEIR_BUILD_DIR "/weir_vehicle " + address + " v7 2 42 position=5 speed=10 vibration=200 2>&1";

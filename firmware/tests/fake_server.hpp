@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <weir/format.hpp>
 #include <weir/operator.hpp>
 
 #include "fakes/codecs.hpp"
@@ -87,10 +88,9 @@ class FakeServer {
   void deliver(const std::string& subject, const std::string& payload, const std::string& headers = {}) {
     for (const auto& [sid, pattern] : subscriptions_) {
       if (!matches(pattern, subject)) continue;
-      std::string head = subject + " " + sid + " ";
-      if (!headers.empty()) head += std::to_string(headers.size()) + " ";
-      say((headers.empty() ? "MSG " : "HMSG ") + head + std::to_string(headers.size() + payload.size()) + "\r\n" +
-          headers + payload + "\r\n");
+      const auto sizes = headers.empty() ? "" : std::to_string(headers.size()) + " ";
+      say(weir::format("{}MSG {} {} {}{}\r\n{}{}\r\n", headers.empty() ? "" : "H", subject, sid, sizes,
+                       headers.size() + payload.size(), headers, payload));
     }
   }
 

@@ -1,6 +1,5 @@
 // One file of vectors for the firmware's hash and nats-server's mapping; the engine's own test reads it too.
 #include <fstream>
-#include <map>
 #include <sstream>
 
 #include "real_server.hpp"
@@ -34,24 +33,21 @@ TEST(Partition, agreesWithTheVectors) {
 
 // The account's mapping sends each vehicle to the partition of the vectors.
 TEST(Partition, ofTheServersMappingIsThatOfTheVectors) {
-  std::map<std::uint32_t, std::string> mappings;
   std::string conf = "mappings {\n";
   for (const std::uint32_t n : {1, 2, 7, 16, 64, 1000}) {
-    const auto number = std::to_string(n);
-    conf += "\"n" + number + ".*.*\": \"p.{{partition(" + number + ",1)}}.n" + number +
-            ".{{wildcard(1)}}.{{wildcard(2)}}\"\n";
+    conf +=
+        weir::format("\"n{0}.*.*\": \"p.{{{{partition({0},1)}}}}.n{0}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}\"\n", n);
   }
   const fakes::Servers servers{"nats", conf + "}\n"};
   const Stream stream{servers.nats(), "p.>"};
   for (const auto& [vehicle, partitions, partition] : vectors()) {
-    stream.publish("n" + std::to_string(partitions) + "." + vehicle + ".speed");
+    stream.publish(weir::format("n{}.{}.speed", partitions, vehicle));
   }
   const auto stored = stream.read();
   const auto all = vectors();
   ASSERT_EQ(stored.size(), all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto expected = "p." + std::to_string(all[i].partition) + ".n" + std::to_string(all[i].partitions) + "." +
-                          all[i].vehicle + ".speed";
+    const auto expected = weir::format("p.{}.n{}.{}.speed", all[i].partition, all[i].partitions, all[i].vehicle);
     EXPECT_EQ(stored[i].subject, expected);
   }
 }

@@ -18,9 +18,9 @@ class Tls : public testing::Test {
   std::unique_ptr<Stream> stream(const fakes::Servers& servers, bool is_first = false) const {
     return std::make_unique<Stream>(servers.nats(), "vehicle.>", [&](natsOptions* options) {
       check(natsOptions_SetSecure(options, true));
-      check(natsOptions_LoadCATrustedCertificates(options, certificates.certificate("ca").c_str()));
-      check(natsOptions_LoadCertificatesChain(options, certificates.certificate("client").c_str(),
-                                              certificates.key("client").c_str()));
+      check(natsOptions_LoadCATrustedCertificates(options, certificates_.certificate("ca").c_str()));
+      check(natsOptions_LoadCertificatesChain(options, certificates_.certificate("client").c_str(),
+                                              certificates_.key("client").c_str()));
       if (is_first) check(natsOptions_TLSHandshakeFirst(options));
     });
   }
@@ -73,46 +73,46 @@ class Tls : public testing::Test {
     EXPECT_EQ(sensor.sensor.nats.statistics.connects, 0U);
   }
 
-  Certificates certificates;
+  const Certificates certificates_;
 };
 
 TEST_F(Tls, beginsAfterInfo) {
-  const fakes::Servers servers{"nats", certificates.server("server", false)};
+  const fakes::Servers servers{"nats", certificates_.server("server", false)};
   const auto into = stream(servers);
-  Sensor sensor{servers.nats(), certificates.certificate("ca")};
+  Sensor sensor{servers.nats(), certificates_.certificate("ca")};
   expect_stored(sensor, *into);
 }
 
 TEST_F(Tls, beginsBeforeInfo) {
-  const fakes::Servers servers{"nats", with_handshake_first(certificates.server("server", false))};
+  const fakes::Servers servers{"nats", with_handshake_first(certificates_.server("server", false))};
   const auto into = stream(servers, true);
-  Sensor sensor{servers.nats(), certificates.certificate("ca")};
+  Sensor sensor{servers.nats(), certificates_.certificate("ca")};
   sensor.config.nats.tls = WEIR_TLS_FIRST;
   expect_stored(sensor, *into);
 }
 
 TEST_F(Tls, showsTheDevicesCertificate) {
-  const fakes::Servers servers{"nats", certificates.server("server", true)};
+  const fakes::Servers servers{"nats", certificates_.server("server", true)};
   const auto into = stream(servers);
-  Sensor sensor{servers.nats(), certificates.certificate("ca"), &certificates};
+  Sensor sensor{servers.nats(), certificates_.certificate("ca"), &certificates_};
   expect_stored(sensor, *into);
 }
 
 TEST_F(Tls, refusesAStrangersAuthority) {
-  const fakes::Servers servers{"nats", certificates.server("server", false)};
-  Sensor sensor{servers.nats(), certificates.certificate("stranger")};
+  const fakes::Servers servers{"nats", certificates_.server("server", false)};
+  Sensor sensor{servers.nats(), certificates_.certificate("stranger")};
   expect_refused(sensor);
 }
 
 TEST_F(Tls, refusesACertificateOfAnotherHost) {
-  const fakes::Servers servers{"nats", certificates.server("elsewhere", false)};
-  Sensor sensor{servers.nats(), certificates.certificate("ca")};
+  const fakes::Servers servers{"nats", certificates_.server("elsewhere", false)};
+  Sensor sensor{servers.nats(), certificates_.certificate("ca")};
   expect_refused(sensor);
 }
 
 TEST_F(Tls, refusesAServerWithoutTls) {
   const fakes::Servers servers{"nats"};
-  Sensor sensor{servers.nats(), certificates.certificate("ca")};
+  Sensor sensor{servers.nats(), certificates_.certificate("ca")};
   expect_refused(sensor);
 }
 
