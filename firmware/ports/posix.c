@@ -99,9 +99,13 @@ static int64_t posix_now(void* context) {
   return now_by(CLOCK_MONOTONIC);
 }
 
+/// Follows a clock that is set forward; one that is set back would stop all timers.
 static int64_t posix_now_utc(void* context) {
-  (void)context;
-  return now_by(CLOCK_REALTIME);
+  WeirPosixPort* posix = context;
+  const int64_t monotonic = now_by(CLOCK_MONOTONIC);
+  const int64_t ahead = now_by(CLOCK_REALTIME) - monotonic;
+  if (ahead > posix->utc_ahead) posix->utc_ahead = ahead;
+  return monotonic + posix->utc_ahead;
 }
 
 static uint32_t posix_random(void* context) {
@@ -115,6 +119,7 @@ static uint32_t posix_random(void* context) {
 
 int weir_posix_port_init(WeirPosixPort* posix, WeirPort* port, int is_utc) {
   posix->socket = -1;
+  posix->utc_ahead = INT64_MIN;
   posix->random = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
   port->context = posix;
   port->open = posix_open;

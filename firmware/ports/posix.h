@@ -13,12 +13,14 @@ extern "C" {
 #endif
 
 typedef struct WeirPosixPort {
-  int socket;  ///< to wait on with poll(2) between steps; -1: none
-  int random;  ///< /dev/urandom; -1: not open
+  int socket;         ///< to wait on with poll(2) between steps; -1: none
+  int random;         ///< /dev/urandom; -1: not open
+  int64_t utc_ahead;  ///< of CLOCK_MONOTONIC, at most so far
 } WeirPosixPort;
 
-/// Fills in `port`. The clock is CLOCK_REALTIME where `is_utc` is not 0 (then the sensor needs no time server, but the
-/// clock may be set back), else CLOCK_MONOTONIC. Returns 0, or -1 without a source of random numbers.
+/// Fills in `port`. Its clock, where `is_utc` is not 0, is the system's time, so that the sensor needs no time server:
+/// it follows a time that is set forward, and ignores one that is set back. Else it is CLOCK_MONOTONIC. Returns 0, or
+/// -1 without a source of random numbers.
 int weir_posix_port_init(WeirPosixPort* posix, WeirPort* port, int is_utc);
 
 /// Closes what is open.
