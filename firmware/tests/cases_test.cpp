@@ -149,6 +149,7 @@ class Case {
     if (what == "says") return server.say(unescaped(rest_of(words)));
     if (what == "answers") return void(server.refusal = rest_of(words));
     if (what == "info") return void(server.info = rest_of(words));
+    if (what == "delay_ms") return void(server.delay = number_of(words) * ms);
     if (what == "time_ahead_ms") return void(server.time_ahead = number_of(words) * ms);
     if (what == "releases") {  // the withheld acknowledgements, the last one first
       std::ranges::reverse(server.withheld);

@@ -65,10 +65,14 @@ class FakeServer {
       text_.clear();
       subscriptions_.clear();
       incoming_.clear();
+      under_way_.clear();
       memory_.incoming_at = 0;
       memory_.incoming_size = 0;
       memory_.outgoing_size = 0;
       if (greets) say("INFO " + info + "\r\n");
+    }
+    for (; !under_way_.empty() && under_way_.front().first <= memory_.now; under_way_.pop_front()) {
+      arrive(under_way_.front().second);
     }
     text_.append(reinterpret_cast<const char*>(outgoing_.data()), memory_.outgoing_size);
     memory_.outgoing_size = 0;
@@ -77,12 +81,13 @@ class FakeServer {
   }
   bool greets = true;
 
-  /// Puts bytes on the link.
+  /// Puts bytes on the link, where they take `delay`.
   void say(const std::string& bytes) {
-    incoming_.append(bytes);
-    memory_.incoming = reinterpret_cast<std::uint8_t*>(incoming_.data());
-    memory_.incoming_size = static_cast<std::uint32_t>(incoming_.size());
+    if (delay == 0) return arrive(bytes);
+    under_way_.emplace_back(memory_.now + delay, bytes);
   }
+
+  std::int64_t delay = 0;
 
   /// A message to each subscription that matches.
   void deliver(const std::string& subject, const std::string& payload, const std::string& headers = {}) {
@@ -95,6 +100,12 @@ class FakeServer {
   }
 
  private:
+  void arrive(const std::string& bytes) {
+    incoming_.append(bytes);
+    memory_.incoming = reinterpret_cast<std::uint8_t*>(incoming_.data());
+    memory_.incoming_size = static_cast<std::uint32_t>(incoming_.size());
+  }
+
   static bool matches(std::string_view pattern, std::string_view subject) {
     if (pattern.ends_with('*')) {
       const auto stem = pattern.substr(0, pattern.size() - 1);
@@ -186,6 +197,7 @@ class FakeServer {
   WeirMemoryPort& memory_;
   std::vector<std::uint8_t> outgoing_;
   std::string incoming_, text_;
+  std::deque<std::pair<std::int64_t, std::string>> under_way_;  ///< and when it arrives
   std::map<std::string, std::string> subscriptions_;
   std::set<std::string> ids_;
   std::uint64_t last_ = 0;
