@@ -30,7 +30,7 @@ typedef struct WeirFlashConfig {
   uint32_t page_size;   ///< bytes that are erased at once; required; at least frame_size + 128, at most 1 MB
   uint32_t page_count;  ///< pages of the area; required; 2 to 65,536
   uint32_t write_size;  ///< bytes that are written at once: 1, 2, 4, 8, 16 or 32; default 1
-  uint8_t policy;       ///< WEIR_DROP_OLDEST: whole pages from the front make room; or WEIR_DROP_NEWEST
+  uint8_t policy;       ///< WEIR_DROP_OLDEST: the oldest page goes, also with a frame on its way; or WEIR_DROP_NEWEST
 } WeirFlashConfig;
 
 /// The log. Members are no part of the contract.

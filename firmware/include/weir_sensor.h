@@ -23,7 +23,7 @@ extern "C" {
 /// The time of a sample when the device has no clock: arrival at the server stands in.
 #define WEIR_NO_TIME INT64_MIN
 
-/// What happens to frames when the outbox is full. The frame that is on its way to the server is never dropped.
+/// What happens to frames when the outbox is full. In RAM, the frame that is on its way is never dropped.
 typedef enum WeirPolicy {
   WEIR_DROP_OLDEST,  ///< frames from the front make room
   WEIR_DROP_NEWEST,  ///< the new frame is dropped

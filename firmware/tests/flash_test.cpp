@@ -148,6 +148,7 @@ void cut_everywhere(std::uint32_t page_size, std::uint32_t pages, std::uint32_t 
     const auto after = values(device.server);
     // In order, each once, and at most the last one taken is missing.
     ASSERT_TRUE(std::ranges::is_sorted(after));
+    ASSERT_FALSE(after.empty());
     ASSERT_EQ(after.back(), 1000);
     ASSERT_GE(static_cast<int>(after.size()), taken) << testing::PrintToString(after);
     for (int i = 1; i < taken; ++i) ASSERT_EQ(after[static_cast<std::size_t>(i) - 1], i);
@@ -165,6 +166,32 @@ TEST(Persistence, survivesAPowerCutAtEveryByte) { cut_everywhere(512, 8, 8, 1); 
 TEST(Persistence, survivesAPowerCutWithOtherUnits) {
   cut_everywhere(256, 16, 1, 5);
   cut_everywhere(1024, 4, 32, 5);
+}
+
+// A write that fails without a restart: that frame is dropped and counted, and the log goes on behind it.
+TEST(Persistence, aFailedWriteDropsItsFrameOnly) {
+  for (std::uint32_t at = 40; at < 1000; at += 7) {
+    SCOPED_TRACE("fails after " + std::to_string(at) + " bytes");
+    Flash flash{512, 8, 8};
+    Persistent device{flash};
+    ASSERT_EQ(device.boot(), WEIR_OK);
+    device.memory.open_fails = true;
+    flash.bytes_until_cut = at;
+    std::uint32_t taken = 0;
+    for (; taken < 12; ++taken) {
+      device.take(static_cast<int>(taken) + 1);
+      if (flash.is_dead) flash.bytes_until_cut = WEIR_NEVER;
+      flash.is_dead = false;
+    }
+    const auto dropped = device.sensor.statistics.frames_dropped[WEIR_DROPPED_STORAGE];
+    ASSERT_LE(dropped, 1U);
+    ASSERT_EQ(device.reported[WEIR_DROPPED_STORAGE], dropped);
+    device.memory.open_fails = false;
+    ASSERT_EQ(device.boot(), WEIR_OK);  // reads what was written
+    device.advance(6'000 * ms, 50 * ms);
+    ASSERT_EQ(device.server.stored.size(), taken - dropped);
+    ASSERT_TRUE(std::ranges::is_sorted(values(device.server)));
+  }
 }
 
 TEST(Persistence, dropsWholePagesOrNewFramesAndCountsThem) {
