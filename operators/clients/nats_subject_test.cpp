@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include <weir/partition.hpp>
 
 namespace weir::nats {
@@ -97,6 +100,20 @@ TEST(Partition, isFnv1aModuloN) {
   EXPECT_EQ(partition_of("a", 0xffffffffu), 0xe40c292cu);
   EXPECT_EQ(partition_of("foobar", 0xffffffffu), 0xbf9cf968u);
   EXPECT_EQ(partition_of("anything", 1), 0u);
+}
+
+// The firmware and nats-server are tested with the same lines.
+TEST(Partition, agreesWithTheVectors) {
+  std::ifstream in{WEIR_SOURCE_DIR "/schemas/partition_vectors.txt"};
+  std::string line, key;
+  std::uint32_t partitions = 0, partition = 0, lines = 0;
+  while (std::getline(in, line)) {
+    if (line.starts_with('#')) continue;
+    ASSERT_TRUE(std::istringstream{line} >> key >> partitions >> partition) << line;
+    EXPECT_EQ(partition_of(key, partitions), partition) << line;
+    ++lines;
+  }
+  EXPECT_GT(lines, 90u);
 }
 
 }  // namespace
