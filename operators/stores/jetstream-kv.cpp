@@ -152,7 +152,8 @@ Spec spec() {
       .claims([](const Settings& s) { return Claims{.target = s.text("bucket")}; })
       .details(
           "Values are read from the bucket's leader, so a worker that takes over never sees an old snapshot. A bucket "
-          "that is deleted under a running worker is made again, and holds its state again from the next snapshot on.")
+          "that is deleted under a running worker is made again, and holds its state again from the next snapshot on; "
+          "where no sink keeps progress, the lanes stop instead.")
       .example(R"({ "store": "jetstream-kv", "bucket": "fleet-state" })");
   return out;
 }

@@ -219,6 +219,25 @@ TEST_F(Sharing, WhatOneLaneCanNotTakeUpIsNoReloadAndEndsNoOtherLaneAtAStart) {
   EXPECT_EQ(worker("second").end(SIGTERM), 70) << logs();
 }
 
+/// Each knows what the other has committed, and takes nothing of it for a new beginning.
+TEST_F(Sharing, ProgressThatIsDeletedUnderTwoWorkersHasNoRowWrittenTwice) {
+  const std::string text_of_job = text({.store = "memory", .wait = "1s", .lease = "3s", .partitions = partitions});
+  pipeline_ = directory_.write("job.json", text_of_job);
+  start("first");
+  ASSERT_TRUE(worker("first").says_of_each(partitions, "starts")) << logs();
+  Traffic traffic{nats_.nats(), epoch_};
+  start("second");
+  expect_shares("2 2");
+  wait_for_rows_beyond(reached() + 2);
+  pause(3 * second);  // by then each has heard of the other's partitions
+  database_.ask("DELETE FROM weir_progress");
+  for (const char* name : {"first", "second"})
+    EXPECT_TRUE(worker(name).says("was deleted while workers ran")) << logs();
+  pause(5 * second);
+  traffic.stop();
+  EXPECT_EQ(database_.ask("SELECT count(*) - count(DISTINCT (key, time)) FROM vehicle_second"), "0") << logs();
+}
+
 /// Nobody owns what can't go on, so it can be put right while its worker goes on with the rest.
 TEST_F(Sharing, APartitionThatIsPutRightIsTakenUpAgainWithoutARestart) {
   pipeline_ = directory_.write("job.json", text({.partitions = partitions}));

@@ -18,7 +18,7 @@ class Condition {
   /// Empty: none, it works.
   void is(std::string text) {
     const std::scoped_lock lock{mutex_};
-    if (!text.empty() && text != text_) log::warn("{}: {}; trying again", with_, text);
+    if (!text.empty() && text != text_) log::warn("{}: {}{} trying again", with_, text, text.ends_with(';') ? "" : ";");
     if (text.empty() && !text_.empty()) log::info("{}: works again", with_);
     text_ = std::move(text);
   }

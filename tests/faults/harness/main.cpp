@@ -221,7 +221,7 @@ class SelfTest {
   }
 
  private:
-  static constexpr std::size_t parts = 6, at_once = 3, most_combined = 5, most_tries = 3;
+  static constexpr std::size_t parts = 6, at_once = 3, most_combined = 5, most_tries = 6;
 
   /// An episode of these kinds, each once, or of so many rounds.
   void add(std::vector<const Fault*> kinds, Play play, bool damages = false) {
