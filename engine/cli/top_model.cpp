@@ -159,12 +159,12 @@ void add_worker(TopFrame& frame, const std::string& address, const WorkerReport&
 void add_parts(TopFrame& frame, const Glance& now) {
   std::map<Partition, TopFrame::Part> parts;
   if (now.lag) {
-    frame.behind = {now.lag->messages, now.lag->seconds};
+    frame.lag = {now.lag->messages, now.lag->seconds};
     for (const LagReport::Part& part : now.lag->parts) {
       parts[part.partition] = {.partition = part.partition,
                                .owner = part.owner,
                                .position = part.position,
-                               .behind = std::pair{part.messages, part.seconds}};
+                               .lag = std::pair{part.messages, part.seconds}};
     }
   }
   for (const Glance::Worker& worker : now.workers) {

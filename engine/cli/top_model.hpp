@@ -38,7 +38,7 @@ struct WorkerReport {
 /// Error: it is not such a text.
 Result<WorkerReport> read_report(std::string_view json);
 
-/// How far the pipeline is behind, as any of its workers says: /lag.
+/// The pipeline's lag, as any of its workers says: /lag.
 struct LagReport {
   struct Part {
     Partition partition = 0;
@@ -86,7 +86,7 @@ struct TopFrame {
     Partition partition = 0;
     std::string owner = {};
     Position position = 0;
-    std::optional<std::pair<std::uint64_t, double>> behind = {};  ///< messages and seconds, where known
+    std::optional<std::pair<std::uint64_t, double>> lag = {};  ///< messages and seconds, where known
     std::uint64_t waiting = 0;
     bool replaying = false;
   };
@@ -94,7 +94,7 @@ struct TopFrame {
   std::size_t heard = 0, sharing = 0;  ///< workers: that answered, that share the partitions
   double samples = 0, rows = 0;
   std::uint64_t dead_letters = 0;
-  std::optional<std::pair<std::uint64_t, double>> behind;
+  std::optional<std::pair<std::uint64_t, double>> lag;
   std::vector<Worker> workers;
   std::vector<Node> nodes;
   std::vector<Part> parts;

@@ -28,9 +28,9 @@ std::string length(double seconds) {
   return seconds < 0.1 ? weir::format("{:.1f} ms", seconds * 1000) : weir::format("{:.1f} s", seconds);
 }
 
-std::string lag(const std::optional<std::pair<std::uint64_t, double>>& behind) {
-  if (!behind) return "not known";
-  return weir::format("{} message{}, {:.1f} s", grouped(behind->first), behind->first == 1 ? "" : "s", behind->second);
+std::string shown(const std::optional<std::pair<std::uint64_t, double>>& lag) {
+  if (!lag) return "not known";
+  return weir::format("{} message{}, {:.1f} s", grouped(lag->first), lag->first == 1 ? "" : "s", lag->second);
 }
 
 /// A table whose first row is its heading. The columns from `numbers` to `texts` stand at the right.
@@ -53,8 +53,8 @@ Element table(std::vector<std::vector<std::string>> rows, std::size_t numbers, s
 Element heading(const TopFrame& frame) {
   const std::string of_all =
       frame.sharing > frame.heard ? weir::format("{} of {}", frame.heard, frame.sharing) : std::to_string(frame.heard);
-  std::string line = weir::format("   {} worker{}   {} samples/s in   {} rows/s out   behind: {}", of_all,
-                                  of_all == "1" ? "" : "s", rate(frame.samples), rate(frame.rows), lag(frame.behind));
+  std::string line = weir::format("   {} worker{}   {} samples/s in   {} rows/s out   lag: {}", of_all,
+                                  of_all == "1" ? "" : "s", rate(frame.samples), rate(frame.rows), shown(frame.lag));
   if (frame.dead_letters > 0) line += weir::format("   {} dead letters", grouped(frame.dead_letters));
   return ftxui::hbox({ftxui::text(frame.pipeline) | ftxui::bold, ftxui::text(line)});
 }
@@ -95,12 +95,12 @@ Element nodes(const TopFrame& frame) {
 }
 
 Element parts(const TopFrame& frame) {
-  std::vector<std::vector<std::string>> rows{{"partition", "position", "messages", "behind", "owner"}};
+  std::vector<std::vector<std::string>> rows{{"partition", "position", "messages", "age", "owner"}};
   for (const TopFrame::Part& part : frame.parts) {
-    const bool known = part.behind.has_value();
+    const bool known = part.lag.has_value();
     rows.push_back({std::to_string(part.partition), grouped(part.position),
-                    grouped(known ? part.behind->first : part.waiting),
-                    known ? weir::format("{:.1f} s", part.behind->second) : "-",
+                    grouped(known ? part.lag->first : part.waiting),
+                    known ? weir::format("{:.1f} s", part.lag->second) : "-",
                     (part.owner.empty() ? "nobody" : part.owner) + (part.replaying ? ", replays" : "")});
   }
   return table(std::move(rows), 0, 4, [&](std::size_t row) {

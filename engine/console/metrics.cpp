@@ -24,8 +24,8 @@ constexpr Gauge all_gauges[] = {
     {"weir_waiting_messages", "messages in the stream that are not pulled yet"},
     {"weir_replaying", "1 while a lane replays after a crash"},
     {"weir_committed_position", "stream sequence up to which rows are committed"},
-    {"weir_behind_seconds",
-     "wall time less the arrival time up to which rows are committed; 0 while the stream has nothing else"},
+    {"weir_watermark_delay_seconds",
+     "wall time less the arrival time up to which this worker has committed; 0 while the stream has nothing else"},
     {"weir_lag_messages",
      "messages, markers among them, that the streams of all partitions hold beyond what is committed, of all owners; "
      "every worker tells the same; absent while a sink or the source does not answer, see /lag"},
@@ -116,7 +116,7 @@ void add_lanes(Families& out, const Pipeline& pipeline, const Worker::Status& st
       return lane.partition == place.partition && lane.condition.empty() && lane.waiting == 0 &&
              lane.pulled <= place.position;
     });
-    out.gauge("weir_behind_seconds", idle ? 0 : seconds(now - place.reached), {partition});
+    out.gauge("weir_watermark_delay_seconds", idle ? 0 : seconds(now - place.reached), {partition});
   }
   for (const auto& [node, size] : sizes) {
     const ClientMetric::Label label{"node", pipeline.nodes[node].id};
@@ -140,7 +140,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   add_lanes(out, pipeline, status, now);
   if (lag && lag->unanswered.empty()) {
     out.gauge("weir_lag_messages", static_cast<double>(lag->messages));
-    out.gauge("weir_lag_seconds", seconds(lag->behind));
+    out.gauge("weir_lag_seconds", seconds(lag->age));
   }
   for (const auto& line : counters.lines()) {
     std::vector<ClientMetric::Label> labels;

@@ -110,7 +110,7 @@ Result<ReadLag> read_lag(std::string_view json) {
   if (!lines) return other_page();
   ReadLag out{text(page, "pipeline"), {}};
   out.lag.messages = number(page, "messages");
-  out.lag.behind = seconds(page, "seconds");
+  out.lag.age = seconds(page, "seconds");
   if (const auto them = page.FindMember("unanswered"); them != page.MemberEnd() && them->value.IsArray()) {
     for (const rapidjson::Value& one : them->value.GetArray())
       if (one.IsString()) out.lag.unanswered.emplace_back(one.GetString(), one.GetStringLength());
@@ -120,7 +120,7 @@ Result<ReadLag> read_lag(std::string_view json) {
                                   .owner = text(*line, "owner"),
                                   .position = number(*line, "position"),
                                   .messages = number(*line, "messages"),
-                                  .behind = seconds(*line, "seconds")});
+                                  .age = seconds(*line, "seconds")});
   }
   return out;
 }

@@ -1,4 +1,4 @@
-/// weir lag: how far a pipeline is behind its streams, whether workers run or not.
+/// weir lag: what the streams hold beyond what is committed, whether workers run or not.
 #include "core/coordination/lag.hpp"
 
 #include <algorithm>
@@ -21,16 +21,15 @@ void print(const Lag& lag) {
   std::size_t width = 6;
   for (const PartitionLag& one : lag.partitions) width = std::max(width, one.owner.size());
   const auto line = [width](const auto& partition, std::string_view owner, const auto& position, const auto& messages,
-                            std::string_view behind) {
+                            std::string_view age) {
     std::cout << weir::format("{:>9}  {:<{}}  {:>12}  {:>12}  {:>10}\n", partition, owner, width, position, messages,
-                              behind);
+                              age);
   };
-  line("partition", "owner", "position", "messages", "behind");
+  line("partition", "owner", "position", "messages", "age");
   for (const PartitionLag& one : lag.partitions) {
-    line(one.partition, one.owner.empty() ? "nobody" : one.owner, one.position, one.messages,
-         shown_seconds(one.behind));
+    line(one.partition, one.owner.empty() ? "nobody" : one.owner, one.position, one.messages, shown_seconds(one.age));
   }
-  line("all", "", "", lag.messages, shown_seconds(lag.behind));
+  line("all", "", "", lag.messages, shown_seconds(lag.age));
 }
 
 /// As the running worker says it.
@@ -68,7 +67,7 @@ int lag(const LagOptions& options, const Registry& registry) {
 
 void add_lag(Arguments& program, Session& session) {
   auto options = std::make_shared<LagOptions>();
-  auto command = program.command("lag", "shows how many messages and seconds a pipeline is behind its streams");
+  auto command = program.command("lag", "shows a pipeline's lag: messages, and the age of the first");
   add_kept_options(command, *options);
   command.choice("--format", options->format, {"text", "json"}, "JSON: as /lag of a running worker");
   command.does([options, &session] { session.exit = lag(*options, session.registry); });

@@ -132,7 +132,7 @@ TEST(Top, TellsRatesBetweenTwoLooks) {
   ASSERT_THAT(frame.workers, SizeIs(1));
   EXPECT_EQ(frame.workers[0].commits, 2);
   EXPECT_NEAR(frame.workers[0].commit, 0.005, 1e-9);
-  EXPECT_EQ(frame.behind->first, 1234u);
+  EXPECT_EQ(frame.lag->first, 1234u);
 }
 
 TEST(Top, AddsUpAllWorkersOfAPipeline) {
@@ -172,7 +172,7 @@ TEST(Top, WithoutALagItSaysWhyAndTellsWhatTheWorkersKnow) {
   Glance now = glance(second, {work.at("a:1")});
   now.lag = fail(Error::Kind::unreachable, "db: no answer");
   const TopFrame frame = frame_of(glance(0, {work.at("a:1")}), now);
-  EXPECT_FALSE(frame.behind);
+  EXPECT_FALSE(frame.lag);
   EXPECT_EQ(frame.no_lag, "db: no answer");
   EXPECT_THAT(frame.conditions, IsEmpty());
   ASSERT_THAT(frame.parts, SizeIs(2));
@@ -187,7 +187,7 @@ TEST(Top, DrawsAFrame) {
   frame.sharing = 2;
   frame.samples = 2131.4;
   frame.rows = 9.25;
-  frame.behind = {1242, 6.1};
+  frame.lag = {1242, 6.1};
   frame.workers = {{.name = "vm-a",
                     .address = "localhost:8080",
                     .partitions = "0-3",
@@ -212,11 +212,11 @@ TEST(Top, DrawsAFrame) {
                   .keys = 200,
                   .bytes = 123'456,
                   .slowest = true}};
-  frame.parts = {{.partition = 0, .owner = "vm-a", .position = 1455, .behind = std::pair{std::uint64_t{618}, 6.1}},
+  frame.parts = {{.partition = 0, .owner = "vm-a", .position = 1455, .lag = std::pair{std::uint64_t{618}, 6.1}},
                  {.partition = 10, .owner = "", .position = 7, .waiting = 5}};
   frame.conditions = {"vm-a: db: no answer"};
   EXPECT_EQ(drawn(frame),
-            R"(fleet   1 of 2 workers   2,131 samples/s in   9.2 rows/s out   behind: 1,242 messages, 6.1 s
+            R"(fleet   1 of 2 workers   2,131 samples/s in   9.2 rows/s out   lag: 1,242 messages, 6.1 s
 
 worker  at              partitions           in flight   memory  commits/s  commit  state
 vm-a    localhost:8080  0-3         1.2 MB of 256.0 MB  84.0 MB        9.9  4.2 ms  ready
@@ -226,9 +226,9 @@ node     operator      in/s  out/s  batches/s   busy             invalid  keys  
 signals  nats           211  2,131         20  0.4 %                   0
 rows     window-join  2,131    221         20  1.2 %  ◂ slowest        3   200  123.5 kB  sessions 1.5/s
 
-partition  position  messages  behind  owner
-        0     1,455       618   6.1 s  vm-a
-       10         7         5       -  nobody
+partition  position  messages    age  owner
+        0     1,455       618  6.1 s  vm-a
+       10         7         5      -  nobody
 
 ! vm-a: db: no answer
 )");

@@ -29,14 +29,14 @@ Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlog
   Lag out;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const Backlog& beyond = backlogs[i];
-    const Duration behind = beyond.oldest == no_time ? 0 : std::max<Duration>(0, now - beyond.oldest);
+    const Duration age = beyond.oldest == no_time ? 0 : std::max<Duration>(0, now - beyond.oldest);
     out.partitions.push_back({.partition = lines[i].partition,
                               .owner = is_owned(lines[i]) ? lines[i].owner : "",
                               .position = lines[i].progress.place.position,
                               .messages = beyond.messages,
-                              .behind = behind});
+                              .age = age});
     out.messages += beyond.messages;
-    out.behind = std::max(out.behind, behind);
+    out.age = std::max(out.age, age);
   }
   return out;
 }
@@ -67,16 +67,16 @@ std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
   const auto text = [&](const std::string& value) {
     json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
   };
-  const auto amounts = [&](std::uint64_t messages, Duration behind) {
+  const auto amounts = [&](std::uint64_t messages, Duration age) {
     json.Key("messages");
     json.Uint64(messages);
     json.Key("seconds");
-    json.Double(seconds(behind));
+    json.Double(seconds(age));
   };
   json.StartObject();
   json.Key("pipeline");
   text(pipeline.name);
-  amounts(lag.messages, lag.behind);
+  amounts(lag.messages, lag.age);
   json.Key("partitions");
   json.StartArray();
   for (const PartitionLag& one : lag.partitions) {
@@ -87,7 +87,7 @@ std::string lag_json(const Pipeline& pipeline, const Lag& lag) {
     one.owner.empty() ? static_cast<void>(json.Null()) : text(one.owner);
     json.Key("position");
     json.Uint64(one.position);
-    amounts(one.messages, one.behind);
+    amounts(one.messages, one.age);
     json.EndObject();
   }
   json.EndArray();

@@ -1,4 +1,4 @@
-/// How far a pipeline is behind its streams: what they hold beyond the progress that its sinks keep. Nothing that a
+/// The lag of a pipeline: what its streams hold beyond the progress that its sinks keep. Nothing that a
 /// worker does is asked, so any process can tell, also of partitions that nobody owns.
 #pragma once
 
@@ -20,19 +20,19 @@ struct PartitionLag {
   std::string owner = {};      ///< empty: nobody
   Position position = 0;       ///< everything up to here is committed
   std::uint64_t messages = 0;  ///< that the stream holds beyond it, markers among them
-  Duration behind = 0;         ///< how long the first of them has been there
+  Duration age = 0;            ///< how long the first of them has been there
 };
 
 struct Lag {
   std::vector<PartitionLag> partitions;  ///< all of them, ascending
   std::uint64_t messages = 0;            ///< of all partitions
-  Duration behind = 0;                   ///< of the partition that is furthest behind
+  Duration age = 0;                      ///< the greatest of them
   std::vector<std::string> unanswered =
-      {};  ///< who keeps progress and does not answer, and why: they may be further behind
+      {};  ///< who keeps progress and does not answer, and why: their lag may be greater
 };
 
 /// `backlogs`: beyond the positions of `lines`, in their order. `now`: wall time; where a server's clock is ahead of
-/// it, nothing is behind.
+/// it, there is no lag.
 Lag lag_of(std::span<const ProgressLine> lines, std::span<const Backlog> backlogs, Timestamp now);
 
 /// Asks who keeps progress, see Ledgers::ask(), and then the source, over connections of their own. As long as their

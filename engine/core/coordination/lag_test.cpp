@@ -127,18 +127,18 @@ TEST_F(LagOf, SecondsAreTheAgeOfTheFirstMessageBeyond) {
       {.partition = 0}, {.partition = 1}, {.partition = 2}, {.partition = 3}, {.partition = 4}};
   const std::vector<Backlog> beyond{{3, 96 * second}, {}, {1, 101 * second}, {1, 90 * second}, {1, 95 * second}};
   const Lag lag = lag_of(lines, beyond, 100 * second);
-  EXPECT_EQ(lag.partitions[0].behind, 4 * second);
-  EXPECT_EQ(lag.partitions[1].behind, 0);
-  EXPECT_EQ(lag.partitions[2].behind, 0) << "the server's clock is ahead";
+  EXPECT_EQ(lag.partitions[0].age, 4 * second);
+  EXPECT_EQ(lag.partitions[1].age, 0);
+  EXPECT_EQ(lag.partitions[2].age, 0) << "the server's clock is ahead";
   EXPECT_EQ(lag.partitions[2].messages, 1u);
-  EXPECT_EQ(lag.behind, 10 * second) << "the most, whichever partition it is of";
+  EXPECT_EQ(lag.age, 10 * second) << "the most, whichever partition it is of";
   EXPECT_EQ(lag.messages, 6u);
 }
 
 TEST_F(LagOf, AsJson) {
   const Lag lag{.partitions = {{0, "host-1", 10, 5, 3250 * millisecond}, {1, "", 0, 0, 0}},
                 .messages = 5,
-                .behind = 3250 * millisecond};
+                .age = 3250 * millisecond};
   EXPECT_EQ(lag_json(pipeline(), lag),
             R"({"pipeline":"p","messages":5,"seconds":3.25,"partitions":[)"
             R"({"partition":0,"owner":"host-1","position":10,"messages":5,"seconds":3.25},)"
