@@ -4,6 +4,8 @@
 #include <ranges>
 #include <utility>
 
+#include <weir/format.hpp>
+
 namespace weir {
 
 PartitionManager::Record* PartitionManager::current(LaneId lane) {
