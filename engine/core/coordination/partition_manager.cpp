@@ -4,8 +4,6 @@
 #include <ranges>
 #include <utility>
 
-#include <weir/format.hpp>
-
 namespace weir {
 
 PartitionManager::Record* PartitionManager::current(LaneId lane) {
@@ -294,7 +292,7 @@ std::vector<std::pair<Partition, Error>> PartitionManager::failures() const {
 }
 
 std::string_view PartitionManager::reason_of(Partition partition, const std::string& message) {
-  const std::string number = weir::format("partition {}: ", partition);
+  const std::string number = "partition " + std::to_string(partition) + ": ";
   return std::string_view{message}.substr(message.starts_with(number) ? number.size() : 0);
 }
 
