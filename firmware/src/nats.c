@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "backoff.h"
 #include "nats_send.h"
 #include "parser.h"
 #include "weir_nats.h"
@@ -27,12 +28,6 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise) { return value !=
 
 static int64_t now_of(const WeirNats* nats) { return nats->config->port->now(nats->config->port->context); }
 
-/// Full jitter: 0 to `bound`, all alike.
-static uint32_t random_up_to(const WeirNats* nats, uint32_t bound) {
-  const WeirPort* port = nats->config->port;
-  return (uint32_t)(((uint64_t)port->random(port->context) * ((uint64_t)bound + 1U)) >> 32U);
-}
-
 // --- Configuration ---------------------------------------------------------------------------------------------------
 
 static bool is_within(uint32_t value, uint32_t least, uint32_t most) {
@@ -44,8 +39,6 @@ static bool has_port(const WeirPort* port) {
          port->close != NULL && port->now != NULL && port->random != NULL;
 }
 
-static uint32_t backoff_bound(const WeirNatsConfig* config) { return or_default(config->backoff_max_ms, 60000); }
-
 int weir_nats_init(WeirNats* nats, const WeirNatsConfig* config) {
   memset(nats, 0, sizeof *nats);
   nats->config = config;
@@ -55,7 +48,7 @@ int weir_nats_init(WeirNats* nats, const WeirNatsConfig* config) {
       (is_signed && config->sign == NULL) || (config->user == NULL) != (config->password == NULL) ||
       !is_within(config->connect_timeout_ms, 100, 600000) || !is_within(config->ping_interval_ms, 100, largest_ms) ||
       !is_within(config->backoff_min_ms, 1, largest_ms) || !is_within(config->backoff_max_ms, 1, largest_ms) ||
-      or_default(config->backoff_min_ms, 500) > backoff_bound(config)) {
+      or_default(config->backoff_min_ms, 500) > or_default(config->backoff_max_ms, 60000)) {
     return WEIR_ERROR_CONFIG;
   }
   nats->deadline = INT64_MIN;  // the first connect does not wait
@@ -63,14 +56,6 @@ int weir_nats_init(WeirNats* nats, const WeirNatsConfig* config) {
 }
 
 // --- The life of a link ----------------------------------------------------------------------------------------------
-
-static uint32_t backoff_of(const WeirNats* nats) {
-  const uint64_t least = or_default(nats->config->backoff_min_ms, 500);
-  const uint32_t most = backoff_bound(nats->config);
-  const uint32_t doublings = nats->attempts < 22U ? nats->attempts : 22U;
-  const uint64_t bound = least << doublings;
-  return bound < most ? (uint32_t)bound : most;
-}
 
 static void close_link(WeirNats* nats, int64_t deadline) {
   const WeirPort* port = nats->config->port;
@@ -85,7 +70,7 @@ static void close_link(WeirNats* nats, int64_t deadline) {
 static int lose(WeirNats* nats, WeirResult reason) {
   const int64_t now = now_of(nats);
   if (nats->state == (uint8_t)ready && now - nats->ready_since >= ns_of(stable_ms)) nats->attempts = 0;
-  close_link(nats, now + ns_of(random_up_to(nats, backoff_of(nats))));
+  close_link(nats, now + ns_of(weir_backoff_ms(nats->config, nats->attempts)));
   nats->attempts++;
   nats->statistics.losses++;
   nats->statistics.last_error = (int8_t)reason;
@@ -152,7 +137,7 @@ static int take_info(WeirNats* nats, bool more_follows) {
   }
   if ((flags & WEIR_INFO_LAME_DUCK) != 0U && !nats->leaves) {
     nats->leaves = true;
-    nats->leave_at = now_of(nats) + ns_of(random_up_to(nats, lame_duck_ms));
+    nats->leave_at = now_of(nats) + ns_of(weir_random_up_to(nats->config->port, lame_duck_ms));
   }
   return WEIR_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backoff.h"
 #include "frame.h"
 #include "json.h"
 #include "nats_send.h"
@@ -98,11 +99,7 @@ static void reject(WeirSensor* sensor, const WeirFrameInfo* info, WeirDropReason
 /// JetStream has no stream, or no room in it: again after a wait as between reconnects.
 static void try_later(WeirSensor* sensor) {
   const WeirNatsConfig* nats = &sensor->config->nats;
-  const uint64_t least = or_default(nats->backoff_min_ms, 500);
-  const uint64_t most = or_default(nats->backoff_max_ms, 60000);
-  const uint64_t bound = least << (sensor->refusals < 22U ? sensor->refusals : 22U);
-  const uint64_t wait = nats->port->random(nats->port->context) * ((bound < most ? bound : most) + 1U);
-  sensor->retry_at = nats->port->now(nats->port->context) + ns_of((uint32_t)(wait >> 32U));
+  sensor->retry_at = nats->port->now(nats->port->context) + ns_of(weir_backoff_ms(nats, sensor->refusals));
   sensor->refusals++;
   sensor->is_sent = false;
 }
