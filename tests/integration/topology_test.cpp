@@ -119,7 +119,12 @@ class Fleet {
 class Hearing {
  public:
   explicit Hearing(const std::string& url)
-      : connection_{std::make_unique<postgres::Connection>(postgres::Connection::open({url, "test"}).value())} {}
+      : connection_{std::make_unique<postgres::Connection>(postgres::Connection::open({url, "test"}).value())} {
+    // Numbered, as rows of a heap are not stored in the order in which they came: a page that was left half full, or
+    // that a COPY extended the table by and did not need, is filled by a later one.
+    ask(R"(CREATE TABLE heard (key text, field text, "time" timestamptz NOT NULL, x float8, y float8,
+                               z float8, text text, number bigserial))");
+  }
 
   /// Nodes that do so behind a source. How long after its event time a sample arrived is in z, which nobody else uses.
   static std::string nodes(const std::string& source, const std::string& url) {
@@ -162,7 +167,7 @@ class Hearing {
     std::vector<reference::Input> out;
     for (const auto& row :
          ask("SELECT key, field, (extract(epoch FROM time) * 1000000)::bigint, x, y, z::bigint FROM heard "
-             "ORDER BY ctid")) {
+             "ORDER BY number")) {
       reference::Sample sample{.key = row[0], .field = row[1], .time = std::stoll(row[2]) * microsecond};
       sample.value.x = std::stod(row[3]);
       if (row[4] != "NULL") sample.value.y = std::stod(row[4]);
