@@ -26,6 +26,19 @@ struct StoodStill : Stuck {
   using Stuck::Stuck;
 };
 
+/// At its end nobody waits for a fault's harm, or for a pause, any more.
+struct Unheard {
+  explicit Unheard(Stage& of) : stage{of} {}
+  ~Unheard() {
+    at_next_pause({});
+    stage.struck = [] {};
+  }
+  Unheard(const Unheard&) = delete;
+  Unheard& operator=(const Unheard&) = delete;
+
+  Stage& stage;
+};
+
 class Episode {
  public:
   explicit Episode(const Play& play)
@@ -148,6 +161,7 @@ class Episode {
     if (play_.talk) std::fprintf(stderr, "%s\n", name.c_str());
     ++out.times[name];
     bool told = false, next = faults.size() == 1;
+    const Unheard unheard{stage_};  // what follows refers to this call, which may end by an exception
     const auto strike_next = [&] {
       if (std::exchange(next, true)) return;
       const auto struck = std::exchange(stage_.struck, [] {});
@@ -170,7 +184,6 @@ class Episode {
     }
     at_next_pause({});
     strike_next();
-    stage_.struck = [] {};
     return done;
   }
 
