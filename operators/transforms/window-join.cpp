@@ -86,6 +86,7 @@ class WindowJoin final : public Transform {
  private:
   Result<void> begin(const Batch& in) {
     work_ = {.under_way = true};
+    if (in.origin.last != std::exchange(step_, in.origin.last)) join_.begin_step();
     if (in.rows == 0) return {};
     const SampleRows rows{in};
     if (rows.keys.dictionary != context_.keys())
@@ -138,8 +139,8 @@ class WindowJoin final : public Transform {
     if (rules_.is_behind(time, arrival))
       return out.refuse(in, row, {"behind_arrival", "by more than max_behind" + unit_advice(time, arrival)});
     if (time < arrival - Rules::farthest) return out.refuse(in, row, {"behind_arrival", "by more than 146 years"});
-    if (in.message_of_row.empty() || in.message_of_row[row] != work_.message) join_.begin_message();
-    if (!in.message_of_row.empty()) work_.message = in.message_of_row[row];
+    if (rows.message[row] != work_.message) join_.begin_message(rows.message[row]);
+    work_.message = rows.message[row];
     switch (join_.take(rows.keys.ids[row], slot, time, value)) {
       case Join::Taken::kept:
         break;
@@ -205,6 +206,7 @@ class WindowJoin final : public Transform {
     std::uint32_t message = no_message;  ///< whose samples were last taken one by one
     std::vector<std::uint8_t> late = {};
   } work_;
+  Position step_ = 0;  ///< where the step ends of which the last batch was
   std::shared_ptr<const Dictionary> known_;
   std::vector<std::uint16_t> slot_of_;  ///< by id in known_
   KeyRuns runs_;

@@ -282,7 +282,7 @@ BatchPtr pairs_with_gaps(FakeContext& context, int vehicles, bool one_message) {
   }
   const BatchPtr batch = out.take();
   auto copy = std::make_shared<Batch>(*batch);
-  for (std::uint32_t row = 0; row < batch->rows; ++row) copy->message_of_row.push_back(one_message ? 0 : row / 2);
+  for (std::uint32_t& message : copy->message_of_row) message = one_message ? 0 : message / 2;
   return copy;
 }
 

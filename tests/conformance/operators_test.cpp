@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include <weir/format.hpp>
 #include <weir/shapes.hpp>
 
@@ -118,6 +120,8 @@ BatchPtr ten_seconds(const Chain& chain, const Origin& origin) {
   for (Position n = origin.after + 1; n <= origin.last; ++n)
     times.push_back((1'800'000'000 + static_cast<Timestamp>(n)) * second);
   batch->arrival = times;
+  batch->message_of_row.resize(batch->rows);
+  std::iota(batch->message_of_row.begin(), batch->message_of_row.end(), 0u);
   batch->reached = times.back();
   batch->columns.resize(batch->schema->columns.size());
   const auto ten = [](std::uint32_t id) { return std::vector<std::uint32_t>(10, id); };

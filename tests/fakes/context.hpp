@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -99,7 +100,8 @@ class SampleBatch {
   }
   std::size_t rows() const { return arrival_.size(); }
 
-  /// The batch; `reached` is at least the last row's arrival. The object is empty again afterwards.
+  /// The batch, each row of a message of its own; `reached` is at least the last row's arrival. The object is empty
+  /// again afterwards.
   BatchPtr take(Timestamp reached = no_time) {
     auto out = std::make_shared<Batch>();
     out->schema = samples::schema();
@@ -114,6 +116,8 @@ class SampleBatch {
     if (points_) out->columns[samples::z] = Column::float64(std::move(z_), std::move(z_valid_));
     if (any_text_) out->columns[samples::text] = Column::string(std::move(texts_), std::move(text_valid_));
     out->arrival = std::move(arrival_);
+    out->message_of_row.resize(out->rows);
+    std::iota(out->message_of_row.begin(), out->message_of_row.end(), 0u);
     *this = SampleBatch{context_};
     return out;
   }
@@ -146,6 +150,8 @@ inline BatchPtr slice(const Batch& batch, std::size_t begin, std::size_t end) {
     out->columns.push_back(column.absent() ? Column{} : column.slice(begin, end));
   out->arrival.assign(batch.arrival.begin() + static_cast<std::ptrdiff_t>(begin),
                       batch.arrival.begin() + static_cast<std::ptrdiff_t>(end));
+  out->message_of_row.assign(batch.message_of_row.begin() + static_cast<std::ptrdiff_t>(begin),
+                             batch.message_of_row.begin() + static_cast<std::ptrdiff_t>(end));
   out->reached = end == batch.rows ? batch.reached : batch.arrival[end - 1];
   out->origin = batch.origin;
   return out;

@@ -146,6 +146,7 @@ class Window final : public Transform {
     batch->rows = rows.size();
     batch->columns = {Column::timestamp(std::move(ticks)), Column::float64(std::move(sums))};
     batch->arrival = std::move(arrivals);
+    batch->message_of_row.assign(batch->rows, of_deadline);
     batch->reached = reached;
     return batch;
   }

@@ -120,8 +120,7 @@ class Hearing {
  public:
   explicit Hearing(const std::string& url)
       : connection_{std::make_unique<postgres::Connection>(postgres::Connection::open({url, "test"}).value())} {
-    // Numbered, as rows of a heap are not stored in the order in which they came: a page that was left half full, or
-    // that a COPY extended the table by and did not need, is filled by a later one.
+    // Numbered, as a heap does not keep the order in which rows came: a COPY leaves free pages to those that follow.
     ask(R"(CREATE TABLE heard (key text, field text, "time" timestamptz NOT NULL, x float8, y float8,
                                z float8, text text, number bigserial))");
   }

@@ -134,7 +134,7 @@ std::string any_node(Draws& draws, const Spec& spec, const std::string& id, std:
                      const std::string& from) {
   const std::string& example = one_of(draws, spec.examples);
   const Document document = read_text(example, "example");
-  std::string out = weir::format(R"({{ "id": "{}", "transform": "{}", "from": "{}")", id, name, from);
+  std::string out = weir::format(R"({{ "id": "{}", "transform": "{}", "from": {})", id, name, from);
   for (const Field& field : spec.fields) {
     const Value* said = document.root.find(field.name);
     std::optional<std::string> value;
@@ -168,6 +168,15 @@ std::string witness(const std::string& from, const std::string& more = {}) {
   return weir::format(R"({{ "id": "{}", "sink": "witness", "from": "{}"{} }})", id, from, more);
 }
 
+/// One port, or several different ones.
+std::string any_inputs(Draws& draws, Texts ports) {
+  std::ranges::shuffle(ports, draws);
+  ports.resize(coin(draws, 0.6) ? 1 : 1 + below(draws, std::min<std::size_t>(ports.size(), 3)));
+  std::string out;
+  for (const std::string& port : ports) out += (out.empty() ? "" : ", ") + quoted_text(port);
+  return weir::format("[{}]", out);
+}
+
 class Drawing {
  public:
   Drawing(const Registry& registry, Draws& draws) : registry_{registry}, draws_{draws} {}
@@ -196,7 +205,7 @@ class Drawing {
   bool add(std::string_view name) {
     const Spec& spec = registry_.find(Role::transform, name)->spec;
     const std::string id = weir::format("n{}", out_.links.size());
-    RandomPipeline::Link link{any_node(draws_, spec, id, name, one_of(draws_, ports_)), {}};
+    RandomPipeline::Link link{any_node(draws_, spec, id, name, any_inputs(draws_, ports_)), {}};
     Texts ports{id};
     for (const PortSpec& port : spec.ports) ports.push_back(id + "." + port.name);
     for (const std::string& port : ports) link.sinks.push_back(witness(port));
@@ -210,7 +219,17 @@ class Drawing {
       }
     }
     ports_.append_range(ports);
+    add_union(id);
     return true;
+  }
+
+  /// A sink of several nodes, if what is drawn gives rows of one kind.
+  void add_union(const std::string& id) {
+    const std::string from = any_inputs(draws_, ports_);
+    if (!from.contains(',')) return;
+    auto& sinks = out_.links.back().sinks;
+    sinks.push_back(weir::format(R"({{ "id": "union_{}", "sink": "witness", "from": {} }})", id, from));
+    if (!fits()) sinks.pop_back();
   }
 
   bool fits() const { return check_pipeline(out_.text(any_source), "any.json", registry_, {}).pipeline.has_value(); }

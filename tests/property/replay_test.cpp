@@ -219,6 +219,7 @@ Outcome record(const std::string& path, const RandomPipeline& pipeline, const st
 TEST(RandomPipelines, AreOfEveryTransformAndItsSettings) {
   const Registry& registry = witnessed_registry();
   std::set<std::string> drawn;
+  std::size_t unions = 0;
   rc::Random random{1};
   for (int i = 0; i < 1000; ++i) {
     const RandomPipeline pipeline = any_pipeline(registry)(random.split(), 0).value();
@@ -226,8 +227,10 @@ TEST(RandomPipelines, AreOfEveryTransformAndItsSettings) {
       const Document node = read_text(link.transform, "node");
       const std::string name = node.root.find("transform")->text;
       for (const Member& member : node.root.members) drawn.insert(name + "." + member.key);
+      unions += node.root.find("from")->items.size() > 1;
     }
   }
+  EXPECT_GT(unions, 100);
   for (const auto name : registry.names(Role::transform)) {
     for (const Field& field : registry.find(Role::transform, name)->spec.fields) {
       // Where and how current values are written beside is not replayed.

@@ -132,6 +132,9 @@ struct Origin {
   Position last = 0;
 };
 
+/// Of a row that no message caused: it was due. It stands before the messages of its arrival.
+inline constexpr std::uint32_t of_deadline = UINT32_MAX;
+
 /// Rows on their way. Immutable once emitted, shared by pointer, readable from any thread.
 struct Batch {
   SchemaPtr schema;
@@ -141,8 +144,10 @@ struct Batch {
   Timestamp reached =
       no_time;  ///< arrival time has reached this much when the batch ends (markers move it without rows)
   Origin origin;
-  /// Raw messages behind the rows of a decoded batch, for dead letters; empty further down.
+  /// Raw messages behind the rows of a decoded batch, for dead letters; null further down.
   std::shared_ptr<const Messages> messages;
+  /// Per row the number of the message that caused it among those of the source's batch, or of_deadline. Never
+  /// descending within an arrival. Where rows of several nodes meet, this decides their order.
   std::vector<std::uint32_t> message_of_row;
 
   const Column& column(std::string_view name) const;  ///< the column must be in the schema

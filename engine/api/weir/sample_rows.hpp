@@ -26,6 +26,7 @@ class SampleRows {
       : keys{in.columns[samples::key].ids()},
         fields{in.columns[samples::field].ids()},
         arrival{in.arrival},
+        message{in.message_of_row},
         times_{in.columns[samples::time]},
         x_{in.columns[samples::x]},
         y_{in.columns[samples::y]},
@@ -65,6 +66,7 @@ class SampleRows {
   const Ids& keys;
   const Ids& fields;
   std::span<const Timestamp> arrival;
+  std::span<const std::uint32_t> message;  ///< see Batch::message_of_row
 
  private:
   static constexpr double unknown = std::numeric_limits<double>::quiet_NaN();

@@ -21,7 +21,8 @@ using Schemas = std::vector<SchemaPtr>;
 class Output {
  public:
   virtual ~Output() = default;
-  /// Sends a batch down a port. Batches of a port leave in the order of the calls; the engine sets the origin.
+  /// Sends a batch down a port, whose rows say their arrival and message. Batches of a port leave in the order of the
+  /// calls; the engine sets the origin.
   virtual void emit(BatchPtr batch, Port port = 0) = 0;
   /// Sends the message behind a row of the input to the dead letters (raw bytes kept, counted by reason). If the batch
   /// has no messages behind it, a rendering of the row is kept instead.
@@ -57,7 +58,7 @@ class Transform {
   virtual Result<Schemas> bind_schema(const Schemas& inputs) = 0;
 
   /// Consumes one batch from one input; the same once more if it called Output::again() before it returned. A marker is
-  /// a batch of no rows whose `reached` has moved.
+  /// a batch of no rows whose `reached` has moved. What several nodes of `from` give comes as one input, merged.
   virtual Result<void> process(Port input, const BatchPtr& in, Output& out) = 0;
 
   /// The earliest arrival time at which there is something to do without input; the engine then marks an idle stream.

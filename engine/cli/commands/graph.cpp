@@ -3,6 +3,7 @@
 #include <weir/format.hpp>
 
 #include <iostream>
+#include <set>
 
 #include "cli/command.hpp"
 #include "console/json_writer.hpp"
@@ -17,10 +18,13 @@ std::string edge_label(const Pipeline& pipeline, const PortRef& from) {
   return from.port == 0 ? shape : node.op->spec.ports[from.port - 1].name + ": " + shape;
 }
 
-/// A tree: every node has one input, so indentation says it all.
-void draw_text(const Pipeline& pipeline, std::size_t number, const std::string& indent, std::ostream& out) {
+/// A tree; a node of several inputs is drawn under each, and what is behind it under the first.
+void draw_text(const Pipeline& pipeline, std::size_t number, std::set<std::size_t>& drawn, const std::string& indent,
+               std::ostream& out) {
   const Node& node = pipeline.nodes[number];
-  out << node.id << "  (" << to_string(node.role) << " " << node.name << ")\n";
+  const bool first = drawn.insert(number).second;
+  out << node.id << "  (" << to_string(node.role) << " " << node.name << (first ? ")\n" : ", see above)\n");
+  if (!first) return;
   std::vector<std::pair<std::size_t, PortRef>> readers;
   for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
     for (const PortRef& input : pipeline.nodes[i].inputs) {
@@ -30,7 +34,7 @@ void draw_text(const Pipeline& pipeline, std::size_t number, const std::string& 
   for (std::size_t i = 0; i < readers.size(); ++i) {
     const bool last = i + 1 == readers.size();
     out << indent << (last ? "└─ " : "├─ ") << edge_label(pipeline, readers[i].second) << " → ";
-    draw_text(pipeline, readers[i].first, indent + (last ? "   " : "│  "), out);
+    draw_text(pipeline, readers[i].first, drawn, indent + (last ? "   " : "│  "), out);
   }
 }
 
@@ -74,8 +78,8 @@ class Svg {
   explicit Svg(const Pipeline& pipeline) : pipeline_{pipeline}, places_(pipeline.nodes.size()) {
     std::vector<int> used;
     for (std::size_t i = 0; i < pipeline.nodes.size(); ++i) {
-      const auto& inputs = pipeline.nodes[i].inputs;
-      const int column = inputs.empty() ? 0 : places_[inputs.front().node].first + 1;
+      int column = 0;
+      for (const PortRef& input : pipeline.nodes[i].inputs) column = std::max(column, places_[input.node].first + 1);
       used.resize(std::max(used.size(), static_cast<std::size_t>(column) + 1));
       places_[i] = {column, used[static_cast<std::size_t>(column)]++};
       columns_ = std::max(columns_, column + 1);
@@ -145,6 +149,7 @@ int graph(const GraphOptions& options, const Registry& registry) {
   print_findings(loaded);
   if (!loaded.checked.pipeline) return bad_pipeline;
   const Pipeline& pipeline = *loaded.checked.pipeline;
+  std::set<std::size_t> drawn;
   if (options.format == "dot")
     draw_dot(pipeline, std::cout);
   else if (options.format == "svg")
@@ -152,7 +157,7 @@ int graph(const GraphOptions& options, const Registry& registry) {
   else if (options.format == "json")
     write_json(pipeline, std::cout);
   else
-    draw_text(pipeline, pipeline.source(), "", std::cout);
+    draw_text(pipeline, pipeline.source(), drawn, "", std::cout);
   return fine;
 }
 

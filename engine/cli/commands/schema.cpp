@@ -134,8 +134,8 @@ class SchemaWriter {
 
   void input() {
     words("type", {"string", "array"});
-    text("description", "node, or node.port");
-    integer("maxItems", 1);
+    text("description", "node, or node.port; or several, whose rows are merged in the order of the stream");
+    integer("minItems", 1);
     member("items", [&] { text("type", "string"); });
   }
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <map>
 #include <ranges>
+#include <span>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -11,7 +12,7 @@
 #include "core/config/variables.hpp"
 #include "core/observe/attempt.hpp"
 #include "core/plan/draft.hpp"
-#include "core/plan/event_time.hpp"
+#include "core/plan/edges.hpp"
 #include "core/plan/fingerprint.hpp"
 #include "core/plan/keeping.hpp"
 #include "core/plan/overrides.hpp"
@@ -54,8 +55,8 @@ class Checker {
       pipeline_ = std::move(drafts.pipeline);
       drafts_ = std::move(drafts.nodes);
       whole_ = drafts.whole && std::ranges::all_of(drafts_, &Draft::has_role);
-      connect();
-      order();
+      connect(drafts_, report_);
+      cyclic_ = !order(drafts_, report_);
       nodes_.emplace(drafts_);
       check_graph();
       bind_schemas(drafts_, whole_, pipeline_, registry_, document_.text, report_);
@@ -71,113 +72,14 @@ class Checker {
   }
 
  private:
-  void connect() {
-    nodes_.emplace(drafts_);
-    for (Draft& draft : drafts_) {
-      if (draft.node.role == Role::source || (draft.node.op == nullptr && draft.from == nullptr)) continue;
-      if (draft.from == nullptr) {
-        draft.good = false;
-        report_.error(draft.text->span, "missing-input", called(draft) + " has no \"from\"",
-                      "name the node that it reads");
-        continue;
-      }
-      connect(draft);
-    }
-  }
-
-  void connect(Draft& draft) {
-    const Value* from = draft.from;
-    if (from->is(Value::Kind::array) && from->items.size() == 1) from = &from->items.front();
-    draft.good = draft.good && from->is(Value::Kind::string);
-    if (from->is(Value::Kind::invalid)) return;
-    if (!from->is(Value::Kind::string)) {
-      report_.error(from->span, "bad-input", "\"from\" must name one node",
-                    from->is(Value::Kind::array) ? "a node has one input; write a node for each"
-                                                 : "write \"from\": \"node\" or \"node.port\"");
-      return;
-    }
-    const auto dot = from->text.find('.');
-    draft.from_id = from->text.substr(0, dot);
-    draft.from_port = dot == std::string::npos ? "" : from->text.substr(dot + 1);
-    const Draft* input = nodes_->find(draft.from_id);
-    if (input == nullptr) {
-      std::vector<std::string> ids;
-      for (const Draft& other : drafts_) {
-        if (&other != &draft && other.node.role != Role::sink && !other.node.id.empty()) ids.push_back(other.node.id);
-      }
-      report_.error(from->span, "unknown-node", "there is no node " + quoted(draft.from_id),
-                    suggest(draft.from_id, ids));
-      draft.good = false;
-    } else if (input->node.role == Role::sink) {
-      report_.error(from->span, "sink-as-input", quoted(draft.from_id) + " is a sink; nothing comes out of it");
-      draft.good = false;
-    } else if (input->node.op != nullptr && !port_of(*input, draft.from_port)) {
-      std::vector<std::string> ports;
-      for (const PortSpec& port : input->node.op->spec.ports) ports.push_back(port.name);
-      std::string known;
-      for (const std::string& port : ports) known += (known.empty() ? "it has " : ", ") + quoted(port);
-      const std::string near = did_you_mean(draft.from_port, ports);
-      report_.error(from->span, "unknown-port", quoted(draft.from_id) + " has no port " + quoted(draft.from_port),
-                    near.empty() ? known : near);
-      draft.good = false;
-    }
-  }
-
-  /// Sorts the drafts so that a node stands behind its input, else as in the text; those of a cycle, or behind one,
-  /// come last, and are no good.
-  void order() {
-    const std::vector<std::size_t> walks = walks_to_inputs();
-    std::vector<std::size_t> numbers{std::from_range, std::views::iota(std::size_t{0}, drafts_.size())};
-    std::ranges::stable_sort(numbers, {}, [&](std::size_t number) { return walks[number]; });
-    std::vector<Draft> sorted, rest;
-    for (const std::size_t number : numbers)
-      (walks[number] == in_cycle ? rest : sorted).push_back(std::move(drafts_[number]));
-    report_cycles(rest, report_);
-    cyclic_ = !rest.empty();
-    drafts_ = std::move(sorted);
-    for (Draft& draft : rest) {
-      draft.good = false;
-      drafts_.push_back(std::move(draft));
-    }
-  }
-
-  static constexpr std::size_t in_cycle = SIZE_MAX;
-
-  /// By draft: how often the text must be walked through again until its input was met before it; or `in_cycle`.
-  std::vector<std::size_t> walks_to_inputs() const {
-    const DraftIndex index{drafts_};
-    constexpr std::size_t unknown = SIZE_MAX - 1;
-    const auto input_of = [&](std::size_t number) -> std::optional<std::size_t> {
-      const Draft* input = drafts_[number].from_id.empty() ? nullptr : index.find(drafts_[number].from_id);
-      return input == nullptr ? std::nullopt : std::optional{static_cast<std::size_t>(input - drafts_.data())};
-    };
-    std::vector<std::size_t> walks(drafts_.size(), unknown);
-    for (std::size_t first = 0; first < drafts_.size(); ++first) {
-      std::vector<std::size_t> path;
-      std::optional<std::size_t> at = first;
-      for (; at && walks[*at] == unknown; at = input_of(path.back())) {
-        walks[*at] = in_cycle;  // if it is met again before it is known
-        path.push_back(*at);
-      }
-      for (; !path.empty(); path.pop_back()) {
-        const std::size_t number = path.back();
-        const bool cyclic = at && walks[*at] == in_cycle;
-        walks[number] = cyclic ? in_cycle : at ? walks[*at] + (number < *at ? 1 : 0) : 0;
-        at = number;
-      }
-    }
-    return walks;
-  }
-
   // The graph as a whole.
 
   void check_graph() {
     std::size_t sources = 0;
     bool sinks = false;
     // A misspelt "from", or one that ends in a cycle, may mean any node, so none can be said to be unread.
-    const bool known = whole_ && !cyclic_ && std::ranges::all_of(drafts_, [&](const Draft& draft) {
-                         return draft.node.role == Role::source || nodes_->find(draft.from_id) != nullptr;
-                       });
+    const bool known = whole_ && !cyclic_ &&
+                       std::ranges::all_of(drafts_, [&](const Draft& draft) { return nodes_->connected(draft); });
     for (const Draft& draft : drafts_) {
       if (draft.node.role == Role::source && ++sources == 2) {
         report_.error(draft.text->span, "two-sources", "a pipeline has one source",
@@ -222,16 +124,20 @@ class Checker {
 
   /// What was received can be told from what is received again by its position alone.
   void check_messages(const Draft& draft) {
-    const Draft* input = nodes_->find(draft.from_id);
+    for (const DraftInput& named : draft.inputs) check_messages(draft, named);
+  }
+
+  void check_messages(const Draft& draft, const DraftInput& named) {
+    const Draft* input = nodes_->find(named.id);
     if (input == nullptr || !input->good) return;
     if (input->node.role != Role::source) {
       report_.error(
-          draft.from->span, "no-messages",
-          called(draft) + " takes messages as they were received, and " + quoted(draft.from_id) + " has none any more",
+          named.text->span, "no-messages",
+          called(draft) + " takes messages as they were received, and " + quoted(named.id) + " has none any more",
           "let it read the source");
     } else if (const Claims claims = claims_of(input->node); !claims.replayable) {
       report_.error(draft.text->span, "no-positions",
-                    called(draft) + " needs positions that stay, and those of " + quoted(draft.from_id) +
+                    called(draft) + " needs positions that stay, and those of " + quoted(named.id) +
                         " are another run's after each start" +
                         (claims.because.empty() ? "" : " (" + claims.because + ")"),
                     "read what can be read again, as a JetStream stream by partition");
@@ -241,15 +147,17 @@ class Checker {
   /// Two sinks of one table are two workers' worth of rows, unless each has rows of its own.
   void check_target(const Draft& draft) {
     if (draft.node.role != Role::sink || !draft.good) return;
-    std::string target = claims_of(draft.node).target;
+    const std::string target = claims_of(draft.node).target;
     if (target.empty()) return;
-    const auto [first, is_first] =
-        writers_.try_emplace({draft.node.op, draft.from_id, draft.from_port, std::move(target)}, &draft);
-    if (is_first) return;
-    report_.error(
-        draft.text->span, "same-table",
-        quoted(draft.node.id) + " writes the same rows to the same table as " + quoted(first->second->node.id),
-        "give it a table of its own, or take it out");
+    for (const DraftInput& input : draft.inputs) {
+      const auto [first, is_first] = writers_.try_emplace({draft.node.op, input.id, input.port, target}, &draft);
+      if (is_first) continue;
+      report_.error(
+          draft.text->span, "same-table",
+          quoted(draft.node.id) + " writes the same rows to the same table as " + quoted(first->second->node.id),
+          "give it a table of its own, or take it out");
+      return;
+    }
   }
 
   /// What the source's claims mean for the whole.
@@ -386,10 +294,14 @@ class Checker {
   /// A renamed node means what it meant, and so does one that reads it.
   void put_kept_ids(const Draft& draft, Member& member) const {
     if (member.key == "id") member.value.text = draft.node.kept_id();
-    const auto input = member.key == "from" ? renamed_.find(draft.from_id) : renamed_.end();
-    if (input == renamed_.end()) return;
-    Value& from = member.value.is(Value::Kind::array) ? member.value.items.front() : member.value;
-    from.text = input->second + (draft.from_port.empty() ? "" : "." + draft.from_port);
+    if (member.key != "from" || renamed_.empty()) return;
+    const std::span<Value> from =
+        member.value.is(Value::Kind::array) ? std::span{member.value.items} : std::span{&member.value, 1};
+    for (std::size_t i = 0; i < draft.inputs.size(); ++i) {
+      const DraftInput& named = draft.inputs[i];
+      const auto input = renamed_.find(named.id);
+      if (input != renamed_.end()) from[i].text = input->second + (named.port.empty() ? "" : "." + named.port);
+    }
   }
 
   Part part_of(const Draft& draft, bool leads_to_state) const {

@@ -312,30 +312,15 @@ Drafts read_drafts(const Document& document, const Registry& registry, const Set
   return DraftReader{document, registry, context, report}.read();
 }
 
-void report_cycles(const std::vector<Draft>& rest, Reporter& report) {
-  const DraftIndex nodes{rest};
-  std::unordered_map<const Draft*, const Draft*> met;  // on the way from which draft
-  for (const Draft& draft : rest) {
-    std::vector<const Draft*> way;
-    const Draft* at = &draft;
-    for (; at != nullptr && met.try_emplace(at, &draft).second; at = nodes.find(at->from_id)) way.push_back(at);
-    if (at == nullptr || met.at(at) != &draft) continue;
-    way.erase(way.begin(), std::ranges::find(way, at));
-    std::ranges::rotate(way, std::ranges::min_element(way));
-    std::string through;
-    for (const Draft* node : way | std::views::drop(1))
-      through += (through.empty() ? "" : ", ") + quoted(node->node.id);
-    report.error(way.front()->from->span, "cycle",
-                 quoted(way.front()->node.id) + " reads itself" + (through.empty() ? "" : ", by way of " + through));
-  }
-}
-
 std::string called(const Draft& draft) { return draft.node.id.empty() ? "this node" : quoted(draft.node.id); }
 
 DraftIndex::DraftIndex(const std::vector<Draft>& drafts) {
   for (const Draft& draft : drafts) {
     if (!draft.node.id.empty()) by_id_.try_emplace(draft.node.id, &draft);
-    if (!draft.from_id.empty()) readers_[draft.from_id].push_back(&draft);
+    for (const DraftInput& input : draft.inputs) {
+      auto& readers = readers_[input.id];
+      if (readers.empty() || readers.back() != &draft) readers.push_back(&draft);
+    }
   }
 }
 
@@ -347,6 +332,12 @@ const Draft* DraftIndex::find(std::string_view id) const {
 std::span<const Draft* const> DraftIndex::readers(std::string_view id) const {
   const auto found = readers_.find(id);
   return found == readers_.end() ? std::span<const Draft* const>{} : found->second;
+}
+
+bool DraftIndex::connected(const Draft& draft) const {
+  if (draft.node.role == Role::source) return true;
+  return !draft.inputs.empty() &&
+         std::ranges::all_of(draft.inputs, [&](const DraftInput& input) { return find(input.id) != nullptr; });
 }
 
 std::optional<Port> port_of(const Draft& draft, std::string_view name) {

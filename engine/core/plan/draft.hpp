@@ -15,12 +15,18 @@
 
 namespace weir {
 
+/// One entry of "from": a node by its id, and its port, "" being the first one.
+struct DraftInput {
+  std::string id, port;
+  const Value* text = nullptr;  ///< in the document
+};
+
 /// One node while it is being checked.
 struct Draft {
   Node node;                    ///< id, role, operator and settings so far
   const Value* text = nullptr;  ///< the node's object; in the document
   const Value* from = nullptr;  ///< its "from", if it has one
-  std::string from_id = {}, from_port = {};
+  std::vector<DraftInput> inputs = {};
   bool has_role = false;      ///< the text says whether it is a source, a transform or a sink
   bool columns_known = true;  ///< what it wants of what it reads, if anything
   bool good = true;           ///< nothing wrong with it so far: it may be made, and its schema bound
@@ -37,10 +43,6 @@ struct Drafts {
 Drafts read_drafts(const Document& document, const Registry& registry, const SettingsContext& context,
                    Reporter& report);
 
-/// Reports each cycle once, where its first node reads; nodes that are only behind one are not the mistake. `rest`:
-/// those that could not be put behind what they read.
-void report_cycles(const std::vector<Draft>& rest, Reporter& report);
-
 /// Its id in quotes, for messages; "this node" if it has none.
 std::string called(const Draft& draft);
 
@@ -54,6 +56,8 @@ class DraftIndex {
   const Draft* find(std::string_view id) const;
   /// Those whose "from" names it, in the order of the drafts.
   std::span<const Draft* const> readers(std::string_view id) const;
+  /// Whether all that it is to read is there. A source reads nothing.
+  bool connected(const Draft& draft) const;
 
  private:
   std::unordered_map<std::string_view, const Draft*> by_id_;

@@ -5,7 +5,6 @@
 #include <weir/format.hpp>
 #include <weir/units.hpp>
 
-#include "core/plan/event_time.hpp"
 #include "core/plan/keeping.hpp"
 
 namespace weir {
@@ -66,6 +65,19 @@ Promise promise_of(const Node& node, const Claims& sink, const Facts& facts) {
   }
   return {node.id, "at least once",
           with_reason("rows since the last committed position are written again after a crash", sink)};
+}
+
+/// In which order the rows of several nodes meet.
+void add_merges(const Pipeline& pipeline, std::vector<Promise>& out) {
+  for (const Node& node : pipeline.nodes) {
+    if (node.inputs.size() < 2) continue;
+    std::string inputs;
+    for (const PortRef input : node.inputs) inputs += (inputs.empty() ? "" : ", ") + place_of(pipeline, input);
+    out.push_back({node.id, "merged",
+                   weir::format("rows of {} in the order of the messages that cause them; of one message, or of one "
+                                "deadline, in this order of inputs",
+                                inputs)});
+  }
 }
 
 void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
@@ -212,6 +224,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
     out.push_back({"sinks", "commit together",
                    "a lane has one position: while one of them does not answer, none of the others gets anything"});
   }
+  add_merges(pipeline, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;

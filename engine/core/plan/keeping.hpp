@@ -1,4 +1,5 @@
-/// What the operators' own claims say of a pipeline before anything runs: what outlives its worker.
+/// What the operators themselves say of a pipeline before anything runs: what outlives its worker, and where event time
+/// comes from.
 #pragma once
 
 #include <memory>
@@ -43,5 +44,8 @@ std::optional<SharedBy> shared_by(const Pipeline& pipeline, const Registry& regi
 /// begin elsewhere than at the first message: at "time", an instant whose place in the stream is always the same, or at
 /// one that lies elsewhere each time, as "new".
 bool finds_start_again(const Node& source, std::span<const Node* const> sinks, bool state_is_kept);
+
+/// Whether payloads of the source's encoding can hold a time; else arrival is the event time of its samples.
+bool tells_time(const Pipeline& pipeline, const Node& source, const Registry& registry);
 
 }  // namespace weir

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 #include <weir/format.hpp>
 #include <weir/shapes.hpp>
@@ -24,22 +25,20 @@ class SchemaBinding {
         text_{text},
         report_{report},
         nodes_{drafts} {
-    connected_ = std::ranges::all_of(drafts, [&](const Draft& draft) {
-      return draft.node.role == Role::source || nodes_.find(draft.from_id) != nullptr;
-    });
+    connected_ = std::ranges::all_of(drafts, [&](const Draft& draft) { return nodes_.connected(draft); });
   }
 
   void bind_all() {
     gather_projection();
     std::map<std::string, std::size_t> numbers;
     for (Draft& draft : drafts_) {
-      const auto input = draft.from_id.empty() ? numbers.end() : numbers.find(draft.from_id);
-      if (!draft.from_id.empty() && (input == numbers.end() || !gives(drafts_[input->second]))) draft.good = false;
-      if (draft.good) {
-        if (input != numbers.end())
-          draft.node.inputs = {{input->second, *port_of(drafts_[input->second], draft.from_port)}};
-        draft.good = bind(draft);
+      for (const DraftInput& named : draft.inputs) {
+        const auto input = numbers.find(named.id);
+        draft.good = draft.good && input != numbers.end() && gives(drafts_[input->second]);
+        if (!draft.good) break;
+        draft.node.inputs.push_back({input->second, *port_of(drafts_[input->second], named.port)});
       }
+      if (draft.good) draft.good = bind(draft);
       if (draft.node.role == Role::source) draft.node.outputs = {samples::schema()};
       numbers.try_emplace(draft.node.id, static_cast<std::size_t>(&draft - drafts_.data()));
     }
@@ -49,18 +48,28 @@ class SchemaBinding {
   /// What the sinks name flows up to everything they read, directly or not.
   void gather_projection() {
     for (const Draft& sink : drafts_) {
-      for (const RowColumn& column : sink.node.columns) {
-        const ProjectedField wanted{column.field, column.kind};
-        const Draft* at = &sink;
-        for (std::size_t steps = 0; !at->from_id.empty() && steps < drafts_.size(); ++steps) {  // a cycle has no end
-          const Draft* input = nodes_.find(at->from_id);
-          if (input == nullptr) break;
-          want(drafts_[static_cast<std::size_t>(input - drafts_.data())].node, wanted, *sink.text);
-          at = input;
-        }
+      if (sink.node.columns.empty()) continue;
+      for (Draft* input : all_behind(sink)) {
+        for (const RowColumn& column : sink.node.columns) want(input->node, {column.field, column.kind}, *sink.text);
       }
       check_number_of_fields(sink);
     }
+  }
+
+  /// What a node reads, directly or not, the nearest first.
+  std::vector<Draft*> all_behind(const Draft& reader) {
+    std::vector<Draft*> out;
+    std::unordered_set<const Draft*> met{&reader};
+    const auto add_inputs = [&](const Draft& of) {
+      for (const DraftInput& named : of.inputs) {
+        const Draft* input = nodes_.find(named.id);
+        if (input != nullptr && met.insert(input).second)
+          out.push_back(&drafts_[static_cast<std::size_t>(input - drafts_.data())]);
+      }
+    };
+    add_inputs(reader);
+    for (std::size_t i = 0; i < out.size(); ++i) add_inputs(*out[i]);
+    return out;
   }
 
   /// A lane has a place for so many.
@@ -122,6 +131,7 @@ class SchemaBinding {
     if (node.role == Role::source) return true;
     const PortRef ref = node.inputs.front();
     const SchemaPtr input = drafts_[ref.node].node.outputs[ref.port];
+    if (!same_schemas(draft, *input)) return false;
     const auto& accepted = node.op->spec.inputs;
     if (!accepted.empty() && !std::ranges::contains(accepted, input->shape)) {
       std::string shapes;
@@ -136,6 +146,33 @@ class SchemaBinding {
         "it threw", [&] { return node.role == Role::sink ? bind_sink(draft, input) : bind_transform(draft, input); });
     if (!bound) blame(draft, bound.error());
     return bound.value_or(false);
+  }
+
+  /// Rows of several nodes become one stream of rows.
+  bool same_schemas(const Draft& draft, const Schema& first) {
+    for (std::size_t i = 1; i < draft.node.inputs.size(); ++i) {
+      const PortRef ref = draft.node.inputs[i];
+      const Schema& other = *drafts_[ref.node].node.outputs[ref.port];
+      if (other == first) continue;
+      report_.error(draft.inputs[i].text->span, "different-rows",
+                    quoted(draft.inputs[i].text->text) + " gives other rows than " +
+                        quoted(draft.inputs[0].text->text) + ": " + difference(first, other),
+                    "read nodes that give the same columns, or write a node for each");
+      return false;
+    }
+    return true;
+  }
+
+  static std::string difference(const Schema& one, const Schema& other) {
+    if (one.shape != other.shape) return weir::format("{}, not {}", to_string(other.shape), to_string(one.shape));
+    for (std::size_t i = 0; i < std::min(one.columns.size(), other.columns.size()); ++i) {
+      const ColumnType& a = one.columns[i];
+      const ColumnType& b = other.columns[i];
+      if (a == b) continue;
+      return weir::format("column {} is {} ({}), not {} ({})", i + 1, quoted(b.name), to_string(b.type), quoted(a.name),
+                          to_string(a.type));
+    }
+    return weir::format("it has {} columns, not {}", other.columns.size(), one.columns.size());
   }
 
   /// Knows whether anybody asked what the sinks want.

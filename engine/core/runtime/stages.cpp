@@ -20,6 +20,12 @@ Result<void> process(Stages::Stage& stage, const BatchPtr& batch, Output& output
   }
 }
 
+/// What the inputs of a node give, which is the same of all.
+const SchemaPtr& input_schema(const Pipeline& pipeline, const Node& node) {
+  const PortRef input = node.inputs.at(0);
+  return pipeline.nodes[input.node].outputs[input.port];
+}
+
 BatchPtr marker_of(const SchemaPtr& schema, const Batch& of) {
   auto marker = std::make_shared<Batch>();
   marker->schema = schema;
@@ -50,19 +56,20 @@ void Stages::make_stage(const NodeContext::Shared& around, std::size_t number, c
   for (const CounterSpec& counter : node.op->spec.counters) counters_.declare(node.id, counter.name, counter.doc);
   if (node.role == Role::transform) {
     stage.transform = node.op->make_transform(node.settings, *stage.context);
-    Schemas inputs;
-    for (const PortRef& input : node.inputs) inputs.push_back(pipeline_.nodes[input.node].outputs[input.port]);
-    [[maybe_unused]] const auto bound = stage.transform->bind_schema(inputs);
+    [[maybe_unused]] const auto bound = stage.transform->bind_schema({input_schema(pipeline_, node)});
     assert(bound && "checked before");
   } else if (node.role == Role::sink) {
-    const PortRef input = node.inputs.at(0);
-    stage.sink = std::make_unique<SinkRows>(node, *pipeline_.nodes[input.node].outputs[input.port], counters_);
+    stage.sink = std::make_unique<SinkRows>(node, *input_schema(pipeline_, node), counters_);
   }
+  if (node.inputs.size() > 1) stage.merge.emplace(input_schema(pipeline_, node), node.inputs.size());
 }
 
 /// Tells the nodes that a stage reads of it. In the order of the pipeline's nodes.
 void Stages::link(Stage& stage) {
-  for (const PortRef& input : stage.node->inputs) stages_[input.node].exits[input.port].readers.push_back(&stage);
+  for (std::size_t i = 0; i < stage.node->inputs.size(); ++i) {
+    const PortRef input = stage.node->inputs[i];
+    stages_[input.node].exits[input.port].readers.push_back({&stage, i});
+  }
   // What leaves by a port that no node reads goes nowhere. A reader stands behind what it reads.
   for (Port port = 0; port < stage.node->outputs.size(); ++port) {
     const bool read = std::ranges::any_of(stages_, [&](const Stage& reader) {
@@ -77,19 +84,23 @@ void Stages::link(Stage& stage) {
 void Stages::deliver(Stage& from, Port port, const BatchPtr& batch) {
   Stage::Exit& exit = from.exits[port];
   exit.reached = std::max(exit.reached, batch->reached);
-  for (Stage* reader : exit.readers) put(*reader, batch);
+  for (const Stage::Reader& reader : exit.readers) put(reader, batch);
   if (statistics_ != nullptr) statistics_->gave({from.number, port}, batch->rows);
   if (probe_) probe_({from.number, port}, batch);
 }
 
-void Stages::put(Stage& reader, const BatchPtr& batch) {
-  reader.waiting.push_back(batch);
-  furthest_ = std::max(furthest_, reader.number);
+void Stages::put(const Stage::Reader& reader, const BatchPtr& batch) {
+  if (reader.stage->merge) {
+    reader.stage->merge->put(reader.input, batch);
+  } else {
+    reader.stage->waiting.push_back(batch);
+  }
+  furthest_ = std::max(furthest_, reader.stage->number);
 }
 
 /// What a sink reads of the source itself is there anyway: it is given all of it at the end of the step.
 bool Stages::reads_source(const Stage& stage) const {
-  return stage.sink && stage.node->inputs[0].node == pipeline_.source();
+  return stage.sink && !stage.merge && stage.node->inputs[0].node == pipeline_.source();
 }
 
 void Stages::begin(const BatchPtr& samples, bool replaying, std::vector<Sink::DeadLetter> refused) {
@@ -97,18 +108,35 @@ void Stages::begin(const BatchPtr& samples, bool replaying, std::vector<Sink::De
   replaying_ = replaying;
   refused_ = std::move(refused);
   unfinished_ = furthest_ = 0;
+  for (Stage& stage : stages_) {
+    if (stage.merge) stage.merge->begin(samples->origin, samples->reached);
+  }
   deliver(stages_[pipeline_.source()], 0, samples);
 }
 
-/// The furthest stage that has something to do: so nothing waits in the midst of the chain while more is made. Null:
-/// none has.
+/// The furthest stage that has something to do: so nothing waits in the midst of the chain while more is made. Where
+/// rows of one input wait for those of another, what leads to the other goes first. Null: none has something to do.
 Stages::Stage* Stages::next_stage() {
-  for (; furthest_ + 1 > unfinished_; --furthest_) {
-    Stage& stage = stages_[furthest_];
-    if (!stage.waiting.empty() && !reads_source(stage)) return &stage;
-    if (furthest_ == 0) break;
+  bool waits = false;  // a stage behind this one, for others
+  for (std::size_t at = furthest_; at + 1 > unfinished_; --at) {
+    Stage& stage = stages_[at];
+    if (!waits) furthest_ = at;
+    if (!reads_source(stage) && (!stage.waiting.empty() || (stage.merge && stage.merge->ready()))) return &stage;
+    if (const auto input = stage.merge ? stage.merge->blocked_by() : std::nullopt; input) {
+      waits = true;
+      at = stage.node->inputs[*input].node + 1;  // it can't be finished, so it is none of those before
+    }
+    if (at == 0) break;
   }
   return nullptr;
+}
+
+Result<void> Stages::merge(Stage& stage) {
+  if (!stage.merge || !stage.waiting.empty()) return {};
+  auto rows = stage.merge->take();
+  if (!rows) return fail(rows.error().kind, stage.node->id + ": " + rows.error().message);
+  stage.waiting.push_back(*std::move(rows));
+  return {};
 }
 
 Result<void> Stages::run(ChainOutput& out) {
@@ -120,6 +148,9 @@ Result<void> Stages::run(ChainOutput& out) {
     out.more = next != nullptr && stage.transform && cells_ == 0;
     if (out.more) break;
     Taken taken;
+    if (next != nullptr) {
+      if (auto merged = merge(stage); !merged) return merged;
+    }
     if (stage.sink) give_rows(stage, taken, out);
     if (next == nullptr) {
       finish(stage);
@@ -174,12 +205,13 @@ void Stages::open(Stage& stage) {
 /// Nothing comes to this stage any more in this step.
 void Stages::finish(Stage& stage) {
   if (stage.sink) stage.sink->end_step();
-  if (!stage.output) return;
+  if (!stage.output) return close_exits(stage);
   stage.output->finish();
   stage.output.reset();
   refused_.insert(refused_.end(), std::move_iterator{stage.refused.begin()}, std::move_iterator{stage.refused.end()});
   stage.refused.clear();
   pass_markers(stage);
+  close_exits(stage);
 }
 
 void Stages::note_emitted(ChainOutput& out) const {
@@ -196,10 +228,20 @@ void Stages::pass_markers(Stage& stage) {
     const Stage::Exit& exit = stage.exits[port];
     if (exit.reached >= samples_->reached) continue;
     BatchPtr marker;
-    for (Stage* reader : exit.readers) {
-      if (!reader->transform) continue;
+    for (const Stage::Reader& reader : exit.readers) {
+      if (!reader.stage->transform) continue;
       if (!marker) marker = marker_of(stage.node->outputs[port], *samples_);
-      put(*reader, marker);
+      put(reader, marker);
+    }
+  }
+}
+
+void Stages::close_exits(const Stage& stage) {
+  for (const Stage::Exit& exit : stage.exits) {
+    for (const Stage::Reader& reader : exit.readers) {
+      if (!reader.stage->merge) continue;
+      reader.stage->merge->close(reader.input);
+      furthest_ = std::max(furthest_, reader.stage->number);
     }
   }
 }

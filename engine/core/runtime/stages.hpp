@@ -9,6 +9,7 @@
 
 #include "core/plan/node_context.hpp"
 #include "core/runtime/chain.hpp"
+#include "core/runtime/row_merge.hpp"
 #include "core/runtime/sink_rows.hpp"
 #include "core/runtime/step_output.hpp"
 
@@ -27,8 +28,13 @@ class Stages {
     std::unique_ptr<Transform> transform;  // of transforms
     std::unique_ptr<SinkRows> sink;        // of sinks
     std::vector<BatchPtr> waiting;         // at its input
+    std::optional<RowMerge> merge = {};    // of several inputs: what is behind it waits
+    struct Reader {
+      Stage* stage = nullptr;
+      std::size_t input = 0;  // of its inputs
+    };
     struct Exit {
-      std::vector<Stage*> readers;
+      std::vector<Reader> readers;
       std::size_t unread = 0;       // counter of rows that nobody reads; if there are no readers
       Timestamp reached = no_time;  // in this step
     };
@@ -66,15 +72,17 @@ class Stages {
                   const std::shared_ptr<Dictionary>& fields);
   void link(Stage& stage);
   void deliver(Stage& from, Port port, const BatchPtr& batch);
-  void put(Stage& reader, const BatchPtr& batch);
+  void put(const Stage::Reader& reader, const BatchPtr& batch);
   bool reads_source(const Stage& stage) const;
   Stage* next_stage();
+  Result<void> merge(Stage& stage);
   void give_rows(Stage& stage, Taken& taken, ChainOutput& out);
   Result<void> run_transform(Stage& stage, Taken& taken);
   void open(Stage& stage);
   void finish(Stage& stage);
   void note_emitted(ChainOutput& out) const;
   void pass_markers(Stage& stage);
+  void close_exits(const Stage& stage);
 
   const Pipeline& pipeline_;
   Counters& counters_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include <weir/dead_letter.hpp>
 #include <weir/format.hpp>
 
 #include "core/observe/counted.hpp"
@@ -64,9 +65,29 @@ std::string StepOutput::objection(const Batch* batch, Port port) const {
   if (batch == nullptr || !batch->schema) return "it emits no batch, or one without a schema";
   if (batch->arrival.size() != batch->rows)
     return weir::format("it emits {} rows with {} arrivals", batch->rows, batch->arrival.size());
+  if (batch->message_of_row.size() != batch->rows)
+    return weir::format("it emits {} rows with {} messages of rows", batch->rows, batch->message_of_row.size());
   const std::size_t columns = node_.outputs[port]->columns.size();
   if (batch->columns.size() == columns && batch->schema->columns.size() == columns) return {};
   return weir::format("it emits {} columns, but its schema has {}", batch->columns.size(), columns);
+}
+
+void Refusals::add(const Batch& in, std::size_t row, const Reason& reason) {
+  if (!in.messages || row >= in.message_of_row.size()) {
+    letters_.push_back(dead_letter_of(in, row, node_, reason));
+    return;
+  }
+  const Message& message = in.messages->items[in.message_of_row[row]];
+  Made& made = made_[{&message, reason.code}];
+  if (made.rows++ != 0) return;
+  made.letter = letters_.size();
+  letters_.push_back(dead_letter_of(in, row, node_, reason));
+}
+
+void Refusals::finish() {
+  for (const auto& [of, made] : made_) {
+    if (made.rows > 1) letters_[made.letter].reason.add_detail(weir::format("{} of its message", made.rows));
+  }
 }
 
 }  // namespace weir

@@ -1,9 +1,12 @@
 /// What a transform sees of one step: where its rows go, and what it refuses and counts.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <weir/batch.hpp>
@@ -12,9 +15,31 @@
 
 #include "core/observe/counters.hpp"
 #include "core/plan/pipeline.hpp"
-#include "core/runtime/refusals.hpp"
 
 namespace weir {
+
+/// Makes dead letters of refused rows: one of each message and reason, however many rows of it are
+/// refused, since every letter has the whole message with it; of rows without a message one each.
+///
+/// Threads   one.
+class Refusals {
+ public:
+  /// Appends to `letters`.
+  Refusals(std::string_view node, std::vector<Sink::DeadLetter>& letters) : node_{node}, letters_{letters} {}
+
+  void add(const Batch& in, std::size_t row, const Reason& reason);
+  /// Has the letters say of how many rows they are. Last.
+  void finish();
+
+ private:
+  struct Made {
+    std::size_t letter = 0;
+    std::size_t rows = 0;
+  };
+  std::string_view node_;
+  std::vector<Sink::DeadLetter>& letters_;
+  std::map<std::pair<const Message*, std::string>, Made> made_;
+};
 
 /// The output of one node in one step. An operator of a library may be compiled without our asserts, so what it may
 /// not do is not done but kept for wrong().

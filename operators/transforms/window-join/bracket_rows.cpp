@@ -31,6 +31,7 @@ BatchPtr BracketRows::take(const SchemaPtr& schema, const std::shared_ptr<const 
   out->rows = keys_.size();
   out->reached = reached;
   out->arrival = std::move(arrivals_);
+  out->message_of_row = std::move(messages_);
   out->columns.resize(schema->columns.size());
   out->columns[brackets::key] = Column::dictionary({std::move(keys_), keys});
   out->columns[brackets::tick] = Column::timestamp(std::move(ticks_));
@@ -71,8 +72,8 @@ void BracketRows::widen() {
 }
 
 void BracketRows::clear() {
-  keys_.clear(), ticks_.clear(), arrivals_.clear();
-  keys_.reserve(expected_), ticks_.reserve(expected_), arrivals_.reserve(expected_);
+  keys_.clear(), ticks_.clear(), arrivals_.clear(), messages_.clear();
+  keys_.reserve(expected_), ticks_.reserve(expected_), arrivals_.reserve(expected_), messages_.reserve(expected_);
   sides_.assign(2 * fields_.size(), {});
   room_ = 0;
 }
@@ -83,13 +84,13 @@ SchemaPtr EventRows::schema() {
       {{"key", Type::dictionary}, {"event", Type::string}, {"reason", Type::string}, {"time", Type::timestamp}}});
 }
 
-void EventRows::add(std::uint32_t key, std::string_view event, std::string_view reason, Timestamp time,
-                    Timestamp arrival) {
-  keys_.push_back(key);
-  events_.push(event);
-  reasons_.push(reason);
-  times_.push_back(time);
-  arrivals_.push_back(arrival);
+void EventRows::add(const Event& event) {
+  keys_.push_back(event.key);
+  events_.push(event.name);
+  reasons_.push(event.reason);
+  times_.push_back(event.time);
+  arrivals_.push_back(event.arrival);
+  messages_.push_back(event.message);
 }
 
 BatchPtr EventRows::take(const SchemaPtr& schema, const std::shared_ptr<const Dictionary>& keys, Timestamp reached) {
@@ -102,6 +103,7 @@ BatchPtr EventRows::take(const SchemaPtr& schema, const std::shared_ptr<const Di
   out->columns.push_back(Column::string(std::move(reasons_)));
   out->columns.push_back(Column::timestamp(std::move(times_)));
   out->arrival = std::move(arrivals_);
+  out->message_of_row = std::move(messages_);
   *this = EventRows{};
   return out;
 }

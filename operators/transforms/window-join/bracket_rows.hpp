@@ -15,10 +15,11 @@ class BracketRows {
   BracketRows(std::vector<ProjectedField> fields, const HeldSamples& samples);
 
   /// Begins a row; before() and after() of every field follow, with an entry or null.
-  void begin(std::uint32_t key, Timestamp tick, Timestamp arrival) {
+  void begin(std::uint32_t key, Timestamp tick, Timestamp arrival, std::uint32_t message) {
     keys_.push_back(key);
     ticks_.push_back(tick);
     arrivals_.push_back(arrival);
+    messages_.push_back(message);
     if (keys_.size() > room_) widen();
   }
   void before(std::size_t field, const Word* entry) { put(sides_[2 * field], fields_[field].kind, entry); }
@@ -52,7 +53,7 @@ class BracketRows {
   const HeldSamples& samples_;
   std::size_t room_ = 0;      ///< rows that the sides are long
   std::size_t expected_ = 0;  ///< rows of the next batch
-  std::vector<std::uint32_t> keys_;
+  std::vector<std::uint32_t> keys_, messages_;
   std::vector<Timestamp> ticks_, arrivals_;
   std::vector<Side> sides_;  ///< before and after of each field
 };
@@ -62,12 +63,18 @@ class EventRows {
  public:
   static SchemaPtr schema();
 
-  void add(std::uint32_t key, std::string_view event, std::string_view reason, Timestamp time, Timestamp arrival);
+  struct Event {
+    std::uint32_t key;
+    std::string_view name, reason;
+    Timestamp time, arrival;
+    std::uint32_t message;
+  };
+  void add(const Event& event);
   std::size_t size() const { return keys_.size(); }
   BatchPtr take(const SchemaPtr& schema, const std::shared_ptr<const Dictionary>& keys, Timestamp reached);
 
  private:
-  std::vector<std::uint32_t> keys_;
+  std::vector<std::uint32_t> keys_, messages_;
   Texts events_, reasons_;
   std::vector<Timestamp> times_, arrivals_;
 };

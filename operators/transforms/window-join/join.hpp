@@ -50,14 +50,19 @@ class Join {
     set_timer();
     until = std::clamp(until, Rules::earliest, Rules::latest);
     stopped_ = until >= next_ && !act_until(until);
-    if (!stopped_) now_ = until;
+    if (!stopped_) advance(until);
     return !stopped_;
   }
   /// Up to when everything has been done, be it that of its last instant something is left.
   Timestamp reached() const { return now_; }
 
+  /// Messages are numbered anew.
+  void begin_step() { message_ = of_deadline; }
   /// What take() is given from here on is another message's.
-  void begin_message() { spent_ = 0; }
+  void begin_message(std::uint32_t number) {
+    spent_ = 0;
+    message_ = number;
+  }
 
   /// Takes the usual samples from `row` on, of one key and of the arrival that reach() was told last: those that go on
   /// with their vehicle's only session, which is open, and are the newest of their field. Answers the first row that is
@@ -104,6 +109,11 @@ class Join {
   void note_reach(Vehicle*& v, Timestamp time);
 
   // join_act.cpp: acting when something is due
+  void advance(Timestamp to) {
+    if (to <= now_) return;
+    now_ = to;
+    message_ = of_deadline;
+  }
   Due progress(Vehicle& v) const;
   Due next(Vehicle& v) const;
   Due timer_of(Vehicle& v) const;
@@ -145,11 +155,12 @@ class Join {
   Timers<Timestamp> forgets_;  ///< one per vehicle, never later than it is forgotten
   Timestamp next_ = end_of_time;
   Timestamp now_ = no_time;
-  std::size_t most_ = SIZE_MAX;     ///< rows and events
-  bool stopped_ = false;            ///< reach() has more to do
-  Duration spent_ = 0;              ///< gaps of the message at hand that were not free
-  Timestamp interval_ = 0;          ///< the last answer of interval_before()
-  std::uint32_t untimed_ = no_key;  ///< vehicle whose timer is still to be set
+  std::uint32_t message_ = of_deadline;  ///< that causes what is done now
+  std::size_t most_ = SIZE_MAX;          ///< rows and events
+  bool stopped_ = false;                 ///< reach() has more to do
+  Duration spent_ = 0;                   ///< gaps of the message at hand that were not free
+  Timestamp interval_ = 0;               ///< the last answer of interval_before()
+  std::uint32_t untimed_ = no_key;       ///< vehicle whose timer is still to be set
   std::vector<Session> scratch_;
 };
 

@@ -99,14 +99,14 @@ bool Join::act_until(Timestamp until) {
       forgets_.pop();
       const Timestamp at = forget_at(entry.key);
       if (at == entry.due) {
-        now_ = std::max(now_, at);
+        advance(at);
         set(*samples_[entry.key], entry.key, timer_of(*samples_[entry.key]));
       } else {
         forgets_.push(at, entry.key);
       }
     } else if (const auto entry = timers_.top(); is_exact(entry)) {
       timers_.pop();
-      now_ = std::max(now_, entry.due.instant);
+      advance(entry.due.instant);
       Vehicle*& v = samples_[entry.key];
       v->timer = {};
       act(v, entry.key, entry.due);
@@ -158,7 +158,7 @@ void Join::act(Vehicle*& v, std::uint32_t key, const Due& due) {
 void Join::close(Vehicle& v, std::uint32_t key) {
   const Timestamp tick = v.tick, closed = v.closed;
   tell_start(v, key);
-  rows.begin(key, tick, now_);
+  rows.begin(key, tick, now_, message_);
   v.closed = tick;
   v.tick = tick + rules_.every;
   v.now.known = v.now.behind = 0;
@@ -192,7 +192,7 @@ std::size_t Join::count_passed(Vehicle& v, std::size_t slot, Timestamp tick) con
 void Join::tell_start(Vehicle& v, std::uint32_t key) {
   if (v.now.started) return;
   v.now.started = true;
-  events.add(key, "start", v.now.first_on ? "on" : "sample", v.now.first, now_);
+  events.add({key, "start", v.now.first_on ? "on" : "sample", v.now.first, now_, message_});
 }
 
 /// The earliest session, whose ticks are all closed, is over.
@@ -202,7 +202,7 @@ void Join::end_session(Vehicle*& v, std::uint32_t key) {
     const char* reason = v->now.ended == Session::Ended::off   ? "off"
                          : v->now.ended == Session::Ended::gap ? "timeout"
                                                                : "lost";
-    events.add(key, "end", reason, v->now.last, now_);
+    events.add({key, "end", reason, v->now.last, now_, message_});
     counts.empty_sessions += tick_at_or_before(v->now.last) < v->now.first;
   }
   v->over = std::max(v->over, v->now.last);

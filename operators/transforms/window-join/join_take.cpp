@@ -56,6 +56,7 @@ std::size_t Join::take_usual(const SampleRows& in, const std::uint16_t* slot_of,
     const bool passed = before < needed && time >= needed && slots_.in_brackets(slot);
     if (passed) --v->now.behind;
     if (crossed || (passed && v->now.behind == 0) || crammed) {
+      message_ = in.message[row];
       fire_due(v, key, slot);
       return row + 1;
     }
