@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "text_tests/text_tests.hpp"
+
 namespace weir {
 namespace {
 
@@ -25,77 +27,6 @@ std::string meaning(const Value& of) {
   for (const Member& member : of.members) out += "\n" + member.key + ":" + meaning(member.value);
   for (const Value& item : of.items) out += "\n-" + meaning(item);
   return out + ".";
-}
-
-TEST(FormatText, TheRootHasOneMemberALineAndTheRestStaysOnItsLine) {
-  EXPECT_EQ(formatted(R"({"name":"a","limits":{"keys":10},"list":[1,2 ,3],"none":{},"nodes":[{"id":"s"},{"id":"t"}]})"),
-            R"({
-  "name": "a",
-  "limits": { "keys": 10 },
-  "list": [1, 2, 3],
-  "none": {},
-  "nodes": [
-    { "id": "s" },
-    { "id": "t" }
-  ]
-}
-)");
-}
-
-TEST(FormatText, ALaidOutListIsLaidOutTheSameAgain) {
-  for (const std::string& text : {std::string{R"(["a", "b"])"}, std::string{"[\"a\",\n \"b\"]"},
-                                  R"([")" + std::string(200, 'x') + R"(", "b"])"}) {
-    const std::string once = formatted(text);
-    EXPECT_EQ(formatted(once), once);
-  }
-}
-
-TEST(FormatText, ALongNodeFillsItsLinesAndItsColumnsHaveOneALine) {
-  const std::string text = formatted(
-      R"({"nodes":[{"id":"db","sink":"timescale","from":"rows","url":"${PG_URL:?set PG_URL, e.g. postgresql://localhost/fleet}","table":"vehicle_second","columns":{"position":{"fill":"geo","max_gap":"5s","unit":"somewhat long"},"speed":{"fill":"linear","max_gap":"5s"}}}]})");
-  EXPECT_EQ(text, R"({
-  "nodes": [
-    { "id": "db", "sink": "timescale", "from": "rows",
-      "url": "${PG_URL:?set PG_URL, e.g. postgresql://localhost/fleet}", "table": "vehicle_second",
-      "columns": {
-        "position": { "fill": "geo", "max_gap": "5s", "unit": "somewhat long" },
-        "speed": { "fill": "linear", "max_gap": "5s" }
-      } }
-  ]
-}
-)");
-}
-
-TEST(FormatText, CommentsAndSingleEmptyLinesStay) {
-  const std::string text = R"(// top
-{
-  // name
-  "name": "a",  // behind
-
-  /* both */
-  "nodes": [
-    // first
-    { "id": "s" }
-    // last
-  ]
-}
-// end
-)";
-  EXPECT_EQ(formatted(text), text);
-}
-
-TEST(FormatText, ACommentInsideANodePutsOneMemberALine) {
-  EXPECT_EQ(formatted(R"({"nodes":[{"id":"s", // why
-"source":"nats"}]})"),
-            R"({
-  "nodes": [
-    {
-      "id": "s",  // why
-      "source": "nats"
-    }
-  ]
-}
-)");
 }
 
 TEST(FormatText, ChangesNoMeaningAndNothingTheSecondTime) {
@@ -120,6 +51,14 @@ TEST(FormatText, ChangesNoMeaningAndNothingTheSecondTime) {
   }
   EXPECT_GE(read, 10u);
 }
+
+const bool format_text_tests =
+    text_tests::add("engine/core/config/format_text_test.txt", {{"formatted", [](const auto& in) {
+                                                                   const std::string out = formatted(in.text());
+                                                                   EXPECT_EQ(formatted(out), out);
+                                                                   EXPECT_TRUE(out.ends_with("\n")) << out;
+                                                                   return out;
+                                                                 }}});
 
 }  // namespace
 }  // namespace weir
