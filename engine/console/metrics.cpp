@@ -135,7 +135,7 @@ std::string render_metrics(const Pipeline& pipeline, const Counters& counters, c
   out.gauge("weir_ready", status.ready ? 1 : 0);
   out.gauge("weir_lanes", static_cast<double>(status.lanes.size()));
   out.gauge("weir_in_flight_bytes", static_cast<double>(status.in_flight));
-  out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.memory));
+  out.gauge("weir_in_flight_limit_bytes", static_cast<double>(status.in_flight_limit));
   out.gauge("process_resident_memory_bytes", static_cast<double>(resident_bytes()));
   add_lanes(out, pipeline, status, now);
   if (lag && lag->unanswered.empty()) {

@@ -128,7 +128,7 @@ std::string status_json(const Pipeline& pipeline, const Counters& counters, cons
   seconds(json, "commit_time", status.commit_time_total);
   number(json, "dead_letters", counters.value("", counted::dead_letters.name));
   number(json, "in_flight", status.in_flight);
-  number(json, "in_flight_limit", status.memory);
+  number(json, "in_flight_limit", status.in_flight_limit);
   number(json, "resident", resident_bytes());
   number(json, "workers", status.workers);
   add_nodes(json, pipeline, counters, work, status);

@@ -17,7 +17,7 @@ class BoundedWork : public Job {
   void start() {
     std::string file = text({.wait = "4s", .columns = R"("speed": { "max_gap": "120s" }, "heat": {})"});
     const std::string keys = R"("limits": { "keys": 100 })";
-    file.replace(file.find(keys), keys.size(), R"("limits": { "keys": 20000, "memory": "16MiB" })");
+    file.replace(file.find(keys), keys.size(), R"("limits": { "keys": 20000, "in_flight": "16MiB" })");
     const std::string every = R"("every": "1s",)";
     file.replace(file.find(every), every.size(), every + R"( "session": { "timeout": "120s" },)");
     directory_.write("job.json", file);

@@ -92,7 +92,7 @@ void describe_pipeline(std::ostream& to) {
         "\nProgress is kept by the pipeline's name and the ids of its sinks, state by the ids of the other nodes.\n"
         "A renamed node needs \"renamed_from\". \"from\" names a node, or a port of it: \"rows.late\".\n"
         "\nA change goes on at the committed position if no state depends on it: of sinks (fill, max_gap, table, …), of\n"
-        "description, url and credentials of a source, of commit and limits.memory, of a greater limits.keys, of\n"
+        "description, url and credentials of a source, of commit and limits.in_flight, of a greater limits.keys, of\n"
         "transforms behind the last one that keeps state. Any other goes on where the old file kept its state in a\n"
         "durable store and was drained (a reload drains it), else it is refused: weir explain --diff OLD NEW tells.\n"
         "\nTexts may hold variables of the environment or of -e FILE: ${NAME}, ${NAME:default}, ${NAME:?what to do}.\n"

@@ -30,7 +30,7 @@ class Work {
     status_.ready = true;
     status_.workers = 2;
     status_.in_flight = 1'500'000;
-    status_.memory = 256'000'000;
+    status_.in_flight_limit = 256'000'000;
     for (const Partition partition : partitions) {
       status_.lanes.emplace_back().partition = partition;
       status_.lanes.back().waiting = 5;

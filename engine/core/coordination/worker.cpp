@@ -47,7 +47,7 @@ std::string new_worker_name() {
 
 struct Worker::Impl {
   Impl(const Pipeline& p, const Registry& r, Counters& c, const Clock& k, std::string n, Inspection* i)
-      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, inspection{i}, credits{p.memory} {
+      : pipeline{p}, registry{r}, counters{c}, clock{k}, name{std::move(n)}, inspection{i}, credits{p.in_flight} {
     for (const HistogramSpec& one : counted::histograms()) counters.histogram(one);  // told from the first page on
   }
 
@@ -342,7 +342,7 @@ Worker::Status Worker::status() const {
   Status out = worker.totals;
   out.draining = worker.draining;
   out.in_flight = worker.credits.used();
-  out.memory = worker.credits.limit();
+  out.in_flight_limit = worker.credits.limit();
   const auto add = [&](const Condition& condition) {
     if (std::string text = condition.text(); !text.empty()) out.conditions.push_back(std::move(text));
   };

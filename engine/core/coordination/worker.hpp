@@ -60,12 +60,12 @@ class Worker {
       Timestamp reached = no_time;  ///< arrival time that the rows have reached
     };
     std::vector<Committed> committed;
-    std::size_t workers = 1;         ///< that share the pipeline's partitions
-    std::size_t in_flight = 0;       ///< bytes, of …
-    std::size_t memory = 0;          ///< … this bound
-    std::uint64_t rows = 0;          ///< committed by this process
-    Duration commit_time = 0;        ///< the last commit's, …
-    Duration commit_time_total = 0;  ///< … and the sum over all `commits`
+    std::size_t workers = 1;          ///< that share the pipeline's partitions
+    std::size_t in_flight = 0;        ///< bytes, of …
+    std::size_t in_flight_limit = 0;  ///< … this bound
+    std::uint64_t rows = 0;           ///< committed by this process
+    Duration commit_time = 0;         ///< the last commit's, …
+    Duration commit_time_total = 0;   ///< … and the sum over all `commits`
     std::uint64_t commits = 0;
   };
   Status status() const;

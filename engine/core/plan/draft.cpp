@@ -104,7 +104,7 @@ class DraftReader {
     bound("dead_letters_per_reason", letters.per_reason);
     bound("dead_letters_per_day", letters.per_day);
     if (limits.has("dead_letter_retention")) letters.retention = limits.duration("dead_letter_retention");
-    if (limits.has("memory")) drafts_.pipeline.memory = limits.size("memory");
+    if (limits.has("in_flight")) drafts_.pipeline.in_flight = limits.size("in_flight");
     const Settings commit = read_object(root, "commit", commit_fields());
     if (commit.has("every")) drafts_.pipeline.commit_every = commit.duration("every");
     if (commit.has("rows")) drafts_.pipeline.commit_rows = static_cast<std::size_t>(commit.integer("rows"));

@@ -72,7 +72,7 @@ struct Pipeline {
   Duration forget = 24 * 60 * minute;
   Duration commit_every = 100 * millisecond;  ///< "commit": {"every": …, "rows": …}
   std::size_t commit_rows = 200'000;
-  std::size_t memory = 256u << 20;  ///< "limits": {"memory": …}: bytes in flight or uncommitted, over all lanes
+  std::size_t in_flight = 256u << 20;  ///< "limits": {"in_flight": …}: bytes pulled and not committed, over all lanes
   Duration shutdown_timeout = 20 * second;
   std::string shown;  ///< the text as JSON on one line, before variables were replaced, without secrets
   DeadLetterBounds letter_bounds;

@@ -23,7 +23,7 @@ const std::vector<Field>& limits_fields() {
           .between(1, 16'000'000)
           .field("forget", kind::duration(), "arrival time without a sample after which a key leaves memory", "1d")
           .between(1e9, 1e18)
-          .field("memory", kind::size(), "most bytes pulled and not yet committed, over all lanes", "256MB")
+          .field("in_flight", kind::size(), "most bytes pulled and not yet committed, over all lanes", "256MB")
           .between(1e6, 1e12)
           .field("dead_letters_per_key", kind::integer(),
                  "most dead letters of a key and a reason that a partition keeps of a minute of arrival time; the "
