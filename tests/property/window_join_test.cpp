@@ -11,7 +11,7 @@
 
 #include <weir/format.hpp>
 
-#include "core/plan/completion.hpp"
+#include <weir/completion.hpp>
 #include "fakes/context.hpp"
 #include "property/planned_join.hpp"
 #include "reference/completion.hpp"

@@ -1,5 +1,7 @@
 #include "core/observe/counted.hpp"
 
+#include <weir/completion.hpp>
+
 namespace weir::counted {
 
 const CounterSpec messages{"messages", "messages decoded"};
@@ -18,8 +20,8 @@ const CounterSpec suppressed_rows{
     "suppressed_rows",
     "rows that were not written, by reason; before_restart: their ticks may have been written before the worker ended, "
     "and the source gives nothing again"};
-const CounterSpec cells{"cells", "cells of completed rows by quality"};
-const CounterSpec empty_rows{"empty_rows", "rows of NULLs only that were not written"};
+const CounterSpec cells{"cells", Completion::cells_doc};
+const CounterSpec empty_rows{"empty_rows", Completion::empty_rows_doc};
 const CounterSpec commits{"commits", "commits that succeeded"};
 const CounterSpec commit_retries{"commit_retries", "commits that failed and were tried again"};
 const CounterSpec dead_letters{"dead_letters", "dead letters made durable"};

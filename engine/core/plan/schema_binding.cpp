@@ -4,11 +4,11 @@
 #include <map>
 #include <unordered_set>
 
+#include <weir/completion.hpp>
 #include <weir/format.hpp>
 #include <weir/shapes.hpp>
 
 #include "core/observe/attempt.hpp"
-#include "core/plan/completion.hpp"
 #include "core/plan/node_context.hpp"
 
 namespace weir {

@@ -14,8 +14,6 @@
 namespace weir {
 namespace {
 
-constexpr std::array<std::string_view, 4> qualities{"measured", "interpolated", "carried", "null"};
-
 /// When the rows are of: ticks, or the times of events. Empty: a transform that keeps them does not make these again.
 std::span<const std::int64_t> times_of(const Batch& batch) {
   const Shape shape = batch.schema->shape;
@@ -34,9 +32,9 @@ SinkRows::SinkRows(const Node& node, const Schema& input, Counters& counters)
   completion_ = std::make_unique<Completion>(node.columns, node.write_empty);
   [[maybe_unused]] const auto bound = completion_->bind_schema(input);
   assert(bound && "checked before");
-  for (std::size_t i = 0; i < qualities.size(); ++i)
-    numbers_[i] = counted::declare(counters, node.id, counted::cells, qualities[i]);
-  numbers_[qualities.size()] = counted::declare(counters, node.id, counted::empty_rows);
+  for (std::size_t i = 0; i < cells_.size(); ++i)
+    cells_[i] = counted::declare(counters, node.id, counted::cells, Completion::quality_names[i]);
+  empty_rows_ = counted::declare(counters, node.id, counted::empty_rows);
 }
 
 /// Before they are completed: cells that nobody gets are not counted.
@@ -85,11 +83,8 @@ std::optional<SinkRows::Part> SinkRows::take(const BatchPtr& batch, bool replayi
 
 void SinkRows::count(const Completion::Counts& before) {
   const Completion::Counts& now = completion_->counts();
-  counters_.add(numbers_[0], now.measured - before.measured);
-  counters_.add(numbers_[1], now.interpolated - before.interpolated);
-  counters_.add(numbers_[2], now.carried - before.carried);
-  counters_.add(numbers_[3], now.null - before.null);
-  counters_.add(numbers_[4], now.empty_rows - before.empty_rows);
+  for (std::size_t i = 0; i < cells_.size(); ++i) counters_.add(cells_[i], now.cells[i] - before.cells[i]);
+  counters_.add(empty_rows_, now.empty_rows - before.empty_rows);
 }
 
 }  // namespace weir

@@ -7,9 +7,9 @@
 #include <optional>
 
 #include <weir/batch.hpp>
+#include <weir/completion.hpp>
 
 #include "core/observe/counters.hpp"
-#include "core/plan/completion.hpp"
 #include "core/plan/pipeline.hpp"
 
 namespace weir {
@@ -62,7 +62,8 @@ class SinkRows {
   std::uint64_t in_step_ = 0;
   std::size_t suppressed_ = 0;              // number of a counter
   std::unique_ptr<Completion> completion_;  // of sinks with columns
-  std::array<std::size_t, 5> numbers_{};    // of counters: four qualities of cells, then empty rows
+  std::array<std::size_t, 4> cells_{};      // numbers of counters, by quality
+  std::size_t empty_rows_ = 0;              // the same
 };
 
 }  // namespace weir

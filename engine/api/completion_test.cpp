@@ -1,4 +1,4 @@
-#include "core/plan/completion.hpp"
+#include <weir/completion.hpp>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -31,6 +31,7 @@ BatchPtr brackets_at_100(const std::vector<std::pair<Side, Side>>& rows, FieldKi
   out->rows = rows.size();
   out->reached = 7;
   out->arrival.assign(rows.size(), 7);
+  for (std::uint32_t row = 0; row < rows.size(); ++row) out->message_of_row.push_back(row);
   auto dictionary = std::make_shared<Dictionary>();
   dictionary->intern("k");
   out->columns[brackets::key] = Column::dictionary({std::vector<std::uint32_t>(rows.size()), dictionary});
@@ -229,11 +230,9 @@ TEST(Completion, LeavesRowsOfNullsOutAndCounts) {
   const auto out = terse.complete(in);
   EXPECT_EQ(out->rows, 3u);
   EXPECT_EQ(out->arrival.size(), 3u);
+  EXPECT_EQ(out->message_of_row, (std::vector<std::uint32_t>{0, 2, 3}));
   EXPECT_EQ(out->reached, 7);
-  EXPECT_EQ(terse.counts().measured, 1u);
-  EXPECT_EQ(terse.counts().interpolated, 1u);
-  EXPECT_EQ(terse.counts().carried, 1u);
-  EXPECT_EQ(terse.counts().null, 0u);
+  EXPECT_EQ(terse.counts().cells, (std::array<std::uint64_t, 4>{0, 1, 1, 1}));
   EXPECT_EQ(terse.counts().empty_rows, 1u);
 
   Completion full{{column(Fill::linear)}, true};
@@ -242,7 +241,7 @@ TEST(Completion, LeavesRowsOfNullsOutAndCounts) {
   EXPECT_EQ(all->rows, 4u);
   EXPECT_FALSE(all->column("f").valid(1));
   EXPECT_EQ(all->column("f_quality").int64s()[1], 0);
-  EXPECT_EQ(full.counts().null, 1u);
+  EXPECT_EQ(full.counts().cells, (std::array<std::uint64_t, 4>{1, 1, 1, 1}));
   EXPECT_EQ(full.counts().empty_rows, 0u);
 }
 

@@ -1,7 +1,9 @@
-/// Brackets to rows: the one piece of code that interpolates and fills.
+/// Brackets to rows: the one piece of code that interpolates and fills, for sinks with `columns` and for transforms.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include <weir/batch.hpp>
@@ -9,7 +11,7 @@
 
 namespace weir {
 
-/// Completes the brackets of one lane for one sink. A cell of tick T, from `before` (at tb ≤ T) and `after` (at ta >
+/// Completes the brackets of one lane for one node. A cell of tick T, from `before` (at tb ≤ T) and `after` (at ta >
 /// T):
 ///
 ///   tb = T                               measured: the value of before, untouched
@@ -32,16 +34,23 @@ class Completion {
  public:
   /// Cells by quality, and rows of NULLs only that were left out (their cells count nowhere). They only grow.
   struct Counts {
-    std::uint64_t measured = 0, interpolated = 0, carried = 0, null = 0, empty_rows = 0;
+    std::array<std::uint64_t, 4> cells{};  ///< by Quality
+    std::uint64_t empty_rows = 0;
   };
+  /// The counters of a node that completes: `cells`, which has these reasons, by Quality, and `empty_rows`.
+  static constexpr std::array<std::string_view, 4> quality_names{"null", "measured", "interpolated", "carried"};
+  static constexpr const char* cells_doc = "cells of completed rows by quality";
+  static constexpr const char* empty_rows_doc = "rows of NULLs only that were not written";
 
   Completion(std::vector<RowColumn> columns, bool write_empty);
 
-  /// The schema of the rows. Invalid if the input is not brackets, or lacks a column's field, or has it as another
-  /// kind, or if a fill does not suit a kind (geo: points; linear, angle: numbers; step: any).
+  /// The schema of the rows. Pure, but that complete() needs it. Invalid if the input is not brackets, or lacks a
+  /// column's field, or has it as another kind, or if a fill does not suit a kind (geo: points; linear, angle: numbers;
+  /// step: any).
   Result<SchemaPtr> bind_schema(const Schema& brackets);
 
-  /// Rows for brackets, in the same order; arrival, reach and origin are kept. After bind_schema().
+  /// Rows for brackets, in the same order; arrival, message, reach and origin are kept. The batch is the caller's
+  /// alone. After bind_schema().
   BatchPtr complete(const BatchPtr& brackets);
 
   const Counts& counts() const { return counts_; }

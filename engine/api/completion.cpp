@@ -1,4 +1,4 @@
-#include "core/plan/completion.hpp"
+#include <weir/completion.hpp>
 
 #include <algorithm>
 #include <array>
@@ -198,10 +198,12 @@ Result<SchemaPtr> Completion::bind_schema(const Schema& brackets) {
     return fail(Error::Kind::invalid, why, "columns." + column.field);
   };
   if (brackets.shape != Shape::brackets) {
-    return fail(Error::Kind::invalid,
-                "columns are made from brackets, but the input is " + std::string{to_string(brackets.shape)} +
-                    "; put a window-join before this sink",
-                "from");
+    return fail(
+        Error::Kind::invalid,
+        "columns are made from brackets, but the input is " +
+            (brackets.shape == Shape::rows ? std::string{"rows already; leave \"columns\" out"}
+                                           : std::string{to_string(brackets.shape)} + "; put a window-join in between"),
+        "from");
   }
   const auto fields = brackets::fields(brackets);
   const auto places = brackets::layout(fields);
@@ -210,10 +212,10 @@ Result<SchemaPtr> Completion::bind_schema(const Schema& brackets) {
     const auto field = std::ranges::find(fields, column.field, &ProjectedField::name);
     if (field == fields.end()) {
       return invalid(column, "the input has no field \"" + column.field +
-                                 "\"; add it to \"fields\" of the window-join before this sink");
+                                 "\"; add it to \"fields\" of the window-join before this node");
     }
     if (field->kind != column.kind) {
-      return invalid(column, "another sink wants " + column.field + " as " + std::string{name(field->kind)} +
+      return invalid(column, "another node wants " + column.field + " as " + std::string{name(field->kind)} +
                                  ", this one as " + std::string{name(column.kind)} + "; give both the same fill");
     }
     if (!suits(column.fill, column.kind))
@@ -252,6 +254,10 @@ BatchPtr Completion::complete(const BatchPtr& in) {
   out->origin = in->origin;
   out->arrival.reserve(numbers.size());
   for (const std::uint32_t row : numbers) out->arrival.push_back(in->arrival[row]);
+  if (!in->message_of_row.empty()) {
+    out->message_of_row.reserve(numbers.size());
+    for (const std::uint32_t row : numbers) out->message_of_row.push_back(in->message_of_row[row]);
+  }
   for (const std::size_t column : {brackets::key, brackets::tick})
     out->columns.push_back(in->columns[column].take(numbers));
   for (std::size_t c = 0; c < columns_.size(); ++c) {
@@ -262,12 +268,7 @@ BatchPtr Completion::complete(const BatchPtr& in) {
     if (columns_[c].kind == FieldKind::point) add_points(input, columns_[c], quality, kept, out->columns);
     if (columns_[c].kind == FieldKind::text) add_texts(input, quality, kept, out->columns);
     if (columns_[c].quality) add_qualities(quality, kept, out->columns);
-    std::array<std::uint64_t, 4> cells{};
-    for (const std::uint32_t row : numbers) ++cells[static_cast<std::size_t>(quality[row])];
-    counts_.null += cells[0];
-    counts_.measured += cells[1];
-    counts_.interpolated += cells[2];
-    counts_.carried += cells[3];
+    for (const std::uint32_t row : numbers) ++counts_.cells[static_cast<std::size_t>(quality[row])];
   }
   return out;
 }
