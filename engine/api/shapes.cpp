@@ -78,16 +78,18 @@ SchemaPtr rows::schema(const std::vector<RowColumn>& columns) {
   for (const RowColumn& column : columns) {
     switch (column.kind) {
       case FieldKind::number:
-        out.push_back({column.field, Type::float64});
+        out.push_back({column.field, Type::float64, column.unit});
         break;
       case FieldKind::text:
-        out.push_back({column.field, Type::string});
+        out.push_back({column.field, Type::string, column.unit});
         break;
       case FieldKind::point:
-        for (const char* part : {"_lat", "_lon", "_alt"}) out.push_back({column.field + part, Type::float64});
+        for (const char* part : {"_lat", "_lon"}) out.push_back({column.field + part, Type::float64, "deg"});
+        out.push_back({column.field + "_alt", Type::float64, "m"});
         break;
     }
-    if (column.quality) out.push_back({column.field + "_quality", Type::int64});
+    if (column.quality)
+      out.push_back({column.field + "_quality", Type::int64, "0 NULL, 1 measured, 2 interpolated, 3 carried"});
   }
   return shared(Shape::rows, std::move(out));
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <map>
 #include <set>
 
 #include <weir/ascii.hpp>
@@ -29,23 +28,6 @@ Result<void> check_name(std::string_view name, std::string_view what) {
 bool is_ours(std::string_view table) {
   return std::ranges::any_of(std::array{progress_table, workers_table, dead_letters_table},
                              [&](std::string_view ours) { return std::ranges::equal(table, ours, {}, lower); });
-}
-
-std::map<std::string, std::string> units(const std::vector<RowColumn>& described) {
-  std::map<std::string, std::string> out;
-  for (const RowColumn& column : described) {
-    if (column.kind != FieldKind::point) {
-      out[column.field] = column.unit;
-      continue;
-    }
-    out[column.field + "_lat"] = "deg";
-    out[column.field + "_lon"] = "deg";
-    out[column.field + "_alt"] = "m";
-  }
-  for (const RowColumn& column : described) {
-    if (column.quality) out[column.field + "_quality"] = "0 NULL, 1 measured, 2 interpolated, 3 carried";
-  }
-  return out;
 }
 
 }  // namespace
@@ -77,11 +59,10 @@ std::vector<Error> naming_problems(const Settings& settings) {
 }
 
 std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
-                                       const std::vector<RowColumn>& described, std::string_view (*type_name)(Type)) {
-  const auto unit_of = units(described);
+                                       std::string_view (*type_name)(Type)) {
   std::vector<TableColumn> columns;
   for (const ColumnType& column : schema.columns) {
-    TableColumn made{column.name, std::string{type_name(column.type)}};
+    TableColumn made{.name = column.name, .type = std::string{type_name(column.type)}, .unit = column.unit};
     const std::size_t number = columns.size();
     if (schema.shape == Shape::rows && number <= rows::tick) {
       made.name = number == rows::key ? naming.key : naming.time;
@@ -89,7 +70,6 @@ std::vector<TableColumn> table_columns(const Schema& schema, const Naming& namin
     } else if (column.name == "key" || column.name == "time") {
       made.name = column.name == "key" ? naming.key : naming.time;
     }
-    if (const auto unit = unit_of.find(column.name); unit != unit_of.end()) made.unit = unit->second;
     columns.push_back(std::move(made));
   }
   return columns;

@@ -48,8 +48,7 @@ struct Naming {
 std::vector<Error> naming_problems(const Settings& settings);
 
 /// The columns for a schema, in its order. `type_name` says what the database calls a type.
-std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming,
-                                       const std::vector<RowColumn>& described, std::string_view (*type_name)(Type));
+std::vector<TableColumn> table_columns(const Schema& schema, const Naming& naming, std::string_view (*type_name)(Type));
 
 /// What no table could have: columns of the same name, names longer than 63 bytes or among `system`, too many or no
 /// columns.

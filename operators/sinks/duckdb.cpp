@@ -36,12 +36,11 @@ class DuckDb final : public Sink, public Ledger {
         add_columns_{sql::adds_columns(settings)},
         quota_{context.dead_letter_bounds()},
         progress_{table_.schema, std::string{context.pipeline()}, std::string{context.node()}, table_.name} {
-    if (settings.has("columns")) described_ = settings.columns("columns");
     name_ = weir::format("{}.{}", sql::quoted(table_.schema), sql::quoted(table_.name));
   }
 
   Result<void> bind_schema(const SchemaPtr& input) override {
-    columns_ = sql::table_columns(*input, naming_, described_, duck::type_name);
+    columns_ = sql::table_columns(*input, naming_, duck::type_name);
     names_.clear();
     for (const auto& column : columns_) names_.push_back(column.name);
     static constexpr std::string_view system[]{"rowid"};
@@ -177,7 +176,6 @@ class DuckDb final : public Sink, public Ledger {
   bool add_columns_;
   RejectedRowQuota quota_;
   duck::ProgressTable progress_;
-  std::vector<RowColumn> described_;
   std::vector<sql::TableColumn> columns_;
   std::vector<std::string> names_;
   std::string name_;  // of the table, quoted

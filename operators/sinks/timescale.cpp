@@ -34,7 +34,6 @@ class Timescale final : public Sink, public Ledger {
         to_{{}, "", "", std::string{context.pipeline()}, std::string{context.node()}},
         progress_{to_.pipeline, to_.node, table_of(settings).name, std::string{context.worker()}, lease_},
         quota_{context.dead_letter_bounds()} {
-    if (settings.has("columns")) described_ = settings.columns("columns");
     plan_.table = table_of(settings);
     const std::string& hypertable = settings.text("hypertable");
     plan_.hypertable = hypertable == "always"  ? postgres::Hypertable::always
@@ -51,7 +50,7 @@ class Timescale final : public Sink, public Ledger {
   }
 
   Result<void> bind_schema(const SchemaPtr& input) override {
-    plan_.columns = sql::table_columns(*input, naming_, described_, postgres::type_name);
+    plan_.columns = sql::table_columns(*input, naming_, postgres::type_name);
     plan_.time_column.reset();
     plan_.key_column.reset();
     if (std::ranges::contains(plan_.columns, naming_.key, &sql::TableColumn::name)) plan_.key_column = naming_.key;
@@ -255,7 +254,6 @@ class Timescale final : public Sink, public Ledger {
   std::string url_;
   Duration lease_;
   sql::Naming naming_;
-  std::vector<RowColumn> described_;
   postgres::TablePlan plan_;
   postgres::TableState state_;
   postgres::Destination to_;

@@ -112,7 +112,9 @@ std::string_view to_string(Shape);
 struct ColumnType {
   std::string name;
   Type type = Type::float64;
-  bool operator==(const ColumnType&) const = default;
+  std::string unit = {};  ///< documentation: what a table says of the column; empty: nothing
+  /// Whatever the unit.
+  bool operator==(const ColumnType& other) const { return name == other.name && type == other.type; }
 };
 
 /// The named, typed columns of a port. Bound once, before anything runs; shared by all its batches.

@@ -61,7 +61,7 @@ struct RowColumn {
   Duration max_age = 5 * second;  ///< oldest before that is carried
   double period = 360.0;          ///< of an angle, in its unit
   bool quality = false;           ///< adds `<name>_quality`, a Quality as int64
-  std::string unit = {};          ///< documentation: comment on the column
+  std::string unit = {};          ///< documentation: becomes ColumnType::unit
 };
 
 namespace rows {

@@ -27,8 +27,7 @@ TEST(Table, is_named_alone_or_with_its_schema) {
 TEST(Table, has_a_column_per_column_of_the_rows) {
   RowColumn position{.field = "position", .fill = Fill::geo, .kind = FieldKind::point};
   RowColumn speed{.field = "speed", .quality = true, .unit = "km/h"};
-  const auto columns =
-      sql::table_columns(*rows::schema({position, speed}), {"car", "at"}, {position, speed}, postgres::type_name);
+  const auto columns = sql::table_columns(*rows::schema({position, speed}), {"car", "at"}, postgres::type_name);
   EXPECT_EQ(
       sql::column_definitions(columns),
       R"("car" text NOT NULL, "at" timestamp with time zone NOT NULL, "position_lat" double precision, "position_lon" double precision, )"
@@ -38,7 +37,7 @@ TEST(Table, has_a_column_per_column_of_the_rows) {
 }
 
 TEST(Table, names_key_and_time_of_every_shape) {
-  const auto columns = sql::table_columns(*samples::schema(), {"car", "at"}, {}, postgres::type_name);
+  const auto columns = sql::table_columns(*samples::schema(), {"car", "at"}, postgres::type_name);
   EXPECT_EQ(sql::column_names(columns), R"("car", "field", "at", "x", "y", "z", "text")");
 }
 
