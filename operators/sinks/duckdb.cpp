@@ -288,8 +288,9 @@ Result<duck::File> kept_file(const Settings& settings) {
 
 Result<duck::KeptTable> kept_table(const Settings& settings) {
   const sql::TableName table = table_of(settings);
-  std::vector<std::string> identity{settings.text("time_column"), settings.text("key_column")};
-  if (!settings.has("columns")) identity = {"time", "tick", "key", "field"};
+  // What the table has of them tells its rows apart: those of events have a tick, those of samples a field.
+  std::vector<std::string> identity{settings.text("time_column"), "tick", settings.text("key_column"), "field"};
+  if (settings.has("columns")) identity = {identity[0], identity[2]};
   return kept_file(settings).transform(
       [&](duck::File file) { return duck::KeptTable{std::move(file), table.schema, table.name, std::move(identity)}; });
 }
