@@ -47,8 +47,9 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
                      bool durable, bool any_behind) {
   std::string what;
   bool of_columns = false;
+  const bool same = same_state(kept.fingerprint, fingerprint);  // but only some rows of a message were committed
   for (const Change& change : changes(kept.fingerprint, fingerprint)) {
-    if (change.counts) what += (what.empty() ? "" : ", ") + change.words;
+    if (change.counts || same) what += (what.empty() ? "" : ", ") + change.words;
     of_columns |= change.of_columns;
   }
   if (what.empty()) what = "it was run by another build, which does not tell";
@@ -58,19 +59,23 @@ Error other_pipeline(Partition partition, const Progress& kept, Position after, 
     ways +=
         "\n             or take two steps: run the old rules with all sinks of this file, let it drain (SIGTERM, or a "
         "reload), then make the change";
-  } else if (durable) {
+  } else if (durable || same) {
     ways += "\n             or run the old file once more, let it drain (SIGTERM, or a reload), then start this one";
   } else {
     ways += "\n             or give the old file a durable \"state\" store, run it, let it drain, then start this one";
   }
   ways += "\n             or `weir progress reset`, or another \"name\": all rows again, beside those that are there";
   if (of_columns) ways += weir::format("\n  next time  {}", fields_advice);
-  return {Error::Kind::changed,
-          weir::format("partition {}: the pipeline was changed since its commit at position {}\n"
-                       "  changed    {}\n"
-                       "  why not    {}messages {} to {} would be read again, but lead to another state\n"
-                       "  ways out   {}",
-                       partition, kept.place.position, what, from, after + 1, kept.place.position, ways)};
+  const std::string why =
+      same ? weir::format("of the message behind it {} rows are committed, and the others would be of another kind",
+                          kept.place.emitted)
+           : weir::format("{}messages {} to {} would be read again, but lead to another state", from, after + 1,
+                          kept.place.position);
+  return {Error::Kind::changed, weir::format("partition {}: the pipeline was changed since its commit at position {}\n"
+                                             "  changed    {}\n"
+                                             "  why not    {}\n"
+                                             "  ways out   {}",
+                                             partition, kept.place.position, what, why, ways)};
 }
 
 Position position_of(const Progress& progress) { return progress.place.position; }
@@ -80,7 +85,10 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
                            const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
     if (progress.place.position <= after && progress.place.emitted == 0) continue;
-    if (progress.fingerprint.empty() || same_state(progress.fingerprint, fingerprint)) continue;
+    // Which rows a sink has of a message is told by their number alone, so all that makes them must be the same.
+    const bool same = same_state(progress.fingerprint, fingerprint) &&
+                      (progress.place.emitted == 0 || same_rows(progress.fingerprint, fingerprint));
+    if (progress.fingerprint.empty() || same) continue;
     const bool any_behind =
         std::ranges::any_of(kept, [&](Position other) { return other < progress.place.position; }, position_of);
     return std::unexpected(other_pipeline(partition, progress, after, fingerprint, durable, any_behind));

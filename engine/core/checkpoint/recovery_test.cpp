@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "core/plan/fingerprint.hpp"
 #include "fakes/log.hpp"
+#include "fakes/map_store.hpp"
 #include "fakes/world.hpp"
 
 namespace weir {
@@ -307,6 +309,27 @@ TEST(Recovery, WithoutReplayTicksThatWereWrittenAreLeftOutWhereTheyMayComeAgain)
     EXPECT_EQ(start.written, row.written) << row.what;
     EXPECT_EQ(start.after, 7u);
   }
+}
+
+TEST(Recovery, APartOfTheRowsOfAMessageNeedsTheNodesThatMadeIt) {
+  const auto with_fill = [](const std::string& text) {
+    const std::vector<Part> parts{{"in", "a"}, {"fill", text, 1, false}};
+    return fingerprint(parts, {.keys = 10, .forget = minute});
+  };
+  fakes::MapStore::Values values;
+  fakes::MapStore store{values};
+  Snapshots snapshots{store, "fleet"};
+  const auto said = [&](std::uint64_t emitted, const std::string& now) {
+    const Progress stand{.place = {.position = 7, .emitted = emitted}, .fingerprint = with_fill("max_gap 5s")};
+    const auto found = recover(0, {stand}, snapshots, now);
+    return found ? "" : found.error().message;
+  };
+  EXPECT_EQ(said(0, with_fill("max_gap 3s")), "") << "no state depends on it";
+  EXPECT_EQ(said(3, with_fill("max_gap 5s")), "");
+  const std::string refused = said(3, with_fill("max_gap 3s"));
+  EXPECT_NE(refused.find(R"("fill" was edited)"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("3 rows are committed"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("run the old file once more"), std::string::npos) << refused;
 }
 
 TEST(Recovery, ASinkThatIsToHaveAllRowsIsRefusedWhereTheStreamLostItsBeginning) {

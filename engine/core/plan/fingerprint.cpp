@@ -179,6 +179,12 @@ bool same_state(std::string_view kept, std::string_view now) {
   return before.whole && after.whole && before.checksum == after.checksum && before.keys <= after.keys;
 }
 
+bool same_rows(std::string_view kept, std::string_view now) {
+  const Words before{kept};
+  const Words after{now};
+  return before.whole && after.whole ? before.checksum == after.checksum && before.nodes == after.nodes : kept == now;
+}
+
 std::vector<Change> changes(std::string_view kept, std::string_view now) {
   const Words before{kept};
   const Words after{now};

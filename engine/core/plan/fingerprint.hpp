@@ -24,7 +24,7 @@ struct Part {
   struct Request {
     std::string field;
     std::string kind;  ///< "number", "point", "text"
-    std::string by;    ///< id of the sink that names it first; empty: the node's own text does
+    std::string by;    ///< id of the node whose columns name it first; empty: the node's own text does
   };
   std::string name;     ///< its id: no blanks and none of :=~<@/
   std::string meaning;  ///< its own text
@@ -47,11 +47,14 @@ std::string fingerprint(std::span<const Part> parts, const Bounds& bounds);
 /// Whether `now` may replay into state what `kept` has committed: they mean the same, or more keys are let in.
 bool same_state(std::string_view kept, std::string_view now);
 
+/// Whether they make the same rows of a message, bounds aside: also what no state depends on is the same.
+bool same_rows(std::string_view kept, std::string_view now);
+
 /// Something that differs between two such fingerprints.
 struct Change {
   std::string words;        ///< `"rows" was edited`, `db.columns now asks rows for "charge"`
   bool counts = false;      ///< the state means something else by it
-  bool of_columns = false;  ///< only in what sinks' columns ask for; "fields" of window-join, once named, keep it out
+  bool of_columns = false;  ///< only in what columns ask for; "fields" of window-join, once named, keep it out
   std::string edited = {};  ///< the node that was edited, or whose columns ask; empty: neither
 };
 /// What to do that the next column changes no state; to be said where `of_columns` was refused.

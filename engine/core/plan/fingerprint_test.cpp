@@ -38,6 +38,8 @@ TEST(Fingerprint, WhatNoStateDependsOnMayChange) {
   const std::string kept = of({{"in", "a"}, {"cut", "b", 1, false}});
   EXPECT_EQ(said(kept, of({{"in", "a"}, {"cut", "c", 1, false}})), Said{R"("cut" was edited)"});
   EXPECT_NE(kept, of({{"in", "a"}, {"cut", "c", 1, false}})) << "but the rows are others";
+  EXPECT_FALSE(same_rows(kept, of({{"in", "a"}, {"cut", "c", 1, false}})));
+  EXPECT_TRUE(same_rows(kept, of({{"in", "a"}, {"cut", "b", 1, false}}, {.keys = 20, .forget = minute})));
   EXPECT_EQ(said(kept, of({{"in", "a"}, {"cut", "b", 1, true}})),
             Said{R"(!"cut" now leads to a node that keeps state)"});
 }
