@@ -87,8 +87,8 @@ Spec& Spec::port(std::string name, std::string doc) {
   return *this;
 }
 
-Spec& Spec::counter(std::string name, std::string doc) {
-  counters.push_back({std::move(name), std::move(doc)});
+Spec& Spec::counter(std::string name, std::string doc, std::vector<std::string> reasons) {
+  counters.push_back({std::move(name), std::move(doc), std::move(reasons)});
   return *this;
 }
 

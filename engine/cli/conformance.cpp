@@ -112,9 +112,14 @@ class StrictContext final : public NodeContext {
   StrictContext(const Shared& shared, const Node& node, Broken& broken)
       : NodeContext{shared, node}, declared_{node.op->spec.counters}, broken_{broken} {}
 
-  std::size_t counter(std::string_view name) const override {
-    if (std::ranges::contains(declared_, name, &CounterSpec::name)) return NodeContext::counter(name);
-    broken_.push_back(weir::format("counts \"{}\", which its Spec does not declare", name));
+  std::size_t counter(std::string_view name) const override { return StrictContext::reason_counter(name, {}); }
+  std::size_t reason_counter(std::string_view name, std::string_view reason) const override {
+    const auto declared = std::ranges::find(declared_, name, &CounterSpec::name);
+    const bool any = reason.empty() && declared != declared_.end() && declared->reasons.empty();
+    if (any || (declared != declared_.end() && std::ranges::contains(declared->reasons, reason)))
+      return NodeContext::reason_counter(name, reason);
+    const std::string what = reason.empty() ? std::string{name} : weir::format("{} by {}", name, reason);
+    broken_.push_back(weir::format("counts \"{}\", which its Spec does not declare", what));
     return 0;
   }
 

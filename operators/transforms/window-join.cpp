@@ -264,7 +264,7 @@ Spec spec() {
           "what starts and ends a vehicle's sessions; without it, gaps of 30s. Rows are written only within one, so "
           "the timeout must be longer than its sensors pause")
       .optional("fields", kind::texts(),
-                "fields that take part; default: those that the columns of the sinks behind name. Numbers named here "
+                "fields that take part; default: those that the columns of the nodes behind name. Numbers named here "
                 "may become columns later without a change of the state")
       .field("max_ahead", kind::duration(),
              "samples with an event time further ahead of their arrival go to the dead letters", "5s")
@@ -307,9 +307,9 @@ Spec spec() {
           "off; ticks from a session's first to its last sample get a row, no others.")
       .details(
           "What comes out are brackets: per tick and field the sample before and the one after it, in the columns "
-          "<field>.before_time, <field>.before, <field>.after_time and <field>.after. The \"columns\" of a sink complete "
-          "them to rows. So filter and map stand before window-join, where they see samples; behind it they find "
-          "brackets, not rows.")
+          "<field>.before_time, <field>.before, <field>.after_time and <field>.after. The \"columns\" of a sink, or of "
+          "fill, complete them to rows. Transforms see samples before window-join, rows behind fill, and brackets in "
+          "between.")
       .details(
           "Of a field, only the first and the last sample between two ticks are kept, as no other can be in a "
           "bracket; so a sensor's rate costs no memory. Numbers that are not finite go to the dead letters; so do "

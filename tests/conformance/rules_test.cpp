@@ -89,6 +89,12 @@ class Counting final : public Plain {
  public:
   Counting(const Settings& settings, Context& context) : Plain{settings} { (void)context.counter("lost"); }
 };
+class CountingByReason final : public Plain {
+ public:
+  CountingByReason(const Settings& settings, Context& context) : Plain{settings} {
+    (void)context.reason_counter("lost", "cut");
+  }
+};
 
 TEST(Rules, WantToMakeItAndLeaveNothingBehind) {
   EXPECT_THAT(broken_by<Reaching>(plain()), HasSubstr("left something open"));
@@ -96,6 +102,8 @@ TEST(Rules, WantToMakeItAndLeaveNothingBehind) {
   EXPECT_THAT(broken_by<Counting>(plain()), HasSubstr("counts \"lost\", which its Spec does not declare"));
 #endif
   EXPECT_EQ(broken_by<Counting>(plain().counter("lost", "rows")), "");
+  EXPECT_EQ(broken_by<CountingByReason>(plain().counter("lost", "rows", {"cut", "torn"})), "");
+  EXPECT_THAT(broken_by<CountingByReason>(plain().counter("lost", "rows")), HasSubstr("counts \"lost by cut\""));
 }
 
 class Unbound final : public Plain {

@@ -51,7 +51,7 @@ class Context {
   virtual const std::shared_ptr<Dictionary>& keys() const = 0;
   virtual const std::shared_ptr<Dictionary>& fields() const = 0;
 
-  /// What the sinks downstream name in their `columns`, in first-named order.
+  /// What the nodes downstream name in their `columns`, in first-named order.
   virtual const std::vector<ProjectedField>& projection() const = 0;
 
   virtual const Clock& clock() const = 0;
@@ -60,6 +60,8 @@ class Context {
   virtual const Codec* codec(std::string_view name) const = 0;
   /// The number of a counter that the Spec declares; for Output::count() and count() below.
   virtual std::size_t counter(std::string_view name) const = 0;
+  /// The same for one reason of a counter that has them. Where nobody tells them apart, all have one number.
+  virtual std::size_t reason_counter(std::string_view name, std::string_view) const { return counter(name); }
   /// Adds to a counter outside of process() (sources, sinks). Any thread.
   virtual void count(std::size_t counter, std::uint64_t n) = 0;
   /// A line for the log: something an operator of the fleet should know. Any thread; the engine limits its rate.

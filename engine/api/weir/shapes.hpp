@@ -49,10 +49,10 @@ std::vector<ProjectedField> fields(const Schema& schema);
 /// How a row's cell is made from a bracket.
 enum class Fill : std::uint8_t { linear, angle, geo, step };
 
-/// Where a cell's value came from; the quality code that is written when a sink asks for it.
+/// Where a cell's value came from; the quality code that is written when a column asks for it.
 enum class Quality : std::uint8_t { null = 0, measured = 1, interpolated = 2, carried = 3 };
 
-/// One entry of a sink's `columns`.
+/// One entry of `columns`, of a sink or of a transform that makes rows.
 struct RowColumn {
   std::string field;  ///< name of the field; the column (or `<name>_lat`, `_lon`, `_alt`) is named after it
   Fill fill = Fill::linear;

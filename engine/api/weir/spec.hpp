@@ -36,7 +36,8 @@ struct Kind {
     object,      ///< an object with `fields`
     objects,     ///< a list of such objects
     map,         ///< any names, each with a value of kind `of` (0: text, number or boolean as written)
-    columns,     ///< a sink's columns: name -> fill, max_gap, max_age, …; makes the engine complete brackets to rows
+    columns,     ///< name -> fill, max_gap, max_age, …: how brackets become rows. Of a sink the engine makes these; a
+                 ///< transform does it by Completion, and finds `write_empty` among its settings
     expression,  ///< compiled when checked
     secret,      ///< a text, or file:/path; never shown
     node,        ///< the id of a store declared in the pipeline
@@ -121,6 +122,7 @@ struct PortSpec {
 struct CounterSpec {
   std::string name;
   std::string doc;
+  std::vector<std::string> reasons = {};  ///< it is several counters, told apart by this label; empty: one
 };
 
 /// What must stand in the configuration of the system that an operator talks to, so that it works as its settings say:
@@ -156,7 +158,7 @@ class Spec {
   Spec& free_to_change(std::initializer_list<std::string_view> names);
 
   Spec& port(std::string name, std::string doc);
-  Spec& counter(std::string name, std::string doc);
+  Spec& counter(std::string name, std::string doc, std::vector<std::string> reasons = {});
   Spec& accepts(std::vector<Shape> shapes);  ///< what the input may be; default: anything
   Spec& example(std::string node_json);  ///< a whole node (of a codec: its "encoding"); the conformance suite runs it
   Spec& details(std::string paragraph);  ///< shown by `weir describe`

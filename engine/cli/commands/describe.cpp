@@ -64,13 +64,13 @@ constexpr std::string_view units =
     "MiB\nor GiB. Any value may be a variable: \"${NAME}\", \"${NAME:default}\", \"${NAME:?message}\".\n";
 
 void describe_columns(std::ostream& to) {
-  to << "columns\n    how a sink makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
+  to << "columns\n    how a sink, or fill, makes rows of window-join's brackets: \"columns\": { \"<field>\": { … }, … }\n"
         "\nA cell is, in this order: the sample exactly at the tick; interpolated between the samples before and\n"
         "after, if they are no more than max_gap apart; the one before, if it is no older than max_age; NULL.\n"
         "A point (geo) becomes <field>_lat, <field>_lon and <field>_alt.\n"
         "\nSettings of a column\n";
   describe_fields(column_fields(), "    ", to);
-  to << "\nBeside \"columns\", in the sink\n";
+  to << "\nBeside \"columns\", in the node\n";
   describe_fields(completing_fields(), "    ", to);
   to << units;
 }

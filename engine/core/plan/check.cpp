@@ -240,7 +240,7 @@ class Checker {
                              lets_columns_grow() ? "" : weir::format("; without one, {}", fields_advice)));
   }
 
-  /// Whether a new column of a sink changes no state.
+  /// Whether a new column changes no state.
   bool lets_columns_grow() const {
     return std::ranges::none_of(drafts_, [](const Draft& draft) {
       const bool asks = std::ranges::any_of(draft.node.outputs,
@@ -314,7 +314,7 @@ class Checker {
     for (Member& member : text.members) put_kept_ids(draft, member);
     write_canonical(text, part.meaning);
     constexpr std::array<std::string_view, 3> kinds{"number", "point", "text"};
-    // What a transform makes of the sinks' requests shows in what it gives.
+    // What a transform makes of the requests shows in what it gives.
     for (const SchemaPtr& schema : node.outputs) {
       if (schema->shape != Shape::brackets) continue;
       for (const ProjectedField& field : brackets::fields(*schema))
@@ -335,7 +335,7 @@ class Checker {
     return leads;
   }
 
-  /// The first sink behind a node whose columns name the field.
+  /// The first node behind this one whose columns name the field.
   std::string requester(const Draft& draft, std::string_view field) const {
     for (const Draft* reader : nodes_->readers(draft.node.id)) {
       if (std::ranges::contains(reader->node.columns, field, &RowColumn::field)) return reader->node.id;

@@ -151,7 +151,7 @@ TEST(Check, MoreFieldsThanALaneHoldsAreRefused) {
 {{ "id": "db", "sink": "stdout", "from": "rows", "columns": {{ {} }} }} ] }})",
                                         columns);
   EXPECT_TRUE(
-      lint(text).contains(":4:1: error: with the columns of \"db\" the sinks name 4097 fields; a lane holds 4096"))
+      lint(text).contains(":4:1: error: with the columns of \"db\" the nodes name 4097 fields; a lane holds 4096"))
       << lint(text);
 }
 

@@ -218,7 +218,13 @@ std::vector<Promise> explain_change(const Pipeline& before, const Pipeline& now,
   add_renamed(before, now, out);
   if (std::ranges::contains(out, Verdict::refused, &Promise::verdict)) return out;
   std::vector<std::string> told;
-  for (const Change& change : changes(before.fingerprint, now.fingerprint)) {
+  const auto all = changes(before.fingerprint, now.fingerprint);
+  for (const Change& change : all) {
+    // What the columns of a transform ask for says more than that they were edited.
+    if (!change.counts && !change.edited.empty() && std::ranges::any_of(all, [&](const Change& other) {
+          return other.of_columns && other.edited == change.edited;
+        }))
+      continue;
     const auto was = std::ranges::find(before.nodes, change.edited, &Node::kept_id);
     const auto node = std::ranges::find(now.nodes, change.edited, &Node::kept_id);
     const bool both = !change.of_columns && was != before.nodes.end() && node != now.nodes.end();

@@ -39,12 +39,12 @@ const Codec* NodeContext::codec(std::string_view name) const {
   return codecs_.emplace(name, op->make_codec(settings, const_cast<NodeContext&>(*this))).first->second.get();
 }
 
-std::size_t NodeContext::counter(std::string_view name) const {
+std::size_t NodeContext::reason_counter(std::string_view name, std::string_view reason) const {
   for (const CounterSpec& counter : node_.op->spec.counters) {
-    if (counter.name == name) return shared_.counters.declare(node_.id, name, counter.doc);
+    if (counter.name == name) return shared_.counters.declare(node_.id, name, counter.doc, reason);
   }
   assert(!"a counter that the Spec declares");
-  return shared_.counters.declare(node_.id, name, "");
+  return shared_.counters.declare(node_.id, name, "", reason);
 }
 
 void NodeContext::tell(std::string_view message) { log::info("{}/{}: {}", node_.id, partition_, message); }

@@ -41,7 +41,8 @@ class NodeContext : public Context {
   const std::vector<ProjectedField>& projection() const override { return node_.projection; }
   const Clock& clock() const override { return shared_.clock; }
   const Codec* codec(std::string_view name) const override;
-  std::size_t counter(std::string_view name) const override;
+  std::size_t counter(std::string_view name) const override { return NodeContext::reason_counter(name, {}); }
+  std::size_t reason_counter(std::string_view name, std::string_view reason) const override;
   void count(std::size_t counter, std::uint64_t n) override { shared_.counters.add(counter, n); }
   /// As LimitedWarnings says; it ends with the context.
   void warn(std::string_view message) override { warnings_.say(message); }

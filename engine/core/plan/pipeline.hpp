@@ -39,11 +39,11 @@ struct Node {
   std::vector<PortRef> inputs;
   Schemas outputs;                         ///< bound schema per port; a source has the samples schema, a sink none
   SchemaPtr input;                         ///< of a sink: what it gets (the completed rows if it has `columns`)
-  std::vector<RowColumn> columns;          ///< of a sink with a `columns` setting; empty otherwise
+  std::vector<RowColumn> columns;          ///< of a node with a `columns` setting; empty otherwise
   bool keeps_state = false;                ///< of a transform: what it does depends on more than the batch at hand
   std::optional<SinkBegins> begins;        ///< of a sink: its "start", if it says one
-  bool write_empty = false;                ///< of such a sink: rows of NULLs only are written too
-  std::vector<ProjectedField> projection;  ///< what the sinks downstream name, in first-named order
+  bool write_empty = false;                ///< of such a node: rows of NULLs only are written too
+  std::vector<ProjectedField> projection;  ///< what the columns of nodes downstream name, in first-named order
   std::string codec;                       ///< of a node with an encoding
   Settings codec_settings;
   Span place;  ///< of the node's object in the text
@@ -80,7 +80,7 @@ struct Pipeline {
                              ///< "<name>.dead.jsonl"
 
   /// Of everything that decides what state means: operators, their state versions and settings, from the source to
-  /// the last node that keeps state, what sinks ask of them, and the limits. Says what differs, see fingerprint.hpp.
+  /// the last node that keeps state, what columns ask of them, and the limits. Says what differs, see fingerprint.hpp.
   std::string fingerprint;
 
   std::size_t source() const;  ///< the number of its one source

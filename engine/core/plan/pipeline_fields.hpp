@@ -1,4 +1,4 @@
-/// The settings that belong to no operator: of the pipeline itself and of a sink's columns. What reads them, describes
+/// The settings that belong to no operator: of the pipeline itself and of columns. What reads them, describes
 /// them and writes the schema uses these.
 #pragma once
 
@@ -16,9 +16,9 @@ const std::vector<Field>& limits_fields();
 const std::vector<Field>& commit_fields();
 /// Of "state", beside its "store" and the store's own.
 const std::vector<Field>& state_fields();
-/// Of one entry of a sink's "columns".
+/// Of one entry of "columns".
 const std::vector<Field>& column_fields();
-/// Of a sink with "columns", beside its own.
+/// Of a node with "columns", beside its own.
 const std::vector<Field>& completing_fields();
 /// What every sink may say, and what every transform.
 const std::vector<Field>& sink_fields();

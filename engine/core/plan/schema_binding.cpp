@@ -45,14 +45,15 @@ class SchemaBinding {
   }
 
  private:
-  /// What the sinks name flows up to everything they read, directly or not.
+  /// What the columns of a node name flows up to everything that it reads, directly or not.
   void gather_projection() {
-    for (const Draft& sink : drafts_) {
-      if (sink.node.columns.empty()) continue;
-      for (Draft* input : all_behind(sink)) {
-        for (const RowColumn& column : sink.node.columns) want(input->node, {column.field, column.kind}, *sink.text);
+    for (const Draft& asking : drafts_) {
+      if (asking.node.columns.empty()) continue;
+      for (Draft* input : all_behind(asking)) {
+        for (const RowColumn& column : asking.node.columns)
+          want(input->node, {column.field, column.kind}, *asking.text);
       }
-      check_number_of_fields(sink);
+      check_number_of_fields(asking);
     }
   }
 
@@ -73,13 +74,13 @@ class SchemaBinding {
   }
 
   /// A lane has a place for so many.
-  void check_number_of_fields(const Draft& sink) {
+  void check_number_of_fields(const Draft& asking) {
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& draft) { return draft.node.role; });
     if (told_fields_ || source == drafts_.end() || source->node.projection.size() <= samples::most_fields) return;
     told_fields_ = true;
-    report_.error(sink.text->span, "too-many-columns",
-                  weir::format("with the columns of {} the sinks name {} fields; a lane holds {}", quoted(sink.node.id),
-                               source->node.projection.size(), samples::most_fields),
+    report_.error(asking.text->span, "too-many-columns",
+                  weir::format("with the columns of {} the nodes name {} fields; a lane holds {}",
+                               quoted(asking.node.id), source->node.projection.size(), samples::most_fields),
                   "leave some out, or write a pipeline for some of them");
   }
 
@@ -88,25 +89,25 @@ class SchemaBinding {
     return draft.good || (draft.node.role == Role::source && draft.node.op != nullptr);
   }
 
-  /// Whether all that reads a node, directly or not, could be read: else what the sinks want is not known.
+  /// Whether all that reads a node, directly or not, could be read: else what they want is not known.
   /// `behind`: nodes on the way here; more than there are is a cycle, which is reported elsewhere.
   bool projection_known(const Draft& draft, std::size_t behind = 0) const {
     if (draft.node.id.empty()) return true;  // nothing can read it
     // What misses its way, or can't be read, may want anything of anybody.
     if (!connected_ || behind > drafts_.size()) return false;
     return std::ranges::all_of(nodes_.readers(draft.node.id), [&](const Draft* reader) {
-      if (reader->node.op == nullptr) return false;
-      return reader->node.role == Role::sink ? reader->columns_known : projection_known(*reader, behind + 1);
+      if (reader->node.op == nullptr || !reader->columns_known) return false;
+      return reader->node.role == Role::sink || projection_known(*reader, behind + 1);
     });
   }
 
-  void want(Node& node, const ProjectedField& wanted, const Value& sink) {
+  void want(Node& node, const ProjectedField& wanted, const Value& asking) {
     const auto known = std::ranges::find(node.projection, wanted.name, &ProjectedField::name);
     if (known == node.projection.end()) {
       node.projection.push_back(wanted);
     } else if (known->kind != wanted.kind) {
-      report_.error(place_of(sink, "columns." + wanted.name, 0, {}), "two-kinds",
-                    quoted(wanted.name) + " is wanted as two kinds of value by the sinks behind " + quoted(node.id));
+      report_.error(place_of(asking, "columns." + wanted.name, 0, {}), "two-kinds",
+                    quoted(wanted.name) + " is wanted as two kinds of value by the nodes behind " + quoted(node.id));
     }
   }
 
@@ -115,14 +116,14 @@ class SchemaBinding {
                   quoted(draft.node.id) + ": " + error.message, way_round_brackets(draft));
   }
 
-  /// What to do about a transform that finds brackets where somebody meant rows: only sinks make rows of them.
+  /// What to do about a transform that finds brackets where somebody meant rows.
   std::string way_round_brackets(const Draft& draft) const {
     if (draft.node.role != Role::transform || draft.node.inputs.empty()) return {};
     const Node& input = drafts_[draft.node.inputs.front().node].node;
     const Port port = draft.node.inputs.front().port;
     if (port >= input.outputs.size() || input.outputs[port]->shape != Shape::brackets) return {};
-    return quoted(input.id) + " gives brackets (key, tick, <field>.before, <field>.after, …), which only a sink's " +
-           "\"columns\" complete to rows; put " + quoted(draft.node.id) + " before " + quoted(input.id) +
+    return quoted(input.id) + " gives brackets (key, tick, <field>.before, <field>.after, …); put a fill in between, " +
+           "which makes rows of them, or " + quoted(draft.node.id) + " before " + quoted(input.id) +
            ", where the samples are (key, field, time, x, …)";
   }
 
@@ -139,7 +140,9 @@ class SchemaBinding {
       report_.error(draft.from->span, "wrong-shape",
                     quoted(node.id) + " takes " + shapes + ", but " + quoted(draft.from->text) + " gives " +
                         std::string{to_string(input->shape)},
-                    way_round_brackets(draft));
+                    std::ranges::contains(accepted, Shape::brackets) && input->shape == Shape::samples
+                        ? "put a window-join in between"
+                        : way_round_brackets(draft));
       return false;
     }
     const auto bound = attempt(
@@ -175,7 +178,7 @@ class SchemaBinding {
     return weir::format("it has {} columns, not {}", other.columns.size(), one.columns.size());
   }
 
-  /// Knows whether anybody asked what the sinks want.
+  /// Knows whether anybody asked what the nodes behind want.
   class Surroundings final : public NodeContext {
    public:
     using NodeContext::NodeContext;
@@ -191,7 +194,7 @@ class SchemaBinding {
 
   NodeContext::Shared shared() { return {pipeline_, registry_, counters_, system_clock()}; }
 
-  /// False: nothing can be said of it, as it goes by what the sinks want, and that is not known.
+  /// False: nothing can be said of it, as it goes by what the nodes behind it want, and that is not known.
   Result<bool> bind_transform(Draft& draft, const SchemaPtr& input) {
     Node& node = draft.node;
     Surroundings context{shared(), node};
@@ -218,7 +221,8 @@ class SchemaBinding {
       if (!rows) return std::unexpected(rows.error());
       node.input = *rows;
     } else if (input->shape == Shape::brackets && has_columns(node.op->spec)) {
-      return fail(Error::Kind::invalid, "brackets become rows by \"columns\", and it has none");
+      return fail(Error::Kind::invalid,
+                  "brackets become rows by \"columns\", and it has none; or put a fill in between");
     }
     NodeContext context{shared(), node};
     return node.op->make_sink(node.settings, context)->bind_schema(node.input).transform([] { return true; });

@@ -68,7 +68,7 @@ Chain::Chain(const Pipeline& pipeline, const Registry& registry, Counters& count
 Chain::~Chain() = default;
 
 Result<void> Chain::start(Position after, Timestamp arrival) {
-  // What the sinks want has its place before what else may be sent.
+  // What columns want has its place before what else may be sent.
   for (const Node& node : impl_->pipeline.nodes) {
     for (const RowColumn& column : node.columns) {
       if (impl_->fields->intern(column.field)) continue;

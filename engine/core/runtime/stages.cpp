@@ -53,7 +53,10 @@ void Stages::make_stage(const NodeContext::Shared& around, std::size_t number, c
   stage.number = number;
   stage.exits.resize(node.outputs.size());
   stage.context = std::make_unique<NodeContext>(around, node, partition_, keys, fields);
-  for (const CounterSpec& counter : node.op->spec.counters) counters_.declare(node.id, counter.name, counter.doc);
+  for (const CounterSpec& counter : node.op->spec.counters) {
+    if (counter.reasons.empty()) counters_.declare(node.id, counter.name, counter.doc);
+    for (const std::string& reason : counter.reasons) counters_.declare(node.id, counter.name, counter.doc, reason);
+  }
   if (node.role == Role::transform) {
     stage.transform = node.op->make_transform(node.settings, *stage.context);
     [[maybe_unused]] const auto bound = stage.transform->bind_schema({input_schema(pipeline_, node)});
