@@ -3,97 +3,67 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <ranges>
 #include <sstream>
 
+#include <weir/format.hpp>
 #include <weir/partition.hpp>
+
+#include "text_tests/text_tests.hpp"
 
 namespace weir::nats {
 namespace {
 
 SubjectPattern pattern(std::string_view text) { return SubjectPattern::parse(text).value(); }
 
-/// "key/field" of a match, "-" of none.
-std::string taken_apart(std::string_view text, std::string_view subject) {
-  std::string_view key;
-  std::string_view field;
-  if (!pattern(text).match(subject, key, field)) return "-";
+using text_tests::Input;
+
+/// The words of a step, of which there are `count`; what is missing is empty.
+std::vector<std::string> words(const Input& in, char between, std::size_t count) {
+  std::vector<std::string> out;
+  for (const auto& word : std::views::split(in.argument, between)) out.emplace_back(word.begin(), word.end());
+  out.resize(count);
+  return out;
+}
+
+std::string matched(const Input& in) {
+  const auto of = words(in, ' ', 2);
+  std::string_view key, field;
+  if (!pattern(of[0]).match(of[1], key, field)) return "no match";
   return std::string{key} + "/" + std::string{field};
 }
 
-TEST(NatsSubject, takesSubjectsApart) {
-  EXPECT_EQ(taken_apart("vehicle.{key}.{field}", "vehicle.7.speed"), "7/speed");
-  EXPECT_EQ(taken_apart("vehicle.{key}.{field}", "vehicle.7"), "-");
-  EXPECT_EQ(taken_apart("vehicle.{key}.{field}", "vehicle.7.speed.x"), "-");
-  EXPECT_EQ(taken_apart("vehicle.{key}.{field}", "car.7.speed"), "-");
-  EXPECT_EQ(taken_apart("vehicle.{key}", "vehicle.7"), "7/");
-  EXPECT_EQ(taken_apart("vehicle.{key}.>", "vehicle.7"), "-");
-  EXPECT_EQ(taken_apart("vehicle.{key}.>", "vehicle.7.a.b"), "7/");
-  EXPECT_EQ(taken_apart("{field}.*.{key}", "speed.eu.7"), "7/speed");
-  EXPECT_EQ(taken_apart(">", "anything.at.all"), "/");
-  EXPECT_EQ(taken_apart("vehicle.{key}", ""), "-");
+std::string filter_of(const Input& in) {
+  return pattern(in.text()).filter() + (pattern(in.text()).has_wildcard() ? ", a wildcard" : "");
 }
 
-TEST(NatsSubject, saysWhatNatsUnderstands) {
-  EXPECT_EQ(pattern("vehicle.{key}.{field}").filter(), "vehicle.*.*");
-  EXPECT_EQ(pattern("vehicle.{key}.>").filter(), "vehicle.*.>");
-  EXPECT_EQ(pattern(">").filter(), ">");
-  EXPECT_FALSE(pattern("vehicle.{key}.{field}").has_wildcard());
-  EXPECT_TRUE(pattern("vehicle.*.{field}").has_wildcard());
-  EXPECT_TRUE(pattern("vehicle.{key}.>").has_wildcard());
+std::string problem_of(const Input& in) {
+  const auto parsed = SubjectPattern::parse(in.text());
+  if (parsed) return "nothing";
+  return weir::format("{}: {}: {}", parsed.error().setting, parsed.error().offset, parsed.error().message);
 }
 
-TEST(NatsSubject, sayWhereTheyAreWrong) {
-  for (const auto& [text, offset] : std::vector<std::pair<std::string, std::size_t>>{
-           {"", 0}, {"a..b", 2}, {"a.>.b", 4}, {"a.{key}.{key}", 8}, {"a.{name}", 2}, {"a.b c", 2}, {"a.", 2}}) {
-    const auto parsed = SubjectPattern::parse(text);
-    ASSERT_FALSE(parsed) << text;
-    EXPECT_EQ(parsed.error().offset, offset) << parsed.error().message;
-    EXPECT_EQ(parsed.error().setting, "subject");
-  }
+std::string expanded(const Input& in) {
+  const auto of = words(in, ',', 3);
+  return pattern(of[0]).expand(text_tests::with_bytes(of[1]), of[2]);
 }
 
-TEST(NatsSubject, putsKeysIn) {
-  EXPECT_EQ(pattern("vehicle.{key}.{field}").expand("7", "speed"), "vehicle.7.speed");
-  EXPECT_EQ(pattern("vehicle.{key}").expand("7", "no token"), "vehicle.7");
-  EXPECT_EQ(pattern("vehicle.{key}").expand("", ""), "");
-  for (const char* key : {"a.b", "a b", "*", ">", "a\n"})
-    EXPECT_EQ(pattern("vehicle.{key}").expand(key, ""), "") << key;
-}
-
-/// "from > to" of the mapping that feeds 16 partitions, or why there is none.
-std::string mapped(std::string_view text) {
-  const auto mapping = pattern(text).mapping(16);
+std::string mapping_of(const Input& in) {
+  const auto mapping = pattern(in.text()).mapping(16);
   return mapping ? mapping->from + " > " + mapping->to : mapping.error().message;
 }
 
-TEST(NatsSubject, tellsTheMappingThatFeedsPartitions) {
-  const std::string vehicle = "vehicle.*.> > p.{{partition(16,1)}}.vehicle.{{wildcard(1)}}.>";
-  EXPECT_EQ(mapped("vehicle.{key}.{field}"), vehicle);
-  EXPECT_EQ(mapped("vehicle.{key}.telemetry"), vehicle);
-  EXPECT_EQ(mapped("vehicle.{key}.>"), vehicle);
-  EXPECT_EQ(mapped("vehicle.{key}"), "vehicle.* > p.{{partition(16,1)}}.vehicle.{{wildcard(1)}}");
-  EXPECT_EQ(mapped("eu.{field}.*.x.{key}.y"),
-            "eu.*.*.x.*.> > p.{{partition(16,3)}}.eu.{{wildcard(1)}}.{{wildcard(2)}}.x.{{wildcard(3)}}.>");
+std::string is_covered(const Input& in) {
+  const auto of = words(in, ' ', 2);
+  return covers(of[0], of[1]) ? "yes" : "no";
 }
 
-TEST(NatsSubject, saysWhyItCanNotBeMapped) {
-  EXPECT_NE(mapped("vehicle.>").find("has no {key}"), std::string::npos) << mapped("vehicle.>");
-  for (const char* text : {"{key}.speed", "*.{key}", "{field}.{key}", "p.{key}", "$JS.{key}", "_INBOX.{key}"})
-    EXPECT_NE(mapped(text).find("would catch subjects"), std::string::npos) << mapped(text);
-  for (const char* text : {"vehicle.>", "{key}.speed"})
-    EXPECT_NE(mapped(text).find("pipelines/route.json"), std::string::npos) << mapped(text);
-}
-
-TEST(NatsSubject, coversWhatItMatches) {
-  EXPECT_TRUE(covers("vehicle.>", "vehicle.*.*"));
-  EXPECT_TRUE(covers("vehicle.*.*", "vehicle.*.speed"));
-  EXPECT_TRUE(covers("a.b", "a.b"));
-  EXPECT_TRUE(covers(">", "a"));
-  EXPECT_FALSE(covers("vehicle.*", "vehicle.*.*"));
-  EXPECT_FALSE(covers("vehicle.*.*", "vehicle.*.>"));
-  EXPECT_FALSE(covers("vehicle.*.speed", "vehicle.*.*"));
-  EXPECT_FALSE(covers("a.b.c", "a.b"));
-}
+const bool nats_subject_tests = text_tests::add("operators/clients/nats_subject_test.txt", {{"match", matched},
+                                                                                            {"filter", filter_of},
+                                                                                            {"wrong", problem_of},
+                                                                                            {"expand", expanded},
+                                                                                            {"mapping", mapping_of},
+                                                                                            {"covers", is_covered}});
 
 TEST(Partition, isFnv1aModuloN) {
   EXPECT_EQ(partition_of("", 1u << 31), 2166136261u % (1u << 31));

@@ -2,86 +2,42 @@
 
 #include <gtest/gtest.h>
 
+#include <ranges>
+#include <regex>
+
+#include <weir/format.hpp>
+
+#include "text_tests/text_tests.hpp"
+
 namespace weir {
 namespace {
 
-using enum SinkAction;
+/// A sink as a line of the data file, which explains it.
+SinkPlace place_of(const std::string& line) {
+  static const std::regex form{R"((\w+)(?: at (\d+))?(?: of ([^,]*))?(?:, (\d+) resets)?(?:, from (\w+))?)"};
+  std::smatch found;
+  EXPECT_TRUE(std::regex_match(line, found, form)) << line;
+  SinkPlace out{.id = found[1], .keeps = found[2].matched};
+  if (found[2].matched) out.kept.place.position = std::stoull(found[2]);
+  out.kept.sinks = found[3];
+  if (found[4].matched) out.kept.resets = static_cast<std::uint32_t>(std::stoul(found[4]));
+  if (found[5].matched) out.begins = found[5] == "stream" ? SinkBegins::stream : SinkBegins::now;
+  return out;
+}
 
-struct Row {
-  const char* what;
+std::string starts(const text_tests::Input& in) {
+  static constexpr const char* actions[] = {"resume", "begin_now", "begin_first", "lost"};
   std::vector<SinkPlace> sinks;
-  std::vector<SinkStart> starts;
-};
-
-SinkPlace transactional(std::string id, Position position, std::string sinks = "", std::uint32_t resets = 0,
-                        std::optional<SinkBegins> begins = {}) {
-  return {std::move(id), true, begins, {.place = {.position = position}, .sinks = std::move(sinks), .resets = resets}};
+  for (const auto& line : std::views::split(in.text(), '\n')) sinks.push_back(place_of({line.begin(), line.end()}));
+  std::string out;
+  for (const SinkStart& start : starts_of(sinks)) {
+    out += weir::format("{} at {}", actions[static_cast<std::size_t>(start.action)], start.at.place.position);
+    out += start.at.resets == 0 ? "\n" : weir::format(", {} resets\n", start.at.resets);
+  }
+  return out;
 }
 
-SinkPlace other(std::string id, std::optional<SinkBegins> begins = {}) { return {std::move(id), false, begins}; }
-
-SinkStart start(SinkAction action, Position position, std::uint32_t resets = 0) {
-  return {action, {.place = {.position = position}, .resets = resets}};
-}
-
-class SinkStarts : public testing::TestWithParam<Row> {};
-
-TEST_P(SinkStarts, AreDecidedTogether) { EXPECT_EQ(starts_of(GetParam().sinks), GetParam().starts); }
-
-constexpr auto from_now = SinkBegins::now;
-constexpr auto stream = SinkBegins::stream;
-
-INSTANTIATE_TEST_SUITE_P(
-    Table, SinkStarts,
-    testing::Values(Row{"a first run",
-                        {transactional("a", 0), other("n"), transactional("b", 0, "", 0, from_now)},
-                        {start(begin_first, 0), start(begin_first, 0), start(begin_first, 0)}},
-                    Row{"each from its own place",
-                        {transactional("a", 9, "a b n"), transactional("b", 5, "a b n")},
-                        {start(resume, 9), start(resume, 5)}},
-                    Row{"another output has what the furthest has that names it",
-                        {other("n"), transactional("a", 9, "a b n"), transactional("b", 5, "a b n")},
-                        {start(resume, 9), start(resume, 9), start(resume, 5)}},
-                    Row{"but not what one has that was committed before it was there",
-                        {other("n"), transactional("a", 5, "a n"), transactional("b", 9, "b")},
-                        {start(resume, 5), start(resume, 5), start(resume, 9)}},
-                    Row{"a new one begins at the furthest",
-                        {transactional("a", 5, "a b"), transactional("b", 9, "a b"), transactional("c", 0)},
-                        {start(resume, 5), start(resume, 9), start(begin_now, 9)}},
-                    Row{"also one that keeps no progress",
-                        {transactional("a", 9, "a"), other("n")},
-                        {start(resume, 9), start(begin_now, 9)}},
-                    Row{"unless it says so",
-                        {transactional("a", 9, "a"), transactional("c", 0, "", 0, stream), other("n", stream)},
-                        {start(resume, 9), start(begin_first, 0), start(begin_first, 0)}},
-                    Row{"what is known begins where it is, whatever it says",
-                        {transactional("a", 9, "a n"), other("n", stream)},
-                        {start(resume, 9), start(resume, 9)}},
-                    Row{"one that the others waited for begins where it would have",
-                        {transactional("a", 9, "a b? n?"), transactional("b", 0), other("n")},
-                        {start(resume, 9), start(begin_first, 0), start(begin_first, 0)}},
-                    Row{"what the second to commit says counts",
-                        {transactional("a", 9, "a b?"), transactional("c", 9, "a b c"), transactional("b", 0)},
-                        {start(resume, 9), start(resume, 9), start(lost, 0)}},
-                    Row{"one whose progress is gone is lost",
-                        {transactional("a", 9, "a b"), transactional("b", 0)},
-                        {start(resume, 9), start(lost, 0)}},
-                    Row{"also if it says where to begin",
-                        {transactional("a", 9, "a b"), transactional("b", 0, "", 0, stream)},
-                        {start(resume, 9), start(lost, 0)}},
-                    Row{"unless it was reset",
-                        {transactional("a", 9, "a b n"), transactional("b", 0, "", 1), other("n")},
-                        {start(resume, 9), start(begin_first, 0), start(resume, 9)}},
-                    Row{"which may begin now",
-                        {transactional("a", 9, "a b"), transactional("b", 0, "", 1, from_now)},
-                        {start(resume, 9), start(begin_now, 9)}},
-                    Row{"resets count where all were",
-                        {transactional("a", 0, "", 2), transactional("b", 0, "", 1), other("n")},
-                        {start(begin_first, 0, 1), start(begin_first, 0, 1), start(begin_first, 0, 1)}},
-                    Row{"not those that a new sink never had",
-                        {transactional("a", 9, "a", 2), transactional("b", 0)},
-                        {start(resume, 9, 2), start(begin_now, 9, 2)}}),
-    [](const auto& row) { return std::to_string(row.index); });
+const bool sink_start_tests = text_tests::add("engine/core/plan/sink_start_test.txt", {{"starts", starts}});
 
 TEST(RenamedSinks, AreRefusedUnlessTheySayIt) {
   Pipeline pipeline;
