@@ -263,8 +263,8 @@ done)");
       careless.text,
       AllOf(HasSubstr("transform careless: failed: has examples that lint clean and are made without connecting\n"
                       "  there is no example\n"),
-            HasSubstr("transform careless: failed: has a case\n"), HasSubstr("4 passed, 2 failed\n")));
-  EXPECT_THAT(text_of(home_.file("mine/junit.xml")), HasSubstr(R"(name="has a case"><failure>)"));
+            HasSubstr("transform careless: failed: has a test\n"), HasSubstr("4 passed, 2 failed\n")));
+  EXPECT_THAT(text_of(home_.file("mine/junit.xml")), HasSubstr(R"(name="has a test"><failure>)"));
 
   const auto refused = [&](const std::string& plugins) {
     const Said said = run("cd mine; weir list " + plugins);

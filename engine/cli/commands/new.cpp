@@ -197,7 +197,7 @@ std::vector<NewFile> new_operator(const OperatorName& name, Place place) {
 void add_new(Arguments& program, Session& session) {
   auto wanted = std::make_shared<std::string>();
   auto command = program.command("new", "writes an operator to begin with");
-  auto kind = command.command("operator", "its one file and its cases; outside weir's own tree also what builds it");
+  auto kind = command.command("operator", "its one file and its tests; outside weir's own tree also what builds it");
   kind.needs("name", *wanted, "transform/my-op, or a source/, sink/ or codec/");
   kind.does([wanted, &session] { session.exit = make_new(*wanted, session.registry); });
 }

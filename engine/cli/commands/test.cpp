@@ -78,7 +78,7 @@ class Testing {
     const std::string shown = weir::format("{} {}", to_string(name.role), name.name);
     auto rules = conformance_of(registry_, name);
     if (name.role == Role::transform || name.role == Role::codec) {
-      KeptRule& rule = rules.emplace_back("has a case");
+      KeptRule& rule = rules.emplace_back("has a test");
       if (!any_unreadable_ &&
           std::ranges::none_of(pipelines_, [&](const auto& pipeline) { return uses(*pipeline, name); }))
         rule.broken.emplace_back("no *.test.json there has a pipeline with it");
@@ -214,7 +214,7 @@ void print_totals(const Testing& testing, const TestOptions& options) {
 }
 
 int test(const TestOptions& options, const Session& session) {
-  set_up_log("text", "error");  // what a case has go wrong is no news
+  set_up_log("text", "error");  // what a test has go wrong is no news
   Testing testing{options, session.registry};
   for (const std::string& path : options.paths) {
     for (const std::string& file : files_of(path, is_case_file)) testing.file(file);
@@ -244,7 +244,7 @@ int test(const TestOptions& options, const Session& session) {
 
 void add_test(Arguments& program, Session& session) {
   auto options = std::make_shared<TestOptions>();
-  auto command = program.command("test", "runs the cases beside pipelines and operators, under virtual time");
+  auto command = program.command("test", "runs the tests beside pipelines and operators, in virtual time");
   command.needs("paths", options->paths, "*.test.json files, folders, or folder/...");
   command.option("--filter", options->filter, "only tests whose names contain this");
   command.option("--junit", options->junit, "writes the results to this file as JUnit XML");
