@@ -1,15 +1,11 @@
-#include <weir/format.hpp>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include <weir/ascii.hpp>
-#include <weir/rfc3339.hpp>
 #include <weir/spelling.hpp>
 #include <weir/units.hpp>
 
-#include "expression_tree.hpp"
+#include "expression/tree.hpp"
 
 namespace weir::expression {
 namespace {
@@ -19,22 +15,6 @@ constexpr int any_value = 1, not_operand = 3, sign_operand = 7;  ///< the least 
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80) != 0; }
 bool same(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
-
-const Form* find_form(std::string_view name) {
-  const auto found = std::ranges::find_if(forms(), [&](const Form& form) { return same(form.name, name); });
-  return found == forms().end() ? nullptr : &*found;
-}
-
-/// Keeps the first mistake.
-class Pass {
- protected:
-  template <typename... Args>
-  void blame(std::size_t offset, FormatText<Args...> message, Args&&... args) {
-    if (!error_) error_ = Error{Error::Kind::invalid, weir::format(message, std::forward<Args>(args)...), {}, offset};
-  }
-
-  std::optional<Error> error_;
-};
 
 /// Precedence climbing. After the first mistake every token is the end, so that all loops run out.
 class Parser : Pass {
@@ -133,8 +113,9 @@ class Parser : Pass {
     next();
     bool turned = form->name == "not";
     if (turned) {
-      form = find_form(same(token_.raw, "in") ? "in" : "between");
-      expect(form->name, "after \"not\", or \"in\"");
+      const bool known = same(token_.raw, "in") || same(token_.raw, "like");
+      form = find_form(known ? token_.raw : "between");
+      expect(form->name, "after \"not\", or \"in\" or \"like\"");
     }
     std::vector<Node> args = list(std::move(left));
     if (form->name == "is") {
@@ -142,7 +123,7 @@ class Parser : Pass {
       expect("null", "after \"is\"");
     } else if (form->name == "in") {
       expect("(", "after \"in\"");
-      arguments(args);
+      if (!take(")")) arguments(args);
       if (args.size() == 1) blame(offset, "\"in\" needs at least one value");
     } else {
       const bool goes_on = args[0].form == form && form->most == many;
@@ -154,12 +135,12 @@ class Parser : Pass {
       }
     }
     Node out = node(form->name, offset, std::move(args));
-    return turned ? node("not", offset, list(std::move(out))) : out;
+    if (turned) out = node("not", offset, list(std::move(out)));
+    return out;
   }
 
   /// Values up to the closing bracket; the opening one is read.
   void arguments(std::vector<Node>& out) {
-    if (take(")")) return;
     do out.push_back(value(any_value));
     while (take(","));
     expect(")", "or \",\"");
@@ -196,6 +177,7 @@ class Parser : Pass {
   Node word(const Token& token) {
     if (same(token.raw, "not")) return node("not", token.offset, list(value(not_operand)));
     if (same(token.raw, "null")) return {.offset = token.offset, .null = true};
+    if (same(token.raw, "case")) return choice(token.offset);
     const bool yes = same(token.raw, "true");
     if (yes || same(token.raw, "false")) return {.offset = token.offset, .type = Type::boolean, .integer = yes};
     const Form* form = find_form(token.raw);
@@ -208,13 +190,51 @@ class Parser : Pass {
       return {};
     }
     std::vector<Node> args;
-    arguments(args);
+    if (form->name == "extract") take_part(args);
+    if (!args.empty() || !take(")")) arguments(args);
     if (args.size() < form->least || args.size() > form->most) {
-      const std::string wanted = form->most == many ? "at least 1" : std::to_string(form->least);
-      const auto* plural = wanted.ends_with('1') ? "" : "s";
-      blame(token.offset, "{}() takes {} value{}, not {}", form->name, wanted, plural, args.size());
+      blame(token.offset, "{}({}) takes {}, not {}", form->name, form->arguments, number_of_values(*form), args.size());
     }
     return node(form->name, token.offset, std::move(args));
+  }
+
+  static std::string number_of_values(const Form& form) {
+    if (form.most == 0) return "no value";
+    const std::string least = std::to_string(form.least);
+    if (form.most == many) return weir::format("at least {} value{}", least, form.least == 1 ? "" : "s");
+    if (form.most > form.least)
+      return weir::format("{} {} {} values", least, form.most > form.least + 1 ? "to" : "or", form.most);
+    return weir::format("{} value{}", least, form.least == 1 ? "" : "s");
+  }
+
+  /// `hour from` of `extract(hour from time)`.
+  void take_part(std::vector<Node>& args) {
+    if (token_.kind == Kind::text) return;  // extract('hour', time)
+    const Token part = token_;
+    next();
+    expect("from", weir::format("after {}", shown(part)));
+    args.push_back({.offset = part.offset,
+                    .type = Type::string,
+                    .text = std::string{part.raw},
+                    .id = std::make_shared<KnownId>()});
+  }
+
+  /// What follows `case`. The node has the values first, `else` last of them, so that what must be alike stands
+  /// together; then the conditions, or the value that `case` begins with and what it is compared with.
+  Node choice(std::size_t offset) {
+    std::vector<Node> values, conditions;
+    const bool compares = !same(token_.raw, "when");
+    if (compares) conditions.push_back(value(any_value));
+    do {
+      expect("when", values.empty() ? "after \"case\"" : "or \"end\"");
+      conditions.push_back(value(any_value));
+      expect("then", "after a condition");
+      values.push_back(value(any_value));
+    } while (!error_ && !same(token_.raw, "else") && !same(token_.raw, "end"));
+    values.push_back(take("else") ? value(any_value) : Node{.offset = token_.offset, .null = true});
+    expect("end", "of \"case\"");
+    std::ranges::move(conditions, std::back_inserter(values));
+    return node("case", offset, std::move(values));
   }
 
   Node number(const Token& token) {
@@ -240,160 +260,8 @@ class Parser : Pass {
   Token token_;
 };
 
-constexpr std::array<std::string_view, 4> one_of{"a number", "a text", "true or false", "an instant"};
-constexpr std::array<std::string_view, 4> several_of{"numbers", "texts", "true or false", "instants"};
-constexpr std::array plain_types{Type::float64, Type::string, Type::boolean, Type::timestamp};
-
-Takes kind_of(Type type) {
-  if (type == Type::string || type == Type::dictionary) return Takes::text;
-  if (type == Type::timestamp) return Takes::instant;
-  return type == Type::boolean ? Takes::truth : Takes::number;
-}
-bool fits(const Node& n, Takes kind) { return n.null || kind_of(n.type) == kind; }
-bool is_instant(const Node& n) { return kind_of(n.type) == Takes::instant; }
-
-std::string described(const Node& n) {
-  const std::string_view what = one_of[static_cast<std::size_t>(kind_of(n.type))];
-  if (n.is_name) return weir::format("{} is {}", quoted(n.text), what);
-  return n.is_literal() ? weir::format("this is {}", what)
-                        : weir::format("what \"{}\" gives is {}", n.form->name, what);
-}
-
-/// The argument that the others must be like: one that can't adapt, if there is one.
-const Node& model_of(std::span<const Node> args) {
-  const Node* model = &args.front();
-  for (const Node& arg : args) {
-    if (!arg.is_literal()) return arg;
-    if (model->null) model = &arg;
-  }
-  return *model;
-}
-
-/// Looks up names, decides every node's type, and turns literals into the type of what they meet.
-class Binder : Pass {
- public:
-  explicit Binder(const Schema& schema) : schema_{schema} {}
-
-  Result<void> run(Node& root) {
-    visit(root);
-    if (error_) return std::unexpected(*error_);
-    return {};
-  }
-
- private:
-  void visit(Node& n) {
-    if (n.is_name) look_up(n);
-    if (n.id != nullptr) n.id = std::make_shared<KnownId>();  // every lane binds its own, and has its own dictionaries
-    for (Node& arg : n.args) visit(arg);
-    if (n.form != nullptr && !error_) n.type = n.form->result.value_or(infer_type(n));
-  }
-
-  void blame_need(const Node& arg, std::string_view wanted, const Node& by) {
-    blame(arg.offset, "\"{}\" needs {}, but {}", by.form->name, wanted, described(arg));
-  }
-
-  void look_up(Node& n) {
-    const auto number = schema_.find(n.text);
-    n.type = number ? schema_.columns[*number].type : Type::timestamp;
-    n.column = number.value_or(arrival_column);
-    if (number || n.text == "arrival") return;
-    std::vector<std::string> names;
-    for (const ColumnType& column : schema_.columns) names.push_back(column.name);
-    names.emplace_back("arrival");
-    std::string hint = did_you_mean(n.text, names);
-    if (hint.empty() && schema_.shape == Shape::samples) {
-      hint = weir::format("a sample is one value of one field: field = '{}' and x > 0", n.text);
-    } else if (hint.empty()) {
-      for (const std::string& name : names) hint += (hint.empty() ? "there are " : ", ") + name;
-      hint += weir::format("; a text is written '{}'", n.text);
-    }
-    blame(n.offset, "unknown name {}; {}", quoted(n.text), hint);
-  }
-
-  Type infer_type(Node& n) {
-    std::span<Node> args{n.args};
-    const std::string_view name = n.form->name;
-    if ((name == "+" || name == "-") && is_instant(args[0])) return infer_instant(n);
-    if (name == "if") {
-      if (!fits(args[0], Takes::truth)) blame_need(args[0], "a condition first", n);
-      if (args[0].null) args[0].type = Type::boolean;
-      args = args.subspan(1);
-    }
-    return infer_type(args, n);
-  }
-
-  /// `time + 5s`, `time - time`: an instant comes first.
-  Type infer_instant(Node& n) {
-    Node& length = n.args.back();
-    if (is_instant(length) && n.form->name == "-") return Type::int64;
-    if (length.null) length.type = Type::int64;
-    if (length.type != Type::int64) blame_need(length, "a length of time like 5s after an instant", n);
-    return Type::timestamp;
-  }
-
-  /// Makes the arguments one kind; answers their common type.
-  Type infer_type(std::span<Node> args, const Node& by) {
-    const Node& model = model_of(args);
-    const bool alike = by.form->takes == Takes::alike;
-    const Takes kind = alike ? kind_of(model.type) : by.form->takes;
-    const auto number = static_cast<std::size_t>(kind);
-    Type common = model.null || kind == Takes::text ? plain_types[number] : model.type;
-    for (Node& arg : args) {
-      if (kind == Takes::instant && arg.id != nullptr) read_instant(arg);
-      const auto [a, b] = std::minmax<const Node*>({&arg, &model});
-      if (!fits(arg, kind) && alike)
-        blame(b->offset, "\"{}\" can't take both: {}, and {}", by.form->name, described(*a), described(*b));
-      else if (!fits(arg, kind))
-        blame_need(arg, (args.size() == 1 ? one_of : several_of)[number], by);
-      if (!arg.null && arg.type == Type::float64) common = Type::float64;
-    }
-    for (Node& arg : args) {
-      if (arg.null) arg.type = common;
-      if (!arg.is_literal() || arg.type != Type::int64 || model.type != Type::float64) continue;
-      arg.type = Type::float64;
-      arg.number = static_cast<double>(arg.integer);
-    }
-    return common;
-  }
-
-  /// What a text that meets an instant becomes.
-  void read_instant(Node& n) {
-    const auto instant = parse_rfc3339(n.text);
-    if (!instant) blame(n.offset, "{} is no instant; write '2026-01-01T00:00:00Z'", quoted(n.text));
-    n.type = Type::timestamp;
-    n.integer = instant.value_or(0);
-    n.id.reset();
-  }
-
-  const Schema& schema_;
-};
-
 }  // namespace
+
+Result<Node> parse(std::string_view text) { return Parser{text}.run(); }
+
 }  // namespace weir::expression
-
-namespace weir {
-
-Expression::Expression(std::shared_ptr<const Program> program) : program_{std::move(program)} {}
-Expression::Expression(const Expression&) = default;
-Expression& Expression::operator=(const Expression&) = default;
-Expression::Expression(Expression&&) noexcept = default;
-Expression& Expression::operator=(Expression&&) noexcept = default;
-Expression::~Expression() = default;
-
-Result<Expression> Expression::compile(std::string_view text) {
-  return expression::Parser{text}.run().transform([&](expression::Node&& root) {
-    return Expression{std::make_shared<const Program>(std::string{text}, std::move(root))};
-  });
-}
-
-Result<Expression> Expression::bind(const Schema& schema) const {
-  Program bound = *program_;
-  return expression::Binder{schema}.run(bound.root).transform([&] {
-    return Expression{std::make_shared<const Program>(std::move(bound))};
-  });
-}
-
-const std::string& Expression::text() const { return program_->text; }
-Type Expression::type() const { return program_->root.type; }
-
-}  // namespace weir
