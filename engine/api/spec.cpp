@@ -163,4 +163,9 @@ Spec& Spec::keyed_state() {
   return *this;
 }
 
+Spec& Spec::remembers_keys(std::function<bool(const Settings&)> with) {
+  remembers_with = std::move(with);
+  return *this;
+}
+
 }  // namespace weir

@@ -64,6 +64,30 @@ TEST_F(FilterTest, SaysNothingWhereOneRowPassed) {
   EXPECT_TRUE(context.warnings.empty());
 }
 
+TEST_F(FilterTest, ComparesWithTheRowBeforeAndRemembersIt) {
+  const auto filter = make("coalesce(x <> previous(x), true)");
+  ASSERT_TRUE(filter->bind_schema({samples::schema()}));
+  FakeOutput out{context};
+  ASSERT_TRUE(filter->process(
+      0, SampleBatch{context}.number("a", "speed", 1, 5, 5).number("b", "speed", 1, 5, 5).take(5), out));
+  EXPECT_EQ(out.emitted[0].second->rows, 2U);
+  EXPECT_EQ(filter->size().keys, 2U);
+  StateWriter state;
+  filter->save(state);
+  const auto again = make("coalesce(x <> previous(x), true)");
+  ASSERT_TRUE(again->bind_schema({samples::schema()}));
+  StateReader reader{state.bytes()};
+  ASSERT_TRUE(again->load(reader));
+  ASSERT_TRUE(
+      again->process(0, SampleBatch{context}.number("a", "speed", 2, 5, 6).number("b", "speed", 2, 6, 6).take(6), out));
+  ASSERT_EQ(out.emitted[1].second->rows, 1U);
+  EXPECT_EQ(out.emitted[1].second->columns[samples::key].text(0), "b");
+  StateReader broken{std::string_view{state.bytes()}.substr(0, 9)};
+  const auto other = make("x > previous(x)");
+  ASSERT_TRUE(other->bind_schema({samples::schema()}));
+  EXPECT_FALSE(other->load(broken));
+}
+
 TEST_F(FilterTest, PassesMarkersAndWholeBatchesAsTheyAre) {
   const auto filter = make("x > 0");
   ASSERT_TRUE(filter->bind_schema({samples::schema()}));

@@ -1,6 +1,8 @@
 #include <weir/format.hpp>
 #include <weir/operator.hpp>
 
+#include <algorithm>
+
 #include <weir/spelling.hpp>
 
 namespace {
@@ -9,8 +11,15 @@ using namespace weir;
 constexpr std::uint32_t most_fields = 1u << 16;
 
 const std::vector<std::string> settable{"field", "time", "x", "y", "z", "text"};
+/// What the schema that expressions see calls the column of `where`: no name of anybody's.
+const std::string where_column = "\nwhere";
 
-std::string setting_of(std::string_view column) { return weir::format("set.{}", column); }
+/// The names and values of an object; none if it is left out, or is no object.
+std::vector<std::pair<std::string, Setting>> entries_of(const Settings& settings, std::string_view name) {
+  const Setting* const object = settings.find(name);
+  const auto* entries = object == nullptr ? nullptr : std::get_if<std::shared_ptr<const Settings>>(object);
+  return entries == nullptr ? std::vector<std::pair<std::string, Setting>>{} : (*entries)->entries();
+}
 
 /// The expression of an entry of `set`; a number, true or false stands for itself.
 std::string text_of(const Setting& value) {
@@ -26,93 +35,163 @@ std::string quoted_name(std::string_view column) {
   return out + '"';
 }
 
-/// Why a column may not be set, whatever the input is.
+/// Why a column may not be changed, whatever the input is.
 std::string_view forbidden(std::string_view column) {
   if (column == "key") {
-    return "\"key\" can't be set: it decides the lane, and in another lane than its own a vehicle has neither order "
-           "nor "
-           "state; publish under the new key and let a second pipeline read that";
+    return "it decides the lane, and in another lane than its own a vehicle has neither order nor state; publish "
+           "under the new key and let a second pipeline read that";
   }
-  if (column == "tick")
-    return "\"tick\" can't be set: it is the instant that the row describes; add a column of another name";
-  return {};
+  return column == "tick" ? "it is the instant that the row describes; add a column of another name" : "";
 }
 
-std::vector<Error> problems(const Settings& settings) {
-  std::vector<Error> out;
-  const auto& entries = settings.object("set").entries();
-  if (entries.empty()) out.push_back({Error::Kind::invalid, "\"set\" names no column", "set"});
-  for (const auto& [column, value] : entries) {
-    if (const auto why = forbidden(column); !why.empty()) {
-      out.push_back({Error::Kind::invalid, std::string{why}, setting_of(column)});
-      continue;
+/// The same of what a row must keep under its name.
+std::string_view fixed(std::string_view column, Shape shape) {
+  const bool timed = shape == Shape::samples || shape == Shape::events || shape == Shape::other;
+  return timed && column == "time" ? "it is the time of the row" : forbidden(column);
+}
+
+class Problems {
+ public:
+  std::vector<Error> of(const Settings& settings) {
+    const auto set = entries_of(settings, "set"), renamed = entries_of(settings, "rename");
+    const bool drops = settings.has("drop"), keeps = settings.has("keep");
+    if (set.empty() && renamed.empty() && !drops && !keeps)
+      add(R"(it changes nothing; say what to "set", "rename", "drop" or "keep")", settings.has("set") ? "set" : "");
+    for (const auto& [column, value] : set) {
+      const std::string setting = "set." + column;
+      if (refuse(column, "set", setting)) continue;
+      if (const auto compiled = Expression::compile(text_of(value)); !compiled)
+        add(compiled.error().message, setting, compiled.error().offset);
     }
-    if (const auto compiled = Expression::compile(text_of(value)); !compiled) {
-      out.push_back({Error::Kind::invalid, compiled.error().message, setting_of(column), compiled.error().offset});
+    for (const auto& [column, value] : renamed) {
+      const std::string setting = "rename." + column;
+      const auto* name = std::get_if<std::string>(&value);
+      if (name == nullptr || name->empty())
+        add("a column's new name is a text", setting);
+      else if (!refuse(column, "renamed", setting))
+        refuse(*name, "the name of another column", setting);
     }
+    if (drops && keeps) add(R"(say what to "drop" or what to "keep", not both)", "keep");
+    for (const auto& column : drops ? settings.list("drop") : std::vector<std::string>{})
+      refuse(column, "dropped", "drop");
+    return std::move(out_);
   }
-  return out;
+
+ private:
+  void add(std::string message, std::string setting, std::size_t offset = 0) {
+    out_.push_back({Error::Kind::invalid, std::move(message), std::move(setting), offset});
+  }
+  bool refuse(std::string_view column, std::string_view what, const std::string& setting) {
+    const std::string_view why = forbidden(column);
+    if (!why.empty()) add(weir::format("{} can't be {}: {}", quoted(column), what, why), setting);
+    return !why.empty();
+  }
+
+  std::vector<Error> out_;
+};
+
+std::vector<Error> problems(const Settings& settings) { return Problems{}.of(settings); }
+
+/// Whether an expression goes by the row before. Settings may be wrong yet.
+bool looks_back(const Settings& settings) {
+  const auto does = [](const Setting& value) {
+    if (const auto* expression = std::get_if<std::shared_ptr<const Expression>>(&value))
+      return (*expression)->looks_back();
+    const auto* text = std::get_if<std::string>(&value);
+    const auto compiled = text == nullptr ? fail(Error::Kind::invalid, "") : Expression::compile(*text);
+    return compiled && compiled->looks_back();
+  };
+  const Setting* const where = settings.find("where");
+  return (where != nullptr && does(*where)) ||
+         std::ranges::any_of(entries_of(settings, "set"), [&](const auto& entry) { return does(entry.second); });
 }
 
 class Map final : public Transform {
  public:
-  explicit Map(const Settings& settings) {
-    for (const auto& [column, value] : settings.object("set").entries()) set_.emplace_back(column, text_of(value));
-    if (settings.has("where")) where_ = settings.expression("where").text();
+  Map(const Settings& settings, Context& context)
+      : context_{context},
+        undefined_{context.counter("undefined_values")},
+        history_{std::make_unique<History>(context.forget())} {
+    for (const auto& [column, value] : entries_of(settings, "set")) set_.emplace_back(column, text_of(value));
+    for (const auto& [column, value] : entries_of(settings, "rename"))
+      rename_.emplace_back(column, std::get<std::string>(value));
+    if (settings.has("where")) where_ = settings.expression("where");
+    if (settings.has("drop")) drop_ = settings.list("drop");
+    if (settings.has("keep")) keep_ = settings.list("keep");
   }
 
   Result<Schemas> bind_schema(const Schemas& inputs) override {
     const Schema& in = *inputs.at(0);
-    auto out = std::make_shared<Schema>(in);
     samples_ = in.shape == Shape::samples;
+    history_ = std::make_unique<History>(context_.forget());
     assignments_.clear();
-    if (!where_.empty()) {
-      const auto where = bound(where_, in, "where");
+    seen_ = std::make_shared<Schema>(in);
+    Schema made = in;
+    if (where_) {
+      auto where = bound(*where_, in, "where", *history_);
       if (!where) return std::unexpected(where.error());
       if (where->type() != Type::boolean) return fail(Error::Kind::invalid, "\"where\" must be true or false", "where");
+      bound_where_ = *std::move(where);
+      seen_->columns.push_back({where_column, Type::boolean});
     }
     for (const auto& [column, text] : set_) {
       auto value = value_for(in, column, text);
       if (!value) return std::unexpected(value.error());
       const auto there = in.find(column);
-      if (!there) out->columns.push_back({column, value->type()});
-      if (there && !samples_) out->columns[*there].type = value->type();
-      assignments_.push_back({there.value_or(out->columns.size() - 1), column, *std::move(value)});
+      if (!there) made.columns.push_back({column, value->type()});
+      if (there && !samples_) made.columns[*there].type = value->type();
+      assignments_.push_back({there.value_or(made.columns.size() - 1), column, *std::move(value)});
     }
-    schema_ = std::move(out);
-    return Schemas{schema_};
+    return rename(made).and_then([&] { return choose(made); }).transform([&] {
+      schema_ = finished(in, std::move(made));
+      return Schemas{schema_};
+    });
   }
 
   Result<void> process(Port, const BatchPtr& in, Output& out) override {
-    auto batch = std::make_shared<Batch>(*in);
-    batch->schema = schema_;
-    batch->columns.resize(schema_->columns.size());
+    if (!history_->empty() && in->rows != 0 && in->column("key").ids().dictionary != context_.keys())
+      return fail(Error::Kind::internal, "keys of another lane reached map");
+    history_->begin(*in);
+    Expression::Evaluation evaluation{history_.get()};
+    Batch seen = *in;
+    seen.schema = seen_;
+    if (where_) seen.columns.push_back(bound_where_->evaluate(*in, evaluation));
+    std::vector<Column> columns = in->columns;
+    columns.resize(in->columns.size() + assignments_.size());
     std::vector<std::uint8_t> keep(in->rows, 1);
     for (const Assignment& each : assignments_) {
-      Column value = each.value.evaluate(*in);
+      Column value = each.value.evaluate(seen, evaluation);
       if (samples_ && (each.number == samples::time || each.number == samples::field)) {
-        refuse(*in, keep, out, {"null_result", weir::format("{} gave NULL", setting_of(each.column))},
+        refuse(*in, keep, out, {"null_result", weir::format("set.{} gave NULL", each.column)},
                [&](std::size_t row) { return value.valid(row); });
         if (each.number == samples::field) value = fields_of(*in, value, keep, out);
       }
-      batch->columns[each.number] = std::move(value);
+      columns[each.number] = std::move(value);
     }
+    auto batch = std::make_shared<Batch>(*in);
+    batch->schema = schema_;
+    batch->columns.clear();
+    for (const std::size_t number : chosen_) batch->columns.push_back(std::move(columns[number]));
+    out.count(undefined_, evaluation.undefined);
     out.emit(select(batch, keep));
     return {};
   }
 
   void save(StateWriter& state) const override {
+    if (!names_fields() && history_->empty()) return;
     state.put(fields_->size());
     for (std::uint32_t id = 0; id < fields_->size(); ++id) state.put_text(fields_->at(id));
+    history_->save(state);
   }
 
   Result<void> load(StateReader& state) override {
+    if (state.at_end()) return {};  // of settings that need none
     for (auto left = state.get<std::uint32_t>(); left != 0 && state.ok(); --left) fields_->intern(state.get_text());
-    if (!state.ok()) return fail(Error::Kind::internal, "the state of map is cut off");
-    return {};
+    if (state.ok() && (state.at_end() || history_->load(state, context_.keys()->size()))) return {};
+    return fail(Error::Kind::internal, "the state of map is cut off");
   }
 
-  Size size() const override { return {.keys = 0, .bytes = fields_->bytes()}; }
+  Size size() const override { return {.keys = history_->keys(), .bytes = fields_->bytes() + history_->bytes()}; }
 
  private:
   /// A column that is set, and what gives it its values.
@@ -122,41 +201,106 @@ class Map final : public Transform {
     Expression value;
   };
 
-  static Result<Expression> bound(const std::string& text, const Schema& in, const std::string& setting) {
-    return Expression::compile(text)
-        .and_then([&](const Expression& e) { return e.bind(in); })
-        .transform_error([&](Error error) {
-          error.setting = setting;
-          return error;
-        });
+  bool names_fields() const {
+    return samples_ && std::ranges::contains(assignments_, samples::field, &Assignment::number);
+  }
+
+  static Result<Expression> bound(const Expression& expression, const Schema& in, const std::string& setting,
+                                  History& history) {
+    return expression.bind(in, &history).transform_error([&](Error error) {
+      error.setting = setting;
+      return error;
+    });
   }
 
   /// The expression, checked alone so that its mistakes have their places; then, where the column was there before or
   /// `where` leaves rows out, joined with what stays in those rows, which also gives both one type.
-  Result<Expression> value_for(const Schema& in, const std::string& column, const std::string& text) const {
+  Result<Expression> value_for(const Schema& in, const std::string& column, const std::string& text) {
+    const std::string setting = "set." + column;
     const auto there = in.find(column);
-    if (samples_ && !there) {
-      const std::string hint = did_you_mean(column, settable);
-      return fail(Error::Kind::invalid,
-                  weir::format("samples have no column {}; {}", quoted(column),
-                               hint.empty() ? "field, time, x, y, z and text can be set" : hint),
-                  setting_of(column));
-    }
-    auto alone = bound(text, in, setting_of(column));
-    if (!alone || (!samples_ && where_.empty())) return alone;
+    const std::string near = samples_ && !there ? did_you_mean(column, settable) : "";
+    if (!near.empty())
+      return fail(Error::Kind::invalid, weir::format("samples have no column {}; {}", quoted(column), near), setting);
+    History none{0};
+    const auto compile = [&](const std::string& what, const Schema& schema, History& history) {
+      return Expression::compile(what).and_then(
+          [&](const Expression& e) { return bound(e, schema, setting, history); });
+    };
+    const auto alone = compile(text, in, none);
+    if (!alone) return alone;
+    const bool same_kind = samples_ && there;
+    if (!same_kind && !where_) return compile(text, in, *history_);
     const std::string stays = there ? quoted_name(column) : "null";
-    auto joined = bound(weir::format("if({}, ({}), {})", where_.empty() ? "true" : where_, text, stays), in, "");
-    if (joined && (!samples_ || kind_of(joined->type()) == kind_of(in.columns[*there].type))) return joined;
+    const std::string where = where_ ? quoted_name(where_column) : "true";
+    auto joined = compile(weir::format("if({}, ({}), {})", where, text, stays), *seen_, *history_);
+    if (joined && (!same_kind || kind_of(joined->type()) == kind_of(in.columns[*there].type))) return joined;
     return fail(Error::Kind::invalid,
                 weir::format("{} holds {}, but this gives {}", quoted(column), kind_of(in.columns[*there].type),
                              kind_of(alone->type())),
-                setting_of(column));
+                setting);
   }
 
   static std::string_view kind_of(Type type) {
     if (type == Type::string || type == Type::dictionary) return "texts";
     if (type == Type::timestamp) return "times";
     return type == Type::boolean ? "true or false" : "numbers";
+  }
+
+  static std::unexpected<Error> unknown_column(const Schema& made, std::string_view name, std::string setting) {
+    std::vector<std::string> names;
+    for (const ColumnType& column : made.columns) names.push_back(column.name);
+    const std::string near = did_you_mean(name, names);
+    return fail(
+        Error::Kind::invalid,
+        weir::format("there is no column {}; {}", quoted(name), near.empty() ? "there are " + listed(names) : near),
+        std::move(setting));
+  }
+
+  /// Gives columns their new names, all at once.
+  Result<void> rename(Schema& made) const {
+    const Schema before = made;
+    for (const auto& [old, name] : rename_) {
+      const auto number = before.find(old);
+      if (!number) return unknown_column(before, old, "rename." + old);
+      if (const auto why = fixed(old, made.shape); !why.empty())
+        return fail(Error::Kind::invalid, weir::format("{} can't be renamed: {}", quoted(old), why), "rename." + old);
+      made.columns[*number].name = name;
+    }
+    for (const auto& [old, name] : rename_) {
+      if (std::ranges::count(made.columns, name, &ColumnType::name) > 1)
+        return fail(Error::Kind::invalid, weir::format("there is a column {} already", quoted(name)), "rename." + old);
+    }
+    return {};
+  }
+
+  /// Takes out what is dropped, or all that is not kept.
+  Result<void> choose(Schema& made) {
+    for (const std::string& name : drop_) {
+      if (!made.find(name)) return unknown_column(made, name, "drop");
+      if (const auto why = fixed(name, made.shape); !why.empty())
+        return fail(Error::Kind::invalid, weir::format("{} can't be dropped: {}", quoted(name), why), "drop");
+    }
+    for (const std::string& name : keep_.value_or(std::vector<std::string>{}))
+      if (!made.find(name)) return unknown_column(made, name, "keep");
+    chosen_.clear();
+    std::vector<ColumnType> left;
+    for (std::size_t number = 0; number < made.columns.size(); ++number) {
+      const std::string& name = made.columns[number].name;
+      const bool stays = keep_ ? std::ranges::contains(*keep_, name) || !fixed(name, made.shape).empty()
+                               : !std::ranges::contains(drop_, name);
+      if (!stays) continue;
+      chosen_.push_back(number);
+      left.push_back(made.columns[number]);
+    }
+    made.columns = std::move(left);
+    return {};
+  }
+
+  /// Samples and brackets are what they are by their columns; rows and events with other columns are still that.
+  static SchemaPtr finished(const Schema& in, Schema made) {
+    const bool by_columns = in.shape == Shape::samples || in.shape == Shape::brackets;
+    if (by_columns && made.columns != in.columns) made.shape = Shape::other;
+    return std::make_shared<const Schema>(std::move(made));
   }
 
   /// Sends the rows that do not fit to the dead letters, each once.
@@ -180,37 +324,59 @@ class Map final : public Transform {
     return Column::dictionary(std::move(ids));
   }
 
-  std::vector<std::pair<std::string, std::string>> set_;
-  std::string where_;
+  Context& context_;
+  std::size_t undefined_;
+  std::vector<std::pair<std::string, std::string>> set_, rename_;  // column and expression; old name and new
+  std::vector<std::string> drop_;
+  std::optional<std::vector<std::string>> keep_;
+  std::optional<Expression> where_, bound_where_;
   std::vector<Assignment> assignments_;
+  std::vector<std::size_t> chosen_;  // of the input's columns and those that are added: what comes out
+  std::shared_ptr<Schema> seen_;     // by the expressions: the input's, and `where`
   SchemaPtr schema_;
   bool samples_ = false;
+  std::unique_ptr<History> history_;
   std::shared_ptr<Dictionary> fields_ = std::make_shared<Dictionary>(most_fields);
 };
 
 Spec spec() {
-  return Spec::transform("gives columns new values, computed by expressions")
-      .field("set", kind::map(),
-             "column -> expression, a number, true or false; every expression sees the row as it came in, not what the "
-             "others set")
+  return Spec::transform("makes, renames and drops columns, by expressions")
+      .optional("set", kind::map(),
+                "column -> expression, a number, true or false; every expression sees the row as it came in, not what "
+                "the others set")
       .optional("where", kind::expression(),
-                "only rows for which this is true are changed; a column that is added is NULL in the others")
-      .accepts({Shape::samples, Shape::events})
+                "only rows for which this is true are changed by `set`; a column that is added is NULL in the others")
+      .optional("rename", kind::map(), "column -> its new name, after `set`")
+      .optional("drop", kind::texts(), "columns to leave out, by their new names")
+      .optional("keep", kind::texts(), "instead: the columns to keep; key and tick, or key and time, always stay")
+      .counter("undefined_values", "results that are NULL because they are undefined: 1 / 0, an overflow, sqrt(-1)")
       .check(problems)
+      .remembers_keys(looks_back)
+      .state([](const Settings& settings) {
+        return looks_back(settings)
+                   ? "64 B per vehicle, of samples per vehicle and field, for up to four values of the row "
+                     "before; beside texts"
+                   : "";
+      })
       .details(
-          "Of samples field, time, x, y, z and text can be set, each to a value of its own type; a sample whose "
-          "field or time would be NULL goes to the dead letters. Of events (window-join's port sessions) any column "
-          "can be replaced, and any be added, but not key and tick. The key can't be set because it decides the lane: "
-          "publish under the new key and read that in a second pipeline.")
+          "Rows stay rows and events events, whatever columns they have. Samples stay samples if they have no other "
+          "columns than before: of field, time, x, y, z and text each can be set to a value of its own type, and a "
+          "sample whose field or time would be NULL goes to the dead letters. The key can't be set because it decides "
+          "the lane: publish under the new key and read that in a second pipeline.")
       .details(
-          "map stands before window-join: behind it rows are made by the sink, where no transform comes any more. So a "
-          "sample can be computed from itself, not a column from others; that is for the database, in a view.")
-      .details("Expressions are those of filter: weir describe filter.")
+          "The type of a column is its expression's; weir explain shows it. previous(x) and elapsed() go by the row "
+          "before of the same key, as rows come in, whether `where` is true of it or not; of samples by the one before "
+          "of the same key and field. A key without a row for limits.forget is forgotten.")
+      .details("Expressions are those of filter, where weir describe says how they are written. Functions:\n" +
+               Expression::functions())
       .example(
           R"({ "id": "metric", "transform": "map", "from": "signals", "where": "field = 'speed'", "set": { "x": "x * 1.609344" } })")
       .example(
           R"json({ "id": "named", "transform": "map", "from": "signals",
-          "set": { "field": "if(field = 'soc', 'charge', field)", "time": "time - 5ms" } })json");
+          "set": { "field": "if(field = 'soc', 'charge', field)", "time": "time - 5ms" } })json")
+      .example(
+          R"json({ "id": "way", "transform": "map", "from": "signals", "where": "field = 'mileage'",
+          "set": { "x": "x - previous(x)" } })json");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <weir/format.hpp>
+
 #include "fakes/context.hpp"
 
 namespace weir {
@@ -23,6 +25,23 @@ Settings map_settings(const Set& set, std::string_view where = {}) {
   return settings;
 }
 
+/// Settings with these too: `rename` is of old names and new ones, `drop` and `keep` lists.
+Settings with(Settings settings, const Set& rename, const std::vector<std::string>& drop = {},
+              const std::vector<std::string>& keep = {}) {
+  auto names = std::make_shared<Settings>();
+  for (const auto& [old, name] : rename) names->set(old, name);
+  if (!rename.empty()) settings.set("rename", std::shared_ptr<const Settings>{names});
+  if (!drop.empty()) settings.set("drop", drop);
+  if (!keep.empty()) settings.set("keep", keep);
+  return settings;
+}
+
+std::string columns_of(const Schema& schema) {
+  std::string out{to_string(schema.shape)};
+  for (const ColumnType& column : schema.columns) out += weir::format(", {} {}", column.name, to_string(column.type));
+  return out;
+}
+
 struct MapTest : testing::Test {
   std::unique_ptr<Transform> make(const Set& set, std::string_view where = {}) {
     return op.make_transform(map_settings(set, where), context);
@@ -36,6 +55,25 @@ struct MapTest : testing::Test {
   std::string mistake(const Set& set, std::string_view where = {}, const SchemaPtr& schema = samples::schema()) {
     const Error error = make(set, where)->bind_schema({schema}).error_or(Error{});
     return error.setting + ":" + std::to_string(error.offset) + ": " + error.message;
+  }
+
+  std::string schema_of(const Settings& settings, const SchemaPtr& in) {
+    const auto bound = op.make_transform(settings, context)->bind_schema({in});
+    if (bound) return columns_of(*bound->at(0));
+    return bound.error().setting + ": " + bound.error().message;
+  }
+
+  BatchPtr rows_of(const SchemaPtr& schema, std::vector<std::uint32_t> keys, std::vector<double> speeds) {
+    for (const char* key : {"a", "b"}) context.keys()->intern(key);
+    auto in = std::make_shared<Batch>();
+    in->schema = schema;
+    in->rows = keys.size();
+    std::vector<Timestamp> ticks;
+    for (std::size_t row = 0; row < in->rows; ++row) ticks.push_back(static_cast<Timestamp>(row) * second);
+    in->arrival = ticks;
+    in->columns = {Column::dictionary({std::move(keys), context.keys()}), Column::timestamp(ticks),
+                   Column::float64(std::move(speeds))};
+    return in;
   }
 
   BatchPtr two_samples() {
@@ -137,6 +175,86 @@ TEST_F(MapTest, RowsTakeNewColumnsAndReplacedOnes) {
   EXPECT_FALSE(mapped(*some, in)->column("fast").valid(0));
 }
 
+TEST_F(MapTest, ColumnsAreSetThenRenamedThenChosen) {
+  const SchemaPtr rows = rows::schema({{.field = "volts"}, {.field = "amps"}});
+  const Set power{{"watts", "volts * amps"_s}};
+  EXPECT_EQ(schema_of(with(map_settings(power), {}, {"volts", "amps"}), rows),
+            "rows, key dictionary, tick timestamp, watts float64");
+  EXPECT_EQ(schema_of(with(map_settings(power), {}, {}, {"watts"}), rows),
+            "rows, key dictionary, tick timestamp, watts float64");
+  EXPECT_EQ(schema_of(with(map_settings(power), {{"volts", "amps"_s}, {"amps", "volts"_s}}, {"volts"}), rows),
+            "rows, key dictionary, tick timestamp, amps float64, watts float64");
+  EXPECT_EQ(schema_of(with(map_settings({{"speed", "x * 3.6"_s}}), {}, {}, {"speed"}), samples::schema()),
+            "other, key dictionary, time timestamp, speed float64");
+  EXPECT_EQ(schema_of(with(Settings{"map"}, {{"x", "speed"_s}}, {"field", "y", "z", "text"}), samples::schema()),
+            "other, key dictionary, time timestamp, speed float64");
+  EXPECT_EQ(schema_of(map_settings({{"y", "x"_s}}), samples::schema()).substr(0, 8), "samples,");
+}
+
+TEST_F(MapTest, WhatComesOutAreTheChosenColumns) {
+  const auto map = op.make_transform(
+      with(map_settings({{"kmh", "speed * 3.6"_s}}), {{"speed", "metres"_s}}, {}, {"kmh", "metres"}), context);
+  const SchemaPtr rows = rows::schema({{.field = "speed"}});
+  const SchemaPtr bound = map->bind_schema({rows}).value().at(0);
+  const BatchPtr got = mapped(*map, rows_of(rows, {0, 1}, {10, 20}));
+  EXPECT_EQ(got->schema, bound);
+  EXPECT_EQ(got->column("metres").float64s()[1], 20);
+  EXPECT_EQ(got->column("kmh").float64s()[1], 72);
+  EXPECT_EQ(got->column("tick").int64s()[1], second);
+}
+
+TEST_F(MapTest, TheRowBeforeIsOfTheSameKeyAndOutlivesARestart) {
+  const SchemaPtr rows = rows::schema({{.field = "speed"}});
+  const Set integral{{"km", "coalesce((speed + previous(speed)) / 2 * elapsed() / 3600, 0)"_s}};
+  const auto map = make(integral, "speed >= 0");
+  ASSERT_TRUE(map->bind_schema({rows}));
+  const BatchPtr got = mapped(*map, rows_of(rows, {0, 1, 0}, {0, 7200, 3600}));
+  EXPECT_EQ(got->column("km").float64s()[0], 0);
+  EXPECT_EQ(got->column("km").float64s()[1], 0);
+  EXPECT_EQ(got->column("km").float64s()[2], 1);
+  EXPECT_EQ(map->size().keys, 2U);
+  EXPECT_GT(map->size().bytes, 100U);
+
+  StateWriter state;
+  map->save(state);
+  const auto again = make({{"delta", "speed - previous(speed)"_s}, {"on", "previous(speed > 0)"_s}});
+  ASSERT_TRUE(again->bind_schema({rows}));
+  StateReader reader{state.bytes()};
+  ASSERT_TRUE(again->load(reader));
+  const BatchPtr more = mapped(*again, rows_of(rows, {1, 0}, {7201, 3602}));
+  EXPECT_EQ(more->column("delta").float64s()[0], 1);
+  EXPECT_EQ(more->column("delta").float64s()[1], 2);
+  EXPECT_FALSE(more->column("on").valid(0)) << "nobody remembered that";
+  StateReader broken{std::string_view{state.bytes()}.substr(0, state.bytes().size() - 3)};
+  const auto other = make(integral);
+  ASSERT_TRUE(other->bind_schema({rows}));
+  EXPECT_FALSE(other->load(broken));
+}
+
+TEST_F(MapTest, KeepsStateOnlyWhereExpressionsDo) {
+  const auto saved = [&](const Set& set) {
+    const auto map = make(set);
+    EXPECT_TRUE(map->bind_schema({samples::schema()}));
+    StateWriter state;
+    map->save(state);
+    return state.bytes().size();
+  };
+  EXPECT_EQ(saved({{"x", "x * 2"_s}}), 0U);
+  EXPECT_GT(saved({{"x", "x - previous(x)"_s}}), 0U);
+  EXPECT_GT(saved({{"field", "lower(field)"_s}}), 0U);
+  EXPECT_FALSE(op.spec.is_bounded_by_keys(map_settings({{"x", "x * 2"_s}})));
+  EXPECT_TRUE(op.spec.is_bounded_by_keys(map_settings({{"x", "x - previous(x)"_s}})));
+  EXPECT_TRUE(op.spec.sees_whole_keys(map_settings({{"x", "1"_s}}, "elapsed() > 1")));
+  EXPECT_EQ(op.spec.state_of(map_settings({{"x", "1"_s}})), "");
+}
+
+TEST_F(MapTest, WhatIsUndefinedIsCountedWhereItIsLookedAt) {
+  const auto map = make({{"x", "1 / (x - 100)"_s}, {"y", "sqrt(-x)"_s}}, "x > 90 and 1 / (x - 80) > 0");
+  ASSERT_TRUE(map->bind_schema({samples::schema()}));
+  mapped(*map, two_samples());
+  EXPECT_EQ(context.counted("undefined_values"), 2U);
+}
+
 TEST_F(MapTest, MarkersPass) {
   const auto map = make({{"field", "lower(field)"_s}});
   ASSERT_TRUE(map->bind_schema({samples::schema()}));
@@ -153,6 +271,35 @@ TEST_F(MapTest, MistakesNameTheColumnAndThePlace) {
   EXPECT_EQ(mistake({{"x", "1"_s}}, "x"), "where:0: \"where\" must be true or false");
   EXPECT_EQ(mistake({{"speed", "'a'"_s}}, "true", rows::schema({{.field = "speed"}})),
             "set.speed:0: \"speed\" holds numbers, but this gives texts");
+}
+
+TEST_F(MapTest, MistakesOfNamesHaveTheirPlaces) {
+  const SchemaPtr rows = rows::schema({{.field = "speed"}, {.field = "charge"}});
+  const auto of = [&](const Set& rename, const std::vector<std::string>& drop = {},
+                      const std::vector<std::string>& keep = {}) {
+    return schema_of(with(Settings{"map"}, rename, drop, keep), rows);
+  };
+  EXPECT_EQ(of({{"sped", "v"_s}}), "rename.sped: there is no column \"sped\"; did you mean \"speed\"?");
+  EXPECT_EQ(of({{"speed", "charge"_s}}), "rename.speed: there is a column \"charge\" already");
+  EXPECT_EQ(of({}, {"z"}), "drop: there is no column \"z\"; there are \"key\", \"tick\", \"speed\", \"charge\"");
+  EXPECT_EQ(of({}, {}, {"chrage"}), "keep: there is no column \"chrage\"; did you mean \"charge\"?");
+  EXPECT_EQ(schema_of(with(Settings{"map"}, {{"time", "at"_s}}), samples::schema()),
+            "rename.time: \"time\" can't be renamed: it is the time of the row");
+  EXPECT_EQ(schema_of(with(Settings{"map"}, {}, {"time"}), samples::schema()),
+            "drop: \"time\" can't be dropped: it is the time of the row");
+  const auto problems = [&](const Settings& settings) {
+    std::string said;
+    for (const Error& error : op.spec.problems_of(settings))
+      said += error.setting + ": " + error.message.substr(0, 42) + "\n";
+    return said;
+  };
+  EXPECT_EQ(problems(with(Settings{"map"}, {{"key", "car"_s}, {"a", "tick"_s}, {"b", 1.5}}, {"x", "tick"}, {"y"})),
+            "rename.key: \"key\" can't be renamed: it decides the lan\n"
+            "rename.a: \"tick\" can't be the name of another column\n"
+            "rename.b: a column's new name is a text\n"
+            "keep: say what to \"drop\" or what to \"keep\", not \n"
+            "drop: \"tick\" can't be dropped: it is the instant\n");
+  EXPECT_EQ(problems(Settings{"map"}), ": it changes nothing; say what to \"set\", \"re\n");
 }
 
 TEST_F(MapTest, TheKeyStaysAndEveryMistakeIsSaidAtOnce) {

@@ -51,18 +51,23 @@ std::string any_expression(Draws& draws) {
                        "arrival - time < 100ms",
                        "length(key) = 2 and not (x = 0)",
                        "field = 'speed'",
+                       "coalesce(x <> previous(x), true)",
+                       "elapsed() > 0.02 or previous(text) is null",
                        "y is null"};
   return one_of(draws, all);
 }
 
 std::string any_changes(Draws& draws) {
-  const std::array<std::pair<std::string_view, std::string_view>, 7> all{
+  const std::array<std::pair<std::string_view, std::string_view>, 10> all{
       {{"x", "x * 3 + 1"},
        {"x", "sqrt(x - 3)"},
        {"time", "time - 20ms"},
        {"field", "if(field = 'charge', 'speed', field)"},
        {"y", "y + 0.001"},
        {"text", "upper(text)"},
+       {"text", "previous(concat(text, x))"},
+       {"x", "coalesce(x - previous(x), 0)"},
+       {"z", "elapsed()"},
        {"x", "if(field = 'power', x, x / 7)"}}};
   const auto [first, value] = one_of(draws, all);
   std::string out = weir::format(R"({{ "{}": "{}")", first, value);
@@ -125,6 +130,17 @@ std::optional<std::string> any_value(Draws& draws, const Field& field) {
   }
 }
 
+/// Of a setting that names columns; nothing if it is none.
+std::optional<std::string> other_columns(Draws& draws, const Field& field) {
+  const std::array<std::string_view, 2> renamed{R"({ "x": "reading" })", R"({ "x": "y", "y": "x" })"};
+  const std::array<std::string_view, 2> dropped{R"(["z"])", R"(["y", "z"])"};
+  const std::array<std::string_view, 2> kept{R"(["field", "x"])", R"(["x", "text"])"};
+  if (field.name == "rename") return std::string{one_of(draws, renamed)};
+  if (field.name == "drop") return std::string{one_of(draws, dropped)};
+  if (field.name == "keep") return std::string{one_of(draws, kept)};
+  return {};
+}
+
 std::string source_of(std::string_view text, const Span& span) {
   return std::string{text.substr(span.begin.offset, span.end.offset - span.begin.offset)};
 }
@@ -138,7 +154,12 @@ std::string any_node(Draws& draws, const Spec& spec, const std::string& id, std:
   for (const Field& field : spec.fields) {
     const Value* said = document.root.find(field.name);
     std::optional<std::string> value;
-    if (coin(draws)) value = any_value(draws, field);
+    if (const auto columns = other_columns(draws, field)) {
+      // What samples become by that, most transforms don't take.
+      if (coin(draws, 0.1)) value = columns;
+    } else if (coin(draws)) {
+      value = any_value(draws, field);
+    }
     if (!value && said != nullptr) value = source_of(example, said->span);
     if (value) out += weir::format(R"(, "{}": {})", field.name, *value);
   }

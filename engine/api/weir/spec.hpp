@@ -167,7 +167,7 @@ class Spec {
   /// How the source takes apart a message's `subject`: fills in key and field, or says why it is refused, as pull()
   /// does. Cases with messages need it.
   Spec& subjects(std::function<void(const Settings&, Message&)> dissect);
-  /// How many bytes of state a pipeline must expect, as a sentence for explain.
+  /// How many bytes of state a pipeline must expect, as a sentence for explain; empty: with these settings none.
   Spec& state(std::function<std::string(const Settings&)> state);
   /// Things that the settings alone show to be wrong together; each Error names its setting.
   Spec& check(std::function<std::vector<Error>(const Settings&)> check);
@@ -186,6 +186,10 @@ class Spec {
   Spec& takes_messages();
   /// The transform's state grows with the number of keys, so the pipeline must declare limits.keys.
   Spec& keyed_state();
+  /// With some settings both of these are so. The settings may lack required ones.
+  Spec& remembers_keys(std::function<bool(const Settings&)> with);
+  bool sees_whole_keys(const Settings& settings) const { return whole_keys || remembers(settings); }
+  bool is_bounded_by_keys(const Settings& settings) const { return bounded_by_keys || remembers(settings); }
 
   Role role = Role::transform;
   std::string summary;
@@ -207,8 +211,10 @@ class Spec {
   std::function<void(const Settings&, Message&)> dissect;
   std::function<std::string(const Settings&)> state_of;
   std::function<std::vector<Error>(const Settings&)> problems_of;
+  std::function<bool(const Settings&)> remembers_with;
 
  private:
+  bool remembers(const Settings& settings) const { return remembers_with && remembers_with(settings); }
   Spec(Role r, std::string s) : role{r}, summary{std::move(s)} {}
 };
 

@@ -105,13 +105,13 @@ class Checker {
 
   void check_claims(const Draft& draft) {
     const Spec& spec = draft.node.op->spec;
-    if (spec.bounded_by_keys && pipeline_.key_limit == 0 && !tells_bound()) {
+    if (spec.is_bounded_by_keys(draft.node.settings) && pipeline_.key_limit == 0 && !tells_bound()) {
       report_.error(draft.text->span, "unbounded-state", called(draft) + " keeps state for every key, without a bound",
                     R"(add "limits": { "keys": 200000 } to the pipeline)");
     }
     check_target(draft);
     if (spec.of_messages) check_messages(draft);
-    if (!spec.whole_keys) return;
+    if (!spec.sees_whole_keys(draft.node.settings)) return;
     const auto source = std::ranges::find(drafts_, Role::source, [](const Draft& d) { return d.node.role; });
     if (source == drafts_.end() || !source->good) return;
     if (!claims_of(source->node).partitioned) {

@@ -93,12 +93,29 @@ void add_unread_ports(const Pipeline& pipeline, std::vector<Promise>& out) {
   }
 }
 
+/// The columns of what transforms make, but for the standard ones.
+void add_columns(const Pipeline& pipeline, std::vector<Promise>& out) {
+  for (const Node& node : pipeline.nodes) {
+    if (node.role != Role::transform) continue;
+    const Schema& made = *node.outputs.front();
+    const PortRef input = node.inputs.front();
+    const bool usual = made.shape == Shape::samples || made.shape == Shape::brackets;
+    if (usual || made == *pipeline.nodes[input.node].outputs[input.port]) continue;
+    std::string columns;
+    for (const ColumnType& column : made.columns)
+      columns += weir::format("{}{} {}", columns.empty() ? "" : ", ", column.name, to_string(column.type));
+    const std::string what = made.shape == Shape::other ? "columns" : std::string{to_string(made.shape)};
+    out.push_back({node.id, "gives " + what, std::move(columns)});
+  }
+}
+
 void add_state(const Pipeline& pipeline, const Facts& facts, std::vector<Promise>& out) {
   bool any = false;
   for (const Node& node : pipeline.nodes) {
-    if (!node.op->spec.state_of) continue;
+    const std::string state = node.op->spec.state_of ? node.op->spec.state_of(node.settings) : "";
+    if (state.empty()) continue;
     any = true;
-    out.push_back({node.id, "state", node.op->spec.state_of(node.settings)});
+    out.push_back({node.id, "state", state});
   }
   if (!any) return;
   const std::string bound =
@@ -225,6 +242,7 @@ std::vector<Promise> explain(const Pipeline& pipeline, const Registry& registry)
                    "a lane has one position: while one of them does not answer, none of the others gets anything"});
   }
   add_merges(pipeline, out);
+  add_columns(pipeline, out);
   add_unread_ports(pipeline, out);
   add_state(pipeline, facts, out);
   const bool whole = facts.source.partitioned && facts.source.ordered;

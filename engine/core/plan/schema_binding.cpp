@@ -209,7 +209,8 @@ class SchemaBinding {
     node.outputs = std::move(*outputs);
     StateWriter none;
     transform->save(none);
-    node.keeps_state = spec.state_of || spec.bounded_by_keys || !none.bytes().empty();
+    const bool said = spec.state_of && !spec.state_of(node.settings).empty();
+    node.keeps_state = said || spec.is_bounded_by_keys(node.settings) || !none.bytes().empty();
     return true;
   }
 
