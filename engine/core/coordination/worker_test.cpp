@@ -134,7 +134,7 @@ TEST_F(WorkerTest, ATroubleOfCommitsEndsWithTheLanesThatItWasAbout) {
 
 TEST_F(WorkerTest, AfterAnOutageCommitsFollowUponEachOtherWhileMemoryIsFull) {
   pipeline_.emplace(pipeline());
-  pipeline_->memory = 4'000;
+  pipeline_->in_flight = 4'000;
   pipeline_->commit_every = 60 * second;
   start_pipeline();
   ASSERT_TRUE(wait_for([&] { return worker_->status().lanes.size() == 1; }));
