@@ -1,28 +1,16 @@
 #include "clients/table.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <ranges>
+#include <span>
+
 #include "sinks/timescale/hypertable.hpp"
+#include "text_tests/text_tests.hpp"
 
 namespace {
 using namespace weir;
-
-TEST(Table, is_named_alone_or_with_its_schema) {
-  EXPECT_EQ(sql::parse_table("rows")->name, "rows");
-  EXPECT_EQ(sql::parse_table("rows")->schema, "");
-  EXPECT_EQ(sql::parse_table("fleet.Rows")->schema, "fleet");
-  EXPECT_EQ(sql::parse_table("fleet.Rows")->name, "Rows");
-  for (const std::string& bad :
-       {std::string{}, std::string{"a."}, std::string{".b"}, std::string{"a.b.c"}, std::string(64, 'x')}) {
-    EXPECT_FALSE(sql::parse_table(bad).has_value()) << bad;
-  }
-  for (const std::string bad : {"weir_progress", "fleet.weir_dead_letters", "WEIR_Progress"}) {
-    EXPECT_FALSE(sql::parse_table(bad).has_value()) << bad;
-  }
-  EXPECT_TRUE(sql::parse_table("weir_progress.rows").has_value());
-  EXPECT_TRUE(sql::parse_table("weir_progress_2").has_value());
-}
 
 TEST(Table, has_a_column_per_column_of_the_rows) {
   RowColumn position{.field = "position", .fill = Fill::geo, .kind = FieldKind::point};
@@ -41,56 +29,6 @@ TEST(Table, names_key_and_time_of_every_shape) {
   EXPECT_EQ(sql::column_names(columns), R"("car", "field", "at", "x", "y", "z", "text")");
 }
 
-TEST(Table, refuses_names_that_clash_or_are_too_long) {
-  EXPECT_FALSE(sql::check_columns({{"a", "text"}, {"a", "text"}}).has_value());
-  EXPECT_FALSE(sql::check_columns({{std::string(64, 'x'), "text"}}).has_value());
-  constexpr std::string_view system[]{"ctid"};
-  EXPECT_FALSE(sql::check_columns({{"ctid", "text"}}, system).has_value());
-  EXPECT_TRUE(sql::check_columns({{"ctid", "text"}}).has_value());
-  EXPECT_FALSE(sql::check_columns({}).has_value());
-  EXPECT_TRUE(sql::check_columns({{"a", "text"}, {"b", "text"}}).has_value());
-}
-
-TEST(Table, differences_are_all_named_with_one_statement_to_run) {
-  const std::vector<sql::TableColumn> wanted{{"vehicle", "text", true},
-                                             {"time", "timestamp with time zone", true},
-                                             {"speed", "double precision"},
-                                             {"charge", "double precision"}};
-  const auto same = sql::compare("t", wanted, wanted);
-  EXPECT_EQ(same.words + same.alter, "");
-  const auto different = sql::compare("t", wanted,
-                                      {{"vehicle", "text"},
-                                       {"time", "timestamp with time zone", true},
-                                       {"speed", "real", true},
-                                       {"charge", "double precision", true, true},
-                                       {"note", "text"},
-                                       {"owner", "text", true, true},
-                                       {"depot", "text", true}});
-  EXPECT_EQ(
-      different.words,
-      R"(column "speed" is real, not double precision; column "charge" is NOT NULL, but a row may have NULL there; )"
-      R"(column "depot" is NOT NULL without a default, and this pipeline does not write it)");
-  EXPECT_EQ(different.alter,
-            R"(ALTER TABLE t ALTER COLUMN "speed" TYPE double precision USING "speed"::double precision; )"
-            R"(ALTER TABLE t ALTER COLUMN "charge" DROP NOT NULL; ALTER TABLE t ALTER COLUMN "depot" DROP NOT NULL;)");
-  EXPECT_EQ(sql::compare("t", wanted, {}).alter.find(R"(ADD COLUMN "vehicle" text)"), 14u);
-}
-
-TEST(Table, adds_only_columns_that_touch_no_row) {
-  const std::vector<sql::TableColumn> wanted{
-      {"vehicle", "text", true}, {"speed", "double precision", false, false, "km/h"}, {"soc", "double precision"}};
-  const auto lacks = sql::compare("t", wanted, {{"vehicle", "text", true}});
-  EXPECT_EQ(sql::column_names(lacks.missing), R"("speed", "soc")");
-  EXPECT_EQ(sql::add_columns("t", lacks.missing),
-            R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "speed" double precision;)"
-            R"(ALTER TABLE t ADD COLUMN IF NOT EXISTS "soc" double precision;COMMENT ON COLUMN t."speed" IS 'km/h';)");
-  EXPECT_THAT(lacks.error("t").message, testing::HasSubstr(R"(set "schema": "add-columns", or run: ALTER TABLE)"));
-  const auto differs = sql::compare("t", wanted, {{"speed", "real"}});
-  EXPECT_EQ(sql::column_names(differs.missing), R"("soc")") << "a key can't be NULL";
-  EXPECT_THAT(differs.error("t").message, testing::Not(testing::HasSubstr("add-columns")))
-      << "which would not be enough";
-}
-
 TEST(Table, quotes_names) { EXPECT_EQ(sql::quoted(R"(a"b)"), R"("a""b")"); }
 
 TEST(Postgres, quotes_texts_and_arrays) {
@@ -99,14 +37,56 @@ TEST(Postgres, quotes_texts_and_arrays) {
   EXPECT_EQ(postgres::quote_array(values), R"('{"1",NULL,"a\"\\''b"}')");
 }
 
-TEST(Postgres, says_where_an_address_points_and_keeps_the_password) {
-  EXPECT_EQ(postgres::place("postgresql://u:secret@db.example:5433/fleet"), "db.example:5433/fleet");
-  EXPECT_FALSE(postgres::url_problem("postgresql://u:secret@db.example/fleet").has_value());
-  for (const char* bad : {"postgresql://u:secret@db:port:x/fleet?what=1", "secret"}) {
-    const auto problem = postgres::url_problem(bad);
-    ASSERT_TRUE(problem.has_value()) << bad;
-    EXPECT_EQ(problem->find("secret"), std::string::npos);
+/// A column as a line: `name type`, then "NOT NULL" and "DEFAULT" where it has them, and its unit behind a comma.
+sql::TableColumn column_of(std::string line) {
+  const auto take = [&](std::string_view words) {
+    if (!line.ends_with(words)) return false;
+    line.resize(line.size() - words.size());
+    return true;
+  };
+  sql::TableColumn out;
+  if (const std::size_t comma = line.find(", "); comma != std::string::npos) {
+    out.unit = line.substr(comma + 2);
+    line.resize(comma);
   }
+  out.defaulted = take(" DEFAULT");
+  out.required = take(" NOT NULL");
+  out.name = line.substr(0, line.find(' '));
+  out.type = line.substr(std::min(out.name.size() + 1, line.size()));
+  return out;
 }
+
+std::vector<sql::TableColumn> columns_of(const std::string& text) {
+  std::vector<sql::TableColumn> out;
+  for (const auto& line : std::views::split(text, '\n')) out.push_back(column_of({line.begin(), line.end()}));
+  return out;
+}
+
+std::string parsed_table(const text_tests::Input& in) {
+  const auto table = sql::parse_table(in.text());
+  if (!table) return table.error().message;
+  return (table->schema.empty() ? "" : "schema " + table->schema + ", ") + "table " + table->name;
+}
+
+std::string checked_columns(const text_tests::Input& in) {
+  const std::string_view system[]{in.argument};
+  const auto checked = sql::check_columns(columns_of(in.text()), std::span{system}.first(in.argument.empty() ? 0 : 1));
+  return checked ? "fine" : checked.error().message;
+}
+
+std::string differences(const text_tests::Input& in) {
+  const auto different = sql::compare("t", columns_of(in.blocks.at(0)), columns_of(in.blocks.at(1)));
+  if (different.words.empty()) return different.alter;
+  const std::string added = sql::add_columns("t", different.missing);
+  return different.error("t").message + (added.empty() ? "" : "\nadd: " + added);
+}
+
+std::string pointed_to(const text_tests::Input& in) {
+  return postgres::url_problem(in.text()).value_or(postgres::place(in.text()));
+}
+
+const bool table_tests = text_tests::add(
+    "operators/sinks/timescale/table_test.txt",
+    {{"table", parsed_table}, {"columns", checked_columns}, {"differences", differences}, {"place", pointed_to}});
 
 }  // namespace
