@@ -38,7 +38,8 @@ std::vector<std::shared_ptr<const Messages>> a_burst(std::vector<std::string>& t
     for (int v = 0; v < vehicles; ++v) {
       const std::string key = weir::format("v{}", v);
       for (const char* field : {"speed", "charge"})
-        add(*burst, weir::format("vehicle.{}.{}", key, field), key, field, now + tick * second + 1 + v, now + 62 * second);
+        add(*burst, weir::format("vehicle.{}.{}", key, field), key, field, now + tick * second + 1 + v,
+            now + 62 * second);
     }
   }
   auto later = std::make_shared<Messages>();

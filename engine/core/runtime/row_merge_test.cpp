@@ -20,8 +20,9 @@ struct Row {
   std::string name;
 };
 
-const SchemaPtr schema = std::make_shared<const Schema>(Schema{
-    Shape::other, {{"name", Type::string}, {"of", Type::dictionary}, {"number", Type::float64}, {"none", Type::int64}}});
+const SchemaPtr schema = std::make_shared<const Schema>(
+    Schema{Shape::other,
+           {{"name", Type::string}, {"of", Type::dictionary}, {"number", Type::float64}, {"none", Type::int64}}});
 
 /// `table`: of the column "of", which says the name, too; inputs may have tables of their own.
 BatchPtr batch_of(const std::vector<Row>& rows, const std::shared_ptr<Dictionary>& table) {
@@ -121,7 +122,9 @@ TEST_F(Merging, JoinsTheTablesOfInputsThatHaveTheirOwn) {
 /// However the rows are cut into batches, and whoever comes first.
 TEST_F(Merging, GivesTheSameOrderWhateverTheCuts) {
   std::mt19937 random{1};
-  const auto below = [&](std::size_t count) { return std::uniform_int_distribution<std::size_t>{0, count - 1}(random); };
+  const auto below = [&](std::size_t count) {
+    return std::uniform_int_distribution<std::size_t>{0, count - 1}(random);
+  };
   for (int round = 0; round < 300; ++round) {
     std::vector<std::vector<Row>> inputs(2 + below(3));
     std::vector<std::tuple<Timestamp, std::uint32_t, std::size_t, std::size_t, std::string>> all;
