@@ -86,7 +86,7 @@ Spec spec() {
           "Samples have the columns key, field, time, x, y, z and text: a number is in x, a point has latitude, "
           "longitude and altitude in x, y and z. Rows have key, tick and a column per field, a point <field>_lat, _lon "
           "and _alt. `arrival` is the arrival time. Behind window-join there are brackets (key, tick, "
-          "<field>.before, <field>.after, …), which become rows in the sink.")
+          "<field>.before, <field>.after, …), which fill or a sink completes to rows.")
       .details(
           "Expressions know numbers, 'texts', true, false and null, lengths of time (5s, 1m30s), + - * / %, = <> < "
           "<= > >=, and, or, not, in (…), between … and …, like 'a%', is [not] null, and the functions below. A name "

@@ -139,7 +139,7 @@ class Map final : public Transform {
       if (!value) return std::unexpected(value.error());
       const auto there = in.find(column);
       if (!there) made.columns.push_back({column, value->type()});
-      if (there && !samples_) made.columns[*there].type = value->type();
+      if (there && !samples_) made.columns[*there] = {column, value->type()};  // in what unit is not known
       assignments_.push_back({there.value_or(made.columns.size() - 1), column, *std::move(value)});
     }
     return rename(made).and_then([&] { return choose(made); }).transform([&] {
