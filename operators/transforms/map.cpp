@@ -153,25 +153,24 @@ class Map final : public Transform {
       return fail(Error::Kind::internal, "keys of another lane reached map");
     history_->begin(*in);
     Expression::Evaluation evaluation{history_.get()};
-    Batch seen = *in;
-    seen.schema = seen_;
-    if (where_) seen.columns.push_back(bound_where_->evaluate(*in, evaluation));
-    std::vector<Column> columns = in->columns;
-    columns.resize(in->columns.size() + assignments_.size());
+    const BatchPtr seen = where_ ? with_where(*in, evaluation) : in;
+    std::vector<Column> set(seen_->columns.size() + assignments_.size());
     std::vector<std::uint8_t> keep(in->rows, 1);
     for (const Assignment& each : assignments_) {
-      Column value = each.value.evaluate(seen, evaluation);
+      Column value = each.value.evaluate(*seen, evaluation);
       if (samples_ && (each.number == samples::time || each.number == samples::field)) {
         refuse(*in, keep, out, {"null_result", weir::format("set.{} gave NULL", each.column)},
                [&](std::size_t row) { return value.valid(row); });
         if (each.number == samples::field) value = fields_of(*in, value, keep, out);
       }
-      columns[each.number] = std::move(value);
+      set[each.number] = std::move(value);
     }
-    auto batch = std::make_shared<Batch>(*in);
-    batch->schema = schema_;
-    batch->columns.clear();
-    for (const std::size_t number : chosen_) batch->columns.push_back(std::move(columns[number]));
+    auto batch = std::make_shared<Batch>(
+        Batch{schema_, in->rows, {}, in->arrival, in->reached, in->origin, in->messages, in->message_of_row});
+    for (const std::size_t number : chosen_) {
+      const bool stays = !std::ranges::contains(assignments_, number, &Assignment::number);
+      batch->columns.push_back(stays ? in->columns[number] : std::move(set[number]));
+    }
     out.count(undefined_, evaluation.undefined);
     out.emit(select(batch, keep));
     return {};
@@ -200,6 +199,14 @@ class Map final : public Transform {
     std::string column;
     Expression value;
   };
+
+  /// With a column more, that says in which rows something is set.
+  BatchPtr with_where(const Batch& in, Expression::Evaluation& evaluation) const {
+    auto out = std::make_shared<Batch>(in);
+    out->schema = seen_;
+    out->columns.push_back(bound_where_->evaluate(in, evaluation));
+    return out;
+  }
 
   bool names_fields() const {
     return samples_ && std::ranges::contains(assignments_, samples::field, &Assignment::number);
