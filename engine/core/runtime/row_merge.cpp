@@ -9,6 +9,8 @@
 namespace weir {
 namespace {
 
+constexpr std::size_t most_texts = 1u << 20, most_tables = 64;
+
 template <typename T>
 void append(std::vector<T>& to, std::span<const T> from, std::size_t begin, std::size_t end) {
   to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -183,6 +185,10 @@ Column RowMerge::merged_ids(const std::vector<Run>& runs, std::size_t number, Va
     if (shared == nullptr) shared = column.ids().dictionary;
     alike = alike && column.ids().dictionary == shared;
   }
+  // Tables that are gone, and texts that nobody says any more, take no place for ever.
+  if (const auto own = own_.find(number);
+      own != own_.end() && (own->second.dictionary->size() > most_texts || own->second.ids.size() > most_tables))
+    own_.erase(own);
   for (const Run& run : runs) {
     const Column& column = run.batch->columns[number];
     if (column.absent()) {
