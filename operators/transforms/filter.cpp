@@ -74,14 +74,9 @@ Spec spec() {
       .field("where", kind::expression(),
              "what must be true of a row for it to pass; the names are the input's columns")
       .counter("filtered", "rows for which the expression was false or NULL")
-      .counter("undefined_values", "results that are NULL because they are undefined: 1 / 0, an overflow, sqrt(-1)")
+      .counter("undefined_values", Expression::undefined_doc)
       .remembers_keys(looks_back)
-      .state([](const Settings& settings) {
-        return looks_back(settings)
-                   ? "64 B per vehicle, of samples per vehicle and field, for up to four values of the row "
-                     "before; beside texts"
-                   : "";
-      })
+      .state([](const Settings& settings) { return looks_back(settings) ? History::state_doc : ""; })
       .details(
           "Samples have the columns key, field, time, x, y, z and text: a number is in x, a point has latitude, "
           "longitude and altitude in x, y and z. Rows have key, tick and a column per field, a point <field>_lat, _lon "

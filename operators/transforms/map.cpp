@@ -356,15 +356,10 @@ Spec spec() {
       .optional("rename", kind::map(), "column -> its new name, after `set`")
       .optional("drop", kind::texts(), "columns to leave out, by their new names")
       .optional("keep", kind::texts(), "instead: the columns to keep; key and tick, or key and time, always stay")
-      .counter("undefined_values", "results that are NULL because they are undefined: 1 / 0, an overflow, sqrt(-1)")
+      .counter("undefined_values", Expression::undefined_doc)
       .check(problems)
       .remembers_keys(looks_back)
-      .state([](const Settings& settings) {
-        return looks_back(settings)
-                   ? "64 B per vehicle, of samples per vehicle and field, for up to four values of the row "
-                     "before; beside texts"
-                   : "";
-      })
+      .state([](const Settings& settings) { return looks_back(settings) ? History::state_doc : ""; })
       .details(
           "Rows stay rows and events events, whatever columns they have. Samples stay samples if they have no other "
           "columns than before: of field, time, x, y, z and text each can be set to a value of its own type, and a "

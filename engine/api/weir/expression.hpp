@@ -21,6 +21,10 @@ class StateWriter;
 /// Bound     the keys of the lane; what has had no row for `forget` of arrival time is forgotten.
 class History {
  public:
+  /// For the Spec of such an operator.
+  static constexpr const char* state_doc =
+      "64 B per vehicle, of samples per vehicle and field, for up to four values of the row before; beside texts";
+
   explicit History(Duration forget);
   ~History();
 
@@ -66,6 +70,10 @@ class Expression {
   /// bound with the History that it will be evaluated with.
   Result<Expression> bind(const Schema& schema, History* history = nullptr) const;
   Type type() const;  ///< of a bound expression
+
+  /// The counter of an operator for Evaluation::undefined.
+  static constexpr const char* undefined_doc =
+      "results that are NULL because they are undefined: 1 / 0, an overflow, sqrt(-1)";
 
   /// What evaluating leaves beside the values.
   struct Evaluation {

@@ -85,7 +85,7 @@ Result<void> same_pipeline(Partition partition, std::span<const Progress> kept, 
                            const std::string& fingerprint, bool durable) {
   for (const Progress& progress : kept) {
     if (progress.place.position <= after && progress.place.emitted == 0) continue;
-    // Which rows a sink has of a message is told by their number alone, so all that makes them must be the same.
+    // Only their number says which rows of a message a sink has, so all that makes them must be the same.
     const bool same = same_state(progress.fingerprint, fingerprint) &&
                       (progress.place.emitted == 0 || same_rows(progress.fingerprint, fingerprint));
     if (progress.fingerprint.empty() || same) continue;

@@ -119,7 +119,7 @@ TEST_F(Merging, JoinsTheTablesOfInputsThatHaveTheirOwn) {
   EXPECT_EQ(take(), "a0 same same b3 | 50");
 }
 
-/// However the rows are cut into batches, and whoever comes first.
+/// However the rows are cut into batches, in whatever order the inputs come.
 TEST_F(Merging, GivesTheSameOrderWhateverTheCuts) {
   std::mt19937 random{1};
   const auto below = [&](std::size_t count) {

@@ -56,7 +56,7 @@ class Join {
   /// Up to when everything has been done, be it that of its last instant something is left.
   Timestamp reached() const { return now_; }
 
-  /// Messages are numbered anew.
+  /// Of another step: its messages are numbered from 0 again.
   void begin_step() { message_ = of_deadline; }
   /// What take() is given from here on is another message's.
   void begin_message(std::uint32_t number) {
